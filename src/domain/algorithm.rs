@@ -1,0 +1,98 @@
+use std::fmt;
+use std::str::FromStr;
+
+/// Key pair algorithm of a device or certificate authority.
+///
+/// ADR documents only P-384 for device keys, live services were seen to accept P-256 and RSA-2048 too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum KeyAlgorithm {
+    /// ECDSA on NIST P-256, signing with SHA-256.
+    EcdsaP256,
+    /// ECDSA on NIST P-384, signing with SHA-384.
+    EcdsaP384,
+    /// RSA with a 2048-bit modulus, PKCS#1 v1.5 with SHA-256.
+    Rsa2048,
+    /// RSA with a 3072-bit modulus, PKCS#1 v1.5 with SHA-256.
+    Rsa3072,
+    /// RSA with a 4096-bit modulus, PKCS#1 v1.5 with SHA-256.
+    Rsa4096,
+}
+
+impl KeyAlgorithm {
+    /// Every algorithm, in the order of documentation.
+    pub const ALL: [Self; 5] = [Self::EcdsaP256, Self::EcdsaP384, Self::Rsa2048, Self::Rsa3072, Self::Rsa4096];
+
+    /// The name used in scenarios, reports and on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::EcdsaP256 => "ecdsa-p256",
+            Self::EcdsaP384 => "ecdsa-p384",
+            Self::Rsa2048 => "rsa-2048",
+            Self::Rsa3072 => "rsa-3072",
+            Self::Rsa4096 => "rsa-4096",
+        }
+    }
+
+    /// Modulus length in bits, `None` for elliptic curves.
+    pub const fn rsa_bits(self) -> Option<usize> {
+        match self {
+            Self::EcdsaP256 | Self::EcdsaP384 => None,
+            Self::Rsa2048 => Some(2048),
+            Self::Rsa3072 => Some(3072),
+            Self::Rsa4096 => Some(4096),
+        }
+    }
+}
+
+impl fmt::Display for KeyAlgorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for KeyAlgorithm {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|a| a.name() == text).ok_or_else(|| {
+            format!("unknown key algorithm `{text}`: use one of {}", Self::ALL.map(Self::name).join(", "))
+        })
+    }
+}
+
+/// Which library makes keys and signatures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum CryptoProvider {
+    /// aws-lc-rs: fastest on P-384, and the only one of the two that generates RSA keys.
+    #[default]
+    AwsLc,
+    /// ring: ECDSA only.
+    Ring,
+}
+
+impl CryptoProvider {
+    /// The name used in scenarios, reports and on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AwsLc => "aws-lc-rs",
+            Self::Ring => "ring",
+        }
+    }
+}
+
+impl fmt::Display for CryptoProvider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for CryptoProvider {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        [Self::AwsLc, Self::Ring]
+            .into_iter()
+            .find(|p| p.name() == text)
+            .ok_or_else(|| format!("unknown crypto provider `{text}`: use aws-lc-rs or ring"))
+    }
+}

@@ -1,0 +1,99 @@
+use std::fmt;
+
+/// Why an attempt failed, as a class that reports count and thresholds compare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum FailureClass {
+    /// TCP could not connect, or the connection broke.
+    Network,
+    /// The TLS handshake failed (alert, unknown issuer, bad certificate).
+    Tls,
+    /// The service said 429.
+    Throttled,
+    /// The service refused: CONNACK code, 4xx or 5xx answer, `failed` or `disabled` state.
+    Rejected,
+    /// The peer sent something that the protocol does not allow.
+    Protocol,
+    /// The issued certificate is not the one that was asked for.
+    Verification,
+    /// An answer did not come in time.
+    Timeout,
+    /// The generator itself failed (file descriptors, source ports, key generation).
+    Generator,
+    /// The run ended (duration, Ctrl-C) before the attempt did.
+    Cut,
+}
+
+impl FailureClass {
+    /// Every class, in the order of the columns of `intervals.csv`.
+    pub const ALL: [Self; 9] = [
+        Self::Network,
+        Self::Tls,
+        Self::Throttled,
+        Self::Rejected,
+        Self::Protocol,
+        Self::Verification,
+        Self::Timeout,
+        Self::Generator,
+        Self::Cut,
+    ];
+
+    /// The name used in reports and thresholds.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Network => "network",
+            Self::Tls => "tls",
+            Self::Throttled => "throttled",
+            Self::Rejected => "rejected",
+            Self::Protocol => "protocol",
+            Self::Verification => "verification",
+            Self::Timeout => "timeout",
+            Self::Generator => "generator",
+            Self::Cut => "cut",
+        }
+    }
+
+    /// Position in [`Self::ALL`].
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl fmt::Display for FailureClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A failed attempt: what class, which code the service gave, in which words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The class.
+    pub class: FailureClass,
+    /// The service's error code (`401002`), CONNACK return code (`5`) or 0 when there is none.
+    pub code: u32,
+    /// For a person. Carries no secret and no device name, so that equal failures compare equal.
+    pub message: String,
+}
+
+impl Failure {
+    /// A failure without a code of the service.
+    pub fn new(class: FailureClass, message: impl Into<String>) -> Self {
+        Self { class, code: 0, message: message.into() }
+    }
+
+    /// The service refused with `code`.
+    pub fn rejected(code: u32, message: impl Into<String>) -> Self {
+        Self { class: FailureClass::Rejected, code, message: message.into() }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.code {
+            0 => write!(f, "{}: {}", self.class, self.message),
+            code => write!(f, "{} {code}: {}", self.class, self.message),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}

@@ -1,0 +1,13 @@
+//! The words of the field as values. Knows no clock, socket, runtime or serialisation format.
+
+mod algorithm;
+mod failure;
+mod phase;
+mod registration;
+mod sas_token;
+
+pub use algorithm::{CryptoProvider, KeyAlgorithm};
+pub use failure::{Failure, FailureClass};
+pub use phase::Phase;
+pub use registration::{IdScope, InvalidId, RegistrationId};
+pub use sas_token::{ParseSasTokenError, SasToken, percent_decode, percent_encode};

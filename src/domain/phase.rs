@@ -1,0 +1,122 @@
+use std::fmt;
+
+/// A part of an attempt that is timed on its own. The names are CSV column values and never change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Phase {
+    /// From the due time to the start: the generator's own lateness, waiting for a key included.
+    Queued,
+    /// Making the key pair. Done ahead of need on the CPU pool, not part of `total`.
+    Keygen,
+    /// Building and signing the CSR. Done ahead of need on the CPU pool, not part of `total`.
+    Csr,
+    /// Deriving the device key and signing the SAS token. Done ahead of need on the CPU pool.
+    Sas,
+    /// TCP connect to DPS.
+    Tcp,
+    /// TLS handshake with DPS.
+    Tls,
+    /// CONNECT sent until CONNACK read (DPS).
+    Connack,
+    /// SUBSCRIBE sent until SUBACK read (DPS).
+    Suback,
+    /// Register sent until its first answer (normally 202).
+    Register,
+    /// Time spent obeying retry-after.
+    PollWait,
+    /// Time in requests and answers after the first 202 until the final answer.
+    Assign,
+    /// Checking the issued chain.
+    Verify,
+    /// DISCONNECT and closing the DPS connection.
+    DpsClose,
+    /// TCP connect to the hub.
+    HubTcp,
+    /// Mutual TLS handshake with the hub.
+    HubTls,
+    /// CONNECT sent until CONNACK read (hub).
+    HubConnack,
+    /// Telemetry PUBLISH sent until its PUBACK.
+    TelemetryAck,
+    /// Renewal request sent until its 202.
+    RenewAccept,
+    /// 202 of a renewal until the new chain arrived.
+    RenewIssue,
+    /// The whole attempt from its due time (corrected for coordinated omission).
+    Total,
+    /// The whole attempt from its start (uncorrected, for comparison).
+    TotalRaw,
+}
+
+impl Phase {
+    /// Number of phases.
+    pub const COUNT: usize = 21;
+
+    /// Every phase in the order of an attempt.
+    pub const ALL: [Self; Self::COUNT] = [
+        Self::Queued,
+        Self::Keygen,
+        Self::Csr,
+        Self::Sas,
+        Self::Tcp,
+        Self::Tls,
+        Self::Connack,
+        Self::Suback,
+        Self::Register,
+        Self::PollWait,
+        Self::Assign,
+        Self::Verify,
+        Self::DpsClose,
+        Self::HubTcp,
+        Self::HubTls,
+        Self::HubConnack,
+        Self::TelemetryAck,
+        Self::RenewAccept,
+        Self::RenewIssue,
+        Self::Total,
+        Self::TotalRaw,
+    ];
+
+    /// The name in CSV files, JSON and thresholds.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Keygen => "keygen",
+            Self::Csr => "csr",
+            Self::Sas => "sas",
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::Connack => "connack",
+            Self::Suback => "suback",
+            Self::Register => "register",
+            Self::PollWait => "poll_wait",
+            Self::Assign => "assign",
+            Self::Verify => "verify",
+            Self::DpsClose => "dps_close",
+            Self::HubTcp => "hub_tcp",
+            Self::HubTls => "hub_tls",
+            Self::HubConnack => "hub_connack",
+            Self::TelemetryAck => "telemetry_ack",
+            Self::RenewAccept => "renew_accept",
+            Self::RenewIssue => "renew_issue",
+            Self::Total => "total",
+            Self::TotalRaw => "total_raw",
+        }
+    }
+
+    /// Position in [`Self::ALL`].
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The phase of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|p| p.name() == name)
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

@@ -1,0 +1,81 @@
+use std::time::Duration;
+
+use crate::domain::{FailureClass, Phase};
+
+/// The time of each phase of one attempt. A phase that the attempt did not have is absent, not zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PhaseTimes([u64; Phase::COUNT]);
+
+impl PhaseTimes {
+    const ABSENT: u64 = u64::MAX;
+
+    /// No phase at all.
+    pub const fn new() -> Self {
+        Self([Self::ABSENT; Phase::COUNT])
+    }
+
+    /// Sets the time of a phase.
+    pub fn set(&mut self, phase: Phase, time: Duration) {
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.0[phase.index()] = nanos.min(Self::ABSENT - 1);
+    }
+
+    /// Adds to the time of a phase that may come in several parts.
+    pub fn add(&mut self, phase: Phase, time: Duration) {
+        let before = self.get(phase).unwrap_or_default();
+        self.set(phase, before.saturating_add(time));
+    }
+
+    /// The time of a phase, when the attempt had it.
+    pub fn get(&self, phase: Phase) -> Option<Duration> {
+        match self.0[phase.index()] {
+            Self::ABSENT => None,
+            nanos => Some(Duration::from_nanos(nanos)),
+        }
+    }
+
+    /// The phases that the attempt had, with their nanoseconds.
+    pub fn present(&self) -> impl Iterator<Item = (Phase, u64)> + '_ {
+        Phase::ALL.into_iter().zip(self.0).filter(|(_, nanos)| *nanos != Self::ABSENT)
+    }
+}
+
+impl Default for PhaseTimes {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// All of it worked, the certificate was the right one.
+    Success,
+    /// It failed.
+    Failed(FailureClass),
+}
+
+/// One try of one device, as numbers only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attempt {
+    /// Index of the device in the fleet.
+    pub device: u32,
+    /// Index of the stage in the scenario.
+    pub stage: u16,
+    /// 1 for the first try of this device in this stage.
+    pub number: u16,
+    /// When it was due, from the start of the measured part.
+    pub due: Duration,
+    /// When it started, on the same clock.
+    pub started: Duration,
+    /// When it ended, on the same clock.
+    pub ended: Duration,
+    /// Time per phase, `queued`, `total` and `total_raw` included.
+    pub phases: PhaseTimes,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Status polls sent.
+    pub polls: u16,
+    /// Answers 429 received.
+    pub throttled: u16,
+}

@@ -1,0 +1,11 @@
+//! What was measured: attempts, histograms, intervals and the record of a run. Does not know who produced the numbers.
+
+mod attempt;
+mod histograms;
+mod record;
+
+pub use attempt::{Attempt, Outcome, PhaseTimes};
+pub use histograms::{Histogram, PhaseHistograms, Recorded};
+pub use record::{
+    CpuUse, ErrorRow, GeneratorHealth, Interval, Machine, Origin, RunRecord, RunStatus, Setting, StageRecord, Totals,
+};

@@ -1,0 +1,215 @@
+use std::time::Duration;
+
+use crate::domain::FailureClass;
+use crate::measure::{Histogram, PhaseHistograms};
+
+/// Everything that a run found out. Reports are pure functions of it.
+#[derive(Debug, Clone)]
+pub struct RunRecord {
+    /// Name of the scenario.
+    pub scenario: String,
+    /// The question that the scenario answers, when it states one.
+    pub question: Option<String>,
+    /// Version of fleetstorm that ran it.
+    pub version: String,
+    /// The seed of all random draws.
+    pub seed: u64,
+    /// Start of the measured part, RFC 3339 in UTC.
+    pub started_at: String,
+    /// Length of the prepare phase (first keys, emulator start).
+    pub prepare: Duration,
+    /// Length of the measured part and the drain after it.
+    pub elapsed: Duration,
+    /// How it ended.
+    pub status: RunStatus,
+    /// Settings with where each came from.
+    pub settings: Vec<Setting>,
+    /// What it ran on.
+    pub machine: Machine,
+    /// CPU and memory of the generator's own process.
+    pub generator: CpuUse,
+    /// CPU and memory of the embedded emulator, when it ran.
+    pub emulator: Option<CpuUse>,
+    /// Whether the generator was the bottleneck.
+    pub health: GeneratorHealth,
+    /// One entry per stage, in order.
+    pub stages: Vec<StageRecord>,
+    /// Distinct failures of all stages, most frequent first.
+    pub errors: Vec<ErrorRow>,
+    /// Things that the reader must know (file descriptor bound, seeded keys, …).
+    pub notes: Vec<String>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunStatus {
+    /// All planned work was done, failed or dropped.
+    Complete,
+    /// Stopped by the user: results are partial.
+    Interrupted,
+    /// Stopped because the target went away: results are partial.
+    Aborted,
+}
+
+/// A setting and where its value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// Dotted key, such as `fleet.devices`.
+    pub key: String,
+    /// The value as text.
+    pub value: String,
+    /// Where it came from.
+    pub origin: Origin,
+}
+
+/// Where a setting came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// Built in.
+    Default,
+    /// The scenario file.
+    Scenario,
+    /// The command line.
+    CommandLine,
+}
+
+/// The machine of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Machine {
+    /// Processor model.
+    pub cpu: String,
+    /// Logical cores that the process may use.
+    pub cores: usize,
+    /// Memory in bytes.
+    pub memory: u64,
+    /// Operating system and kernel.
+    pub os: String,
+    /// Open file limit in force (after raising it).
+    pub open_files: u64,
+}
+
+/// Resources that one process used, from getrusage(2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CpuUse {
+    /// User time.
+    pub user: Duration,
+    /// System time.
+    pub system: Duration,
+    /// Peak resident memory in bytes.
+    pub peak_memory: u64,
+}
+
+impl CpuUse {
+    /// User and system time together.
+    pub const fn total(&self) -> Duration {
+        self.user.saturating_add(self.system)
+    }
+}
+
+/// Watch on the generator itself.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct GeneratorHealth {
+    /// Start minus due time of every started attempt.
+    pub lateness: Histogram,
+    /// Reasons why the generator was the bottleneck; empty means it was not.
+    pub saturated: Vec<String>,
+    /// Most attempts in flight at once.
+    pub peak_in_flight: u64,
+    /// The bound on attempts in flight (file descriptors, `max_in_flight`).
+    pub in_flight_limit: u64,
+}
+
+impl PartialEq for Histogram {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_hdr() == other.as_hdr() && self.saturated() == other.saturated()
+    }
+}
+
+/// Counts whose sum is what was planned: `planned = succeeded + failed + dropped + not_started`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Totals {
+    /// Devices that the plan wanted to start.
+    pub planned: u64,
+    /// Attempts started.
+    pub started: u64,
+    /// Devices that succeeded.
+    pub succeeded: u64,
+    /// Devices that failed for good, by class (those cut by the end of the run included).
+    pub failed: [u64; FailureClass::ALL.len()],
+    /// Due, but could not start in time.
+    pub dropped: u64,
+    /// Not yet due when the run was stopped.
+    pub not_started: u64,
+    /// Answers 429 received.
+    pub throttled: u64,
+    /// Status polls sent.
+    pub polls: u64,
+}
+
+impl Totals {
+    /// All failures together.
+    pub fn failed_total(&self) -> u64 {
+        self.failed.iter().sum()
+    }
+}
+
+/// One stage of a run.
+#[derive(Debug, Clone)]
+pub struct StageRecord {
+    /// Name given in the scenario.
+    pub name: String,
+    /// Kind of stage (`provision`, …).
+    pub kind: String,
+    /// Description of workload and arrival process.
+    pub workload: String,
+    /// Counts.
+    pub totals: Totals,
+    /// From the first due time until the last attempt ended.
+    pub elapsed: Duration,
+    /// Times per phase.
+    pub phases: PhaseHistograms,
+    /// One entry per second, from the start of the measured part.
+    pub intervals: Vec<Interval>,
+}
+
+/// One second of a stage.
+#[derive(Debug, Clone, Default)]
+pub struct Interval {
+    /// Start, from the start of the measured part.
+    pub start: Duration,
+    /// Length; the last interval may be shorter than a second.
+    pub length: Duration,
+    /// Became due.
+    pub due: u64,
+    /// Started.
+    pub started: u64,
+    /// Ended well.
+    pub succeeded: u64,
+    /// Ended badly, by class.
+    pub failed: [u64; FailureClass::ALL.len()],
+    /// Answers 429 received.
+    pub throttled: u64,
+    /// Dropped.
+    pub dropped: u64,
+    /// In flight at the end of the interval.
+    pub in_flight: u64,
+    /// `total` of the attempts that succeeded in this interval.
+    pub total: Histogram,
+}
+
+/// A distinct failure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ErrorRow {
+    /// Class.
+    pub class: FailureClass,
+    /// Code of the service, 0 when there is none.
+    pub code: u32,
+    /// Words.
+    pub message: String,
+    /// How often.
+    pub count: u64,
+    /// First seen, from the start of the measured part.
+    pub first: Duration,
+    /// Last seen.
+    pub last: Duration,
+}

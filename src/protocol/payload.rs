@@ -1,0 +1,1 @@
+//! JSON bodies of DPS and renewal, on both sides.

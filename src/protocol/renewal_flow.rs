@@ -1,0 +1,1 @@
+//! The device's certificate renewal over a hub session.

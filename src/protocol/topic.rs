@@ -1,0 +1,1 @@
+//! Topics of DPS, IoT Hub and certificate renewal: building and parsing, on both sides.
