@@ -12,6 +12,10 @@ pub struct RunRecord {
     pub question: Option<String>,
     /// Version of fleetstorm that ran it.
     pub version: String,
+    /// The command line that started it. Secrets are never part of it.
+    pub command: Vec<String>,
+    /// What was put under load, such as `embedded emulator` or a host name.
+    pub target: String,
     /// The seed of all random draws.
     pub seed: u64,
     /// Start of the measured part, RFC 3339 in UTC.
@@ -164,6 +168,8 @@ pub struct StageRecord {
     pub workload: String,
     /// Counts.
     pub totals: Totals,
+    /// First due time, from the start of the measured part.
+    pub start: Duration,
     /// From the first due time until the last attempt ended.
     pub elapsed: Duration,
     /// Times per phase.

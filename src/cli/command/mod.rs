@@ -1,0 +1,21 @@
+//! One module per command, each with its arguments and `run`.
+
+pub mod check;
+pub mod emulator;
+pub mod pki;
+pub mod plan;
+pub mod run;
+
+use crate::cli::args::Command;
+use crate::cli::{CommandError, Exit, Terminal};
+
+/// Runs the command that was typed.
+pub fn dispatch(command: Command, terminal: &Terminal) -> Result<Exit, CommandError> {
+    match command {
+        Command::Run(args) => run::run(args, terminal),
+        Command::Plan(args) => plan::run(args, terminal),
+        Command::Check(args) => check::run(args, terminal),
+        Command::Emulator(args) => emulator::run(args, terminal),
+        Command::Pki(args) => pki::run(args, terminal),
+    }
+}
