@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::domain::FailureClass;
 use crate::measure::{Histogram, PhaseHistograms};
@@ -18,8 +18,8 @@ pub struct RunRecord {
     pub target: String,
     /// The seed of all random draws.
     pub seed: u64,
-    /// Start of the measured part, RFC 3339 in UTC.
-    pub started_at: String,
+    /// Start of the measured part.
+    pub started_at: SystemTime,
     /// Length of the prepare phase (first keys, emulator start).
     pub prepare: Duration,
     /// Length of the measured part and the drain after it.
