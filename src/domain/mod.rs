@@ -5,9 +5,13 @@ mod failure;
 mod phase;
 mod registration;
 mod sas_token;
+mod setting;
+mod tls_versions;
 
 pub use algorithm::{CryptoProvider, KeyAlgorithm};
 pub use failure::{Failure, FailureClass};
 pub use phase::Phase;
 pub use registration::{IdScope, InvalidId, RegistrationId};
 pub use sas_token::{ParseSasTokenError, SasToken, percent_decode, percent_encode};
+pub use setting::{Origin, Setting};
+pub use tls_versions::TlsVersions;

@@ -100,9 +100,13 @@ impl Histogram {
         &self.inner
     }
 
-    /// From a stored HDR histogram.
+    /// From a stored HDR histogram with the bounds of [`Self::new`].
     pub const fn from_hdr(inner: hdrhistogram::Histogram<u64>) -> Self {
-        Self { inner, saturated: 0 }
+        Self::from_parts(inner, 0)
+    }
+
+    pub(super) const fn from_parts(inner: hdrhistogram::Histogram<u64>, saturated: u64) -> Self {
+        Self { inner, saturated }
     }
 }
 

@@ -1,10 +1,12 @@
 //! What was measured: attempts, histograms, intervals and the record of a run. Does not know who produced the numbers.
 
 mod attempt;
+mod compact;
 mod histograms;
 mod record;
 
 pub use attempt::{Attempt, Outcome, PhaseTimes};
+pub use compact::CompactHistogram;
 pub use histograms::{Histogram, PhaseHistograms, Recorded};
 pub use record::{
     CpuUse, ErrorRow, GeneratorHealth, Interval, Machine, Origin, RunRecord, RunStatus, Setting, StageRecord, Totals,

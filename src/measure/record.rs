@@ -1,7 +1,9 @@
 use std::time::{Duration, SystemTime};
 
+pub use crate::domain::{Origin, Setting};
+
 use crate::domain::FailureClass;
-use crate::measure::{Histogram, PhaseHistograms};
+use crate::measure::{CompactHistogram, Histogram, PhaseHistograms};
 
 /// Everything that a run found out. Reports are pure functions of it.
 #[derive(Debug, Clone)]
@@ -53,28 +55,6 @@ pub enum RunStatus {
     Interrupted,
     /// Stopped because the target went away: results are partial.
     Aborted,
-}
-
-/// A setting and where its value came from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Setting {
-    /// Dotted key, such as `fleet.devices`.
-    pub key: String,
-    /// The value as text.
-    pub value: String,
-    /// Where it came from.
-    pub origin: Origin,
-}
-
-/// Where a setting came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
-    /// Built in.
-    Default,
-    /// The scenario file.
-    Scenario,
-    /// The command line.
-    CommandLine,
 }
 
 /// The machine of a run.
@@ -142,7 +122,7 @@ pub struct Totals {
     pub failed: [u64; FailureClass::ALL.len()],
     /// Due, but could not start in time.
     pub dropped: u64,
-    /// Not yet due when the run was stopped.
+    /// Not started when the run was stopped, without being late.
     pub not_started: u64,
     /// Answers 429 received.
     pub throttled: u64,
@@ -200,7 +180,7 @@ pub struct Interval {
     /// In flight at the end of the interval.
     pub in_flight: u64,
     /// `total` of the attempts that succeeded in this interval.
-    pub total: Histogram,
+    pub total: CompactHistogram,
 }
 
 /// A distinct failure.

@@ -3,19 +3,8 @@
 use std::sync::Arc;
 
 use crate::domain::CryptoProvider;
+pub use crate::domain::TlsVersions;
 use crate::pki::key::DeviceKey;
-
-/// Which TLS versions to offer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum TlsVersions {
-    /// 1.2 and 1.3.
-    #[default]
-    Any,
-    /// Only 1.2, as the documented service and the stable Python SDK.
-    Tls12,
-    /// Only 1.3.
-    Tls13,
-}
 
 /// Why a TLS configuration could not be built.
 #[derive(Debug, thiserror::Error)]

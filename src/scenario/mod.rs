@@ -1,1 +1,63 @@
-//! TODO
+//! What the user asks for: the scenario file with the overrides of the command line, validated. Does not know how it is
+//! executed.
+
+mod arrival;
+mod fleet;
+mod limits;
+mod problem;
+mod rate;
+mod stage;
+mod target;
+
+use std::path::Path;
+
+pub use arrival::{Arrival, DueOffsets, RatePoint};
+pub use fleet::{Fleet, IdPattern, KeySource};
+pub use limits::Limits;
+pub use problem::{Problem, Problems};
+pub use rate::Rate;
+pub use stage::{Stage, StageKind, Workload};
+pub use target::{Target, TargetAddress};
+
+use crate::domain::Setting;
+
+/// A validated scenario. What it says is possible; whether this machine can carry it is the plan's question.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scenario {
+    /// Name, also part of the results folder: letters, digits and `-`.
+    pub name: String,
+    /// The question that it answers.
+    pub question: Option<String>,
+    /// Seed of all random draws; `None` lets the caller choose one.
+    pub seed: Option<u64>,
+    /// The devices.
+    pub fleet: Fleet,
+    /// What they do, one stage after the other. At least one.
+    pub stages: Vec<Stage>,
+    /// Bounds on the generator.
+    pub limits: Limits,
+    /// Whom the load goes to.
+    pub target: Target,
+    /// Every setting with where its value came from, in the order of the file format.
+    pub settings: Vec<Setting>,
+}
+
+impl Scenario {
+    /// Reads a file and lays `--set` overrides over it: pairs of a dotted key (`fleet.devices`, `stage.storm.timeout`,
+    /// `stage.0.timeout`) and a value as TOML (`5000`, `"30s"`, `{ process = "at-once" }`) or, where that is not valid
+    /// TOML, as plain text (`30s`).
+    ///
+    /// # Errors
+    /// All problems at once, each with file, line, column and what would be valid.
+    pub fn load(path: &Path, sets: &[(String, String)]) -> Result<Self, Problems> {
+        todo!("{path:?} {sets:?}")
+    }
+
+    /// Like [`Self::load`] for text; `name` stands for the file in messages.
+    ///
+    /// # Errors
+    /// All problems at once.
+    pub fn parse(name: &str, text: &str, sets: &[(String, String)]) -> Result<Self, Problems> {
+        todo!("{name} {text} {sets:?}")
+    }
+}

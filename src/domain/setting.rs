@@ -1,0 +1,21 @@
+/// A setting and where its value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// Dotted key, such as `fleet.devices`.
+    pub key: String,
+    /// The value as text. Never a secret: those stay in files.
+    pub value: String,
+    /// Where it came from.
+    pub origin: Origin,
+}
+
+/// Where a setting came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// Built in.
+    Default,
+    /// The scenario file.
+    Scenario,
+    /// The command line.
+    CommandLine,
+}

@@ -1,0 +1,59 @@
+use std::time::Duration;
+
+/// What a live display shows, about five times a second.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Progress {
+    /// Part of the run.
+    pub part: RunPart,
+    /// Index of the stage.
+    pub stage: usize,
+    /// Since the start of the measured part; of the prepare part while that lasts.
+    pub elapsed: Duration,
+    /// Devices of the stage.
+    pub planned: u64,
+    /// Keys made ahead of need, while preparing.
+    pub keys_ready: u64,
+    /// Keys wanted before the measured part begins.
+    pub keys_wanted: u64,
+    /// Devices that are through: succeeded, failed or dropped.
+    pub done: u64,
+    /// Devices that succeeded.
+    pub succeeded: u64,
+    /// Devices that failed.
+    pub failed: u64,
+    /// Devices that could not start in time.
+    pub dropped: u64,
+    /// Attempts going on.
+    pub in_flight: u64,
+    /// Answers 429 received.
+    pub throttled: u64,
+    /// Successes per second since the last snapshots, over about one second.
+    pub rate: f64,
+    /// Median of `total` of the successes so far.
+    pub p50: Option<Duration>,
+    /// 99th percentile of `total` of the successes so far.
+    pub p99: Option<Duration>,
+}
+
+/// Part of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RunPart {
+    /// Making keys ahead of need. Not measured.
+    #[default]
+    Prepare,
+    /// Devices become due.
+    Measure,
+    /// All devices were due, the last attempts finish.
+    Drain,
+}
+
+impl RunPart {
+    /// The word for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Prepare => "prepare",
+            Self::Measure => "measure",
+            Self::Drain => "drain",
+        }
+    }
+}
