@@ -1,19 +1,40 @@
-//! MQTT 3.1.1 packets on a byte buffer: rumqttc's codec, with limits and without its panics.
+//! MQTT 3.1.1 packets on a byte buffer: rumqttc's codec, with limits, with the checks of the standard that it leaves
+//! out, and without its traps:
+//!
+//! * its size limit ignores the fixed header, and it reads CONNECT of MQTT 5 as if it were 3.1.1;
+//! * it ignores header flags, reserved bits, packet id 0 and bytes after the last field;
+//! * it takes a password without a user name, SUBSCRIBE's reserved bits and an UNSUBSCRIBE without filters;
+//! * writing, it cuts lengths at 16 bits, leaves half a packet behind when it fails, and puts CONNECT's flags at an
+//!   offset from the start of the buffer instead of the packet.
+//!
+//! Its `matches` panics on non-ASCII topics and never matches topics that begin with `$`: see
+//! [`filter_matches`](crate::protocol::topic::filter_matches).
+
+mod check;
 
 use bytes::BytesMut;
-pub use rumqttc::mqttbytes::QoS;
 pub use rumqttc::mqttbytes::v4::{
     ConnAck, Connect, ConnectReturnCode, LastWill, Login, Packet, PubAck, Publish, SubAck, Subscribe, SubscribeFilter,
     SubscribeReasonCode, UnsubAck, Unsubscribe,
 };
+use rumqttc::mqttbytes::{Error, check as find_frame};
+pub use rumqttc::mqttbytes::{Protocol, QoS};
 
-/// Why bytes are not a packet.
+/// Largest packet of the DPS device endpoint in bytes: 96 KB (Microsoft Learn, "IoT Hub Device Provisioning Service
+/// limits", message size).
+pub const DPS_PACKET_LIMIT: usize = 96 * 1024;
+
+/// Largest packet of the hub's device endpoint in bytes: a message of 256 KB and its topic (Microsoft Learn, "IoT Hub
+/// quotas and throttling", device-to-cloud messaging).
+pub const HUB_PACKET_LIMIT: usize = 256 * 1024 + u16::MAX as usize;
+
+/// Why bytes are not a packet, or a packet cannot be written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PacketError {
     /// Larger than the limit.
     #[error("packet of {size} bytes is over the limit of {limit}")]
     TooLarge {
-        /// Its size.
+        /// Its size with its fixed header.
         size: usize,
         /// The limit.
         limit: usize,
@@ -26,13 +47,50 @@ pub enum PacketError {
     Malformed(String),
 }
 
-/// Takes the next whole packet out of `buffer`; `Ok(None)` when more bytes are needed. Never panics, never reserves
-/// more than `limit` (bytes of the whole packet).
-pub fn decode(_buffer: &mut BytesMut, _limit: usize) -> Result<Option<Packet>, PacketError> {
-    todo!()
+/// Takes the next whole packet out of `buffer`; `Ok(None)` when more bytes are needed. Never panics and reserves
+/// nothing: what a peer announces costs no memory before it is sent. `limit` is the size of the whole packet in bytes.
+/// After an error the stream is out of step and must be closed.
+pub fn decode(buffer: &mut BytesMut, limit: usize) -> Result<Option<Packet>, PacketError> {
+    let Some(&first) = buffer.first() else { return Ok(None) };
+    check::first_byte(first)?;
+    let frame = match find_frame(buffer.iter(), limit) {
+        Ok(header) => header.frame_length(),
+        Err(Error::InsufficientBytes(missing)) => {
+            return within(buffer.len().saturating_add(missing), limit).map(|()| None);
+        }
+        Err(Error::PayloadSizeLimitExceeded(size)) => return Err(PacketError::TooLarge { size, limit }),
+        Err(error) => return Err(malformed(&error)),
+    };
+    within(frame, limit)?;
+    let header = check::header_length(buffer);
+    let connect_flags = check::before(buffer.get(header..frame).unwrap_or_default(), first)?;
+    match Packet::read(buffer, limit) {
+        Ok(packet) => check::after(&packet, frame - header, connect_flags).map(|()| Some(packet)),
+        Err(Error::InvalidProtocol | Error::InvalidProtocolLevel(_)) => Err(PacketError::ProtocolLevel),
+        Err(error) => Err(malformed(&error)),
+    }
 }
 
-/// Appends the bytes of `packet`.
-pub fn encode(_packet: &Packet, _buffer: &mut BytesMut) -> Result<(), PacketError> {
-    todo!()
+/// Appends the bytes of `packet`, all of them or none.
+pub fn encode(packet: &Packet, buffer: &mut BytesMut) -> Result<(), PacketError> {
+    check::writable(packet)?;
+    // The codec patches CONNECT's flags at an offset from the start of its buffer, so it gets one that starts here.
+    let mut tail = buffer.split_off(buffer.len());
+    let written = packet.write(&mut tail, usize::MAX);
+    if written.is_err() {
+        tail.clear();
+    }
+    buffer.unsplit(tail);
+    written.map(|_| ()).map_err(|error| malformed(&error))
 }
+
+fn within(size: usize, limit: usize) -> Result<(), PacketError> {
+    if size > limit { Err(PacketError::TooLarge { size, limit }) } else { Ok(()) }
+}
+
+fn malformed(error: &Error) -> PacketError {
+    PacketError::Malformed(error.to_string())
+}
+
+#[cfg(test)]
+mod tests;
