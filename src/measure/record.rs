@@ -46,6 +46,17 @@ pub struct RunRecord {
     pub notes: Vec<String>,
 }
 
+impl RunRecord {
+    /// The counts of all stages together.
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        for stage in &self.stages {
+            totals.add(&stage.totals);
+        }
+        totals
+    }
+}
+
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunStatus {
@@ -131,6 +142,21 @@ pub struct Totals {
 }
 
 impl Totals {
+    /// Adds all of `other`.
+    pub fn add(&mut self, other: &Self) {
+        let Self { planned, started, succeeded, failed, dropped, not_started, throttled, polls } = other;
+        self.planned += planned;
+        self.started += started;
+        self.succeeded += succeeded;
+        for (mine, theirs) in self.failed.iter_mut().zip(failed) {
+            *mine += theirs;
+        }
+        self.dropped += dropped;
+        self.not_started += not_started;
+        self.throttled += throttled;
+        self.polls += polls;
+    }
+
     /// All failures together.
     pub fn failed_total(&self) -> u64 {
         self.failed.iter().sum()

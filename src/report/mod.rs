@@ -1,1 +1,45 @@
-//! TODO
+//! A finished record for people and machines. Every format is a pure function of [`RunRecord`]: nothing here knows the
+//! engine, live state or the terminal.
+
+pub mod console;
+mod csv;
+mod folder;
+mod hlog;
+mod json;
+pub mod units;
+mod verdict;
+
+use std::io::{self, Write};
+
+pub use folder::{FolderError, ResultsFolder, WriteError};
+pub use verdict::{Verdict, verdicts};
+
+use crate::measure::RunRecord;
+
+/// One format of the results, written to one file.
+pub trait Exporter {
+    /// Name of the file inside the results folder.
+    fn file_name(&self) -> &'static str;
+
+    /// Writes the record. Errors are those of `to`.
+    fn write(&self, record: &RunRecord, to: &mut dyn Write) -> io::Result<()>;
+}
+
+/// Every format that a run writes; the record itself (`run.json`) comes first, so that it survives a full disk best.
+pub const EXPORTERS: [&dyn Exporter; 6] =
+    [&json::RunJson, &csv::SummaryCsv, &csv::PhasesCsv, &csv::IntervalsCsv, &csv::ErrorsCsv, &hlog::LatencyLog];
+
+/// `run.json` as text, for `--json`.
+pub fn run_json(record: &RunRecord) -> io::Result<String> {
+    let mut text = Vec::new();
+    json::RunJson.write(record, &mut text)?;
+    String::from_utf8(text).map_err(io::Error::other)
+}
+
+/// The version of `run.json` and of the CSV columns. Readers refuse a newer one.
+pub const SCHEMA: u32 = 1;
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,70 @@
+//! The summary that `run` prints: at most 100 columns, the verdict first.
+
+mod head;
+mod tables;
+
+use std::fmt::Write as _;
+
+use owo_colors::Style;
+
+use crate::measure::RunRecord;
+
+/// How to print.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Look {
+    /// With ANSI colours.
+    pub color: bool,
+}
+
+/// Widest line printed.
+pub const WIDTH: u16 = 100;
+
+/// The summary of a run, ending in a line break.
+pub fn summary(record: &RunRecord, look: Look) -> String {
+    let mut text = String::new();
+    head::title(&mut text, record, look);
+    head::verdict(&mut text, record, look);
+    tables::stages(&mut text, record, look);
+    head::resources(&mut text, record);
+    for stage in &record.stages {
+        tables::phases(&mut text, stage, record.stages.len() > 1, look);
+    }
+    tables::errors(&mut text, record, look);
+    for note in &record.notes {
+        line(&mut text, &wrapped("note: ", note));
+    }
+    text
+}
+
+impl Look {
+    /// `text` in a style, when colours are wanted.
+    fn paint(self, text: &str, style: Style) -> String {
+        if self.color { style.style(text).to_string() } else { text.to_owned() }
+    }
+}
+
+fn line(text: &mut String, content: &str) {
+    // Writing to a string cannot fail.
+    let _ = writeln!(text, "{}", content.trim_end());
+}
+
+/// `label` and `words`, folded at [`WIDTH`] and indented below the label.
+fn wrapped(label: &str, words: &str) -> String {
+    let mut text = label.to_owned();
+    let indent = label.chars().count();
+    let mut column = indent;
+    for (position, word) in words.split_whitespace().enumerate() {
+        let length = word.chars().count();
+        if position > 0 && column + 1 + length > usize::from(WIDTH) {
+            text.push('\n');
+            text.extend(std::iter::repeat_n(' ', indent));
+            column = indent;
+        } else if position > 0 {
+            text.push(' ');
+            column += 1;
+        }
+        text.push_str(word);
+        column += length;
+    }
+    text
+}

@@ -1,0 +1,62 @@
+//! The CSV files. Their columns are documented in the README and held by snapshot tests: dashboards depend on them.
+//! Durations are integer microseconds (`_us`), moments are RFC 3339 in UTC (`_at`) and seconds since the start of the
+//! measured part (`_s`).
+
+mod errors;
+mod intervals;
+mod phases;
+mod summary;
+
+use std::io::{self, Write};
+use std::time::{Duration, SystemTime};
+
+pub(super) use errors::ErrorsCsv;
+pub(super) use intervals::IntervalsCsv;
+pub(super) use phases::{PhasesCsv, occurred};
+pub(super) use summary::SummaryCsv;
+
+use crate::measure::Histogram;
+use crate::report::units;
+
+/// Writes a header and rows of as many fields.
+fn table<const N: usize>(
+    to: &mut dyn Write,
+    columns: [&str; N],
+    rows: impl Iterator<Item = [String; N]>,
+) -> io::Result<()> {
+    let mut writer = csv::Writer::from_writer(to);
+    writer.write_record(columns)?;
+    for row in rows {
+        writer.write_record(row)?;
+    }
+    writer.flush()
+}
+
+/// Nanoseconds as integer microseconds, rounded.
+pub(super) const fn micros(nanos: u64) -> u64 {
+    nanos.saturating_add(500) / 1_000
+}
+
+/// A duration as integer microseconds, rounded.
+pub(super) fn duration_micros(time: Duration) -> u64 {
+    micros(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
+}
+
+fn us(time: Duration) -> String {
+    duration_micros(time).to_string()
+}
+
+/// A quantile in microseconds; empty when nothing was recorded, as a zero would lie.
+fn quantile_us(histogram: &Histogram, quantile: f64) -> String {
+    histogram.quantile(quantile).map(us).unwrap_or_default()
+}
+
+/// An offset from the start of the measured part as a moment.
+fn moment(start: SystemTime, offset: Duration) -> String {
+    start.checked_add(offset).map(units::rfc3339).unwrap_or_default()
+}
+
+/// An offset from the start of the measured part in seconds.
+fn seconds(offset: Duration) -> String {
+    format!("{:.3}", offset.as_secs_f64())
+}

@@ -1,0 +1,150 @@
+//! One fixed record that every format is tested with.
+
+use std::time::{Duration, SystemTime};
+
+use crate::domain::{FailureClass, Phase};
+use crate::measure::{
+    Attempt, CpuUse, ErrorRow, GeneratorHealth, Histogram, Interval, Machine, Origin, Outcome, PhaseHistograms,
+    PhaseTimes, RunRecord, RunStatus, Setting, StageRecord, Totals,
+};
+
+const DEVICES: u32 = 1_234;
+
+/// 1,234 devices in two seconds: 1,230 succeed, 3 are refused, 1 is dropped.
+pub(super) fn record() -> RunRecord {
+    let mut failed = [0; FailureClass::ALL.len()];
+    failed[FailureClass::Rejected.index()] = 2;
+    failed[FailureClass::Timeout.index()] = 1;
+    let mut phases = PhaseHistograms::new();
+    let mut intervals = [Interval::default(), Interval::default()];
+    for device in 0..DEVICES - 1 {
+        let attempt = attempt(device);
+        phases.record(&attempt);
+        let interval = &mut intervals[usize::from(attempt.ended >= Duration::from_secs(1))];
+        match attempt.outcome {
+            Outcome::Success => {
+                interval.succeeded += 1;
+                let total = attempt.phases.get(Phase::Total).unwrap_or_default();
+                interval.total.record(u64::try_from(total.as_nanos()).unwrap());
+            }
+            Outcome::Failed(class) => interval.failed[class.index()] += 1,
+        }
+    }
+    let [first, second] = &mut intervals;
+    *first = Interval {
+        length: Duration::from_secs(1),
+        due: u64::from(DEVICES),
+        started: u64::from(DEVICES - 1),
+        dropped: 1,
+        throttled: 2,
+        in_flight: second.succeeded + second.failed.iter().sum::<u64>(),
+        ..first.clone()
+    };
+    *second = Interval { start: Duration::from_secs(1), length: Duration::from_millis(950), ..second.clone() };
+    let mut lateness = Histogram::new();
+    (0..u64::from(DEVICES)).for_each(|n| lateness.record(n * 1_000));
+    RunRecord {
+        scenario: "provisioning-storm".to_owned(),
+        question: Some("Does provisioning hold when 1,234 devices come at once?".to_owned()),
+        version: "0.1.0".to_owned(),
+        command: ["fleetstorm", "run", "scenarios/provisioning-storm.toml"].map(str::to_owned).to_vec(),
+        target: "embedded emulator".to_owned(),
+        seed: 42,
+        started_at: SystemTime::UNIX_EPOCH + Duration::from_millis(1_740_821_400_250),
+        prepare: Duration::from_millis(310),
+        elapsed: Duration::from_millis(1_950),
+        status: RunStatus::Complete,
+        settings: vec![
+            setting("fleet.devices", "1234", Origin::CommandLine),
+            setting("fleet.key_algorithm", "ecdsa-p256", Origin::Scenario),
+            setting("fleet.id_prefix", "device-", Origin::Default),
+        ],
+        machine: Machine {
+            cpu: "Example CPU 3.0 GHz".to_owned(),
+            cores: 2,
+            memory: 8_240_000_000,
+            os: "Linux 6.1.0".to_owned(),
+            open_files: 20_000,
+        },
+        generator: CpuUse {
+            user: Duration::from_millis(1_100),
+            system: Duration::from_millis(300),
+            peak_memory: 64_000_000,
+        },
+        emulator: Some(CpuUse {
+            user: Duration::from_millis(1_500),
+            system: Duration::from_millis(400),
+            peak_memory: 81_500_000,
+        }),
+        health: GeneratorHealth { lateness, saturated: Vec::new(), peak_in_flight: 1_000, in_flight_limit: 9_900 },
+        stages: vec![StageRecord {
+            name: "storm".to_owned(),
+            kind: "provision".to_owned(),
+            workload: "open, 1,234 devices at once".to_owned(),
+            totals: Totals {
+                planned: u64::from(DEVICES),
+                started: u64::from(DEVICES - 1),
+                succeeded: u64::from(DEVICES - 4),
+                failed,
+                dropped: 1,
+                not_started: 0,
+                throttled: 2,
+                polls: u64::from(DEVICES) + 17,
+            },
+            start: Duration::ZERO,
+            elapsed: Duration::from_millis(1_950),
+            phases,
+            intervals: intervals.to_vec(),
+        }],
+        errors: vec![
+            error(FailureClass::Rejected, 401_002, "Unauthorized: CA certificate, \"not found\"", 2, 412),
+            error(FailureClass::Timeout, 0, "no SUBACK from DPS within 10 s (`timeouts.response`)", 1, 1_900),
+        ],
+        notes: vec!["in flight limited to 9,900 by 20,000 open files".to_owned()],
+    }
+}
+
+fn attempt(device: u32) -> Attempt {
+    let n = u64::from(device);
+    let started = Duration::from_micros(n);
+    let took = Duration::from_micros(20_000 + n * 1_500);
+    let mut phases = PhaseTimes::new();
+    for (phase, micros) in [
+        (Phase::Queued, n),
+        (Phase::Keygen, 20 + n % 7),
+        (Phase::Csr, 22 + n % 5),
+        (Phase::Sas, 2),
+        (Phase::Tcp, 100 + n),
+        (Phase::Tls, 900 + n * 3),
+    ] {
+        phases.set(phase, Duration::from_micros(micros));
+    }
+    phases.set(Phase::Total, started + took);
+    phases.set(Phase::TotalRaw, took);
+    let outcome = match device {
+        7 | 8 => Outcome::Failed(FailureClass::Rejected),
+        1_000 => Outcome::Failed(FailureClass::Timeout),
+        _ => Outcome::Success,
+    };
+    Attempt {
+        device,
+        stage: 0,
+        number: 1,
+        due: Duration::ZERO,
+        started,
+        ended: started + took,
+        phases,
+        outcome,
+        polls: 1,
+        throttled: 0,
+    }
+}
+
+fn setting(key: &str, value: &str, origin: Origin) -> Setting {
+    Setting { key: key.to_owned(), value: value.to_owned(), origin }
+}
+
+fn error(class: FailureClass, code: u32, message: &str, count: u64, first_millis: u64) -> ErrorRow {
+    let first = Duration::from_millis(first_millis);
+    ErrorRow { class, code, message: message.to_owned(), count, first, last: first + Duration::from_millis(20) }
+}

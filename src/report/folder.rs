@@ -1,0 +1,132 @@
+use std::fs::{self, File, Permissions};
+use std::io::{self, BufWriter, ErrorKind, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use crate::measure::RunRecord;
+use crate::report::{EXPORTERS, Exporter, units};
+
+/// The folder that the results of one run go to. Made and tried before the run, so that an hour of load is not lost to
+/// a typing error.
+#[derive(Debug)]
+pub struct ResultsFolder {
+    path: PathBuf,
+    created: bool,
+}
+
+/// The results folder cannot be used.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum FolderError {
+    /// It cannot be made or written to.
+    #[error("cannot write results to {}: {source}", path.display())]
+    #[diagnostic(help("{}", remedy(source)))]
+    NotWritable {
+        /// The folder.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// It holds other results.
+    #[error("{} already holds results", path.display())]
+    #[diagnostic(help("give another folder with --out, or leave --out away to get a new one per run"))]
+    Occupied {
+        /// The folder.
+        path: PathBuf,
+    },
+}
+
+/// A results file could not be written. The others were tried all the same.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+#[error("cannot write {}: {source}", path.display())]
+#[diagnostic(help("{}", remedy(source)))]
+pub struct WriteError {
+    /// The file.
+    pub path: PathBuf,
+    /// Why not.
+    pub source: io::Error,
+}
+
+impl ResultsFolder {
+    /// `<parent>/<utc-time>-<scenario>`: a new folder per run. `scenario` is reduced to characters that every file
+    /// system takes.
+    pub fn default_path(parent: &Path, now: SystemTime, scenario: &str) -> PathBuf {
+        let time: String = units::rfc3339(now).chars().filter(|c| !matches!(c, '-' | ':')).collect();
+        let time = time.split('.').next().unwrap_or(&time);
+        let name: String =
+            scenario.chars().map(|c| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '-' }).collect();
+        parent.join(format!("{time}Z-{name}"))
+    }
+
+    /// Makes the folder if need be and proves that files can be created in it.
+    pub fn open(path: PathBuf) -> Result<Self, FolderError> {
+        let not_writable = |path: &Path, source| FolderError::NotWritable { path: path.to_owned(), source };
+        let created = !path.exists();
+        fs::create_dir_all(&path).map_err(|e| not_writable(&path, e))?;
+        let folder = Self { path, created };
+        if EXPORTERS.iter().any(|exporter| folder.path.join(exporter.file_name()).exists()) {
+            return Err(FolderError::Occupied { path: folder.path.clone() });
+        }
+        tempfile::tempfile_in(&folder.path)
+            .and_then(|mut probe| probe.write_all(b"fleetstorm"))
+            .map_err(|e| not_writable(&folder.path, e))?;
+        Ok(folder)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes every format. A file appears whole or not at all (temporary file, fsync, rename), and one that fails does
+    /// not keep the others from being written.
+    pub fn write(&self, record: &RunRecord) -> Vec<WriteError> {
+        EXPORTERS
+            .iter()
+            .filter_map(|exporter| {
+                let path = self.path.join(exporter.file_name());
+                self.write_one(*exporter, record, &path).err().map(|source| WriteError { path, source })
+            })
+            .collect()
+    }
+
+    fn write_one(&self, exporter: &dyn Exporter, record: &RunRecord, path: &Path) -> io::Result<()> {
+        let file = tempfile::Builder::new()
+            .prefix(".")
+            .suffix(".tmp")
+            .permissions(Permissions::from_mode(0o644))
+            .tempfile_in(&self.path)?;
+        let mut writer = BufWriter::new(file);
+        exporter.write(record, &mut writer)?;
+        let file = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|e| e.error)?;
+        // The rename is only durable once the folder is.
+        File::open(&self.path)?.sync_all()
+    }
+}
+
+impl Drop for ResultsFolder {
+    /// A run that ended before it measured anything leaves no empty folder behind.
+    fn drop(&mut self) {
+        if self.created {
+            // Fails when there is something in it, which is the point.
+            let _ = fs::remove_dir(&self.path);
+        }
+    }
+}
+
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            "choose a folder that you may write to with --out DIR"
+        }
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+            "make room on that file system, or choose a folder on another one with --out DIR"
+        }
+        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {
+            "a file is in the way: choose another folder with --out DIR"
+        }
+        _ => "choose another folder with --out DIR",
+    }
+}

@@ -1,0 +1,247 @@
+use std::io;
+
+use serde::Serialize;
+
+use crate::domain::FailureClass;
+use crate::measure::{CpuUse, ErrorRow, Histogram, Machine, Origin, RunRecord, RunStatus, Setting, Totals};
+use crate::report::csv::{duration_micros, micros};
+use crate::report::json::stage::{Stage, encoded};
+use crate::report::{SCHEMA, units, verdicts};
+
+/// The file as a whole.
+#[derive(Serialize)]
+pub(super) struct Run<'a> {
+    schema: u32,
+    fleetstorm: &'a str,
+    command: &'a [String],
+    scenario: &'a str,
+    question: Option<&'a str>,
+    target: &'a str,
+    seed: u64,
+    started_at: String,
+    prepare_us: u64,
+    elapsed_us: u64,
+    status: &'static str,
+    verdicts: Vec<Verdict>,
+    totals: Counts,
+    succeeded_per_s: f64,
+    generator: Process,
+    emulator: Option<Process>,
+    health: Health<'a>,
+    machine: Host<'a>,
+    stages: Vec<Stage<'a>>,
+    errors: Vec<Error<'a>>,
+    settings: Vec<SettingRow<'a>>,
+    notes: &'a [String],
+}
+
+#[derive(Serialize)]
+struct Verdict {
+    verdict: &'static str,
+    meaning: String,
+}
+
+/// Counts; `planned = succeeded + failed + dropped + not_started`.
+#[derive(Serialize)]
+pub(super) struct Counts {
+    planned: u64,
+    started: u64,
+    succeeded: u64,
+    failed: u64,
+    failed_by_class: ByClass,
+    dropped: u64,
+    not_started: u64,
+    throttled: u64,
+    polls: u64,
+}
+
+/// Failures per class as an object with one key per class.
+pub(super) struct ByClass(pub(super) [u64; FailureClass::ALL.len()]);
+
+#[derive(Serialize)]
+struct Process {
+    cpu_us: u64,
+    cpu_user_us: u64,
+    cpu_system_us: u64,
+    /// Absent when nothing succeeded.
+    cpu_per_success_us: Option<f64>,
+    peak_memory_bytes: u64,
+}
+
+#[derive(Serialize)]
+struct Health<'a> {
+    saturated: &'a [String],
+    peak_in_flight: u64,
+    in_flight_limit: u64,
+    lateness_p50_us: Option<u64>,
+    lateness_p99_us: Option<u64>,
+    lateness_max_us: Option<u64>,
+    lateness_histogram: String,
+}
+
+#[derive(Serialize)]
+struct Host<'a> {
+    cpu: &'a str,
+    cores: usize,
+    memory_bytes: u64,
+    os: &'a str,
+    open_files: u64,
+}
+
+#[derive(Serialize)]
+struct Error<'a> {
+    class: &'static str,
+    code: u32,
+    message: &'a str,
+    count: u64,
+    first_us: u64,
+    last_us: u64,
+}
+
+#[derive(Serialize)]
+struct SettingRow<'a> {
+    key: &'a str,
+    value: &'a str,
+    origin: &'static str,
+}
+
+impl<'a> Run<'a> {
+    pub(super) fn of(record: &'a RunRecord) -> io::Result<Self> {
+        let RunRecord {
+            scenario,
+            question,
+            version,
+            command,
+            target,
+            seed,
+            started_at,
+            prepare,
+            elapsed,
+            status,
+            settings,
+            machine,
+            generator,
+            emulator,
+            health,
+            stages,
+            errors,
+            notes,
+        } = record;
+        let totals = record.totals();
+        let Machine { cpu, cores, memory, os, open_files } = machine;
+        Ok(Self {
+            schema: SCHEMA,
+            fleetstorm: version,
+            command,
+            scenario,
+            question: question.as_deref(),
+            target,
+            seed: *seed,
+            started_at: units::rfc3339(*started_at),
+            prepare_us: duration_micros(*prepare),
+            elapsed_us: duration_micros(*elapsed),
+            status: match status {
+                RunStatus::Complete => "complete",
+                RunStatus::Interrupted => "interrupted",
+                RunStatus::Aborted => "aborted",
+            },
+            verdicts: verdicts(record)
+                .iter()
+                .map(|verdict| Verdict { verdict: verdict.name(), meaning: verdict.sentence() })
+                .collect(),
+            succeeded_per_s: rounded(units::per_second(totals.succeeded, *elapsed)),
+            generator: Process::of(generator, totals.succeeded),
+            emulator: emulator.as_ref().map(|cpu| Process::of(cpu, totals.succeeded)),
+            health: Health {
+                saturated: &health.saturated,
+                peak_in_flight: health.peak_in_flight,
+                in_flight_limit: health.in_flight_limit,
+                lateness_p50_us: quantile(&health.lateness, 0.50),
+                lateness_p99_us: quantile(&health.lateness, 0.99),
+                lateness_max_us: quantile(&health.lateness, 1.0),
+                lateness_histogram: encoded(&health.lateness)?,
+            },
+            machine: Host { cpu, cores: *cores, memory_bytes: *memory, os, open_files: *open_files },
+            stages: stages.iter().map(Stage::of).collect::<io::Result<_>>()?,
+            errors: errors.iter().map(Error::of).collect(),
+            settings: settings.iter().map(SettingRow::of).collect(),
+            notes,
+            totals: Counts::of(&totals),
+        })
+    }
+}
+
+impl Counts {
+    pub(super) fn of(totals: &Totals) -> Self {
+        let Totals { planned, started, succeeded, failed, dropped, not_started, throttled, polls } = *totals;
+        Self {
+            planned,
+            started,
+            succeeded,
+            failed: totals.failed_total(),
+            failed_by_class: ByClass(failed),
+            dropped,
+            not_started,
+            throttled,
+            polls,
+        }
+    }
+}
+
+impl Serialize for ByClass {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(FailureClass::ALL.map(FailureClass::name).iter().zip(&self.0))
+    }
+}
+
+impl Process {
+    fn of(cpu: &CpuUse, succeeded: u64) -> Self {
+        let CpuUse { user, system, peak_memory } = *cpu;
+        Self {
+            cpu_us: duration_micros(cpu.total()),
+            cpu_user_us: duration_micros(user),
+            cpu_system_us: duration_micros(system),
+            cpu_per_success_us: (succeeded > 0).then(|| rounded(cpu.total().as_secs_f64() * 1e6 / succeeded as f64)),
+            peak_memory_bytes: peak_memory,
+        }
+    }
+}
+
+impl<'a> Error<'a> {
+    fn of(row: &'a ErrorRow) -> Self {
+        let ErrorRow { class, code, message, count, first, last } = row;
+        Self {
+            class: class.name(),
+            code: *code,
+            message,
+            count: *count,
+            first_us: duration_micros(*first),
+            last_us: duration_micros(*last),
+        }
+    }
+}
+
+impl<'a> SettingRow<'a> {
+    fn of(setting: &'a Setting) -> Self {
+        let Setting { key, value, origin } = setting;
+        let origin = match origin {
+            Origin::Default => "default",
+            Origin::Scenario => "scenario",
+            Origin::CommandLine => "command line",
+        };
+        Self { key, value, origin }
+    }
+}
+
+pub(super) fn quantile(histogram: &Histogram, quantile: f64) -> Option<u64> {
+    histogram.quantile(quantile).map(duration_micros)
+}
+
+/// A mean in microseconds with the digits that mean something.
+pub(super) fn mean_micros(nanos: f64) -> u64 {
+    micros(nanos.round() as u64)
+}
+
+fn rounded(value: f64) -> f64 {
+    (value * 1e3).round() / 1e3
+}

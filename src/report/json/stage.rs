@@ -1,0 +1,127 @@
+use std::io;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
+use serde::Serialize;
+
+use crate::domain::Phase;
+use crate::measure::{Histogram, Interval, Recorded, StageRecord};
+use crate::report::csv::{duration_micros, micros, occurred};
+use crate::report::json::shape::{ByClass, Counts, mean_micros, quantile};
+
+/// One stage.
+#[derive(Serialize)]
+pub(super) struct Stage<'a> {
+    name: &'a str,
+    kind: &'a str,
+    workload: &'a str,
+    start_us: u64,
+    elapsed_us: u64,
+    totals: Counts,
+    phases: Vec<PhaseRow>,
+    intervals: Vec<IntervalRow>,
+}
+
+#[derive(Serialize)]
+struct PhaseRow {
+    phase: &'static str,
+    outcome: &'static str,
+    count: u64,
+    min_us: u64,
+    mean_us: u64,
+    p50_us: u64,
+    p90_us: u64,
+    p95_us: u64,
+    p99_us: u64,
+    p999_us: u64,
+    max_us: u64,
+    /// Values above the range of the histogram (one hour), counted at its end.
+    above_range: u64,
+    /// The whole distribution in nanoseconds: HdrHistogram V2, deflated, base64. Histograms of several runs can be added.
+    histogram: String,
+}
+
+/// One second. Its latency distribution is in `latency.hlog`.
+#[derive(Serialize)]
+struct IntervalRow {
+    start_us: u64,
+    length_us: u64,
+    due: u64,
+    started: u64,
+    succeeded: u64,
+    failed_by_class: ByClass,
+    throttled: u64,
+    dropped: u64,
+    in_flight: u64,
+    p50_us: Option<u64>,
+    p99_us: Option<u64>,
+}
+
+impl<'a> Stage<'a> {
+    pub(super) fn of(stage: &'a StageRecord) -> io::Result<Self> {
+        let StageRecord { name, kind, workload, totals, start, elapsed, phases: _, intervals } = stage;
+        Ok(Self {
+            name,
+            kind,
+            workload,
+            start_us: duration_micros(*start),
+            elapsed_us: duration_micros(*elapsed),
+            totals: Counts::of(totals),
+            phases: occurred(stage)
+                .filter_map(|(phase, outcome, histogram)| PhaseRow::of(phase, outcome, histogram).transpose())
+                .collect::<io::Result<_>>()?,
+            intervals: intervals.iter().map(IntervalRow::of).collect(),
+        })
+    }
+}
+
+impl PhaseRow {
+    fn of(phase: Phase, outcome: &'static str, histogram: &Histogram) -> io::Result<Option<Self>> {
+        let Some(Recorded { count, min, mean, p50, p90, p95, p99, p999, max }) = histogram.summary() else {
+            return Ok(None);
+        };
+        Ok(Some(Self {
+            phase: phase.name(),
+            outcome,
+            count,
+            min_us: micros(min),
+            mean_us: mean_micros(mean),
+            p50_us: micros(p50),
+            p90_us: micros(p90),
+            p95_us: micros(p95),
+            p99_us: micros(p99),
+            p999_us: micros(p999),
+            max_us: micros(max),
+            above_range: histogram.saturated(),
+            histogram: encoded(histogram)?,
+        }))
+    }
+}
+
+impl IntervalRow {
+    fn of(interval: &Interval) -> Self {
+        let Interval { start, length, due, started, succeeded, failed, throttled, dropped, in_flight, total } =
+            interval;
+        Self {
+            start_us: duration_micros(*start),
+            length_us: duration_micros(*length),
+            due: *due,
+            started: *started,
+            succeeded: *succeeded,
+            failed_by_class: ByClass(*failed),
+            throttled: *throttled,
+            dropped: *dropped,
+            in_flight: *in_flight,
+            p50_us: quantile(total, 0.50),
+            p99_us: quantile(total, 0.99),
+        }
+    }
+}
+
+/// A histogram as HdrHistogram tools exchange it: V2, deflated, base64.
+pub(super) fn encoded(histogram: &Histogram) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    V2DeflateSerializer::new().serialize(histogram.as_hdr(), &mut bytes).map_err(io::Error::other)?;
+    Ok(STANDARD.encode(bytes))
+}

@@ -1,0 +1,147 @@
+//! Every format of one fixed record. A change here changes what people's dashboards read: raise the schema if a column
+//! goes away or means something else.
+
+use std::time::{Duration, SystemTime};
+
+use hdrhistogram::serialization::Deserializer;
+use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
+
+use crate::domain::FailureClass;
+use crate::measure::{RunRecord, RunStatus};
+use crate::report::console::{Look, WIDTH, summary};
+use crate::report::{EXPORTERS, FolderError, ResultsFolder, Verdict, fixture, verdicts};
+
+fn exported(file: &str, record: &RunRecord) -> String {
+    let exporter = EXPORTERS.iter().find(|exporter| exporter.file_name() == file).unwrap();
+    let mut bytes = Vec::new();
+    exporter.write(record, &mut bytes).unwrap();
+    String::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn every_csv() {
+    let record = fixture::record();
+    for file in ["summary.csv", "phases.csv", "intervals.csv", "errors.csv"] {
+        insta::assert_snapshot!(file, exported(file, &record));
+    }
+}
+
+#[test]
+fn json() {
+    let record = fixture::record();
+    insta::with_settings!({ filters => vec![(r#"histogram": "HISTF?[^"]+|histogram": "eN[^"]+"#, r#"histogram": "…"#)] }, {
+        insta::assert_snapshot!("run.json", exported("run.json", &record));
+    });
+}
+
+#[test]
+fn console() {
+    insta::assert_snapshot!("console", summary(&fixture::record(), Look { color: false }));
+}
+
+#[test]
+fn console_of_a_bad_run() {
+    let mut record = fixture::record();
+    record.status = RunStatus::Aborted;
+    record.health.saturated =
+        vec!["attempts started 512 ms late at p99, more than 100 ms".to_owned(), "CPU pool behind".to_owned()];
+    record.question = None;
+    record.emulator = None;
+    let stage = &mut record.stages[0];
+    stage.totals.failed[FailureClass::Verification.index()] = 1;
+    stage.totals.succeeded -= 10;
+    stage.totals.not_started = 8;
+    let mut second = stage.clone();
+    second.name = "second wave, after the first".to_owned();
+    record.stages.push(second);
+    let text = summary(&record, Look { color: false });
+    insta::assert_snapshot!("console_of_a_bad_run", text);
+    assert!(text.lines().all(|line| line.chars().count() <= usize::from(WIDTH)), "wider than {WIDTH} columns");
+}
+
+#[test]
+fn colours_change_no_words() {
+    let record = fixture::record();
+    let (plain, colored) = (summary(&record, Look { color: false }), summary(&record, Look { color: true }));
+    assert!(colored.contains("\u{1b}["));
+    let mut escape = false;
+    let stripped: String = colored
+        .chars()
+        .filter(|&c| {
+            let keep = !escape && c != '\u{1b}';
+            escape = c == '\u{1b}' || (escape && c != 'm');
+            keep
+        })
+        .collect();
+    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(words(&stripped), words(&plain));
+}
+
+#[test]
+fn latency_log_holds_every_success() {
+    let record = fixture::record();
+    let text = exported("latency.hlog", &record);
+    let mut deserializer = Deserializer::new();
+    let mut count = 0;
+    for entry in IntervalLogIterator::new(text.as_bytes()) {
+        if let LogEntry::Interval(interval) = entry.unwrap() {
+            assert_eq!(interval.tag().unwrap().as_str(), "storm");
+            let bytes =
+                base64::Engine::decode(&base64::engine::general_purpose::STANDARD, interval.encoded_histogram())
+                    .unwrap();
+            let histogram: hdrhistogram::Histogram<u64> = deserializer.deserialize(&mut bytes.as_slice()).unwrap();
+            count += histogram.len();
+        }
+    }
+    assert_eq!(count, record.totals().succeeded);
+}
+
+#[test]
+fn the_worst_verdict_comes_first() {
+    let mut record = fixture::record();
+    assert_eq!(verdicts(&record), [Verdict::Complete]);
+    record.status = RunStatus::Interrupted;
+    record.health.saturated.push("late".to_owned());
+    record.stages[0].totals.failed[FailureClass::Verification.index()] = 2;
+    let names: Vec<_> = verdicts(&record).iter().map(Verdict::name).collect();
+    assert_eq!(names, ["wrong_certificates", "unaccounted", "saturated", "interrupted"]);
+}
+
+#[test]
+fn a_folder_is_written_once_and_an_unused_one_goes_away() {
+    let parent = tempfile::tempdir().unwrap();
+    let path = parent.path().join("deep/results");
+    drop(ResultsFolder::open(path.clone()).unwrap());
+    assert!(!path.exists());
+
+    let folder = ResultsFolder::open(path.clone()).unwrap();
+    assert!(folder.write(&fixture::record()).is_empty());
+    drop(folder);
+    let mut files: Vec<_> =
+        std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    files.sort();
+    assert_eq!(
+        files,
+        ["errors.csv", "intervals.csv", "latency.hlog", "phases.csv", "run.json", "summary.csv"],
+        "no temporary file is left"
+    );
+    assert!(matches!(ResultsFolder::open(path), Err(FolderError::Occupied { .. })));
+}
+
+#[test]
+fn a_file_that_cannot_be_written_does_not_stop_the_others() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = ResultsFolder::open(parent.path().join("r")).unwrap();
+    std::fs::create_dir_all(folder.path().join("phases.csv/x")).unwrap();
+    let errors = folder.write(&fixture::record());
+    assert_eq!(errors.len(), 1);
+    assert!(errors[0].to_string().contains("phases.csv"));
+    assert!(folder.path().join("errors.csv").exists());
+}
+
+#[test]
+fn folders_are_named_by_time_and_scenario() {
+    let now = SystemTime::UNIX_EPOCH + Duration::from_millis(1_740_821_400_250);
+    let path = ResultsFolder::default_path("results".as_ref(), now, "a storm/here");
+    assert_eq!(path.to_str(), Some("results/20250301T093000Z-a-storm-here"));
+}

@@ -1,0 +1,116 @@
+//! Numbers in the units a person reads.
+
+use std::time::{Duration, SystemTime};
+
+/// A time with three significant digits: `850 µs`, `12.3 ms`, `7.90 s`, `2 min 5 s`, `3 h 20 min`.
+pub fn duration(time: Duration) -> String {
+    let seconds = time.as_secs_f64();
+    match seconds {
+        s if s < 1e-3 => format!("{} µs", three_digits(s * 1e6)),
+        s if s < 1.0 => format!("{} ms", three_digits(s * 1e3)),
+        s if s < 60.0 => format!("{} s", three_digits(s)),
+        s if s < 3_600.0 => format!("{} min {} s", time.as_secs() / 60, time.as_secs() % 60),
+        _ => format!("{} h {} min", time.as_secs() / 3_600, time.as_secs() % 3_600 / 60),
+    }
+}
+
+/// A time in nanoseconds, as [`duration`].
+pub fn nanos(nanos: u64) -> String {
+    duration(Duration::from_nanos(nanos))
+}
+
+/// A count with separators: `12,345`.
+pub fn count(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Events per second: `633/s`, `1,240/s`, `0.25/s`.
+pub fn rate(events: u64, time: Duration) -> String {
+    let per_second = per_second(events, time);
+    if per_second < 1_000.0 {
+        return format!("{}/s", three_digits(per_second));
+    }
+    // Lossless for every rate that a machine can reach.
+    format!("{}/s", count(per_second.round() as u64))
+}
+
+/// Events per second, zero when no time passed.
+pub fn per_second(events: u64, time: Duration) -> f64 {
+    if time.is_zero() { 0.0 } else { events as f64 / time.as_secs_f64() }
+}
+
+/// Bytes in decimal units: `120 MB`.
+pub fn bytes(bytes: u64) -> String {
+    let bytes = bytes as f64;
+    match bytes {
+        b if b < 1e3 => format!("{b} B"),
+        b if b < 1e6 => format!("{} kB", three_digits(b / 1e3)),
+        b if b < 1e9 => format!("{} MB", three_digits(b / 1e6)),
+        b => format!("{} GB", three_digits(b / 1e9)),
+    }
+}
+
+/// A moment in UTC as RFC 3339 with milliseconds: `2025-03-01T09:30:00.000Z`.
+pub fn rfc3339(moment: SystemTime) -> String {
+    // Outside the years -9999 to 9999 only when the clock of the machine is broken.
+    jiff::Timestamp::try_from(moment).map_or_else(|_| "unknown".to_owned(), |t| format!("{t:.3}"))
+}
+
+fn three_digits(value: f64) -> String {
+    let decimals = match value {
+        v if v == 0.0 || v >= 99.95 => 0,
+        v if v >= 9.995 => 1,
+        _ => 2,
+    };
+    format!("{value:.decimals$}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_keep_three_digits() {
+        let cases = [
+            (0, "0 µs"),
+            (850, "850 µs"),
+            (1_230, "1.23 ms"),
+            (12_345, "12.3 ms"),
+            (999_400, "999 ms"),
+            (7_900_000, "7.90 s"),
+            (59_900_000, "59.9 s"),
+            (125_000_000, "2 min 5 s"),
+            (12_000_000_000, "3 h 20 min"),
+        ];
+        for (micros, text) in cases {
+            assert_eq!(duration(Duration::from_micros(micros)), text);
+        }
+    }
+
+    #[test]
+    fn counts_are_grouped_by_three() {
+        assert_eq!([0, 999, 1_000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn rates_and_bytes() {
+        assert_eq!(rate(5_000, Duration::from_millis(7_900)), "633/s");
+        assert_eq!(rate(5_000, Duration::from_secs(2)), "2,500/s");
+        assert_eq!(rate(0, Duration::ZERO), "0/s");
+        assert_eq!([12, 1_500, 120_000_000, 8_240_000_000].map(bytes), ["12 B", "1.50 kB", "120 MB", "8.24 GB"]);
+    }
+
+    #[test]
+    fn moments_are_utc() {
+        let moment = SystemTime::UNIX_EPOCH + Duration::from_millis(1_740_821_400_250);
+        assert_eq!(rfc3339(moment), "2025-03-01T09:30:00.250Z");
+    }
+}

@@ -1,0 +1,90 @@
+use crate::domain::FailureClass;
+use crate::measure::{RunRecord, RunStatus, Totals};
+use crate::report::units;
+
+/// What a reader must know before any number. Derived from the record, never stored in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Devices got a certificate that is not the one they asked for. Fails the run.
+    WrongCertificates(u64),
+    /// The generator was the bottleneck, for these reasons: the numbers do not describe the target.
+    Saturated(Vec<String>),
+    /// Stopped by the user before all was done.
+    Interrupted,
+    /// Stopped because the target went away.
+    Aborted,
+    /// The outcomes do not add up to the devices planned: a defect of fleetstorm, the numbers are not to be trusted.
+    Unaccounted {
+        /// Devices planned.
+        planned: u64,
+        /// Devices with an outcome.
+        accounted: u64,
+    },
+    /// All planned work was done, failed or dropped.
+    Complete,
+}
+
+impl Verdict {
+    /// The name in `run.json` and `summary.csv`.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::WrongCertificates(_) => "wrong_certificates",
+            Self::Saturated(_) => "saturated",
+            Self::Interrupted => "interrupted",
+            Self::Aborted => "aborted",
+            Self::Unaccounted { .. } => "unaccounted",
+            Self::Complete => "complete",
+        }
+    }
+
+    /// What it means for the reader.
+    pub fn sentence(&self) -> String {
+        match self {
+            Self::WrongCertificates(count) => {
+                format!("{} got a certificate that is not the one asked for", devices(*count))
+            }
+            Self::Saturated(reasons) => {
+                format!("the generator was the bottleneck, do not judge the target by this run: {}", reasons.join("; "))
+            }
+            Self::Interrupted => "stopped before all was done: the results are partial".to_owned(),
+            Self::Aborted => "the target went away: the results are partial".to_owned(),
+            Self::Unaccounted { planned, accounted } => format!(
+                "{} planned, {} accounted for: a defect of fleetstorm, please report it",
+                devices(*planned),
+                units::count(*accounted)
+            ),
+            Self::Complete => "all planned work was done".to_owned(),
+        }
+    }
+}
+
+/// Every verdict on a run, the worst first; never empty.
+pub fn verdicts(record: &RunRecord) -> Vec<Verdict> {
+    let totals = record.totals();
+    let mut verdicts = Vec::new();
+    let wrong = totals.failed[FailureClass::Verification.index()];
+    if wrong > 0 {
+        verdicts.push(Verdict::WrongCertificates(wrong));
+    }
+    let accounted = accounted(&totals);
+    if accounted != totals.planned {
+        verdicts.push(Verdict::Unaccounted { planned: totals.planned, accounted });
+    }
+    if !record.health.saturated.is_empty() {
+        verdicts.push(Verdict::Saturated(record.health.saturated.clone()));
+    }
+    verdicts.push(match record.status {
+        RunStatus::Complete => Verdict::Complete,
+        RunStatus::Interrupted => Verdict::Interrupted,
+        RunStatus::Aborted => Verdict::Aborted,
+    });
+    verdicts
+}
+
+fn accounted(totals: &Totals) -> u64 {
+    totals.succeeded + totals.failed_total() + totals.dropped + totals.not_started
+}
+
+fn devices(count: u64) -> String {
+    format!("{} {}", units::count(count), if count == 1 { "device" } else { "devices" })
+}
