@@ -17,15 +17,17 @@ pub(super) fn record() -> RunRecord {
     failed[FailureClass::Timeout.index()] = 1;
     let mut phases = PhaseHistograms::new();
     let mut intervals = [Interval::default(), Interval::default()];
+    let mut latencies = [Histogram::new(), Histogram::new()];
     for device in 0..DEVICES - 1 {
         let attempt = attempt(device);
         phases.record(&attempt);
-        let interval = &mut intervals[usize::from(attempt.ended >= Duration::from_secs(1))];
+        let second = usize::from(attempt.ended >= Duration::from_secs(1));
+        let interval = &mut intervals[second];
         match attempt.outcome {
             Outcome::Success => {
                 interval.succeeded += 1;
                 let total = attempt.phases.get(Phase::Total).unwrap_or_default();
-                interval.total.record(u64::try_from(total.as_nanos()).unwrap());
+                latencies[second].record(u64::try_from(total.as_nanos()).unwrap());
             }
             Outcome::Failed(class) => interval.failed[class.index()] += 1,
         }
@@ -33,6 +35,7 @@ pub(super) fn record() -> RunRecord {
     let [first, second] = &mut intervals;
     *first = Interval {
         length: Duration::from_secs(1),
+        total: (&latencies[0]).into(),
         due: u64::from(DEVICES),
         started: u64::from(DEVICES - 1),
         dropped: 1,
@@ -40,7 +43,12 @@ pub(super) fn record() -> RunRecord {
         in_flight: second.succeeded + second.failed.iter().sum::<u64>(),
         ..first.clone()
     };
-    *second = Interval { start: Duration::from_secs(1), length: Duration::from_millis(950), ..second.clone() };
+    *second = Interval {
+        start: Duration::from_secs(1),
+        length: Duration::from_millis(950),
+        total: (&latencies[1]).into(),
+        ..second.clone()
+    };
     let mut lateness = Histogram::new();
     (0..u64::from(DEVICES)).for_each(|n| lateness.record(n * 1_000));
     RunRecord {

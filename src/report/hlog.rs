@@ -27,12 +27,11 @@ impl Exporter for LatencyLog {
         for stage in &record.stages {
             let tag = tag(&stage.name);
             for interval in &stage.intervals {
-                log.write_histogram(interval.total.as_hdr(), interval.start, interval.length, Tag::new(&tag)).map_err(
-                    |e| match e {
+                log.write_histogram(interval.total.decode().as_hdr(), interval.start, interval.length, Tag::new(&tag))
+                    .map_err(|e| match e {
                         IntervalLogWriterError::IoError(e) => e,
                         IntervalLogWriterError::SerializeError(e) => io::Error::other(e),
-                    },
-                )?;
+                    })?;
             }
         }
         Ok(())

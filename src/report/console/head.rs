@@ -1,8 +1,6 @@
-use std::time::Duration;
-
 use owo_colors::Style;
 
-use crate::measure::{CpuUse, RunRecord};
+use crate::measure::RunRecord;
 use crate::report::console::{Look, line, wrapped};
 use crate::report::{Verdict, units, verdicts};
 
@@ -64,36 +62,19 @@ fn outcome(record: &RunRecord) -> String {
     words
 }
 
-/// What generator and emulator used.
-pub(super) fn resources(text: &mut String, record: &RunRecord) {
-    let succeeded = record.totals().succeeded;
-    let mut row = |name: &str, cpu: &CpuUse, more: &str| {
-        let each = match succeeded {
-            0 => String::new(),
-            n => format!("{} CPU per device, ", units::duration(div(cpu.total(), n))),
-        };
-        let words = format!(
-            "{each}{} in all, {} peak memory{more}",
-            units::duration(cpu.total()),
-            units::bytes(cpu.peak_memory)
-        );
-        line(text, &wrapped(&format!("{name:<11}"), &words));
-    };
+/// The generator's punctuality and the machine.
+pub(super) fn circumstances(text: &mut String, record: &RunRecord) {
     let health = &record.health;
-    let in_flight = format!(
-        ", at most {} of {} in flight",
+    let mut words = format!(
+        "at most {} of {} in flight",
         units::count(health.peak_in_flight),
         units::count(health.in_flight_limit)
     );
-    row("generator", &record.generator, &in_flight);
-    if let Some(emulator) = &record.emulator {
-        row("emulator", emulator, "");
-    }
     if let (Some(p50), Some(p99)) = (health.lateness.quantile(0.50), health.lateness.quantile(0.99)) {
-        let words =
-            format!("started {} after due at the median, {} at p99", units::duration(p50), units::duration(p99));
-        line(text, &wrapped(&format!("{:<11}", "lateness"), &words));
+        let (p50, p99) = (units::duration(p50), units::duration(p99));
+        words.push_str(&format!(", started {p50} after due at the median, {p99} at p99"));
     }
+    line(text, &wrapped(" ", &words));
     let machine = &record.machine;
     let words = format!(
         "{}, {} cores, {}, {}, {} open files",
@@ -103,10 +84,6 @@ pub(super) fn resources(text: &mut String, record: &RunRecord) {
         machine.os,
         units::count(machine.open_files)
     );
-    line(text, &wrapped(&format!("{:<11}", "machine"), &words));
+    line(text, &wrapped(" ", &words));
     line(text, "");
-}
-
-fn div(time: Duration, by: u64) -> Duration {
-    Duration::from_secs_f64(time.as_secs_f64() / by as f64)
 }

@@ -25,7 +25,8 @@ pub fn summary(record: &RunRecord, look: Look) -> String {
     head::title(&mut text, record, look);
     head::verdict(&mut text, record, look);
     tables::stages(&mut text, record, look);
-    head::resources(&mut text, record);
+    tables::resources(&mut text, record, look);
+    head::circumstances(&mut text, record);
     for stage in &record.stages {
         tables::phases(&mut text, stage, record.stages.len() > 1, look);
     }

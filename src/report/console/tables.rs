@@ -1,4 +1,6 @@
-use comfy_table::{Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, Table, Width, presets};
+use comfy_table::{
+    Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle, Width,
+};
 
 use crate::domain::Phase;
 use crate::measure::{Recorded, RunRecord, StageRecord, Totals};
@@ -9,19 +11,17 @@ use crate::report::units;
 pub(super) fn stages(text: &mut String, record: &RunRecord, look: Look) {
     let mut table = table(
         look,
-        &["stage", "devices", "succeeded", "failed", "dropped", "not started", "429", "polls", "per second", "took"],
+        &["stage", "devices", "succeeded", "failed", "dropped", "not started", "429s", "polls", "rate", "took"],
     );
     for stage in &record.stages {
-        let totals = &stage.totals;
-        let name = format!("{} ({})", stage.name, stage.kind);
-        table.add_row(stage_row(&name, totals, stage.elapsed));
+        table.add_row(stage_row(&stage.name, &stage.totals, stage.elapsed));
     }
     if record.stages.len() > 1 {
         table.add_row(stage_row("all", &record.totals(), record.elapsed));
     }
     print(text, table);
     for stage in &record.stages {
-        line(text, &super::wrapped(&format!(" {}: ", stage.name), &stage.workload));
+        line(text, &super::wrapped(&format!(" {}: {}, ", stage.name, stage.kind), &stage.workload));
     }
     line(text, "");
 }
@@ -36,6 +36,23 @@ fn stage_row(name: &str, totals: &Totals, took: std::time::Duration) -> Vec<Cell
     cells.push(right(&units::rate(totals.succeeded, took)));
     cells.push(right(&units::duration(took)));
     cells
+}
+
+/// What generator and emulator used.
+pub(super) fn resources(text: &mut String, record: &RunRecord, look: Look) {
+    let mut table = table(look, &["process", "CPU per device", "CPU", "peak memory"]);
+    let processes = [("generator", Some(&record.generator)), ("emulator", record.emulator.as_ref())];
+    for (name, cpu) in processes {
+        let Some(cpu) = cpu else { continue };
+        let each = u32::try_from(record.totals().succeeded).ok().and_then(|n| cpu.total().checked_div(n));
+        table.add_row(vec![
+            Cell::new(name),
+            right(&each.map_or_else(|| "-".to_owned(), units::duration)),
+            right(&units::duration(cpu.total())),
+            right(&units::bytes(cpu.peak_memory)),
+        ]);
+    }
+    print(text, table);
 }
 
 /// The phases of the attempts that succeeded.
@@ -93,14 +110,12 @@ const SHOWN_ERRORS: usize = 10;
 
 fn table(look: Look, header: &[&str]) -> Table {
     let mut table = Table::new();
-    table
-        .load_style(presets::UTF8_HORIZONTAL_ONLY)
-        .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_width(WIDTH)
-        .set_header(header.iter().enumerate().map(|(position, name)| {
+    table.load_style(UNDERLINED).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH).set_header(
+        header.iter().enumerate().map(|(position, name)| {
             let cell = Cell::new(name).add_attribute(Attribute::Dim);
             if LEFT_ALIGNED.contains(name) || position == 0 { cell } else { cell.set_alignment(CellAlignment::Right) }
-        }));
+        }),
+    );
     if look.color {
         table.enforce_styling()
     } else {
@@ -108,6 +123,9 @@ fn table(look: Look, header: &[&str]) -> Table {
     };
     table
 }
+
+/// Only a line under the header: the rest is white space.
+const UNDERLINED: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 const LEFT_ALIGNED: [&str; 2] = ["what it is", "what was said"];
 

@@ -48,6 +48,7 @@ impl Exporter for IntervalsCsv {
 }
 
 fn row(record: &RunRecord, stage: &str, interval: &Interval) -> [String; COLUMNS.len()] {
+    let total = interval.total.decode();
     let failed = |class: FailureClass| interval.failed[class.index()].to_string();
     [
         stage.to_owned(),
@@ -70,7 +71,7 @@ fn row(record: &RunRecord, stage: &str, interval: &Interval) -> [String; COLUMNS
         interval.throttled.to_string(),
         interval.dropped.to_string(),
         interval.in_flight.to_string(),
-        quantile_us(&interval.total, 0.50),
-        quantile_us(&interval.total, 0.99),
+        quantile_us(&total, 0.50),
+        quantile_us(&total, 0.99),
     ]
 }

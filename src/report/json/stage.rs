@@ -103,6 +103,7 @@ impl IntervalRow {
     fn of(interval: &Interval) -> Self {
         let Interval { start, length, due, started, succeeded, failed, throttled, dropped, in_flight, total } =
             interval;
+        let total = total.decode();
         Self {
             start_us: duration_micros(*start),
             length_us: duration_micros(*length),
@@ -113,8 +114,8 @@ impl IntervalRow {
             throttled: *throttled,
             dropped: *dropped,
             in_flight: *in_flight,
-            p50_us: quantile(total, 0.50),
-            p99_us: quantile(total, 0.99),
+            p50_us: quantile(&total, 0.50),
+            p99_us: quantile(&total, 0.99),
         }
     }
 }
