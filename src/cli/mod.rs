@@ -2,6 +2,7 @@
 
 pub mod args;
 pub mod command;
+pub mod connection;
 mod error;
 mod exit;
 mod terminal;
