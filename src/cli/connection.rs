@@ -81,7 +81,7 @@ pub enum ConnectionError {
     #[diagnostic(help("write one with `fleetstorm emulator --connection-file FILE`"))]
     Malformed(#[from] serde_json::Error),
     /// It was written by another version.
-    #[error("the connection file has schema {0}, this version of fleetstorm reads schema {}", Connection::SCHEMA)]
+    #[error("the connection file has schema {0}, this version of fleetstorm reads schema {supported}", supported = Connection::SCHEMA)]
     #[diagnostic(help("use the same version of fleetstorm on both sides"))]
     Schema(u32),
 }
