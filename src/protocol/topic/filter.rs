@@ -1,5 +1,3 @@
-//! Topics of DPS, IoT Hub and certificate renewal: building and parsing, on both sides.
-
 /// Whether a topic matches a subscription's filter (MQTT 3.1.1, section 4.7). Unlike general brokers, DPS and IoT Hub
 /// have only topics whose filters name their first level, so topics that begin with `$` need no exception.
 pub fn filter_matches(filter: &str, topic: &str) -> bool {
@@ -13,6 +11,17 @@ pub fn filter_matches(filter: &str, topic: &str) -> bool {
         }
     }
     levels.next().is_none()
+}
+
+/// Whether a filter is well formed: `#` only as the last level, `+` and `#` only as whole levels, not empty.
+pub fn filter_is_valid(filter: &str) -> bool {
+    let mut levels = filter.split('/').peekable();
+    while let Some(level) = levels.next() {
+        if (level.contains(['#', '+']) && level.len() > 1) || (level == "#" && levels.peek().is_some()) {
+            return false;
+        }
+    }
+    !filter.is_empty()
 }
 
 #[cfg(test)]
@@ -32,6 +41,15 @@ mod tests {
             ("ä/b", "ö/b", false),
         ] {
             assert_eq!(filter_matches(filter, topic), expected, "{filter} {topic}");
+        }
+    }
+
+    #[test]
+    fn filters_are_well_formed_or_not() {
+        for (filter, expected) in
+            [("a/+/#", true), ("#", true), ("/", true), ("", false), ("a#", false), ("#/a", false), ("a/b+", false)]
+        {
+            assert_eq!(filter_is_valid(filter), expected, "{filter}");
         }
     }
 }

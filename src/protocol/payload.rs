@@ -1,1 +1,0 @@
-//! JSON bodies of DPS and renewal, on both sides.

@@ -1,0 +1,54 @@
+use std::ops::Deref;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::{PayloadError, Text};
+
+/// Decodes an issued chain, leaf first, to DER. Certificates in PEM, which Microsoft Learn shows for renewal, are taken
+/// too.
+pub fn decode_chain(chain: &[Text<'_>]) -> Result<Vec<Vec<u8>>, PayloadError> {
+    chain.iter().map(|certificate| decode(certificate)).collect()
+}
+
+/// Encodes a chain of DER certificates, leaf first.
+pub fn encode_chain<C: Deref<Target = [u8]>>(chain: &[C]) -> Vec<Text<'static>> {
+    chain.iter().map(|certificate| Text::from(STANDARD.encode(&**certificate))).collect()
+}
+
+/// Decodes the `csr` field: standard base64 of DER, nothing else.
+pub fn decode_csr(text: &str) -> Result<Vec<u8>, PayloadError> {
+    STANDARD.decode(text).map_err(|_| PayloadError::Base64("csr"))
+}
+
+fn decode(text: &str) -> Result<Vec<u8>, PayloadError> {
+    const ERROR: PayloadError = PayloadError::Base64("an issued certificate");
+    if text.starts_with("-----BEGIN") {
+        return pem::parse(text).map(pem::Pem::into_contents).map_err(|_| ERROR);
+    }
+    STANDARD.decode(text).map_err(|_| ERROR)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chains_round_trip_and_pem_is_taken() {
+        let der = [vec![1_u8, 2, 3], vec![4; 100]];
+        let texts = encode_chain(&der);
+        assert_eq!(&*texts[0], "AQID");
+        assert_eq!(decode_chain(&texts).unwrap(), der);
+        let pem = Text::from("-----BEGIN CERTIFICATE-----\nAQID\n-----END CERTIFICATE-----\n");
+        assert_eq!(decode_chain(&[pem]).unwrap(), [[1, 2, 3]]);
+    }
+
+    #[test]
+    fn what_is_not_base64_is_refused() {
+        assert_eq!(decode_csr("AQID"), Ok(vec![1, 2, 3]));
+        for text in ["AQI", "AQ ID", "AQ\nID", "-----BEGIN CERTIFICATE REQUEST-----", "_-8="] {
+            assert_eq!(decode_csr(text), Err(PayloadError::Base64("csr")), "{text}");
+            assert!(decode_chain(&[text.into()]).is_err(), "{text}");
+        }
+    }
+}
