@@ -52,3 +52,7 @@ pub fn explain(refused: &clap::Error) -> Exit {
     let _ = refused.print();
     if refused.use_stderr() { Exit::Usage } else { Exit::Done }
 }
+
+/// Environment variable with the enrollment group's key in base64. Never a flag: arguments are visible to every user of
+/// the machine.
+pub const GROUP_KEY_ENV: &str = "FLEETSTORM_GROUP_KEY";

@@ -1,10 +1,15 @@
-//! The command line: what was typed ([`args`]), what it means, one function per command, and the exit code.
+//! The command line: what was typed ([`args`]), what it means (`settings`), one function per command ([`command`]),
+//! and the exit code ([`Exit`]).
 
 pub mod args;
 pub mod command;
 pub mod connection;
+pub mod embedded;
 mod error;
 mod exit;
+pub mod live;
+pub mod machine;
+pub mod open_files;
 mod terminal;
 
 pub use error::CommandError;
