@@ -2,12 +2,18 @@
 //! executed.
 
 mod arrival;
+mod expect;
+mod file;
 mod fleet;
 mod limits;
 mod problem;
+mod profile;
 mod rate;
+mod reader;
 mod stage;
 mod target;
+mod tree;
+mod units;
 
 use std::path::Path;
 
@@ -22,7 +28,7 @@ pub use target::{Target, TargetAddress};
 use crate::domain::Setting;
 
 /// A validated scenario. What it says is possible; whether this machine can carry it is the plan's question.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scenario {
     /// Name, also part of the results folder: letters, digits and `-`.
     pub name: String,
@@ -50,7 +56,14 @@ impl Scenario {
     /// # Errors
     /// All problems at once, each with file, line, column and what would be valid.
     pub fn load(path: &Path, sets: &[(String, String)]) -> Result<Self, Problems> {
-        todo!("{path:?} {sets:?}")
+        let name = path.display().to_string();
+        match std::fs::read_to_string(path) {
+            Ok(text) => Self::parse(&name, &text, sets),
+            Err(error) => {
+                let problem = Problem::new(format!("cannot read {name}: {error}"));
+                Err(Problems::new(&name, vec![problem.help("name a scenario file, such as scenarios/smoke.toml")]))
+            }
+        }
     }
 
     /// Like [`Self::load`] for text; `name` stands for the file in messages.
@@ -58,6 +71,6 @@ impl Scenario {
     /// # Errors
     /// All problems at once.
     pub fn parse(name: &str, text: &str, sets: &[(String, String)]) -> Result<Self, Problems> {
-        todo!("{name} {text} {sets:?}")
+        file::parse(name, text, sets)
     }
 }

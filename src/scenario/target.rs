@@ -2,6 +2,8 @@ use std::path::PathBuf;
 
 use crate::domain::IdScope;
 use crate::scenario::Rate;
+use crate::scenario::expect::{self, Expect};
+use crate::scenario::reader::Section;
 
 /// Whom the load goes to. Secrets are never here, only the files that hold them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,4 +36,80 @@ pub enum TargetAddress {
         /// TCP port of MQTT over TLS, normally 8883.
         port: u16,
     },
+}
+
+/// Port of MQTT over TLS (IANA `secure-mqtt`).
+const MQTT_TLS_PORT: u16 = 8883;
+
+impl TargetAddress {
+    /// `embedded`, a path that ends with `.json`, or `host[:port]` (`[::1]:8883` for IPv6).
+    fn parse(text: &str) -> Result<Self, String> {
+        if text == "embedded" {
+            return Ok(Self::Embedded);
+        }
+        if text.ends_with(".json") {
+            return Ok(Self::ConnectionFile(text.into()));
+        }
+        let (host, port) = match text.rsplit_once(':') {
+            Some((host, port)) if !host.contains(':') || host.ends_with(']') => {
+                (host, port.parse().map_err(|_| format!("\"{port}\" is not a port"))?)
+            }
+            _ => (text, MQTT_TLS_PORT),
+        };
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let ok = !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:%".contains(&b));
+        if ok { Ok(Self::Host { host: host.to_owned(), port }) } else { Err("not a host name".to_owned()) }
+    }
+}
+
+pub(super) fn read(mut section: Section<'_>) -> Option<Target> {
+    let address = expect::text("\"embedded\", host[:port] of DPS, or a path that ends with .json")
+        .then(|text| TargetAddress::parse(&text));
+    let address = section.or("address", "embedded", &address);
+    let id_scope = expect::text("the id scope of the DPS instance, such as \"0ne00000001\"")
+        .then(|text| IdScope::new(&text).map_err(|e| e.to_string()));
+    let id_scope = section.optional("id_scope", &id_scope);
+    let group_key_file = section.optional("group_key_file", &path("a file with the group key in base64"));
+    let ca_file = section.optional("ca_file", &path("a PEM file with the roots of the servers' certificates"));
+    let issuing_root_file = section.optional("issuing_root_file", &path("a PEM file with the issuing authority"));
+    let registrations = section.optional("registrations", &expect::rate(Rate::MIN));
+    if let Some(TargetAddress::Host { .. }) = address {
+        let help = "a service that is not the emulator needs id_scope and group_key_file";
+        for key in ["id_scope", "group_key_file"] {
+            if !section.has(key) {
+                section.problem(key, "is missing", help);
+            }
+        }
+    }
+    section.finish();
+    Some(Target {
+        address: address?,
+        id_scope: id_scope?,
+        group_key_file: group_key_file?,
+        ca_file: ca_file?,
+        issuing_root_file: issuing_root_file?,
+        registrations: registrations?,
+    })
+}
+
+fn path(valid: &str) -> Expect<PathBuf> {
+    expect::text(valid).then(|text| Ok(PathBuf::from(text)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_have_three_shapes() {
+        let host = |host: &str, port| Ok(TargetAddress::Host { host: host.to_owned(), port });
+        assert_eq!(TargetAddress::parse("embedded"), Ok(TargetAddress::Embedded));
+        assert_eq!(TargetAddress::parse("run/dps.json"), Ok(TargetAddress::ConnectionFile("run/dps.json".into())));
+        assert_eq!(TargetAddress::parse("localhost:18883"), host("localhost", 18_883));
+        assert_eq!(TargetAddress::parse("dps.example.net"), host("dps.example.net", 8883));
+        assert_eq!(TargetAddress::parse("[::1]:99"), host("::1", 99));
+        assert_eq!(TargetAddress::parse("::1"), host("::1", 8883));
+        assert!(TargetAddress::parse("localhost:many").is_err());
+        assert!(TargetAddress::parse("https://dps").is_err());
+    }
 }

@@ -1,0 +1,129 @@
+//! What a key takes: how to read it and how to say it.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use crate::scenario::Rate;
+use crate::scenario::rate;
+use crate::scenario::tree::{Kind, Value};
+use crate::scenario::units;
+
+/// How to read a value into `T`. `valid` completes the sentence "must be …".
+pub(super) struct Expect<T> {
+    pub(super) valid: String,
+    /// `Err` may hold what exactly is wrong.
+    pub(super) read: Box<dyn Fn(&Value) -> Result<T, Option<String>>>,
+    /// Names of which one is wanted, for "did you mean".
+    pub(super) names: Vec<&'static str>,
+}
+
+impl<T: 'static> Expect<T> {
+    pub(super) fn new(valid: impl Into<String>, read: impl Fn(&Value) -> Result<T, Option<String>> + 'static) -> Self {
+        Self { valid: valid.into(), read: Box::new(read), names: Vec::new() }
+    }
+
+    /// Goes on to make something of the value; an error says what is wrong with it.
+    pub(super) fn then<U: 'static>(self, make: impl Fn(T) -> Result<U, String> + 'static) -> Expect<U> {
+        let read = self.read;
+        Expect {
+            valid: self.valid,
+            read: Box::new(move |value| read(value).and_then(|v| make(v).map_err(Some))),
+            names: self.names,
+        }
+    }
+}
+
+pub(super) fn text(valid: &str) -> Expect<String> {
+    Expect::new(valid, |value| match &value.kind {
+        Kind::Text(text) if !text.is_empty() => Ok(text.clone()),
+        _ => Err(None),
+    })
+}
+
+pub(super) fn boolean() -> Expect<bool> {
+    Expect::new("true or false", |value| match value.kind {
+        Kind::Boolean(yes) => Ok(yes),
+        _ => Err(None),
+    })
+}
+
+pub(super) fn integer(range: RangeInclusive<u64>) -> Expect<u64> {
+    let valid = format!("a whole number from {} to {}", grouped(*range.start()), grouped(*range.end()));
+    Expect::new(valid, move |value| match value.kind {
+        Kind::Integer(number) => u64::try_from(number).ok().filter(|n| range.contains(n)).ok_or(None),
+        _ => Err(None),
+    })
+}
+
+/// Like [`integer`], for ranges within `u32`.
+pub(super) fn count(range: RangeInclusive<u32>) -> Expect<u32> {
+    integer(u64::from(*range.start())..=u64::from(*range.end()))
+        .then(|number| u32::try_from(number).map_err(|_| "too large".to_owned()))
+}
+
+pub(super) fn duration(range: RangeInclusive<Duration>) -> Expect<Duration> {
+    let shown = |d: &Duration| humantime::format_duration(*d).to_string();
+    let valid = format!("a time from {} to {}, such as \"30s\" or \"PT30S\"", shown(range.start()), shown(range.end()));
+    Expect::new(valid, move |value| match &value.kind {
+        Kind::Text(text) => match units::parse_duration(text) {
+            Some(time) if range.contains(&time) => Ok(time),
+            _ => Err(None),
+        },
+        Kind::Integer(_) | Kind::Float(_) => Err(Some("a time needs a unit".to_owned())),
+        _ => Err(None),
+    })
+}
+
+pub(super) fn rate(min: Rate) -> Expect<Rate> {
+    let from = if min == Rate::ZERO { "0" } else { "above 0" };
+    let valid = format!("arrivals per time, {from} to {}, such as \"100/s\" or \"1000/min\"", Rate::MAX);
+    Expect::new(valid, move |value| {
+        let rate = match &value.kind {
+            Kind::Text(text) => rate::parse(text),
+            Kind::Integer(number) => rate::parse(&number.to_string()),
+            Kind::Float(number) => rate::parse(&number.to_string()),
+            _ => None,
+        };
+        rate.filter(|r| (min..=Rate::MAX).contains(r)).ok_or(None)
+    })
+}
+
+pub(super) fn choice<T: Copy + 'static>(choices: &'static [(&'static str, T)]) -> Expect<T> {
+    let names: Vec<&'static str> = choices.iter().map(|(name, _)| *name).collect();
+    let valid = match names.as_slice() {
+        [only] => format!("\"{only}\""),
+        names => format!("one of \"{}\"", names.join("\", \"")),
+    };
+    let mut expect = Expect::new(valid, move |value| match &value.kind {
+        // A TLS version is easily written without quotes.
+        Kind::Text(_) | Kind::Float(_) => {
+            let text = value.to_string();
+            choices.iter().find(|(name, _)| *name == text).map(|(_, choice)| *choice).ok_or(None)
+        }
+        _ => Err(None),
+    });
+    expect.names = names;
+    expect
+}
+
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// The name that was probably meant.
+pub(super) fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    names
+        .into_iter()
+        .map(|candidate| (strsim::jaro_winkler(&name.to_lowercase(), candidate), candidate))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}

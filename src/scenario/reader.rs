@@ -1,0 +1,191 @@
+//! Reads tables key by key, collecting every problem and every setting with its origin instead of stopping at the first
+//! mistake.
+
+use std::cell::RefCell;
+
+use crate::domain::Setting;
+use crate::scenario::expect::{Expect, nearest};
+use crate::scenario::problem::{Problem, Source};
+use crate::scenario::tree::{Entry, Kind, Place, Table, Value};
+
+/// What all readers of one scenario share.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    pub(super) sources: Vec<Source>,
+    pub(super) problems: RefCell<Vec<Problem>>,
+    pub(super) settings: RefCell<Vec<Setting>>,
+}
+
+impl Findings {
+    pub(super) fn problem(&self, place: &Place, problem: Problem) {
+        let problem = match self.sources.get(place.source) {
+            Some(source) => problem.at(place.source, source, place.span.clone()),
+            None => problem,
+        };
+        self.problems.borrow_mut().push(problem);
+    }
+
+    pub(super) fn setting(&self, key: String, value: &Value) {
+        let setting = Setting { key, value: value.to_string(), origin: value.place.origin() };
+        self.settings.borrow_mut().push(setting);
+    }
+}
+
+/// A table, read key by key. `None` from a method means: a problem was noted.
+pub(super) struct Section<'a> {
+    findings: &'a Findings,
+    path: String,
+    table: Option<&'a Table>,
+    place: Place,
+    known: Vec<&'static str>,
+}
+
+impl<'a> Section<'a> {
+    pub(super) fn new(findings: &'a Findings, path: String, table: Option<&'a Table>, place: Place) -> Self {
+        Self { findings, path, table, place, known: Vec::new() }
+    }
+
+    fn path_of(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+    }
+
+    fn entry(&mut self, key: &'static str) -> Option<&'a Entry> {
+        self.known.push(key);
+        self.table?.get(key)
+    }
+
+    /// A key that must be there.
+    pub(super) fn required<T>(&mut self, key: &'static str, expect: &Expect<T>) -> Option<T> {
+        match self.entry(key) {
+            Some(entry) => self.read(key, &entry.value, expect),
+            None => {
+                let problem = Problem::new(format!("`{}` is missing", self.path_of(key)))
+                    .help(format!("add `{key} = …`: {}", expect.valid));
+                self.findings.problem(&self.place, problem);
+                None
+            }
+        }
+    }
+
+    /// A key that may be left out.
+    pub(super) fn optional<T>(&mut self, key: &'static str, expect: &Expect<T>) -> Option<Option<T>> {
+        match self.entry(key) {
+            Some(entry) => self.read(key, &entry.value, expect).map(Some),
+            None => Some(None),
+        }
+    }
+
+    /// A key with a default, written as in a file (text without its quotes).
+    pub(super) fn or<T>(&mut self, key: &'static str, default: &str, expect: &Expect<T>) -> Option<T> {
+        match self.entry(key) {
+            Some(entry) => self.read(key, &entry.value, expect),
+            None => self.read(key, &Value::from_text(default, Place::BUILT_IN, 0), expect),
+        }
+    }
+
+    fn read<T>(&self, key: &str, value: &Value, expect: &Expect<T>) -> Option<T> {
+        let path = self.path_of(key);
+        match (expect.read)(value) {
+            Ok(read) => {
+                self.findings.setting(path, value);
+                Some(read)
+            }
+            Err(reason) => {
+                let found = match &value.kind {
+                    Kind::Text(text) => format!("{text:?}"),
+                    Kind::Array(_) => "a list".to_owned(),
+                    Kind::Table(_) => "a table".to_owned(),
+                    _ => value.to_string(),
+                };
+                let because = reason.map(|r| format!(": {r}")).unwrap_or_default();
+                let mut problem = Problem::new(format!("`{path}` cannot be {found}{because}"));
+                let meant = match &value.kind {
+                    Kind::Text(text) => nearest(text, expect.names.iter().copied()),
+                    _ => None,
+                };
+                problem = problem.help(match meant {
+                    Some(name) => format!("did you mean \"{name}\"? It must be {}", expect.valid),
+                    None => format!("it must be {}", expect.valid),
+                });
+                self.findings.problem(&value.place, problem);
+                None
+            }
+        }
+    }
+
+    /// A table within this one; its keys take their defaults when it is absent.
+    pub(super) fn section(&mut self, key: &'static str) -> Section<'a> {
+        let path = self.path_of(key);
+        let (table, place) = match self.entry(key) {
+            None => (None, self.place.clone()),
+            Some(Entry { value: Value { kind: Kind::Table(table), place }, .. }) => (Some(table), place.clone()),
+            Some(entry) => {
+                let problem = Problem::new(format!("`{path}` must be a table")).help(format!("write {key} = {{ … }}"));
+                self.findings.problem(&entry.value.place, problem);
+                (None, entry.value.place.clone())
+            }
+        };
+        Section::new(self.findings, path, table, place)
+    }
+
+    /// A list of tables, at least one. Each goes by its `name` or its index.
+    pub(super) fn sections(&mut self, key: &'static str, how: &str) -> Vec<Section<'a>> {
+        let path = self.path_of(key);
+        let (place, items) = match self.entry(key) {
+            Some(Entry { value: Value { kind: Kind::Array(items), place }, .. }) => (place.clone(), items.as_slice()),
+            Some(entry) => (entry.value.place.clone(), [].as_slice()),
+            None => (self.place.clone(), [].as_slice()),
+        };
+        if items.is_empty() {
+            let problem = Problem::new(format!("`{path}` must be a list of at least one table")).help(how);
+            self.findings.problem(&place, problem);
+        }
+        let mut sections = Vec::with_capacity(items.len());
+        for (index, item) in items.iter().enumerate() {
+            let path = format!("{path}.{}", item.name_or(index));
+            match &item.kind {
+                Kind::Table(table) => {
+                    sections.push(Section::new(self.findings, path, Some(table), item.place.clone()));
+                }
+                _ => self.findings.problem(&item.place, Problem::new(format!("`{path}` must be a table")).help(how)),
+            }
+        }
+        sections
+    }
+
+    /// Whether the key was given.
+    pub(super) fn has(&mut self, key: &'static str) -> bool {
+        self.known.push(key);
+        self.table.is_some_and(|t| t.get(key).is_some())
+    }
+
+    /// Notes a problem at the value of `key`, or at the table when that was not given.
+    pub(super) fn problem(&self, key: &str, message: &str, help: &str) {
+        let place = self.table.and_then(|t| t.get(key)).map_or(&self.place, |e| &e.value.place);
+        self.findings.problem(place, Problem::new(format!("`{}` {message}", self.path_of(key))).help(help));
+    }
+
+    /// Notes a key that was given but has no meaning here.
+    pub(super) fn refuse(&mut self, key: &'static str, why: &str, help: &str) {
+        if let Some(entry) = self.entry(key) {
+            let problem = Problem::new(format!("`{}` {why}", self.path_of(key))).help(help);
+            self.findings.problem(&entry.key_place, problem);
+        }
+    }
+
+    /// All keys were asked for: the others are unknown.
+    pub(super) fn finish(self) {
+        for entry in self.table.iter().flat_map(|t| &t.0) {
+            if self.known.iter().any(|k| *k == entry.key) {
+                continue;
+            }
+            let known = self.known.join("`, `");
+            let problem = Problem::new(format!("unknown key `{}`", self.path_of(&entry.key)));
+            let problem = problem.help(match nearest(&entry.key, self.known.iter().copied()) {
+                Some(name) => format!("did you mean `{name}`?"),
+                None => format!("known here: `{known}`"),
+            });
+            self.findings.problem(&entry.key_place, problem);
+        }
+    }
+}

@@ -1,0 +1,35 @@
+use std::time::Duration;
+
+use jiff::{Span, SpanRelativeTo};
+
+/// A time as `30s`, `1m 30s`, `500ms` or in ISO 8601 as `PT30S`, `P30D` (days of 24 hours; no months or years).
+pub(super) fn parse_duration(text: &str) -> Option<Duration> {
+    if text.starts_with(['P', 'p']) {
+        let span: Span = text.parse().ok()?;
+        if span.get_years() != 0 || span.get_months() != 0 {
+            return None;
+        }
+        let signed = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
+        return Duration::try_from(signed).ok();
+    }
+    humantime::parse_duration(text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_human_or_iso_8601() {
+        let seconds = |s| Some(Duration::from_secs(s));
+        assert_eq!(parse_duration("30s"), seconds(30));
+        assert_eq!(parse_duration("1m 30s"), seconds(90));
+        assert_eq!(parse_duration("250ms"), Some(Duration::from_millis(250)));
+        assert_eq!(parse_duration("P30D"), seconds(30 * 86_400));
+        assert_eq!(parse_duration("P1W"), seconds(7 * 86_400));
+        assert_eq!(parse_duration("PT1H0.5S"), Some(Duration::from_millis(3_600_500)));
+        for wrong in ["", "30", "P1Y", "P1M", "-PT1S", "P-1D", "soon", "P"] {
+            assert_eq!(parse_duration(wrong), None, "{wrong}");
+        }
+    }
+}

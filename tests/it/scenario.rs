@@ -1,0 +1,178 @@
+//! Scenario files: what they say, and how they are refused.
+
+use std::path::Path;
+use std::time::Duration;
+
+use fleetstorm::domain::{KeyAlgorithm, Origin, TlsVersions};
+use fleetstorm::scenario::{Arrival, Problems, Rate, Scenario, TargetAddress, Workload};
+
+const SMALLEST: &str = r#"
+schema = 1
+name = "small"
+
+[fleet]
+devices = 10
+
+[[stage]]
+name = "first"
+kind = "provision"
+arrival = "at-once"
+"#;
+
+fn parse(text: &str, sets: &[(&str, &str)]) -> Result<Scenario, Problems> {
+    let sets: Vec<(String, String)> = sets.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    Scenario::parse("storm.toml", text, &sets)
+}
+
+/// Every problem as one line with its place, and its remedy.
+fn problems(text: &str, sets: &[(&str, &str)]) -> String {
+    let mut out = String::new();
+    for problem in parse(text, sets).expect_err("it has problems").iter() {
+        let (name, line, column) = problem.location().unwrap_or_default();
+        out += &format!("{name}:{line}:{column}: {}\n", problem.message());
+        out += &format!("    {}\n", problem.remedy().unwrap_or("NO REMEDY"));
+    }
+    out
+}
+
+#[test]
+fn a_small_file_takes_defaults_and_says_where_each_value_came_from() {
+    let scenario = parse(SMALLEST, &[("fleet.tls", "1.2"), ("stage.first.timeout", "30s"), ("seed", "7")]).unwrap();
+    assert_eq!((scenario.fleet.devices, scenario.seed), (10, Some(7)));
+    assert_eq!(scenario.fleet.key_algorithm, KeyAlgorithm::EcdsaP256);
+    assert_eq!(scenario.fleet.tls, TlsVersions::Tls12);
+    assert_eq!(scenario.target.address, TargetAddress::Embedded);
+    let settings: Vec<String> =
+        scenario.settings.iter().map(|s| format!("{} = {} ({:?})", s.key, s.value, s.origin)).collect();
+    insta::assert_snapshot!(settings.join("\n"));
+    assert!(scenario.settings.iter().any(|s| s.origin == Origin::CommandLine));
+}
+
+#[test]
+fn overrides_address_stages_by_name_and_index_and_replace_whole_tables() {
+    let by_name = parse(SMALLEST, &[("stage.first.arrival", "{ process = \"constant\", rate = 5 }")]).unwrap();
+    let by_index = parse(SMALLEST, &[("stage.0.arrival", "{ process = \"constant\", rate = \"300/min\" }")]).unwrap();
+    let Workload::Open { arrival, .. } = &by_name.stages[0].workload else { panic!("open") };
+    assert_eq!(arrival, &Arrival::Constant { rate: Rate::per_second_exact(5) });
+    assert_eq!(by_name.stages, by_index.stages);
+}
+
+#[test]
+fn a_file_with_many_mistakes_reports_all_of_them() {
+    let text = r#"schema = 2
+name = "all wrong"
+qestion = "?"
+seed = -1
+
+[fleet]
+devices = 0
+registration_id = "device"
+key_algorithm = "ecdsa-256"
+crypto_provider = "openssl"
+keys = true
+tls = "1.1"
+
+[[stage]]
+kind = "provison"
+workload = "open"
+arrival = "constant"
+max_lateness = 5
+concurrency = 7
+hub_connect = false
+telemetry = true
+
+[[stage]]
+name = "closed"
+kind = "provision"
+workload = "closed"
+arrival = "at-once"
+timeout = "P1M"
+
+[[stage]]
+name = "closed"
+kind = "provision"
+arrival = { process = "ramp", points = [{ at = "1s", rate = "many" }, { at = "0s", rate = "-3/s" }], rate = 3 }
+
+[limits]
+max_inflight = 12
+drain = "forever"
+
+[target]
+address = "dps.example.net"
+
+[telemetry]
+every = "5s"
+"#;
+    insta::assert_snapshot!(problems(
+        text,
+        &[("fleet.dvices", "4"), ("stage.3.name", "x"), ("fleet.tls.min", "1.2"), (".", "")]
+    ));
+}
+
+#[test]
+fn contradictions_between_valid_values_are_problems() {
+    let ring = [("fleet.crypto_provider", "ring"), ("fleet.key_algorithm", "rsa-2048")];
+    insta::assert_snapshot!(problems(SMALLEST, &ring), @r#"
+    --set:1:23: `fleet.crypto_provider` cannot be "ring" for rsa-2048 keys: ring does not generate RSA keys
+        use crypto_provider = "aws-lc-rs", or an ECDSA key_algorithm
+    "#);
+    let short = [(
+        "stage.0.arrival",
+        "{ process = \"ramp\", points = [{ at = \"0s\", rate = 1 }, { at = \"4s\", rate = 0 }] }",
+    )];
+    insta::assert_snapshot!(problems(SMALLEST, &short), @"
+    --set:1:46: `stage.first.arrival.points` let 2 devices come, then the rate stays at zero, but the fleet has 10
+        end at a rate above zero, raise the rates, or lower fleet.devices
+    ");
+}
+
+#[test]
+fn what_is_not_toml_is_reported_with_every_place() {
+    insta::assert_snapshot!(problems("schema = \nname = x y\n[fleet\ndevices = 1\n", &[]), @"
+    storm.toml:1:10: not valid TOML: string values must be quoted, expected literal string
+        text stands in double quotes; tables begin with [fleet], [[stage]], [limits] or [target]
+    storm.toml:2:8: not valid TOML: string values must be quoted, expected literal string
+        text stands in double quotes; tables begin with [fleet], [[stage]], [limits] or [target]
+    storm.toml:3:7: not valid TOML: unclosed table, expected `]`
+        text stands in double quotes; tables begin with [fleet], [[stage]], [limits] or [target]
+    ");
+}
+
+#[test]
+fn problems_are_shown_with_the_lines_they_are_in() {
+    let text = SMALLEST.replace("devices = 10", "devices = \"ten\"").replace("kind", "knd");
+    let refused = parse(&text, &[("limits.workers", "0")]).expect_err("three problems");
+    let mut shown = String::new();
+    miette::GraphicalReportHandler::new_themed(miette::GraphicalTheme::unicode_nocolor())
+        .render_report(&mut shown, &refused)
+        .unwrap();
+    insta::assert_snapshot!(shown);
+}
+
+#[test]
+fn a_missing_file_is_a_problem_with_its_name() {
+    let refused = Scenario::load(Path::new("nowhere/x.toml"), &[]).expect_err("no such file");
+    let problem = refused.iter().next().unwrap();
+    assert!(problem.message().starts_with("cannot read nowhere/x.toml: "), "{problem}");
+    assert_eq!(problem.location(), None);
+}
+
+#[test]
+fn every_scenario_of_the_library_is_valid_and_states_its_question() {
+    let mut seen = 0;
+    for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios")).unwrap() {
+        let path = file.unwrap().path();
+        let scenario = Scenario::load(&path, &[]).unwrap_or_else(|p| panic!("{}", problems_of(&p)));
+        assert_eq!(path.file_stem().and_then(|s| s.to_str()), Some(scenario.name.as_str()));
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with("# ") && text.lines().next().is_some_and(|l| l.ends_with('?')), "{path:?}");
+        assert!(scenario.question.is_some(), "{path:?}");
+        assert!(scenario.stages.iter().all(|s| s.timeout > Duration::ZERO));
+        seen += 1;
+    }
+    assert!(seen >= 3);
+}
+
+fn problems_of(problems: &Problems) -> String {
+    problems.iter().map(|p| format!("{:?} {p}\n", p.location())).collect()
+}
