@@ -1,13 +1,30 @@
-//! What was typed. Nothing here decides anything: see [`crate::cli::command`].
+//! What was typed. Nothing here decides anything: see [`crate::cli::settings`] and [`crate::cli::command`].
+
+use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::cli::Exit;
 use crate::cli::command::{check::CheckArgs, emulator::EmulatorArgs, pki::PkiArgs, plan::PlanArgs, run::RunArgs};
 
+/// Environment variable with the enrollment group's key in base64. Never a flag: arguments are visible to every user of
+/// the machine.
+pub const GROUP_KEY_ENV: &str = "FLEETSTORM_GROUP_KEY";
+
 /// Will our provisioning and renewal path hold when the whole fleet comes at once?
+///
+/// fleetstorm spawns thousands of virtual devices that derive SAS keys, make key pairs and CSRs, register with Azure
+/// Device Provisioning Service or the built-in emulator, get their operational certificate, connect to IoT Hub with it,
+/// and it records where every millisecond went.
 #[derive(Debug, Parser)]
-#[command(name = "fleetstorm", version, propagate_version = true, max_term_width = 100)]
+#[command(
+    name = "fleetstorm",
+    version,
+    propagate_version = true,
+    max_term_width = 100,
+    after_help = "Try it: fleetstorm run scenarios/smoke.toml",
+    after_long_help = long_help()
+)]
 pub struct Cli {
     /// Flags of every command.
     #[command(flatten)]
@@ -20,7 +37,7 @@ pub struct Cli {
 /// Flags of every command.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct GlobalArgs {
-    /// No colours (also: NO_COLOR=1)
+    /// No colours (so does the environment variable NO_COLOR)
     #[arg(long, global = true)]
     pub no_color: bool,
     /// Nothing on stderr but errors
@@ -46,6 +63,19 @@ pub enum Command {
     Pki(PkiArgs),
 }
 
+/// The scenario and what is laid over it.
+#[derive(Debug, Args)]
+pub struct ScenarioArgs {
+    /// Scenario file (TOML); see scenarios/ for examples
+    pub scenario: PathBuf,
+    /// Lay a setting over the scenario, such as fleet.devices=100 or stage.storm.timeout=30s
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
+    pub sets: Vec<(String, String)>,
+    /// Seed of all random draws: the same scenario and seed give the same plan and the same devices
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+}
+
 /// Prints what clap has to say (help, version or what is wrong) and tells the exit code.
 pub fn explain(refused: &clap::Error) -> Exit {
     // A closed stdout or stderr leaves nobody to tell.
@@ -53,6 +83,50 @@ pub fn explain(refused: &clap::Error) -> Exit {
     if refused.use_stderr() { Exit::Usage } else { Exit::Done }
 }
 
-/// Environment variable with the enrollment group's key in base64. Never a flag: arguments are visible to every user of
-/// the machine.
-pub const GROUP_KEY_ENV: &str = "FLEETSTORM_GROUP_KEY";
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().to_owned(), value.trim().to_owned())),
+        _ => Err("write KEY=VALUE, such as fleet.devices=100".to_owned()),
+    }
+}
+
+fn long_help() -> String {
+    let mut text = "\
+Examples:
+  fleetstorm run scenarios/provisioning-storm.toml
+      5,000 devices at once against the embedded emulator; results go to results/
+  fleetstorm run scenarios/smoke.toml --set fleet.devices=10 --json --quiet
+      a small run for scripts: the content of run.json on stdout
+  fleetstorm plan scenarios/provisioning-ramp.toml
+      what it will do and need, without starting anything
+  fleetstorm emulator --connection-file dps.json
+      DPS, IoT Hub and ADR on loopback, for this tool or for your own SDK
+  fleetstorm run scenarios/smoke.toml --target dps.json
+      against an emulator that is already running
+
+Exit codes:
+"
+    .to_owned();
+    for exit in Exit::ALL {
+        text.push_str(&format!("  {:>3}  {}\n", exit.code(), exit.meaning()));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn settings_are_split_at_the_first_equals_sign() {
+        assert_eq!(key_value("a.b=c=d"), Ok(("a.b".to_owned(), "c=d".to_owned())));
+        assert!(key_value("a.b").is_err() && key_value("=1").is_err());
+    }
+}

@@ -1,4 +1,4 @@
-//! The command line: what was typed ([`args`]), what it means (`settings`), one function per command ([`command`]),
+//! The command line: what was typed ([`args`]), what it means ([`settings`]), one function per command ([`command`]),
 //! and the exit code ([`Exit`]).
 
 pub mod args;
@@ -10,6 +10,7 @@ mod exit;
 pub mod live;
 pub mod machine;
 pub mod open_files;
+pub mod settings;
 mod terminal;
 
 pub use error::CommandError;

@@ -13,12 +13,18 @@ pub struct OpenFiles {
     pub wanted: u64,
 }
 
+/// The system does not tell the limit.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+#[error("cannot read the limit on open files: {0}")]
+#[diagnostic(help("is getrlimit(2) forbidden by a sandbox?"))]
+pub struct OpenFilesError(#[from] nix::Error);
+
 impl OpenFiles {
     /// Raises the soft limit as far as is wanted and permitted, for this process and the emulator that it starts.
     ///
     /// # Errors
     /// The system does not tell the limit.
-    pub fn raise(wanted: u64) -> nix::Result<Self> {
+    pub fn raise(wanted: u64) -> Result<Self, OpenFilesError> {
         let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
         let target = wanted.max(soft).min(hard);
         // Refused only by policies beyond the limits themselves; the run then lives with what it has.
@@ -33,7 +39,7 @@ impl OpenFiles {
     ///
     /// # Errors
     /// The system does not tell the limit.
-    pub fn available(wanted: u64) -> nix::Result<Self> {
+    pub fn available(wanted: u64) -> Result<Self, OpenFilesError> {
         let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
         Ok(Self { limit: hard, wanted })
     }

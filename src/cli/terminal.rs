@@ -1,9 +1,15 @@
-use std::io::IsTerminal as _;
+use std::io::{self, IsTerminal as _, Write as _};
 
 use miette::{GraphicalReportHandler, GraphicalTheme};
 
 use crate::cli::CommandError;
 use crate::cli::args::GlobalArgs;
+
+/// stdout cannot be written.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+#[error("cannot write to stdout: {0}")]
+#[diagnostic(help("is the disk of the file that it is redirected to full?"))]
+pub struct StdoutError(#[source] io::Error);
 
 /// How to talk to the person or program that started us. stdout is for data, stderr for everything else.
 #[derive(Debug, Clone, Copy)]
@@ -25,7 +31,7 @@ impl Terminal {
     pub fn new(global: &GlobalArgs) -> Self {
         let GlobalArgs { no_color, quiet, json } = *global;
         let unwanted = no_color || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let (stdout, stderr) = (std::io::stdout().is_terminal(), std::io::stderr().is_terminal());
+        let (stdout, stderr) = (io::stdout().is_terminal(), io::stderr().is_terminal());
         Self { quiet, json, color_stdout: stdout && !unwanted, color_stderr: stderr && !unwanted, interactive: stderr }
     }
 
@@ -34,6 +40,28 @@ impl Terminal {
         if !self.quiet {
             eprintln!("{line}");
         }
+    }
+
+    /// Data for stdout. A reader that went away (`| head`) is no error.
+    ///
+    /// # Errors
+    /// stdout cannot be written for another reason.
+    pub fn print(&self, text: &str) -> Result<(), StdoutError> {
+        let mut stdout = io::stdout().lock();
+        match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(StdoutError(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Data for stdout as JSON.
+    ///
+    /// # Errors
+    /// As [`Self::print`].
+    pub fn print_json(&self, data: &impl serde::Serialize) -> Result<(), StdoutError> {
+        let mut text = serde_json::to_string_pretty(data).map_err(|e| StdoutError(e.into()))?;
+        text.push('\n');
+        self.print(&text)
     }
 
     /// Shows an error on stderr, always.

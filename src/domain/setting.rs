@@ -19,3 +19,14 @@ pub enum Origin {
     /// The command line.
     CommandLine,
 }
+
+impl Origin {
+    /// The word in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::Scenario => "scenario",
+            Self::CommandLine => "command line",
+        }
+    }
+}

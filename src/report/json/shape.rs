@@ -3,7 +3,7 @@ use std::io;
 use serde::Serialize;
 
 use crate::domain::FailureClass;
-use crate::measure::{CpuUse, ErrorRow, Histogram, Machine, Origin, RunRecord, RunStatus, Setting, Totals};
+use crate::measure::{CpuUse, ErrorRow, Histogram, Machine, RunRecord, RunStatus, Setting, Totals};
 use crate::report::csv::{duration_micros, micros};
 use crate::report::json::stage::{Stage, encoded};
 use crate::report::{SCHEMA, units, verdicts};
@@ -224,12 +224,7 @@ impl<'a> Error<'a> {
 impl<'a> SettingRow<'a> {
     fn of(setting: &'a Setting) -> Self {
         let Setting { key, value, origin } = setting;
-        let origin = match origin {
-            Origin::Default => "default",
-            Origin::Scenario => "scenario",
-            Origin::CommandLine => "command line",
-        };
-        Self { key, value, origin }
+        Self { key, value, origin: origin.name() }
     }
 }
 
