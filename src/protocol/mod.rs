@@ -6,3 +6,4 @@ pub mod payload;
 pub mod registration_flow;
 pub mod renewal_flow;
 pub mod topic;
+pub mod words;

@@ -1,0 +1,326 @@
+//! The device's registration conversation with DPS: register, obey retry-after, ask for the operation's status, until
+//! assigned, refused or out of patience.
+//!
+//! [`Registration`] is the part that MQTT and HTTPS share: requests, and answers of status, retry-after and body.
+//! [`MqttRegistration`] puts it into packets. Both are told the time as an offset on the caller's clock and never ask for
+//! it.
+//!
+//! | state | event | next |
+//! |---|---|---|
+//! | asked | 2xx `assigning` | paused, then ask for the status |
+//! | asked | 2xx `assigned` | done |
+//! | asked | 2xx `failed`, `disabled` | failed |
+//! | asked | 429, 5xx | paused, then the same request again, at most `max_repeats` times |
+//! | asked for status | 404 | paused, then register anew, counted as a repeat |
+//! | asked | other 4xx | failed |
+//! | asked | no answer in time | failed |
+//! | paused | the wait is over | asked |
+
+mod mqtt;
+mod policy;
+mod times;
+
+use std::time::Duration;
+
+use crate::domain::{Failure, FailureClass};
+use crate::protocol::payload::{ErrorDetails, OperationStatus, RegistrationState, RegistrationStatus, decode_chain};
+use crate::protocol::words::plain_words;
+
+pub use mqtt::{DpsSession, MqttRegistration, Next};
+pub use policy::{Limits, Policy};
+pub use times::RegistrationTimes;
+
+/// What the service decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assignment {
+    /// Host name of the hub.
+    pub hub: String,
+    /// Device id at the hub.
+    pub device_id: String,
+    /// The issued chain in DER, leaf first; empty when the service issued none.
+    pub chain: Vec<Vec<u8>>,
+}
+
+/// An answer, as MQTT topic and payload or HTTP response have it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answer<'a> {
+    /// Status as in HTTP.
+    pub status: u16,
+    /// Seconds to wait, when the service names them.
+    pub retry_after: Option<u32>,
+    /// The body.
+    pub body: &'a [u8],
+}
+
+/// A request to send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Request<'a> {
+    /// Register.
+    Register,
+    /// Ask for the status of this operation.
+    OperationStatus(&'a str),
+}
+
+/// What to do next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Send what [`Registration::request`] says, then wait for its answer until [`Registration::wake_at`].
+    Send,
+    /// Call [`Registration::wake`] at [`Registration::wake_at`].
+    Pause,
+    /// Assigned.
+    Done(Assignment),
+    /// Not assigned.
+    Failed(Failure),
+}
+
+/// The conversation without its transport.
+#[derive(Debug)]
+pub struct Registration {
+    policy: Policy,
+    limits: Limits,
+    /// Seed of the jitter, and how many draws were made.
+    seed: u64,
+    draws: u64,
+    /// For keeping the device's name out of failures.
+    registration_id: Box<str>,
+    operation_id: String,
+    asks_status: bool,
+    state: State,
+    /// When the present request was sent or the present pause began.
+    since: Duration,
+    repeats: u16,
+    polls: u16,
+    throttled: u16,
+    times: RegistrationTimes,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Asked,
+    Paused { until: Duration },
+    Ended,
+}
+
+impl Registration {
+    /// A conversation of the device `registration_id`; `seed` decides all its random draws.
+    pub fn new(registration_id: &str, policy: Policy, limits: Limits, seed: u64) -> Self {
+        Self {
+            policy,
+            limits,
+            seed,
+            draws: 0,
+            registration_id: registration_id.into(),
+            operation_id: String::new(),
+            asks_status: false,
+            state: State::Ended,
+            since: Duration::ZERO,
+            repeats: 0,
+            polls: 0,
+            throttled: 0,
+            times: RegistrationTimes::default(),
+        }
+    }
+
+    /// Begins by registering.
+    pub fn begin(&mut self, now: Duration) -> Step {
+        self.send(false, now)
+    }
+
+    /// The request to send after [`Step::Send`].
+    pub fn request(&self) -> Request<'_> {
+        if self.asks_status { Request::OperationStatus(&self.operation_id) } else { Request::Register }
+    }
+
+    /// When to call [`Self::wake`] unless an answer comes first.
+    pub fn wake_at(&self) -> Duration {
+        match self.state {
+            State::Asked => self.limits.answer_until(self.since),
+            State::Paused { until } => until,
+            State::Ended => Duration::MAX,
+        }
+    }
+
+    /// The time of [`Self::wake_at`] has come.
+    pub fn wake(&mut self, now: Duration) -> Step {
+        match self.state {
+            State::Paused { until } if now >= until => {
+                self.settle(now);
+                self.send(self.asks_status, now)
+            }
+            State::Paused { .. } => Step::Pause,
+            State::Asked | State::Ended => {
+                let what = if self.asks_status { "answer to the status request" } else { "answer to the registration" };
+                self.fail(self.limits.failure(what, self.since, now), now)
+            }
+        }
+    }
+
+    /// The answer to the present request came.
+    pub fn answer(&mut self, answer: Answer<'_>, now: Duration) -> Step {
+        if self.state != State::Asked {
+            return Step::Pause;
+        }
+        self.settle(now);
+        match answer.status {
+            200..=299 => self.progress(answer, now),
+            429 | 500..=599 => {
+                self.throttled += u16::from(answer.status == 429);
+                self.repeat(answer, self.asks_status, now)
+            }
+            // The service lost the operation: the device starts again.
+            404 if self.asks_status => self.repeat(answer, false, now),
+            _ => self.fail(self.refusal(answer), now),
+        }
+    }
+
+    /// Ends with a failure of the transport.
+    pub fn fail(&mut self, failure: Failure, now: Duration) -> Step {
+        self.settle(now);
+        self.state = State::Ended;
+        Step::Failed(failure)
+    }
+
+    /// Whether an answer is waited for, and not the end of a pause.
+    pub fn is_asking(&self) -> bool {
+        self.state == State::Asked
+    }
+
+    /// Status requests sent.
+    pub const fn polls(&self) -> u16 {
+        self.polls
+    }
+
+    /// Answers 429 received.
+    pub const fn throttled(&self) -> u16 {
+        self.throttled
+    }
+
+    /// Time spent so far, per phase.
+    pub const fn times(&self) -> &RegistrationTimes {
+        &self.times
+    }
+
+    fn progress(&mut self, answer: Answer<'_>, now: Duration) -> Step {
+        let status = match OperationStatus::parse(answer.body) {
+            Ok(status) => status,
+            Err(error) => return self.fail(protocol(format!("answer of DPS: {error}")), now),
+        };
+        match status.status {
+            RegistrationStatus::Assigned => match assignment(status.registration_state.unwrap_or_default()) {
+                Ok(assignment) => {
+                    self.state = State::Ended;
+                    Step::Done(assignment)
+                }
+                Err(failure) => self.fail(failure, now),
+            },
+            RegistrationStatus::Assigning | RegistrationStatus::Unassigned => {
+                if !status.operation_id.is_empty() {
+                    self.operation_id = status.operation_id.into_string();
+                }
+                if self.operation_id.is_empty() {
+                    return self.fail(protocol("DPS named no operation to ask for"), now);
+                }
+                if self.polls >= self.policy.max_polls {
+                    let polls = self.policy.max_polls;
+                    let message = format!("DPS was still assigning after {polls} status requests");
+                    return self.fail(Failure::new(FailureClass::Timeout, message), now);
+                }
+                self.pause(answer.retry_after, true, now)
+            }
+            RegistrationStatus::Failed => {
+                let state = status.registration_state.unwrap_or_default();
+                let words = state.error_message.as_deref().unwrap_or("the registration failed without a reason");
+                let failure = Failure::rejected(state.error_code.unwrap_or_default(), self.words(words));
+                self.fail(failure, now)
+            }
+            RegistrationStatus::Disabled => {
+                self.fail(Failure::rejected(0, "the enrollment is disabled: enable it in DPS"), now)
+            }
+            RegistrationStatus::Unknown => self.fail(protocol("DPS answered with an unknown status"), now),
+        }
+    }
+
+    fn repeat(&mut self, answer: Answer<'_>, asks_status: bool, now: Duration) -> Step {
+        if self.repeats >= self.policy.max_repeats {
+            return self.fail(self.refusal(answer), now);
+        }
+        self.repeats += 1;
+        let step = self.pause(answer.retry_after, asks_status, now);
+        match step {
+            // Not the wait is the reason then, but what made it necessary.
+            Step::Failed(_) => Step::Failed(self.refusal(answer)),
+            step => step,
+        }
+    }
+
+    fn pause(&mut self, retry_after: Option<u32>, asks_status: bool, now: Duration) -> Step {
+        let wait = retry_after.map_or_else(|| self.default_wait(), |seconds| Duration::from_secs(seconds.into()));
+        let until = now.saturating_add(wait);
+        self.asks_status = asks_status;
+        if until >= self.limits.deadline {
+            let message = "DPS asks to wait for longer than the attempt may take";
+            return self.fail(Failure::new(FailureClass::Timeout, message), now);
+        }
+        self.state = State::Paused { until };
+        self.since = now;
+        Step::Pause
+    }
+
+    fn send(&mut self, asks_status: bool, now: Duration) -> Step {
+        self.asks_status = asks_status;
+        self.polls = self.polls.saturating_add(u16::from(asks_status));
+        self.state = State::Asked;
+        self.since = now;
+        Step::Send
+    }
+
+    /// Adds the time since the present request or pause began to its phase.
+    fn settle(&mut self, now: Duration) {
+        let spent = now.saturating_sub(self.since);
+        let phase = match self.state {
+            State::Asked if self.asks_status => &mut self.times.assign,
+            State::Asked => &mut self.times.register,
+            State::Paused { .. } => &mut self.times.poll_wait,
+            State::Ended => return,
+        };
+        *phase = Some(phase.unwrap_or_default().saturating_add(spent));
+        self.since = now;
+    }
+
+    fn default_wait(&mut self) -> Duration {
+        self.draws += 1;
+        self.policy.default_wait + self.policy.jitter.mul_f64(policy::draw(self.seed, self.draws))
+    }
+
+    fn refusal(&self, answer: Answer<'_>) -> Failure {
+        let class = if answer.status == 429 { FailureClass::Throttled } else { FailureClass::Rejected };
+        match ErrorDetails::parse(answer.body) {
+            Some(details) => Failure { class, code: details.error_code, message: self.words(&details.message) },
+            None => {
+                let message = format!("DPS answered {} without an error code", answer.status);
+                Failure { class, code: answer.status.into(), message }
+            }
+        }
+    }
+
+    fn words(&self, text: &str) -> String {
+        plain_words(text, &self.registration_id)
+    }
+}
+
+fn assignment(state: RegistrationState<'_>) -> Result<Assignment, Failure> {
+    let (Some(hub), Some(device_id)) = (state.assigned_hub, state.device_id) else {
+        return Err(protocol("DPS assigned without naming hub and device id"));
+    };
+    let chain = decode_chain(&state.issued_certificate_chain.unwrap_or_default())
+        .map_err(|error| Failure::new(FailureClass::Verification, error.to_string()))?;
+    Ok(Assignment { hub: hub.into_string(), device_id: device_id.into_string(), chain })
+}
+
+fn protocol(message: impl Into<String>) -> Failure {
+    Failure::new(FailureClass::Protocol, message)
+}
+
+#[cfg(test)]
+mod tests;

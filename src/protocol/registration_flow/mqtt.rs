@@ -1,0 +1,288 @@
+use std::fmt::Write;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+
+use super::{Answer, Assignment, Limits, Policy, Registration, RegistrationTimes, Request, Step};
+use crate::domain::{Failure, FailureClass};
+use crate::protocol::mqtt::{
+    ConnAck, Connect, Login, Packet, Protocol, PubAck, Publish, QoS, SubAck, Subscribe, SubscribeReasonCode, encode,
+};
+use crate::protocol::topic::{DPS_RESPONSES, DpsRequest, DpsResponse};
+use crate::protocol::words::connack_failure;
+
+/// What a device says to DPS.
+#[derive(Clone)]
+pub struct DpsSession {
+    /// The registration id, which is the client id too.
+    pub registration_id: String,
+    /// The user name, see [`DpsUserName`](crate::protocol::topic::DpsUserName).
+    pub user_name: String,
+    /// The SAS token; empty with X.509 attestation, which sends no password.
+    pub password: String,
+    /// Keep-alive in seconds, 0 for none.
+    pub keep_alive: u16,
+    /// Body of the registration.
+    pub body: Bytes,
+}
+
+/// What to do after the bytes that were put out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    /// Wait for a packet, at most until then; call [`MqttRegistration::wake`] when none came.
+    Read {
+        /// Time on the caller's clock.
+        until: Duration,
+    },
+    /// Assigned. What was put out is an acknowledgement; DISCONNECT is the caller's.
+    Done(Assignment),
+    /// Not assigned.
+    Failed(Failure),
+}
+
+/// A registration over MQTT: CONNECT, SUBSCRIBE, then requests as PUBLISH with QoS 1 and their answers.
+///
+/// Every method appends the packets to send to `out`; they are to be sent before the next packet is waited for. Packets
+/// are told apart by their ids, not by their order, which differs from server to server.
+pub struct MqttRegistration {
+    session: DpsSession,
+    core: Registration,
+    limits: Limits,
+    stage: Stage,
+    /// When CONNECT or SUBSCRIBE was sent.
+    since: Duration,
+    /// When anything was sent, for keep-alive.
+    last_sent: Duration,
+    packet_id: u16,
+    request_id: u32,
+    connack: Option<Duration>,
+    suback: Option<Duration>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Connecting,
+    Subscribing,
+    Conversing,
+}
+
+impl MqttRegistration {
+    /// A conversation not yet begun; `seed` decides all its random draws.
+    pub fn new(session: DpsSession, policy: Policy, limits: Limits, seed: u64) -> Self {
+        Self {
+            core: Registration::new(&session.registration_id, policy, limits, seed),
+            session,
+            limits,
+            stage: Stage::Connecting,
+            since: Duration::ZERO,
+            last_sent: Duration::ZERO,
+            packet_id: 0,
+            request_id: 0,
+            connack: None,
+            suback: None,
+        }
+    }
+
+    /// Begins with CONNECT.
+    pub fn begin(&mut self, now: Duration, out: &mut BytesMut) -> Next {
+        let connect = Connect {
+            protocol: Protocol::V4,
+            keep_alive: self.session.keep_alive,
+            client_id: self.session.registration_id.clone(),
+            clean_session: true,
+            last_will: None,
+            login: Some(Login::new(&*self.session.user_name, std::mem::take(&mut self.session.password))),
+        };
+        self.since = now;
+        self.put(&Packet::Connect(connect), now, out)
+    }
+
+    /// A packet came.
+    pub fn packet(&mut self, packet: Packet, now: Duration, out: &mut BytesMut) -> Next {
+        match (self.stage, packet) {
+            (Stage::Connecting, Packet::ConnAck(connack)) => self.connected(&connack, now, out),
+            (Stage::Subscribing, Packet::SubAck(suback)) => self.subscribed(&suback, now, out),
+            (Stage::Subscribing | Stage::Conversing, Packet::Publish(publish)) => self.published(&publish, now, out),
+            (_, Packet::PubAck(_) | Packet::PingResp) => self.wait(),
+            (_, packet) => {
+                let message = format!("DPS sent {} out of turn", name(&packet));
+                self.fail(Failure::new(FailureClass::Protocol, message), now)
+            }
+        }
+    }
+
+    /// The time of [`Next::Read`] has come.
+    pub fn wake(&mut self, now: Duration, out: &mut BytesMut) -> Next {
+        match self.stage {
+            Stage::Connecting => self.fail(self.limits.failure("CONNACK of DPS", self.since, now), now),
+            Stage::Subscribing => self.fail(self.limits.failure("SUBACK of DPS", self.since, now), now),
+            Stage::Conversing if now < self.core.wake_at() => self.put(&Packet::PingReq, now, out),
+            Stage::Conversing => {
+                let step = self.core.wake(now);
+                self.follow(step, now, out)
+            }
+        }
+    }
+
+    /// Ends with a failure of the connection.
+    pub fn fail(&mut self, failure: Failure, now: Duration) -> Next {
+        let spent = Some(now.saturating_sub(self.since));
+        match self.stage {
+            Stage::Connecting => self.connack = spent,
+            Stage::Subscribing => self.suback = spent,
+            Stage::Conversing => {}
+        }
+        match self.core.fail(failure, now) {
+            Step::Failed(failure) => Next::Failed(failure),
+            _ => self.wait(),
+        }
+    }
+
+    /// Time spent so far, per phase.
+    pub fn times(&self) -> RegistrationTimes {
+        RegistrationTimes { connack: self.connack, suback: self.suback, ..*self.core.times() }
+    }
+
+    /// Status requests sent.
+    pub const fn polls(&self) -> u16 {
+        self.core.polls()
+    }
+
+    /// Answers 429 received.
+    pub const fn throttled(&self) -> u16 {
+        self.core.throttled()
+    }
+
+    fn connected(&mut self, connack: &ConnAck, now: Duration, out: &mut BytesMut) -> Next {
+        if let Some(failure) = connack_failure("DPS", connack.code) {
+            return self.fail(failure, now);
+        }
+        self.connack = Some(now.saturating_sub(self.since));
+        self.stage = Stage::Subscribing;
+        self.since = now;
+        let pkid = self.next_packet_id();
+        self.put(&Packet::Subscribe(Subscribe { pkid, ..Subscribe::new(DPS_RESPONSES, QoS::AtLeastOnce) }), now, out)
+    }
+
+    fn subscribed(&mut self, suback: &SubAck, now: Duration, out: &mut BytesMut) -> Next {
+        if suback.pkid != self.packet_id {
+            return self.wait();
+        }
+        if suback.return_codes.contains(&SubscribeReasonCode::Failure) {
+            let message = "DPS refused the subscription to its answers";
+            return self.fail(Failure::new(FailureClass::Rejected, message), now);
+        }
+        self.suback = Some(now.saturating_sub(self.since));
+        self.stage = Stage::Conversing;
+        let step = self.core.begin(now);
+        self.follow(step, now, out)
+    }
+
+    fn published(&mut self, publish: &Publish, now: Duration, out: &mut BytesMut) -> Next {
+        if publish.qos == QoS::ExactlyOnce {
+            return self.fail(Failure::new(FailureClass::Protocol, "DPS published with QoS 2"), now);
+        }
+        if publish.qos == QoS::AtLeastOnce
+            && let failed @ Next::Failed(_) = self.put(&Packet::PubAck(PubAck::new(publish.pkid)), now, out)
+        {
+            return failed;
+        }
+        // Answers to earlier requests and other topics are acknowledged and left alone.
+        let answers = |r: &DpsResponse<'_>| r.rid.parse() == Ok(self.request_id);
+        match DpsResponse::parse(&publish.topic).ok().filter(answers) {
+            Some(DpsResponse { status, retry_after, .. }) if self.core.is_asking() => {
+                let step = self.core.answer(Answer { status, retry_after, body: &publish.payload }, now);
+                self.follow(step, now, out)
+            }
+            _ => self.wait(),
+        }
+    }
+
+    fn follow(&mut self, step: Step, now: Duration, out: &mut BytesMut) -> Next {
+        match step {
+            Step::Send => {
+                self.request_id += 1;
+                let pkid = self.next_packet_id();
+                let (topic, payload) = self.request();
+                let publish = Publish { pkid, ..Publish::from_bytes(topic, QoS::AtLeastOnce, payload) };
+                self.put(&Packet::Publish(publish), now, out)
+            }
+            Step::Pause => self.wait(),
+            Step::Done(assignment) => Next::Done(assignment),
+            Step::Failed(failure) => Next::Failed(failure),
+        }
+    }
+
+    fn request(&self) -> (String, Bytes) {
+        let mut rid = String::with_capacity(4);
+        // Writing to a String cannot fail.
+        let _ = write!(rid, "{}", self.request_id);
+        match self.core.request() {
+            Request::Register => (DpsRequest::Register { rid: &rid }.to_string(), self.session.body.clone()),
+            Request::OperationStatus(operation_id) => {
+                (DpsRequest::OperationStatus { rid: &rid, operation_id }.to_string(), Bytes::new())
+            }
+        }
+    }
+
+    fn put(&mut self, packet: &Packet, now: Duration, out: &mut BytesMut) -> Next {
+        self.last_sent = now;
+        match encode(packet, out) {
+            Ok(()) => self.wait(),
+            Err(error) => {
+                let message = format!("cannot write {}: {error}", name(packet));
+                self.fail(Failure::new(FailureClass::Generator, message), now)
+            }
+        }
+    }
+
+    fn wait(&self) -> Next {
+        let until = match self.stage {
+            Stage::Connecting | Stage::Subscribing => self.limits.answer_until(self.since),
+            Stage::Conversing => self.core.wake_at(),
+        };
+        let ping = Duration::from_secs(self.session.keep_alive.into());
+        let idle = self.stage == Stage::Conversing && !ping.is_zero();
+        Next::Read { until: if idle { until.min(self.last_sent + ping) } else { until } }
+    }
+
+    fn next_packet_id(&mut self) -> u16 {
+        self.packet_id = self.packet_id.checked_add(1).unwrap_or(1);
+        self.packet_id
+    }
+}
+
+/// The packet's name in the standard.
+pub(crate) const fn name(packet: &Packet) -> &'static str {
+    match packet {
+        Packet::Connect(_) => "CONNECT",
+        Packet::ConnAck(_) => "CONNACK",
+        Packet::Publish(_) => "PUBLISH",
+        Packet::PubAck(_) => "PUBACK",
+        Packet::PubRec(_) => "PUBREC",
+        Packet::PubRel(_) => "PUBREL",
+        Packet::PubComp(_) => "PUBCOMP",
+        Packet::Subscribe(_) => "SUBSCRIBE",
+        Packet::SubAck(_) => "SUBACK",
+        Packet::Unsubscribe(_) => "UNSUBSCRIBE",
+        Packet::UnsubAck(_) => "UNSUBACK",
+        Packet::PingReq => "PINGREQ",
+        Packet::PingResp => "PINGRESP",
+        Packet::Disconnect => "DISCONNECT",
+    }
+}
+
+#[cfg(test)]
+impl MqttRegistration {
+    pub(super) const fn request_id(&self) -> u32 {
+        self.request_id
+    }
+
+    pub(super) const fn packet_id(&self) -> u16 {
+        self.packet_id
+    }
+
+    pub(super) fn wake_at(&self) -> Duration {
+        self.core.wake_at()
+    }
+}

@@ -1,0 +1,412 @@
+use bytes::{Bytes, BytesMut};
+use proptest::prelude::*;
+
+use super::*;
+use crate::protocol::mqtt::{
+    ConnAck, ConnectReturnCode, DPS_PACKET_LIMIT, Packet, PubAck, Publish, QoS, SubAck, SubscribeReasonCode, decode,
+};
+use crate::protocol::topic::{DpsRequest, DpsResponse};
+
+const OPERATION: &str = "5.afa73db6918a13a9.cf71e45a-b81b-437d-9b4f-6b4c574be43a";
+const ASSIGNING: &str =
+    r#"{"operationId":"5.afa73db6918a13a9.cf71e45a-b81b-437d-9b4f-6b4c574be43a","status":"assigning"}"#;
+const ASSIGNED: &str = r#"{"operationId":"5.a","status":"assigned","registrationState":{"registrationId":"dev1",
+    "assignedHub":"contoso.azure-devices.net","deviceId":"dev1","status":"assigned","issuedCertificateChain":["AQ==","Ag=="]}}"#;
+const UNAUTHORIZED: &str = r#"{"errorCode":401000,"trackingId":"2cb8","message":"Unauthorized","timestampUtc":"2019-11-19T21:39:05.1573304Z"}"#;
+const THROTTLED: &str = r#"{"errorCode":429001,"trackingId":"t-1","message":"Too many requests."}"#;
+
+fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// A conversation with a scripted service; time passes only where a test says so.
+struct Talk {
+    flow: MqttRegistration,
+    now: Duration,
+    out: BytesMut,
+    next: Next,
+}
+
+impl Talk {
+    fn begin(policy: Policy) -> Self {
+        let session = DpsSession {
+            registration_id: "dev1".to_owned(),
+            user_name: "0ne00000001/registrations/dev1/api-version=2025-07-01-preview".to_owned(),
+            password: "SharedAccessSignature sr=x".to_owned(),
+            keep_alive: 60,
+            body: Bytes::from_static(br#"{"registrationId":"dev1","csr":"MIHR"}"#),
+        };
+        let limits = Limits { answer: secs(30), deadline: secs(300) };
+        let mut flow = MqttRegistration::new(session, policy, limits, 7);
+        let mut out = BytesMut::new();
+        let next = flow.begin(Duration::ZERO, &mut out);
+        Self { flow, now: Duration::ZERO, out, next }
+    }
+
+    /// As far as the registration's PUBLISH.
+    fn registering() -> Self {
+        let mut talk = Self::begin(Policy::default());
+        talk.hears(Packet::ConnAck(ConnAck::new(ConnectReturnCode::Success, false)));
+        talk.hears(suback(1));
+        talk.sent();
+        talk
+    }
+
+    /// As far as the pause after the first 202, which asks for 3 s.
+    fn waiting() -> Self {
+        let mut talk = Self::registering();
+        talk.answers(202, Some(3), ASSIGNING);
+        talk.sent();
+        talk
+    }
+
+    fn passes(&mut self, time: Duration) -> &mut Self {
+        self.now += time;
+        self
+    }
+
+    fn hears(&mut self, packet: Packet) -> &mut Self {
+        self.next = self.flow.packet(packet, self.now, &mut self.out);
+        self
+    }
+
+    /// PUBACK of the request and the answer, both after a second.
+    fn answers(&mut self, status: u16, retry_after: Option<u32>, body: &str) -> &mut Self {
+        self.passes(secs(1));
+        let rid = self.flow.request_id().to_string();
+        let topic = DpsResponse { status, rid: &rid, retry_after }.to_string();
+        self.hears(Packet::PubAck(PubAck::new(self.flow.packet_id())));
+        self.hears(Packet::Publish(Publish { pkid: 1, ..Publish::new(topic, QoS::AtLeastOnce, body) }))
+    }
+
+    /// Lets time pass until the flow wants to be woken.
+    fn wakes(&mut self) -> &mut Self {
+        let Next::Read { until } = self.next else { panic!("{:?}", self.next) };
+        self.now = self.now.max(until);
+        self.next = self.flow.wake(self.now, &mut self.out);
+        self
+    }
+
+    fn sent(&mut self) -> Vec<Packet> {
+        let mut packets = Vec::new();
+        while let Some(packet) = decode(&mut self.out, DPS_PACKET_LIMIT).unwrap() {
+            packets.push(packet);
+        }
+        packets
+    }
+
+    /// What was sent, in short.
+    fn said(&mut self) -> Vec<String> {
+        let short = |packet| match packet {
+            Packet::Publish(p) => format!("PUBLISH {} {} {:?} {}", p.pkid, p.topic, p.qos, text(&p.payload)),
+            Packet::PubAck(p) => format!("PUBACK {}", p.pkid),
+            Packet::Subscribe(s) => format!("SUBSCRIBE {} {} {:?}", s.pkid, s.filters[0].path, s.filters[0].qos),
+            other => mqtt::name(&other).to_owned(),
+        };
+        self.sent().into_iter().map(short).collect()
+    }
+
+    fn failure(&self) -> Failure {
+        match &self.next {
+            Next::Failed(failure) => failure.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn wait(&self) -> Duration {
+        match self.next {
+            Next::Read { until } => until - self.now,
+            ref other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+fn suback(pkid: u16) -> Packet {
+    Packet::SubAck(SubAck::new(pkid, vec![SubscribeReasonCode::Success(QoS::AtLeastOnce)]))
+}
+
+#[test]
+fn the_whole_conversation_of_a_symmetric_key_device() {
+    let mut talk = Talk::begin(Policy::default());
+    let Packet::Connect(connect) = talk.sent().remove(0) else { panic!() };
+    assert_eq!((connect.client_id.as_str(), connect.clean_session, connect.keep_alive), ("dev1", true, 60));
+    assert_eq!(connect.login.unwrap().password, "SharedAccessSignature sr=x");
+
+    talk.passes(secs(1)).hears(Packet::ConnAck(ConnAck::new(ConnectReturnCode::Success, false)));
+    assert_eq!(talk.said(), ["SUBSCRIBE 1 $dps/registrations/res/# AtLeastOnce"]);
+    talk.passes(secs(2)).hears(suback(1));
+    assert_eq!(
+        talk.said(),
+        [
+            r#"PUBLISH 2 $dps/registrations/PUT/iotdps-register/?$rid=1 AtLeastOnce {"registrationId":"dev1","csr":"MIHR"}"#
+        ]
+    );
+    talk.passes(secs(3)).answers(202, Some(3), ASSIGNING);
+    assert_eq!(talk.said(), ["PUBACK 1"]);
+    assert_eq!(talk.wait(), secs(3));
+    talk.wakes();
+    let poll = format!(
+        "PUBLISH 3 $dps/registrations/GET/iotdps-get-operationstatus/?$rid=2&operationId={OPERATION} AtLeastOnce "
+    );
+    assert_eq!(talk.said(), [poll]);
+    talk.answers(202, Some(3), ASSIGNING).wakes();
+    talk.sent();
+    talk.answers(200, None, ASSIGNED);
+    assert_eq!(talk.said(), ["PUBACK 1"]);
+    let assignment = Assignment {
+        hub: "contoso.azure-devices.net".to_owned(),
+        device_id: "dev1".to_owned(),
+        chain: vec![vec![1], vec![2]],
+    };
+    assert_eq!(talk.next, Next::Done(assignment));
+    assert_eq!((talk.flow.polls(), talk.flow.throttled()), (2, 0));
+    let times = RegistrationTimes {
+        connack: Some(secs(1)),
+        suback: Some(secs(2)),
+        register: Some(secs(4)),
+        poll_wait: Some(secs(6)),
+        assign: Some(secs(2)),
+    };
+    assert_eq!(talk.flow.times(), times);
+}
+
+#[test]
+fn an_answer_before_its_acknowledgement_and_strangers_are_no_harm() {
+    let mut talk = Talk::registering();
+    let late = Publish::new("$dps/registrations/res/200/?$rid=9", QoS::AtMostOnce, ASSIGNED);
+    talk.hears(Packet::Publish(late));
+    let other = Publish { pkid: 4, ..Publish::new("news", QoS::AtLeastOnce, "x") };
+    talk.hears(Packet::Publish(other));
+    assert_eq!(talk.said(), ["PUBACK 4"]);
+    let answer = Publish::new("$dps/registrations/res/202/?$rid=1&retry-after=0", QoS::AtMostOnce, ASSIGNING);
+    talk.hears(Packet::Publish(answer.clone())).hears(Packet::PubAck(PubAck::new(2))).hears(Packet::Publish(answer));
+    assert_eq!(talk.wait(), Duration::ZERO);
+    assert!(talk.said().is_empty(), "QoS 0 needs no acknowledgement");
+}
+
+#[test]
+fn without_retry_after_the_device_waits_two_seconds_and_its_own_jitter() {
+    let wait = |seed: u64| {
+        let mut core =
+            Registration::new("dev1", Policy::default(), Limits { answer: secs(30), deadline: Duration::MAX }, seed);
+        core.begin(Duration::ZERO);
+        core.answer(Answer { status: 202, retry_after: None, body: ASSIGNING.as_bytes() }, Duration::ZERO);
+        core.wake_at()
+    };
+    let waits: Vec<_> = (0..50).map(wait).collect();
+    assert!(waits.iter().all(|w| (secs(2)..secs(7)).contains(w)));
+    assert!(waits.iter().max().unwrap().abs_diff(*waits.iter().min().unwrap()) > secs(2));
+    assert_eq!(wait(3), wait(3));
+}
+
+#[test]
+fn throttling_is_waited_out_and_the_same_request_repeated() {
+    let mut talk = Talk::registering();
+    talk.answers(429, Some(30), THROTTLED);
+    assert_eq!((talk.wait(), talk.flow.throttled()), (secs(30), 1));
+    talk.sent();
+    talk.wakes();
+    assert!(talk.said()[0].starts_with("PUBLISH 3 $dps/registrations/PUT/iotdps-register/?$rid=2 "));
+    talk.answers(202, Some(0), ASSIGNING).wakes().answers(503, Some(1), "").wakes();
+    assert!(talk.said().last().unwrap().contains("iotdps-get-operationstatus/?$rid=4&operationId=5.afa7"));
+    assert_eq!((talk.flow.polls(), talk.flow.throttled()), (2, 1));
+}
+
+#[test]
+fn throttling_without_end_ends_as_throttled() {
+    let mut talk = Talk::begin(Policy { max_repeats: 2, ..Policy::default() });
+    talk.hears(Packet::ConnAck(ConnAck::new(ConnectReturnCode::Success, false))).hears(suback(1));
+    talk.answers(429, Some(1), THROTTLED).wakes().answers(429, Some(1), THROTTLED).wakes();
+    talk.answers(429, Some(1), THROTTLED);
+    assert_eq!(talk.failure().to_string(), "throttled 429001: Too many requests.");
+    assert_eq!(talk.flow.throttled(), 3);
+}
+
+#[test]
+fn a_wait_beyond_the_attempt_fails_at_once_with_what_made_it_necessary() {
+    let mut talk = Talk::registering();
+    talk.answers(429, Some(4_000_000_000), THROTTLED);
+    assert_eq!(talk.failure().class, FailureClass::Throttled);
+    let mut talk = Talk::registering();
+    talk.answers(202, Some(300), ASSIGNING);
+    assert_eq!(talk.failure().class, FailureClass::Timeout);
+}
+
+#[test]
+fn refused_requests_keep_the_code_and_words_of_the_service() {
+    for (status, body, expected) in [
+        (401, UNAUTHORIZED, "rejected 401000: Unauthorized"),
+        (
+            401,
+            r#"{"errorCode":401002,"message":"CA certificate not found."}"#,
+            "rejected 401002: CA certificate not found.",
+        ),
+        (400, r#"{"errorCode":400012,"message":"Deserialization error"}"#, "rejected 400012: Deserialization error"),
+        (404, r#"{"errorCode":404001,"message":"No dev1 here"}"#, "rejected 404001: No {device} here"),
+        (403, "", "rejected 403: DPS answered 403 without an error code"),
+        (302, "<html>", "rejected 302: DPS answered 302 without an error code"),
+    ] {
+        let mut talk = Talk::registering();
+        talk.answers(status, None, body);
+        assert_eq!(talk.failure().to_string(), expected);
+        assert_eq!(talk.said(), ["PUBACK 1"]);
+    }
+}
+
+#[test]
+fn failed_and_disabled_registrations_end_the_conversation() {
+    let failed = r#"{"operationId":"5.a","status":"failed","registrationState":{"registrationId":"dev1",
+        "status":"failed","errorCode":400208,"errorMessage":"No hub."}}"#;
+    let mut talk = Talk::waiting();
+    talk.wakes().answers(200, None, failed);
+    assert_eq!(talk.failure().to_string(), "rejected 400208: No hub.");
+
+    let disabled =
+        r#"{"operationId":"","status":"disabled","registrationState":{"registrationId":"dev1","status":"disabled"}}"#;
+    let mut talk = Talk::registering();
+    talk.answers(200, None, disabled);
+    assert_eq!(talk.failure().to_string(), "rejected: the enrollment is disabled: enable it in DPS");
+}
+
+#[test]
+fn a_lost_operation_is_begun_anew() {
+    let mut talk = Talk::waiting();
+    talk.wakes().answers(404, Some(1), r#"{"errorCode":404204,"message":"Operation not found"}"#);
+    talk.sent();
+    talk.wakes();
+    assert!(talk.said()[0].contains("iotdps-register/?$rid=3"));
+}
+
+#[test]
+fn refused_connections_have_connacks_code() {
+    for (code, number) in [
+        (ConnectReturnCode::RefusedProtocolVersion, 1),
+        (ConnectReturnCode::BadClientId, 2),
+        (ConnectReturnCode::ServiceUnavailable, 3),
+        (ConnectReturnCode::BadUserNamePassword, 4),
+        (ConnectReturnCode::NotAuthorized, 5),
+    ] {
+        let mut talk = Talk::begin(Policy::default());
+        talk.passes(secs(1)).hears(Packet::ConnAck(ConnAck::new(code, false)));
+        assert_eq!((talk.failure().class, talk.failure().code), (FailureClass::Rejected, number));
+        assert_eq!(talk.flow.times().connack, Some(secs(1)));
+    }
+}
+
+#[test]
+fn every_answer_has_its_time_limit() {
+    let mut talk = Talk::begin(Policy::default());
+    assert_eq!(talk.wakes().failure().to_string(), "timeout: no CONNACK of DPS within 30 s");
+    let mut talk = Talk::begin(Policy::default());
+    talk.hears(Packet::ConnAck(ConnAck::new(ConnectReturnCode::Success, false))).wakes();
+    assert_eq!(talk.failure().to_string(), "timeout: no SUBACK of DPS within 30 s");
+    let mut talk = Talk::registering();
+    assert_eq!(talk.wakes().failure().to_string(), "timeout: no answer to the registration within 30 s");
+    assert_eq!(talk.flow.times().register, Some(secs(30)), "the time until the failure counts");
+    let mut talk = Talk::waiting();
+    assert_eq!(talk.wakes().wakes().failure().to_string(), "timeout: no answer to the status request within 30 s");
+    let mut talk = Talk::waiting();
+    talk.passes(secs(290)).wakes().wakes();
+    assert_eq!(
+        talk.failure().to_string(),
+        "timeout: the attempt's time was up while waiting for the answer to the status request"
+    );
+}
+
+#[test]
+fn long_waits_are_bridged_by_pings() {
+    let mut talk = Talk::registering();
+    talk.answers(202, Some(100), ASSIGNING);
+    talk.sent();
+    assert_eq!(talk.wakes().said(), ["PINGREQ"]);
+    talk.hears(Packet::PingResp);
+    assert!(talk.wakes().said()[0].contains("iotdps-get-operationstatus"));
+    assert_eq!(talk.flow.times().poll_wait, Some(secs(100)));
+}
+
+#[test]
+fn what_the_protocol_does_not_allow_is_a_protocol_failure() {
+    let talk = |begin: fn() -> Talk, packet: Packet| {
+        let mut talk = begin();
+        talk.hears(packet).failure()
+    };
+    let publish = |qos, topic: &str, body: &str| {
+        let pkid = u16::from(qos != QoS::AtMostOnce);
+        Packet::Publish(Publish { pkid, ..Publish::new(topic, qos, body) })
+    };
+    let answer = "$dps/registrations/res/200/?$rid=1";
+    for (begin, packet) in [
+        ((|| Talk::begin(Policy::default())) as fn() -> Talk, suback(1)),
+        (Talk::registering, Packet::PingReq),
+        (Talk::registering, Packet::Disconnect),
+        (Talk::registering, publish(QoS::ExactlyOnce, answer, ASSIGNED)),
+        (Talk::registering, publish(QoS::AtMostOnce, answer, "")),
+        (Talk::registering, publish(QoS::AtMostOnce, answer, "{}")),
+        (Talk::registering, publish(QoS::AtMostOnce, answer, r#"{"status":"assigning"}"#)),
+        (Talk::registering, publish(QoS::AtMostOnce, answer, r#"{"operationId":"5","status":"assigned"}"#)),
+    ] {
+        let description = format!("{packet:?}");
+        assert_eq!(talk(begin, packet).class, FailureClass::Protocol, "{description}");
+    }
+    let refused = talk(
+        || {
+            let mut talk = Talk::begin(Policy::default());
+            talk.hears(Packet::ConnAck(ConnAck::new(ConnectReturnCode::Success, false)));
+            talk
+        },
+        Packet::SubAck(SubAck::new(1, vec![SubscribeReasonCode::Failure])),
+    );
+    assert_eq!(refused.class, FailureClass::Rejected);
+}
+
+#[test]
+fn a_chain_that_is_not_base64_is_a_wrong_certificate() {
+    let mut talk = Talk::registering();
+    talk.answers(200, None, &ASSIGNED.replace("Ag==", "A"));
+    assert_eq!(talk.failure().class, FailureClass::Verification);
+}
+
+#[test]
+fn polling_ends_somewhere() {
+    let mut talk = Talk::begin(Policy { max_polls: 2, ..Policy::default() });
+    talk.hears(Packet::ConnAck(ConnAck::new(ConnectReturnCode::Success, false))).hears(suback(1));
+    for _ in 0..2 {
+        talk.answers(202, Some(1), ASSIGNING).wakes();
+    }
+    talk.answers(202, Some(1), ASSIGNING);
+    assert_eq!(talk.failure().to_string(), "timeout: DPS was still assigning after 2 status requests");
+}
+
+proptest! {
+    #[test]
+    fn no_answer_makes_it_panic_or_wait_less_than_told(
+        status in prop_oneof![Just(200_u16), Just(202), Just(429), 100_u16..1000],
+        retry_after in proptest::option::of(0_u32..400),
+        body in prop_oneof![Just(ASSIGNING.to_owned()), Just(THROTTLED.to_owned()), any::<String>()],
+    ) {
+        let mut talk = Talk::registering();
+        talk.answers(status, retry_after, &body);
+        if let (Next::Read { .. }, Some(seconds)) = (&talk.next, retry_after) {
+            prop_assert!(talk.flow.wake_at() - talk.now >= secs(seconds.into()));
+        }
+    }
+
+    #[test]
+    fn topics_of_requests_are_read_by_the_service(polls in 1_usize..5) {
+        let mut talk = Talk::waiting();
+        for _ in 0..polls {
+            let Packet::Publish(publish) = talk.wakes().sent().remove(0) else { panic!() };
+            let is_poll = matches!(
+                DpsRequest::parse(&publish.topic),
+                Ok(DpsRequest::OperationStatus { operation_id: OPERATION, .. })
+            );
+            prop_assert!(is_poll);
+            talk.answers(202, Some(1), ASSIGNING);
+            talk.sent();
+        }
+    }
+}
