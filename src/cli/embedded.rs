@@ -15,6 +15,7 @@ use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::cli::Explained;
 use crate::cli::connection::{Connection, ConnectionError};
 
 /// Longest time until the emulator is ready: it makes its keys first.
@@ -67,6 +68,8 @@ pub enum EmbeddedError {
     #[diagnostic(help("this is a defect of fleetstorm, please report it"))]
     Unexpected(#[source] ConnectionError),
 }
+
+impl Explained for EmbeddedError {}
 
 impl Embedded {
     /// Starts the emulator on free ports of loopback and waits until it is ready. `config` is a file as for

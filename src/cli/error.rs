@@ -2,11 +2,19 @@ use crate::cli::Exit;
 
 /// Why a command ended early: what to tell the user, and the exit code.
 ///
-/// Any [`miette::Diagnostic`] becomes one with [`CommandError::new`]; through `?` it gets [`Exit::Unexpected`].
+/// `?` makes one of every error that is [`Explained`], and of [`miette::Report`] (with [`Exit::Unexpected`]).
 #[derive(Debug)]
 pub struct CommandError {
     exit: Exit,
     report: miette::Report,
+}
+
+/// An error that a user may meet: it names the remedy and has an exit code.
+pub trait Explained: miette::Diagnostic + Send + Sync + 'static {
+    /// The exit code that it ends the process with.
+    fn exit(&self) -> Exit {
+        Exit::Unexpected
+    }
 }
 
 impl CommandError {
@@ -26,8 +34,22 @@ impl CommandError {
     }
 }
 
-impl<E: Into<miette::Report>> From<E> for CommandError {
-    fn from(report: E) -> Self {
+impl<E: Explained> From<E> for CommandError {
+    fn from(error: E) -> Self {
+        Self::new(error.exit(), error)
+    }
+}
+
+impl From<miette::Report> for CommandError {
+    fn from(report: miette::Report) -> Self {
         Self::new(Exit::Unexpected, report)
     }
 }
+
+impl Explained for crate::scenario::Problems {
+    fn exit(&self) -> Exit {
+        Exit::ScenarioInvalid
+    }
+}
+
+impl Explained for crate::report::FolderError {}

@@ -11,9 +11,10 @@ pub mod live;
 pub mod machine;
 pub mod open_files;
 pub mod settings;
+pub mod target;
 mod terminal;
 
-pub use error::CommandError;
+pub use error::{CommandError, Explained};
 pub use exit::Exit;
 pub use terminal::Terminal;
 

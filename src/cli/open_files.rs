@@ -2,6 +2,7 @@
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
+use crate::cli::Explained;
 use crate::report::units;
 
 /// The limit in force and what the run would like to have.
@@ -18,6 +19,8 @@ pub struct OpenFiles {
 #[error("cannot read the limit on open files: {0}")]
 #[diagnostic(help("is getrlimit(2) forbidden by a sandbox?"))]
 pub struct OpenFilesError(#[from] nix::Error);
+
+impl Explained for OpenFilesError {}
 
 impl OpenFiles {
     /// Raises the soft limit as far as is wanted and permitted, for this process and the emulator that it starts.

@@ -3,9 +3,9 @@
 
 use std::path::Path;
 
+use crate::cli::CommandError;
 use crate::cli::args::ScenarioArgs;
-use crate::cli::{CommandError, Exit};
-use crate::scenario::{Problems, Scenario};
+use crate::scenario::Scenario;
 
 /// A scenario with everything of the command line in it.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ pub fn resolve(args: ScenarioArgs, more: Vec<(&str, Option<String>)>) -> Result<
 /// # Errors
 /// As [`resolve`].
 pub fn load(file: &Path, sets: &[(String, String)]) -> Result<Scenario, CommandError> {
-    Scenario::load(file, sets).map_err(|problems: Problems| CommandError::new(Exit::ScenarioInvalid, problems))
+    Ok(Scenario::load(file, sets)?)
 }
 
 /// Text as a TOML string, so that a file called `5` stays a name.

@@ -2,14 +2,16 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use miette::{GraphicalReportHandler, GraphicalTheme};
 
-use crate::cli::CommandError;
 use crate::cli::args::GlobalArgs;
+use crate::cli::{CommandError, Explained};
 
 /// stdout cannot be written.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 #[error("cannot write to stdout: {0}")]
 #[diagnostic(help("is the disk of the file that it is redirected to full?"))]
 pub struct StdoutError(#[source] io::Error);
+
+impl Explained for StdoutError {}
 
 /// How to talk to the person or program that started us. stdout is for data, stderr for everything else.
 #[derive(Debug, Clone, Copy)]

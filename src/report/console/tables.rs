@@ -19,7 +19,7 @@ pub(super) fn stages(text: &mut String, record: &RunRecord, look: Look) {
     if record.stages.len() > 1 {
         table.add_row(stage_row("all", &record.totals(), record.elapsed));
     }
-    print(text, table);
+    print(text, &table);
     for stage in &record.stages {
         line(text, &super::wrapped(&format!(" {}: {}, ", stage.name, stage.kind), &stage.workload));
     }
@@ -52,7 +52,7 @@ pub(super) fn resources(text: &mut String, record: &RunRecord, look: Look) {
             right(&units::bytes(cpu.peak_memory)),
         ]);
     }
-    print(text, table);
+    print(text, &table);
 }
 
 /// The phases of the attempts that succeeded.
@@ -74,7 +74,7 @@ pub(super) fn phases(text: &mut String, stage: &StageRecord, several: bool, look
     if several {
         line(text, &format!(" {}", stage.name));
     }
-    print(text, table);
+    print(text, &table);
     line(text, "");
 }
 
@@ -99,7 +99,7 @@ pub(super) fn errors(text: &mut String, record: &RunRecord, look: Look) {
             right(&units::duration(error.last)),
         ]);
     }
-    print(text, table);
+    print(text, &table);
     if record.errors.len() > SHOWN_ERRORS {
         line(text, &format!(" and {} kinds more in errors.csv", record.errors.len() - SHOWN_ERRORS));
     }
@@ -129,7 +129,7 @@ const UNDERLINED: TableStyle = TableStyle::new().header_separator(LineStyle::non
 
 const LEFT_ALIGNED: [&str; 2] = ["what it is", "what was said"];
 
-fn print(text: &mut String, table: Table) {
+fn print(text: &mut String, table: &Table) {
     for row in table.lines() {
         line(text, &row);
     }
