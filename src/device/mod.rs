@@ -1,14 +1,19 @@
 //! One virtual device: its credentials, its connections, its conversation with DPS and the hub. Knows nothing of other
 //! devices, of when it was due, and of histograms.
 
+mod attempt;
 mod clock;
 mod connector;
+mod failures;
+mod hub;
 mod prepare;
 mod provision;
+mod register;
+mod session;
 mod settings;
 
 pub use clock::{SystemClock, WallClock};
-pub use connector::{Connector, Target, TcpConnector};
+pub use connector::{Connector, MemoryConnector, MemoryPeer, Target, TcpConnector};
 pub use prepare::{Prepared, prepare};
 pub use provision::{Credential, Provisioned, provision};
 pub use settings::{Attestation, Endpoint, HubSettings, Settings, Telemetry, Timeouts};

@@ -4,8 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio_rustls::client::TlsStream;
+
+mod memory;
+mod tcp;
+
+pub use memory::{MemoryConnector, MemoryPeer};
+pub use tcp::TcpConnector;
 
 /// Where to connect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,33 +39,4 @@ pub trait Connector {
         target: &Target<'_>,
         config: Arc<rustls::ClientConfig>,
     ) -> impl Future<Output = io::Result<Self::Stream>>;
-}
-
-/// TCP with `TCP_NODELAY`, then TLS by rustls.
-#[derive(Debug, Default)]
-pub struct TcpConnector {}
-
-impl TcpConnector {
-    /// Resolves each host once.
-    pub fn new() -> Self {
-        Self::default()
-    }
-}
-
-impl Connector for TcpConnector {
-    type Transport = TcpStream;
-    type Stream = TlsStream<TcpStream>;
-
-    async fn open(&self, _target: &Target<'_>) -> io::Result<TcpStream> {
-        todo!()
-    }
-
-    async fn secure(
-        &self,
-        _transport: TcpStream,
-        _target: &Target<'_>,
-        _config: Arc<rustls::ClientConfig>,
-    ) -> io::Result<Self::Stream> {
-        todo!()
-    }
 }

@@ -1,0 +1,103 @@
+//! Errors of sockets and TLS as failures of the right class, with the remedy where there is one. No message names a
+//! device or an address, so that equal failures are counted together.
+
+use std::io;
+use std::time::Duration;
+
+use rustls::CertificateError;
+
+use crate::domain::{Failure, FailureClass};
+
+/// Too many open files in the process, in the system (errno of Linux).
+const EMFILE: i32 = 24;
+const ENFILE: i32 = 23;
+
+/// The failure that an error of a connection to `service` stands for.
+pub(super) fn from_io(service: &str, error: &io::Error) -> Failure {
+    if let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        return from_tls(service, tls);
+    }
+    let network = |what: &str| Failure::new(FailureClass::Network, format!("{service} {what}"));
+    let generator = |what: &str| Failure::new(FailureClass::Generator, what);
+    if matches!(error.raw_os_error(), Some(EMFILE | ENFILE)) {
+        return generator("no file descriptor left: raise the limit (ulimit -n) or lower `max_in_flight`");
+    }
+    match error.kind() {
+        io::ErrorKind::AddrNotAvailable => {
+            generator("no source port left: lower the rate, or widen net.ipv4.ip_local_port_range")
+        }
+        io::ErrorKind::InvalidInput => generator(&error.to_string()),
+        io::ErrorKind::ConnectionRefused => network("refused the connection: is it running at that address and port?"),
+        io::ErrorKind::ConnectionReset => network("reset the connection"),
+        io::ErrorKind::ConnectionAborted => network("aborted the connection"),
+        io::ErrorKind::BrokenPipe => network("closed the connection while being written to"),
+        io::ErrorKind::UnexpectedEof => network("closed the connection without saying why"),
+        io::ErrorKind::TimedOut => network("did not answer: the operating system gave the connection up"),
+        io::ErrorKind::HostUnreachable => network("is unreachable: no route to the host"),
+        io::ErrorKind::NetworkUnreachable => network("is unreachable: no route to its network"),
+        _ => network(&format!("cannot be reached: {error}")),
+    }
+}
+
+/// The failure that an error of TLS with `service` stands for.
+fn from_tls(service: &str, error: &rustls::Error) -> Failure {
+    let message = match error {
+        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+            format!("the certificate of {service} does not lead to a trusted CA: is `ca_file` the right one?")
+        }
+        rustls::Error::InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+        ) => format!("the certificate of {service} is for another host name"),
+        rustls::Error::InvalidCertificate(
+            CertificateError::Expired
+            | CertificateError::ExpiredContext { .. }
+            | CertificateError::NotValidYet
+            | CertificateError::NotValidYetContext { .. },
+        ) => format!("the certificate of {service} is not valid now"),
+        rustls::Error::InvalidCertificate(_) => format!("the certificate of {service} is not acceptable"),
+        rustls::Error::AlertReceived(alert) => format!("{service} broke TLS off with alert {alert:?}"),
+        other => format!("TLS with {service} failed: {other}"),
+    };
+    Failure::new(FailureClass::Tls, message)
+}
+
+/// The TLS handshake with `service` failed.
+pub(super) fn from_handshake(service: &str, error: &io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => {
+            Failure::new(FailureClass::Tls, format!("{service} closed the connection during the TLS handshake"))
+        }
+        _ => from_io(service, error),
+    }
+}
+
+/// Something did not happen in time.
+pub(super) fn late(what: &str, limit: Duration) -> Failure {
+    Failure::new(FailureClass::Timeout, format!("no {what} within {} s", limit.as_secs_f64()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_of_the_generator_are_not_the_networks() {
+        let class = |error: &io::Error| from_io("DPS", error).class;
+        assert_eq!(class(&io::Error::from_raw_os_error(EMFILE)), FailureClass::Generator);
+        assert_eq!(class(&io::ErrorKind::AddrNotAvailable.into()), FailureClass::Generator);
+        assert_eq!(class(&io::ErrorKind::ConnectionRefused.into()), FailureClass::Network);
+        assert_eq!(class(&io::ErrorKind::UnexpectedEof.into()), FailureClass::Network);
+        assert_eq!(from_handshake("DPS", &io::ErrorKind::UnexpectedEof.into()).class, FailureClass::Tls);
+    }
+
+    #[test]
+    fn tls_failures_name_the_remedy() {
+        let unknown = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
+        let failure = from_handshake("DPS", &io::Error::new(io::ErrorKind::InvalidData, unknown));
+        assert_eq!(failure.class, FailureClass::Tls);
+        assert!(failure.message.contains("`ca_file`"), "{}", failure.message);
+        let alert = rustls::Error::AlertReceived(rustls::AlertDescription::CertificateExpired);
+        let failure = from_io("the hub", &io::Error::new(io::ErrorKind::InvalidData, alert));
+        assert_eq!(failure.to_string(), "tls: the hub broke TLS off with alert CertificateExpired");
+    }
+}

@@ -1,0 +1,130 @@
+//! Connection to the assigned hub.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, timeout};
+
+use crate::device::attempt::{Attempt, Leg};
+use crate::device::failures::late;
+use crate::device::session::Session;
+use crate::device::{Connector, Credential, HubSettings, Target, Telemetry};
+use crate::domain::{Failure, FailureClass, Phase};
+use crate::protocol::mqtt::{Connect, HUB_PACKET_LIMIT, Login, Packet, Protocol, PubAck, Publish, QoS};
+use crate::protocol::topic::{HubRequest, HubUserName};
+use crate::protocol::words::connack_failure;
+
+/// Holds CONNACK, PUBACK and short messages.
+const CAPACITY: usize = 256;
+
+/// A session with the hub.
+pub(super) struct HubSession<S> {
+    session: Session<S>,
+    packet_id: u16,
+    answer: Duration,
+}
+
+impl<C: Connector> Attempt<'_, C> {
+    /// Mutual TLS with the issued certificate, then CONNECT.
+    pub(super) async fn connect_hub(
+        &mut self,
+        hub: &HubSettings,
+        credential: &Credential,
+    ) -> Result<HubSession<C::Stream>, Failure> {
+        let settings = self.settings;
+        let target = Target { host: &credential.hub, port: hub.port, address: hub.address };
+        let config = settings.tls.with_identity(credential.presented_chain(), credential.key.clone());
+        let stream = self.connect(&Leg::HUB, &target, config).await?;
+        let mut hub = HubSession {
+            session: Session::new(stream, Leg::HUB.service, HUB_PACKET_LIMIT, CAPACITY),
+            packet_id: 0,
+            answer: settings.timeouts.answer,
+        };
+        let user_name = HubUserName {
+            host: &credential.hub,
+            device_id: &credential.device_id,
+            api_version: Some(&settings.hub_api_version),
+            client_type: settings.client_version.as_deref(),
+        };
+        let connect = Connect {
+            protocol: Protocol::V4,
+            keep_alive: settings.keep_alive,
+            client_id: credential.device_id.clone(),
+            clean_session: true,
+            last_will: None,
+            login: Some(Login::new(user_name.to_string(), "")),
+        };
+        let start = Instant::now();
+        let result = hub.connect(connect).await;
+        self.phases.set(Phase::HubConnack, start.elapsed());
+        match result {
+            Ok(()) => Ok(hub),
+            Err(failure) => {
+                hub.close().await;
+                Err(failure)
+            }
+        }
+    }
+
+    /// Sends one message and waits until the hub has it.
+    pub(super) async fn send_telemetry<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        hub: &mut HubSession<S>,
+        device_id: &str,
+        telemetry: &Telemetry,
+    ) -> Result<(), Failure> {
+        let start = Instant::now();
+        let result = hub.send(device_id, telemetry).await;
+        self.phases.set(Phase::TelemetryAck, start.elapsed());
+        result
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> HubSession<S> {
+    async fn connect(&mut self, connect: Connect) -> Result<(), Failure> {
+        self.session.put(&Packet::Connect(connect))?;
+        self.session.flush().await?;
+        match self.read("CONNACK of the hub").await? {
+            Packet::ConnAck(connack) => connack_failure(Leg::HUB.service, connack.code).map_or(Ok(()), Err),
+            _ => Err(Failure::new(FailureClass::Protocol, "the hub sent another packet before CONNACK")),
+        }
+    }
+
+    async fn send(&mut self, device_id: &str, telemetry: &Telemetry) -> Result<(), Failure> {
+        self.packet_id = self.packet_id.checked_add(1).unwrap_or(1);
+        let topic = HubRequest::Telemetry { device_id, properties: &telemetry.properties }.to_string();
+        let publish = Publish {
+            pkid: self.packet_id,
+            ..Publish::new(topic, QoS::AtLeastOnce, telemetry.body.replace("{deviceId}", device_id))
+        };
+        self.session.put(&Packet::Publish(publish))?;
+        self.session.flush().await?;
+        loop {
+            match self.read("PUBACK of the telemetry").await? {
+                Packet::PubAck(puback) if puback.pkid == self.packet_id => return Ok(()),
+                packet => self.attend(&packet).await?,
+            }
+        }
+    }
+
+    /// Acknowledges what the hub sends on its own account.
+    async fn attend(&mut self, packet: &Packet) -> Result<(), Failure> {
+        match packet {
+            Packet::Publish(publish) if publish.qos == QoS::AtLeastOnce => {
+                self.session.put(&Packet::PubAck(PubAck::new(publish.pkid)))?;
+                self.session.flush().await
+            }
+            Packet::Publish(_) | Packet::PubAck(_) | Packet::PingResp => Ok(()),
+            _ => Err(Failure::new(FailureClass::Protocol, "the hub sent a packet out of turn")),
+        }
+    }
+
+    async fn read(&mut self, what: &str) -> Result<Packet, Failure> {
+        timeout(self.answer, self.session.read()).await.unwrap_or_else(|_| Err(late(what, self.answer)))
+    }
+
+    /// DISCONNECT and close.
+    pub(super) async fn close(self) {
+        self.session.close().await;
+    }
+}
