@@ -1,16 +1,30 @@
 //! PKCS#10 certificate signing requests (RFC 2986).
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rcgen::{CertificateParams, DistinguishedName, DnType};
+use x509_parser::certification_request::X509CertificationRequest;
+use x509_parser::prelude::FromDer as _;
+
 use crate::domain::KeyAlgorithm;
 use crate::pki::key::{DeviceKey, KeyError};
+use crate::pki::public_key::PublicKey;
 
 /// Builds the DER of a CSR with subject `CN=<common_name>` and nothing else, signed by `key`.
-pub fn build(_key: &DeviceKey, _common_name: &str) -> Result<Vec<u8>, KeyError> {
-    todo!()
+///
+/// # Errors
+/// The key cannot sign.
+pub fn build(key: &DeviceKey, common_name: &str) -> Result<Vec<u8>, KeyError> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, common_name);
+    let request = params.serialize_request(key).map_err(|_| KeyError::Library("sign a CSR"))?;
+    Ok(request.der().to_vec())
 }
 
 /// The text that goes into the `csr` property: standard base64 of the DER, without line breaks.
-pub fn to_base64(_der: &[u8]) -> String {
-    todo!()
+pub fn to_base64(der: &[u8]) -> String {
+    STANDARD.encode(der)
 }
 
 /// A CSR whose signature was checked.
@@ -41,7 +55,22 @@ pub enum CsrError {
     CommonName,
 }
 
-/// Parses a CSR and verifies its signature with its own key.
-pub fn verify(_der: &[u8]) -> Result<VerifiedCsr, CsrError> {
-    todo!()
+/// Parses a CSR and verifies its signature with its own key. Accepts ECDSA P-256 and P-384, and RSA from 2048 bits, with
+/// SHA-256, SHA-384 or SHA-512.
+///
+/// # Errors
+/// Each way in which the authority would refuse it.
+pub fn verify(der: &[u8]) -> Result<VerifiedCsr, CsrError> {
+    let (rest, request) = X509CertificationRequest::from_der(der).map_err(|_| CsrError::Malformed)?;
+    if !rest.is_empty() {
+        return Err(CsrError::Malformed);
+    }
+    let info = &request.certification_request_info;
+    let key = PublicKey::from_spki(&info.subject_pki).ok_or(CsrError::KeyType)?;
+    key.verify(&request.signature_algorithm, info.raw, &request.signature_value.data)
+        .map_err(|_| CsrError::Signature)?;
+    let mut names = info.subject.iter_common_name();
+    let (Some(name), None) = (names.next(), names.next()) else { return Err(CsrError::CommonName) };
+    let common_name = name.as_str().map_err(|_| CsrError::CommonName)?.to_owned();
+    Ok(VerifiedCsr { common_name, spki_der: info.subject_pki.raw.to_vec(), algorithm: key.algorithm() })
 }

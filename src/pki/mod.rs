@@ -5,6 +5,7 @@ pub mod chain;
 pub mod csr;
 pub mod issuing_ca;
 pub mod key;
+mod public_key;
 pub mod sas;
 pub mod store;
 pub mod tls;
