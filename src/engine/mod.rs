@@ -1,35 +1,32 @@
-//! Many devices: plan, key pool, pacing, admission, recording, watch on the generator itself. Does not know the wire nor
-//! the formats of reports.
+//! Many devices: plan, keys made ahead of need, pacing, admission, recording, a watch on the generator itself. Does not
+//! know the wire nor the formats of reports.
+//!
+//! One run: `prepare` (keys are made until enough are there) → `measure` (devices become due and start) → `drain` (the
+//! last attempts finish, within bounds). Each worker is one thread with its own runtime, its own share of the fleet
+//! (every n-th device) and its own recorder; they share nothing that waits.
 
+mod attempt;
+mod clock;
+mod error;
+mod execution;
+mod health;
+mod keys;
+mod live;
+mod merge;
+mod pacer;
 mod plan;
 mod progress;
+mod recorder;
+mod run;
+mod serials;
+mod share;
+mod stage;
+mod usage;
+mod worker;
 
-use std::time::{Duration, SystemTime};
-
+pub use error::EngineError;
+pub use execution::Execution;
 pub use plan::{Needs, Plan, PlannedStage};
 pub use progress::{Progress, RunPart};
-
-use crate::measure::{CpuUse, ErrorRow, GeneratorHealth, RunStatus, StageRecord};
-
-/// What the engine found out: the part of a [`crate::measure::RunRecord`] that it knows.
-#[derive(Debug, Clone)]
-pub struct EngineOutcome {
-    /// Start of the measured part.
-    pub started_at: SystemTime,
-    /// Length of the prepare part: making the first keys.
-    pub prepare: Duration,
-    /// Length of the measured part and the drain after it.
-    pub elapsed: Duration,
-    /// How it ended.
-    pub status: RunStatus,
-    /// CPU of this process from the start of prepare to the end, and its peak memory.
-    pub generator: CpuUse,
-    /// Whether the generator was the bottleneck.
-    pub health: GeneratorHealth,
-    /// One entry per stage, in order.
-    pub stages: Vec<StageRecord>,
-    /// Distinct failures of all stages, most frequent first.
-    pub errors: Vec<ErrorRow>,
-    /// Things that the reader must know.
-    pub notes: Vec<String>,
-}
+pub use recorder::Recorder;
+pub use run::{EngineOutcome, RunInput, run};

@@ -12,10 +12,12 @@ use crate::scenario::units;
 pub(super) struct Expect<T> {
     pub(super) valid: String,
     /// `Err` may hold what exactly is wrong.
-    pub(super) read: Box<dyn Fn(&Value) -> Result<T, Option<String>>>,
+    pub(super) read: Box<Read<T>>,
     /// Names of which one is wanted, for "did you mean".
     pub(super) names: Vec<&'static str>,
 }
+
+type Read<T> = dyn Fn(&Value) -> Result<T, Option<String>>;
 
 impl<T: 'static> Expect<T> {
     pub(super) fn new(valid: impl Into<String>, read: impl Fn(&Value) -> Result<T, Option<String>> + 'static) -> Self {

@@ -1,0 +1,118 @@
+//! Was the generator the bottleneck? Then the numbers say more about it than about the service.
+
+use std::time::Duration;
+
+use crate::domain::{FailureClass, Phase};
+use crate::engine::merge::Merged;
+use crate::engine::share::{InFlightLimit, LimitedBy};
+use crate::measure::GeneratorHealth;
+use crate::scenario::{Scenario, Workload};
+
+/// Lateness that matters to nobody.
+const HARMLESS: Duration = Duration::from_millis(50);
+/// Share of its time that a worker may compute before it is the bottleneck.
+const BUSY: f64 = 0.9;
+
+/// What is known at the end of a run.
+pub(super) struct Watch<'a> {
+    pub(super) scenario: &'a Scenario,
+    pub(super) stages: &'a [Merged],
+    pub(super) limit: InFlightLimit,
+    /// Length of the measured part, and cores that the process may use.
+    pub(super) elapsed: Duration,
+    pub(super) cores: usize,
+    /// CPU of the whole process during the measured part; `None` when time is not real.
+    pub(super) cpu: Option<Duration>,
+}
+
+impl Watch<'_> {
+    pub(super) fn verdict(&self) -> GeneratorHealth {
+        let mut health = GeneratorHealth { in_flight_limit: u64::from(self.limit.limit), ..Default::default() };
+        for stage in self.stages {
+            health.lateness.merge(&stage.lateness);
+            health.peak_in_flight = health.peak_in_flight.max(stage.peak_in_flight);
+        }
+        for (stage, asked) in self.stages.iter().zip(&self.scenario.stages) {
+            if let Workload::Open { max_lateness, .. } = asked.workload {
+                health.saturated.extend(self.dropped(stage, max_lateness));
+                health.saturated.extend(self.late(stage));
+            }
+            health.saturated.extend(failed(stage));
+        }
+        health.saturated.extend(self.computing());
+        health
+    }
+
+    fn dropped(&self, merged: &Merged, max_lateness: Duration) -> Option<String> {
+        let totals = &merged.stage.totals;
+        (totals.dropped > 0).then(|| {
+            format!(
+                "{}: {} of {} devices were due but could not start within max_lateness ({}): {}",
+                merged.stage.name,
+                totals.dropped,
+                totals.planned,
+                humantime::format_duration(max_lateness),
+                self.cause(merged)
+            )
+        })
+    }
+
+    /// Lateness counts as latency, so it spoils the numbers when it is a considerable part of them.
+    fn late(&self, merged: &Merged) -> Option<String> {
+        let lateness = merged.lateness.quantile(0.99)?;
+        let median = merged.stage.phases.succeeded(Phase::Total).and_then(|h| h.quantile(0.5));
+        let allowed = median.map_or(HARMLESS, |m| (m / 10).max(HARMLESS));
+        (lateness > allowed).then(|| {
+            format!(
+                "{}: one in a hundred devices started {} after it was due, where {} would be harmless: {}",
+                merged.stage.name,
+                milliseconds(lateness),
+                milliseconds(allowed),
+                self.cause(merged)
+            )
+        })
+    }
+
+    /// What those that were due waited for most.
+    fn cause(&self, merged: &Merged) -> String {
+        let Merged { waited_for_slot, waited_for_key, .. } = merged;
+        if waited_for_slot > waited_for_key {
+            let limit = self.limit.limit;
+            return match self.limit.from {
+                LimitedBy::OpenFiles(files) => format!(
+                    "at most {limit} could be in flight with {files} open files; raise the limit (ulimit -n), spread \
+                     the arrivals, or use workload = \"closed\""
+                ),
+                LimitedBy::MaxInFlight => format!("limits.max_in_flight = {limit} held them back; raise it"),
+            };
+        }
+        if *waited_for_key > 0 {
+            return format!(
+                "{waited_for_key} of them waited for their key; give limits.prepare and limits.keys_ahead more, or use \
+                 an ECDSA key_algorithm"
+            );
+        }
+        "this machine is too slow for the load; spread the arrivals or use more cores".to_owned()
+    }
+
+    fn computing(&self) -> Option<String> {
+        let busy = |cpu: Duration, of: Duration| cpu.as_secs_f64() / of.as_secs_f64().max(f64::MIN_POSITIVE);
+        let whole = busy(self.cpu?, self.elapsed * u32::try_from(self.cores).unwrap_or(u32::MAX));
+        let busiest: Duration = self.stages.iter().map(|s| s.busiest).sum();
+        let share = whole.max(busy(busiest, self.elapsed));
+        // Short runs are all start-up.
+        (share > BUSY && self.elapsed > Duration::from_secs(1)).then(|| {
+            format!("the generator computed {:.0} % of the time; use more cores or lower the load", share * 100.0)
+        })
+    }
+}
+
+fn failed(merged: &Merged) -> Option<String> {
+    let failed = merged.stage.totals.failed[FailureClass::Generator.index()];
+    (failed > 0)
+        .then(|| format!("{}: {failed} attempts failed within the generator itself, see errors.csv", merged.stage.name))
+}
+
+fn milliseconds(time: Duration) -> String {
+    format!("{:.1} ms", time.as_secs_f64() * 1e3)
+}

@@ -1,0 +1,96 @@
+//! Tells workers which devices are due. A thread of its own when time is real: tokio's timers wake one to two
+//! milliseconds late, which would be a distortion of its own at thousands of arrivals per second.
+
+use std::io;
+use std::iter::{Enumerate, Peekable};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::engine::clock::RunClock;
+use crate::engine::share::Share;
+use crate::scenario::DueOffsets;
+
+/// A device that became due.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Due {
+    pub(super) device: u32,
+    /// When, on the clock of the run.
+    pub(super) at: Duration,
+}
+
+/// Who becomes due when, and whom to tell.
+pub(super) struct Pacer {
+    due: Peekable<Enumerate<DueOffsets>>,
+    feeds: Vec<UnboundedSender<Due>>,
+}
+
+impl Pacer {
+    /// `feeds`: one per worker.
+    pub(super) fn new(due: DueOffsets, feeds: Vec<UnboundedSender<Due>>) -> Self {
+        Self { due: due.enumerate().peekable(), feeds }
+    }
+
+    /// Hands over everything that is due. Says when to come back; `None` when all is done or nobody listens any more.
+    fn hand_over(&mut self, clock: RunClock, stage_start: Duration) -> Option<Duration> {
+        let now = clock.now();
+        while let Some((device, offset)) = self.due.peek().copied() {
+            let at = stage_start + offset;
+            if at > now {
+                return Some(at);
+            }
+            self.due.next();
+            let device = u32::try_from(device).ok()?;
+            let feed = self.feeds.get(Share::worker_of(device, self.feeds.len() as u32))?;
+            feed.send(Due { device, at }).ok()?;
+        }
+        None
+    }
+
+    /// On the runtime's clock, which may be paused.
+    pub(super) async fn run(mut self, clock: RunClock, stage_start: Duration) {
+        while let Some(next) = self.hand_over(clock, stage_start) {
+            tokio::time::sleep_until(clock.instant(next)).await;
+        }
+    }
+
+    /// On a thread of its own, which wakes within some ten microseconds.
+    pub(super) fn spawn(mut self, clock: RunClock, stage_start: Duration) -> io::Result<PacerThread> {
+        let stopped = Arc::new(AtomicBool::new(false));
+        let stop = Arc::clone(&stopped);
+        let thread = thread::Builder::new().name("pacer".to_owned()).spawn(move || {
+            // The kernel may delay timers by 50 µs to save energy; without the permission it still works.
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            let _ = nix::sys::prctl::set_timerslack(1);
+            while let Some(next) = self.hand_over(clock, stage_start) {
+                while let Some(wait) = next.checked_sub(clock.now()).filter(|w| !w.is_zero()) {
+                    if stopped.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    thread::park_timeout(wait);
+                }
+            }
+        })?;
+        Ok(PacerThread { stop, thread: Some(thread) })
+    }
+}
+
+/// A pacer that runs. Dropping it ends it.
+pub(super) struct PacerThread {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for PacerThread {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            // A panic there was already printed; the workers see their feeds end.
+            let _ = thread.join();
+        }
+    }
+}

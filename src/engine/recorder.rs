@@ -1,0 +1,178 @@
+use std::time::Duration;
+
+use crate::domain::{Failure, FailureClass, Phase};
+use crate::measure::{Attempt, CompactHistogram, ErrorRow, Histogram, Outcome, PhaseHistograms, Totals};
+
+/// What one worker writes down of one stage. Owned by its thread: recording takes no lock and, once a phase was seen, no
+/// memory.
+#[derive(Debug, Default)]
+pub struct Recorder {
+    pub(super) totals: Totals,
+    pub(super) phases: PhaseHistograms,
+    pub(super) lateness: Histogram,
+    pub(super) seconds: Seconds,
+    pub(super) errors: Errors,
+    pub(super) in_flight: u64,
+    pub(super) peak_in_flight: u64,
+    /// When the last attempt ended.
+    pub(super) last_end: Duration,
+}
+
+impl Recorder {
+    /// Nothing recorded.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A device became due.
+    pub fn due(&mut self, at: Duration) {
+        self.seconds.at(at).due += 1;
+    }
+
+    /// A device could not start in time.
+    pub fn dropped(&mut self, at: Duration) {
+        self.totals.dropped += 1;
+        self.seconds.at(at).dropped += 1;
+    }
+
+    /// An attempt started. Exactly one [`Self::ended`] follows.
+    pub fn started(&mut self, due: Duration, at: Duration) {
+        self.totals.started += 1;
+        self.in_flight += 1;
+        self.peak_in_flight = self.peak_in_flight.max(self.in_flight);
+        self.lateness.record(nanos(at.saturating_sub(due)));
+        self.seconds.at(at).started += 1;
+    }
+
+    /// An attempt ended. Calls come in the order of `attempt.ended`.
+    pub fn ended(&mut self, attempt: &Attempt, failure: Option<&Failure>) {
+        self.in_flight -= 1;
+        self.last_end = self.last_end.max(attempt.ended);
+        self.phases.record(attempt);
+        self.totals.throttled += u64::from(attempt.throttled);
+        self.totals.polls += u64::from(attempt.polls);
+        let second = self.seconds.at(attempt.ended);
+        second.throttled += u64::from(attempt.throttled);
+        match attempt.outcome {
+            Outcome::Success => {
+                second.succeeded += 1;
+                self.totals.succeeded += 1;
+                if let Some(total) = attempt.phases.get(Phase::Total) {
+                    self.seconds.record_total(attempt.ended, nanos(total));
+                }
+            }
+            Outcome::Failed(class) => {
+                second.failed[class.index()] += 1;
+                self.totals.failed[class.index()] += 1;
+            }
+        }
+        if let Some(failure) = failure {
+            self.errors.count(failure, attempt.ended, 1);
+        }
+    }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Counts per second of the run, and the latencies of each second.
+#[derive(Debug, Default)]
+pub(super) struct Seconds {
+    pub(super) counts: Vec<Second>,
+    /// Latencies of the seconds that are over.
+    finished: Vec<CompactHistogram>,
+    /// Latencies of the second that is going on: second number `finished.len()`.
+    current: Histogram,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Second {
+    pub(super) due: u64,
+    pub(super) started: u64,
+    pub(super) succeeded: u64,
+    pub(super) failed: [u64; FailureClass::ALL.len()],
+    pub(super) throttled: u64,
+    pub(super) dropped: u64,
+}
+
+impl Seconds {
+    fn at(&mut self, time: Duration) -> &mut Second {
+        let index = time.as_secs() as usize;
+        if index >= self.counts.len() {
+            self.counts.resize(index + 1, Second::default());
+        }
+        &mut self.counts[index]
+    }
+
+    fn record_total(&mut self, at: Duration, nanos: u64) {
+        let index = at.as_secs() as usize;
+        if index > self.finished.len() {
+            self.finish();
+            self.finished.resize(index, CompactHistogram::default());
+        }
+        self.current.record(nanos);
+    }
+
+    fn finish(&mut self) {
+        self.finished.push(CompactHistogram::new(&self.current));
+        self.current.clear();
+    }
+
+    /// Latencies per second, the last one included.
+    pub(super) fn into_latencies(mut self) -> Vec<CompactHistogram> {
+        self.finish();
+        self.finished
+    }
+}
+
+/// Distinct failures. Messages name no device, so there are few; should there be many, the rest is counted together.
+#[derive(Debug, Default)]
+pub(super) struct Errors {
+    rows: Vec<ErrorRow>,
+}
+
+impl Errors {
+    const MOST: usize = 500;
+    const OTHER: &str = "(other messages of this class and code)";
+
+    pub(super) fn count(&mut self, failure: &Failure, at: Duration, times: u64) {
+        let row = ErrorRow {
+            class: failure.class,
+            code: failure.code,
+            message: String::new(),
+            count: times,
+            first: at,
+            last: at,
+        };
+        self.add(&row, &failure.message);
+    }
+
+    pub(super) fn merge(&mut self, other: &Self) {
+        for row in &other.rows {
+            self.add(row, &row.message);
+        }
+    }
+
+    /// Counts `row` under `message`, which is copied only when it is new.
+    fn add(&mut self, row: &ErrorRow, message: &str) {
+        let rows = &mut self.rows;
+        let same = |r: &ErrorRow, message: &str| r.class == row.class && r.code == row.code && r.message == message;
+        let full = rows.len() >= Self::MOST && !rows.iter().any(|r| same(r, message));
+        let message = if full { Self::OTHER } else { message };
+        match rows.iter_mut().find(|r| same(r, message)) {
+            Some(known) => {
+                known.count += row.count;
+                known.first = known.first.min(row.first);
+                known.last = known.last.max(row.last);
+            }
+            None => rows.push(ErrorRow { message: message.to_owned(), ..row.clone() }),
+        }
+    }
+
+    /// Most frequent first.
+    pub(super) fn into_rows(mut self) -> Vec<ErrorRow> {
+        self.rows.sort_by(|a, b| (b.count, a.class, a.code, &a.message).cmp(&(a.count, b.class, b.code, &b.message)));
+        self.rows
+    }
+}

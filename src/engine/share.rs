@@ -1,0 +1,97 @@
+//! Who gets what: how many attempts may be in flight, and which part of that and of the fleet each worker has.
+
+use crate::engine::EngineError;
+use crate::engine::plan::RESERVED_FILES;
+use crate::scenario::{Stage, Workload};
+
+/// The bound on attempts in flight and where it comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct InFlightLimit {
+    pub(super) limit: u32,
+    pub(super) from: LimitedBy,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LimitedBy {
+    OpenFiles(u64),
+    MaxInFlight,
+}
+
+impl InFlightLimit {
+    /// `open_files` is the limit in force. A sixteenth of it stays free: a target on the same machine has the same limit
+    /// and sees a connection close later than the device does.
+    pub(super) fn new(open_files: u64, max_in_flight: Option<u32>) -> Result<Self, EngineError> {
+        let by_files = (open_files - open_files / 16).saturating_sub(RESERVED_FILES);
+        if by_files == 0 {
+            return Err(EngineError::OpenFiles { limit: open_files, reserved: RESERVED_FILES });
+        }
+        let by_files = u32::try_from(by_files).unwrap_or(u32::MAX);
+        Ok(match max_in_flight {
+            Some(max) if max <= by_files => Self { limit: max, from: LimitedBy::MaxInFlight },
+            _ => Self { limit: by_files, from: LimitedBy::OpenFiles(open_files) },
+        })
+    }
+
+    /// Slots of one stage: the bound, or the concurrency of a closed workload when that is smaller.
+    pub(super) fn slots(self, stage: &Stage) -> u32 {
+        match stage.workload {
+            Workload::Open { .. } => self.limit,
+            Workload::Closed { concurrency } => self.limit.min(concurrency),
+        }
+    }
+}
+
+/// One worker's share: of `workers`, number `index`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Share {
+    pub(super) index: u32,
+    pub(super) workers: u32,
+}
+
+impl Share {
+    /// Which worker a device belongs to.
+    pub(super) const fn worker_of(device: u32, workers: u32) -> usize {
+        (device % workers) as usize
+    }
+
+    /// The devices of this worker in order: every n-th.
+    pub(super) fn devices(self, devices: u32) -> std::iter::StepBy<std::ops::Range<u32>> {
+        (self.index..devices).step_by(self.workers as usize)
+    }
+
+    /// This worker's part of `total`; the parts of all workers add up to it.
+    pub(super) const fn of(self, total: u32) -> u32 {
+        total / self.workers + if self.index < total % self.workers { 1 } else { 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn shares_add_up_and_every_device_has_one_worker(total in 0u32..5_000, workers in 1u32..9) {
+            let shares = (0..workers).map(|index| Share { index, workers });
+            prop_assert_eq!(shares.clone().map(|s| s.of(total)).sum::<u32>(), total);
+            let mut seen = vec![0; total as usize];
+            for share in shares {
+                for device in share.devices(total) {
+                    seen[device as usize] += 1;
+                    prop_assert_eq!(Share::worker_of(device, workers), share.index as usize);
+                }
+            }
+            prop_assert!(seen.iter().all(|n| *n == 1));
+        }
+    }
+
+    #[test]
+    fn open_files_bound_what_is_in_flight() {
+        let by_files = InFlightLimit::new(1_024, None).unwrap();
+        assert_eq!(by_files, InFlightLimit { limit: 832, from: LimitedBy::OpenFiles(1_024) });
+        assert_eq!(InFlightLimit::new(1_024, Some(50)).unwrap().from, LimitedBy::MaxInFlight);
+        assert_eq!(InFlightLimit::new(1_024, Some(5_000)).unwrap().limit, 832);
+        assert!(matches!(InFlightLimit::new(64, None), Err(EngineError::OpenFiles { .. })));
+    }
+}

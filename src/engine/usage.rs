@@ -1,0 +1,34 @@
+use std::time::Duration;
+
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike as _;
+
+use crate::measure::CpuUse;
+
+/// What this process used so far; zero when the system does not tell.
+pub(super) fn own() -> CpuUse {
+    let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else { return CpuUse::default() };
+    let time = |t: nix::sys::time::TimeVal| Duration::from_micros(u64::try_from(t.num_microseconds()).unwrap_or(0));
+    // Linux counts in KiB, macOS in bytes.
+    let unit = if cfg!(target_os = "macos") { 1 } else { 1024 };
+    CpuUse {
+        user: time(usage.user_time()),
+        system: time(usage.system_time()),
+        peak_memory: u64::try_from(usage.max_rss()).unwrap_or(0) * unit,
+    }
+}
+
+/// CPU time since `before`, with the peak memory of now.
+pub(super) fn since(before: &CpuUse) -> CpuUse {
+    let now = own();
+    CpuUse {
+        user: now.user.saturating_sub(before.user),
+        system: now.system.saturating_sub(before.system),
+        peak_memory: now.peak_memory,
+    }
+}
+
+/// CPU time of the calling thread; zero when the system does not tell.
+pub(super) fn of_this_thread() -> Duration {
+    nix::time::clock_gettime(nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
+}
