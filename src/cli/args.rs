@@ -52,7 +52,7 @@ pub struct GlobalArgs {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run a scenario and write its results
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Say what a scenario will do, need and take, without starting anything
     Plan(PlanArgs),
     /// Report every problem of scenario files

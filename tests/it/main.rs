@@ -1,3 +1,5 @@
 //! All integration tests in one binary: it links once.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 mod layering;
 mod scenario;

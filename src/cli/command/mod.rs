@@ -12,7 +12,7 @@ use crate::cli::{CommandError, Exit, Terminal};
 /// Runs the command that was typed.
 pub fn dispatch(command: Command, terminal: &Terminal) -> Result<Exit, CommandError> {
     match command {
-        Command::Run(args) => run::run(args, terminal),
+        Command::Run(args) => run::run(*args, terminal),
         Command::Plan(args) => plan::run(args, terminal),
         Command::Check(args) => check::run(args, terminal),
         Command::Emulator(args) => emulator::run(args, terminal),

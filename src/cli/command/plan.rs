@@ -10,6 +10,7 @@ use crate::cli::open_files::OpenFiles;
 use crate::cli::settings::{Resolved, resolve};
 use crate::cli::{CommandError, Exit, Terminal};
 use crate::engine::{Needs, Plan, PlannedStage};
+use crate::report::console::wrapped;
 use crate::report::units;
 use crate::scenario::Scenario;
 
@@ -47,7 +48,7 @@ fn text(scenario: &Scenario, plan: &Plan, open_files: OpenFiles) -> String {
     let mut text = String::new();
     let mut row = |name: &str, value: &str| {
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "{name:<12}{value}");
+        let _ = writeln!(text, "{}", wrapped(&format!("{name:<12}"), value).trim_end());
     };
     row("scenario", &scenario.name);
     if let Some(question) = &scenario.question {
@@ -60,7 +61,7 @@ fn text(scenario: &Scenario, plan: &Plan, open_files: OpenFiles) -> String {
         row("", "");
         row("stage", &format!("{name} ({kind}), {} devices", units::count((*devices).into())));
         row("workload", workload);
-        if let Some(last_due) = last_due {
+        if let Some(last_due) = last_due.filter(|due| !due.is_zero()) {
             row("last due", &format!("{} after the first", units::duration(*last_due)));
         }
         if let Some(peak) = peak_per_second {

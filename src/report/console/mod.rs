@@ -50,7 +50,7 @@ fn line(text: &mut String, content: &str) {
 }
 
 /// `label` and `words`, folded at [`WIDTH`] and indented below the label.
-fn wrapped(label: &str, words: &str) -> String {
+pub fn wrapped(label: &str, words: &str) -> String {
     let mut text = label.to_owned();
     let indent = label.chars().count();
     let mut column = indent;

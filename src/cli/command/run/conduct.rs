@@ -1,0 +1,162 @@
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::command::run::interrupts::Interrupts;
+use crate::cli::command::run::opened::{Opened, Wishes, open};
+use crate::cli::embedded::Embedded;
+use crate::cli::live::Live;
+use crate::cli::machine::{children, machine};
+use crate::cli::open_files::OpenFiles;
+use crate::cli::{CommandError, Explained, Terminal};
+use crate::device::TcpConnector;
+use crate::engine::{self, EngineError, EngineOutcome, Execution, Plan, Progress, RunInput};
+use crate::measure::{CpuUse, RunRecord};
+use crate::scenario::Scenario;
+
+/// How far a run came.
+#[derive(Debug)]
+pub(super) enum Conducted {
+    /// To its end, or to where it was stopped.
+    Measured(Box<RunRecord>),
+    /// Stopped before the engine began.
+    Interrupted,
+}
+
+/// The generator could not start or broke.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+#[error(transparent)]
+struct GeneratorError(#[from] EngineError);
+
+impl Explained for GeneratorError {}
+
+/// From the start of the target to its end.
+pub(super) async fn conduct(
+    scenario: &Scenario,
+    plan: Plan,
+    open_files: OpenFiles,
+    wishes: Wishes,
+    terminal: &Terminal,
+) -> Result<Conducted, CommandError> {
+    let mut interrupts = Interrupts::listen()?;
+    let Some(opened) = interrupts.unless(open(scenario, &plan, wishes)).await else {
+        return Ok(Conducted::Interrupted);
+    };
+    let Opened { description, settings, mut embedded, mut notes } = opened?;
+    let seed = plan.seed;
+    let stages = scenario.stages.iter().map(|stage| stage.name.clone()).collect();
+    let (progress, newest) = watch::channel(Progress::default());
+    let (stop, target_gone) = (CancellationToken::new(), CancellationToken::new());
+    let work = engine::run(RunInput {
+        scenario: scenario.clone(),
+        plan,
+        device: settings,
+        connector: Arc::new(TcpConnector::new()),
+        open_files: open_files.limit,
+        execution: Execution::Threads,
+        progress: Some(progress),
+        stop: stop.clone(),
+        target_gone: target_gone.clone(),
+    });
+    let watched = Watched { embedded: embedded.as_mut(), interrupts, newest, stop, target_gone, notes: &mut notes };
+    let outcome = watched.until_done(work, Live::new(terminal, stages)).await;
+    let emulator = match embedded {
+        Some(embedded) => {
+            embedded.stop().await;
+            children()
+        }
+        None => None,
+    };
+    let outcome = outcome.map_err(GeneratorError)?;
+    notes.extend(open_files.shortage());
+    let around = Around { seed, target: description, emulator, open_files, notes };
+    Ok(Conducted::Measured(Box::new(record(scenario, around, outcome))))
+}
+
+/// Everything that may happen while the engine runs.
+struct Watched<'a> {
+    embedded: Option<&'a mut Embedded>,
+    interrupts: Interrupts,
+    newest: watch::Receiver<Progress>,
+    stop: CancellationToken,
+    target_gone: CancellationToken,
+    notes: &'a mut Vec<String>,
+}
+
+impl Watched<'_> {
+    async fn until_done(
+        self,
+        work: impl Future<Output = Result<EngineOutcome, EngineError>>,
+        mut live: Live,
+    ) -> Result<EngineOutcome, EngineError> {
+        let Self { mut embedded, mut interrupts, mut newest, stop, target_gone, notes } = self;
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                outcome = &mut work => return outcome,
+                Ok(()) = newest.changed() => live.update(&newest.borrow_and_update()),
+                how = ended(&mut embedded) => {
+                    let words = embedded.take().map(|emulator| emulator.last_words()).unwrap_or_default();
+                    live.note(&format!("the embedded emulator ended in the middle of the run ({how}){words}"));
+                    notes.push(format!("the embedded emulator ended in the middle of the run ({how})"));
+                    target_gone.cancel();
+                }
+                () = interrupts.next(), if !stop.is_cancelled() => {
+                    live.note("stopping: no device is started any more, those in flight get a moment");
+                    stop.cancel();
+                }
+            }
+        }
+    }
+}
+
+/// Never, when there is no embedded emulator.
+async fn ended(embedded: &mut Option<&mut Embedded>) -> String {
+    match embedded {
+        Some(embedded) => embedded.ended().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What only the command line knows of a run.
+struct Around {
+    seed: u64,
+    target: String,
+    emulator: Option<CpuUse>,
+    open_files: OpenFiles,
+    notes: Vec<String>,
+}
+
+fn record(scenario: &Scenario, around: Around, outcome: EngineOutcome) -> RunRecord {
+    let Around { seed, target, emulator, open_files, mut notes } = around;
+    let EngineOutcome { started_at, prepare, elapsed, status, generator, health, stages, errors, notes: more } =
+        outcome;
+    notes.extend(more);
+    RunRecord {
+        scenario: scenario.name.clone(),
+        question: scenario.question.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        command: command_line(std::env::args()),
+        target,
+        seed,
+        started_at,
+        prepare,
+        elapsed,
+        status,
+        settings: scenario.settings.clone(),
+        machine: machine(open_files),
+        generator,
+        emulator,
+        health,
+        stages,
+        errors,
+        notes,
+    }
+}
+
+/// As typed, without the folder that the binary lies in.
+fn command_line(mut args: impl Iterator<Item = String>) -> Vec<String> {
+    args.next();
+    std::iter::once("fleetstorm".to_owned()).chain(args).collect()
+}
