@@ -62,7 +62,7 @@ fn text(scenario: &Scenario, plan: &Plan, open_files: OpenFiles) -> String {
         row("stage", &format!("{name} ({kind}), {} devices", units::count((*devices).into())));
         row("workload", workload);
         if let Some(last_due) = last_due.filter(|due| !due.is_zero()) {
-            row("last due", &format!("{} after the first", units::duration(*last_due)));
+            row("last due", &format!("{} after the first", units::duration(last_due)));
         }
         if let Some(peak) = peak_per_second {
             row("peak", &format!("{} devices in one second", units::count((*peak).into())));
