@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use crate::device::attempt::{Attempt, Leg};
 use crate::device::failures::late;
-use crate::device::session::Session;
+use crate::device::session::{Peer, Session};
 use crate::device::{Connector, Credential, HubSettings, Target, Telemetry};
 use crate::domain::{Failure, FailureClass, Phase};
+use crate::protocol::flow::Input;
 use crate::protocol::mqtt::{Connect, HUB_PACKET_LIMIT, Login, Packet, Protocol, PubAck, Publish, QoS};
 use crate::protocol::topic::{HubRequest, HubUserName};
 use crate::protocol::words::connack_failure;
@@ -35,11 +36,14 @@ impl<C: Connector> Attempt<'_, C> {
         let target = Target { host: &credential.hub, port: hub.port, address: hub.address };
         let config = settings.tls.with_identity(credential.presented_chain(), credential.key.clone());
         let stream = self.connect(&Leg::HUB, &target, config).await?;
-        let mut hub = HubSession {
-            session: Session::new(stream, Leg::HUB.service, HUB_PACKET_LIMIT, CAPACITY),
-            packet_id: 0,
-            answer: settings.timeouts.answer,
+        let peer = Peer {
+            service: Leg::HUB.service,
+            limit: HUB_PACKET_LIMIT,
+            capacity: CAPACITY,
+            keep_alive: settings.keep_alive,
         };
+        let mut hub =
+            HubSession { session: Session::new(stream, peer), packet_id: 0, answer: settings.timeouts.answer };
         let user_name = HubUserName {
             host: &credential.hub,
             device_id: &credential.device_id,
@@ -83,7 +87,6 @@ impl<C: Connector> Attempt<'_, C> {
 impl<S: AsyncRead + AsyncWrite + Unpin> HubSession<S> {
     async fn connect(&mut self, connect: Connect) -> Result<(), Failure> {
         self.session.put(&Packet::Connect(connect))?;
-        self.session.flush().await?;
         match self.read("CONNACK of the hub").await? {
             Packet::ConnAck(connack) => connack_failure(Leg::HUB.service, connack.code).map_or(Ok(()), Err),
             _ => Err(Failure::new(FailureClass::Protocol, "the hub sent another packet before CONNACK")),
@@ -98,21 +101,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HubSession<S> {
             ..Publish::new(topic, QoS::AtLeastOnce, telemetry.body.replace("{deviceId}", device_id))
         };
         self.session.put(&Packet::Publish(publish))?;
-        self.session.flush().await?;
         loop {
             match self.read("PUBACK of the telemetry").await? {
                 Packet::PubAck(puback) if puback.pkid == self.packet_id => return Ok(()),
-                packet => self.attend(&packet).await?,
+                packet => self.attend(&packet)?,
             }
         }
     }
 
     /// Acknowledges what the hub sends on its own account.
-    async fn attend(&mut self, packet: &Packet) -> Result<(), Failure> {
+    fn attend(&mut self, packet: &Packet) -> Result<(), Failure> {
         match packet {
             Packet::Publish(publish) if publish.qos == QoS::AtLeastOnce => {
-                self.session.put(&Packet::PubAck(PubAck::new(publish.pkid)))?;
-                self.session.flush().await
+                self.session.put(&Packet::PubAck(PubAck::new(publish.pkid)))
             }
             Packet::Publish(_) | Packet::PubAck(_) | Packet::PingResp => Ok(()),
             _ => Err(Failure::new(FailureClass::Protocol, "the hub sent a packet out of turn")),
@@ -120,7 +121,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HubSession<S> {
     }
 
     async fn read(&mut self, what: &str) -> Result<Packet, Failure> {
-        timeout(self.answer, self.session.read()).await.unwrap_or_else(|_| Err(late(what, self.answer)))
+        match self.session.input(Instant::now().checked_add(self.answer)).await {
+            Input::Packet(packet) => Ok(packet),
+            Input::Wake => Err(late(what, self.answer)),
+            Input::Lost(failure) => Err(failure),
+        }
     }
 
     /// DISCONNECT and close.

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use crate::device::attempt::{Attempt, Leg};
-use crate::device::session::Session;
+use crate::device::session::{Peer, Session};
 use crate::device::{Connector, Prepared, Target};
 use crate::domain::Failure;
+use crate::protocol::flow::{Limits, Next};
 use crate::protocol::mqtt::DPS_PACKET_LIMIT;
-use crate::protocol::registration_flow::{Assignment, Limits, MqttRegistration, Next};
+use crate::protocol::registration_flow::{Assignment, MqttRegistration};
 
 /// Holds an ordinary assigned answer with its chain.
 const CAPACITY: usize = 8 * 1024;
@@ -23,7 +24,13 @@ impl<C: Connector> Attempt<'_, C> {
         let settings = self.settings;
         let target = Target { host: &settings.dps.host, port: settings.dps.port, address: settings.dps.address };
         let stream = self.connect(&Leg::DPS, &target, settings.tls.anonymous()).await?;
-        let mut session = Session::new(stream, Leg::DPS.service, DPS_PACKET_LIMIT, CAPACITY);
+        let peer = Peer {
+            service: Leg::DPS.service,
+            limit: DPS_PACKET_LIMIT,
+            capacity: CAPACITY,
+            keep_alive: settings.keep_alive,
+        };
+        let mut session = Session::new(stream, peer);
         let deadline = settings.timeouts.attempt.saturating_sub(self.started.elapsed());
         let limits = Limits { answer: settings.timeouts.answer, deadline };
         let mut flow = MqttRegistration::new(prepared.dps_session(settings), settings.policy, limits, prepared.seed());
@@ -51,24 +58,13 @@ where
     let start = Instant::now();
     let mut next = flow.begin(Duration::ZERO, session.outgoing());
     loop {
-        let until = match next {
-            Next::Read { until } => until,
+        match next {
+            Next::Read { until } => {
+                let input = session.input(start.checked_add(until)).await;
+                next = flow.handle(input, start.elapsed(), session.outgoing());
+            }
             Next::Done(assignment) => return Ok(assignment),
             Next::Failed(failure) => return Err(failure),
-        };
-        let packet = match session.flush().await {
-            // A point in time beyond the clock's range is never.
-            Ok(()) => match start.checked_add(until) {
-                Some(until) => timeout_at(until, session.read()).await.ok(),
-                None => Some(session.read().await),
-            },
-            Err(failure) => Some(Err(failure)),
-        };
-        let now = start.elapsed();
-        next = match packet {
-            Some(Ok(packet)) => flow.packet(packet, now, session.outgoing()),
-            Some(Err(failure)) => flow.fail(failure, now),
-            None => flow.wake(now, session.outgoing()),
-        };
+        }
     }
 }

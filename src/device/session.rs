@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::device::failures::from_io;
 use crate::domain::{Failure, FailureClass};
-use crate::protocol::mqtt::{Packet, decode, encode};
+use crate::protocol::flow::Input;
+use crate::protocol::mqtt::{Packet, PacketError, decode, encode};
 
 /// A connection that carries MQTT, with one buffer per direction. What is put into the outgoing buffer leaves with the
 /// next [`Self::flush`], in one write.
@@ -16,15 +17,38 @@ pub(super) struct Session<S> {
     stream: S,
     service: &'static str,
     limit: usize,
+    /// Longest silence on our side; zero: any.
+    keep_alive: Duration,
+    last_sent: Instant,
     incoming: BytesMut,
     outgoing: BytesMut,
 }
 
+/// What a session has to know of its peer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Peer {
+    /// Its name in failures.
+    pub(super) service: &'static str,
+    /// Largest packet in bytes.
+    pub(super) limit: usize,
+    /// Bytes that an ordinary packet from it needs.
+    pub(super) capacity: usize,
+    /// Keep-alive in seconds, as CONNECT says it.
+    pub(super) keep_alive: u16,
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
-    /// Over a fresh stream. `service` names the peer in failures; `limit` is the largest packet in bytes, `capacity` the
-    /// bytes that an ordinary packet needs.
-    pub(super) fn new(stream: S, service: &'static str, limit: usize, capacity: usize) -> Self {
-        Self { stream, service, limit, incoming: BytesMut::with_capacity(capacity), outgoing: BytesMut::new() }
+    /// Over a fresh stream.
+    pub(super) fn new(stream: S, peer: Peer) -> Self {
+        Self {
+            stream,
+            service: peer.service,
+            limit: peer.limit,
+            keep_alive: Duration::from_secs(peer.keep_alive.into()),
+            last_sent: Instant::now(),
+            incoming: BytesMut::with_capacity(peer.capacity),
+            outgoing: BytesMut::new(),
+        }
     }
 
     /// What leaves with the next flush.
@@ -49,6 +73,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         };
         sent.await.map_err(|error| from_io(self.service, &error))?;
         self.outgoing.clear();
+        self.last_sent = Instant::now();
         Ok(())
     }
 
@@ -70,6 +95,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
+    /// Sends what was put, then waits for a packet until `until` (`None`: without end) and keeps the connection alive
+    /// meanwhile (MQTT 3.1.1, section 3.1.2.10).
+    pub(super) async fn input(&mut self, until: Option<Instant>) -> Input {
+        loop {
+            if let Err(failure) = self.flush().await {
+                return Input::Lost(failure);
+            }
+            let ping = self.last_sent.checked_add(self.keep_alive).filter(|_| !self.keep_alive.is_zero());
+            let packet = match [until, ping].into_iter().flatten().min() {
+                Some(wake) => timeout_at(wake, self.read()).await,
+                None => Ok(self.read().await),
+            };
+            match packet {
+                Ok(packet) => return packet.map_or_else(Input::Lost, Input::Packet),
+                Err(_) if until.is_some_and(|until| Instant::now() >= until) => return Input::Wake,
+                Err(_) => {
+                    if let Err(failure) = self.put(&Packet::PingReq) {
+                        return Input::Lost(failure);
+                    }
+                }
+            }
+        }
+    }
+
     /// DISCONNECT, the end of TLS, the end of the connection. It ends here in any case, so that an error of a peer that
     /// was faster tells nothing.
     pub(super) async fn close(mut self) {
@@ -87,7 +136,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Longest time that a peer which does not read may hold up the end.
     const FAREWELL: Duration = Duration::from_secs(2);
 
-    fn broken(&self, error: &crate::protocol::mqtt::PacketError) -> Failure {
+    fn broken(&self, error: &PacketError) -> Failure {
         Failure::new(FailureClass::Protocol, format!("{}: {error}", self.service))
     }
 }

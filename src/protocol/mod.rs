@@ -1,6 +1,7 @@
 //! The wire without I/O: packets, topics, payloads, and the device's conversations as state machines that are told the
 //! time and never ask for it. Knows no socket, timer or system clock.
 
+pub mod flow;
 pub mod mqtt;
 pub mod payload;
 pub mod registration_flow;

@@ -1,1 +1,320 @@
-//! The device's certificate renewal over a hub session.
+//! The device's certificate renewal over a hub session: subscribe, ask, 202, 200 with the new chain.
+//!
+//! There is nothing to poll: the hub sends the chain when it has it, to whoever is subscribed. Source: the official SDKs
+//! and Microsoft's tests of the service; Microsoft Learn's text about the topics is not what the service does.
+//!
+//! | state | event | next |
+//! |---|---|---|
+//! | asked | 202 | accepted |
+//! | asked, accepted | 200 | done |
+//! | asked | 409, when `replace_pending` | asked again with `replace` |
+//! | asked with `replace` | 412 | asked again without: the pending request ended by itself |
+//! | asked, accepted | 429xxx, 500001, 503001 | paused, then asked again, at most `max_repeats` times |
+//! | asked, accepted | any other refusal | failed |
+//! | asked, accepted | silence | failed |
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::domain::{Failure, FailureClass};
+use crate::protocol::flow::{Draws, Input, Next, packet_name};
+use crate::protocol::mqtt::{Packet, PubAck, Publish, QoS, SubAck, Subscribe, SubscribeReasonCode, encode};
+use crate::protocol::payload::{CertificateRequest, CertificatesIssued, RenewalError, decode_chain};
+use crate::protocol::topic::{CREDENTIAL_RESPONSES, HubDelivery, HubRequest};
+use crate::protocol::words::plain_words;
+
+/// How patient a renewal is. The defaults are those of the official SDKs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RenewalPolicy {
+    /// From the subscription and from each request until the hub's first word.
+    pub accept: Duration,
+    /// From the 202 until the chain.
+    pub issue: Duration,
+    /// Wait before a repeat when the hub names none.
+    pub default_wait: Duration,
+    /// Upper end of the random addition to `default_wait`.
+    pub jitter: Duration,
+    /// How often a request is repeated before the renewal fails.
+    pub max_repeats: u16,
+    /// Whether a request that is still pending is given up for this one.
+    pub replace_pending: bool,
+}
+
+impl Default for RenewalPolicy {
+    fn default() -> Self {
+        Self {
+            accept: Duration::from_secs(90),
+            issue: Duration::from_secs(180),
+            default_wait: Duration::from_secs(2),
+            jitter: Duration::from_secs(5),
+            max_repeats: 10,
+            replace_pending: true,
+        }
+    }
+}
+
+/// What a renewal asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RenewalRequest {
+    /// Device id at the hub.
+    pub device_id: String,
+    /// Base64 of the new CSR in DER.
+    pub csr: String,
+    /// Last packet id that the session used; the renewal goes on from there.
+    pub packet_id: u16,
+    /// Whether the session is subscribed to the answers already.
+    pub subscribed: bool,
+}
+
+/// Time that a renewal spent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RenewalTimes {
+    /// Requests sent until the 202, or until their refusal.
+    pub accept: Option<Duration>,
+    /// 202 until the chain, or until its refusal.
+    pub issue: Option<Duration>,
+}
+
+/// A renewal. Appends the packets to send to `out`; they are to be sent before the next packet is waited for.
+#[derive(Debug)]
+pub struct Renewal {
+    request: RenewalRequest,
+    policy: RenewalPolicy,
+    draws: Draws,
+    rid: String,
+    /// The pending request that this one gives up.
+    replace: Option<String>,
+    state: State,
+    /// When the present state began.
+    since: Duration,
+    repeats: u16,
+    throttled: u16,
+    times: RenewalTimes,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Subscribing,
+    Asked,
+    Accepted,
+    Paused { until: Duration },
+    Ended,
+}
+
+/// The new chain in DER, leaf first.
+pub type IssuedChain = Vec<Vec<u8>>;
+
+impl Renewal {
+    /// A renewal not yet begun; `seed` decides its request ids and jitter.
+    pub fn new(request: RenewalRequest, policy: RenewalPolicy, seed: u64) -> Self {
+        Self {
+            request,
+            policy,
+            draws: Draws::new(seed),
+            rid: String::new(),
+            replace: None,
+            state: State::Ended,
+            since: Duration::ZERO,
+            repeats: 0,
+            throttled: 0,
+            times: RenewalTimes::default(),
+        }
+    }
+
+    /// Begins by subscribing, or by asking when that was done before.
+    pub fn begin(&mut self, now: Duration, out: &mut BytesMut) -> Next<IssuedChain> {
+        if self.request.subscribed {
+            return self.ask(now, out);
+        }
+        self.enter(State::Subscribing, now);
+        let pkid = self.next_packet_id();
+        let subscribe = Subscribe { pkid, ..Subscribe::new(CREDENTIAL_RESPONSES, QoS::AtLeastOnce) };
+        self.put(&Packet::Subscribe(subscribe), now, out)
+    }
+
+    /// Something happened. Packets that do not belong to the renewal are acknowledged and left alone.
+    pub fn handle(&mut self, input: Input, now: Duration, out: &mut BytesMut) -> Next<IssuedChain> {
+        match (input, self.state) {
+            (Input::Lost(failure), _) => self.fail(failure, now),
+            (Input::Packet(Packet::SubAck(suback)), State::Subscribing) => self.subscribed(&suback, now, out),
+            (Input::Packet(Packet::Publish(publish)), _) => self.published(&publish, now, out),
+            (Input::Packet(Packet::PubAck(_) | Packet::PingResp | Packet::SubAck(_)), _) => self.wait(),
+            (Input::Packet(packet), _) => {
+                let message = format!("the hub sent {} out of turn", packet_name(&packet));
+                self.fail(Failure::new(FailureClass::Protocol, message), now)
+            }
+            (Input::Wake, State::Paused { until }) if now >= until => self.ask(now, out),
+            (Input::Wake, State::Paused { .. } | State::Ended) => self.wait(),
+            (Input::Wake, state) => self.late(state, now),
+        }
+    }
+
+    /// Time spent so far.
+    pub const fn times(&self) -> RenewalTimes {
+        self.times
+    }
+
+    /// Answers 429 received.
+    pub const fn throttled(&self) -> u16 {
+        self.throttled
+    }
+
+    /// Last packet id used.
+    pub const fn packet_id(&self) -> u16 {
+        self.request.packet_id
+    }
+
+    fn subscribed(&mut self, suback: &SubAck, now: Duration, out: &mut BytesMut) -> Next<IssuedChain> {
+        if suback.return_codes.contains(&SubscribeReasonCode::Failure) {
+            let message = "the hub refused the subscription to renewal answers";
+            return self.fail(Failure::new(FailureClass::Rejected, message), now);
+        }
+        self.ask(now, out)
+    }
+
+    fn ask(&mut self, now: Duration, out: &mut BytesMut) -> Next<IssuedChain> {
+        self.enter(State::Asked, now);
+        // Nine digits, as the ids that the service was seen with.
+        self.rid = format!("{:.0}", 100_000_000.0 + (self.draws.draw() * 899_999_999.0).floor());
+        let body = CertificateRequest {
+            id: self.request.device_id.as_str().into(),
+            csr: self.request.csr.as_str().into(),
+            replace: self.replace.as_deref().map(Into::into),
+        }
+        .to_body();
+        let topic = HubRequest::IssueCertificate { rid: Some(&self.rid) }.to_string();
+        let pkid = self.next_packet_id();
+        let publish = Publish { pkid, ..Publish::from_bytes(topic, QoS::AtLeastOnce, Bytes::from(body)) };
+        self.put(&Packet::Publish(publish), now, out)
+    }
+
+    fn published(&mut self, publish: &Publish, now: Duration, out: &mut BytesMut) -> Next<IssuedChain> {
+        if publish.qos == QoS::AtLeastOnce
+            && let failed @ Next::Failed(_) = self.put(&Packet::PubAck(PubAck::new(publish.pkid)), now, out)
+        {
+            return failed;
+        }
+        let waiting = matches!(self.state, State::Asked | State::Accepted);
+        match HubDelivery::parse(&publish.topic) {
+            Ok(HubDelivery::Credential { status, rid }) if waiting && rid == self.rid => match status {
+                202 => {
+                    if self.state == State::Asked {
+                        self.enter(State::Accepted, now);
+                    }
+                    self.wait()
+                }
+                200..=299 => self.issued(&publish.payload, now),
+                _ => self.refused(status, &publish.payload, now, out),
+            },
+            _ => self.wait(),
+        }
+    }
+
+    fn issued(&mut self, body: &[u8], now: Duration) -> Next<IssuedChain> {
+        let chain = CertificatesIssued::parse(body).and_then(|issued| decode_chain(&issued.certificates));
+        match chain {
+            Ok(chain) => {
+                self.enter(State::Ended, now);
+                Next::Done(chain)
+            }
+            Err(error) => self.fail(Failure::new(FailureClass::Verification, error.to_string()), now),
+        }
+    }
+
+    fn refused(&mut self, status: u16, body: &[u8], now: Duration, out: &mut BytesMut) -> Next<IssuedChain> {
+        let error = RenewalError::parse(body).unwrap_or_else(|| RenewalError {
+            error_code: status.into(),
+            message: "the hub refused without an error code".into(),
+            ..RenewalError::default()
+        });
+        let throttled = status == 429;
+        self.throttled += u16::from(throttled);
+        let again = self.repeats < self.policy.max_repeats;
+        self.repeats += u16::from(again);
+        match (status, error.error_code) {
+            (409, _) if again && self.policy.replace_pending => {
+                let pending = error.info.as_ref().and_then(|info| info.request_id.as_deref());
+                self.replace = Some(pending.unwrap_or("*").to_owned());
+                self.ask(now, out)
+            }
+            (412, _) if again && self.replace.take().is_some() => self.ask(now, out),
+            (429, _) | (_, 500_001 | 503_001) if again => {
+                let wait = error.retry_after.map_or_else(
+                    || self.policy.default_wait + self.policy.jitter.mul_f64(self.draws.draw()),
+                    |seconds| Duration::from_secs(seconds.into()),
+                );
+                self.enter(State::Paused { until: now.saturating_add(wait) }, now);
+                self.wait()
+            }
+            _ => {
+                let class = if throttled { FailureClass::Throttled } else { FailureClass::Rejected };
+                let detail = error.info.as_ref().and_then(|info| info.credential_message.as_deref());
+                let words = match detail {
+                    Some(detail) => format!("{} ({detail})", &*error.message),
+                    None => error.message.to_string(),
+                };
+                let message = plain_words(&words, &self.request.device_id);
+                self.fail(Failure { class, code: error.error_code, message }, now)
+            }
+        }
+    }
+
+    fn late(&mut self, state: State, now: Duration) -> Next<IssuedChain> {
+        let (what, limit) = match state {
+            State::Subscribing => ("SUBACK of the hub", self.policy.accept),
+            State::Accepted => ("chain after the hub accepted the renewal", self.policy.issue),
+            _ => ("answer to the renewal", self.policy.accept),
+        };
+        let message = format!("no {what} within {} s", limit.as_secs_f64());
+        self.fail(Failure::new(FailureClass::Timeout, message), now)
+    }
+
+    fn fail(&mut self, failure: Failure, now: Duration) -> Next<IssuedChain> {
+        self.enter(State::Ended, now);
+        Next::Failed(failure)
+    }
+
+    /// Goes to another state and books the time in the one before.
+    fn enter(&mut self, state: State, now: Duration) {
+        let spent = now.saturating_sub(self.since);
+        let phase = match self.state {
+            State::Asked => Some(&mut self.times.accept),
+            State::Accepted => Some(&mut self.times.issue),
+            State::Subscribing | State::Paused { .. } | State::Ended => None,
+        };
+        if let Some(phase) = phase {
+            *phase = Some(phase.unwrap_or_default().saturating_add(spent));
+        }
+        self.state = state;
+        self.since = now;
+    }
+
+    fn put(&mut self, packet: &Packet, now: Duration, out: &mut BytesMut) -> Next<IssuedChain> {
+        match encode(packet, out) {
+            Ok(()) => self.wait(),
+            Err(error) => {
+                let message = format!("cannot write {}: {error}", packet_name(packet));
+                self.fail(Failure::new(FailureClass::Generator, message), now)
+            }
+        }
+    }
+
+    fn wait(&self) -> Next<IssuedChain> {
+        let until = match self.state {
+            State::Subscribing | State::Asked => self.since.saturating_add(self.policy.accept),
+            State::Accepted => self.since.saturating_add(self.policy.issue),
+            State::Paused { until } => until,
+            State::Ended => Duration::MAX,
+        };
+        Next::Read { until }
+    }
+
+    fn next_packet_id(&mut self) -> u16 {
+        self.request.packet_id = self.request.packet_id.checked_add(1).unwrap_or(1);
+        self.request.packet_id
+    }
+}
+
+#[cfg(test)]
+mod tests;

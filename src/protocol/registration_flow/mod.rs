@@ -23,11 +23,12 @@ mod times;
 use std::time::Duration;
 
 use crate::domain::{Failure, FailureClass};
+use crate::protocol::flow::{Draws, Limits};
 use crate::protocol::payload::{ErrorDetails, OperationStatus, RegistrationState, RegistrationStatus, decode_chain};
 use crate::protocol::words::plain_words;
 
-pub use mqtt::{DpsSession, MqttRegistration, Next};
-pub use policy::{Limits, Policy};
+pub use mqtt::{DpsSession, MqttRegistration};
+pub use policy::Policy;
 pub use times::RegistrationTimes;
 
 /// What the service decided.
@@ -79,9 +80,7 @@ pub enum Step {
 pub struct Registration {
     policy: Policy,
     limits: Limits,
-    /// Seed of the jitter, and how many draws were made.
-    seed: u64,
-    draws: u64,
+    draws: Draws,
     /// For keeping the device's name out of failures.
     registration_id: Box<str>,
     operation_id: String,
@@ -108,8 +107,7 @@ impl Registration {
         Self {
             policy,
             limits,
-            seed,
-            draws: 0,
+            draws: Draws::new(seed),
             registration_id: registration_id.into(),
             operation_id: String::new(),
             asks_status: false,
@@ -289,8 +287,7 @@ impl Registration {
     }
 
     fn default_wait(&mut self) -> Duration {
-        self.draws += 1;
-        self.policy.default_wait + self.policy.jitter.mul_f64(policy::draw(self.seed, self.draws))
+        self.policy.default_wait + self.policy.jitter.mul_f64(self.draws.draw())
     }
 
     fn refusal(&self, answer: Answer<'_>) -> Failure {

@@ -3,8 +3,9 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Answer, Assignment, Limits, Policy, Registration, RegistrationTimes, Request, Step};
+use super::{Answer, Assignment, Policy, Registration, RegistrationTimes, Request, Step};
 use crate::domain::{Failure, FailureClass};
+use crate::protocol::flow::{Input, Limits, Next, packet_name};
 use crate::protocol::mqtt::{
     ConnAck, Connect, Login, Packet, Protocol, PubAck, Publish, QoS, SubAck, Subscribe, SubscribeReasonCode, encode,
 };
@@ -26,20 +27,6 @@ pub struct DpsSession {
     pub body: Bytes,
 }
 
-/// What to do after the bytes that were put out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Next {
-    /// Wait for a packet, at most until then; call [`MqttRegistration::wake`] when none came.
-    Read {
-        /// Time on the caller's clock.
-        until: Duration,
-    },
-    /// Assigned. What was put out is an acknowledgement; DISCONNECT is the caller's.
-    Done(Assignment),
-    /// Not assigned.
-    Failed(Failure),
-}
-
 /// A registration over MQTT: CONNECT, SUBSCRIBE, then requests as PUBLISH with QoS 1 and their answers.
 ///
 /// Every method appends the packets to send to `out`; they are to be sent before the next packet is waited for. Packets
@@ -51,8 +38,6 @@ pub struct MqttRegistration {
     stage: Stage,
     /// When CONNECT or SUBSCRIBE was sent.
     since: Duration,
-    /// When anything was sent, for keep-alive.
-    last_sent: Duration,
     packet_id: u16,
     request_id: u32,
     connack: Option<Duration>,
@@ -75,7 +60,6 @@ impl MqttRegistration {
             limits,
             stage: Stage::Connecting,
             since: Duration::ZERO,
-            last_sent: Duration::ZERO,
             packet_id: 0,
             request_id: 0,
             connack: None,
@@ -84,7 +68,7 @@ impl MqttRegistration {
     }
 
     /// Begins with CONNECT.
-    pub fn begin(&mut self, now: Duration, out: &mut BytesMut) -> Next {
+    pub fn begin(&mut self, now: Duration, out: &mut BytesMut) -> Next<Assignment> {
         let connect = Connect {
             protocol: Protocol::V4,
             keep_alive: self.session.keep_alive,
@@ -97,44 +81,12 @@ impl MqttRegistration {
         self.put(&Packet::Connect(connect), now, out)
     }
 
-    /// A packet came.
-    pub fn packet(&mut self, packet: Packet, now: Duration, out: &mut BytesMut) -> Next {
-        match (self.stage, packet) {
-            (Stage::Connecting, Packet::ConnAck(connack)) => self.connected(&connack, now, out),
-            (Stage::Subscribing, Packet::SubAck(suback)) => self.subscribed(&suback, now, out),
-            (Stage::Subscribing | Stage::Conversing, Packet::Publish(publish)) => self.published(&publish, now, out),
-            (_, Packet::PubAck(_) | Packet::PingResp) => self.wait(),
-            (_, packet) => {
-                let message = format!("DPS sent {} out of turn", name(&packet));
-                self.fail(Failure::new(FailureClass::Protocol, message), now)
-            }
-        }
-    }
-
-    /// The time of [`Next::Read`] has come.
-    pub fn wake(&mut self, now: Duration, out: &mut BytesMut) -> Next {
-        match self.stage {
-            Stage::Connecting => self.fail(self.limits.failure("CONNACK of DPS", self.since, now), now),
-            Stage::Subscribing => self.fail(self.limits.failure("SUBACK of DPS", self.since, now), now),
-            Stage::Conversing if now < self.core.wake_at() => self.put(&Packet::PingReq, now, out),
-            Stage::Conversing => {
-                let step = self.core.wake(now);
-                self.follow(step, now, out)
-            }
-        }
-    }
-
-    /// Ends with a failure of the connection.
-    pub fn fail(&mut self, failure: Failure, now: Duration) -> Next {
-        let spent = Some(now.saturating_sub(self.since));
-        match self.stage {
-            Stage::Connecting => self.connack = spent,
-            Stage::Subscribing => self.suback = spent,
-            Stage::Conversing => {}
-        }
-        match self.core.fail(failure, now) {
-            Step::Failed(failure) => Next::Failed(failure),
-            _ => self.wait(),
+    /// Something happened.
+    pub fn handle(&mut self, input: Input, now: Duration, out: &mut BytesMut) -> Next<Assignment> {
+        match input {
+            Input::Packet(packet) => self.packet(packet, now, out),
+            Input::Wake => self.wake(now, out),
+            Input::Lost(failure) => self.fail(failure, now),
         }
     }
 
@@ -153,7 +105,44 @@ impl MqttRegistration {
         self.core.throttled()
     }
 
-    fn connected(&mut self, connack: &ConnAck, now: Duration, out: &mut BytesMut) -> Next {
+    fn packet(&mut self, packet: Packet, now: Duration, out: &mut BytesMut) -> Next<Assignment> {
+        match (self.stage, packet) {
+            (Stage::Connecting, Packet::ConnAck(connack)) => self.connected(&connack, now, out),
+            (Stage::Subscribing, Packet::SubAck(suback)) => self.subscribed(&suback, now, out),
+            (Stage::Subscribing | Stage::Conversing, Packet::Publish(publish)) => self.published(&publish, now, out),
+            (_, Packet::PubAck(_) | Packet::PingResp) => self.wait(),
+            (_, packet) => {
+                let message = format!("DPS sent {} out of turn", packet_name(&packet));
+                self.fail(Failure::new(FailureClass::Protocol, message), now)
+            }
+        }
+    }
+
+    fn wake(&mut self, now: Duration, out: &mut BytesMut) -> Next<Assignment> {
+        match self.stage {
+            Stage::Connecting => self.fail(self.limits.failure("CONNACK of DPS", self.since, now), now),
+            Stage::Subscribing => self.fail(self.limits.failure("SUBACK of DPS", self.since, now), now),
+            Stage::Conversing => {
+                let step = self.core.wake(now);
+                self.follow(step, now, out)
+            }
+        }
+    }
+
+    fn fail(&mut self, failure: Failure, now: Duration) -> Next<Assignment> {
+        let spent = Some(now.saturating_sub(self.since));
+        match self.stage {
+            Stage::Connecting => self.connack = spent,
+            Stage::Subscribing => self.suback = spent,
+            Stage::Conversing => {}
+        }
+        match self.core.fail(failure, now) {
+            Step::Failed(failure) => Next::Failed(failure),
+            _ => self.wait(),
+        }
+    }
+
+    fn connected(&mut self, connack: &ConnAck, now: Duration, out: &mut BytesMut) -> Next<Assignment> {
         if let Some(failure) = connack_failure("DPS", connack.code) {
             return self.fail(failure, now);
         }
@@ -164,7 +153,7 @@ impl MqttRegistration {
         self.put(&Packet::Subscribe(Subscribe { pkid, ..Subscribe::new(DPS_RESPONSES, QoS::AtLeastOnce) }), now, out)
     }
 
-    fn subscribed(&mut self, suback: &SubAck, now: Duration, out: &mut BytesMut) -> Next {
+    fn subscribed(&mut self, suback: &SubAck, now: Duration, out: &mut BytesMut) -> Next<Assignment> {
         if suback.pkid != self.packet_id {
             return self.wait();
         }
@@ -178,7 +167,7 @@ impl MqttRegistration {
         self.follow(step, now, out)
     }
 
-    fn published(&mut self, publish: &Publish, now: Duration, out: &mut BytesMut) -> Next {
+    fn published(&mut self, publish: &Publish, now: Duration, out: &mut BytesMut) -> Next<Assignment> {
         if publish.qos == QoS::ExactlyOnce {
             return self.fail(Failure::new(FailureClass::Protocol, "DPS published with QoS 2"), now);
         }
@@ -198,7 +187,7 @@ impl MqttRegistration {
         }
     }
 
-    fn follow(&mut self, step: Step, now: Duration, out: &mut BytesMut) -> Next {
+    fn follow(&mut self, step: Step, now: Duration, out: &mut BytesMut) -> Next<Assignment> {
         match step {
             Step::Send => {
                 self.request_id += 1;
@@ -225,50 +214,27 @@ impl MqttRegistration {
         }
     }
 
-    fn put(&mut self, packet: &Packet, now: Duration, out: &mut BytesMut) -> Next {
-        self.last_sent = now;
+    fn put(&mut self, packet: &Packet, now: Duration, out: &mut BytesMut) -> Next<Assignment> {
         match encode(packet, out) {
             Ok(()) => self.wait(),
             Err(error) => {
-                let message = format!("cannot write {}: {error}", name(packet));
+                let message = format!("cannot write {}: {error}", packet_name(packet));
                 self.fail(Failure::new(FailureClass::Generator, message), now)
             }
         }
     }
 
-    fn wait(&self) -> Next {
+    fn wait(&self) -> Next<Assignment> {
         let until = match self.stage {
             Stage::Connecting | Stage::Subscribing => self.limits.answer_until(self.since),
             Stage::Conversing => self.core.wake_at(),
         };
-        let ping = Duration::from_secs(self.session.keep_alive.into());
-        let idle = self.stage == Stage::Conversing && !ping.is_zero();
-        Next::Read { until: if idle { until.min(self.last_sent + ping) } else { until } }
+        Next::Read { until }
     }
 
     fn next_packet_id(&mut self) -> u16 {
         self.packet_id = self.packet_id.checked_add(1).unwrap_or(1);
         self.packet_id
-    }
-}
-
-/// The packet's name in the standard.
-pub(crate) const fn name(packet: &Packet) -> &'static str {
-    match packet {
-        Packet::Connect(_) => "CONNECT",
-        Packet::ConnAck(_) => "CONNACK",
-        Packet::Publish(_) => "PUBLISH",
-        Packet::PubAck(_) => "PUBACK",
-        Packet::PubRec(_) => "PUBREC",
-        Packet::PubRel(_) => "PUBREL",
-        Packet::PubComp(_) => "PUBCOMP",
-        Packet::Subscribe(_) => "SUBSCRIBE",
-        Packet::SubAck(_) => "SUBACK",
-        Packet::Unsubscribe(_) => "UNSUBSCRIBE",
-        Packet::UnsubAck(_) => "UNSUBACK",
-        Packet::PingReq => "PINGREQ",
-        Packet::PingResp => "PINGRESP",
-        Packet::Disconnect => "DISCONNECT",
     }
 }
 

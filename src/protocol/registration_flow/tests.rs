@@ -2,6 +2,7 @@ use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 
 use super::*;
+use crate::protocol::flow::{Input, Next, packet_name};
 use crate::protocol::mqtt::{
     ConnAck, ConnectReturnCode, DPS_PACKET_LIMIT, Packet, PubAck, Publish, QoS, SubAck, SubscribeReasonCode, decode,
 };
@@ -24,7 +25,7 @@ struct Talk {
     flow: MqttRegistration,
     now: Duration,
     out: BytesMut,
-    next: Next,
+    next: Next<Assignment>,
 }
 
 impl Talk {
@@ -66,7 +67,7 @@ impl Talk {
     }
 
     fn hears(&mut self, packet: Packet) -> &mut Self {
-        self.next = self.flow.packet(packet, self.now, &mut self.out);
+        self.next = self.flow.handle(Input::Packet(packet), self.now, &mut self.out);
         self
     }
 
@@ -83,7 +84,7 @@ impl Talk {
     fn wakes(&mut self) -> &mut Self {
         let Next::Read { until } = self.next else { panic!("{:?}", self.next) };
         self.now = self.now.max(until);
-        self.next = self.flow.wake(self.now, &mut self.out);
+        self.next = self.flow.handle(Input::Wake, self.now, &mut self.out);
         self
     }
 
@@ -101,7 +102,7 @@ impl Talk {
             Packet::Publish(p) => format!("PUBLISH {} {} {:?} {}", p.pkid, p.topic, p.qos, text(&p.payload)),
             Packet::PubAck(p) => format!("PUBACK {}", p.pkid),
             Packet::Subscribe(s) => format!("SUBSCRIBE {} {} {:?}", s.pkid, s.filters[0].path, s.filters[0].qos),
-            other => mqtt::name(&other).to_owned(),
+            other => packet_name(&other).to_owned(),
         };
         self.sent().into_iter().map(short).collect()
     }
@@ -315,17 +316,6 @@ fn every_answer_has_its_time_limit() {
         talk.failure().to_string(),
         "timeout: the attempt's time was up while waiting for the answer to the status request"
     );
-}
-
-#[test]
-fn long_waits_are_bridged_by_pings() {
-    let mut talk = Talk::registering();
-    talk.answers(202, Some(100), ASSIGNING);
-    talk.sent();
-    assert_eq!(talk.wakes().said(), ["PINGREQ"]);
-    talk.hears(Packet::PingResp);
-    assert!(talk.wakes().said()[0].contains("iotdps-get-operationstatus"));
-    assert_eq!(talk.flow.times().poll_wait, Some(secs(100)));
 }
 
 #[test]

@@ -1,0 +1,103 @@
+//! What conversations without I/O have in common: what they are told, what they ask for, how long they wait. Keep-alive
+//! is not theirs but the session's that carries them.
+
+use std::time::Duration;
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::domain::{Failure, FailureClass};
+use crate::protocol::mqtt::Packet;
+
+/// What happened.
+#[derive(Debug)]
+pub enum Input {
+    /// A packet came.
+    Packet(Packet),
+    /// The time of [`Next::Read`] came.
+    Wake,
+    /// The connection is of no more use.
+    Lost(Failure),
+}
+
+/// What to do after sending the bytes that a conversation put out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next<T> {
+    /// Wait for a packet, but not longer.
+    Read {
+        /// Time on the caller's clock.
+        until: Duration,
+    },
+    /// It ended well. What was put out are acknowledgements; DISCONNECT is the caller's.
+    Done(T),
+    /// It failed.
+    Failed(Failure),
+}
+
+/// Time limits of a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// For each answer, from its request.
+    pub answer: Duration,
+    /// For the whole conversation, as a point on the caller's clock.
+    pub deadline: Duration,
+}
+
+impl Limits {
+    /// Until when an answer to a request sent at `since` is waited for.
+    pub fn answer_until(&self, since: Duration) -> Duration {
+        since.saturating_add(self.answer).min(self.deadline)
+    }
+
+    /// The failure when `what` did not come until `now`.
+    pub fn failure(&self, what: &str, since: Duration, now: Duration) -> Failure {
+        let message = if now >= self.deadline && now < since.saturating_add(self.answer) {
+            format!("the attempt's time was up while waiting for the {what}")
+        } else {
+            format!("no {what} within {} s", self.answer.as_secs_f64())
+        };
+        Failure::new(FailureClass::Timeout, message)
+    }
+}
+
+/// A device's random draws: the same seed gives the same draws, wherever and whenever they are made.
+#[derive(Debug, Clone)]
+pub struct Draws {
+    seed: u64,
+    made: u64,
+}
+
+impl Draws {
+    /// Those of a device.
+    pub const fn new(seed: u64) -> Self {
+        Self { seed, made: 0 }
+    }
+
+    /// The next one, from 0 (included) to 1 (not included). Draws are rare, so that no generator is kept.
+    pub fn draw(&mut self) -> f64 {
+        self.made += 1;
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+        rng.set_stream(self.made);
+        rng.random()
+    }
+}
+
+/// The packet's name in the standard.
+pub const fn packet_name(packet: &Packet) -> &'static str {
+    match packet {
+        Packet::Connect(_) => "CONNECT",
+        Packet::ConnAck(_) => "CONNACK",
+        Packet::Publish(_) => "PUBLISH",
+        Packet::PubAck(_) => "PUBACK",
+        Packet::PubRec(_) => "PUBREC",
+        Packet::PubRel(_) => "PUBREL",
+        Packet::PubComp(_) => "PUBCOMP",
+        Packet::Subscribe(_) => "SUBSCRIBE",
+        Packet::SubAck(_) => "SUBACK",
+        Packet::Unsubscribe(_) => "UNSUBSCRIBE",
+        Packet::UnsubAck(_) => "UNSUBACK",
+        Packet::PingReq => "PINGREQ",
+        Packet::PingResp => "PINGRESP",
+        Packet::Disconnect => "DISCONNECT",
+    }
+}
