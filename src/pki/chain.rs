@@ -1,28 +1,23 @@
-//! Checks of certificate chains, on the device's side (what was issued to me?) and on the hub's side (who is this?).
+//! Checks of an issued chain, on the device's side: what was issued to me?
 
-use std::collections::HashMap;
-use std::sync::{Arc, RwLock};
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::SystemTime;
 
-use x509_parser::certificate::X509Certificate;
-use x509_parser::prelude::FromDer as _;
-use x509_parser::time::ASN1Time;
+use crate::pki::authority::Authority;
+use crate::pki::certificate;
 
-use crate::pki::public_key::PublicKey;
+/// Most certificates in a chain: the device SDK for embedded C has room for three.
+pub const MAX_CHAIN_LENGTH: usize = 3;
+
+/// How many different authority chains are remembered. A run sees one or two; a peer that invents them gains nothing.
+const MAX_REMEMBERED: usize = 16;
 
 /// What a device must find in the chain issued to it.
 #[derive(Debug)]
 pub struct ChainVerifier {
-    expected: Vec<Vec<u8>>,
-    /// Issuing CA and what follows it in the chain -> verified until. Only written when a new authority turns up.
-    authorities: RwLock<HashMap<Vec<Vec<u8>>, Arc<Authority>>>,
-}
-
-/// Authorities above a leaf that were verified once.
-#[derive(Debug)]
-struct Authority {
-    not_before: SystemTime,
-    not_after: SystemTime,
+    expected: Vec<Authority>,
+    /// Chains of authorities (issuing CA first) that were verified.
+    known: RwLock<Vec<Arc<Issuers>>>,
 }
 
 /// What a good leaf says.
@@ -36,50 +31,74 @@ pub struct VerifiedLeaf {
     pub not_after: SystemTime,
 }
 
-/// Why a chain is wrong.
+/// Why a chain is wrong. Certificates are counted from the leaf, which is 0.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ChainError {
     /// No certificate at all.
-    #[error("the issued chain is empty")]
+    #[error("the chain is empty")]
     Empty,
     /// More certificates than real devices take.
-    #[error("the issued chain has {0} certificates, at most 3 are allowed")]
+    #[error("the chain has {0} certificates, at most 3 are allowed")]
     TooLong(usize),
-    /// Not a certificate.
-    #[error("certificate {0} of the issued chain is not X.509 DER")]
+    /// Not a certificate, or with a key of a kind that is not accepted.
+    #[error("certificate {0} of the chain is not X.509 DER with an ECDSA or RSA key")]
     Malformed(usize),
     /// The leaf has another key than the CSR.
-    #[error("the issued certificate's key is not the key of the CSR")]
+    #[error("the certificate's key is not the key of the CSR")]
     Key,
-    /// The leaf names somebody else.
-    #[error("the issued certificate's common name is not the device's id")]
+    /// The leaf names somebody else, or nobody, or several.
+    #[error("the certificate's common name is not the device's id")]
     CommonName,
+    /// The leaf is an authority, or not meant for TLS clients.
+    #[error("the certificate is not one of an end entity that may sign as a TLS client")]
+    Usage,
     /// A certificate was not signed by the next one.
-    #[error("the signature of certificate {0} of the issued chain does not verify")]
+    #[error("the signature of certificate {0} of the chain does not verify")]
     Signature(usize),
+    /// A certificate signed without being allowed to: basicConstraints, keyUsage or path length.
+    #[error("certificate {0} of the chain may not sign certificates here")]
+    NotAuthority(usize),
     /// Not valid now.
-    #[error("certificate {0} of the issued chain is not valid now")]
+    #[error("certificate {0} of the chain is not valid now")]
     Validity(usize),
     /// It does not end in the expected root or issuer.
-    #[error("the issued chain does not come from the expected authority")]
+    #[error("the chain does not come from the expected authority")]
     Issuer,
 }
 
-/// More authorities than any run has are not remembered: a hostile service must not fill the memory.
-const MAX_REMEMBERED: usize = 64;
+/// The authorities of a chain, issuing CA first.
+#[derive(Debug)]
+struct Issuers {
+    authorities: Vec<Authority>,
+    /// How many of them were sent; one more may follow, an expected one that signed the last.
+    sent: usize,
+}
 
 impl ChainVerifier {
     /// `expected` are DER certificates of which one must be in the chain as issuing CA or root (or have signed its last
-    /// certificate); empty: any consistent chain is taken. Verified authorities are remembered, so that only the leaf's
+    /// certificate); empty: as [`Self::any_issuer`]. Verified authorities are remembered, so that only the leaf's
     /// signature is checked per device. Shared between threads.
-    pub fn new(expected: Vec<Vec<u8>>) -> Self {
-        Self { expected, authorities: RwLock::default() }
-    }
-
-    /// Checks a chain, leaf first.
     ///
     /// # Errors
-    /// The first thing that is wrong.
+    /// [`ChainError::Malformed`] with the position of an expected certificate that cannot be used.
+    pub fn new(expected: &[Vec<u8>]) -> Result<Self, ChainError> {
+        let expected = expected
+            .iter()
+            .enumerate()
+            .map(|(position, der)| Authority::parse(der).ok_or(ChainError::Malformed(position)))
+            .collect::<Result<_, _>>()?;
+        Ok(Self { expected, known: RwLock::default() })
+    }
+
+    /// Takes any chain that is consistent in itself.
+    pub fn any_issuer() -> Self {
+        Self { expected: Vec::new(), known: RwLock::default() }
+    }
+
+    /// Checks a chain, leaf first: issued for the key `spki_der` (SubjectPublicKeyInfo) and the name `common_name`.
+    ///
+    /// # Errors
+    /// The first check that fails: the leaf's own content, then its issuers, then signature, then dates.
     pub fn verify(
         &self,
         chain: &[Vec<u8>],
@@ -87,229 +106,245 @@ impl ChainVerifier {
         common_name: &str,
         now: SystemTime,
     ) -> Result<VerifiedLeaf, ChainError> {
-        let (leaf, above) = chain.split_first().ok_or(ChainError::Empty)?;
-        if chain.len() > 3 {
+        let (leaf, issuers) = chain.split_first().ok_or(ChainError::Empty)?;
+        if chain.len() > MAX_CHAIN_LENGTH {
             return Err(ChainError::TooLong(chain.len()));
         }
-        let leaf = parse(leaf, 0)?;
+        let leaf = certificate::parse(leaf).ok_or(ChainError::Malformed(0))?;
         if leaf.public_key().raw != spki_der {
             return Err(ChainError::Key);
         }
-        let mut names = leaf.subject().iter_common_name();
-        match (names.next().and_then(|name| name.as_str().ok()), names.next()) {
-            (Some(name), None) if name == common_name => {}
-            _ => return Err(ChainError::CommonName),
+        if certificate::common_name(&leaf) != Some(common_name) {
+            return Err(ChainError::CommonName);
         }
-        let verified = VerifiedLeaf {
-            serial: leaf.raw_serial().to_vec(),
-            not_before: system_time(leaf.validity().not_before),
-            not_after: system_time(leaf.validity().not_after),
-        };
-        if !(verified.not_before <= now && now < verified.not_after) {
-            return Err(ChainError::Validity(0));
+        if !certificate::is_tls_client(&leaf) {
+            return Err(ChainError::Usage);
         }
-        let authority = self.authority(above, &leaf, now)?;
-        if !(authority.not_before <= now && now < authority.not_after) {
-            return Err(ChainError::Validity(1));
-        }
-        if let Some(issuer) = above.first() {
-            check_signature(&leaf, &parse(issuer, 1)?, 0)?;
-        }
-        Ok(verified)
-    }
-
-    fn authority(
-        &self,
-        above: &[Vec<u8>],
-        leaf: &X509Certificate<'_>,
-        now: SystemTime,
-    ) -> Result<Arc<Authority>, ChainError> {
-        if above.is_empty() {
-            // Leaf only: an expected authority must have signed it.
-            self.expected_signer(leaf)?;
-            let always = Authority { not_before: SystemTime::UNIX_EPOCH, not_after: now + Duration::from_secs(1) };
-            return Ok(Arc::new(always));
-        }
-        let remembered = self.authorities.read().ok().and_then(|map| map.get(above).cloned());
-        if let Some(authority) = remembered {
-            return Ok(authority);
-        }
-        let authority = Arc::new(self.verify_authorities(above)?);
-        if let Ok(mut map) = self.authorities.write()
-            && map.len() < MAX_REMEMBERED
-        {
-            map.insert(above.to_vec(), authority.clone());
-        }
-        Ok(authority)
-    }
-
-    fn verify_authorities(&self, above: &[Vec<u8>]) -> Result<Authority, ChainError> {
-        let parsed = above.iter().zip(1..).map(|(der, index)| parse(der, index)).collect::<Result<Vec<_>, _>>()?;
-        for (index, pair) in (1..).zip(parsed.windows(2)) {
-            if let [child, parent] = pair {
-                check_signature(child, parent, index)?;
+        let validity = certificate::validity(&leaf).ok_or(ChainError::Malformed(0))?;
+        if issuers.is_empty() {
+            match self.expected.iter().find(|authority| authority.signed(&leaf)) {
+                Some(authority) if !authority.may_sign(0) => return Err(ChainError::NotAuthority(1)),
+                Some(authority) if !authority.is_valid(now) => return Err(ChainError::Validity(1)),
+                None if !self.expected.is_empty() => return Err(ChainError::Issuer),
+                _ => {}
+            }
+        } else {
+            let issuers = self.issuers(issuers)?;
+            if !issuers.authorities.first().is_some_and(|issuer| issuer.signed(&leaf)) {
+                return Err(ChainError::Signature(0));
+            }
+            if let Some(position) = issuers.authorities.iter().position(|authority| !authority.is_valid(now)) {
+                return Err(ChainError::Validity(position + 1));
             }
         }
-        let last = parsed.last().ok_or(ChainError::Empty)?;
-        let expected = above.iter().any(|der| self.expected.contains(der));
-        if !expected {
-            self.expected_signer(last)?;
+        if !validity.contains(now) {
+            return Err(ChainError::Validity(0));
         }
-        Ok(Authority {
-            not_before: parsed
-                .iter()
-                .map(|c| system_time(c.validity().not_before))
-                .max()
-                .unwrap_or(SystemTime::UNIX_EPOCH),
-            not_after: parsed
-                .iter()
-                .map(|c| system_time(c.validity().not_after))
-                .min()
-                .unwrap_or(SystemTime::UNIX_EPOCH),
+        Ok(VerifiedLeaf {
+            serial: certificate::serial(&leaf),
+            not_before: validity.not_before,
+            not_after: validity.not_after,
         })
     }
 
-    /// Whether an expected authority signed `certificate`.
-    fn expected_signer(&self, certificate: &X509Certificate<'_>) -> Result<(), ChainError> {
-        if self.expected.is_empty() {
-            return Ok(());
+    /// The verified authorities of a chain: remembered, or checked now.
+    fn issuers(&self, ders: &[Vec<u8>]) -> Result<Arc<Issuers>, ChainError> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(issuers) = known.iter().find(|issuers| issuers.are(ders)) {
+            return Ok(Arc::clone(issuers));
         }
-        let signed = self
-            .expected
-            .iter()
-            .filter_map(|der| parse(der, 0).ok())
-            .any(|issuer| check_signature(certificate, &issuer, 0).is_ok());
-        if signed { Ok(()) } else { Err(ChainError::Issuer) }
+        drop(known);
+        let issuers = Arc::new(self.check_issuers(ders)?);
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        if known.len() < MAX_REMEMBERED && !known.iter().any(|other| other.are(ders)) {
+            known.push(Arc::clone(&issuers));
+        }
+        Ok(issuers)
+    }
+
+    /// Everything about authorities that does not change with time.
+    fn check_issuers(&self, ders: &[Vec<u8>]) -> Result<Issuers, ChainError> {
+        let mut authorities: Vec<Authority> = Vec::with_capacity(ders.len() + 1);
+        for (below, der) in ders.iter().enumerate() {
+            let authority = Authority::parse(der).ok_or(ChainError::Malformed(below + 1))?;
+            if !authority.may_sign(below) {
+                return Err(ChainError::NotAuthority(below + 1));
+            }
+            if authorities.last().is_some_and(|lower| !lower.is_signed_by(&authority)) {
+                return Err(ChainError::Signature(below));
+            }
+            authorities.push(authority);
+        }
+        let sent = authorities.len();
+        let last = authorities.last().ok_or(ChainError::Empty)?;
+        if last.is_self_issued() && !last.is_signed_by(last) {
+            return Err(ChainError::Signature(sent));
+        }
+        let is_expected = |authority: &Authority| self.expected.iter().any(|expected| expected.der == authority.der);
+        if !self.expected.is_empty() && !authorities.iter().any(is_expected) {
+            let above = self.expected.iter().find(|expected| last.is_signed_by(expected)).ok_or(ChainError::Issuer)?;
+            if !above.may_sign(sent) {
+                return Err(ChainError::NotAuthority(sent + 1));
+            }
+            authorities.push(Authority::parse(&above.der).ok_or(ChainError::Issuer)?);
+        }
+        Ok(Issuers { authorities, sent })
     }
 }
 
-/// Who a certificate says it is for: what a server needs to know of a client's certificate.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LeafIdentity {
-    /// The only common name of the subject.
-    pub common_name: String,
-    /// Serial number, big-endian.
-    pub serial: Vec<u8>,
-    /// Unique identifier of the device, when the certificate has one.
-    pub unique_id: Option<uuid::Uuid>,
-    /// Start of validity.
-    pub not_before: SystemTime,
-    /// End of validity.
-    pub not_after: SystemTime,
-}
-
-/// Reads the identity in a certificate; `None` when it is not a certificate with exactly one common name.
-pub fn leaf_identity(der: &[u8]) -> Option<LeafIdentity> {
-    let certificate = parse(der, 0).ok()?;
-    let mut names = certificate.subject().iter_common_name();
-    let (Some(name), None) = (names.next(), names.next()) else { return None };
-    let unique_id = certificate
-        .extensions()
-        .iter()
-        .find(|e| e.oid.iter().is_some_and(|parts| parts.eq(super::issuing_ca::UNIQUE_ID_OID.iter().copied())))
-        .and_then(|e| e.value.strip_prefix(&[0x04, 16]))
-        .and_then(|bytes| uuid::Uuid::from_slice(bytes).ok());
-    Some(LeafIdentity {
-        common_name: name.as_str().ok()?.to_owned(),
-        serial: certificate.raw_serial().to_vec(),
-        unique_id,
-        not_before: system_time(certificate.validity().not_before),
-        not_after: system_time(certificate.validity().not_after),
-    })
-}
-
-/// Whether `issuer` (DER) signed `certificate` (DER) and is named as its issuer.
-pub fn is_signed_by(certificate: &[u8], issuer: &[u8]) -> bool {
-    match (parse(certificate, 0), parse(issuer, 0)) {
-        (Ok(certificate), Ok(issuer)) => check_signature(&certificate, &issuer, 0).is_ok(),
-        _ => false,
-    }
-}
-
-fn parse(der: &[u8], index: usize) -> Result<X509Certificate<'_>, ChainError> {
-    match X509Certificate::from_der(der) {
-        Ok(([], certificate)) => Ok(certificate),
-        _ => Err(ChainError::Malformed(index)),
-    }
-}
-
-/// `index` is the position of `child` in the chain.
-fn check_signature(child: &X509Certificate<'_>, parent: &X509Certificate<'_>, index: usize) -> Result<(), ChainError> {
-    let wrong = ChainError::Signature(index);
-    if child.issuer().as_raw() != parent.subject().as_raw() || !parent.is_ca() {
-        return Err(wrong);
-    }
-    let Some(key) = PublicKey::from_spki(parent.public_key()) else { return Err(wrong) };
-    key.verify(&child.signature_algorithm, child.tbs_certificate.as_ref(), &child.signature_value.data)
-        .map_err(|_| wrong)
-}
-
-fn system_time(time: ASN1Time) -> SystemTime {
-    match u64::try_from(time.timestamp()) {
-        Ok(seconds) => SystemTime::UNIX_EPOCH + Duration::from_secs(seconds),
-        Err(_) => SystemTime::UNIX_EPOCH,
+impl Issuers {
+    fn are(&self, ders: &[Vec<u8>]) -> bool {
+        self.sent == ders.len() && self.authorities.iter().zip(ders).all(|(authority, der)| *authority.der == **der)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::domain::{CryptoProvider, KeyAlgorithm};
-    use crate::pki::csr;
-    use crate::pki::issuing_ca::RootCa;
-    use crate::pki::key::DeviceKey;
+    use rcgen::{ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose};
 
-    struct Issued {
-        chain: Vec<Vec<u8>>,
-        spki: Vec<u8>,
-        now: SystemTime,
+    use super::*;
+    use crate::pki::ca::{CertificateAuthority, Validity};
+    use crate::pki::key::DeviceKey;
+    use crate::pki::test_support::{Adr, DAY, key, leaf_by, now, root};
+
+    const ID: &str = "device-0001";
+
+    fn check(verifier: &ChainVerifier, chain: &[Vec<u8>], key: &DeviceKey) -> Result<VerifiedLeaf, ChainError> {
+        verifier.verify(chain, key.spki_der(), ID, now())
     }
 
-    fn issued() -> Issued {
-        let now = SystemTime::now();
-        let root = RootCa::generate("root", now).unwrap();
-        let issuing = root.issuing_ca("issuing", now).unwrap();
-        let key = DeviceKey::generate(KeyAlgorithm::EcdsaP256, CryptoProvider::AwsLc).unwrap();
-        let request = csr::verify(&csr::build(&key, "dev1").unwrap()).unwrap();
-        let life = Duration::from_secs(60);
-        let leaf = issuing.issue(&request, "dev1", uuid::Uuid::new_v4(), now - life, now + life).unwrap();
-        let identity = leaf_identity(&leaf.der).unwrap();
-        assert_eq!((identity.unique_id, &identity.serial), (Some(leaf.unique_id), &leaf.serial));
-        let chain = vec![leaf.der, issuing.der().to_vec(), root.der().to_vec()];
-        Issued { chain, spki: key.spki_der().to_vec(), now }
+    fn expecting(der: &[u8]) -> ChainVerifier {
+        ChainVerifier::new(&[der.to_vec()]).unwrap()
     }
 
     #[test]
-    fn a_good_chain_is_taken_whatever_part_of_it_is_expected() {
-        let i = issued();
-        for expected in [vec![], vec![i.chain[1].clone()], vec![i.chain[2].clone()]] {
-            let verifier = ChainVerifier::new(expected);
+    fn issued_chains_are_good_whichever_authority_is_expected() {
+        let (adr, key) = (Adr::new(), key());
+        let chain = adr.chain(&key, ID);
+        for verifier in [expecting(adr.root.der()), expecting(adr.issuing.der()), ChainVerifier::any_issuer()] {
+            // Twice: the second time the authorities are remembered.
+            for _ in 0..2 {
+                let leaf = check(&verifier, &chain, &key).unwrap();
+                assert_eq!(leaf.serial.len(), 16);
+                assert_eq!(leaf.not_before, now() - DAY);
+                assert_eq!(leaf.not_after, now() + 29 * DAY);
+            }
+            assert!(check(&verifier, &chain[..2], &key).is_ok(), "the root may be absent");
+        }
+        assert!(check(&expecting(adr.issuing.der()), &chain[..1], &key).is_ok(), "the issuing CA may be absent");
+    }
+
+    #[test]
+    fn chains_have_one_to_three_certificates() {
+        let (adr, key) = (Adr::new(), key());
+        let verifier = ChainVerifier::any_issuer();
+        assert_eq!(check(&verifier, &[], &key), Err(ChainError::Empty));
+        let mut chain = adr.chain(&key, ID);
+        chain.push(adr.root.der().to_vec());
+        assert_eq!(check(&verifier, &chain, &key), Err(ChainError::TooLong(4)));
+    }
+
+    #[test]
+    fn bytes_that_are_no_certificates_are_malformed() {
+        let (adr, key) = (Adr::new(), key());
+        for position in 0..3 {
+            let mut chain = adr.chain(&key, ID);
+            chain[position].push(0);
+            let verifier = ChainVerifier::any_issuer();
+            assert_eq!(check(&verifier, &chain, &key), Err(ChainError::Malformed(position)));
+        }
+        assert_eq!(ChainVerifier::new(&[vec![1]]).err(), Some(ChainError::Malformed(0)));
+    }
+
+    #[test]
+    fn the_leaf_belongs_to_the_key_and_the_name() {
+        let (adr, key) = (Adr::new(), key());
+        let verifier = expecting(adr.root.der());
+        assert_eq!(check(&verifier, &adr.chain(&key, "device-0002"), &key), Err(ChainError::CommonName));
+        assert_eq!(check(&verifier, &adr.chain(&self::key(), ID), &key), Err(ChainError::Key));
+    }
+
+    #[test]
+    fn the_leaf_is_one_of_a_tls_client() {
+        let (ca, key) = (root(0), key());
+        let verifier = expecting(ca.der());
+        let usage = |change: fn(&mut rcgen::CertificateParams)| {
+            check(&verifier, &[leaf_by(&ca, &key, change), ca.der().to_vec()], &key)
+        };
+        assert!(usage(|_| ()).is_ok());
+        assert!(usage(|p| p.extended_key_usages.clear()).is_ok(), "an absent extension forbids nothing");
+        assert_eq!(usage(|p| p.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained)), Err(ChainError::Usage));
+        assert_eq!(usage(|p| p.key_usages = vec![KeyUsagePurpose::KeyAgreement]), Err(ChainError::Usage));
+        let server = usage(|p| p.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth]);
+        assert_eq!(server, Err(ChainError::Usage));
+    }
+
+    #[test]
+    fn every_signature_is_checked() {
+        let (adr, other, key) = (Adr::new(), Adr::new(), key());
+        let verifier = ChainVerifier::any_issuer();
+        // The names are the same in both hierarchies, so that only the signatures differ.
+        let mut chain = adr.chain(&key, ID);
+        chain[0] = other.leaf(&key, ID);
+        assert_eq!(check(&verifier, &chain, &key), Err(ChainError::Signature(0)));
+        let mut chain = adr.chain(&key, ID);
+        chain[2] = other.root.der().to_vec();
+        assert_eq!(check(&verifier, &chain, &key), Err(ChainError::Signature(1)));
+        let mut chain = adr.chain(&key, ID);
+        let last = chain[2].len() - 1;
+        chain[2][last] ^= 1;
+        assert_eq!(check(&verifier, &chain, &key), Err(ChainError::Signature(2)));
+    }
+
+    #[test]
+    fn authorities_must_be_allowed_to_sign() {
+        let key = key();
+        let ca = root(0);
+        let leaf = leaf_by(&ca, &key, |_| ());
+        // A device that plays authority.
+        let false_ca = CertificateAuthority::new(leaf.clone(), key).unwrap();
+        let device = self::key();
+        let chain = [leaf_by(&false_ca, &device, |_| ()), leaf, ca.der().to_vec()];
+        let verifier = expecting(ca.der());
+        assert_eq!(check(&verifier, &chain, &device), Err(ChainError::NotAuthority(1)));
+        // A root whose path length forbids the authority between.
+        let below = ca.subordinate(self::key(), "below", 0, Validity::days(9, now())).unwrap();
+        let chain = [leaf_by(&below, &device, |_| ()), below.der().to_vec(), ca.der().to_vec()];
+        assert_eq!(check(&verifier, &chain, &device), Err(ChainError::NotAuthority(2)));
+        assert_eq!(check(&verifier, &chain[..2], &device), Err(ChainError::NotAuthority(2)));
+    }
+
+    #[test]
+    fn every_certificate_is_valid_now() {
+        let (adr, key) = (Adr::new(), key());
+        let verifier = expecting(adr.root.der());
+        let at = |time| verifier.verify(&adr.chain(&key, ID), key.spki_der(), ID, time).map(|_| ());
+        assert_eq!(at(now() + 29 * DAY), Ok(()), "the last second counts");
+        assert_eq!(at(now() + 29 * DAY + std::time::Duration::from_secs(1)), Err(ChainError::Validity(0)));
+        assert_eq!(at(now() - DAY), Err(ChainError::Validity(1)));
+        let late =
+            expecting(adr.issuing.der()).verify(&adr.chain(&key, ID)[..1], key.spki_der(), ID, now() + 1825 * DAY);
+        assert_eq!(late, Err(ChainError::Validity(1)));
+    }
+
+    #[test]
+    fn chains_of_others_are_refused() {
+        let (adr, other, key) = (Adr::new(), Adr::new(), key());
+        let chain = adr.chain(&key, ID);
+        for verifier in [expecting(other.root.der()), expecting(other.issuing.der())] {
             for length in 1..=3 {
-                let chain = &i.chain[..length];
-                let alone = length == 1 && verifier.expected.first() == Some(&i.chain[2]);
-                let result = verifier.verify(chain, &i.spki, "dev1", i.now);
-                assert_eq!(result.is_ok(), !alone, "{length}: {result:?}");
+                assert_eq!(check(&verifier, &chain[..length], &key), Err(ChainError::Issuer), "{length}");
             }
         }
     }
 
     #[test]
-    fn each_wrong_chain_is_told_apart() {
-        let (i, other) = (issued(), issued());
-        let verifier = ChainVerifier::new(vec![i.chain[2].clone()]);
-        let check = |chain: &[Vec<u8>], spki: &[u8], name: &str, now| verifier.verify(chain, spki, name, now);
-        let long = [i.chain.clone(), i.chain.clone()].concat();
-        let crossed = vec![i.chain[0].clone(), other.chain[1].clone(), other.chain[2].clone()];
-        let broken = vec![i.chain[0].clone(), i.chain[1].clone(), other.chain[2].clone()];
-        let later = i.now + Duration::from_secs(120);
-        assert_eq!(check(&[], &i.spki, "dev1", i.now), Err(ChainError::Empty));
-        assert_eq!(check(&long, &i.spki, "dev1", i.now), Err(ChainError::TooLong(6)));
-        assert_eq!(check(&[vec![1]], &i.spki, "dev1", i.now), Err(ChainError::Malformed(0)));
-        assert_eq!(check(&i.chain, &other.spki, "dev1", i.now), Err(ChainError::Key));
-        assert_eq!(check(&i.chain, &i.spki, "dev2", i.now), Err(ChainError::CommonName));
-        assert_eq!(check(&broken, &i.spki, "dev1", i.now), Err(ChainError::Signature(1)));
-        assert_eq!(check(&i.chain, &i.spki, "dev1", later), Err(ChainError::Validity(0)));
-        assert_eq!(check(&other.chain, &other.spki, "dev1", i.now), Err(ChainError::Issuer));
-        assert_eq!(ChainVerifier::new(vec![]).verify(&crossed, &i.spki, "dev1", i.now), Err(ChainError::Signature(0)));
+    fn invented_authorities_do_not_fill_the_memory() {
+        let verifier = ChainVerifier::any_issuer();
+        for _ in 0..MAX_REMEMBERED + 4 {
+            let (ca, key) = (root(0), key());
+            check(&verifier, &[leaf_by(&ca, &key, |_| ()), ca.der().to_vec()], &key).unwrap();
+        }
+        assert_eq!(verifier.known.read().unwrap().len(), MAX_REMEMBERED);
     }
 }

@@ -1,32 +1,39 @@
 //! The certificate hierarchy of ADR: a P-384 root ("credential"), a P-384 issuing CA ("policy"), leaves of devices.
 //! Source: Microsoft Learn, "Azure IoT Hub certificate management concepts".
 
-use std::time::{Duration, SystemTime};
+use std::net::IpAddr;
+use std::time::SystemTime;
 
-use aws_lc_rs::rand::SecureRandom as _;
 use rcgen::{
-    BasicConstraints, CertificateParams, CrlDistributionPoint, CustomExtension, DistinguishedName, DnType,
-    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyUsagePurpose, SanType, SerialNumber, SubjectPublicKeyInfo,
+    CertificateParams, CrlDistributionPoint, CustomExtension, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose,
+    PublicKeyData, SanType, SerialNumber, SignatureAlgorithm,
 };
+use x509_parser::prelude::FromDer;
+use x509_parser::x509::SubjectPublicKeyInfo;
+use zeroize::Zeroizing;
 
 use crate::domain::{CryptoProvider, KeyAlgorithm};
-use crate::pki::csr::VerifiedCsr;
+use crate::pki::ca::{self, CertificateAuthority, Validity};
+use crate::pki::csr::{VerifiedCsr, distinguished_name};
 use crate::pki::key::{DeviceKey, KeyError};
+use crate::pki::sign::rcgen_algorithm;
+use crate::pki::{certificate, extension};
 
-const HOUR: Duration = Duration::from_secs(3600);
-const DAY: Duration = Duration::from_secs(24 * 3600);
-
-/// Object identifier of the private extension that carries a device's unique identifier (16 bytes of a UUID in an OCTET
-/// STRING). The real service's is not published; this one is below the example arc of UUID-based identifiers.
-pub const UNIQUE_ID_OID: &[u64] = &[1, 3, 6, 1, 4, 1, 311, 89, 1, 1];
+const ROOT_DAYS: u32 = 3650;
+const ISSUING_CA_DAYS: u32 = 1825;
+const SERVER_DAYS: u32 = 365;
 
 /// Root of a hierarchy.
 #[derive(Debug)]
-pub struct RootCa(Authority);
+pub struct RootCa(CertificateAuthority);
 
 /// An authority that signs device certificates.
 #[derive(Debug)]
-pub struct IssuingCa(Authority);
+pub struct IssuingCa {
+    ca: CertificateAuthority,
+    /// All of a leaf that is the same for every device.
+    template: CertificateParams,
+}
 
 /// A device certificate fresh from the authority.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,134 +46,129 @@ pub struct IssuedLeaf {
     pub unique_id: uuid::Uuid,
 }
 
-/// A certificate and the key that it certifies.
-struct Authority {
-    der: Vec<u8>,
-    issuer: Issuer<'static, DeviceKey>,
-}
-
-impl std::fmt::Debug for Authority {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Authority")
-    }
-}
-
-impl Authority {
-    fn key_pem(&self) -> Result<zeroize::Zeroizing<String>, KeyError> {
-        self.issuer.key().to_pkcs8_pem()
-    }
-
-    fn from_parts(der: &[u8], key_pem: &str) -> Result<Self, KeyError> {
-        let bad = |_| KeyError::Library("read an authority's certificate");
-        let key = DeviceKey::from_pkcs8_pem(key_pem)?;
-        let issuer = Issuer::from_ca_cert_der(&der.into(), key).map_err(bad)?;
-        Ok(Self { der: der.to_vec(), issuer })
-    }
-
-    fn sign(&self, params: &CertificateParams, key: &impl rcgen::PublicKeyData) -> Result<Vec<u8>, KeyError> {
-        let certificate = params.signed_by(key, &self.issuer).map_err(|_| KeyError::Library("sign a certificate"))?;
-        Ok(certificate.der().to_vec())
-    }
-}
-
 impl RootCa {
     /// A fresh P-384 root, valid from an hour before `now` for ten years.
     ///
     /// # Errors
-    /// The crypto library failed.
+    /// When the common name has not 1 to 64 characters, or the library fails.
     pub fn generate(common_name: &str, now: SystemTime) -> Result<Self, KeyError> {
         let key = DeviceKey::generate(KeyAlgorithm::EcdsaP384, CryptoProvider::AwsLc)?;
-        let params = authority_params(common_name, 1, now, 3650)?;
-        let certificate = params.self_signed(&key).map_err(|_| KeyError::Library("sign a root certificate"))?;
-        Ok(Self(Authority { der: certificate.der().to_vec(), issuer: Issuer::new(params, key) }))
+        CertificateAuthority::root(key, common_name, 1, Validity::days(ROOT_DAYS, now)).map(Self)
     }
 
     /// DER of the root certificate.
     pub fn der(&self) -> &[u8] {
-        &self.0.der
+        self.0.der()
     }
 
     /// PEM of the root's PKCS#8 private key, for a state directory.
     ///
     /// # Errors
-    /// The crypto library failed.
-    pub fn key_pem(&self) -> Result<zeroize::Zeroizing<String>, KeyError> {
-        self.0.key_pem()
+    /// When the library cannot encode it.
+    pub fn key_pem(&self) -> Result<Zeroizing<String>, KeyError> {
+        self.0.key().to_pem()
     }
 
     /// From what `der` and `key_pem` gave.
     ///
     /// # Errors
-    /// Not such a pair.
+    /// When the two are not a certificate and its key.
     pub fn from_parts(der: &[u8], key_pem: &str) -> Result<Self, KeyError> {
-        Authority::from_parts(der, key_pem).map(Self)
+        let key = DeviceKey::from_pem(key_pem, CryptoProvider::AwsLc)?;
+        CertificateAuthority::new(der.to_vec(), key).map(Self)
     }
 
     /// A fresh P-384 issuing CA under this root (pathlen 0), valid from an hour before `now` for five years.
     ///
     /// # Errors
-    /// The crypto library failed.
+    /// As [`Self::generate`].
     pub fn issuing_ca(&self, common_name: &str, now: SystemTime) -> Result<IssuingCa, KeyError> {
         let key = DeviceKey::generate(KeyAlgorithm::EcdsaP384, CryptoProvider::AwsLc)?;
-        let mut params = authority_params(common_name, 0, now, 1825)?;
-        params.use_authority_key_identifier_extension = true;
-        params.crl_distribution_points = crl_points("root");
-        params.custom_extensions.push(authority_information_access("root"));
-        let der = self.0.sign(&params, &key)?;
-        Ok(IssuingCa(Authority { der, issuer: Issuer::new(params, key) }))
+        IssuingCa::new(self.0.subordinate(key, common_name, 0, Validity::days(ISSUING_CA_DAYS, now))?)
     }
 
-    /// A TLS server certificate (ECDSA P-256) for DNS names and IP addresses as text: certificate DER and PKCS#8 DER.
+    /// A TLS server certificate (ECDSA P-256, 365 days) for DNS names (wildcards too) and IP addresses as text:
+    /// certificate DER and PKCS#8 DER. The first name is the common name too.
     ///
     /// # Errors
-    /// A name is neither, or the crypto library failed.
+    /// [`KeyError::AlternativeName`] for a name that is neither.
     pub fn server_certificate(&self, names: &[String], now: SystemTime) -> Result<(Vec<u8>, Vec<u8>), KeyError> {
-        let bad_name = |_| KeyError::Library("use a server name in a certificate");
         let key = DeviceKey::generate(KeyAlgorithm::EcdsaP256, CryptoProvider::AwsLc)?;
-        let mut params = params("fleetstorm emulator", now - HOUR, now + 398 * DAY)?;
-        for name in names {
-            params.subject_alt_names.push(match name.parse() {
-                Ok(address) => SanType::IpAddress(address),
-                Err(_) => SanType::DnsName(name.as_str().try_into().map_err(bad_name)?),
-            });
-        }
+        // Clients look at the alternative names alone: a first name that is too long for a common name is cut.
+        let common_name: String = names.iter().flat_map(|name| name.chars()).take(64).collect();
+        let first =
+            names.first().map_or(common_name.as_str(), |name| if name.len() <= 64 { name } else { &common_name });
+        let mut params = ca::params(first, Validity::days(SERVER_DAYS, now))?;
+        params.subject_alt_names = names.iter().map(|name| alternative_name(name)).collect::<Result<_, _>>()?;
         params.is_ca = IsCa::ExplicitNoCa;
-        params.use_authority_key_identifier_extension = true;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        let der = self.0.sign(&params, &key)?;
-        let key = pem::parse(key.to_pkcs8_pem()?.as_bytes()).map_err(|_| KeyError::Library("export a key"))?;
-        Ok((der, key.into_contents()))
+        params.use_authority_key_identifier_extension = true;
+        Ok((self.0.sign(&params, &key)?, key.to_pkcs8()?.to_vec()))
     }
 }
 
+/// A DNS name or an IP address as subject alternative name.
+pub(super) fn alternative_name(name: &str) -> Result<SanType, KeyError> {
+    let invalid = || KeyError::AlternativeName(name.to_owned());
+    if let Ok(address) = name.parse::<IpAddr>() {
+        return Ok(SanType::IpAddress(address));
+    }
+    let host = name.strip_prefix("*.").unwrap_or(name);
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | ':');
+    if host.is_empty() || !host.chars().all(allowed) {
+        return Err(invalid());
+    }
+    Ok(SanType::DnsName(name.try_into().map_err(|_| invalid())?))
+}
+
 impl IssuingCa {
+    fn new(ca: CertificateAuthority) -> Result<Self, KeyError> {
+        let mut template = CertificateParams::default();
+        template.is_ca = IsCa::ExplicitNoCa;
+        template.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        template.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        template.use_authority_key_identifier_extension = true;
+        // Live leaves have about 1.1 KB of extensions, as those of an authority that names several places for its own
+        // certificate and its revocation list. The size counts under load, so ours name several too; none exists.
+        let id = hex(&certificate::subject_key_id(ca.der()).ok_or(KeyError::Certificate)?);
+        let places = |what: &str, file: &str| -> Vec<String> {
+            ["primary-cdn", "secondary-cdn", "primary", "secondary"]
+                .map(|host| format!("http://{host}.pki.fleetstorm.invalid/{what}/{id}/{file}"))
+                .to_vec()
+        };
+        template.crl_distribution_points = vec![CrlDistributionPoint { uris: places("crls", "issuing-ca.crl") }];
+        template.custom_extensions = vec![extension::authority_info_access(&places("certs", "issuing-ca.crt"))];
+        Ok(Self { ca, template })
+    }
+
     /// DER of its certificate.
     pub fn der(&self) -> &[u8] {
-        &self.0.der
+        self.ca.der()
     }
 
     /// PEM of its PKCS#8 private key, for a state directory.
     ///
     /// # Errors
-    /// The crypto library failed.
-    pub fn key_pem(&self) -> Result<zeroize::Zeroizing<String>, KeyError> {
-        self.0.key_pem()
+    /// When the library cannot encode it.
+    pub fn key_pem(&self) -> Result<Zeroizing<String>, KeyError> {
+        self.ca.key().to_pem()
     }
 
     /// From what `der` and `key_pem` gave.
     ///
     /// # Errors
-    /// Not such a pair.
+    /// When the two are not a certificate and its key.
     pub fn from_parts(der: &[u8], key_pem: &str) -> Result<Self, KeyError> {
-        Authority::from_parts(der, key_pem).map(Self)
+        let key = DeviceKey::from_pem(key_pem, CryptoProvider::AwsLc)?;
+        Self::new(CertificateAuthority::new(der.to_vec(), key)?)
     }
 
     /// Signs a device certificate: subject `CN=<device_id>`, the key of the CSR, CA:FALSE, digitalSignature, clientAuth,
-    /// SKI, AKI, CRL distribution point, AIA and the device's unique id in a private extension.
+    /// SKI, AKI, the device's unique id in a private extension. Shared between threads.
     ///
     /// # Errors
-    /// The crypto library failed.
+    /// When `device_id` has not 1 to 64 characters, a date is out of range or the library fails.
     pub fn issue(
         &self,
         csr: &VerifiedCsr,
@@ -175,70 +177,50 @@ impl IssuingCa {
         not_before: SystemTime,
         not_after: SystemTime,
     ) -> Result<IssuedLeaf, KeyError> {
-        let key =
-            SubjectPublicKeyInfo::from_der(&csr.spki_der).map_err(|_| KeyError::Library("use the key of the CSR"))?;
-        let mut params = params(device_id, not_before, not_after)?;
-        let serial = params.serial_number.as_ref().map(|s| s.to_bytes()).unwrap_or_default();
-        params.is_ca = IsCa::ExplicitNoCa;
-        params.use_authority_key_identifier_extension = true;
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        params.crl_distribution_points = crl_points("issuing");
-        params.custom_extensions.push(authority_information_access("issuing"));
-        let mut octets = vec![0x04, 16];
-        octets.extend_from_slice(unique_id.as_bytes());
-        params.custom_extensions.push(CustomExtension::from_oid_content(UNIQUE_ID_OID, octets));
-        Ok(IssuedLeaf { der: self.0.sign(&params, &key)?, serial, unique_id })
+        let serial = ca::random_serial();
+        let mut params = self.template.clone();
+        params.distinguished_name = distinguished_name(device_id)?;
+        params.not_before = ca::date(not_before)?;
+        params.not_after = ca::date(not_after)?;
+        params.serial_number = Some(SerialNumber::from_slice(&serial));
+        let content = extension::utf8_string(&unique_id.to_string());
+        params.custom_extensions.push(CustomExtension::from_oid_content(&certificate::UNIQUE_ID_OID, content));
+        let der = self.ca.sign(&params, &CsrKey::new(csr)?)?;
+        Ok(IssuedLeaf { der, serial: serial.to_vec(), unique_id })
     }
 }
 
-fn authority_params(
-    common_name: &str,
-    path_length: u8,
-    now: SystemTime,
-    days: u32,
-) -> Result<CertificateParams, KeyError> {
-    let mut params = params(common_name, now - HOUR, now + days * DAY)?;
-    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(path_length));
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
-    Ok(params)
+/// The public key of a CSR as rcgen takes it.
+struct CsrKey<'a> {
+    algorithm: &'static SignatureAlgorithm,
+    spki_der: &'a [u8],
+    bits: &'a [u8],
 }
 
-fn params(common_name: &str, not_before: SystemTime, not_after: SystemTime) -> Result<CertificateParams, KeyError> {
-    let mut params = CertificateParams::default();
-    params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, common_name);
-    params.serial_number = Some(random_serial()?);
-    params.not_before = not_before.into();
-    params.not_after = not_after.into();
-    params.key_identifier_method = KeyIdMethod::Sha256;
-    Ok(params)
+impl<'a> CsrKey<'a> {
+    fn new(csr: &'a VerifiedCsr) -> Result<Self, KeyError> {
+        let (_, spki) = SubjectPublicKeyInfo::from_der(&csr.spki_der).map_err(|_| KeyError::Parse)?;
+        // The bits are the end of the SubjectPublicKeyInfo.
+        let start = csr.spki_der.len().checked_sub(spki.subject_public_key.data.len()).ok_or(KeyError::Parse)?;
+        let bits = csr.spki_der.get(start..).ok_or(KeyError::Parse)?;
+        Ok(Self { algorithm: rcgen_algorithm(csr.algorithm), spki_der: &csr.spki_der, bits })
+    }
 }
 
-/// 128 random bits, positive and without a leading zero byte (RFC 5280, section 4.1.2.2).
-fn random_serial() -> Result<SerialNumber, KeyError> {
-    let mut serial = [0; 16];
-    aws_lc_rs::rand::SystemRandom::new().fill(&mut serial).map_err(|_| KeyError::Library("make a serial number"))?;
-    serial[0] = (serial[0] & 0x7f) | 0x40;
-    Ok(SerialNumber::from_slice(&serial))
+impl PublicKeyData for CsrKey<'_> {
+    fn subject_public_key_info(&self) -> Vec<u8> {
+        self.spki_der.to_vec()
+    }
+
+    fn der_bytes(&self) -> &[u8] {
+        self.bits
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        self.algorithm
+    }
 }
 
-fn crl_points(of: &str) -> Vec<CrlDistributionPoint> {
-    vec![CrlDistributionPoint { uris: vec![format!("http://crl.adr.invalid/fleetstorm/credentials/default/{of}.crl")] }]
-}
-
-/// Authority information access with one caIssuers location (RFC 5280, section 4.2.2.1).
-fn authority_information_access(of: &str) -> CustomExtension {
-    let uri = format!("http://aia.adr.invalid/fleetstorm/credentials/default/{of}.cer");
-    let content = yasna::construct_der(|writer| {
-        writer.write_sequence(|writer| {
-            writer.next().write_sequence(|writer| {
-                writer.next().write_oid(&yasna::models::ObjectIdentifier::from_slice(&[1, 3, 6, 1, 5, 5, 7, 48, 2]));
-                writer.next().write_tagged_implicit(yasna::Tag::context(6), |writer| {
-                    writer.write_ia5_string(&uri);
-                });
-            });
-        });
-    });
-    CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 1, 1], content)
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

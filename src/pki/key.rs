@@ -2,26 +2,31 @@
 
 use std::fmt;
 
-use aws_lc_rs::encoding::AsDer;
-use aws_lc_rs::signature::KeyPair as _;
-use rcgen::{PublicKeyData, SigningKey};
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::rsa::KeySize;
+use aws_lc_rs::signature as aws;
+use ring::signature as ring_sig;
+use ring::signature::KeyPair as _;
+use rustls::pki_types::alg_id;
+use rustls::sign::public_key_to_spki;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::domain::{CryptoProvider, KeyAlgorithm};
 
 /// A key pair that never leaves the process unless asked for. Signs for rcgen (CSRs, certificates) and rustls (mutual
 /// TLS) without being parsed again.
 pub struct DeviceKey {
+    pair: Pair,
     algorithm: KeyAlgorithm,
-    kind: Kind,
-    /// The subjectPublicKey bits: an uncompressed point, or the DER of RSAPublicKey.
-    public: Vec<u8>,
-    spki: Vec<u8>,
+    spki_der: Box<[u8]>,
 }
 
-enum Kind {
-    AwsEc(aws_lc_rs::signature::EcdsaKeyPair),
-    AwsRsa(aws_lc_rs::rsa::KeyPair),
-    RingEc(ring::signature::EcdsaKeyPair),
+/// The key pair as its library holds it.
+pub(super) enum Pair {
+    AwsEcdsa(aws::EcdsaKeyPair),
+    AwsRsa(Box<aws_lc_rs::rsa::KeyPair>),
+    /// ring cannot export a key pair, so the PKCS#8 document it was made from is kept beside it.
+    RingEcdsa(Box<ring_sig::EcdsaKeyPair>, Zeroizing<Vec<u8>>),
 }
 
 /// Why a key could not be made or used.
@@ -35,6 +40,24 @@ pub enum KeyError {
         /// Algorithm asked for.
         algorithm: KeyAlgorithm,
     },
+    /// Keys of this kind cannot be made from a seed.
+    #[error("{0} keys cannot be made from a seed: use ecdsa-p256 or ecdsa-p384, or keys from the operating system")]
+    NotSeedable(KeyAlgorithm),
+    /// A private key that was read is unusable.
+    #[error("the private key is not an ECDSA P-256, ECDSA P-384 or RSA (2048 to 4096 bits) key in PKCS#8")]
+    Parse,
+    /// A certificate that was read is unusable.
+    #[error("the certificate is not X.509 DER, or does not belong to the private key")]
+    Certificate,
+    /// A name that cannot be the common name of a certificate (RFC 5280, ub-common-name).
+    #[error("a common name must have 1 to 64 characters, this one has {0}")]
+    CommonName(usize),
+    /// A name that cannot be a subject alternative name.
+    #[error("`{0}` is neither a DNS name nor an IP address")]
+    AlternativeName(String),
+    /// A date beyond the year 9999 or before 1950.
+    #[error("the validity of a certificate must lie between the years 1950 and 9999")]
+    Date,
     /// The library failed.
     #[error("the crypto library failed to {0}")]
     Library(&'static str),
@@ -44,165 +67,177 @@ impl DeviceKey {
     /// Makes a key pair with randomness of the operating system.
     ///
     /// # Errors
-    /// ring was asked for an RSA key, or the library failed.
+    /// [`KeyError::Unsupported`] for RSA with ring, [`KeyError::Library`] when the library refuses.
     pub fn generate(algorithm: KeyAlgorithm, provider: CryptoProvider) -> Result<Self, KeyError> {
-        let failed = || KeyError::Library("generate a key pair");
-        let kind = match (provider, algorithm) {
-            (CryptoProvider::AwsLc, KeyAlgorithm::EcdsaP256 | KeyAlgorithm::EcdsaP384) => {
-                Kind::AwsEc(aws_lc_rs::signature::EcdsaKeyPair::generate(aws_ec(algorithm)).map_err(|_| failed())?)
+        let failed = KeyError::Library("generate a key pair");
+        let pair = match (algorithm.rsa_bits(), provider) {
+            (None, CryptoProvider::AwsLc) => {
+                Pair::AwsEcdsa(aws::EcdsaKeyPair::generate(aws_ecdsa(algorithm)).map_err(|_| failed)?)
             }
-            (CryptoProvider::AwsLc, _) => {
-                let size = match algorithm {
-                    KeyAlgorithm::Rsa3072 => aws_lc_rs::rsa::KeySize::Rsa3072,
-                    KeyAlgorithm::Rsa4096 => aws_lc_rs::rsa::KeySize::Rsa4096,
-                    _ => aws_lc_rs::rsa::KeySize::Rsa2048,
+            (None, CryptoProvider::Ring) => {
+                let rng = ring::rand::SystemRandom::new();
+                let document =
+                    ring_sig::EcdsaKeyPair::generate_pkcs8(ring_ecdsa(algorithm), &rng).map_err(|_| failed)?;
+                return Self::from_ring(algorithm, Zeroizing::new(document.as_ref().to_vec()));
+            }
+            (Some(bits), CryptoProvider::AwsLc) => {
+                let size = match bits {
+                    2048 => KeySize::Rsa2048,
+                    3072 => KeySize::Rsa3072,
+                    _ => KeySize::Rsa4096,
                 };
-                Kind::AwsRsa(aws_lc_rs::rsa::KeyPair::generate(size).map_err(|_| failed())?)
+                Pair::AwsRsa(Box::new(aws_lc_rs::rsa::KeyPair::generate(size).map_err(|_| failed)?))
             }
-            (CryptoProvider::Ring, KeyAlgorithm::EcdsaP256 | KeyAlgorithm::EcdsaP384) => {
-                let random = ring::rand::SystemRandom::new();
-                let pkcs8 =
-                    ring::signature::EcdsaKeyPair::generate_pkcs8(ring_ec(algorithm), &random).map_err(|_| failed())?;
-                Kind::RingEc(
-                    ring::signature::EcdsaKeyPair::from_pkcs8(ring_ec(algorithm), pkcs8.as_ref(), &random)
-                        .map_err(|_| failed())?,
-                )
-            }
-            (CryptoProvider::Ring, _) => return Err(KeyError::Unsupported { provider, algorithm }),
+            (Some(_), CryptoProvider::Ring) => return Err(KeyError::Unsupported { provider, algorithm }),
         };
-        Ok(Self::from_kind(algorithm, kind))
+        Ok(Self::new(pair, algorithm))
     }
 
-    /// Reads the PEM of a PKCS#8 private key of one of our algorithms.
+    /// Reads a PKCS#8 private key.
     ///
     /// # Errors
-    /// Not such a key.
-    pub fn from_pkcs8_pem(text: &str) -> Result<Self, KeyError> {
-        let bad = KeyError::Library("read a PKCS#8 private key");
-        let Ok(block) = pem::parse(text) else { return Err(bad) };
-        let der = block.contents();
+    /// [`KeyError::Parse`] unless it is one of the algorithms of [`KeyAlgorithm`]; [`KeyError::Unsupported`] for RSA
+    /// with ring.
+    pub fn from_pkcs8(der: &[u8], provider: CryptoProvider) -> Result<Self, KeyError> {
         for algorithm in [KeyAlgorithm::EcdsaP256, KeyAlgorithm::EcdsaP384] {
-            if let Ok(key) = aws_lc_rs::signature::EcdsaKeyPair::from_pkcs8(aws_ec(algorithm), der) {
-                return Ok(Self::from_kind(algorithm, Kind::AwsEc(key)));
+            if let Ok(pair) = aws::EcdsaKeyPair::from_pkcs8(aws_ecdsa(algorithm), der) {
+                return match provider {
+                    CryptoProvider::AwsLc => Ok(Self::new(Pair::AwsEcdsa(pair), algorithm)),
+                    // ring is strict about optional fields: give it the encoding of aws-lc.
+                    CryptoProvider::Ring => Self::from_ring(algorithm, aws_pkcs8(&pair)?),
+                };
             }
         }
-        let Ok(key) = aws_lc_rs::rsa::KeyPair::from_pkcs8(der) else { return Err(bad) };
-        let algorithm = match key.public_modulus_len() * 8 {
-            2048 => KeyAlgorithm::Rsa2048,
-            3072 => KeyAlgorithm::Rsa3072,
-            4096 => KeyAlgorithm::Rsa4096,
-            _ => return Err(bad),
-        };
-        Ok(Self::from_kind(algorithm, Kind::AwsRsa(key)))
+        let pair = aws_lc_rs::rsa::KeyPair::from_pkcs8(der).map_err(|_| KeyError::Parse)?;
+        let algorithm = KeyAlgorithm::ALL
+            .into_iter()
+            .find(|a| a.rsa_bits() == Some(pair.public_modulus_len() * 8))
+            .ok_or(KeyError::Parse)?;
+        match provider {
+            CryptoProvider::AwsLc => Ok(Self::new(Pair::AwsRsa(Box::new(pair)), algorithm)),
+            CryptoProvider::Ring => Err(KeyError::Unsupported { provider, algorithm }),
+        }
     }
 
-    /// The PEM of its PKCS#8 private key. The caller keeps it secret.
+    /// Reads the first `PRIVATE KEY` block (PKCS#8) of a PEM text.
     ///
     /// # Errors
-    /// Keys of ring cannot be exported.
-    pub fn to_pkcs8_pem(&self) -> Result<zeroize::Zeroizing<String>, KeyError> {
-        let failed = KeyError::Library("export a private key");
-        let der = match &self.kind {
-            Kind::AwsEc(key) => key.to_pkcs8v1().map(|d| zeroize::Zeroizing::new(d.as_ref().to_vec())),
-            Kind::AwsRsa(key) => AsDer::<aws_lc_rs::encoding::Pkcs8V1Der<'_>>::as_der(key)
-                .map(|d| zeroize::Zeroizing::new(d.as_ref().to_vec())),
-            Kind::RingEc(_) => return Err(failed),
+    /// As [`Self::from_pkcs8`].
+    pub fn from_pem(text: &str, provider: CryptoProvider) -> Result<Self, KeyError> {
+        use rustls::pki_types::PrivatePkcs8KeyDer;
+        use rustls::pki_types::pem::PemObject;
+        let der = PrivatePkcs8KeyDer::from_pem_slice(text.as_bytes()).map_err(|_| KeyError::Parse)?;
+        Self::from_pkcs8(der.secret_pkcs8_der(), provider)
+    }
+
+    pub(super) fn from_ring(algorithm: KeyAlgorithm, pkcs8: Zeroizing<Vec<u8>>) -> Result<Self, KeyError> {
+        let rng = ring::rand::SystemRandom::new();
+        let pair = ring_sig::EcdsaKeyPair::from_pkcs8(ring_ecdsa(algorithm), &pkcs8, &rng)
+            .map_err(|_| KeyError::Library("read its own key pair"))?;
+        Ok(Self::new(Pair::RingEcdsa(Box::new(pair), pkcs8), algorithm))
+    }
+
+    pub(super) fn new(pair: Pair, algorithm: KeyAlgorithm) -> Self {
+        let id = match algorithm {
+            KeyAlgorithm::EcdsaP256 => alg_id::ECDSA_P256,
+            KeyAlgorithm::EcdsaP384 => alg_id::ECDSA_P384,
+            KeyAlgorithm::Rsa2048 | KeyAlgorithm::Rsa3072 | KeyAlgorithm::Rsa4096 => alg_id::RSA_ENCRYPTION,
         };
-        let Ok(der) = der else { return Err(failed) };
-        Ok(zeroize::Zeroizing::new(pem::encode(&pem::Pem::new("PRIVATE KEY", der.to_vec()))))
+        let spki_der = public_key_to_spki(&id, pair.public_key()).as_ref().into();
+        Self { pair, algorithm, spki_der }
     }
 
     /// Its algorithm.
-    pub const fn algorithm(&self) -> KeyAlgorithm {
+    pub fn algorithm(&self) -> KeyAlgorithm {
         self.algorithm
+    }
+
+    /// The library that holds it.
+    pub fn provider(&self) -> CryptoProvider {
+        match self.pair {
+            Pair::AwsEcdsa(_) | Pair::AwsRsa(_) => CryptoProvider::AwsLc,
+            Pair::RingEcdsa(..) => CryptoProvider::Ring,
+        }
     }
 
     /// The SubjectPublicKeyInfo in DER (RFC 5280, section 4.1.2.7).
     pub fn spki_der(&self) -> &[u8] {
-        &self.spki
+        &self.spki_der
     }
 
-    /// Signs with the algorithm's own hash (P-256 and RSA: SHA-256, P-384: SHA-384; RSA: PKCS#1 v1.5).
+    /// The private key as PKCS#8 in DER. The caller keeps it secret.
     ///
     /// # Errors
-    /// The library failed.
-    pub fn sign_message(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
-        let failed = |_| KeyError::Library("sign");
-        match &self.kind {
-            Kind::AwsEc(key) => {
-                key.sign(&aws_lc_rs::rand::SystemRandom::new(), message).map(|s| s.as_ref().to_vec()).map_err(failed)
+    /// [`KeyError::Library`] when the library cannot encode it.
+    pub fn to_pkcs8(&self) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+        match &self.pair {
+            Pair::AwsEcdsa(pair) => aws_pkcs8(pair),
+            Pair::AwsRsa(pair) => {
+                let der: Pkcs8V1Der<'_> = pair.as_der().map_err(|_| KeyError::Library("encode a private key"))?;
+                Ok(Zeroizing::new(der.as_ref().to_vec()))
             }
-            Kind::RingEc(key) => key
-                .sign(&ring::rand::SystemRandom::new(), message)
-                .map(|s| s.as_ref().to_vec())
-                .map_err(|_| KeyError::Library("sign")),
-            Kind::AwsRsa(_) => self.sign_rsa(&aws_lc_rs::signature::RSA_PKCS1_SHA256, message),
+            Pair::RingEcdsa(_, pkcs8) => Ok(pkcs8.clone()),
         }
     }
 
-    pub(super) fn sign_rsa(
-        &self,
-        encoding: &'static dyn aws_lc_rs::signature::RsaEncoding,
-        message: &[u8],
-    ) -> Result<Vec<u8>, KeyError> {
-        let failed = KeyError::Library("sign");
-        let Kind::AwsRsa(key) = &self.kind else { return Err(failed) };
-        let mut signature = vec![0; key.public_modulus_len()];
-        match key.sign(encoding, &aws_lc_rs::rand::SystemRandom::new(), message, &mut signature) {
-            Ok(()) => Ok(signature),
-            Err(_) => Err(failed),
-        }
+    /// The private key as PKCS#8 in PEM. The caller keeps it secret.
+    ///
+    /// # Errors
+    /// As [`Self::to_pkcs8`].
+    pub fn to_pem(&self) -> Result<Zeroizing<String>, KeyError> {
+        let der = self.to_pkcs8()?;
+        let block = pem::Pem::new("PRIVATE KEY", der.to_vec());
+        let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
+        let text = Zeroizing::new(pem::encode_config(&block, config));
+        block.into_contents().zeroize();
+        Ok(text)
     }
 
-    fn from_kind(algorithm: KeyAlgorithm, kind: Kind) -> Self {
-        use ring::signature::KeyPair as _;
-        let public = match &kind {
-            Kind::AwsEc(key) => key.public_key().as_ref().to_vec(),
-            Kind::AwsRsa(key) => key.public_key().as_ref().to_vec(),
-            Kind::RingEc(key) => key.public_key().as_ref().to_vec(),
-        };
-        let mut key = Self { algorithm, kind, public, spki: Vec::new() };
-        key.spki = key.subject_public_key_info();
-        key
+    /// The key pair in its library's type.
+    pub(super) fn pair(&self) -> &Pair {
+        &self.pair
     }
 }
 
+impl Pair {
+    /// The subjectPublicKey bits: an uncompressed point or an RSAPublicKey.
+    pub(super) fn public_key(&self) -> &[u8] {
+        use aws_lc_rs::signature::KeyPair as _;
+        match self {
+            Self::AwsEcdsa(pair) => pair.public_key().as_ref(),
+            Self::AwsRsa(pair) => pair.public_key().as_ref(),
+            Self::RingEcdsa(pair, _) => pair.public_key().as_ref(),
+        }
+    }
+}
+
+/// Shows the algorithm and the library, never the key.
 impl fmt::Debug for DeviceKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "DeviceKey({})", self.algorithm)
+        f.debug_struct("DeviceKey")
+            .field("algorithm", &self.algorithm)
+            .field("provider", &self.provider())
+            .finish_non_exhaustive()
     }
 }
 
-impl PublicKeyData for DeviceKey {
-    fn der_bytes(&self) -> &[u8] {
-        &self.public
-    }
-
-    fn algorithm(&self) -> &'static rcgen::SignatureAlgorithm {
-        match self.algorithm {
-            KeyAlgorithm::EcdsaP256 => &rcgen::PKCS_ECDSA_P256_SHA256,
-            KeyAlgorithm::EcdsaP384 => &rcgen::PKCS_ECDSA_P384_SHA384,
-            KeyAlgorithm::Rsa2048 | KeyAlgorithm::Rsa3072 | KeyAlgorithm::Rsa4096 => &rcgen::PKCS_RSA_SHA256,
-        }
-    }
+fn aws_pkcs8(pair: &aws::EcdsaKeyPair) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    let document = pair.to_pkcs8v1().map_err(|_| KeyError::Library("encode a private key"))?;
+    Ok(Zeroizing::new(document.as_ref().to_vec()))
 }
 
-impl SigningKey for DeviceKey {
-    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
-        self.sign_message(message).map_err(|_| rcgen::Error::RemoteKeyError)
-    }
-}
-
-fn aws_ec(algorithm: KeyAlgorithm) -> &'static aws_lc_rs::signature::EcdsaSigningAlgorithm {
+/// aws-lc's signing algorithm of a curve; P-256 for anything that is not P-384.
+pub(super) fn aws_ecdsa(algorithm: KeyAlgorithm) -> &'static aws::EcdsaSigningAlgorithm {
     match algorithm {
-        KeyAlgorithm::EcdsaP384 => &aws_lc_rs::signature::ECDSA_P384_SHA384_ASN1_SIGNING,
-        _ => &aws_lc_rs::signature::ECDSA_P256_SHA256_ASN1_SIGNING,
+        KeyAlgorithm::EcdsaP384 => &aws::ECDSA_P384_SHA384_ASN1_SIGNING,
+        _ => &aws::ECDSA_P256_SHA256_ASN1_SIGNING,
     }
 }
 
-fn ring_ec(algorithm: KeyAlgorithm) -> &'static ring::signature::EcdsaSigningAlgorithm {
+/// ring's signing algorithm of a curve; P-256 for anything that is not P-384.
+pub(super) fn ring_ecdsa(algorithm: KeyAlgorithm) -> &'static ring_sig::EcdsaSigningAlgorithm {
     match algorithm {
-        KeyAlgorithm::EcdsaP384 => &ring::signature::ECDSA_P384_SHA384_ASN1_SIGNING,
-        _ => &ring::signature::ECDSA_P256_SHA256_ASN1_SIGNING,
+        KeyAlgorithm::EcdsaP384 => &ring_sig::ECDSA_P384_SHA384_ASN1_SIGNING,
+        _ => &ring_sig::ECDSA_P256_SHA256_ASN1_SIGNING,
     }
 }

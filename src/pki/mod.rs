@@ -1,11 +1,19 @@
 //! Keys, CSRs, SAS signatures, certificate authorities and chain checks: synchronous and CPU-bound. Knows no async
 //! runtime, no socket and no wire format.
 
+mod authority;
+pub mod ca;
+pub mod certificate;
 pub mod chain;
 pub mod csr;
+mod extension;
 pub mod issuing_ca;
 pub mod key;
-mod public_key;
 pub mod sas;
+mod sign;
+mod signature;
 pub mod store;
+#[cfg(test)]
+mod test_support;
 pub mod tls;
+pub mod trust;

@@ -13,7 +13,7 @@ use crate::cli::connection::Connection;
 use crate::cli::target::TargetError;
 use crate::device::{Attestation, Endpoint, HubSettings, Settings};
 use crate::domain::IdScope;
-use crate::pki::chain::ChainVerifier;
+use crate::pki::chain::{ChainError, ChainVerifier};
 use crate::pki::sas::SymmetricKey;
 use crate::pki::tls::ClientTls;
 use crate::scenario::{Scenario, Target};
@@ -120,12 +120,17 @@ impl Access {
         let fleet = &scenario.fleet;
         let roots = certificates(&ca_file, "target.ca_file")?;
         let tls = ClientTls::new(&roots, fleet.tls, fleet.crypto_provider)?;
-        let issuers = match issuing_root_file {
-            Some(file) => certificates(&file, "target.issuing_root_file")?,
-            None => Vec::new(),
+        let verifier = match issuing_root_file {
+            Some(path) => {
+                const SETTING: &str = "target.issuing_root_file";
+                ChainVerifier::new(&certificates(&path, SETTING)?).map_err(|e: ChainError| {
+                    TargetError::BadCertificates { path, setting: SETTING, reason: e.to_string() }
+                })?
+            }
+            None => ChainVerifier::any_issuer(),
         };
         let attestation = Attestation::SymmetricKey { group_key, token_life: TOKEN_LIFE };
-        let mut settings = Settings::new(dps, id_scope, attestation, tls, Arc::new(ChainVerifier::new(issuers)));
+        let mut settings = Settings::new(dps, id_scope, attestation, tls, Arc::new(verifier));
         settings.algorithm = fleet.key_algorithm;
         settings.provider = fleet.crypto_provider;
         settings.hub = Some(HubSettings { address: hub_address, ..HubSettings::default() });

@@ -1,0 +1,109 @@
+//! Reading certificates: what a device certificate says about its device.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use x509_parser::asn1_rs::{Oid, Utf8String, oid};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::ParsedExtension;
+use x509_parser::prelude::FromDer;
+use x509_parser::time::ASN1Time;
+
+use crate::pki::ca::Validity;
+
+/// Longest certificate that is looked at, in bytes of DER.
+pub const MAX_DER_LENGTH: usize = 16 * 1024;
+
+/// The private extension that holds a device's unique identifier as the UTF8String of a GUID. The real service
+/// publishes neither OID nor form; this one lies under the enterprise number that RFC 5612 sets aside for examples.
+pub(super) const UNIQUE_ID_OID: [u64; 9] = [1, 3, 6, 1, 4, 1, 32473, 1, 1];
+const UNIQUE_ID: Oid<'static> = oid!(1.3.6.1.4.1.32473.1.1);
+
+/// What a device certificate says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeafIdentity {
+    /// The subject's only common name.
+    pub common_name: String,
+    /// Serial number, big-endian, without leading zeros.
+    pub serial: Vec<u8>,
+    /// Validity.
+    pub validity: Validity,
+    /// The unique identifier that ADR put in, if it did.
+    pub unique_id: Option<uuid::Uuid>,
+}
+
+/// Reads a device certificate without verifying anything; `None` when it is not X.509 DER with exactly one common
+/// name.
+pub fn leaf_identity(der: &[u8]) -> Option<LeafIdentity> {
+    identity_of(&parse(der)?)
+}
+
+pub(super) fn identity_of(leaf: &X509Certificate<'_>) -> Option<LeafIdentity> {
+    Some(LeafIdentity {
+        common_name: common_name(leaf)?.to_owned(),
+        serial: serial(leaf),
+        validity: validity(leaf)?,
+        unique_id: unique_id(leaf),
+    })
+}
+
+/// A whole certificate and nothing after it.
+pub(super) fn parse(der: &[u8]) -> Option<X509Certificate<'_>> {
+    if der.len() > MAX_DER_LENGTH {
+        return None;
+    }
+    let (rest, certificate) = X509Certificate::from_der(der).ok()?;
+    // RFC 5280, section 4.1.1.2: both places must name the same algorithm.
+    let same_algorithm = certificate.signature_algorithm == certificate.tbs_certificate.signature;
+    (rest.is_empty() && same_algorithm && certificate.signature_value.unused_bits == 0).then_some(certificate)
+}
+
+/// The subject's common name, `None` unless there is exactly one.
+pub(super) fn common_name<'a>(certificate: &'a X509Certificate<'_>) -> Option<&'a str> {
+    let mut names = certificate.tbs_certificate.subject.iter_common_name();
+    match (names.next(), names.next()) {
+        (Some(name), None) => name.as_str().ok(),
+        _ => None,
+    }
+}
+
+/// Serial number, big-endian, without leading zeros.
+pub(super) fn serial(certificate: &X509Certificate<'_>) -> Vec<u8> {
+    certificate.raw_serial().iter().copied().skip_while(|byte| *byte == 0).collect()
+}
+
+pub(super) fn validity(certificate: &X509Certificate<'_>) -> Option<Validity> {
+    let validity = certificate.validity();
+    Some(Validity { not_before: system_time(&validity.not_before)?, not_after: system_time(&validity.not_after)? })
+}
+
+fn system_time(time: &ASN1Time) -> Option<SystemTime> {
+    let seconds = time.timestamp();
+    let distance = Duration::from_secs(seconds.unsigned_abs());
+    if seconds < 0 { UNIX_EPOCH.checked_sub(distance) } else { UNIX_EPOCH.checked_add(distance) }
+}
+
+fn unique_id(certificate: &X509Certificate<'_>) -> Option<uuid::Uuid> {
+    let extension = certificate.get_extension_unique(&UNIQUE_ID).ok()??;
+    let (rest, text) = Utf8String::from_der(extension.value).ok()?;
+    if rest.is_empty() { uuid::Uuid::parse_str(text.as_ref()).ok() } else { None }
+}
+
+/// The subject key identifier extension of a certificate.
+pub(super) fn subject_key_id(der: &[u8]) -> Option<Vec<u8>> {
+    parse(der)?.iter_extensions().find_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0.to_vec()),
+        _ => None,
+    })
+}
+
+/// Whether it is one of an end entity that may sign TLS handshakes as a client. Absent extensions forbid nothing.
+pub(super) fn is_tls_client(certificate: &X509Certificate<'_>) -> bool {
+    let (Ok(constraints), Ok(usage), Ok(purposes)) =
+        (certificate.basic_constraints(), certificate.key_usage(), certificate.extended_key_usage())
+    else {
+        return false;
+    };
+    !constraints.is_some_and(|extension| extension.value.ca)
+        && usage.is_none_or(|extension| extension.value.digital_signature())
+        && purposes.is_none_or(|extension| extension.value.client_auth || extension.value.any)
+}
