@@ -145,3 +145,19 @@ fn folders_are_named_by_time_and_scenario() {
     let path = ResultsFolder::default_path("results".as_ref(), now, "a storm/here");
     assert_eq!(path.to_str(), Some("results/20250301T093000Z-a-storm-here"));
 }
+
+#[test]
+fn every_column_is_documented() {
+    let readme = include_str!("../../README.md");
+    for file in ["summary.csv", "phases.csv", "intervals.csv", "errors.csv"] {
+        let section = readme.split(&format!("**`{file}`**")).nth(1).unwrap().split("\n**").next().unwrap();
+        let header = exported(file, &fixture::record()).lines().next().unwrap().to_owned();
+        let summarised = |column: &str| file == "intervals.csv" && column.starts_with("failed_");
+        for column in header.split(',').filter(|column| !summarised(column)) {
+            assert!(section.contains(&format!("`{column}`")), "README.md does not document {column} of {file}");
+        }
+    }
+    for phase in crate::domain::Phase::ALL {
+        assert!(readme.contains(&format!("`{phase}`")), "README.md does not document the phase {phase}");
+    }
+}

@@ -1,0 +1,211 @@
+//! The binary as a user meets it: help, exit codes, and what it says when something is wrong.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+
+use assert_cmd::Command;
+use fleetstorm::cli::Exit;
+use fleetstorm::cli::connection::Connection;
+use predicates::prelude::PredicateBooleanExt as _;
+use predicates::str::contains;
+use tempfile::TempDir;
+
+/// Five mistakes: two unknown keys, two values that are none, one key missing.
+const FIVE_MISTAKES: &str = r#"schema = 1
+name = "wrong"
+
+[fleet]
+devises = 5
+key_algorithm = "ecdsa"
+
+[[stage]]
+name = "storm"
+kind = "provision"
+arrival = "soon"
+speed = "high"
+"#;
+
+/// The binary in an empty folder, without what the surroundings may have set.
+pub(crate) fn fleetstorm(folder: &Path) -> Command {
+    let mut command = assert_cmd::cargo::cargo_bin_cmd!("fleetstorm");
+    command.current_dir(folder).env_remove("FLEETSTORM_GROUP_KEY").env_remove("NO_COLOR");
+    command.timeout(std::time::Duration::from_secs(120));
+    command
+}
+
+pub(crate) fn scenario(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios").join(name)
+}
+
+pub(crate) fn code(exit: Exit) -> i32 {
+    exit.code().into()
+}
+
+/// An emulator that is not there: its description names a port where nobody listens.
+fn absent_emulator(folder: &TempDir) -> PathBuf {
+    let mqtt = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let file = |name: &str, content: &[u8]| {
+        let path = folder.path().join(name);
+        fs::write(&path, content).unwrap();
+        path
+    };
+    let root = fleetstorm::pki::issuing_ca::RootCa::generate("root", std::time::SystemTime::now()).unwrap();
+    let pem = pem::encode(&pem::Pem::new("CERTIFICATE", root.der()));
+    let connection = Connection {
+        schema: Connection::SCHEMA,
+        id_scope: "0ne00000001".to_owned(),
+        dps_host: "localhost".to_owned(),
+        hub_host: "localhost".to_owned(),
+        mqtt,
+        https: None,
+        management: None,
+        group_id: "fleet".to_owned(),
+        group_key_file: file("group.key", b"c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0"),
+        ca_file: file("ca.pem", pem.as_bytes()),
+        issuing_root_file: file("root.pem", pem.as_bytes()),
+    };
+    file("dps.json", serde_json::to_string(&connection).unwrap().as_bytes())
+}
+
+#[test]
+fn help_teaches_and_names_every_exit_code() {
+    let folder = TempDir::new().unwrap();
+    let help = fleetstorm(folder.path()).arg("--help").assert().success().get_output().stdout.clone();
+    let help = String::from_utf8(help).unwrap();
+    assert!(help.contains("Examples:") && help.contains("fleetstorm run scenarios/"), "{help}");
+    for exit in Exit::ALL {
+        assert!(help.contains(&format!("{:>3}  {}", exit.code(), exit.meaning())), "{exit:?}");
+    }
+    for command in ["run", "plan", "check", "emulator", "pki"] {
+        fleetstorm(folder.path()).args([command, "--help"]).assert().success();
+    }
+}
+
+#[test]
+fn the_readme_has_the_same_exit_codes() {
+    let readme = include_str!("../../README.md");
+    for exit in Exit::ALL {
+        let row = format!("| {} | {} |", exit.code(), exit.meaning());
+        assert!(readme.contains(&row), "README.md lacks `{row}`");
+    }
+}
+
+#[test]
+fn a_wrong_command_line_is_usage() {
+    let folder = TempDir::new().unwrap();
+    for args in [&["run"][..], &["run", "x.toml", "--sped"], &["run", "x.toml", "--set", "devices"], &["storm"], &[]] {
+        fleetstorm(folder.path()).args(args).assert().code(code(Exit::Usage)).stdout("");
+    }
+}
+
+#[test]
+fn all_mistakes_of_a_scenario_are_told_at_once() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("wrong.toml"), FIVE_MISTAKES).unwrap();
+    for command in ["check", "plan", "run"] {
+        let assert = fleetstorm(folder.path()).args([command, "wrong.toml"]).assert();
+        let stderr = String::from_utf8(assert.code(code(Exit::ScenarioInvalid)).get_output().stderr.clone()).unwrap();
+        for told in ["`fleet.devises`", "`fleet.devices` is missing", "\"ecdsa\"", "\"soon\"", "`stage.storm.speed`"] {
+            assert!(stderr.contains(told), "{command} does not tell {told}:\n{stderr}");
+        }
+        assert!(stderr.contains("wrong.toml:5:1") && stderr.contains("did you mean"), "{stderr}");
+    }
+    assert!(!folder.path().join("results").exists(), "nothing was started");
+}
+
+#[test]
+fn problems_come_as_json_too() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("wrong.toml"), FIVE_MISTAKES).unwrap();
+    let good = scenario("smoke.toml");
+    let output = fleetstorm(folder.path()).args(["check", "--json", "wrong.toml"]).arg(good).output().unwrap();
+    assert_eq!(output.status.code(), Some(code(Exit::ScenarioInvalid)));
+    let files: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(files[0]["problems"].as_array().unwrap().len(), 5);
+    assert_eq!(files[0]["problems"][1]["line"], 5);
+    assert_eq!(files[1]["valid"], true);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_plan() {
+    let folder = TempDir::new().unwrap();
+    let plan = |seed: &str| {
+        let mut command = fleetstorm(folder.path());
+        command.arg("plan").arg(scenario("provisioning-ramp.toml")).args(["--json", "--seed", seed]);
+        command.output().unwrap().stdout
+    };
+    assert_eq!(plan("7"), plan("7"));
+    let parsed: serde_json::Value = serde_json::from_slice(&plan("8")).unwrap();
+    assert_eq!((&parsed["seed"], &parsed["keys"]), (&8.into(), &parsed["devices"]));
+}
+
+#[test]
+fn an_unusable_results_folder_is_told_before_the_run() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("file"), "in the way").unwrap();
+    fs::create_dir(folder.path().join("old")).unwrap();
+    fs::write(folder.path().join("old/run.json"), "{}").unwrap();
+    for (out, told) in [("file/results", "file/results"), ("old", "already holds results")] {
+        fleetstorm(folder.path())
+            .arg("run")
+            .arg(scenario("smoke.toml"))
+            .args(["--out", out])
+            .assert()
+            .code(code(Exit::Unexpected))
+            .stdout("")
+            .stderr(contains(told).and(contains("--out")));
+    }
+}
+
+#[test]
+fn a_target_where_nobody_listens_is_unreachable() {
+    let folder = TempDir::new().unwrap();
+    let target = absent_emulator(&folder);
+    fleetstorm(folder.path())
+        .arg("run")
+        .arg(scenario("smoke.toml"))
+        .arg("--target")
+        .arg(target)
+        .assert()
+        .code(code(Exit::Unreachable))
+        .stdout("")
+        .stderr(contains("refuses connections").and(contains("is the target running")));
+    let left = fs::read_dir(folder.path().join("results")).map_or(0, Iterator::count);
+    assert_eq!(left, 0, "no empty results folder stays behind");
+}
+
+#[test]
+fn a_name_without_address_is_unreachable() {
+    let folder = TempDir::new().unwrap();
+    absent_emulator(&folder);
+    fleetstorm(folder.path())
+        .arg("run")
+        .arg(scenario("smoke.toml"))
+        .args(["--target", "no-such-host.invalid", "--id-scope", "0ne00000001", "--ca-file", "ca.pem"])
+        .args(["--group-key-file", "group.key"])
+        .assert()
+        .code(code(Exit::Unreachable))
+        .stderr(contains("cannot be resolved").and(contains("--target")));
+}
+
+#[test]
+fn load_on_another_machine_must_be_confirmed() {
+    let folder = TempDir::new().unwrap();
+    absent_emulator(&folder);
+    let run = || {
+        let mut command = fleetstorm(folder.path());
+        command.arg("run").arg(scenario("smoke.toml")).args(["--target", "192.0.2.1", "--id-scope", "0ne00000001"]);
+        command.args(["--ca-file", "ca.pem"]);
+        command
+    };
+    run().assert().code(code(Exit::Usage)).stderr(contains("FLEETSTORM_GROUP_KEY"));
+    for confirmed in [&[][..], &["--confirm-id-scope", "0ne00000002"]] {
+        run()
+            .env("FLEETSTORM_GROUP_KEY", "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0")
+            .args(confirmed)
+            .assert()
+            .code(code(Exit::Usage))
+            .stderr(contains("--confirm-id-scope 0ne00000001").and(contains("c2VjcmV0").not()));
+    }
+}
