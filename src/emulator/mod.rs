@@ -1,1 +1,29 @@
-//! TODO
+//! DPS, IoT Hub and ADR on loopback: what a device meets between its first power-on and its first telemetry message,
+//! with certificates that are really issued and really checked.
+//!
+//! * [`Config`] says how it behaves, [`Service`] is all of it without sockets, [`Emulator`] adds the listeners.
+//! * `session` moves packets of one connection, whatever carries it; `dps` and `hub` decide what they mean and never
+//!   wait; `issuance` does the CPU work on threads of its own; `registry` remembers.
+//!
+//! Architecture invariants: no lock is held across an await; nothing that a peer sends makes memory grow without bound
+//! or panics; nothing here knows the devices' code.
+
+mod adr;
+mod clock;
+mod config;
+mod core;
+mod counters;
+mod dps;
+mod hub;
+mod issuance;
+mod outbox;
+mod registry;
+mod server;
+mod service;
+mod session;
+mod subscriptions;
+
+pub use config::{Adr, Config, ConfigError, Dps, Group, Hub, Individual, KeyTypes, Listen, RefusedCsr};
+pub use counters::{Counters, Event};
+pub use server::{Emulator, Endpoints, StartError};
+pub use service::{Ended, Service};

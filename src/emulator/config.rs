@@ -1,0 +1,358 @@
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{IdScope, InvalidId};
+use crate::pki::sas::SymmetricKey;
+
+/// How the emulator behaves. Every key has a default, so an empty file is a whole configuration.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Id scope of the DPS instance.
+    pub id_scope: String,
+    /// Host name of DPS, as devices use it; goes into the server certificate.
+    pub dps_host: String,
+    /// Host name of the hub that devices are assigned to; goes into the server certificate.
+    pub hub_host: String,
+    /// Sockets, their limits and time-outs.
+    pub listen: Listen,
+    /// The provisioning service.
+    pub dps: Dps,
+    /// The hub.
+    pub hub: Hub,
+    /// The device registry: what it signs and how.
+    pub adr: Adr,
+    /// The symmetric-key enrollment group that is there from the start.
+    pub group: Group,
+    /// Individual enrollments that are there from the start.
+    pub enrollments: Vec<Individual>,
+}
+
+/// Sockets, their limits and time-outs.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Listen {
+    /// Address of all listeners.
+    pub address: IpAddr,
+    /// Port of MQTT over TLS for DPS and hub; 0 takes a free one.
+    pub mqtt_port: u16,
+    /// Connections served at once; more wait in the kernel's queue. Lowered at start to what the file-descriptor limit
+    /// allows.
+    pub max_connections: usize,
+    /// A TLS handshake that takes longer is cut, in seconds.
+    pub handshake_timeout_seconds: u64,
+    /// A connection that has not proved who it is is cut after so many seconds.
+    pub unauthenticated_timeout_seconds: u64,
+    /// A peer that does not read what it is sent is cut after so many seconds.
+    pub write_timeout_seconds: u64,
+}
+
+/// The provisioning service.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Dps {
+    /// `retry-after` of a 202, in seconds (the service says 3).
+    pub retry_after_seconds: u32,
+    /// An operation stays `assigning` for at least so many milliseconds.
+    pub assign_delay_ms: u64,
+    /// Operations are forgotten so many seconds after they began (a poll is answered 404 then).
+    pub operation_ttl_seconds: u64,
+    /// Operations kept at once; more registrations are answered 429.
+    pub max_operations: usize,
+    /// Devices registered at most (the service allows 1,000,000); more registrations are answered 429.
+    pub max_registrations: usize,
+    /// Check credentials at CONNECT and refuse with CONNACK 5, instead of answering the registration with 401.
+    pub reject_at_connect: bool,
+    /// How a CSR that the authority refuses is reported.
+    pub refused_csr: RefusedCsr,
+}
+
+/// How DPS reports a CSR that the authority refuses; the service's way is not documented.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RefusedCsr {
+    /// The operation ends `failed`.
+    #[default]
+    FailedOperation,
+    /// The registration is answered 400 with code 400012 (checked while the device waits).
+    BadRequest,
+}
+
+/// The hub.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Hub {
+    /// Topic filters that a device may hold at once (the hub allows 5).
+    pub max_subscriptions: usize,
+    /// Whether the hub knows the issuing CA from the start (`az iot adr ns credential sync`).
+    pub synced: bool,
+}
+
+/// The device registry.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Adr {
+    /// Name of the credential policy.
+    pub policy: String,
+    /// Validity of device certificates in days (the service allows 1 to 90).
+    pub leaf_validity_days: u32,
+    /// Validity of device certificates in seconds, for tests; wins over the days.
+    pub leaf_validity_seconds: Option<u64>,
+    /// Keys that a CSR may have.
+    pub key_types: KeyTypes,
+    /// Threads that check CSRs and sign certificates; 0 takes one per core.
+    pub issuance_threads: usize,
+    /// CSRs waiting for those threads; more registrations are answered 429.
+    pub issuance_queue: usize,
+    /// Sign while the registration is answered, on its thread: for tests with paused time, in which threads of their own
+    /// would finish at random.
+    #[serde(skip)]
+    pub issue_inline: bool,
+}
+
+/// Keys that a CSR may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeyTypes {
+    /// P-256, P-384 and RSA of at least 2048 bits, as the live service was seen to do.
+    #[default]
+    Any,
+    /// P-384 only, as the documentation says.
+    StrictP384,
+}
+
+/// The symmetric-key enrollment group that is there from the start.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Group {
+    /// Its id.
+    pub id: String,
+    /// Primary key; random when absent. Never in a file of settings: the command line reads it from a file or the
+    /// environment.
+    #[serde(skip)]
+    pub primary_key: Option<SymmetricKey>,
+    /// Secondary key; random when absent.
+    #[serde(skip)]
+    pub secondary_key: Option<SymmetricKey>,
+    /// Refuse its devices.
+    pub disabled: bool,
+    /// Devices that send a CSR get a certificate of this policy; an empty text means none.
+    pub credential_policy: String,
+}
+
+/// An individual enrollment with a symmetric key.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Individual {
+    /// The registration id.
+    pub registration_id: String,
+    /// The device id at the hub; the registration id when absent.
+    #[serde(default)]
+    pub device_id: Option<String>,
+    /// File with the primary key in base64.
+    #[serde(default)]
+    pub primary_key_file: Option<std::path::PathBuf>,
+    /// Primary key, read from the file by the command line; random when absent.
+    #[serde(skip)]
+    pub primary_key: Option<SymmetricKey>,
+    /// Refuse the device.
+    #[serde(default)]
+    pub disabled: bool,
+    /// As of the group.
+    #[serde(default = "default_policy")]
+    pub credential_policy: String,
+}
+
+/// A value that cannot be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// `id_scope`.
+    #[error("`id_scope`: {0}")]
+    IdScope(InvalidId),
+    /// A registration id.
+    #[error("`enrollments.registration_id` {0:?}: {1}")]
+    RegistrationId(String, InvalidId),
+    /// Out of its range.
+    #[error("`{key}` must be from {min} to {max}")]
+    Range {
+        /// The key.
+        key: &'static str,
+        /// Least.
+        min: u64,
+        /// Most.
+        max: u64,
+    },
+    /// A host name that no certificate can carry.
+    #[error("`{key}` must be a host name")]
+    Host {
+        /// The key.
+        key: &'static str,
+    },
+}
+
+impl Config {
+    /// The id scope, checked.
+    pub(crate) fn checked_id_scope(&self) -> Result<IdScope, ConfigError> {
+        IdScope::new(&self.id_scope).map_err(ConfigError::IdScope)
+    }
+
+    /// Checks what the types cannot express.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.checked_id_scope()?;
+        for (key, host) in [("dps_host", &self.dps_host), ("hub_host", &self.hub_host)] {
+            if host.is_empty() || host.len() > 253 || host.contains(['/', '*', ' ', '?']) {
+                return Err(ConfigError::Host { key });
+            }
+        }
+        let ranges = [
+            ("listen.max_connections", self.listen.max_connections as u64, 1, 1_000_000),
+            ("listen.handshake_timeout_seconds", self.listen.handshake_timeout_seconds, 1, 3600),
+            ("listen.unauthenticated_timeout_seconds", self.listen.unauthenticated_timeout_seconds, 1, 3600),
+            ("listen.write_timeout_seconds", self.listen.write_timeout_seconds, 1, 3600),
+            ("dps.retry_after_seconds", u64::from(self.dps.retry_after_seconds), 0, 300),
+            ("dps.assign_delay_ms", self.dps.assign_delay_ms, 0, 3_600_000),
+            ("dps.operation_ttl_seconds", self.dps.operation_ttl_seconds, 1, 86_400),
+            ("dps.max_operations", self.dps.max_operations as u64, 1, 10_000_000),
+            ("dps.max_registrations", self.dps.max_registrations as u64, 1, 10_000_000),
+            ("hub.max_subscriptions", self.hub.max_subscriptions as u64, 1, 50),
+            ("adr.leaf_validity_days", u64::from(self.adr.leaf_validity_days), 1, 90),
+            ("adr.leaf_validity_seconds", self.adr.leaf_validity_seconds.unwrap_or(1), 1, 90 * 86_400),
+            ("adr.issuance_threads", self.adr.issuance_threads as u64, 0, 256),
+            ("adr.issuance_queue", self.adr.issuance_queue as u64, 1, 10_000_000),
+        ];
+        ranges
+            .into_iter()
+            .find(|(_, value, min, max)| value < min || value > max)
+            .map_or(Ok(()), |(key, _, min, max)| Err(ConfigError::Range { key, min, max }))
+    }
+
+    /// Validity of device certificates.
+    pub(crate) fn leaf_validity(&self) -> Duration {
+        let days = u64::from(self.adr.leaf_validity_days) * 86_400;
+        Duration::from_secs(self.adr.leaf_validity_seconds.unwrap_or(days))
+    }
+}
+
+impl Listen {
+    pub(crate) const fn handshake_timeout(&self) -> Duration {
+        Duration::from_secs(self.handshake_timeout_seconds)
+    }
+
+    pub(crate) const fn unauthenticated_timeout(&self) -> Duration {
+        Duration::from_secs(self.unauthenticated_timeout_seconds)
+    }
+
+    pub(crate) const fn write_timeout(&self) -> Duration {
+        Duration::from_secs(self.write_timeout_seconds)
+    }
+}
+
+fn default_policy() -> String {
+    "default".to_owned()
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            id_scope: "0ne00000001".to_owned(),
+            dps_host: "localhost".to_owned(),
+            hub_host: "localhost".to_owned(),
+            listen: Listen::default(),
+            dps: Dps::default(),
+            hub: Hub::default(),
+            adr: Adr::default(),
+            group: Group::default(),
+            enrollments: Vec::new(),
+        }
+    }
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        Self {
+            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            mqtt_port: 8883,
+            max_connections: 100_000,
+            handshake_timeout_seconds: 30,
+            unauthenticated_timeout_seconds: 60,
+            write_timeout_seconds: 30,
+        }
+    }
+}
+
+impl Default for Dps {
+    fn default() -> Self {
+        Self {
+            retry_after_seconds: 3,
+            assign_delay_ms: 0,
+            operation_ttl_seconds: 300,
+            max_operations: 200_000,
+            max_registrations: 1_000_000,
+            reject_at_connect: false,
+            refused_csr: RefusedCsr::default(),
+        }
+    }
+}
+
+impl Default for Hub {
+    fn default() -> Self {
+        Self { max_subscriptions: 5, synced: true }
+    }
+}
+
+impl Default for Adr {
+    fn default() -> Self {
+        Self {
+            policy: default_policy(),
+            leaf_validity_days: 30,
+            leaf_validity_seconds: None,
+            key_types: KeyTypes::default(),
+            issuance_threads: 0,
+            issuance_queue: 100_000,
+            issue_inline: false,
+        }
+    }
+}
+
+impl Default for Group {
+    fn default() -> Self {
+        Self {
+            id: "fleet".to_owned(),
+            primary_key: None,
+            secondary_key: None,
+            disabled: false,
+            credential_policy: default_policy(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_valid_and_an_empty_file_means_them() {
+        Config::default().check().unwrap();
+        let config: Config = toml::from_str("").unwrap();
+        assert_eq!(config.id_scope, Config::default().id_scope);
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_line_and_valid_keys() {
+        let error = toml::from_str::<Config>("[dps]\nretry_after = 3\n").unwrap_err().to_string();
+        assert!(error.contains("line 2") && error.contains("retry_after_seconds"), "{error}");
+    }
+
+    #[test]
+    fn values_out_of_range_name_their_key() {
+        let mut config = Config::default();
+        config.adr.leaf_validity_days = 91;
+        assert_eq!(config.check(), Err(ConfigError::Range { key: "adr.leaf_validity_days", min: 1, max: 90 }));
+        config = Config { id_scope: String::new(), ..Config::default() };
+        assert_eq!(config.check(), Err(ConfigError::IdScope(InvalidId::Empty)));
+        config = Config { hub_host: "a/b".to_owned(), ..Config::default() };
+        assert_eq!(config.check(), Err(ConfigError::Host { key: "hub_host" }));
+    }
+}

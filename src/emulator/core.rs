@@ -1,0 +1,69 @@
+use std::io;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use super::adr::Adr;
+use super::clock::Clock;
+use super::config::{Config, ConfigError};
+use super::counters::Tally;
+use super::issuance::Issuance;
+use super::registry::Registry;
+use crate::domain::IdScope;
+use crate::pki::chain::ChainVerifier;
+use crate::pki::key::KeyError;
+use crate::pki::sas::SymmetricKey;
+
+/// What all connections share.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) config: Config,
+    pub(crate) id_scope: IdScope,
+    /// Primary key of the enrollment group that is there from the start.
+    pub(crate) group_key: SymmetricKey,
+    pub(crate) clock: Clock,
+    pub(crate) tally: Tally,
+    pub(crate) registry: Registry,
+    pub(crate) adr: Adr,
+    pub(crate) issuance: Issuance,
+    /// The authorities that the hub trusts since the last credential sync.
+    trusted: RwLock<Arc<ChainVerifier>>,
+}
+
+/// Why there is no emulator.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CoreError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    #[error("cannot start the threads that sign certificates: {0}")]
+    Threads(#[from] io::Error),
+}
+
+impl Core {
+    pub(crate) fn new(mut config: Config) -> Result<Arc<Self>, CoreError> {
+        config.check()?;
+        let group_key = config.group.primary_key.get_or_insert_with(SymmetricKey::random).clone();
+        let clock = Clock::default();
+        let adr = Adr::new(&config, clock.now())?;
+        let cas = if config.hub.synced { adr.issuing_cas() } else { Vec::new() };
+        Ok(Arc::new(Self {
+            id_scope: config.checked_id_scope()?,
+            group_key,
+            issuance: match config.adr.issue_inline {
+                true => Issuance::inline(),
+                false => Issuance::start(config.adr.issuance_threads, config.adr.issuance_queue)?,
+            },
+            registry: Registry::new(&config),
+            tally: Tally::new(),
+            trusted: RwLock::new(Arc::new(ChainVerifier::new(cas))),
+            clock,
+            adr,
+            config,
+        }))
+    }
+
+    /// The authorities that the hub trusts.
+    pub(crate) fn trusted(&self) -> Arc<ChainVerifier> {
+        Arc::clone(&self.trusted.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}

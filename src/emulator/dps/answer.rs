@@ -1,0 +1,198 @@
+use std::time::SystemTime;
+
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::emulator::clock::dps_time;
+use crate::emulator::registry::{Assignment, Attestation, Operation, Outcome, Scope};
+use crate::protocol::payload::{ErrorDetails, OperationStatus, RegistrationState, RegistrationStatus, Text};
+
+/// An answer of DPS, whatever carries it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Answer {
+    /// Status as in HTTP.
+    pub(crate) status: u16,
+    /// Seconds to wait before the next request.
+    pub(crate) retry_after: Option<u32>,
+    /// JSON.
+    pub(crate) body: Vec<u8>,
+}
+
+/// A request that DPS refuses: the rows of its error catalogue that are in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The body is not what it should be.
+    Deserialization,
+    /// The body names another device than user name or URL.
+    OtherDevice,
+    /// Nothing is enrolled for this device.
+    NotEnrolled,
+    /// The credential is not good for the enrollment.
+    WrongCredential,
+    /// There is no DPS instance of that id scope.
+    NoSuchScope,
+    /// There is no such operation of this device.
+    NoSuchOperation,
+    /// Too much at once.
+    Throttled,
+}
+
+impl Refusal {
+    /// Status times 1000 plus a sub-code. Sub-codes 000 of 400 and 404 are not documented.
+    pub(crate) const fn code(self) -> u32 {
+        match self {
+            Self::Deserialization => 400_012,
+            Self::OtherDevice => 400_000,
+            Self::NotEnrolled => 401_000,
+            Self::WrongCredential => 401_002,
+            Self::NoSuchScope | Self::NoSuchOperation => 404_000,
+            Self::Throttled => 429_001,
+        }
+    }
+
+    const fn message(self) -> &'static str {
+        match self {
+            Self::Deserialization => "Deserialization error",
+            Self::OtherDevice => "The registrationId of the body is not the one of the request.",
+            Self::NotEnrolled | Self::WrongCredential => "Unauthorized",
+            Self::NoSuchScope => "There is no provisioning service with this ID scope.",
+            Self::NoSuchOperation => "Operation not found.",
+            Self::Throttled => "Too many requests.",
+        }
+    }
+
+    /// The answer.
+    pub(crate) fn answer(self, now: SystemTime, retry_after: u32) -> Answer {
+        let code = self.code();
+        let body = ErrorDetails {
+            error_code: code,
+            tracking_id: Some(Uuid::new_v4().to_string().into()),
+            message: self.message().into(),
+            timestamp_utc: Some(dps_time(now).into()),
+            ..ErrorDetails::default()
+        };
+        Answer {
+            status: u16::try_from(code / 1000).unwrap_or(500),
+            retry_after: (self == Self::Throttled).then_some(retry_after),
+            body: body.to_body(),
+        }
+    }
+}
+
+impl Answer {
+    /// A registration was taken on: 202.
+    pub(crate) fn accepted(operation: &Operation, retry_after: u32) -> Self {
+        let body = OperationStatus {
+            operation_id: operation.id.to_string().into(),
+            status: RegistrationStatus::Assigning,
+            registration_state: None,
+        };
+        Self { status: 202, retry_after: Some(retry_after), body: body.to_body() }
+    }
+
+    /// It is still in progress: 202.
+    pub(crate) fn assigning(operation: &Operation, retry_after: u32) -> Self {
+        let state = RegistrationState {
+            registration_id: Some((&*operation.registration_id).into()),
+            status: RegistrationStatus::Assigning,
+            ..RegistrationState::default()
+        };
+        Self { retry_after: Some(retry_after), ..Self::of(&operation.id.to_string(), state, 202) }
+    }
+
+    /// It is done, well or not: 200 either way.
+    pub(crate) fn done(operation: &Operation, outcome: &Outcome, hub: &str) -> Self {
+        let state = match outcome {
+            Outcome::Assigned(assignment) => assigned(assignment, hub),
+            Outcome::Failed { code, message, at } => RegistrationState {
+                registration_id: Some((&*operation.registration_id).into()),
+                created_date_time_utc: Some(dps_time(*at).into()),
+                status: RegistrationStatus::Failed,
+                error_code: Some(*code),
+                error_message: Some(message.as_str().into()),
+                last_updated_date_time_utc: Some(dps_time(*at).into()),
+                ..RegistrationState::default()
+            },
+        };
+        Self::of(&operation.id.to_string(), state, 200)
+    }
+
+    /// The enrollment is switched off: 200 without an operation.
+    pub(crate) fn disabled(registration_id: &str) -> Self {
+        let state = RegistrationState {
+            registration_id: Some(registration_id.into()),
+            status: RegistrationStatus::Disabled,
+            ..RegistrationState::default()
+        };
+        Self::of("", state, 200)
+    }
+
+    fn of(operation_id: &str, state: RegistrationState<'_>, status: u16) -> Self {
+        let body = OperationStatus {
+            operation_id: operation_id.into(),
+            status: state.status,
+            registration_state: Some(state),
+        };
+        Self { status, retry_after: None, body: body.to_body() }
+    }
+}
+
+fn assigned<'a>(assignment: &'a Assignment, hub: &'a str) -> RegistrationState<'a> {
+    let registration = &assignment.registration;
+    let Attestation::SymmetricKey { .. } = registration.enrollment.attestation;
+    let mut symmetric_key = Map::new();
+    if registration.enrollment.scope == Scope::Group {
+        symmetric_key.insert("enrollmentGroupId".to_owned(), Value::from(&*registration.enrollment.id));
+    }
+    RegistrationState {
+        symmetric_key: Some(symmetric_key),
+        registration_id: Some((&*registration.registration_id).into()),
+        created_date_time_utc: Some(dps_time(registration.created).into()),
+        assigned_hub: Some(hub.into()),
+        device_id: Some((&*registration.device_id).into()),
+        status: RegistrationStatus::Assigned,
+        substatus: Some("initialAssignment".into()),
+        last_updated_date_time_utc: Some(dps_time(registration.updated).into()),
+        etag: Some(registration.etag().into()),
+        issued_certificate_chain: assignment.chain.as_ref().map(|chain| chain.texts().map(Text::from).collect()),
+        ..RegistrationState::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::emulator::registry::{Registration, test_group};
+
+    fn text(answer: &Answer) -> String {
+        String::from_utf8(answer.body.clone()).unwrap()
+    }
+
+    #[test]
+    fn refusals_have_the_codes_of_the_catalogue_and_throttling_a_wait() {
+        let answer = Refusal::WrongCredential.answer(SystemTime::UNIX_EPOCH, 3);
+        assert_eq!((answer.status, answer.retry_after), (401, None));
+        let body = text(&answer);
+        assert!(body.starts_with(r#"{"errorCode":401002,"trackingId":""#), "{body}");
+        assert!(body.ends_with(r#""message":"Unauthorized","timestampUtc":"1970-01-01T00:00:00.0000000Z"}"#), "{body}");
+        let answer = Refusal::Throttled.answer(SystemTime::UNIX_EPOCH, 30);
+        assert_eq!((answer.status, answer.retry_after), (429, Some(30)));
+    }
+
+    #[test]
+    fn a_disabled_enrollment_has_an_empty_operation() {
+        assert_eq!(
+            text(&Answer::disabled("d")),
+            r#"{"operationId":"","status":"disabled","registrationState":{"registrationId":"d","status":"disabled"}}"#
+        );
+    }
+
+    #[test]
+    fn what_is_not_there_is_left_out() {
+        let registration = Registration::new(test_group(), "d".into(), SystemTime::UNIX_EPOCH, None);
+        let assignment = Assignment { registration, chain: None };
+        let json = serde_json::to_string(&assigned(&assignment, "h")).unwrap();
+        assert!(!json.contains("null") && !json.contains("issuedCertificateChain"), "{json}");
+        assert!(json.contains(r#""symmetricKey":{"enrollmentGroupId":"fleet"},"registrationId":"d""#), "{json}");
+    }
+}

@@ -1,0 +1,136 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::answer::{Answer, Refusal};
+use super::attest::{Caller, attest};
+use crate::emulator::adr::{Policy, Subject};
+use crate::emulator::config::RefusedCsr;
+use crate::emulator::core::Core;
+use crate::emulator::counters::Event;
+use crate::emulator::issuance::Busy;
+use crate::emulator::registry::{Assignment, Enrollment, Operation, Outcome, Registration};
+use crate::protocol::payload::{RegistrationRequest, decode_csr};
+
+/// First API version whose registrations may carry a CSR. Versions are dates, so their texts compare as they do.
+const FIRST_WITH_CSR: &str = "2025-07-01-preview";
+
+/// A register request: the answer, and the enrollment when the caller proved who it is.
+///
+/// 1. Who is it? ([`attest`]) 2. What does it want? 3. May it? 4. The hub gets a device identity. 5. The authority gets
+///    the CSR, in the background, so that the certificate is there when the device asks. 6. The first answer is always
+///    202 with an operation.
+pub(crate) fn register(core: &Arc<Core>, caller: &Caller, body: &[u8]) -> (Answer, Option<Arc<Enrollment>>) {
+    match attest(core, caller) {
+        Ok(enrollment) => {
+            let answer = register_attested(core, caller, &enrollment, body).unwrap_or_else(|r| refuse(core, r));
+            (answer, Some(enrollment))
+        }
+        Err(refusal) => (refuse(core, refusal), None),
+    }
+}
+
+/// A status request of a caller that proved who it is.
+pub(crate) fn operation_status(core: &Core, caller: &Caller, operation_id: &str) -> Answer {
+    core.tally.count(Event::Polled);
+    let now = Instant::now();
+    let operations = &core.registry.operations;
+    let Some(operation) = operations.find(operation_id, &caller.registration_id) else {
+        return refuse(core, Refusal::NoSuchOperation);
+    };
+    let Some(outcome) = operation.outcome(now) else {
+        return Answer::assigning(&operation, core.config.dps.retry_after_seconds);
+    };
+    if operations.told(&operation, now) {
+        core.tally.count(match outcome {
+            Outcome::Assigned(_) => Event::Assigned,
+            Outcome::Failed { .. } => Event::Failed,
+        });
+    }
+    Answer::done(&operation, outcome, &core.config.hub_host)
+}
+
+/// The answer to a refused request, counted.
+pub(crate) fn refuse(core: &Core, refusal: Refusal) -> Answer {
+    core.tally.count(if refusal == Refusal::Throttled { Event::Throttled } else { Event::RegisterRefused });
+    refusal.answer(core.clock.now(), core.config.dps.retry_after_seconds)
+}
+
+fn register_attested(
+    core: &Arc<Core>,
+    caller: &Caller,
+    enrollment: &Arc<Enrollment>,
+    body: &[u8],
+) -> Result<Answer, Refusal> {
+    let request = RegistrationRequest::parse(body).map_err(|_| Refusal::Deserialization)?;
+    let id = &caller.registration_id;
+    if request.registration_id.as_ref().is_some_and(|named| !named.eq_ignore_ascii_case(id)) {
+        return Err(Refusal::OtherDevice);
+    }
+    let csr = match &request.csr {
+        None => None,
+        Some(_) if *caller.api_version < *FIRST_WITH_CSR => return Err(Refusal::Deserialization),
+        Some(text) if text.is_empty() => return Err(Refusal::Deserialization),
+        Some(text) => Some(decode_csr(text).map_err(|_| Refusal::Deserialization)?),
+    };
+    if !enrollment.enabled {
+        return Ok(Answer::disabled(id));
+    }
+    let policy = enrollment.credential_policy.as_deref().and_then(|name| core.adr.policy(name));
+    if let (Some(csr), Some(policy), RefusedCsr::BadRequest) = (&csr, &policy, core.config.dps.refused_csr) {
+        // The device waits for the check here, and so does whoever shares the thread: a switch, not the default.
+        let subject = Subject { csr_name: Arc::clone(id), device_id: Arc::clone(id), unique_id: Uuid::nil() };
+        policy.check(csr, &subject).map_err(|_| Refusal::Deserialization)?;
+    }
+    let (registration, device) =
+        core.registry.register(Arc::clone(enrollment), id, core.clock.now()).ok_or(Refusal::Throttled)?;
+    let begun = Instant::now();
+    let ready_at = begun + Duration::from_millis(core.config.dps.assign_delay_ms);
+    let operations = &core.registry.operations;
+    let operation = operations.begin(Arc::clone(id), begun, ready_at).ok_or(Refusal::Throttled)?;
+    match (csr, policy) {
+        (Some(csr), Some(policy)) => {
+            let unique_id = device.with(|state| state.unique_id);
+            issue(core, policy, csr, registration, unique_id, Arc::clone(&operation)).map_err(|Busy| {
+                operations.cancel(&operation);
+                Refusal::Throttled
+            })?;
+        }
+        _ => operation.finish(Outcome::Assigned(Box::new(Assignment { registration, chain: None }))),
+    }
+    core.tally.count(Event::Registered);
+    Ok(Answer::accepted(&operation, core.config.dps.retry_after_seconds))
+}
+
+/// Gives a CSR to the authority; the operation ends when it has been dealt with.
+fn issue(
+    core: &Arc<Core>,
+    policy: Arc<Policy>,
+    csr: Vec<u8>,
+    registration: Registration,
+    unique_id: Uuid,
+    operation: Arc<Operation>,
+) -> Result<(), Busy> {
+    let subject = Subject {
+        csr_name: Arc::clone(&registration.registration_id),
+        device_id: Arc::clone(&registration.device_id),
+        unique_id,
+    };
+    let shared = Arc::clone(core);
+    core.issuance.submit(move || {
+        let now = shared.clock.now();
+        let outcome = match policy.issue(&csr, &subject, now) {
+            Ok(chain) => {
+                shared.tally.count(Event::Issued);
+                Outcome::Assigned(Box::new(Assignment { registration, chain: Some(chain) }))
+            }
+            Err(error) => {
+                shared.tally.count(Event::CsrRefused);
+                Outcome::Failed { code: 400_000, message: error.to_string(), at: now }
+            }
+        };
+        operation.finish(outcome);
+    })
+}

@@ -1,0 +1,193 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::answer::Answer;
+use super::attest::{Caller, Evidence, attest};
+use super::register;
+use crate::domain::RegistrationId;
+use crate::emulator::core::Core;
+use crate::emulator::counters::Event;
+use crate::emulator::outbox::Outbox;
+use crate::emulator::registry::{Enrollment, Link};
+use crate::emulator::session::{End, Next, PeerChain, Refused, silence_allowed};
+use crate::emulator::subscriptions::Subscriptions;
+use crate::protocol::mqtt::{Connect, ConnectReturnCode, Packet, Publish, QoS, Subscribe};
+use crate::protocol::topic::{DpsRequest, DpsResponse, DpsUserName, filter_is_valid};
+
+/// A device's MQTT connection with DPS.
+///
+/// As at the service, a CONNECT that makes sense is accepted, and whether its credential is good shows in the answer to
+/// the registration (switch `dps.reject_at_connect`).
+#[derive(Debug)]
+pub(crate) struct DpsSession {
+    caller: Caller,
+    /// Set once the caller proved who it is.
+    enrollment: Option<Arc<Enrollment>>,
+    subscriptions: Subscriptions,
+    silence: Duration,
+    link: Link,
+}
+
+impl DpsSession {
+    /// Subscriptions that a device may hold; there is one filter that makes sense.
+    const MAX_SUBSCRIPTIONS: usize = 5;
+
+    /// Judges CONNECT and, if it is good, answers it.
+    pub(crate) fn begin(
+        core: &Core,
+        connect: &Connect,
+        name: &DpsUserName<'_>,
+        peer: PeerChain,
+        out: &mut Outbox,
+    ) -> Result<Self, Refused> {
+        let malformed = Refused(ConnectReturnCode::BadUserNamePassword);
+        let registration_id: Arc<str> = match RegistrationId::new(name.registration_id) {
+            Ok(id) if connect.client_id.eq_ignore_ascii_case(id.as_str()) => id.as_str().into(),
+            Ok(_) => return Err(Refused(ConnectReturnCode::BadClientId)),
+            Err(_) => return Err(malformed),
+        };
+        let api_version = name.api_version.filter(|v| is_api_version(v)).ok_or(malformed)?;
+        let password = connect.login.as_ref().map_or("", |login| login.password.as_str());
+        let evidence = Evidence::new(password, peer).map_err(|_| malformed)?;
+        if let Evidence::Token(token) = &evidence
+            && token.se <= core.clock.unix_seconds()
+        {
+            return Err(Refused(ConnectReturnCode::NotAuthorized));
+        }
+        let caller = Caller {
+            id_scope: name.id_scope.into(),
+            sent_id: name.registration_id.into(),
+            registration_id,
+            api_version: api_version.into(),
+            evidence,
+        };
+        let enrollment = match core.config.dps.reject_at_connect {
+            true => Some(attest(core, &caller).map_err(|_| Refused(ConnectReturnCode::NotAuthorized))?),
+            false => None,
+        };
+        let link = Link::new();
+        if let Some(earlier) = core.registry.begin_dps_session(&caller.registration_id, link.clone()) {
+            earlier.wake();
+        }
+        core.tally.count(Event::DpsConnected);
+        out.connack(ConnectReturnCode::Success, false);
+        let silence = silence_allowed(connect.keep_alive);
+        Ok(Self { caller, enrollment, subscriptions: Subscriptions::default(), silence, link })
+    }
+
+    /// Deals with a packet.
+    pub(crate) fn packet(&mut self, core: &Arc<Core>, packet: Packet, out: &mut Outbox) -> Next {
+        match packet {
+            Packet::Publish(publish) => self.publish(core, &publish, out),
+            Packet::Subscribe(subscribe) => self.subscribe(subscribe, out),
+            Packet::Unsubscribe(unsubscribe) => {
+                self.subscriptions.remove(&unsubscribe.topics);
+                out.unsuback(unsubscribe.pkid);
+                Next::Continue
+            }
+            Packet::PubAck(_) => Next::Continue,
+            _ => Next::End(End::Violation),
+        }
+    }
+
+    /// Somebody else connected with its client id, or not.
+    pub(crate) fn woken(&self, core: &Core) -> Next {
+        if core.registry.is_dps_session(&self.caller.registration_id, &self.link) {
+            Next::Continue
+        } else {
+            Next::End(End::TakenOver)
+        }
+    }
+
+    /// Clears up.
+    pub(crate) fn end(&self, core: &Core) {
+        core.registry.end_dps_session(&self.caller.registration_id, &self.link);
+    }
+
+    /// Whether it proved who it is.
+    pub(crate) const fn authenticated(&self) -> bool {
+        self.enrollment.is_some()
+    }
+
+    /// The longest silence allowed.
+    pub(crate) const fn silence(&self) -> Duration {
+        self.silence
+    }
+
+    /// By which others wake it.
+    pub(crate) const fn link(&self) -> &Link {
+        &self.link
+    }
+
+    fn subscribe(&mut self, subscribe: Subscribe, out: &mut Outbox) -> Next {
+        let allowed = |path: &str| path.starts_with("$dps/registrations/") && filter_is_valid(path);
+        if !subscribe.filters.iter().all(|filter| allowed(&filter.path)) {
+            return Next::End(End::Violation);
+        }
+        let filters = subscribe.filters.into_iter();
+        let codes = filters.map(|filter| self.subscriptions.grant(filter, Self::MAX_SUBSCRIPTIONS)).collect();
+        out.suback(subscribe.pkid, codes);
+        Next::Continue
+    }
+
+    fn publish(&mut self, core: &Arc<Core>, publish: &Publish, out: &mut Outbox) -> Next {
+        let Ok(request) = DpsRequest::parse(&publish.topic) else { return Next::End(End::Violation) };
+        match publish.qos {
+            QoS::AtMostOnce => {}
+            // Before the answer: the C# SDK gives up when anything else comes first.
+            QoS::AtLeastOnce => out.puback(publish.pkid),
+            QoS::ExactlyOnce => return Next::End(End::Violation),
+        }
+        let answer = match request {
+            DpsRequest::Register { .. } => self.register(core, &publish.payload),
+            DpsRequest::OperationStatus { operation_id, .. } => self.operation_status(core, operation_id),
+        };
+        let topic =
+            DpsResponse { status: answer.status, rid: request.rid(), retry_after: answer.retry_after }.to_string();
+        if let Some(qos) = self.subscriptions.qos(&topic) {
+            out.publish(topic, qos, answer.body);
+        }
+        Next::Continue
+    }
+
+    fn register(&mut self, core: &Arc<Core>, body: &[u8]) -> Answer {
+        let (answer, enrollment) = register::register(core, &self.caller, body);
+        if enrollment.is_some() {
+            self.enrollment = enrollment;
+        }
+        answer
+    }
+
+    fn operation_status(&mut self, core: &Core, operation_id: &str) -> Answer {
+        if self.enrollment.is_none() {
+            match attest(core, &self.caller) {
+                Ok(enrollment) => self.enrollment = Some(enrollment),
+                Err(refusal) => return register::refuse(core, refusal),
+            }
+        }
+        register::operation_status(core, &self.caller, operation_id)
+    }
+}
+
+/// A date, with or without `-preview`, not before the first version that devices used.
+fn is_api_version(text: &str) -> bool {
+    let date = text.strip_suffix("-preview").unwrap_or(text);
+    let shape = date.len() == 10
+        && date.bytes().enumerate().all(|(i, b)| if i == 4 || i == 7 { b == b'-' } else { b.is_ascii_digit() });
+    shape && date >= "2019-03-31"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn api_versions_are_dates() {
+        for good in ["2019-03-31", "2021-06-01", "2025-07-01-preview", "2026-11-02-preview"] {
+            assert!(is_api_version(good), "{good}");
+        }
+        for bad in ["", "2018-11-01", "2025-07", "latest", "2025/07/01", "2025-07-01-Preview"] {
+            assert!(!is_api_version(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,78 @@
+use std::sync::Arc;
+
+use rustls_pki_types::CertificateDer;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+use crate::domain::SasToken;
+use crate::emulator::core::Core;
+use crate::emulator::registry::Device;
+use crate::emulator::session::Refused;
+use crate::protocol::mqtt::{Connect, ConnectReturnCode};
+use crate::protocol::topic::HubUserName;
+
+/// Judges CONNECT at the hub. The TLS handshake let anybody in who holds the key of the certificate that was shown; here
+/// it is decided what the certificate is worth: signed by an authority that the hub was synced with, for this device,
+/// valid now, not revoked.
+pub(super) fn authorize(
+    core: &Core,
+    connect: &Connect,
+    name: &HubUserName<'_>,
+    peer: &[CertificateDer<'static>],
+) -> Result<Arc<Device>, Refused> {
+    if connect.client_id != name.device_id {
+        return Err(Refused(ConnectReturnCode::BadClientId));
+    }
+    if name.api_version.is_none_or(str::is_empty) {
+        return Err(Refused(ConnectReturnCode::BadUserNamePassword));
+    }
+    let unauthorized = Refused(ConnectReturnCode::NotAuthorized);
+    if !is_hub(core, name.host) {
+        return Err(unauthorized);
+    }
+    let device = core.registry.device(name.device_id).ok_or(unauthorized)?;
+    let password = connect.login.as_ref().map_or("", |login| login.password.as_str());
+    let proved = match (password, peer.first()) {
+        ("", None) => false,
+        ("", Some(leaf)) => certificate_is_good(core, leaf, &device),
+        (token, _) => {
+            let token = SasToken::parse(token).map_err(|_| Refused(ConnectReturnCode::BadUserNamePassword))?;
+            token_is_good(core, &token, name, &device)
+        }
+    };
+    let enabled = device.with(|state| state.enabled);
+    if proved && enabled { Ok(device) } else { Err(unauthorized) }
+}
+
+/// Whether a name in a user name or token is the hub's. Loopback names are taken too, as devices under test use them.
+fn is_hub(core: &Core, host: &str) -> bool {
+    [core.config.hub_host.as_str(), "localhost", "127.0.0.1", "::1"].iter().any(|name| name.eq_ignore_ascii_case(host))
+}
+
+/// A leaf alone is enough when its authority is known, as the hub knows the authority's certificate itself.
+fn certificate_is_good(core: &Core, leaf: &CertificateDer<'static>, device: &Device) -> bool {
+    let Ok((_, certificate)) = X509Certificate::from_der(leaf) else { return false };
+    let spki = certificate.public_key().raw;
+    let chain = [leaf.to_vec()];
+    if core.trusted().verify(&chain, spki, &device.id, core.clock.now()).is_err() {
+        return false;
+    }
+    let unique_id = device.with(|state| state.unique_id);
+    carries(&certificate, unique_id)
+}
+
+fn carries(_certificate: &X509Certificate<'_>, _unique_id: uuid::Uuid) -> bool {
+    true
+}
+
+fn token_is_good(core: &Core, token: &SasToken, name: &HubUserName<'_>, device: &Device) -> bool {
+    let Some(resource) = token.resource() else { return false };
+    let mut parts = resource.split('/');
+    let for_this_device = parts.next().is_some_and(|host| is_hub(core, host))
+        && parts.next() == Some("devices")
+        && parts.next() == Some(name.device_id)
+        && parts.next().is_none();
+    let registration = device.with(|state| state.registration.clone());
+    for_this_device
+        && token.se > core.clock.unix_seconds()
+        && registration.enrollment.verifies(token, &registration.registration_id)
+}

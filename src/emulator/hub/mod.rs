@@ -1,0 +1,8 @@
+//! The IoT Hub: who may connect ([`connect`]), what a session does ([`session`]), one file per feature.
+
+mod connect;
+mod session;
+mod subscriptions;
+mod telemetry;
+
+pub(crate) use session::HubSession;

@@ -1,0 +1,190 @@
+//! Everything that DPS, hub and device registry remember. Operations on it are short and never wait; what grows is
+//! bounded in number or in age.
+
+mod device;
+mod enrollment;
+mod operation;
+mod registration;
+mod sharded;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
+
+pub(crate) use device::{Device, Link};
+pub(crate) use enrollment::{Attestation, Enrollment, Enrollments, Match, Scope};
+pub(crate) use operation::{Operation, Operations, Outcome};
+pub(crate) use registration::{Assignment, Registration};
+use sharded::Sharded;
+
+use super::config::Config;
+use crate::pki::sas::SymmetricKey;
+
+/// Everything that is remembered.
+#[derive(Debug)]
+pub(crate) struct Registry {
+    /// Who may register.
+    pub(crate) enrollments: Enrollments,
+    /// Registrations in progress and just done.
+    pub(crate) operations: Operations,
+    registrations: Sharded<Registration>,
+    registration_count: AtomicUsize,
+    max_registrations: usize,
+    devices: Sharded<Arc<Device>>,
+    dps_sessions: Sharded<Link>,
+}
+
+impl Registry {
+    /// What is there at the start.
+    pub(crate) fn new(config: &Config) -> Self {
+        let enrollments = Enrollments::default();
+        for enrollment in initial_enrollments(config) {
+            enrollments.put(enrollment);
+        }
+        Self {
+            enrollments,
+            operations: Operations::new(
+                config.dps.max_operations,
+                Duration::from_secs(config.dps.operation_ttl_seconds),
+            ),
+            registrations: Sharded::new(),
+            registration_count: AtomicUsize::new(0),
+            max_registrations: config.dps.max_registrations,
+            devices: Sharded::new(),
+            dps_sessions: Sharded::new(),
+        }
+    }
+
+    /// Registers a device, for the first time or again, and makes its identity at the hub; `None` when there are too
+    /// many registrations.
+    pub(crate) fn register(
+        &self,
+        enrollment: Arc<Enrollment>,
+        registration_id: &Arc<str>,
+        now: SystemTime,
+    ) -> Option<(Registration, Arc<Device>)> {
+        let registration = {
+            let mut shard = self.registrations.shard(registration_id);
+            let earlier = shard.get(registration_id);
+            if earlier.is_none() && self.registration_count.load(Ordering::Relaxed) >= self.max_registrations {
+                return None;
+            }
+            let registration = Registration::new(enrollment, Arc::clone(registration_id), now, earlier);
+            if shard.insert(Arc::clone(registration_id), registration.clone()).is_none() {
+                self.registration_count.fetch_add(1, Ordering::Relaxed);
+            }
+            registration
+        };
+        let mut shard = self.devices.shard(&registration.device_id);
+        let device = match shard.get(&registration.device_id) {
+            Some(device) => {
+                device.with(|state| state.registration = registration.clone());
+                Arc::clone(device)
+            }
+            None => {
+                let device = Arc::new(Device::new(registration.clone()));
+                shard.insert(Arc::clone(&device.id), Arc::clone(&device));
+                device
+            }
+        };
+        Some((registration, device))
+    }
+
+    /// The hub's device of that id (ids of hub devices are case-sensitive).
+    pub(crate) fn device(&self, id: &str) -> Option<Arc<Device>> {
+        self.devices.get(id)
+    }
+
+    /// Makes `link` the DPS session of a client; the one before is returned, to be closed.
+    pub(crate) fn begin_dps_session(&self, client: &Arc<str>, link: Link) -> Option<Link> {
+        self.dps_sessions.shard(client).insert(Arc::clone(client), link)
+    }
+
+    /// Whether `link` is still the DPS session of the client.
+    pub(crate) fn is_dps_session(&self, client: &str, link: &Link) -> bool {
+        self.dps_sessions.shard(client).get(client) == Some(link)
+    }
+
+    /// Forgets the DPS session of a client, unless it is another one by now.
+    pub(crate) fn end_dps_session(&self, client: &str, link: &Link) {
+        let mut shard = self.dps_sessions.shard(client);
+        if shard.get(client) == Some(link) {
+            shard.remove(client);
+        }
+    }
+}
+
+fn initial_enrollments(config: &Config) -> impl Iterator<Item = Enrollment> {
+    let policy = |name: &str| (!name.is_empty()).then(|| Arc::from(name));
+    let key = |key: &Option<SymmetricKey>| key.clone().unwrap_or_else(SymmetricKey::random);
+    let group = &config.group;
+    let group = Enrollment {
+        id: group.id.as_str().into(),
+        scope: Scope::Group,
+        attestation: Attestation::SymmetricKey {
+            primary: key(&group.primary_key),
+            secondary: key(&group.secondary_key),
+        },
+        credential_policy: policy(&group.credential_policy),
+        enabled: !group.disabled,
+    };
+    let individual = config.enrollments.iter().map(move |individual| Enrollment {
+        id: individual.registration_id.to_ascii_lowercase().into(),
+        scope: Scope::Individual { device_id: individual.device_id.as_deref().map(Arc::from) },
+        attestation: Attestation::SymmetricKey {
+            primary: key(&individual.primary_key),
+            secondary: SymmetricKey::random(),
+        },
+        credential_policy: policy(&individual.credential_policy),
+        enabled: !individual.disabled,
+    });
+    std::iter::once(group).chain(individual)
+}
+
+#[cfg(test)]
+pub(crate) fn test_group() -> Arc<Enrollment> {
+    let key = SymmetricKey::random;
+    Arc::new(Enrollment {
+        id: "fleet".into(),
+        scope: Scope::Group,
+        attestation: Attestation::SymmetricKey { primary: key(), secondary: key() },
+        credential_policy: None,
+        enabled: true,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn registering_again_keeps_the_identity_and_the_first_time() {
+        let registry = Registry::new(&Config::default());
+        let (id, group): (Arc<str>, _) = ("d".into(), test_group());
+        let first = registry.register(Arc::clone(&group), &id, SystemTime::UNIX_EPOCH).unwrap();
+        let later = SystemTime::UNIX_EPOCH + Duration::from_secs(9);
+        let second = registry.register(group, &id, later).unwrap();
+        assert!(Arc::ptr_eq(&first.1, &second.1));
+        assert_eq!((second.0.created, second.0.updated), (SystemTime::UNIX_EPOCH, later));
+    }
+
+    #[test]
+    fn registrations_are_bounded() {
+        let mut config = Config::default();
+        config.dps.max_registrations = 1;
+        let registry = Registry::new(&config);
+        assert!(registry.register(test_group(), &"a".into(), SystemTime::UNIX_EPOCH).is_some());
+        assert!(registry.register(test_group(), &"b".into(), SystemTime::UNIX_EPOCH).is_none());
+        assert!(registry.register(test_group(), &"a".into(), SystemTime::UNIX_EPOCH).is_some());
+    }
+
+    #[test]
+    fn a_session_that_was_taken_over_does_not_end_its_successor() {
+        let registry = Registry::new(&Config::default());
+        let (client, old, new): (Arc<str>, _, _) = ("c".into(), Link::new(), Link::new());
+        assert!(registry.begin_dps_session(&client, old.clone()).is_none());
+        assert_eq!(registry.begin_dps_session(&client, new.clone()).as_ref(), Some(&old));
+        registry.end_dps_session(&client, &old);
+        assert!(registry.is_dps_session(&client, &new) && !registry.is_dps_session(&client, &old));
+    }
+}

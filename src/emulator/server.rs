@@ -1,0 +1,224 @@
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::config::{Config, ConfigError};
+use super::core::{Core, CoreError};
+use super::counters::{Counters, Event};
+use super::service::Service;
+use super::session;
+use crate::pki::issuing_ca::RootCa;
+use crate::pki::key::KeyError;
+use crate::pki::tls::{TlsConfigError, TlsVersions, server_config};
+
+/// The emulator with its listeners, ready to run.
+#[derive(Debug)]
+pub struct Emulator {
+    service: Service,
+    mqtt: TcpListener,
+    tls: Tls,
+    endpoints: Endpoints,
+}
+
+/// Where the emulator is and what devices must trust.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoints {
+    /// MQTT over TLS, for DPS and hub.
+    pub mqtt: SocketAddr,
+    /// HTTPS and MQTT over WebSocket.
+    pub https: Option<SocketAddr>,
+    /// Control plane.
+    pub management: Option<SocketAddr>,
+    /// DER of the root of the TLS server certificate.
+    pub server_root: Vec<u8>,
+}
+
+/// Why the emulator does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A value of the configuration cannot be.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Somebody else listens there, or the address is not ours.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Authorities could not be made.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The TLS server could not be made.
+    #[error(transparent)]
+    Tls(#[from] TlsConfigError),
+    /// The system refused threads.
+    #[error("cannot start the threads that sign certificates: {0}")]
+    Threads(#[source] io::Error),
+}
+
+impl From<CoreError> for StartError {
+    fn from(error: CoreError) -> Self {
+        match error {
+            CoreError::Config(error) => Self::Config(error),
+            CoreError::Key(error) => Self::Key(error),
+            CoreError::Threads(error) => Self::Threads(error),
+        }
+    }
+}
+
+impl Emulator {
+    /// Pending connections that the kernel keeps; it takes less if its own limit is lower.
+    const BACKLOG: u32 = 4096;
+    /// How often what is too old is forgotten.
+    const HOUSEKEEPING: Duration = Duration::from_secs(5);
+
+    /// Makes authorities and keys and listens; nothing is served before [`Self::run`].
+    ///
+    /// # Errors
+    /// See [`StartError`]; a port in use is [`StartError::Listen`].
+    #[expect(clippy::unused_async, reason = "listening needs the runtime that will serve")]
+    pub async fn bind(config: Config) -> Result<Self, StartError> {
+        config.check()?;
+        // Before anything is made: the most likely reason to end.
+        let mqtt = listen(SocketAddr::new(config.listen.address, config.listen.mqtt_port))?;
+        let service = Service::new(config)?;
+        let core = service.core();
+        let now = core.clock.now();
+        let root = RootCa::generate("fleetstorm emulator TLS root", now)?;
+        let (certificate, key) = root.server_certificate(&server_names(&core.config), now)?;
+        let config = server_config(certificate, key, TlsVersions::default())?;
+        let address = mqtt.local_addr().map_err(|source| StartError::Listen {
+            address: SocketAddr::new(core.config.listen.address, core.config.listen.mqtt_port),
+            source,
+        })?;
+        let endpoints = Endpoints { mqtt: address, https: None, management: None, server_root: root.der().to_vec() };
+        Ok(Self { service, mqtt, tls: Tls(TlsAcceptor::from(config)), endpoints })
+    }
+
+    /// Where it is.
+    pub const fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
+    /// What it serves.
+    pub const fn service(&self) -> &Service {
+        &self.service
+    }
+
+    /// Serves until `shutdown`; connections are cut then. Tells what happened.
+    pub async fn run(self, shutdown: CancellationToken) -> Counters {
+        let Self { service, mqtt, tls, endpoints: _ } = self;
+        let core = service.core();
+        let connections = TaskTracker::new();
+        let permits = Arc::new(Semaphore::new(core.config.listen.max_connections));
+        let serving = async {
+            tokio::join!(
+                accept(core, &mqtt, &permits, |tcp, permit| {
+                    let (core, tls, shutdown) = (Arc::clone(core), tls.0.clone(), shutdown.clone());
+                    connections.spawn(async move {
+                        let _permit = permit;
+                        shutdown.run_until_cancelled(mqtt_connection(core, tls, tcp)).await;
+                    });
+                }),
+                keep_house(core),
+            )
+        };
+        shutdown.run_until_cancelled(serving).await;
+        connections.close();
+        connections.wait().await;
+        service.counters()
+    }
+}
+
+/// Accepts connections for ever, as many at once as there are permits; the others wait in the kernel's queue.
+async fn accept(
+    core: &Core,
+    listener: &TcpListener,
+    permits: &Arc<Semaphore>,
+    serve: impl Fn(TcpStream, tokio::sync::OwnedSemaphorePermit),
+) {
+    loop {
+        let Ok(permit) = Arc::clone(permits).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((tcp, _)) => {
+                core.tally.count(Event::Accepted);
+                serve(tcp, permit);
+            }
+            // Out of file descriptors, or a connection that was gone at once: others may end meanwhile.
+            Err(_) => sleep(Duration::from_millis(50)).await,
+        }
+    }
+}
+
+/// TLS handshake, then MQTT. The handshake's memory is given back before the session begins.
+async fn mqtt_connection(core: Arc<Core>, tls: TlsAcceptor, tcp: TcpStream) {
+    // Answers are small and awaited: waiting for more of them would only delay. A socket that refuses is served anyway.
+    let _ = tcp.set_nodelay(true);
+    let handshake = Box::pin(timeout(core.config.listen.handshake_timeout(), tls.accept(tcp)));
+    let Ok(Ok(stream)) = handshake.await else {
+        core.tally.count(Event::HandshakeFailed);
+        return;
+    };
+    core.tally.count(Event::Handshake);
+    let peer = stream.get_ref().1.peer_certificates();
+    let peer = peer.map(|chain| chain.iter().map(|c| c.clone().into_owned()).collect()).unwrap_or_default();
+    Box::pin(session::serve(&core, stream, peer)).await;
+}
+
+async fn keep_house(core: &Core) {
+    let mut tick = interval(Emulator::HOUSEKEEPING);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        core.registry.operations.expire(Instant::now());
+    }
+}
+
+fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+    let listen = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(Emulator::BACKLOG)
+    };
+    listen().map_err(|source| StartError::Listen { address, source })
+}
+
+/// Names that served every official SDK, and the configured ones.
+fn server_names(config: &Config) -> Vec<String> {
+    let usual = [
+        "localhost",
+        "*.localhost",
+        "global.azure-devices-provisioning.net",
+        "*.azure-devices-provisioning.net",
+        "*.azure-devices.net",
+        "127.0.0.1",
+        "::1",
+    ];
+    let mut names: Vec<String> = usual.map(str::to_owned).into();
+    for name in [config.dps_host.clone(), config.hub_host.clone(), config.listen.address.to_string()] {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+struct Tls(TlsAcceptor);
+
+/// The configuration holds a private key.
+impl std::fmt::Debug for Tls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Tls(..)")
+    }
+}

@@ -1,0 +1,73 @@
+use std::fmt;
+use std::sync::Arc;
+
+use rustls_pki_types::CertificateDer;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::config::Config;
+use super::core::Core;
+use super::counters::Counters;
+use super::server::StartError;
+use super::session::{self, End};
+use crate::pki::sas::SymmetricKey;
+
+/// DPS, hub and device registry without sockets: serves whatever byte stream it is given. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Service {
+    core: Arc<Core>,
+}
+
+/// Why a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ended(End);
+
+impl Service {
+    /// New authorities, new keys where `config` has none, nothing registered.
+    ///
+    /// # Errors
+    /// A value of `config` cannot be, or keys or threads could not be made.
+    pub fn new(config: Config) -> Result<Self, StartError> {
+        Ok(Self { core: Core::new(config)? })
+    }
+
+    /// Serves MQTT on `stream` until it ends. `certificates` are those of the peer of mutual TLS, leaf first; the caller
+    /// has checked that the peer has the leaf's key.
+    pub async fn serve_connection<S>(&self, stream: S, certificates: Vec<CertificateDer<'static>>) -> Ended
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        Ended(session::serve(&self.core, stream, certificates).await)
+    }
+
+    /// Primary key of the enrollment group.
+    pub fn group_key(&self) -> &SymmetricKey {
+        &self.core.group_key
+    }
+
+    /// DER of the root of the authorities that issue device certificates.
+    pub fn issuing_root(&self) -> &[u8] {
+        self.core.adr.root_der()
+    }
+
+    /// What happened until now.
+    pub fn counters(&self) -> Counters {
+        self.core.tally.snapshot()
+    }
+
+    pub(crate) const fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            End::Left => "the peer left",
+            End::Refused => "CONNECT was refused",
+            End::Violation => "the peer broke a rule of the protocol",
+            End::TimedOut => "the peer was silent for too long",
+            End::TakenOver => "its device connected again",
+            End::Broken => "the connection broke",
+        })
+    }
+}

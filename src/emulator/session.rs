@@ -1,0 +1,322 @@
+//! One MQTT connection, whatever carries it: packets in, packets out, silence noticed. What the packets mean is decided
+//! by [`dps`](super::dps) and [`hub`](super::hub), which never wait: all waiting is here.
+
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use rustls_pki_types::CertificateDer;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::core::Core;
+use super::counters::Event;
+use super::dps::DpsSession;
+use super::hub::HubSession;
+use super::outbox::Outbox;
+use super::registry::Link;
+use crate::protocol::mqtt::{self, Connect, ConnectReturnCode, DPS_PACKET_LIMIT, Packet, PacketError};
+use crate::protocol::topic::UserName;
+
+/// Certificates that the peer proved to have the first one's key of, that one first; empty when it showed none.
+pub(crate) type PeerChain = Vec<CertificateDer<'static>>;
+
+/// What becomes of a session after a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// It goes on.
+    Continue,
+    /// It ends, for this reason.
+    End(End),
+}
+
+/// Why a session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The peer said goodbye or closed.
+    Left,
+    /// CONNECT was refused.
+    Refused,
+    /// The peer broke a rule of MQTT or of the service.
+    Violation,
+    /// The peer was silent, or did not prove who it is, or did not read.
+    TimedOut,
+    /// Its device connected again.
+    TakenOver,
+    /// The connection broke.
+    Broken,
+}
+
+/// Answer to CONNECT that lets nobody in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Refused(pub(crate) ConnectReturnCode);
+
+/// The two services behind one port.
+#[derive(Debug)]
+enum Role {
+    Dps(DpsSession),
+    Hub(HubSession),
+}
+
+impl Role {
+    fn begin(core: &Arc<Core>, connect: &Connect, peer: PeerChain, out: &mut Outbox) -> Result<Self, Refused> {
+        let text = connect.login.as_ref().map_or("", |login| login.username.as_str());
+        match UserName::parse(text) {
+            Ok(UserName::Dps(name)) => DpsSession::begin(core, connect, &name, peer, out)
+                .map(Self::Dps)
+                .inspect_err(|_| core.tally.count(Event::DpsRefused)),
+            Ok(UserName::Hub(name)) => HubSession::begin(core, connect, &name, &peer, out)
+                .map(Self::Hub)
+                .inspect_err(|_| core.tally.count(Event::HubRefused)),
+            Err(_) => Err(Refused(ConnectReturnCode::BadUserNamePassword)),
+        }
+    }
+
+    const fn packet_limit(&self) -> usize {
+        match self {
+            Self::Dps(_) => DPS_PACKET_LIMIT,
+            Self::Hub(_) => mqtt::HUB_PACKET_LIMIT,
+        }
+    }
+
+    const fn link(&self) -> &Link {
+        match self {
+            Self::Dps(session) => session.link(),
+            Self::Hub(session) => session.link(),
+        }
+    }
+
+    fn packet(&mut self, core: &Arc<Core>, packet: Packet, out: &mut Outbox) -> Next {
+        match packet {
+            Packet::PingReq => {
+                out.pingresp();
+                Next::Continue
+            }
+            Packet::Disconnect => Next::End(End::Left),
+            packet => match self {
+                Self::Dps(session) => session.packet(core, packet, out),
+                Self::Hub(session) => session.packet(core, packet, out),
+            },
+        }
+    }
+
+    fn woken(&mut self, core: &Core, out: &mut Outbox) -> Next {
+        match self {
+            Self::Dps(session) => session.woken(core),
+            Self::Hub(session) => session.woken(out),
+        }
+    }
+
+    const fn authenticated(&self) -> bool {
+        match self {
+            Self::Dps(session) => session.authenticated(),
+            Self::Hub(_) => true,
+        }
+    }
+
+    fn end(&self, core: &Core, end: End) {
+        match self {
+            Self::Dps(session) => session.end(core),
+            Self::Hub(session) => session.end(end),
+        }
+    }
+}
+
+/// Serves one connection until it ends.
+pub(crate) async fn serve<S>(core: &Arc<Core>, mut stream: S, peer: PeerChain) -> End
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut wire = Wire {
+        input: BytesMut::new(),
+        out: Outbox::default(),
+        write_timeout: core.config.listen.write_timeout(),
+        last_heard: Instant::now(),
+    };
+    let end = match converse(core, &mut wire, &mut stream, peer).await {
+        Ok(end) | Err(end) => end,
+    };
+    match end {
+        End::Violation => core.tally.count(Event::ProtocolViolation),
+        End::TimedOut => core.tally.count(Event::TimedOut),
+        End::TakenOver => core.tally.count(Event::TakenOver),
+        End::Left | End::Refused | End::Broken => {}
+    }
+    // The peer may be gone already; there is nobody to tell.
+    let _ = timeout(wire.write_timeout, stream.shutdown()).await;
+    end
+}
+
+async fn converse<S>(core: &Arc<Core>, wire: &mut Wire, stream: &mut S, peer: PeerChain) -> Result<End, End>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut role = timeout(core.config.listen.unauthenticated_timeout(), begin(core, wire, stream, peer))
+        .await
+        .unwrap_or(Err(End::TimedOut))?;
+    let end = match exchange(core, wire, stream, &mut role).await {
+        Ok(end) | Err(end) => end,
+    };
+    role.end(core, end);
+    Ok(end)
+}
+
+/// CONNECT and its answer.
+async fn begin<S>(core: &Arc<Core>, wire: &mut Wire, stream: &mut S, peer: PeerChain) -> Result<Role, End>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let connect = loop {
+        match mqtt::decode(&mut wire.input, DPS_PACKET_LIMIT) {
+            Ok(Some(Packet::Connect(connect))) => break connect,
+            Ok(Some(_)) => return Err(End::Violation),
+            Ok(None) => wire.read(stream).await?,
+            Err(PacketError::ProtocolLevel) => {
+                wire.out.connack(ConnectReturnCode::RefusedProtocolVersion, false);
+                wire.write(stream).await?;
+                return Err(End::Refused);
+            }
+            Err(_) => return Err(End::Violation),
+        }
+    };
+    match Role::begin(core, &connect, peer, &mut wire.out) {
+        Ok(role) => Ok(role),
+        Err(Refused(code)) => {
+            wire.out.connack(code, false);
+            wire.write(stream).await?;
+            Err(End::Refused)
+        }
+    }
+}
+
+/// Everything after CONNECT.
+async fn exchange<S>(core: &Arc<Core>, wire: &mut Wire, stream: &mut S, role: &mut Role) -> Result<End, End>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let limit = role.packet_limit();
+    let begun = Instant::now();
+    let link = role.link().clone();
+    let silence = match role {
+        Role::Dps(session) => session.silence(),
+        Role::Hub(session) => session.silence(),
+    };
+    let mut alarm = pin!(sleep_until(begun + silence.min(core.config.listen.unauthenticated_timeout())));
+    loop {
+        loop {
+            match mqtt::decode(&mut wire.input, limit) {
+                Ok(Some(packet)) => match role.packet(core, packet, &mut wire.out) {
+                    Next::Continue => {}
+                    Next::End(end) => {
+                        wire.write(stream).await?;
+                        return Ok(end);
+                    }
+                },
+                Ok(None) => break,
+                Err(_) => return Ok(End::Violation),
+            }
+            if wire.out.len() > Outbox::HIGH_WATER {
+                wire.write(stream).await?;
+            }
+        }
+        wire.write(stream).await?;
+        tokio::select! {
+            read = wire.read(stream) => read?,
+            () = link.woken() => match role.woken(core, &mut wire.out) {
+                Next::Continue => {}
+                Next::End(end) => return Ok(end),
+            },
+            () = alarm.as_mut() => {
+                let mut due = wire.last_heard + silence;
+                if !role.authenticated() {
+                    due = due.min(begun + core.config.listen.unauthenticated_timeout());
+                }
+                if due <= Instant::now() {
+                    return Ok(End::TimedOut);
+                }
+                alarm.as_mut().reset(due);
+            }
+        }
+    }
+}
+
+/// The longest silence that a keep-alive allows: one and a half times its seconds, at most 29.45 minutes, which also
+/// holds for devices that ask for none. Source: Microsoft Learn, "Communicate with IoT Hub using MQTT", keep-alive.
+pub(crate) fn silence_allowed(keep_alive: u16) -> Duration {
+    const MOST: Duration = Duration::from_secs(1767);
+    match keep_alive {
+        0 => MOST,
+        seconds => (Duration::from_secs(u64::from(seconds)) * 3 / 2).min(MOST),
+    }
+}
+
+/// Bytes on their way in and out.
+struct Wire {
+    input: BytesMut,
+    out: Outbox,
+    write_timeout: Duration,
+    last_heard: Instant,
+}
+
+impl Wire {
+    /// Room for the next read: what a device sends at once fits, and ten thousand idle connections do not hurt.
+    const READ: usize = 1024;
+
+    /// Reads what is there, or waits for something. Safe to cancel.
+    async fn read<S: AsyncRead + Unpin>(&mut self, stream: &mut S) -> Result<(), End> {
+        if self.input.is_empty() {
+            // Packets that were taken out may still hold the old allocation, which may be a large one.
+            self.input = BytesMut::new();
+        }
+        self.input.reserve(Self::READ);
+        match stream.read_buf(&mut self.input).await {
+            Ok(0) if self.input.is_empty() => Err(End::Left),
+            Ok(0) => Err(End::Broken),
+            Ok(_) => {
+                self.last_heard = Instant::now();
+                Ok(())
+            }
+            // A peer that closes TCP without TLS's close_notify: many devices do.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && self.input.is_empty() => Err(End::Left),
+            Err(_) => Err(End::Broken),
+        }
+    }
+
+    /// Writes all that waits.
+    async fn write<S: AsyncWrite + Unpin>(&mut self, stream: &mut S) -> Result<(), End> {
+        let bytes = self.out.bytes();
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let written = timeout(self.write_timeout, async {
+            stream.write_all(bytes).await?;
+            stream.flush().await
+        })
+        .await;
+        bytes.clear();
+        if bytes.capacity() > Self::READ {
+            *bytes = BytesMut::new();
+        }
+        match written {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(End::Broken),
+            Err(_) => Err(End::TimedOut),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_is_allowed_for_one_and_a_half_keep_alives() {
+        assert_eq!(silence_allowed(1), Duration::from_millis(1500));
+        assert_eq!(silence_allowed(60), Duration::from_secs(90));
+        assert_eq!(silence_allowed(1177), Duration::from_millis(1_765_500));
+        assert_eq!(silence_allowed(1200), Duration::from_secs(1767));
+        assert_eq!(silence_allowed(0), Duration::from_secs(1767));
+    }
+}
