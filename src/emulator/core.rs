@@ -8,7 +8,6 @@ use super::counters::Tally;
 use super::issuance::Issuance;
 use super::registry::Registry;
 use crate::domain::IdScope;
-use crate::pki::chain::ChainVerifier;
 use crate::pki::key::KeyError;
 use crate::pki::sas::SymmetricKey;
 
@@ -24,8 +23,8 @@ pub(crate) struct Core {
     pub(crate) registry: Registry,
     pub(crate) adr: Adr,
     pub(crate) issuance: Issuance,
-    /// The authorities that the hub trusts since the last credential sync.
-    trusted: RwLock<Arc<ChainVerifier>>,
+    /// DER of the authorities that the hub trusts since the last credential sync.
+    trusted: RwLock<Arc<[Vec<u8>]>>,
 }
 
 /// Why there is no emulator.
@@ -55,15 +54,15 @@ impl Core {
             },
             registry: Registry::new(&config),
             tally: Tally::new(),
-            trusted: RwLock::new(Arc::new(ChainVerifier::new(cas))),
+            trusted: RwLock::new(cas.into()),
             clock,
             adr,
             config,
         }))
     }
 
-    /// The authorities that the hub trusts.
-    pub(crate) fn trusted(&self) -> Arc<ChainVerifier> {
+    /// DER of the authorities that the hub trusts.
+    pub(crate) fn trusted(&self) -> Arc<[Vec<u8>]> {
         Arc::clone(&self.trusted.read().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -29,6 +29,10 @@ pub(crate) enum Refusal {
     NotEnrolled,
     /// The credential is not good for the enrollment.
     WrongCredential,
+    /// The certificate does not lead to an authority that DPS knows.
+    CaNotFound,
+    /// The certificate is not the device's, or not valid now.
+    InvalidCertificate,
     /// There is no DPS instance of that id scope.
     NoSuchScope,
     /// There is no such operation of this device.
@@ -44,7 +48,7 @@ impl Refusal {
             Self::Deserialization => 400_012,
             Self::OtherDevice => 400_000,
             Self::NotEnrolled => 401_000,
-            Self::WrongCredential => 401_002,
+            Self::WrongCredential | Self::CaNotFound | Self::InvalidCertificate => 401_002,
             Self::NoSuchScope | Self::NoSuchOperation => 404_000,
             Self::Throttled => 429_001,
         }
@@ -55,6 +59,8 @@ impl Refusal {
             Self::Deserialization => "Deserialization error",
             Self::OtherDevice => "The registrationId of the body is not the one of the request.",
             Self::NotEnrolled | Self::WrongCredential => "Unauthorized",
+            Self::CaNotFound => "CA certificate not found.",
+            Self::InvalidCertificate => "Invalid certificate.",
             Self::NoSuchScope => "There is no provisioning service with this ID scope.",
             Self::NoSuchOperation => "Operation not found.",
             Self::Throttled => "Too many requests.",

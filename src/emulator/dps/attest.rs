@@ -5,6 +5,7 @@ use crate::domain::{ParseSasTokenError, SasToken};
 use crate::emulator::core::Core;
 use crate::emulator::registry::{Enrollment, Match};
 use crate::emulator::session::PeerChain;
+use crate::pki::chain::leaf_identity;
 
 /// A device that talks to DPS, as it introduced itself.
 #[derive(Debug)]
@@ -50,8 +51,8 @@ pub(crate) fn attest(core: &Core, caller: &Caller) -> Result<Arc<Enrollment>, Re
     }
     let token = match &caller.evidence {
         Evidence::Token(token) => token,
-        // Attestation by certificate needs an enrollment that knows certificates, of which there is none.
-        Evidence::Certificates(_) | Evidence::None => return Err(Refusal::NotEnrolled),
+        Evidence::Certificates(chain) => return Err(refuse_certificates(core, caller, chain)),
+        Evidence::None => return Err(Refusal::NotEnrolled),
     };
     if token.se <= core.clock.unix_seconds() || !names(token, caller) {
         return Err(Refusal::WrongCredential);
@@ -61,6 +62,16 @@ pub(crate) fn attest(core: &Core, caller: &Caller) -> Result<Arc<Enrollment>, Re
         Match::WrongKey => Err(Refusal::WrongCredential),
         Match::Unknown => Err(Refusal::NotEnrolled),
     }
+}
+
+/// No enrollment knows certificates yet, so even a good one leads nowhere; a bad one is told what is wrong with it.
+fn refuse_certificates(core: &Core, caller: &Caller, chain: &PeerChain) -> Refusal {
+    let now = core.clock.now();
+    let good = chain.first().and_then(|leaf| leaf_identity(leaf)).is_some_and(|leaf| {
+        leaf.common_name.eq_ignore_ascii_case(&caller.registration_id)
+            && (leaf.not_before..leaf.not_after).contains(&now)
+    });
+    if good { Refusal::CaNotFound } else { Refusal::InvalidCertificate }
 }
 
 /// Whether the token is for `{idScope}/registrations/{registrationId}`; case does not matter, as ids have none.

@@ -1,12 +1,12 @@
 use std::sync::Arc;
 
 use rustls_pki_types::CertificateDer;
-use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::domain::SasToken;
 use crate::emulator::core::Core;
 use crate::emulator::registry::Device;
 use crate::emulator::session::Refused;
+use crate::pki::chain::{is_signed_by, leaf_identity};
 use crate::protocol::mqtt::{Connect, ConnectReturnCode};
 use crate::protocol::topic::HubUserName;
 
@@ -48,20 +48,15 @@ fn is_hub(core: &Core, host: &str) -> bool {
     [core.config.hub_host.as_str(), "localhost", "127.0.0.1", "::1"].iter().any(|name| name.eq_ignore_ascii_case(host))
 }
 
-/// A leaf alone is enough when its authority is known, as the hub knows the authority's certificate itself.
-fn certificate_is_good(core: &Core, leaf: &CertificateDer<'static>, device: &Device) -> bool {
-    let Ok((_, certificate)) = X509Certificate::from_der(leaf) else { return false };
-    let spki = certificate.public_key().raw;
-    let chain = [leaf.to_vec()];
-    if core.trusted().verify(&chain, spki, &device.id, core.clock.now()).is_err() {
-        return false;
-    }
-    let unique_id = device.with(|state| state.unique_id);
-    carries(&certificate, unique_id)
-}
-
-fn carries(_certificate: &X509Certificate<'_>, _unique_id: uuid::Uuid) -> bool {
-    true
+/// A leaf alone is enough when its authority is known, as the hub has the authority's certificate itself. The signature
+/// comes last, because it costs the most.
+fn certificate_is_good(core: &Core, leaf: &[u8], device: &Device) -> bool {
+    let Some(identity) = leaf_identity(leaf) else { return false };
+    let now = core.clock.now();
+    identity.common_name == *device.id
+        && (identity.not_before..identity.not_after).contains(&now)
+        && identity.unique_id == Some(device.with(|state| state.unique_id))
+        && core.trusted().iter().any(|ca| is_signed_by(leaf, ca))
 }
 
 fn token_is_good(core: &Core, token: &SasToken, name: &HubUserName<'_>, device: &Device) -> bool {

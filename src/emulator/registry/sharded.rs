@@ -11,9 +11,11 @@ pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// moments and never across an await.
 #[derive(Debug)]
 pub(crate) struct Sharded<V> {
-    shards: Box<[Mutex<HashMap<Arc<str>, V>>]>,
+    shards: Box<[Mutex<Shard<V>>]>,
     hasher: RandomState,
 }
+
+type Shard<V> = HashMap<Arc<str>, V>;
 
 impl<V> Sharded<V> {
     const SHARDS: usize = 64;
@@ -23,7 +25,7 @@ impl<V> Sharded<V> {
     }
 
     /// The locked part of the map that `id` belongs to.
-    pub(crate) fn shard(&self, id: &str) -> MutexGuard<'_, HashMap<Arc<str>, V>> {
+    pub(crate) fn shard(&self, id: &str) -> MutexGuard<'_, Shard<V>> {
         let index = usize::try_from(self.hasher.hash_one(id) % Self::SHARDS as u64).unwrap_or_default();
         lock(&self.shards[index])
     }

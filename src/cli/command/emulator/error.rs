@@ -1,0 +1,68 @@
+use std::io;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use crate::cli::args::GROUP_KEY_ENV;
+use crate::cli::{Exit, Explained};
+use crate::emulator::{ConfigError, StartError};
+use crate::pki::sas::SymmetricKeyError;
+
+/// Why the emulator did not start.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub(super) enum EmulatorError {
+    #[error("cannot read {}: {source}", file.display())]
+    #[diagnostic(help("{flag} names it"))]
+    Read { flag: &'static str, file: PathBuf, source: io::Error },
+    #[error("{}: {problem}", file.display())]
+    #[diagnostic(help("every key is optional; the valid ones are listed above"))]
+    Toml { file: PathBuf, problem: String },
+    #[error(transparent)]
+    #[diagnostic(help("change it in the file of --config, or with the flag of that name"))]
+    Config(ConfigError),
+    #[error("the group key in {origin}: {error}")]
+    #[diagnostic(help(
+        "give base64 of 16 to 64 bytes with --group-key-file FILE or in {GROUP_KEY_ENV}, or leave both away for a random key"
+    ))]
+    GroupKey { origin: String, error: SymmetricKeyError },
+    #[error("{address} can be reached from other machines")]
+    #[diagnostic(help("add --allow-remote if that is meant: the emulator is no safe server"))]
+    Remote { address: IpAddr },
+    #[error(transparent)]
+    Start(StartError),
+    #[error("cannot listen on {address}: it is in use")]
+    #[diagnostic(help("end whoever listens there, or choose another port: --mqtt-port 0 takes a free one"))]
+    InUse { address: std::net::SocketAddr },
+    #[error("cannot listen on {address}: {source}")]
+    #[diagnostic(help("--listen and --mqtt-port name the address; ports below 1024 need privileges"))]
+    Listen { address: std::net::SocketAddr, source: io::Error },
+    #[error("cannot write {}: {source}", path.display())]
+    #[diagnostic(help("{flag} says where"))]
+    Write { flag: &'static str, path: PathBuf, source: io::Error },
+    #[error("the system refuses what the emulator needs: {0}")]
+    Runtime(#[source] io::Error),
+}
+
+impl From<StartError> for EmulatorError {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Config(error) => Self::Config(error),
+            StartError::Listen { address, source } if source.kind() == io::ErrorKind::AddrInUse => {
+                Self::InUse { address }
+            }
+            StartError::Listen { address, source } => Self::Listen { address, source },
+            other => Self::Start(other),
+        }
+    }
+}
+
+impl Explained for EmulatorError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Read { .. } | Self::Toml { .. } | Self::Config(_) | Self::GroupKey { .. } | Self::Remote { .. } => {
+                Exit::Usage
+            }
+            Self::InUse { .. } | Self::Listen { .. } => Exit::Unreachable,
+            Self::Start(_) | Self::Write { .. } | Self::Runtime(_) => Exit::Unexpected,
+        }
+    }
+}

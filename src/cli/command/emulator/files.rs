@@ -1,0 +1,105 @@
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use super::error::EmulatorError;
+use crate::cli::connection::Connection;
+use crate::emulator::Emulator;
+
+/// The files that devices and their owners need. A folder that was made for them is removed when this is dropped.
+#[derive(Debug)]
+pub(super) struct Files {
+    pub(super) group_key: PathBuf,
+    pub(super) ca: PathBuf,
+    pub(super) issuing_root: PathBuf,
+    _temporary: Option<TempDir>,
+}
+
+impl Files {
+    /// Writes them into `dir`, or into a fresh folder that only we can read.
+    pub(super) fn write(dir: Option<PathBuf>, emulator: &Emulator) -> Result<Self, EmulatorError> {
+        let failed = |path: &Path, source| EmulatorError::Write { flag: "--dir", path: path.to_owned(), source };
+        let (dir, temporary) = match dir {
+            Some(dir) => {
+                DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(|e| failed(&dir, e))?;
+                (fs::canonicalize(&dir).map_err(|e| failed(&dir, e))?, None)
+            }
+            None => {
+                let made = tempfile::Builder::new().prefix("fleetstorm-emulator-").tempdir();
+                let made = made.map_err(|e| failed(&std::env::temp_dir(), e))?;
+                (made.path().to_owned(), Some(made))
+            }
+        };
+        let files = Self {
+            group_key: dir.join("group.key"),
+            ca: dir.join("ca.pem"),
+            issuing_root: dir.join("issuing-root.pem"),
+            _temporary: temporary,
+        };
+        let service = emulator.service();
+        let key = service.group_key().to_base64();
+        let contents: [(&Path, u32, &str); 3] = [
+            (&files.group_key, 0o600, &key),
+            (&files.ca, 0o644, &certificate(&emulator.endpoints().server_root)),
+            (&files.issuing_root, 0o644, &certificate(service.issuing_root())),
+        ];
+        for (path, mode, text) in contents {
+            replace(path, mode, text).map_err(|e| failed(path, e))?;
+        }
+        Ok(files)
+    }
+}
+
+/// Writes the description of the endpoints for `run --target`.
+pub(super) fn write_connection(file: &Path, connection: &Connection) -> Result<(), EmulatorError> {
+    let write = || {
+        let mut text = serde_json::to_string_pretty(connection)?;
+        text.push('\n');
+        replace(file, 0o644, &text)
+    };
+    write().map_err(|source| EmulatorError::Write { flag: "--connection-file", path: file.to_owned(), source })
+}
+
+/// Writes a file as a whole: readers see the old one or the new one, and its mode is right from the start.
+fn replace(path: &Path, mode: u32, text: &str) -> io::Result<()> {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(format!(".{}.tmp", std::process::id()));
+    let temporary = PathBuf::from(temporary);
+    let write = || {
+        // Only a leftover of a crashed process of the same id can be there.
+        match fs::remove_file(&temporary) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
+        file.write_all(text.as_bytes())?;
+        fs::rename(&temporary, path)
+    };
+    write().inspect_err(|_| drop(fs::remove_file(&temporary)))
+}
+
+fn certificate(der: &[u8]) -> String {
+    let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
+    pem::encode_config(&pem::Pem::new("CERTIFICATE", der), config)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_with_its_mode() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("group.key");
+        fs::write(&path, "old").unwrap();
+        replace(&path, 0o600, "new").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+}

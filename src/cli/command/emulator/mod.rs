@@ -1,0 +1,150 @@
+//! `fleetstorm emulator`: settings, files, endpoints, and the time until it is told to end.
+
+mod describe;
+mod error;
+mod files;
+mod settings;
+mod stop;
+
+use std::io;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use tokio::runtime::{Builder, Runtime};
+
+use crate::cli::connection::Connection;
+use crate::cli::open_files::OpenFiles;
+use crate::cli::{CommandError, Exit, Terminal};
+use crate::emulator::{Config, Emulator};
+use error::EmulatorError;
+use files::Files;
+
+/// Arguments of `fleetstorm emulator`.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = LONG_HELP)]
+pub struct EmulatorArgs {
+    /// File of settings (TOML); every key has a default, unknown keys are refused
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Port of MQTT over TLS, for DPS and hub; 0 takes a free one [default: 8883]
+    #[arg(long, value_name = "PORT")]
+    pub mqtt_port: Option<u16>,
+    /// Address to listen on [default: 127.0.0.1]
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<IpAddr>,
+    /// Permit an address that other machines can reach
+    #[arg(long)]
+    pub allow_remote: bool,
+    /// Host name of DPS as devices use it; goes into the server certificate [default: localhost]
+    #[arg(long, value_name = "HOST")]
+    pub dps_host: Option<String>,
+    /// Host name of the hub that devices are assigned to; goes into the server certificate [default: localhost]
+    #[arg(long, value_name = "HOST")]
+    pub hub_host: Option<String>,
+    /// Id scope of the emulated DPS [default: 0ne00000001]
+    #[arg(long, value_name = "SCOPE")]
+    pub id_scope: Option<String>,
+    /// File with the enrollment group's primary key in base64 [default: FLEETSTORM_GROUP_KEY, else random]
+    #[arg(long, value_name = "FILE")]
+    pub group_key_file: Option<PathBuf>,
+    /// Folder for the group key and the CA files [default: a fresh one, removed at the end]
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// Write the description of the endpoints (JSON) to a file, for `fleetstorm run --target FILE`
+    #[arg(long, value_name = "FILE")]
+    pub connection_file: Option<PathBuf>,
+    /// End when stdin is closed, so that the emulator never outlives its parent
+    #[arg(long)]
+    pub parent_pipe: bool,
+}
+
+const LONG_HELP: &str = "\
+Examples:
+  fleetstorm emulator
+      on 127.0.0.1:8883, with new keys; says how to connect
+  fleetstorm emulator --mqtt-port 0 --connection-file dps.json
+      on a free port; `fleetstorm run SCENARIO --target dps.json` finds it
+  FLEETSTORM_GROUP_KEY=$(cat group.key) fleetstorm emulator --json
+      with your own group key; one line of JSON on stdout when it is ready
+  fleetstorm emulator --hub-host contoso.azure-devices.net --listen 0.0.0.0 --allow-remote
+      under a true host name, for devices on other machines
+
+All keys are new at every start: nothing that it issues is worth anything elsewhere.
+With --json one line is printed when all is ready; it names the files that hold keys and certificates.
+
+Exit codes: 0 ended by a signal or by its parent; 2 settings that cannot be; 4 cannot listen; 1 anything else.";
+
+/// Runs the command.
+///
+/// # Errors
+/// Settings that cannot be, files that cannot be written, a port in use.
+pub fn run(args: EmulatorArgs, terminal: &Terminal) -> Result<Exit, CommandError> {
+    let EmulatorArgs {
+        config,
+        mqtt_port,
+        listen,
+        allow_remote,
+        dps_host,
+        hub_host,
+        id_scope,
+        group_key_file,
+        dir,
+        connection_file,
+        parent_pipe,
+    } = args;
+    let flags = settings::Flags { mqtt_port, listen, allow_remote, dps_host, hub_host, id_scope, group_key_file };
+    let mut config = settings::resolve(config.as_deref(), flags)?;
+    limit_connections(&mut config, terminal)?;
+    let runtime = runtime().map_err(EmulatorError::Runtime)?;
+    runtime.block_on(async {
+        // Before anything takes time: from here on a signal ends it cleanly.
+        let stop = stop::listen(parent_pipe).map_err(EmulatorError::Runtime)?;
+        let emulator = Emulator::bind(config.clone()).await.map_err(EmulatorError::from)?;
+        let files = Files::write(dir, &emulator)?;
+        let connection = describe::connection(&config, &emulator, &files);
+        if let Some(file) = connection_file {
+            files::write_connection(&file, &connection)?;
+        }
+        announce(&connection, terminal)?;
+        let counters = emulator.run(stop).await;
+        terminal.note(format_args!("emulator: {counters}"));
+        Ok(Exit::Done)
+    })
+}
+
+fn announce(connection: &Connection, terminal: &Terminal) -> Result<(), CommandError> {
+    if terminal.json {
+        let mut line = serde_json::to_string(connection).map_err(|e| EmulatorError::Runtime(e.into()))?;
+        line.push('\n');
+        terminal.print(&line)?;
+    } else {
+        terminal.print(&describe::text(connection))?;
+    }
+    Ok(())
+}
+
+/// Every connection is an open file: raise the limit, and serve no more at once than it allows.
+fn limit_connections(config: &mut Config, terminal: &Terminal) -> Result<(), CommandError> {
+    /// Files of the process itself.
+    const OWN: u64 = 64;
+    let asked = config.listen.max_connections;
+    let wanted = u64::try_from(asked).unwrap_or(u64::MAX).saturating_add(OWN);
+    let limit = OpenFiles::raise(wanted)?.limit;
+    let possible = usize::try_from(limit.saturating_sub(OWN).max(1)).unwrap_or(usize::MAX);
+    if possible < asked && asked != Config::default().listen.max_connections {
+        terminal.note(format_args!(
+            "emulator: {possible} connections at once instead of {asked}, as {limit} open files are permitted \
+             (raise the hard limit with `ulimit -Hn {wanted}`)"
+        ));
+    }
+    config.listen.max_connections = asked.min(possible);
+    Ok(())
+}
+
+/// On one core a second thread would only get in the way.
+fn runtime() -> io::Result<Runtime> {
+    match std::thread::available_parallelism().map_or(1, usize::from) {
+        1 => Builder::new_current_thread().enable_all().build(),
+        cores => Builder::new_multi_thread().worker_threads(cores).enable_all().build(),
+    }
+}

@@ -1,0 +1,120 @@
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use super::error::EmulatorError;
+use crate::cli::args::GROUP_KEY_ENV;
+use crate::emulator::Config;
+use crate::pki::sas::SymmetricKey;
+
+/// Flags that change settings.
+pub(super) struct Flags {
+    pub(super) mqtt_port: Option<u16>,
+    pub(super) listen: Option<IpAddr>,
+    pub(super) allow_remote: bool,
+    pub(super) dps_host: Option<String>,
+    pub(super) hub_host: Option<String>,
+    pub(super) id_scope: Option<String>,
+    pub(super) group_key_file: Option<PathBuf>,
+}
+
+/// Defaults, then the file, then flags and environment.
+pub(super) fn resolve(file: Option<&Path>, flags: Flags) -> Result<Config, EmulatorError> {
+    let Flags { mqtt_port, listen, allow_remote, dps_host, hub_host, id_scope, group_key_file } = flags;
+    let mut config = file.map_or_else(|| Ok(Config::default()), read)?;
+    set(&mut config.listen.mqtt_port, mqtt_port);
+    set(&mut config.listen.address, listen);
+    set(&mut config.dps_host, dps_host);
+    set(&mut config.hub_host, hub_host);
+    set(&mut config.id_scope, id_scope);
+    let address = config.listen.address;
+    if !address.is_loopback() && !allow_remote {
+        return Err(EmulatorError::Remote { address });
+    }
+    if let Some(key) = group_key(group_key_file)? {
+        config.group.primary_key = Some(key);
+    }
+    for enrollment in &mut config.enrollments {
+        if let Some(file) = &enrollment.primary_key_file {
+            let text = read_text("enrollments.primary_key_file", file)?;
+            enrollment.primary_key = Some(key(&file.display().to_string(), &text)?);
+        }
+    }
+    config.check().map_err(EmulatorError::Config)?;
+    Ok(config)
+}
+
+fn set<T>(setting: &mut T, flag: Option<T>) {
+    if let Some(value) = flag {
+        *setting = value;
+    }
+}
+
+fn read(file: &Path) -> Result<Config, EmulatorError> {
+    let text = read_text("--config", file)?;
+    toml::from_str(&text)
+        .map_err(|error| EmulatorError::Toml { file: file.to_owned(), problem: error.to_string().trim().to_owned() })
+}
+
+fn group_key(file: Option<PathBuf>) -> Result<Option<SymmetricKey>, EmulatorError> {
+    if let Some(file) = file {
+        let text = read_text("--group-key-file", &file)?;
+        return key(&file.display().to_string(), &text).map(Some);
+    }
+    match std::env::var(GROUP_KEY_ENV) {
+        Ok(text) if !text.is_empty() => key(GROUP_KEY_ENV, &text).map(Some),
+        _ => Ok(None),
+    }
+}
+
+fn key(origin: &str, text: &str) -> Result<SymmetricKey, EmulatorError> {
+    SymmetricKey::from_base64(text).map_err(|error| EmulatorError::GroupKey { origin: origin.to_owned(), error })
+}
+
+fn read_text(flag: &'static str, file: &Path) -> Result<String, EmulatorError> {
+    std::fs::read_to_string(file).map_err(|source| EmulatorError::Read { flag, file: file.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Exit, Explained as _};
+
+    const NONE: Flags = Flags {
+        mqtt_port: None,
+        listen: None,
+        allow_remote: false,
+        dps_host: None,
+        hub_host: None,
+        id_scope: None,
+        group_key_file: None,
+    };
+
+    fn file(text: &str) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        file
+    }
+
+    #[test]
+    fn flags_win_over_the_file_and_the_file_over_defaults() {
+        let file = file("id_scope = \"0ne0000000A\"\nhub_host = \"hub\"\n[dps]\nretry_after_seconds = 1\n");
+        let flags = Flags { hub_host: Some("other".to_owned()), mqtt_port: Some(0), ..NONE };
+        let config = resolve(Some(file.path()), flags).unwrap();
+        assert_eq!((config.id_scope.as_str(), config.hub_host.as_str()), ("0ne0000000A", "other"));
+        assert_eq!((config.listen.mqtt_port, config.dps.retry_after_seconds), (0, 1));
+    }
+
+    #[test]
+    fn mistakes_end_with_the_exit_code_of_usage_and_name_what_to_change() {
+        let broken = file("[listen]\nmqtt_prot = 1\n");
+        let error = resolve(Some(broken.path()), NONE).unwrap_err();
+        assert_eq!(error.exit(), Exit::Usage);
+        let text = error.to_string();
+        assert!(text.contains("line 2") && text.contains("`mqtt_port`"), "{text}");
+        let remote = Flags { listen: Some([0, 0, 0, 0].into()), ..NONE };
+        assert!(matches!(resolve(None, remote), Err(EmulatorError::Remote { .. })));
+        let key = file("not base64!");
+        let bad_key = Flags { group_key_file: Some(key.path().to_owned()), ..NONE };
+        assert!(matches!(resolve(None, bad_key), Err(EmulatorError::GroupKey { .. })));
+    }
+}
