@@ -105,9 +105,9 @@ where
         tokio::pin!(stages);
         tokio::select! {
             biased;
-            done = &mut stages => done.map(|()| RunStatus::Complete),
             () = stop.cancelled() => { halt.cancel(); stages.await.map(|()| RunStatus::Interrupted) }
             () = target_gone.cancelled() => { halt.cancel(); stages.await.map(|()| RunStatus::Aborted) }
+            done = &mut stages => done.map(|()| RunStatus::Complete),
         }?
     };
     Ok(running.outcome(found, status, &cpu_at_start))

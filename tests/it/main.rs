@@ -1,6 +1,5 @@
 //! All integration tests in one binary: it links once.
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
 mod cli;
+mod engine;
 mod layering;
 mod scenario;

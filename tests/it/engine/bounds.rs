@@ -1,0 +1,124 @@
+//! What ends a run or an attempt early, and how that is counted.
+
+use fleetstorm::domain::FailureClass;
+use fleetstorm::engine::EngineError;
+use fleetstorm::measure::RunStatus;
+
+use super::service::{self, Answer};
+use super::{MS, Run, cancel_after, outcome, scenario, script};
+
+#[tokio::test(start_paused = true)]
+async fn devices_that_cannot_start_in_time_are_dropped_and_counted() {
+    let text = "arrival = 'at-once'\nmax_lateness = '1500ms'\n[limits]\nmax_in_flight = 2";
+    let outcome = outcome(scenario(10, text), |_| Answer::Issue(MS(1_000))).await;
+    let totals = &outcome.stages[0].totals;
+    assert_eq!((totals.succeeded, totals.dropped, totals.not_started), (4, 6, 0));
+    let dropped: Vec<u64> = outcome.stages[0].intervals.iter().map(|i| i.dropped).collect();
+    assert_eq!(dropped, [0, 6, 0]);
+    insta::assert_snapshot!(outcome.health.saturated.join("\n"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn few_open_files_bound_what_is_in_flight_and_none_is_an_error() {
+    let scenario = scenario(200, "arrival = 'at-once'\nmax_lateness = '10s'");
+    let mut run = Run::new(scenario.clone(), service::start(script(|_| Answer::Issue(MS(500)))));
+    run.open_files = 200;
+    let outcome = run.outcome().await;
+    assert_eq!((outcome.health.in_flight_limit, outcome.health.peak_in_flight), (60, 60));
+    assert_eq!(outcome.stages[0].totals.succeeded, 200);
+    assert!(outcome.health.saturated.iter().any(|s| s.contains("ulimit -n")), "{:?}", outcome.health.saturated);
+    let mut run = Run::new(scenario, service::absent());
+    run.open_files = 100;
+    let refused = run.try_outcome().await.expect_err("none is left for devices");
+    assert!(matches!(refused, EngineError::OpenFiles { limit: 100, .. }), "{refused}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_keeps_what_was_measured_and_cuts_what_outlives_the_grace() {
+    let text = "arrival = { process = 'constant', rate = '10/s' }\n[limits]\ngrace = '500ms'";
+    let answer = |i: u32| Answer::Issue(if i.is_multiple_of(2) { MS(1_000) } else { MS(60_000) });
+    let run = Run::new(scenario(100, text), service::start(script(answer)));
+    cancel_after(&run.stop, MS(2_450));
+    let outcome = run.outcome().await;
+    assert_eq!(outcome.status, RunStatus::Interrupted);
+    let totals = &outcome.stages[0].totals;
+    assert_eq!((totals.planned, totals.started, totals.not_started), (100, 25, 75));
+    // Even devices that started until 1.95 s end within the grace, which ends at 2.95 s.
+    assert_eq!((totals.succeeded, totals.failed[FailureClass::Cut.index()]), (10, 15));
+    assert_eq!(outcome.errors[0].message, "the run ended before the attempt did");
+    assert_eq!((outcome.errors[0].count, outcome.errors[0].first.as_millis() / 10), (15, 295));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_before_anything_began_leaves_every_device_not_started() {
+    for text in ["arrival = 'at-once'", "workload = 'closed'\nconcurrency = 5"] {
+        let run = Run::new(scenario(10, text), service::absent());
+        run.stop.cancel();
+        let outcome = run.outcome().await;
+        assert_eq!((outcome.status, outcome.stages[0].totals.not_started), (RunStatus::Interrupted, 10));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_that_goes_away_aborts_the_run() {
+    let run = Run::new(
+        scenario(10, "arrival = { process = 'constant', rate = '1/s' }"),
+        service::start(script(|_| Answer::Issue(MS(10)))),
+    );
+    cancel_after(&run.target_gone, MS(4_500));
+    let outcome = run.outcome().await;
+    let totals = &outcome.stages[0].totals;
+    assert_eq!((outcome.status, totals.succeeded, totals.not_started), (RunStatus::Aborted, 5, 5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_absent_service_fails_every_attempt_at_once() {
+    let outcome = Run::new(scenario(50, "arrival = 'at-once'"), service::absent()).outcome().await;
+    let totals = &outcome.stages[0].totals;
+    assert_eq!((totals.started, totals.failed[FailureClass::Network.index()]), (50, 50));
+    assert_eq!((outcome.errors.len(), outcome.errors[0].count), (1, 50));
+    assert_eq!(outcome.status, RunStatus::Complete);
+    assert!(outcome.health.saturated.is_empty(), "the service's fault is not the generator's");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_service_meets_the_time_limit_of_the_attempt() {
+    let outcome = outcome(scenario(3, "arrival = 'at-once'\ntimeout = '5s'"), |_| Answer::Silence).await;
+    let stage = &outcome.stages[0];
+    assert_eq!(stage.totals.failed[FailureClass::Timeout.index()], 3);
+    assert!((MS(5_000)..=MS(5_001)).contains(&stage.elapsed), "{:?}", stage.elapsed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_drain_is_bounded() {
+    let text = "arrival = 'at-once'\ntimeout = '20s'\n[limits]\ndrain = '3s'";
+    let outcome = outcome(scenario(4, text), |i| if i == 0 { Answer::Issue(MS(10)) } else { Answer::Silence }).await;
+    let stage = &outcome.stages[0];
+    assert_eq!((stage.totals.succeeded, stage.totals.failed[FailureClass::Cut.index()]), (1, 3));
+    assert!((MS(3_000)..=MS(3_002)).contains(&stage.elapsed), "{:?}", stage.elapsed);
+    assert_eq!(outcome.status, RunStatus::Complete);
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_are_counted_by_class_and_words() {
+    let outcome = outcome(scenario(9, "arrival = 'at-once'"), |i| match i % 3 {
+        0 => Answer::Issue(MS(10)),
+        1 => Answer::Refuse(MS(20)),
+        _ => Answer::Close(MS(30)),
+    })
+    .await;
+    let totals = &outcome.stages[0].totals;
+    let failed = |class: FailureClass| totals.failed[class.index()];
+    assert_eq!((totals.succeeded, failed(FailureClass::Rejected), failed(FailureClass::Network)), (3, 3, 3));
+    let rows: Vec<String> =
+        outcome.errors.iter().map(|e| format!("{}x {} {}: {}", e.count, e.class, e.code, e.message)).collect();
+    insta::assert_snapshot!(rows.join("\n"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_serial_number_that_comes_twice_is_a_wrong_certificate() {
+    let outcome = outcome(scenario(3, "arrival = 'at-once'"), |_| Answer::IssueSerialSeven(MS(10))).await;
+    let totals = &outcome.stages[0].totals;
+    assert_eq!((totals.succeeded, totals.failed[FailureClass::Verification.index()]), (1, 2));
+    assert!(outcome.errors[0].message.contains("serial number"), "{:?}", outcome.errors);
+}

@@ -1,0 +1,95 @@
+//! The engine over connections in memory with paused time: every duration comes from the test, so every number in the
+//! record can be told in advance.
+
+mod bounds;
+mod invariants;
+mod service;
+mod threads;
+mod workloads;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fleetstorm::device::MemoryConnector;
+use fleetstorm::engine::{EngineError, EngineOutcome, Execution, Plan, Progress, RunInput, run};
+use fleetstorm::scenario::Scenario;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use service::{Answer, Script};
+
+const MS: fn(u64) -> Duration = Duration::from_millis;
+
+/// A scenario of one stage; `lines` are keys of the stage, then whole tables.
+fn scenario(devices: u32, lines: &str) -> Scenario {
+    let text = format!(
+        "schema = 1\nname = 'test'\nfleet = {{ devices = {devices}, registration_id = 'd-{{index}}' }}\n\
+         [[stage]]\nname = 'stage'\nkind = 'provision'\n{lines}\n"
+    );
+    Scenario::parse("test.toml", &text, &[]).unwrap_or_else(|problems| {
+        panic!("{}", problems.iter().map(|p| format!("{p}: {:?}\n{text}", p.remedy())).collect::<String>())
+    })
+}
+
+fn script(answer: impl Fn(u32) -> Answer + Send + Sync + 'static) -> Arc<Script> {
+    Arc::new(answer)
+}
+
+/// A run that can be stopped from outside.
+struct Run {
+    scenario: Scenario,
+    connector: Arc<MemoryConnector>,
+    open_files: u64,
+    execution: Execution,
+    progress: Option<watch::Sender<Progress>>,
+    stop: CancellationToken,
+    target_gone: CancellationToken,
+}
+
+impl Run {
+    fn new(scenario: Scenario, connector: Arc<MemoryConnector>) -> Self {
+        Self {
+            scenario,
+            connector,
+            open_files: 20_000,
+            execution: Execution::Inline,
+            progress: None,
+            stop: CancellationToken::new(),
+            target_gone: CancellationToken::new(),
+        }
+    }
+
+    async fn outcome(self) -> EngineOutcome {
+        self.try_outcome().await.expect("the generator starts")
+    }
+
+    async fn try_outcome(self) -> Result<EngineOutcome, EngineError> {
+        let plan = Plan::new(&self.scenario, 7);
+        let input = RunInput {
+            scenario: self.scenario,
+            plan,
+            device: service::settings(),
+            connector: self.connector,
+            open_files: self.open_files,
+            execution: self.execution,
+            progress: self.progress,
+            stop: self.stop,
+            target_gone: self.target_gone,
+        };
+        run(input).await
+    }
+}
+
+/// One run against a service that follows `answer`, in virtual time.
+async fn outcome(scenario: Scenario, answer: impl Fn(u32) -> Answer + Send + Sync + 'static) -> EngineOutcome {
+    Run::new(scenario, service::start(script(answer))).outcome().await
+}
+
+/// Cancels after that time.
+fn cancel_after(token: &CancellationToken, time: Duration) {
+    let token = token.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(time).await;
+        token.cancel();
+    });
+}
