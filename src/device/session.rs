@@ -100,7 +100,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     pub(super) async fn input(&mut self, until: Option<Instant>) -> Input {
         loop {
             if let Err(failure) = self.flush().await {
-                return Input::Lost(failure);
+                return self.last_words(failure).await;
             }
             let ping = self.last_sent.checked_add(self.keep_alive).filter(|_| !self.keep_alive.is_zero());
             let packet = match [until, ping].into_iter().flatten().min() {
@@ -116,6 +116,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                     }
                 }
             }
+        }
+    }
+
+    /// Writing failed: what the peer said before it went (a refusal, a TLS alert) tells more than that.
+    async fn last_words(&mut self, failure: Failure) -> Input {
+        match timeout(Self::FAREWELL, self.read()).await {
+            Ok(Ok(packet)) => Input::Packet(packet),
+            Ok(Err(words)) if words.class == FailureClass::Tls => Input::Lost(words),
+            _ => Input::Lost(failure),
         }
     }
 

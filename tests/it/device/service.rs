@@ -1,0 +1,219 @@
+//! A scripted DPS and hub over connections in memory, written with the protocol's service side.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::BytesMut;
+use fleetstorm::device::{
+    Attestation, Endpoint, MemoryConnector, MemoryPeer, Prepared, Provisioned, Settings, prepare, provision,
+};
+use fleetstorm::domain::{CryptoProvider, IdScope, RegistrationId, SasToken, TlsVersions};
+use fleetstorm::pki::chain::ChainVerifier;
+use fleetstorm::pki::csr;
+use fleetstorm::pki::issuing_ca::{IssuingCa, RootCa};
+use fleetstorm::pki::sas::SymmetricKey;
+use fleetstorm::pki::tls::ClientTls;
+use fleetstorm::protocol::mqtt::{
+    ConnAck, Connect, ConnectReturnCode, HUB_PACKET_LIMIT, Packet, PubAck, Publish, QoS, SubAck, SubscribeReasonCode,
+    decode, encode,
+};
+use fleetstorm::protocol::payload::{
+    OperationStatus, RegistrationRequest, RegistrationState, RegistrationStatus, decode_csr, encode_chain,
+};
+use fleetstorm::protocol::topic::{DpsRequest, DpsResponse};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::mpsc::UnboundedReceiver;
+
+pub(super) const GROUP_KEY: &str =
+    "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw==";
+pub(super) const HUB: &str = "contoso.azure-devices.net";
+
+/// Authorities and settings that fit each other.
+pub(super) struct World {
+    pub(super) root: RootCa,
+    pub(super) issuing: IssuingCa,
+    pub(super) settings: Settings,
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        let now = SystemTime::now();
+        let root = RootCa::generate("root", now).unwrap();
+        let issuing = root.issuing_ca("issuing", now).unwrap();
+        let attestation = Attestation::SymmetricKey {
+            group_key: SymmetricKey::from_base64(GROUP_KEY).unwrap(),
+            token_life: Duration::from_secs(3600),
+        };
+        let tls = ClientTls::new(&[root.der().to_vec()], TlsVersions::Any, CryptoProvider::AwsLc).unwrap();
+        let chain = Arc::new(ChainVerifier::new(vec![root.der().to_vec()]));
+        let scope = IdScope::new("0ne00000001").unwrap();
+        let settings = Settings::new(Endpoint::new("dps.example"), scope, attestation, tls, chain);
+        Self { root, issuing, settings }
+    }
+
+    pub(super) fn device(&self) -> Prepared {
+        prepare(&self.settings, 0, &RegistrationId::new("Dev-1").unwrap()).unwrap()
+    }
+
+    /// Provisions one device against a script; the script's assertions count too.
+    pub(super) async fn provision<F: Future<Output = ()>>(&self, script: impl FnOnce(Accept) -> F) -> Provisioned {
+        let (connector, peers) = MemoryConnector::new();
+        let device = async move { provision(&self.settings, &connector, self.device()).await };
+        let (provisioned, ()) = tokio::join!(device, script(Accept(peers)));
+        provisioned
+    }
+
+    /// The chain for a CSR, as the service issues it.
+    pub(super) fn issue(&self, csr: &[u8], common_name: &str) -> Vec<Vec<u8>> {
+        let csr = csr::verify(csr).unwrap();
+        let now = SystemTime::now();
+        let day = Duration::from_secs(86_400);
+        let leaf = self.issuing.issue(&csr, common_name, uuid::Uuid::nil(), now - day, now + day).unwrap();
+        vec![leaf.der, self.issuing.der().to_vec(), self.root.der().to_vec()]
+    }
+}
+
+/// Connections that the device makes.
+pub(super) struct Accept(UnboundedReceiver<MemoryPeer>);
+
+impl Accept {
+    pub(super) async fn next(&mut self) -> Service {
+        let MemoryPeer { host, port, stream } = self.0.recv().await.expect("the device connects");
+        Service { host, port, stream, incoming: BytesMut::new() }
+    }
+
+    pub(super) async fn is_over(&mut self) -> bool {
+        self.0.recv().await.is_none()
+    }
+}
+
+/// The service's end of a connection.
+pub(super) struct Service {
+    pub(super) host: String,
+    pub(super) port: u16,
+    stream: tokio::io::DuplexStream,
+    incoming: BytesMut,
+}
+
+impl Service {
+    /// The next packet, `None` at the end of the connection.
+    pub(super) async fn hears(&mut self) -> Option<Packet> {
+        loop {
+            if let Some(packet) = decode(&mut self.incoming, HUB_PACKET_LIMIT).unwrap() {
+                return Some(packet);
+            }
+            if self.stream.read_buf(&mut self.incoming).await.unwrap() == 0 {
+                assert!(self.incoming.is_empty(), "half a packet");
+                return None;
+            }
+        }
+    }
+
+    pub(super) async fn says(&mut self, packets: &[Packet]) {
+        let mut bytes = BytesMut::new();
+        for packet in packets {
+            encode(packet, &mut bytes).unwrap();
+        }
+        self.says_bytes(&bytes).await;
+    }
+
+    pub(super) async fn says_bytes(&mut self, bytes: &[u8]) {
+        // The device may be gone already.
+        let _ = self.stream.write_all(bytes).await;
+    }
+
+    /// Reads CONNECT and answers.
+    pub(super) async fn accepts(&mut self, code: ConnectReturnCode) -> Connect {
+        let Some(Packet::Connect(connect)) = self.hears().await else { panic!("no CONNECT") };
+        self.says(&[Packet::ConnAck(ConnAck::new(code, false))]).await;
+        connect
+    }
+
+    /// CONNECT, SUBSCRIBE and the registration's PUBLISH with their acknowledgements. Gives the CSR.
+    pub(super) async fn registers(&mut self) -> Vec<u8> {
+        let connect = self.accepts(ConnectReturnCode::Success).await;
+        assert_eq!((connect.client_id.as_str(), connect.clean_session), ("dev-1", true));
+        let login = connect.login.unwrap();
+        let version = concat!("fleetstorm%2F", env!("CARGO_PKG_VERSION"));
+        assert_eq!(
+            login.username,
+            format!("0ne00000001/registrations/dev-1/api-version=2025-07-01-preview&ClientVersion={version}")
+        );
+        let token = SasToken::parse(&login.password).unwrap();
+        assert_eq!(token.resource().as_deref(), Some("0ne00000001/registrations/dev-1"));
+        assert_eq!(token.skn.as_deref(), Some("registration"));
+        assert!(SymmetricKey::from_base64(GROUP_KEY).unwrap().derive("dev-1").verifies(&token));
+
+        let Some(Packet::Subscribe(subscribe)) = self.hears().await else { panic!("no SUBSCRIBE") };
+        assert_eq!(subscribe.filters[0].path, "$dps/registrations/res/#");
+        let granted = vec![SubscribeReasonCode::Success(QoS::AtLeastOnce)];
+        self.says(&[Packet::SubAck(SubAck::new(subscribe.pkid, granted))]).await;
+
+        let publish = self.is_asked().await;
+        assert_eq!(publish.topic, DpsRequest::Register { rid: "1" }.to_string());
+        let request = RegistrationRequest::parse(&publish.payload).unwrap();
+        assert_eq!(request.registration_id.as_deref(), Some("dev-1"));
+        decode_csr(&request.csr.unwrap()).unwrap()
+    }
+
+    /// Reads a PUBLISH and acknowledges it, not minding acknowledgements before it.
+    pub(super) async fn is_asked(&mut self) -> Publish {
+        loop {
+            match self.hears().await {
+                Some(Packet::Publish(publish)) => {
+                    self.says(&[Packet::PubAck(PubAck::new(publish.pkid))]).await;
+                    return publish;
+                }
+                Some(Packet::PubAck(_)) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    pub(super) async fn answers(&mut self, status: u16, rid: &str, retry_after: Option<u32>, body: Vec<u8>) {
+        let topic = DpsResponse { status, rid, retry_after }.to_string();
+        self.says(&[Packet::Publish(Publish { pkid: 1, ..Publish::new(topic, QoS::AtLeastOnce, body) })]).await;
+    }
+
+    /// The registration up to `assigned` with a chain, then DISCONNECT and the end of the connection.
+    pub(super) async fn assigns(&mut self, chain: impl FnOnce(&[u8]) -> Vec<Vec<u8>>) {
+        let csr = self.registers().await;
+        self.answers(202, "1", Some(3), assigning()).await;
+        let poll = self.is_asked().await;
+        assert_eq!(poll.topic, DpsRequest::OperationStatus { rid: "2", operation_id: "5.a.b" }.to_string());
+        assert!(poll.payload.is_empty());
+        self.answers(200, "2", None, assigned(&chain(&csr))).await;
+        self.hears_the_end().await;
+    }
+
+    /// Acknowledgements, DISCONNECT, the end.
+    pub(super) async fn hears_the_end(&mut self) {
+        let mut last = None;
+        while let Some(packet) = self.hears().await {
+            last = Some(packet);
+        }
+        assert_eq!(last, Some(Packet::Disconnect));
+    }
+}
+
+pub(super) fn assigning() -> Vec<u8> {
+    OperationStatus { operation_id: "5.a.b".into(), status: RegistrationStatus::Assigning, registration_state: None }
+        .to_body()
+}
+
+pub(super) fn assigned(chain: &[Vec<u8>]) -> Vec<u8> {
+    let state = RegistrationState {
+        registration_id: Some("dev-1".into()),
+        assigned_hub: Some(HUB.into()),
+        device_id: Some("dev-1".into()),
+        status: RegistrationStatus::Assigned,
+        issued_certificate_chain: (!chain.is_empty()).then(|| encode_chain(chain)),
+        ..RegistrationState::default()
+    };
+    OperationStatus {
+        operation_id: "5.a.b".into(),
+        status: RegistrationStatus::Assigned,
+        registration_state: Some(state),
+    }
+    .to_body()
+}
