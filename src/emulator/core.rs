@@ -8,8 +8,10 @@ use super::counters::Tally;
 use super::issuance::Issuance;
 use super::registry::Registry;
 use crate::domain::IdScope;
+use crate::pki::chain::ChainError;
 use crate::pki::key::KeyError;
 use crate::pki::sas::SymmetricKey;
+use crate::pki::trust::AuthoritySet;
 
 /// What all connections share.
 #[derive(Debug)]
@@ -23,8 +25,8 @@ pub(crate) struct Core {
     pub(crate) registry: Registry,
     pub(crate) adr: Adr,
     pub(crate) issuance: Issuance,
-    /// DER of the authorities that the hub trusts since the last credential sync.
-    trusted: RwLock<Arc<[Vec<u8>]>>,
+    /// The authorities that the hub trusts since the last credential sync.
+    trusted: RwLock<Arc<AuthoritySet>>,
 }
 
 /// Why there is no emulator.
@@ -34,6 +36,8 @@ pub(crate) enum CoreError {
     Config(#[from] ConfigError),
     #[error(transparent)]
     Key(#[from] KeyError),
+    #[error("the hub cannot use the issuing CA: {0}")]
+    Authority(#[from] ChainError),
     #[error("cannot start the threads that sign certificates: {0}")]
     Threads(#[from] io::Error),
 }
@@ -54,15 +58,15 @@ impl Core {
             },
             registry: Registry::new(&config),
             tally: Tally::new(),
-            trusted: RwLock::new(cas.into()),
+            trusted: RwLock::new(Arc::new(AuthoritySet::new(&cas)?)),
             clock,
             adr,
             config,
         }))
     }
 
-    /// DER of the authorities that the hub trusts.
-    pub(crate) fn trusted(&self) -> Arc<[Vec<u8>]> {
+    /// The authorities that the hub trusts.
+    pub(crate) fn trusted(&self) -> Arc<AuthoritySet> {
         Arc::clone(&self.trusted.read().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -15,6 +15,7 @@ use super::core::{Core, CoreError};
 use super::counters::{Counters, Event};
 use super::service::Service;
 use super::session;
+use crate::pki::chain::ChainError;
 use crate::pki::issuing_ca::RootCa;
 use crate::pki::key::KeyError;
 use crate::pki::tls::{TlsConfigError, TlsVersions, server_config};
@@ -58,6 +59,9 @@ pub enum StartError {
     /// Authorities could not be made.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// The hub cannot use the issuing CA.
+    #[error("the hub cannot use the issuing CA: {0}")]
+    Authority(#[source] ChainError),
     /// The TLS server could not be made.
     #[error(transparent)]
     Tls(#[from] TlsConfigError),
@@ -71,6 +75,7 @@ impl From<CoreError> for StartError {
         match error {
             CoreError::Config(error) => Self::Config(error),
             CoreError::Key(error) => Self::Key(error),
+            CoreError::Authority(error) => Self::Authority(error),
             CoreError::Threads(error) => Self::Threads(error),
         }
     }

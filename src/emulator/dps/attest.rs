@@ -5,7 +5,7 @@ use crate::domain::{ParseSasTokenError, SasToken};
 use crate::emulator::core::Core;
 use crate::emulator::registry::{Enrollment, Match};
 use crate::emulator::session::PeerChain;
-use crate::pki::chain::leaf_identity;
+use crate::pki::certificate::leaf_identity;
 
 /// A device that talks to DPS, as it introduced itself.
 #[derive(Debug)]
@@ -68,8 +68,7 @@ pub(crate) fn attest(core: &Core, caller: &Caller) -> Result<Arc<Enrollment>, Re
 fn refuse_certificates(core: &Core, caller: &Caller, chain: &PeerChain) -> Refusal {
     let now = core.clock.now();
     let good = chain.first().and_then(|leaf| leaf_identity(leaf)).is_some_and(|leaf| {
-        leaf.common_name.eq_ignore_ascii_case(&caller.registration_id)
-            && (leaf.not_before..leaf.not_after).contains(&now)
+        leaf.common_name.eq_ignore_ascii_case(&caller.registration_id) && leaf.validity.contains(now)
     });
     if good { Refusal::CaNotFound } else { Refusal::InvalidCertificate }
 }

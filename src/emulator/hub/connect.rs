@@ -6,7 +6,6 @@ use crate::domain::SasToken;
 use crate::emulator::core::Core;
 use crate::emulator::registry::Device;
 use crate::emulator::session::Refused;
-use crate::pki::chain::{is_signed_by, leaf_identity};
 use crate::protocol::mqtt::{Connect, ConnectReturnCode};
 use crate::protocol::topic::HubUserName;
 
@@ -31,9 +30,9 @@ pub(super) fn authorize(
     }
     let device = core.registry.device(name.device_id).ok_or(unauthorized)?;
     let password = connect.login.as_ref().map_or("", |login| login.password.as_str());
-    let proved = match (password, peer.first()) {
-        ("", None) => false,
-        ("", Some(leaf)) => certificate_is_good(core, leaf, &device),
+    let proved = match (password, peer) {
+        ("", []) => false,
+        ("", presented) => certificates_are_good(core, presented, &device),
         (token, _) => {
             let token = SasToken::parse(token).map_err(|_| Refused(ConnectReturnCode::BadUserNamePassword))?;
             token_is_good(core, &token, name, &device)
@@ -48,15 +47,11 @@ fn is_hub(core: &Core, host: &str) -> bool {
     [core.config.hub_host.as_str(), "localhost", "127.0.0.1", "::1"].iter().any(|name| name.eq_ignore_ascii_case(host))
 }
 
-/// A leaf alone is enough when its authority is known, as the hub has the authority's certificate itself. The signature
-/// comes last, because it costs the most.
-fn certificate_is_good(core: &Core, leaf: &[u8], device: &Device) -> bool {
-    let Some(identity) = leaf_identity(leaf) else { return false };
-    let now = core.clock.now();
-    identity.common_name == *device.id
-        && (identity.not_before..identity.not_after).contains(&now)
-        && identity.unique_id == Some(device.with(|state| state.unique_id))
-        && core.trusted().iter().any(|ca| is_signed_by(leaf, ca))
+/// A leaf alone is enough when its authority is known, as the hub has the authority's certificate itself.
+fn certificates_are_good(core: &Core, presented: &[CertificateDer<'static>], device: &Device) -> bool {
+    core.trusted().verify_leaf(presented, core.clock.now()).is_ok_and(|path| {
+        path.leaf.common_name == *device.id && path.leaf.unique_id == Some(device.with(|state| state.unique_id))
+    })
 }
 
 fn token_is_good(core: &Core, token: &SasToken, name: &HubUserName<'_>, device: &Device) -> bool {
