@@ -1,4 +1,6 @@
 //! All integration tests in one binary: it links once.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 mod cli;
 mod device;
 mod engine;

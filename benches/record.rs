@@ -1,0 +1,76 @@
+//! What recording costs: per attempt on the worker, per second of a run, and when workers are merged.
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use fleetstorm::domain::{Failure, FailureClass, Phase};
+use fleetstorm::engine::Recorder;
+use fleetstorm::measure::{Attempt, CompactHistogram, Histogram, Outcome, PhaseHistograms, PhaseTimes};
+
+/// The phases of a whole provisioning, with values that vary as they do in a run.
+fn attempt(index: u64, outcome: Outcome) -> Attempt {
+    let mut phases = PhaseTimes::new();
+    for (place, phase) in (0..).zip(Phase::ALL).filter(|(_, p)| !matches!(p, Phase::RenewAccept | Phase::RenewIssue)) {
+        phases.set(phase, Duration::from_nanos(20_000 * (place + 1) + index.wrapping_mul(7_919) % 900_000));
+    }
+    Attempt {
+        device: 0,
+        stage: 0,
+        number: 1,
+        due: Duration::ZERO,
+        started: Duration::from_micros(index),
+        ended: Duration::from_micros(index + 20_000),
+        phases,
+        outcome,
+        polls: 1,
+        throttled: 0,
+    }
+}
+
+fn record(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("record");
+    group.sample_size(50).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(2));
+    let attempts: Vec<Attempt> = (0..1_000).map(|i| attempt(i, Outcome::Success)).collect();
+    let phases: u64 = attempts.iter().map(|a| a.phases.present().count() as u64).sum();
+
+    group.throughput(Throughput::Elements(phases));
+    let mut histograms = PhaseHistograms::new();
+    group.bench_function("phases of an attempt, per phase", |b| {
+        b.iter(|| attempts.iter().for_each(|a| histograms.record(black_box(a))));
+    });
+
+    group.throughput(Throughput::Elements(attempts.len() as u64));
+    let mut recorder = Recorder::new();
+    group.bench_function("due, started and ended, per attempt", |b| {
+        b.iter(|| {
+            for attempt in &attempts {
+                recorder.due(attempt.due);
+                recorder.started(attempt.due, attempt.started);
+                recorder.ended(black_box(attempt), None);
+            }
+        });
+    });
+    let failure = Failure::rejected(401_002, "Unauthorized");
+    let failed = attempt(5, Outcome::Failed(FailureClass::Rejected));
+    group.throughput(Throughput::Elements(1));
+    group.bench_function("a failed attempt", |b| {
+        b.iter(|| {
+            recorder.started(failed.due, failed.started);
+            recorder.ended(black_box(&failed), Some(&failure));
+        });
+    });
+
+    let mut second = Histogram::new();
+    (0..1_000).for_each(|i| second.record(5_000_000 + i * 77_777));
+    group.bench_function("encode a second", |b| b.iter(|| CompactHistogram::new(black_box(&second))));
+    let encoded = CompactHistogram::new(&second);
+    group.bench_function("decode a second", |b| b.iter(|| black_box(&encoded).decode()));
+    group.bench_function("merge the phases of a worker", |b| {
+        b.iter_batched_ref(|| histograms.clone(), |all| all.merge(black_box(&histograms)), BatchSize::LargeInput);
+    });
+    group.finish();
+}
+
+criterion_group!(benches, record);
+criterion_main!(benches);
