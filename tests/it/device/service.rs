@@ -45,7 +45,7 @@ impl World {
             token_life: Duration::from_secs(3600),
         };
         let tls = ClientTls::new(&[root.der().to_vec()], TlsVersions::Any, CryptoProvider::AwsLc).unwrap();
-        let chain = Arc::new(ChainVerifier::new(vec![root.der().to_vec()]));
+        let chain = Arc::new(ChainVerifier::new(&[root.der().to_vec()]).expect("a certificate"));
         let scope = IdScope::new("0ne00000001").unwrap();
         let settings = Settings::new(Endpoint::new("dps.example"), scope, attestation, tls, chain);
         Self { root, issuing, settings }

@@ -71,7 +71,7 @@ pub(super) fn settings() -> Settings {
     let attestation =
         Attestation::SymmetricKey { group_key: SymmetricKey::random(), token_life: Duration::from_secs(3_600) };
     let scope = IdScope::new("0ne00000001").expect("an id scope");
-    let chain = Arc::new(ChainVerifier::new(vec![root]));
+    let chain = Arc::new(ChainVerifier::new(&[root]).expect("a root is a certificate"));
     let mut settings = Settings::new(Endpoint::new("dps"), scope, attestation, tls, chain);
     settings.clock = Arc::new(Fixed);
     settings
