@@ -5,4 +5,5 @@ mod cli;
 mod device;
 mod engine;
 mod layering;
+mod run;
 mod scenario;

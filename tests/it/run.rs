@@ -1,0 +1,317 @@
+//! Whole runs of the binary against the emulator: sums, exit codes, and that nothing survives.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command as Process, Stdio};
+use std::time::Duration;
+
+use fleetstorm::cli::Exit;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use predicates::prelude::PredicateBooleanExt as _;
+use predicates::str::contains;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::cli::{code, fleetstorm};
+
+/// Environment variable by which a test finds its own processes.
+const MARK: &str = "FLEETSTORM_TEST_MARK";
+
+/// A folder with a scenario and an emulator that answers fast.
+fn folder(arrival: &str, devices: u32) -> TempDir {
+    let folder = TempDir::new().unwrap();
+    let scenario = format!(
+        "schema = 1\nname = \"small\"\nseed = 7\n[fleet]\ndevices = {devices}\n\
+         [[stage]]\nname = \"storm\"\nkind = \"provision\"\n{arrival}\ntimeout = \"30s\"\n\
+         [limits]\ngrace = \"500ms\"\n"
+    );
+    fs::write(folder.path().join("small.toml"), scenario).unwrap();
+    fs::write(folder.path().join("emulator.toml"), "[dps]\nretry_after_seconds = 1\n").unwrap();
+    folder
+}
+
+/// The last one is the results folder.
+const RUN: [&str; 6] = ["run", "small.toml", "--emulator-config", "emulator.toml", "--out", "out"];
+
+fn json(path: &Path) -> Value {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+/// The rows of a CSV file as maps.
+fn rows(path: &Path) -> Vec<std::collections::HashMap<String, String>> {
+    csv::Reader::from_path(path).unwrap().deserialize().map(Result::unwrap).collect()
+}
+
+fn sum(rows: &[std::collections::HashMap<String, String>], column: &str) -> u64 {
+    rows.iter().map(|row| row[column].parse::<u64>().unwrap()).sum()
+}
+
+/// All outcomes add up to the devices planned, and to the same number in every file.
+fn check_sums(out: &Path, devices: u64) -> Value {
+    let run = json(&out.join("run.json"));
+    let totals = &run["totals"];
+    let count = |key: &str| totals[key].as_u64().unwrap();
+    assert_eq!(count("planned"), devices);
+    assert_eq!(count("succeeded") + count("failed") + count("dropped") + count("not_started"), devices, "{totals}");
+    let (summary, intervals, errors, phases) = (
+        rows(&out.join("summary.csv")),
+        rows(&out.join("intervals.csv")),
+        rows(&out.join("errors.csv")),
+        rows(&out.join("phases.csv")),
+    );
+    for column in ["started", "succeeded", "failed", "dropped", "throttled"] {
+        assert_eq!(sum(&summary, column), totals[column].as_u64().unwrap(), "summary.csv: {column}");
+        assert_eq!(sum(&intervals, column), totals[column].as_u64().unwrap(), "intervals.csv: {column}");
+    }
+    assert_eq!(sum(&summary, "planned"), devices);
+    assert_eq!(sum(&errors, "count"), count("failed"), "errors.csv");
+    let totals_of = |outcome: &str| {
+        phases.iter().filter(|row| row["phase"] == "total" && row["outcome"] == outcome).cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(sum(&totals_of("succeeded"), "count"), count("succeeded"), "phases.csv");
+    assert_eq!(sum(&totals_of("failed"), "count"), count("failed"), "phases.csv");
+    run
+}
+
+#[test]
+fn a_storm_is_whole_and_its_files_agree() {
+    let folder = folder("arrival = \"at-once\"", 40);
+    let mark = folder.path().display().to_string();
+    let output = fleetstorm(folder.path()).args(RUN).args(["--json", "--no-color"]).env(MARK, &mark).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code(Exit::Done)), "{stderr}");
+    assert!(marked(&mark).is_empty(), "the emulator survived");
+
+    let out = folder.path().join("out");
+    let run = check_sums(&out, 40);
+    assert_eq!(run["totals"]["succeeded"], 40, "{stderr}");
+    assert_eq!(run["verdicts"][0]["verdict"], "complete");
+    assert_eq!(run, serde_json::from_slice::<Value>(&output.stdout).unwrap(), "--json prints run.json");
+    assert_eq!((&run["seed"], &run["schema"]), (&7.into(), &1.into()));
+    assert!(run["generator"]["cpu_us"].as_u64() > Some(0) && run["emulator"]["cpu_us"].as_u64() > Some(0), "{run}");
+    assert!(run["emulator"]["peak_memory_bytes"].as_u64() > Some(1_000_000), "{run}");
+    let devices = run["settings"].as_array().unwrap().iter().find(|s| s["key"] == "fleet.devices").unwrap();
+    assert_eq!((&devices["value"], &devices["origin"]), (&"40".into(), &"scenario".into()));
+    for phase in
+        ["keygen", "csr", "sas", "tls", "register", "poll_wait", "verify", "hub_tls", "telemetry_ack", "total_raw"]
+    {
+        let rows = run["stages"][0]["phases"].as_array().unwrap();
+        assert!(rows.iter().any(|row| row["phase"] == phase && row["count"] == 40), "{phase} is missing");
+    }
+    // The summary goes to stderr, as stdout is for the data.
+    assert!(stderr.contains("COMPLETE  40 of 40 devices succeeded") && stderr.contains("results in out"), "{stderr}");
+    assert!(stderr.lines().filter(|line| !line.contains("/s, ")).all(|line| line.chars().count() <= 100), "{stderr}");
+}
+
+#[test]
+fn quiet_says_nothing_but_the_summary() {
+    let folder = folder("workload = \"closed\"\nconcurrency = 10\nhub_connect = false", 10);
+    let assert = fleetstorm(folder.path()).args(RUN).arg("--quiet").assert();
+    assert.code(code(Exit::Done)).stderr("").stdout(contains("COMPLETE  10 of 10").and(contains("\u{1b}").not()));
+    check_sums(&folder.path().join("out"), 10);
+}
+
+#[test]
+fn few_open_files_bound_the_run_and_are_told() {
+    let folder = folder("arrival = \"at-once\"\nmax_lateness = \"30s\"", 80);
+    let binary = assert_cmd::cargo::cargo_bin!("fleetstorm");
+    let run = |limit: u32| {
+        let mut shell = assert_cmd::Command::new("sh");
+        shell.current_dir(folder.path()).arg("-c").arg(format!("ulimit -n {limit}; exec \"$0\" \"$@\"")).arg(binary);
+        shell.args(&RUN[..5]).arg(limit.to_string());
+        shell.timeout(Duration::from_secs(60)).assert()
+    };
+    // Enough for a part of the fleet at a time: all get through, late, and the reason is named.
+    run(180).code(code(Exit::Saturated)).stderr(contains("ulimit -Hn")).stdout(contains("SATURATED"));
+    let run_json = check_sums(&folder.path().join("180"), 80);
+    assert_eq!(run_json["totals"]["succeeded"], 80);
+    assert!(run_json["health"]["in_flight_limit"].as_u64() < Some(80));
+    // Not enough for a single one.
+    run(100).code(code(Exit::Unexpected)).stderr(contains("ulimit -n")).stdout("");
+}
+
+#[test]
+fn ctrl_c_keeps_what_was_measured() {
+    let folder = folder("arrival = { process = \"constant\", rate = \"20/s\" }", 10_000);
+    let mut running = Running::start(&folder);
+    running.until_some_succeeded();
+    kill(running.pid(), Signal::SIGINT).unwrap();
+    let (exit, stdout, stderr) = running.finish();
+    assert_eq!(exit, Some(code(Exit::Interrupted)), "{stderr}");
+    assert!(stdout.contains("PARTIAL") && stderr.contains("stopping"), "{stdout}{stderr}");
+    let run = check_sums(&folder.path().join("out"), 10_000);
+    assert_eq!(run["status"], "interrupted");
+    assert!(run["totals"]["succeeded"].as_u64() > Some(0) && run["totals"]["not_started"].as_u64() > Some(0), "{run}");
+}
+
+#[test]
+fn an_emulator_that_dies_ends_the_run_and_keeps_what_was_measured() {
+    let folder = folder("arrival = { process = \"constant\", rate = \"20/s\" }", 10_000);
+    let mut running = Running::start(&folder);
+    running.until_some_succeeded();
+    let emulator = running.emulator();
+    kill(emulator, Signal::SIGKILL).unwrap();
+    let (exit, stdout, stderr) = running.finish();
+    assert_eq!(exit, Some(code(Exit::Unexpected)), "{stderr}");
+    assert!(stderr.contains("the embedded emulator ended in the middle of the run (killed by signal 9)"), "{stderr}");
+    assert!(stdout.contains("PARTIAL"), "{stdout}");
+    let run = check_sums(&folder.path().join("out"), 10_000);
+    assert_eq!(run["status"], "aborted");
+    assert!(run["totals"]["succeeded"].as_u64() > Some(0), "{run}");
+}
+
+#[test]
+fn the_emulator_does_not_survive_a_killed_run() {
+    let folder = folder("arrival = { process = \"constant\", rate = \"20/s\" }", 10_000);
+    let mut running = Running::start(&folder);
+    running.until_some_succeeded();
+    running.emulator();
+    kill(running.pid(), Signal::SIGKILL).unwrap();
+    let mark = running.mark.clone();
+    running.finish();
+    until("the emulator ends", || marked(&mark).is_empty());
+}
+
+#[test]
+fn a_running_emulator_is_tried_first() {
+    let folder = folder("arrival = \"at-once\"", 5);
+    let mut emulator = Process::new(assert_cmd::cargo::cargo_bin!("fleetstorm"))
+        .args(["emulator", "--json", "--parent-pipe", "--mqtt-port", "0", "--config", "emulator.toml"])
+        .args(["--connection-file", "dps.json"])
+        .current_dir(folder.path())
+        .env_remove("FLEETSTORM_GROUP_KEY")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut ready = String::new();
+    BufReader::new(emulator.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+    assert!(ready.contains("\"schema\":1"), "{ready}");
+    fs::write(folder.path().join("wrong.key"), "d3Jvbmd3cm9uZ3dyb25nd3Jvbmd3cm9uZw==").unwrap();
+    let other = fleetstorm::pki::issuing_ca::RootCa::generate("other", std::time::SystemTime::now()).unwrap();
+    fs::write(folder.path().join("other.pem"), pem::encode(&pem::Pem::new("CERTIFICATE", other.der()))).unwrap();
+
+    let run = |more: &[&str]| {
+        let mut command = fleetstorm(folder.path());
+        command.args(["run", "small.toml", "--target", "dps.json"]).args(more);
+        command
+    };
+    run(&["--group-key-file", "wrong.key"])
+        .assert()
+        .code(code(Exit::Unreachable))
+        .stdout("")
+        .stderr(contains("the first device did not get through").and(contains("--group-key-file")));
+    run(&[])
+        .env("FLEETSTORM_GROUP_KEY", "d3Jvbmd3cm9uZ3dyb25nd3Jvbmd3cm9uZw==")
+        .assert()
+        .code(code(Exit::Unreachable))
+        .stderr(contains("FLEETSTORM_GROUP_KEY").and(contains("d3Jvbmd3").not()));
+    run(&["--ca-file", "other.pem"])
+        .assert()
+        .code(code(Exit::Unreachable))
+        .stderr(contains("no TLS with").and(contains("--ca-file")));
+    run(&["--issuing-root-file", "other.pem"])
+        .assert()
+        .code(code(Exit::Unreachable))
+        .stderr(contains("--issuing-root-file"));
+    run(&["--emulator-config", "emulator.toml"]).assert().code(code(Exit::Usage));
+    assert!(!folder.path().join("results").read_dir().is_ok_and(|mut left| left.next().is_some()), "nothing is left");
+
+    run(&["--out", "out"]).assert().code(code(Exit::Done)).stdout(contains("was provisioned once before the run"));
+    check_sums(&folder.path().join("out"), 5);
+    drop(emulator.stdin.take());
+    emulator.wait().unwrap();
+}
+
+#[test]
+fn an_embedded_emulator_that_does_not_start_says_why() {
+    let folder = folder("arrival = \"at-once\"", 5);
+    fs::write(folder.path().join("emulator.toml"), "[dps]\nretry_after = 1\n").unwrap();
+    fleetstorm(folder.path())
+        .args(RUN)
+        .assert()
+        .code(code(Exit::Unexpected))
+        .stdout("")
+        .stderr(contains("the embedded emulator did not start").and(contains("retry_after")));
+    assert!(!folder.path().join("out").exists());
+}
+
+/// A run that is going on.
+struct Running {
+    child: Child,
+    stderr: BufReader<std::process::ChildStderr>,
+    told: String,
+    mark: String,
+}
+
+impl Running {
+    fn start(folder: &TempDir) -> Self {
+        let mark = folder.path().display().to_string();
+        let mut child = Process::new(assert_cmd::cargo::cargo_bin!("fleetstorm"))
+            .args(RUN)
+            .current_dir(folder.path())
+            .env(MARK, &mark)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        Self { child, stderr, told: String::new(), mark }
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.id().try_into().unwrap())
+    }
+
+    /// Reads progress until it tells of a success.
+    fn until_some_succeeded(&mut self) {
+        loop {
+            let mut line = String::new();
+            assert!(self.stderr.read_line(&mut line).unwrap() > 0, "ended too early: {}", self.told);
+            self.told.push_str(&line);
+            if line.contains("p99") {
+                return;
+            }
+        }
+    }
+
+    /// The emulator of this run: the process with its mark that is not the run itself.
+    fn emulator(&self) -> Pid {
+        let others: Vec<Pid> = marked(&self.mark).into_iter().filter(|pid| *pid != self.pid()).collect();
+        assert_eq!(others.len(), 1, "one emulator: {others:?}");
+        others[0]
+    }
+
+    fn finish(mut self) -> (Option<i32>, String, String) {
+        let mut stdout = String::new();
+        self.stderr.read_to_string(&mut self.told).unwrap();
+        self.child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
+        (self.child.wait().unwrap().code(), stdout, self.told)
+    }
+}
+
+/// The processes with a mark in their environment.
+fn marked(mark: &str) -> Vec<Pid> {
+    let wanted = format!("{MARK}={mark}");
+    let has_mark = |folder: &PathBuf| {
+        fs::read(folder.join("environ"))
+            .is_ok_and(|environ| environ.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes()))
+    };
+    let folders = fs::read_dir("/proc").unwrap().filter_map(|entry| Some(entry.ok()?.path()));
+    folders.filter(has_mark).filter_map(|f| f.file_name()?.to_str()?.parse().ok()).map(Pid::from_raw).collect()
+}
+
+/// Waits for something that another process does.
+fn until(what: &str, done: impl Fn() -> bool) {
+    for _ in 0..500 {
+        if done() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("waited in vain until {what}");
+}
