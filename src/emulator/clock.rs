@@ -18,6 +18,11 @@ impl Clock {
         if offset < 0 { now.checked_sub(by) } else { now.checked_add(by) }.unwrap_or(now)
     }
 
+    /// Moves it forward.
+    pub(crate) fn advance(&self, by: Duration) {
+        self.offset_ms.fetch_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::Relaxed);
+    }
+
     /// Now in whole seconds since 1970-01-01T00:00:00Z, as SAS tokens count.
     pub(crate) fn unix_seconds(&self) -> u64 {
         self.now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs())

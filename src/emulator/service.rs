@@ -1,5 +1,6 @@
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls_pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -47,6 +48,12 @@ impl Service {
     /// DER of the root of the authorities that issue device certificates.
     pub fn issuing_root(&self) -> &[u8] {
         self.core.adr.root_der()
+    }
+
+    /// Moves the wall clock of DPS, hub and authorities forward, so that tokens and certificates expire. Waiting times
+    /// are not touched.
+    pub fn advance_clock(&self, by: Duration) {
+        self.core.clock.advance(by);
     }
 
     /// What happened until now.

@@ -3,6 +3,7 @@
 
 mod cli;
 mod device;
+mod emulator;
 mod engine;
 mod layering;
 mod run;

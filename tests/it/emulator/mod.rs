@@ -1,0 +1,8 @@
+//! The emulator as devices meet it: every answer, at its place, in its words.
+
+mod client;
+mod dps_connect;
+mod dps_register;
+mod hostile;
+mod hub;
+mod sockets;

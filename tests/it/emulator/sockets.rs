@@ -1,0 +1,174 @@
+//! Real TLS on loopback: clients that we did not write, and peers that mean no good.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fleetstorm::device::{Attestation, Endpoint, HubSettings, Settings, TcpConnector, Telemetry, prepare, provision};
+use fleetstorm::domain::{CryptoProvider, IdScope, RegistrationId, TlsVersions};
+use fleetstorm::emulator::{Config, Counters, Emulator, Event, Service, StartError};
+use fleetstorm::pki::chain::ChainVerifier;
+use fleetstorm::pki::tls::ClientTls;
+use rumqttc::{AsyncClient, Event as Mqtt, MqttOptions, Packet, QoS, TlsConfiguration, Transport};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::client::{API, SCOPE, dps_user, key_and_csr, sas};
+
+/// An emulator on a free port, and what a device needs to know of it.
+struct Running {
+    service: Service,
+    address: SocketAddr,
+    tls: ClientTls,
+    shutdown: CancellationToken,
+    counters: JoinHandle<Counters>,
+}
+
+impl Running {
+    async fn start(change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config::default();
+        config.listen.mqtt_port = 0;
+        config.dps.retry_after_seconds = 0;
+        change(&mut config);
+        let emulator = Emulator::bind(config).await.unwrap();
+        let (service, endpoints) = (emulator.service().clone(), emulator.endpoints().clone());
+        let tls = ClientTls::new(&[endpoints.server_root], TlsVersions::Any, CryptoProvider::AwsLc).unwrap();
+        let shutdown = CancellationToken::new();
+        let counters = tokio::spawn(emulator.run(shutdown.clone()));
+        Self { service, address: endpoints.mqtt, tls, shutdown, counters }
+    }
+
+    async fn stop(self) -> Counters {
+        self.shutdown.cancel();
+        self.counters.await.unwrap()
+    }
+
+    fn settings(&self) -> Settings {
+        let attestation = Attestation::SymmetricKey {
+            group_key: self.service.group_key().clone(),
+            token_life: Duration::from_secs(3600),
+        };
+        let chain = ChainVerifier::new(&[self.service.issuing_root().to_vec()]).unwrap();
+        let dps = Endpoint { address: Some(self.address), ..Endpoint::new("localhost") };
+        let scope = IdScope::new(SCOPE).unwrap();
+        let mut settings = Settings::new(dps, scope, attestation, self.tls.clone(), Arc::new(chain));
+        settings.hub =
+            Some(HubSettings { port: 8883, address: Some(self.address), telemetry: Some(Telemetry::default()) });
+        settings
+    }
+}
+
+/// Provisions device `index` and sends its telemetry.
+async fn whole_device(settings: &Settings, index: u32) {
+    let id = RegistrationId::new(&format!("dev-{index}")).unwrap();
+    let prepared = prepare(settings, index, &id).unwrap();
+    let provisioned = provision(settings, &TcpConnector::default(), prepared).await;
+    provisioned.result.unwrap();
+}
+
+#[tokio::test]
+async fn a_storm_loses_no_device_while_peers_mean_no_good() {
+    let emulator = Running::start(|_| {}).await;
+    let mut half_open = Vec::new();
+    for i in 0..60_u8 {
+        let mut tcp = TcpStream::connect(emulator.address).await.unwrap();
+        let bytes: Vec<u8> = match i % 3 {
+            0 => Vec::new(),
+            1 => vec![0x16, 0x03, 0x01, 0x02, 0x00, 0x01],
+            _ => (0..i).collect(),
+        };
+        // The emulator may have closed already.
+        let _ = tcp.write_all(&bytes).await;
+        half_open.push(tcp);
+    }
+    let settings = emulator.settings();
+    let devices = (0..40).map(|index| whole_device(&settings, index));
+    futures_util::future::join_all(devices).await;
+    let counters = emulator.stop().await;
+    assert_eq!((counters.get(Event::Assigned), counters.get(Event::Telemetry)), (40, 40));
+    assert_eq!((counters.get(Event::Issued), counters.get(Event::HubConnected)), (40, 40));
+}
+
+/// The next packet that the service sends.
+async fn incoming(events: &mut rumqttc::EventLoop) -> Packet {
+    loop {
+        if let Mqtt::Incoming(packet) = events.poll().await.unwrap() {
+            return packet;
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_independent_client_registers_and_connects_to_the_hub() {
+    let emulator = Running::start(|_| {}).await;
+    let key = emulator.service.group_key().derive("dev1");
+    let transport = || Transport::tls_with_config(TlsConfiguration::Rustls(emulator.tls.anonymous()));
+    let mut options = MqttOptions::new("dev1", "127.0.0.1", emulator.address.port());
+    options.set_credentials(dps_user("dev1", API), sas(&key, &format!("{SCOPE}/registrations/dev1"), None));
+    options.set_transport(transport());
+    let (client, mut events) = AsyncClient::new(options, 10);
+    client.subscribe("$dps/registrations/res/#", QoS::AtLeastOnce).await.unwrap();
+    assert!(matches!(incoming(&mut events).await, Packet::ConnAck(_)));
+    assert!(matches!(incoming(&mut events).await, Packet::SubAck(_)));
+    let body = format!(r#"{{"csr":"{}"}}"#, key_and_csr("dev1").1);
+    let register = "$dps/registrations/PUT/iotdps-register/?$rid=1";
+    client.publish(register, QoS::AtLeastOnce, false, body).await.unwrap();
+    assert!(matches!(incoming(&mut events).await, Packet::PubAck(_)));
+    let Packet::Publish(accepted) = incoming(&mut events).await else { panic!("no answer") };
+    assert_eq!(accepted.topic, "$dps/registrations/res/202/?$rid=1&retry-after=0");
+    let accepted: serde_json::Value = serde_json::from_slice(&accepted.payload).unwrap();
+    let operation = accepted["operationId"].as_str().unwrap();
+    let poll = format!("$dps/registrations/GET/iotdps-get-operationstatus/?$rid=2&operationId={operation}");
+    let done = loop {
+        client.publish(&poll, QoS::AtMostOnce, false, "").await.unwrap();
+        let Packet::Publish(answer) = incoming(&mut events).await else { panic!("no answer") };
+        let answer: serde_json::Value = serde_json::from_slice(&answer.payload).unwrap();
+        if answer["status"] != "assigning" {
+            break answer;
+        }
+    };
+    assert_eq!(done["registrationState"]["issuedCertificateChain"].as_array().unwrap().len(), 3, "{done}");
+
+    let mut options = MqttOptions::new("dev1", "127.0.0.1", emulator.address.port());
+    options.set_credentials("localhost/dev1/?api-version=2021-04-12", sas(&key, "localhost/devices/dev1", None));
+    options.set_transport(transport());
+    let (client, mut events) = AsyncClient::new(options, 10);
+    client.publish("devices/dev1/messages/events/", QoS::AtLeastOnce, false, "{}").await.unwrap();
+    assert!(matches!(incoming(&mut events).await, Packet::ConnAck(_)));
+    assert!(matches!(incoming(&mut events).await, Packet::PubAck(_)));
+    assert_eq!(emulator.stop().await.get(Event::Telemetry), 1);
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_said_so() {
+    let emulator = Running::start(|_| {}).await;
+    let mut config = Config::default();
+    config.listen.mqtt_port = emulator.address.port();
+    let Err(StartError::Listen { address, source }) = Emulator::bind(config).await else { panic!("it started") };
+    assert_eq!((address, source.kind()), (emulator.address, std::io::ErrorKind::AddrInUse));
+}
+
+#[tokio::test]
+async fn connections_over_the_limit_wait_for_their_turn() {
+    let emulator = Running::start(|config| config.listen.max_connections = 1).await;
+    let holder = TcpStream::connect(emulator.address).await.unwrap();
+    let settings = emulator.settings();
+    let mut device = std::pin::pin!(whole_device(&settings, 0));
+    // It gets as far as the kernel's queue, where nobody answers it.
+    assert!(futures_util::poll!(device.as_mut()).is_pending());
+    drop(holder);
+    device.await;
+}
+
+/// With paused time every limit is reached at once when nothing else happens.
+#[tokio::test(start_paused = true)]
+async fn half_open_handshakes_are_cut() {
+    let emulator = Running::start(|_| {}).await;
+    let mut tcp = TcpStream::connect(emulator.address).await.unwrap();
+    let mut end = Vec::new();
+    tcp.read_to_end(&mut end).await.unwrap();
+    assert!(end.is_empty());
+    assert_eq!(emulator.stop().await.get(Event::HandshakeFailed), 1);
+}
