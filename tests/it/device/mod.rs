@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use fleetstorm::device::{Provisioned, prepare};
 use fleetstorm::domain::{CryptoProvider, FailureClass, KeyAlgorithm, Phase, RegistrationId};
+use fleetstorm::pki::chain::ChainError;
 use fleetstorm::pki::csr;
 use fleetstorm::pki::key::DeviceKey;
 use fleetstorm::protocol::mqtt::{ConnectReturnCode, Packet, PubAck, Publish, QoS};
@@ -93,11 +94,13 @@ async fn wrong_certificates_are_verification_failures() {
     let other = World::new();
     let other_key = DeviceKey::generate(KeyAlgorithm::EcdsaP256, CryptoProvider::AwsLc).unwrap();
     let other_csr = csr::build(&other_key, "dev-1").unwrap();
-    let cases: [(&str, &dyn Fn(&[u8]) -> Vec<Vec<u8>>); 4] = [
-        ("verification: the issued certificate's key is not the key of the CSR", &|_| world.issue(&other_csr, "dev-1")),
-        ("verification: the issued certificate's common name is not the device's id", &|csr| world.issue(csr, "dev-2")),
-        ("verification: the issued chain does not come from the expected authority", &|csr| other.issue(csr, "dev-1")),
-        ("verification: assigned without a certificate: link a credential policy to the enrollment", &|_| Vec::new()),
+    let chain_error = |error: ChainError| format!("verification: {error}");
+    let missing = "verification: assigned without a certificate: link a credential policy to the enrollment".to_owned();
+    let cases: [(String, &dyn Fn(&[u8]) -> Vec<Vec<u8>>); 4] = [
+        (chain_error(ChainError::Key), &|_| world.issue(&other_csr, "dev-1")),
+        (chain_error(ChainError::CommonName), &|csr| world.issue(csr, "dev-2")),
+        (chain_error(ChainError::Issuer), &|csr| other.issue(csr, "dev-1")),
+        (missing, &|_| Vec::new()),
     ];
     for (expected, chain) in cases {
         let provisioned = world
