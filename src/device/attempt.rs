@@ -1,7 +1,4 @@
-use std::future::Future;
-use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
@@ -42,31 +39,16 @@ impl<C: Connector> Attempt<'_, C> {
         config: Arc<rustls::ClientConfig>,
     ) -> Result<C::Stream, Failure> {
         let (connector, limits) = (self.connector, self.settings.timeouts);
-        let open = connector.open(target);
-        let transport = self.timed(leg.tcp, limits.connect, open).await;
-        let transport = transport
-            .map_err(|error| error.map_or_else(|| late("connection", limits.connect), |e| from_io(leg.service, &e)))?;
-        let secure = connector.secure(transport, target, config);
-        let stream = self.timed(leg.tls, limits.handshake, secure).await;
-        stream.map_err(|error| {
-            error
-                .map_or_else(|| late("end of the TLS handshake", limits.handshake), |e| from_handshake(leg.service, &e))
-        })
-    }
-
-    /// Runs a step of at most `limit` and records its time, also when it fails; `Err(None)` when it took too long.
-    async fn timed<T>(
-        &mut self,
-        phase: Phase,
-        limit: Duration,
-        step: impl Future<Output = io::Result<T>>,
-    ) -> Result<T, Option<io::Error>> {
         let start = Instant::now();
-        let result = timeout(limit, step).await;
-        self.phases.set(phase, start.elapsed());
-        match result {
-            Ok(result) => result.map_err(Some),
-            Err(_) => Err(None),
-        }
+        let opened = timeout(limits.connect, connector.open(target)).await;
+        self.phases.set(leg.tcp, start.elapsed());
+        let transport =
+            opened.map_err(|_| late("connection", limits.connect))?.map_err(|error| from_io(leg.service, &error))?;
+        let start = Instant::now();
+        let secured = timeout(limits.handshake, connector.secure(transport, target, config)).await;
+        self.phases.set(leg.tls, start.elapsed());
+        secured
+            .map_err(|_| late("end of the TLS handshake", limits.handshake))?
+            .map_err(|error| from_handshake(leg.service, &error))
     }
 }

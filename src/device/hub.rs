@@ -15,9 +15,6 @@ use crate::protocol::mqtt::{Connect, HUB_PACKET_LIMIT, Login, Packet, Protocol, 
 use crate::protocol::topic::{HubRequest, HubUserName};
 use crate::protocol::words::connack_failure;
 
-/// Holds CONNACK, PUBACK and short messages.
-const CAPACITY: usize = 256;
-
 /// A session with the hub.
 pub(super) struct HubSession<S> {
     session: Session<S>,
@@ -36,12 +33,7 @@ impl<C: Connector> Attempt<'_, C> {
         let target = Target { host: &credential.hub, port: hub.port, address: hub.address };
         let config = settings.tls.with_identity(credential.presented_chain(), credential.key.clone());
         let stream = self.connect(&Leg::HUB, &target, config).await?;
-        let peer = Peer {
-            service: Leg::HUB.service,
-            limit: HUB_PACKET_LIMIT,
-            capacity: CAPACITY,
-            keep_alive: settings.keep_alive,
-        };
+        let peer = Peer { service: Leg::HUB.service, limit: HUB_PACKET_LIMIT, keep_alive: settings.keep_alive };
         let mut hub =
             HubSession { session: Session::new(stream, peer), packet_id: 0, answer: settings.timeouts.answer };
         let user_name = HubUserName {
@@ -64,7 +56,7 @@ impl<C: Connector> Attempt<'_, C> {
         match result {
             Ok(()) => Ok(hub),
             Err(failure) => {
-                hub.close().await;
+                hub.close(self.connector).await;
                 Err(failure)
             }
         }
@@ -129,7 +121,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HubSession<S> {
     }
 
     /// DISCONNECT and close.
-    pub(super) async fn close(self) {
-        self.session.close().await;
+    pub(super) async fn close<C: Connector<Stream = S>>(self, connector: &C) {
+        self.session.close(connector).await;
     }
 }

@@ -67,7 +67,7 @@ impl<C: Connector> Attempt<'_, C> {
         let (assignment, session) = self.register(&mut prepared).await?;
         let verified = self.verify(assignment, &prepared);
         let closing = Instant::now();
-        session.close().await;
+        session.close(self.connector).await;
         self.phases.set(Phase::DpsClose, closing.elapsed());
         let credential = verified?;
         if let Some(settings) = &self.settings.hub {
@@ -76,7 +76,7 @@ impl<C: Connector> Attempt<'_, C> {
                 Some(telemetry) => self.send_telemetry(&mut hub, &credential.device_id, telemetry).await,
                 None => Ok(()),
             };
-            hub.close().await;
+            hub.close(self.connector).await;
             sent?;
         }
         Ok(credential)

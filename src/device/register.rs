@@ -12,9 +12,6 @@ use crate::protocol::flow::{Limits, Next};
 use crate::protocol::mqtt::DPS_PACKET_LIMIT;
 use crate::protocol::registration_flow::{Assignment, MqttRegistration};
 
-/// Holds an ordinary assigned answer with its chain.
-const CAPACITY: usize = 8 * 1024;
-
 impl<C: Connector> Attempt<'_, C> {
     /// Connects to DPS and registers. The session comes back with the assignment, still open.
     pub(super) async fn register(
@@ -24,12 +21,7 @@ impl<C: Connector> Attempt<'_, C> {
         let settings = self.settings;
         let target = Target { host: &settings.dps.host, port: settings.dps.port, address: settings.dps.address };
         let stream = self.connect(&Leg::DPS, &target, settings.tls.anonymous()).await?;
-        let peer = Peer {
-            service: Leg::DPS.service,
-            limit: DPS_PACKET_LIMIT,
-            capacity: CAPACITY,
-            keep_alive: settings.keep_alive,
-        };
+        let peer = Peer { service: Leg::DPS.service, limit: DPS_PACKET_LIMIT, keep_alive: settings.keep_alive };
         let mut session = Session::new(stream, peer);
         let deadline = settings.timeouts.attempt.saturating_sub(self.started.elapsed());
         let limits = Limits { answer: settings.timeouts.answer, deadline };
@@ -43,7 +35,7 @@ impl<C: Connector> Attempt<'_, C> {
         match result {
             Ok(assignment) => Ok((assignment, session)),
             Err(failure) => {
-                session.close().await;
+                session.close(self.connector).await;
                 Err(failure)
             }
         }

@@ -6,6 +6,7 @@ use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::device::Connector;
 use crate::device::failures::from_io;
 use crate::domain::{Failure, FailureClass};
 use crate::protocol::flow::Input;
@@ -31,8 +32,6 @@ pub(super) struct Peer {
     pub(super) service: &'static str,
     /// Largest packet in bytes.
     pub(super) limit: usize,
-    /// Bytes that an ordinary packet from it needs.
-    pub(super) capacity: usize,
     /// Keep-alive in seconds, as CONNECT says it.
     pub(super) keep_alive: u16,
 }
@@ -46,7 +45,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             limit: peer.limit,
             keep_alive: Duration::from_secs(peer.keep_alive.into()),
             last_sent: Instant::now(),
-            incoming: BytesMut::with_capacity(peer.capacity),
+            incoming: BytesMut::new(),
             outgoing: BytesMut::new(),
         }
     }
@@ -83,7 +82,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             if let Some(packet) = decode(&mut self.incoming, self.limit).map_err(|error| self.broken(&error))? {
                 return Ok(packet);
             }
-            self.incoming.reserve(Self::READ_AHEAD);
+            // A large packet makes the buffer double; most never need more than the first few hundred bytes.
+            self.incoming.reserve(self.incoming.len().max(Self::READ_AHEAD));
             match self.stream.read_buf(&mut self.incoming).await {
                 Ok(0) => {
                     let message = format!("{} closed the connection", self.service);
@@ -128,15 +128,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
-    /// DISCONNECT, the end of TLS, the end of the connection. It ends here in any case, so that an error of a peer that
-    /// was faster tells nothing.
-    pub(super) async fn close(mut self) {
-        let farewell = async {
-            self.put(&Packet::Disconnect).ok()?;
-            self.flush().await.ok()?;
-            self.stream.shutdown().await.ok()
-        };
-        let _ = timeout(Self::FAREWELL, farewell).await;
+    /// What was put and DISCONNECT, the end of TLS, the end of the connection. It ends here in any case, so that an error
+    /// of a peer that was faster tells nothing.
+    pub(super) async fn close<C: Connector<Stream = S>>(mut self, connector: &C) {
+        if self.put(&Packet::Disconnect).is_ok() {
+            let _ = timeout(Self::FAREWELL, connector.finish(self.stream, &self.outgoing)).await;
+        }
     }
 
     /// Least free space before a read.

@@ -74,14 +74,20 @@ pub fn decode(buffer: &mut BytesMut, limit: usize) -> Result<Option<Packet>, Pac
 /// Appends the bytes of `packet`, all of them or none.
 pub fn encode(packet: &Packet, buffer: &mut BytesMut) -> Result<(), PacketError> {
     check::writable(packet)?;
-    // The codec patches CONNECT's flags at an offset from the start of its buffer, so it gets one that starts here.
-    let mut tail = buffer.split_off(buffer.len());
-    let written = packet.write(&mut tail, usize::MAX);
-    if written.is_err() {
-        tail.clear();
-    }
-    buffer.unsplit(tail);
-    written.map(|_| ()).map_err(|error| malformed(&error))
+    let before = buffer.len();
+    let written = if let Packet::Connect(connect) = packet {
+        // The codec patches CONNECT's flags at an offset from the start of its buffer, so it gets one that starts here.
+        let mut own = BytesMut::with_capacity(connect.size());
+        let written = connect.write(&mut own);
+        buffer.unsplit(own);
+        written
+    } else {
+        packet.write(buffer, usize::MAX)
+    };
+    written.map(|_| ()).map_err(|error| {
+        buffer.truncate(before);
+        malformed(&error)
+    })
 }
 
 fn within(size: usize, limit: usize) -> Result<(), PacketError> {

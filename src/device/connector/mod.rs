@@ -3,7 +3,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 mod memory;
 mod tcp;
@@ -39,4 +39,14 @@ pub trait Connector {
         target: &Target<'_>,
         config: Arc<rustls::ClientConfig>,
     ) -> impl Future<Output = io::Result<Self::Stream>>;
+
+    /// Sends the last bytes and closes, in as few writes as the stream allows.
+    fn finish(&self, stream: Self::Stream, last: &[u8]) -> impl Future<Output = io::Result<()>> {
+        finish(stream, last)
+    }
+}
+
+async fn finish<S: AsyncWrite + Unpin>(mut stream: S, last: &[u8]) -> io::Result<()> {
+    stream.write_all(last).await?;
+    stream.shutdown().await
 }

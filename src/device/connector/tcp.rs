@@ -1,9 +1,10 @@
 use std::collections::HashMap;
-use std::io;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls_pki_types::ServerName;
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -35,7 +36,8 @@ impl TcpConnector {
 
 impl Connector for TcpConnector {
     type Transport = TcpStream;
-    type Stream = TlsStream<TcpStream>;
+    /// Boxed: an attempt hands it on several times, and a thousand bytes at every place would be kept for each.
+    type Stream = Box<TlsStream<TcpStream>>;
 
     async fn open(&self, target: &Target<'_>) -> io::Result<TcpStream> {
         let stream = match target.address {
@@ -59,6 +61,12 @@ impl Connector for TcpConnector {
     ) -> io::Result<Self::Stream> {
         let name = ServerName::try_from(target.host)
             .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "the host is no valid name for TLS"))?;
-        TlsConnector::from(config).connect(name.to_owned(), transport).await
+        TlsConnector::from(config).connect(name.to_owned(), transport).await.map(Box::new)
+    }
+
+    /// The last record and close_notify leave together.
+    async fn finish(&self, mut stream: Self::Stream, last: &[u8]) -> io::Result<()> {
+        stream.get_mut().1.writer().write_all(last)?;
+        stream.shutdown().await
     }
 }

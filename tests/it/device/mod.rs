@@ -15,6 +15,9 @@ use fleetstorm::protocol::payload::ErrorDetails;
 
 use service::{Accept, HUB, World, assigned, assigning};
 
+/// Makes a chain of a CSR.
+type Issue<'a> = &'a dyn Fn(&[u8]) -> Vec<Vec<u8>>;
+
 fn failure(provisioned: Provisioned) -> String {
     provisioned.result.unwrap_err().to_string()
 }
@@ -96,7 +99,7 @@ async fn wrong_certificates_are_verification_failures() {
     let other_csr = csr::build(&other_key, "dev-1").unwrap();
     let chain_error = |error: ChainError| format!("verification: {error}");
     let missing = "verification: assigned without a certificate: link a credential policy to the enrollment".to_owned();
-    let cases: [(String, &dyn Fn(&[u8]) -> Vec<Vec<u8>>); 4] = [
+    let cases: [(String, Issue<'_>); 4] = [
         (chain_error(ChainError::Key), &|_| world.issue(&other_csr, "dev-1")),
         (chain_error(ChainError::CommonName), &|csr| world.issue(csr, "dev-2")),
         (chain_error(ChainError::Issuer), &|csr| other.issue(csr, "dev-1")),
@@ -241,7 +244,7 @@ async fn a_dropped_attempt_leaves_nothing_behind() {
         world.provision(async |mut accept: Accept| {
             let mut dps = accept.next().await;
             dps.registers().await;
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }),
     )
     .await;
