@@ -30,7 +30,7 @@ const STDERR_KEPT: usize = 16 * 1024;
 /// A running embedded emulator.
 #[derive(Debug)]
 pub struct Embedded {
-    child: Child,
+    child: Reaped,
     stdin: Option<ChildStdin>,
     // Held open, or the emulator would meet a broken pipe.
     _stdout: BufReader<tokio::io::Take<ChildStdout>>,
@@ -89,11 +89,10 @@ impl Embedded {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true);
-        let mut child = command.spawn().map_err(EmbeddedError::Spawn)?;
-        let stdin = child.stdin.take();
-        let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
+            .process_group(0);
+        let mut child = Reaped(command.spawn().map_err(EmbeddedError::Spawn)?);
+        let stdin = child.0.stdin.take();
+        let (Some(stdout), Some(stderr)) = (child.0.stdout.take(), child.0.stderr.take()) else {
             unreachable!("both are pipes");
         };
         let stderr = LastWords::listen(stderr);
@@ -104,7 +103,7 @@ impl Embedded {
             Ok(Ok(read)) if read > 0 => {}
             // End of file: it is ending or has ended.
             Ok(_) => {
-                let status = match timeout(STOP_LIMIT, child.wait()).await {
+                let status = match timeout(STOP_LIMIT, child.0.wait()).await {
                     Ok(Ok(status)) => status.to_string(),
                     Ok(Err(_)) | Err(_) => "it closed its stdout".to_owned(),
                 };
@@ -122,7 +121,7 @@ impl Embedded {
 
     /// Waits until it ends by itself, which it should not. May be dropped and called again.
     pub async fn ended(&mut self) -> String {
-        match self.child.wait().await {
+        match self.child.0.wait().await {
             Ok(status) => described(status),
             Err(error) => format!("lost: {error}"),
         }
@@ -136,9 +135,26 @@ impl Embedded {
     /// Ends it and waits for its end, so that [`crate::cli::machine::children`] counts it.
     pub async fn stop(mut self) {
         drop(self.stdin.take());
-        if timeout(STOP_LIMIT, self.child.wait()).await.is_err() {
-            // Already gone is as good as killed.
-            let _ = self.child.kill().await;
+        // When it does not end by itself, dropping it kills it.
+        let _ = timeout(STOP_LIMIT, self.child.0.wait()).await;
+    }
+}
+
+/// A child that is neither left running nor left as a zombie, whatever way we take out.
+#[derive(Debug)]
+struct Reaped(Child);
+
+impl Drop for Reaped {
+    fn drop(&mut self) {
+        // A killed process is gone within a moment; waiting for it any longer helps nobody.
+        for _ in 0..200 {
+            match self.0.try_wait() {
+                Ok(None) => {
+                    let _ = self.0.start_kill();
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                Ok(Some(_)) | Err(_) => return,
+            }
         }
     }
 }

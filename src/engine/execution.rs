@@ -66,6 +66,7 @@ pub(super) struct WorkerInput<C> {
     pub(super) drain: Duration,
     pub(super) grace: Duration,
     pub(super) halt: CancellationToken,
+    pub(super) cut: CancellationToken,
     pub(super) live: Option<SharedLive>,
 }
 
@@ -89,6 +90,7 @@ impl<C: Connector + 'static> WorkerInput<C> {
             drain: self.drain,
             grace: self.grace,
             halt: self.halt,
+            cut: self.cut,
             live: self.live,
         }
     }

@@ -38,6 +38,8 @@ pub struct RunInput<C> {
     pub progress: Option<watch::Sender<Progress>>,
     /// The user wants to stop: nothing more is started, attempts in flight get a short grace, what was measured stays.
     pub stop: CancellationToken,
+    /// After `stop`: attempts in flight do not even get the grace.
+    pub cut: CancellationToken,
     /// The target is gone for good: the same, but the run counts as aborted.
     pub target_gone: CancellationToken,
 }
@@ -76,7 +78,7 @@ pub async fn run<C>(input: RunInput<C>) -> Result<EngineOutcome, EngineError>
 where
     C: Connector + Send + Sync + 'static,
 {
-    let RunInput { scenario, plan, device, connector, open_files, execution, progress, stop, target_gone } = input;
+    let RunInput { scenario, plan, device, connector, open_files, execution, progress, stop, cut, target_gone } = input;
     let limit = InFlightLimit::new(open_files, scenario.limits.max_in_flight)?;
     let cpu_at_start = usage::own();
     let began = Instant::now();
@@ -97,6 +99,7 @@ where
         execution,
         progress,
         halt: halt.clone(),
+        cut,
     };
     let mut running = Running { scenario: &scenario, limit, execution, began, measured: None, stages: Vec::new() };
     let mut found = Found::default();

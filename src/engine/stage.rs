@@ -31,6 +31,8 @@ pub(super) struct StageRunner<C> {
     pub(super) progress: Option<watch::Sender<Progress>>,
     /// Ends the run early.
     pub(super) halt: CancellationToken,
+    /// After `halt`: cuts attempts in flight at once.
+    pub(super) cut: CancellationToken,
 }
 
 /// A stage whose keys are made.
@@ -149,6 +151,7 @@ impl<C: Connector + Send + Sync + 'static> StageRunner<C> {
                 drain: self.limits.drain,
                 grace: self.limits.grace,
                 halt: self.halt.clone(),
+                cut: self.cut.clone(),
                 live: self.progress.as_ref().map(|_| SharedLive::default()),
             });
         }

@@ -34,7 +34,7 @@ pub(super) enum Feed {
 /// | waiting longer than `max_lateness` | dropped | - |
 /// | halt | those that wait are not started; grace begins | - |
 /// | all started, `drain` over | cut | - |
-/// | grace over | - | cut |
+/// | grace over, or cut | - | cut |
 /// | nobody waits, nothing in flight, none to come | done | done |
 pub(super) struct Worker<C> {
     pub(super) shared: Rc<Shared<C>>,
@@ -49,6 +49,8 @@ pub(super) struct Worker<C> {
     pub(super) drain: Duration,
     pub(super) grace: Duration,
     pub(super) halt: CancellationToken,
+    /// After `halt`: the grace is over now.
+    pub(super) cut: CancellationToken,
     /// `None`: nobody watches.
     pub(super) live: Option<SharedLive>,
 }
@@ -79,6 +81,13 @@ struct State {
     record: WorkerRecord,
 }
 
+impl State {
+    fn cut_now(&mut self) {
+        self.was_cut = true;
+        self.attempts.abort_all();
+    }
+}
+
 impl<C: Connector + 'static> Worker<C> {
     /// Works through the stage. Must be inside a [`tokio::task::LocalSet`].
     pub(super) async fn run(mut self) -> WorkerRecord {
@@ -94,7 +103,8 @@ impl<C: Connector + 'static> Worker<C> {
             record: WorkerRecord::default(),
         };
         let halted = self.halt.clone().cancelled_owned();
-        tokio::pin!(halted);
+        let cut = self.cut.clone().cancelled_owned();
+        tokio::pin!(halted, cut);
         let mut publish = interval(live::EVERY);
         publish.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut inbox = Vec::new();
@@ -111,6 +121,7 @@ impl<C: Connector + 'static> Worker<C> {
             tokio::select! {
                 biased;
                 () = &mut halted, if !state.halting => {}
+                () = &mut cut, if state.halting && !state.was_cut => state.cut_now(),
                 count = receive(&mut self.feed, &mut inbox) => {
                     if count == 0 {
                         self.feed = Feed::Ended;
@@ -150,8 +161,7 @@ impl<C: Connector + 'static> Worker<C> {
         match state.cut {
             None if all_started && !state.halting => state.cut = Some(now + self.drain),
             Some(at) if now >= at && !state.was_cut => {
-                state.was_cut = true;
-                state.attempts.abort_all();
+                state.cut_now();
             }
             _ => {}
         }

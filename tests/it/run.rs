@@ -135,8 +135,8 @@ fn few_open_files_bound_the_run_and_are_told() {
 #[test]
 fn ctrl_c_keeps_what_was_measured() {
     let folder = folder("arrival = { process = \"constant\", rate = \"20/s\" }", 10_000);
-    let mut running = Running::start(&folder);
-    running.until_some_succeeded();
+    let mut running = Running::start(&folder, &[]);
+    running.until_told("p99");
     kill(running.pid(), Signal::SIGINT).unwrap();
     let (exit, stdout, stderr) = running.finish();
     assert_eq!(exit, Some(code(Exit::Interrupted)), "{stderr}");
@@ -147,10 +147,41 @@ fn ctrl_c_keeps_what_was_measured() {
 }
 
 #[test]
+fn a_second_ctrl_c_does_not_wait() {
+    let folder = folder("arrival = { process = \"constant\", rate = \"20/s\" }", 10_000);
+    fs::write(folder.path().join("emulator.toml"), "[dps]\nretry_after_seconds = 300\n").unwrap();
+    let mut running = Running::start(&folder, &["--set", "limits.grace=1h"]);
+    running.until_told("in flight, 1.");
+    kill(running.pid(), Signal::SIGINT).unwrap();
+    running.until_told("stopping");
+    kill(running.pid(), Signal::SIGINT).unwrap();
+    let (exit, _, stderr) = running.finish();
+    assert_eq!(exit, Some(code(Exit::Interrupted)), "{stderr}");
+    let run = check_sums(&folder.path().join("out"), 10_000);
+    assert_eq!(run["totals"]["failed_by_class"]["cut"], run["totals"]["started"]);
+    assert!(run["totals"]["started"].as_u64() > Some(10), "{run}");
+}
+
+#[test]
+fn what_cannot_be_written_does_not_cost_the_summary() {
+    let folder = folder("workload = \"closed\"\nconcurrency = 10", 10);
+    let mut shell = assert_cmd::Command::new("sh");
+    // A limit on the size of files stands for a full disk.
+    shell.current_dir(folder.path()).args(["-c", "trap '' XFSZ; ulimit -f 8; exec \"$0\" \"$@\""]);
+    shell.arg(assert_cmd::cargo::cargo_bin!("fleetstorm")).args(RUN).timeout(Duration::from_secs(60));
+    shell
+        .assert()
+        .code(code(Exit::Unexpected))
+        .stdout(contains("COMPLETE  10 of 10"))
+        .stderr(contains("cannot write out/run.json").and(contains("--out")));
+    assert_eq!(sum(&rows(&folder.path().join("out/summary.csv")), "succeeded"), 10, "the other files are there");
+}
+
+#[test]
 fn an_emulator_that_dies_ends_the_run_and_keeps_what_was_measured() {
     let folder = folder("arrival = { process = \"constant\", rate = \"20/s\" }", 10_000);
-    let mut running = Running::start(&folder);
-    running.until_some_succeeded();
+    let mut running = Running::start(&folder, &[]);
+    running.until_told("p99");
     let emulator = running.emulator();
     kill(emulator, Signal::SIGKILL).unwrap();
     let (exit, stdout, stderr) = running.finish();
@@ -165,8 +196,8 @@ fn an_emulator_that_dies_ends_the_run_and_keeps_what_was_measured() {
 #[test]
 fn the_emulator_does_not_survive_a_killed_run() {
     let folder = folder("arrival = { process = \"constant\", rate = \"20/s\" }", 10_000);
-    let mut running = Running::start(&folder);
-    running.until_some_succeeded();
+    let mut running = Running::start(&folder, &[]);
+    running.until_told("p99");
     running.emulator();
     kill(running.pid(), Signal::SIGKILL).unwrap();
     let mark = running.mark.clone();
@@ -248,10 +279,11 @@ struct Running {
 }
 
 impl Running {
-    fn start(folder: &TempDir) -> Self {
+    fn start(folder: &TempDir, more: &[&str]) -> Self {
         let mark = folder.path().display().to_string();
         let mut child = Process::new(assert_cmd::cargo::cargo_bin!("fleetstorm"))
             .args(RUN)
+            .args(more)
             .current_dir(folder.path())
             .env(MARK, &mark)
             .stdin(Stdio::null())
@@ -267,13 +299,13 @@ impl Running {
         Pid::from_raw(self.child.id().try_into().unwrap())
     }
 
-    /// Reads progress until it tells of a success.
-    fn until_some_succeeded(&mut self) {
+    /// Reads stderr until it tells that; `p99` comes with the first success.
+    fn until_told(&mut self, what: &str) {
         loop {
             let mut line = String::new();
             assert!(self.stderr.read_line(&mut line).unwrap() > 0, "ended too early: {}", self.told);
             self.told.push_str(&line);
-            if line.contains("p99") {
+            if line.contains(what) {
                 return;
             }
         }

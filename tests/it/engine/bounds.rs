@@ -50,6 +50,20 @@ async fn a_stop_keeps_what_was_measured_and_cuts_what_outlives_the_grace() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_cut_after_a_stop_does_not_wait_for_the_grace() {
+    let run = Run::new(
+        scenario(10, "arrival = 'at-once'\n[limits]\ngrace = '1h'"),
+        service::start(script(|_| Answer::Issue(MS(60_000)))),
+    );
+    cancel_after(&run.stop, MS(500));
+    cancel_after(&run.cut, MS(700));
+    let outcome = run.outcome().await;
+    assert_eq!(outcome.status, RunStatus::Interrupted);
+    assert_eq!(outcome.stages[0].totals.failed[FailureClass::Cut.index()], 10);
+    assert_eq!(outcome.elapsed.as_millis() / 10, 70);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stop_before_anything_began_leaves_every_device_not_started() {
     for text in ["arrival = 'at-once'", "workload = 'closed'\nconcurrency = 5"] {
         let run = Run::new(scenario(10, text), service::absent());

@@ -43,6 +43,7 @@ struct Run {
     execution: Execution,
     progress: Option<watch::Sender<Progress>>,
     stop: CancellationToken,
+    cut: CancellationToken,
     target_gone: CancellationToken,
 }
 
@@ -55,6 +56,7 @@ impl Run {
             execution: Execution::Inline,
             progress: None,
             stop: CancellationToken::new(),
+            cut: CancellationToken::new(),
             target_gone: CancellationToken::new(),
         }
     }
@@ -74,6 +76,7 @@ impl Run {
             execution: self.execution,
             progress: self.progress,
             stop: self.stop,
+            cut: self.cut,
             target_gone: self.target_gone,
         };
         run(input).await

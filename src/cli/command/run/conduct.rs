@@ -47,7 +47,7 @@ pub(super) async fn conduct(
     let seed = plan.seed;
     let stages = scenario.stages.iter().map(|stage| stage.name.clone()).collect();
     let (progress, newest) = watch::channel(Progress::default());
-    let (stop, target_gone) = (CancellationToken::new(), CancellationToken::new());
+    let halts = Halts::default();
     let work = engine::run(RunInput {
         scenario: scenario.clone(),
         plan,
@@ -56,10 +56,11 @@ pub(super) async fn conduct(
         open_files: open_files.limit,
         execution: Execution::Threads,
         progress: Some(progress),
-        stop: stop.clone(),
-        target_gone: target_gone.clone(),
+        stop: halts.stop.clone(),
+        cut: halts.cut.clone(),
+        target_gone: halts.target_gone.clone(),
     });
-    let watched = Watched { embedded: embedded.as_mut(), interrupts, newest, stop, target_gone, notes: &mut notes };
+    let watched = Watched { embedded: embedded.as_mut(), interrupts, newest, halts, notes: &mut notes };
     let outcome = watched.until_done(work, Live::new(terminal, stages)).await;
     let emulator = match embedded {
         Some(embedded) => {
@@ -74,13 +75,20 @@ pub(super) async fn conduct(
     Ok(Conducted::Measured(Box::new(record(scenario, around, outcome))))
 }
 
+/// The ways to end a run before its time.
+#[derive(Debug, Default)]
+struct Halts {
+    stop: CancellationToken,
+    cut: CancellationToken,
+    target_gone: CancellationToken,
+}
+
 /// Everything that may happen while the engine runs.
 struct Watched<'a> {
     embedded: Option<&'a mut Embedded>,
     interrupts: Interrupts,
     newest: watch::Receiver<Progress>,
-    stop: CancellationToken,
-    target_gone: CancellationToken,
+    halts: Halts,
     notes: &'a mut Vec<String>,
 }
 
@@ -90,7 +98,7 @@ impl Watched<'_> {
         work: impl Future<Output = Result<EngineOutcome, EngineError>>,
         mut live: Live,
     ) -> Result<EngineOutcome, EngineError> {
-        let Self { mut embedded, mut interrupts, mut newest, stop, target_gone, notes } = self;
+        let Self { mut embedded, mut interrupts, mut newest, halts, notes } = self;
         tokio::pin!(work);
         loop {
             tokio::select! {
@@ -100,11 +108,15 @@ impl Watched<'_> {
                     let words = embedded.take().map(|emulator| emulator.last_words()).unwrap_or_default();
                     live.note(&format!("the embedded emulator ended in the middle of the run ({how}){words}"));
                     notes.push(format!("the embedded emulator ended in the middle of the run ({how})"));
-                    target_gone.cancel();
+                    halts.target_gone.cancel();
                 }
-                () = interrupts.next(), if !stop.is_cancelled() => {
-                    live.note("stopping: no device is started any more, those in flight get a moment");
-                    stop.cancel();
+                () = interrupts.next() => {
+                    if halts.stop.is_cancelled() {
+                        halts.cut.cancel();
+                    } else {
+                        live.note("stopping: no device is started any more, those in flight get a moment");
+                        halts.stop.cancel();
+                    }
                 }
             }
         }
