@@ -149,9 +149,10 @@ fn ctrl_c_keeps_what_was_measured() {
 #[test]
 fn a_second_ctrl_c_does_not_wait() {
     let folder = folder("arrival = { process = \"constant\", rate = \"20/s\" }", 10_000);
-    fs::write(folder.path().join("emulator.toml"), "[dps]\nretry_after_seconds = 300\n").unwrap();
+    fs::write(folder.path().join("emulator.toml"), "[dps]\nretry_after_seconds = 20\n").unwrap();
     let mut running = Running::start(&folder, &["--set", "limits.grace=1h"]);
-    running.until_told("in flight, 1.");
+    running.until_told("(measure)");
+    running.until_told(" s\n");
     kill(running.pid(), Signal::SIGINT).unwrap();
     running.until_told("stopping");
     kill(running.pid(), Signal::SIGINT).unwrap();
