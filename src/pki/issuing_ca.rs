@@ -94,11 +94,9 @@ impl RootCa {
     /// [`KeyError::AlternativeName`] for a name that is neither.
     pub fn server_certificate(&self, names: &[String], now: SystemTime) -> Result<(Vec<u8>, Vec<u8>), KeyError> {
         let key = DeviceKey::generate(KeyAlgorithm::EcdsaP256, CryptoProvider::AwsLc)?;
-        // Clients look at the alternative names alone: a first name that is too long for a common name is cut.
-        let common_name: String = names.iter().flat_map(|name| name.chars()).take(64).collect();
-        let first =
-            names.first().map_or(common_name.as_str(), |name| if name.len() <= 64 { name } else { &common_name });
-        let mut params = ca::params(first, Validity::days(SERVER_DAYS, now))?;
+        // Clients look at the alternative names alone: a name that is too long for a common name is cut.
+        let common_name: String = names.first().map(|name| name.chars().take(64).collect()).unwrap_or_default();
+        let mut params = ca::params(&common_name, Validity::days(SERVER_DAYS, now))?;
         params.subject_alt_names = names.iter().map(|name| alternative_name(name)).collect::<Result<_, _>>()?;
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -132,13 +130,13 @@ impl IssuingCa {
         // Live leaves have about 1.1 KB of extensions, as those of an authority that names several places for its own
         // certificate and its revocation list. The size counts under load, so ours name several too; none exists.
         let id = hex(&certificate::subject_key_id(ca.der()).ok_or(KeyError::Certificate)?);
-        let places = |what: &str, file: &str| -> Vec<String> {
+        let places = |kind: &str| -> Vec<String> {
             ["primary-cdn", "secondary-cdn", "primary", "secondary"]
-                .map(|host| format!("http://{host}.pki.fleetstorm.invalid/{what}/{id}/{file}"))
+                .map(|host| format!("http://{host}.pki.fleetstorm.invalid/{kind}/{id}.{kind}"))
                 .to_vec()
         };
-        template.crl_distribution_points = vec![CrlDistributionPoint { uris: places("crls", "issuing-ca.crl") }];
-        template.custom_extensions = vec![extension::authority_info_access(&places("certs", "issuing-ca.crt"))];
+        template.crl_distribution_points = vec![CrlDistributionPoint { uris: places("crl") }];
+        template.custom_extensions = vec![extension::authority_info_access(&places("crt"))];
         Ok(Self { ca, template })
     }
 
@@ -223,4 +221,75 @@ impl PublicKeyData for CsrKey<'_> {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pki::certificate::leaf_identity;
+    use crate::pki::csr;
+    use crate::pki::test_support::{Adr, DAY, key, now};
+
+    fn issue(issuing: &IssuingCa, algorithm: KeyAlgorithm, device_id: &str) -> IssuedLeaf {
+        let key = DeviceKey::generate(algorithm, CryptoProvider::AwsLc).unwrap();
+        let csr = csr::verify(&csr::build(&key, device_id).unwrap()).unwrap();
+        issuing.issue(&csr, device_id, uuid::Uuid::new_v4(), now(), now() + 30 * DAY).unwrap()
+    }
+
+    #[test]
+    fn leaves_are_as_large_as_live_ones() {
+        let adr = Adr::new();
+        for (algorithm, size) in [(KeyAlgorithm::EcdsaP256, 1250..1400), (KeyAlgorithm::Rsa2048, 1450..1600)] {
+            let leaf = issue(&adr.issuing, algorithm, "skittlesorter");
+            assert!(size.contains(&leaf.der.len()), "{algorithm}: {}", leaf.der.len());
+        }
+    }
+
+    #[test]
+    fn a_leaf_says_what_was_issued() {
+        let leaf = issue(&Adr::new().issuing, KeyAlgorithm::EcdsaP256, "device-0001");
+        let identity = leaf_identity(&leaf.der).unwrap();
+        assert_eq!(identity.common_name, "device-0001");
+        assert_eq!(identity.serial, leaf.serial);
+        assert_eq!(identity.unique_id, Some(leaf.unique_id));
+        assert_eq!(identity.validity, Validity { not_before: now(), not_after: now() + 30 * DAY });
+    }
+
+    #[test]
+    fn the_service_decides_the_name_not_the_csr() {
+        let key = key();
+        let csr = csr::verify(&csr::build(&key, "asked-for").unwrap()).unwrap();
+        let adr = Adr::new();
+        let issue = |id: &str| adr.issuing.issue(&csr, id, uuid::Uuid::nil(), now(), now() + DAY);
+        assert_eq!(leaf_identity(&issue("given").unwrap().der).unwrap().common_name, "given");
+        assert!(matches!(issue(&"a".repeat(65)), Err(KeyError::CommonName(65))));
+    }
+
+    #[test]
+    fn serials_are_positive_and_sixteen_bytes_long() {
+        for _ in 0..500 {
+            assert_ne!(ca::random_serial()[0], 0);
+        }
+    }
+
+    #[test]
+    fn dates_that_x509_cannot_say_are_refused() {
+        assert!(matches!(ca::date(now() + 365 * 9000 * DAY), Err(KeyError::Date)));
+        assert!(matches!(ca::date(SystemTime::UNIX_EPOCH - 365 * 100 * DAY), Err(KeyError::Date)));
+        assert!(ca::date(SystemTime::UNIX_EPOCH - 365 * DAY).is_ok());
+    }
+
+    #[test]
+    fn a_hierarchy_survives_being_written_down() {
+        let adr = Adr::new();
+        let root = RootCa::from_parts(adr.root.der(), &adr.root.key_pem().unwrap()).unwrap();
+        let issuing = IssuingCa::from_parts(adr.issuing.der(), &adr.issuing.key_pem().unwrap()).unwrap();
+        assert_eq!((root.der(), issuing.der()), (adr.root.der(), adr.issuing.der()));
+        let leaf = issue(&issuing, KeyAlgorithm::EcdsaP256, "device-0001");
+        assert!(
+            crate::pki::trust::AuthoritySet::new(&[adr.issuing.der()]).unwrap().verify_leaf(&[leaf.der], now()).is_ok()
+        );
+        let other = IssuingCa::from_parts(adr.issuing.der(), &adr.root.key_pem().unwrap());
+        assert!(matches!(other, Err(KeyError::Certificate)));
+    }
 }

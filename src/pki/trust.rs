@@ -185,7 +185,7 @@ mod tests {
         let (top, device) = (root(1), key());
         let middle = below(&top, 0);
         let leaf = leaf_by(&middle, &device, |_| ());
-        let full = [leaf.clone(), middle.der().to_vec(), top.der().to_vec()];
+        let full = [leaf, middle.der().to_vec(), top.der().to_vec()];
         let walk = |trusted: &[&[u8]], length: usize| {
             let set = AuthoritySet::new(trusted).unwrap();
             set.verify_path(&full[..length], now()).map(|path| path.authorities)
