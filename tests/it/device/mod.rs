@@ -1,5 +1,6 @@
 //! One device against a scripted service, over connections in memory and with paused time.
 
+mod emulator;
 mod loopback;
 mod service;
 

@@ -1,0 +1,108 @@
+//! One device against the emulator over loopback: TCP, TLS, mutual TLS, issuance, all of it.
+
+use std::sync::Arc;
+
+use fleetstorm::device::{Attestation, Endpoint, Provisioned, Settings, TcpConnector, prepare, provision};
+use fleetstorm::domain::{CryptoProvider, FailureClass, IdScope, KeyAlgorithm, Phase, RegistrationId, TlsVersions};
+use fleetstorm::emulator::{Config, Emulator};
+use fleetstorm::pki::chain::ChainVerifier;
+use fleetstorm::pki::sas::SymmetricKey;
+use fleetstorm::pki::tls::ClientTls;
+use tokio_util::sync::CancellationToken;
+
+/// A running emulator and settings that fit it.
+pub(super) struct Target {
+    pub(super) settings: Settings,
+    server_root: Vec<u8>,
+    shutdown: CancellationToken,
+}
+
+impl Target {
+    pub(super) async fn start(adjust: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config::default();
+        config.listen.mqtt_port = 0;
+        config.dps.retry_after_seconds = 0;
+        adjust(&mut config);
+        let id_scope = IdScope::new(&config.id_scope).unwrap();
+        let mut dps = Endpoint::new(config.dps_host.clone());
+        let emulator = Emulator::bind(config).await.unwrap();
+        let endpoints = emulator.endpoints().clone();
+        let attestation = Attestation::SymmetricKey {
+            group_key: emulator.service().group_key().clone(),
+            token_life: std::time::Duration::from_secs(3600),
+        };
+        let chain = Arc::new(ChainVerifier::new(&[emulator.service().issuing_root().to_vec()]).unwrap());
+        let shutdown = CancellationToken::new();
+        tokio::spawn(emulator.run(shutdown.clone()));
+        dps.address = Some(endpoints.mqtt);
+        let mut settings =
+            Settings::new(dps, id_scope, attestation, tls(&endpoints.server_root, TlsVersions::Any), chain);
+        settings.hub.as_mut().unwrap().address = Some(endpoints.mqtt);
+        Self { settings, server_root: endpoints.server_root, shutdown }
+    }
+
+    pub(super) async fn provision(&self, index: u32) -> Provisioned {
+        let id = RegistrationId::new(&format!("dev-{index}")).unwrap();
+        let prepared = prepare(&self.settings, index, &id).unwrap();
+        provision(&self.settings, &TcpConnector::new(), prepared).await
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+pub(super) fn tls(root: &[u8], versions: TlsVersions) -> ClientTls {
+    ClientTls::new(&[root.to_vec()], versions, CryptoProvider::AwsLc).unwrap()
+}
+
+#[tokio::test]
+async fn provisions_with_every_key_algorithm() {
+    let mut target = Target::start(|_| ()).await;
+    let algorithms = [KeyAlgorithm::EcdsaP256, KeyAlgorithm::EcdsaP384, KeyAlgorithm::Rsa2048];
+    for (index, algorithm) in (0..).zip(algorithms) {
+        target.settings.algorithm = algorithm;
+        let provisioned = target.provision(index).await;
+        let credential = provisioned.result.unwrap();
+        assert_eq!(credential.device_id, format!("dev-{index}"));
+        assert_eq!(credential.chain.len(), 3);
+        assert!(provisioned.phases.get(Phase::TelemetryAck).is_some());
+        assert_eq!(provisioned.polls, 1);
+    }
+}
+
+#[tokio::test]
+async fn provisions_over_each_tls_version() {
+    let mut target = Target::start(|_| ()).await;
+    for versions in [TlsVersions::Tls12, TlsVersions::Tls13] {
+        target.settings.tls = tls(&target.server_root, versions);
+        assert!(target.provision(0).await.result.is_ok(), "{versions:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_group_key_is_refused_by_dps() {
+    let mut target = Target::start(|_| ()).await;
+    let Attestation::SymmetricKey { group_key, .. } = &mut target.settings.attestation;
+    *group_key = SymmetricKey::random();
+    let failure = target.provision(0).await.result.unwrap_err();
+    assert_eq!((failure.class, failure.code / 1000), (FailureClass::Rejected, 401));
+}
+
+#[tokio::test]
+async fn a_hub_that_was_not_synced_refuses_the_certificate() {
+    let target = Target::start(|config| config.hub.synced = false).await;
+    let failure = target.provision(0).await.result.unwrap_err();
+    assert_eq!(failure.to_string(), "rejected 5: the hub refused CONNECT: not authorized");
+}
+
+#[tokio::test]
+async fn an_unexpected_authority_is_a_wrong_certificate() {
+    let mut target = Target::start(|_| ()).await;
+    let other = Target::start(|_| ()).await;
+    target.settings.chain = other.settings.chain.clone();
+    let failure = target.provision(0).await.result.unwrap_err();
+    assert_eq!(failure.class, FailureClass::Verification);
+}
