@@ -1,13 +1,13 @@
 //! The certificate hierarchy of ADR: a P-384 root ("credential"), a P-384 issuing CA ("policy"), leaves of devices.
 //! Source: Microsoft Learn, "Azure IoT Hub certificate management concepts".
 
-use std::net::IpAddr;
 use std::time::SystemTime;
 
 use rcgen::{
     CertificateParams, CrlDistributionPoint, CustomExtension, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose,
     PublicKeyData, SanType, SerialNumber, SignatureAlgorithm,
 };
+use rustls::pki_types::ServerName;
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::SubjectPublicKeyInfo;
 use zeroize::Zeroizing;
@@ -107,17 +107,13 @@ impl RootCa {
 }
 
 /// A DNS name or an IP address as subject alternative name.
-pub(super) fn alternative_name(name: &str) -> Result<SanType, KeyError> {
+fn alternative_name(name: &str) -> Result<SanType, KeyError> {
     let invalid = || KeyError::AlternativeName(name.to_owned());
-    if let Ok(address) = name.parse::<IpAddr>() {
-        return Ok(SanType::IpAddress(address));
+    match ServerName::try_from(name.strip_prefix("*.").unwrap_or(name)) {
+        Ok(ServerName::IpAddress(address)) if !name.starts_with('*') => Ok(SanType::IpAddress(address.into())),
+        Ok(ServerName::DnsName(_)) => Ok(SanType::DnsName(name.try_into().map_err(|_| invalid())?)),
+        _ => Err(invalid()),
     }
-    let host = name.strip_prefix("*.").unwrap_or(name);
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | ':');
-    if host.is_empty() || !host.chars().all(allowed) {
-        return Err(invalid());
-    }
-    Ok(SanType::DnsName(name.try_into().map_err(|_| invalid())?))
 }
 
 impl IssuingCa {
