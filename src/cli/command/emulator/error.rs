@@ -10,9 +10,9 @@ use crate::pki::sas::SymmetricKeyError;
 /// Why the emulator did not start.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub(super) enum EmulatorError {
-    #[error("cannot read {}: {source}", file.display())]
+    #[error("cannot read {}: {error}", file.display())]
     #[diagnostic(help("{flag} names it"))]
-    Read { flag: &'static str, file: PathBuf, source: io::Error },
+    Read { flag: &'static str, file: PathBuf, error: io::Error },
     #[error("{}: {problem}", file.display())]
     #[diagnostic(help("every key is optional; the valid ones are listed above"))]
     Toml { file: PathBuf, problem: String },
@@ -32,14 +32,14 @@ pub(super) enum EmulatorError {
     #[error("cannot listen on {address}: it is in use")]
     #[diagnostic(help("end whoever listens there, or choose another port: --mqtt-port 0 takes a free one"))]
     InUse { address: std::net::SocketAddr },
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}: {error}")]
     #[diagnostic(help("--listen and --mqtt-port name the address; ports below 1024 need privileges"))]
-    Listen { address: std::net::SocketAddr, source: io::Error },
-    #[error("cannot write {}: {source}", path.display())]
+    Listen { address: std::net::SocketAddr, error: io::Error },
+    #[error("cannot write {}: {error}", path.display())]
     #[diagnostic(help("{flag} says where"))]
-    Write { flag: &'static str, path: PathBuf, source: io::Error },
+    Write { flag: &'static str, path: PathBuf, error: io::Error },
     #[error("the system refuses what the emulator needs: {0}")]
-    Runtime(#[source] io::Error),
+    Runtime(io::Error),
 }
 
 impl From<StartError> for EmulatorError {
@@ -49,7 +49,7 @@ impl From<StartError> for EmulatorError {
             StartError::Listen { address, source } if source.kind() == io::ErrorKind::AddrInUse => {
                 Self::InUse { address }
             }
-            StartError::Listen { address, source } => Self::Listen { address, source },
+            StartError::Listen { address, source } => Self::Listen { address, error: source },
             other => Self::Start(other),
         }
     }

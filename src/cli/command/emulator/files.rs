@@ -21,7 +21,7 @@ pub(super) struct Files {
 impl Files {
     /// Writes them into `dir`, or into a fresh folder that only we can read.
     pub(super) fn write(dir: Option<PathBuf>, emulator: &Emulator) -> Result<Self, EmulatorError> {
-        let failed = |path: &Path, source| EmulatorError::Write { flag: "--dir", path: path.to_owned(), source };
+        let failed = |path: &Path, error| EmulatorError::Write { flag: "--dir", path: path.to_owned(), error };
         let (dir, temporary) = match dir {
             Some(dir) => {
                 DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(|e| failed(&dir, e))?;
@@ -60,7 +60,7 @@ pub(super) fn write_connection(file: &Path, connection: &Connection) -> Result<(
         text.push('\n');
         replace(file, 0o644, &text)
     };
-    write().map_err(|source| EmulatorError::Write { flag: "--connection-file", path: file.to_owned(), source })
+    write().map_err(|error| EmulatorError::Write { flag: "--connection-file", path: file.to_owned(), error })
 }
 
 /// Writes a file as a whole: readers see the old one or the new one, and its mode is right from the start.

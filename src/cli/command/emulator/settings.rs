@@ -71,7 +71,7 @@ fn key(origin: &str, text: &str) -> Result<SymmetricKey, EmulatorError> {
 }
 
 fn read_text(flag: &'static str, file: &Path) -> Result<String, EmulatorError> {
-    std::fs::read_to_string(file).map_err(|source| EmulatorError::Read { flag, file: file.to_owned(), source })
+    std::fs::read_to_string(file).map_err(|error| EmulatorError::Read { flag, file: file.to_owned(), error })
 }
 
 #[cfg(test)]
