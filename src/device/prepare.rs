@@ -3,11 +3,13 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use rand_chacha::rand_core::Rng as _;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
+use zeroize::Zeroizing;
 
 use crate::device::{Attestation, Settings};
-use crate::domain::{Failure, FailureClass, Phase, RegistrationId};
+use crate::domain::{Failure, FailureClass, KeySource, Phase, RegistrationId, rng};
 use crate::measure::PhaseTimes;
 use crate::pki::csr;
 use crate::pki::key::{DeviceKey, KeyError};
@@ -47,7 +49,7 @@ pub fn prepare(settings: &Settings, index: u32, registration_id: &RegistrationId
         }
     };
     timed(Phase::Sas, &mut phases);
-    let key = DeviceKey::generate(settings.algorithm, settings.provider).map_err(|e| generator(&e))?;
+    let key = make_key(settings, index).map_err(|e| generator(&e))?;
     timed(Phase::Keygen, &mut phases);
     let csr = csr::build(&key, id).map_err(|e| generator(&e))?;
     let request = RegistrationRequest {
@@ -62,13 +64,21 @@ pub fn prepare(settings: &Settings, index: u32, registration_id: &RegistrationId
         token: token.into(),
         key: Arc::new(key),
         body,
-        seed: settings.seed.wrapping_add(u64::from(index).wrapping_mul(GOLDEN)),
+        seed: rng(settings.seed, "device", u64::from(index)).next_u64(),
         phases,
     })
 }
 
-/// Keeps the seeds of neighbours far apart.
-const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+fn make_key(settings: &Settings, index: u32) -> Result<DeviceKey, KeyError> {
+    match settings.keys {
+        KeySource::Fresh => DeviceKey::generate(settings.algorithm, settings.provider),
+        KeySource::Seeded => {
+            let mut seed = Zeroizing::new([0; 32]);
+            rng(settings.seed, "key", u64::from(index)).fill_bytes(&mut *seed);
+            DeviceKey::from_seed(settings.algorithm, settings.provider, &seed)
+        }
+    }
+}
 
 impl Prepared {
     /// Times of `sas`, `keygen` and `csr`.

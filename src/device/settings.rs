@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::device::{SystemClock, WallClock};
-use crate::domain::{CryptoProvider, IdScope, KeyAlgorithm};
+use crate::domain::{CryptoProvider, IdScope, KeyAlgorithm, KeySource};
 use crate::pki::chain::ChainVerifier;
 use crate::pki::sas::SymmetricKey;
 use crate::pki::tls::ClientTls;
@@ -22,6 +22,8 @@ pub struct Settings {
     pub algorithm: KeyAlgorithm,
     /// Library that makes keys and CSRs.
     pub provider: CryptoProvider,
+    /// Where keys come from.
+    pub keys: KeySource,
     /// Trusted roots, versions and provider of TLS, for DPS and hub.
     pub tls: ClientTls,
     /// What an issued chain must lead to.
@@ -40,7 +42,7 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// How the registration obeys retry-after and repeats.
     pub policy: Policy,
-    /// Seed of every device's random draws (jitter); the device's index selects the stream.
+    /// Seed of every device's random draws (jitter, seeded keys); the device's index selects the stream.
     pub seed: u64,
     /// Wall-clock time for tokens and certificates.
     pub clock: Arc<dyn WallClock>,
@@ -150,6 +152,7 @@ impl Settings {
             attestation,
             algorithm: KeyAlgorithm::EcdsaP256,
             provider: CryptoProvider::default(),
+            keys: KeySource::default(),
             tls,
             chain,
             dps_api_version: "2025-07-01-preview".to_owned(),

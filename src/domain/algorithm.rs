@@ -96,3 +96,13 @@ impl FromStr for CryptoProvider {
             .ok_or_else(|| format!("unknown crypto provider `{text}`: use aws-lc-rs or ring"))
     }
 }
+
+/// Where the keys of devices come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum KeySource {
+    /// Randomness of the operating system.
+    #[default]
+    Fresh,
+    /// Drawn from the seed of the run, the same on every run: for tests only, marked in the report.
+    Seeded,
+}

@@ -3,14 +3,16 @@
 mod algorithm;
 mod failure;
 mod phase;
+mod random;
 mod registration;
 mod sas_token;
 mod setting;
 mod tls_versions;
 
-pub use algorithm::{CryptoProvider, KeyAlgorithm};
+pub use algorithm::{CryptoProvider, KeyAlgorithm, KeySource};
 pub use failure::{Failure, FailureClass};
 pub use phase::Phase;
+pub use random::rng;
 pub use registration::{IdScope, InvalidId, RegistrationId};
 pub use sas_token::{ParseSasTokenError, SasToken, percent_decode, percent_encode};
 pub use setting::{Origin, Setting};

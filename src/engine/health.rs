@@ -60,8 +60,8 @@ impl Watch<'_> {
     /// Lateness counts as latency, so it spoils the numbers when it is a considerable part of them.
     fn late(&self, merged: &Merged) -> Option<String> {
         let lateness = merged.lateness.quantile(0.99)?;
-        let median = merged.stage.phases.succeeded(Phase::Total).and_then(|h| h.quantile(0.5));
-        let allowed = median.map_or(HARMLESS, |m| (m / 10).max(HARMLESS));
+        let median = merged.stage.phases.succeeded(Phase::Total)?.quantile(0.5)?;
+        let allowed = (median / 10).max(HARMLESS);
         (lateness > allowed).then(|| {
             format!(
                 "{}: one in a hundred devices started {} after it was due, where {} would be harmless: {}",

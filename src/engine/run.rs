@@ -17,7 +17,7 @@ use crate::engine::share::InFlightLimit;
 use crate::engine::stage::StageRunner;
 use crate::engine::{EngineError, Plan, Progress, merge, usage};
 use crate::measure::{CpuUse, ErrorRow, GeneratorHealth, RunStatus, StageRecord};
-use crate::scenario::Scenario;
+use crate::scenario::{KeySource, Scenario};
 
 /// What a run needs.
 #[derive(Debug)]
@@ -103,6 +103,10 @@ where
     };
     let mut running = Running { scenario: &scenario, limit, execution, began, measured: None, stages: Vec::new() };
     let mut found = Found::default();
+    if scenario.fleet.keys == KeySource::Seeded {
+        let note = "fleet.keys = \"seeded\": whoever knows the seed knows the private keys; never on real devices";
+        found.notes.push(note.to_owned());
+    }
     let status = {
         let stages = running.all_stages(&runner, &device, &mut found);
         tokio::pin!(stages);

@@ -50,3 +50,50 @@ impl From<&Histogram> for CompactHistogram {
         Self::new(histogram)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn values() -> impl Strategy<Value = Vec<u64>> {
+        prop::collection::vec(0u64..2 * Histogram::HIGHEST, 0..60)
+    }
+
+    fn histogram(values: &[u64]) -> Histogram {
+        let mut histogram = Histogram::new();
+        values.iter().for_each(|v| histogram.record(*v));
+        histogram
+    }
+
+    proptest! {
+        #[test]
+        fn encoding_keeps_everything(values in values()) {
+            let histogram = histogram(&values);
+            let compact = CompactHistogram::new(&histogram);
+            prop_assert_eq!(compact.is_empty(), values.is_empty());
+            prop_assert_eq!(compact.decode(), histogram);
+        }
+
+        #[test]
+        fn merging_is_recording_everything_in_one(a in values(), b in values()) {
+            let mut merged = histogram(&a);
+            merged.merge(&histogram(&b));
+            let mut turned = histogram(&b);
+            turned.merge(&histogram(&a));
+            let all = histogram(&[a, b].concat());
+            prop_assert_eq!(&merged, &all);
+            prop_assert_eq!(&turned, &all);
+            prop_assert_eq!(merged.saturated(), all.saturated());
+        }
+
+        #[test]
+        fn values_are_kept_to_a_thousandth_and_never_panic(value in any::<u64>()) {
+            let histogram = histogram(&[value]);
+            let kept = histogram.quantile(1.0).map_or(0, |d| d.as_nanos() as u64);
+            let expected = value.min(Histogram::HIGHEST);
+            prop_assert!(kept.abs_diff(expected) <= Histogram::LOWEST + expected / 1_000, "{value} became {kept}");
+            prop_assert_eq!(histogram.saturated(), u64::from(value > Histogram::HIGHEST));
+        }
+    }
+}

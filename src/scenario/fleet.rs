@@ -1,4 +1,4 @@
-use crate::domain::{CryptoProvider, InvalidId, KeyAlgorithm, RegistrationId, TlsVersions};
+use crate::domain::{CryptoProvider, InvalidId, KeyAlgorithm, KeySource, RegistrationId, TlsVersions};
 use crate::scenario::expect::{self, Expect, choice, count};
 use crate::scenario::reader::Section;
 
@@ -22,16 +22,6 @@ pub struct Fleet {
 impl Fleet {
     /// Most devices of one run: DPS holds a million registrations per instance.
     pub const MAX_DEVICES: u32 = 1_000_000;
-}
-
-/// Where the keys of devices come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum KeySource {
-    /// Randomness of the operating system.
-    #[default]
-    Fresh,
-    /// Drawn from the seed of the run, the same on every run: for tests only, marked in the report.
-    Seeded,
 }
 
 /// A pattern such as `dev-{index:06}`: registration ids made from the index of a device.
@@ -109,6 +99,15 @@ pub(super) fn read(mut section: Section<'_>) -> Option<Fleet> {
     let crypto_provider = section.or("crypto_provider", CryptoProvider::default().name(), &choice(PROVIDERS));
     let keys = section.or("keys", "fresh", &choice(KEYS));
     let tls = section.or("tls", "any", &choice(TLS));
+    if let (Some(KeySource::Seeded), Some(algorithm)) = (keys, key_algorithm)
+        && algorithm.rsa_bits().is_some()
+    {
+        section.problem(
+            "keys",
+            &format!("cannot be \"seeded\" for {algorithm} keys: RSA keys are not made from a seed"),
+            "use keys = \"fresh\", or an ECDSA key_algorithm",
+        );
+    }
     if let (Some(CryptoProvider::Ring), Some(algorithm)) = (crypto_provider, key_algorithm)
         && algorithm.rsa_bits().is_some()
     {

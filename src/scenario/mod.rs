@@ -17,8 +17,9 @@ mod units;
 
 use std::path::Path;
 
+pub use crate::domain::KeySource;
 pub use arrival::{Arrival, DueOffsets, RatePoint};
-pub use fleet::{Fleet, IdPattern, KeySource};
+pub use fleet::{Fleet, IdPattern};
 pub use limits::Limits;
 pub use problem::{Problem, Problems};
 pub use rate::Rate;

@@ -83,6 +83,8 @@ enum Shape {
 
 const SHAPES: &[(&str, Shape)] = &[("open", Shape::Open), ("closed", Shape::Closed)];
 const KINDS: &[(&str, StageKind)] = &[(StageKind::Provision.name(), StageKind::Provision)];
+/// Nothing ever starts at the very moment when it is due.
+const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -121,7 +123,7 @@ fn read_workload(section: &mut Section<'_>, devices: Option<u32>) -> Option<Work
     match section.or("workload", "open", &choice(SHAPES))? {
         Shape::Open => {
             section.refuse("concurrency", "has no meaning in an open workload", "use workload = \"closed\"");
-            let max_lateness = section.or("max_lateness", "5s", &duration(Duration::ZERO..=HOUR));
+            let max_lateness = section.or("max_lateness", "5s", &duration(MILLISECOND..=HOUR));
             let arrival = if section.has("arrival") {
                 arrival::read(section.section("arrival"), devices)
             } else {

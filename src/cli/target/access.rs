@@ -133,6 +133,7 @@ impl Access {
         let mut settings = Settings::new(dps, id_scope, attestation, tls, Arc::new(verifier));
         settings.algorithm = fleet.key_algorithm;
         settings.provider = fleet.crypto_provider;
+        settings.keys = fleet.keys;
         settings.hub = Some(HubSettings { address: hub_address, ..HubSettings::default() });
         settings.seed = seed;
         Ok(settings)

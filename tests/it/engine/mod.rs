@@ -10,7 +10,7 @@ mod workloads;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleetstorm::device::MemoryConnector;
+use fleetstorm::device::{MemoryConnector, Settings};
 use fleetstorm::engine::{EngineError, EngineOutcome, Execution, Plan, Progress, RunInput, run};
 use fleetstorm::scenario::Scenario;
 use tokio::sync::watch;
@@ -38,6 +38,7 @@ fn script(answer: impl Fn(u32) -> Answer + Send + Sync + 'static) -> Arc<Script>
 /// A run that can be stopped from outside.
 struct Run {
     scenario: Scenario,
+    device: Settings,
     connector: Arc<MemoryConnector>,
     open_files: u64,
     execution: Execution,
@@ -51,6 +52,7 @@ impl Run {
     fn new(scenario: Scenario, connector: Arc<MemoryConnector>) -> Self {
         Self {
             scenario,
+            device: service::settings(),
             connector,
             open_files: 20_000,
             execution: Execution::Inline,
@@ -70,7 +72,7 @@ impl Run {
         let input = RunInput {
             scenario: self.scenario,
             plan,
-            device: service::settings(),
+            device: self.device,
             connector: self.connector,
             open_files: self.open_files,
             execution: self.execution,

@@ -1,10 +1,10 @@
 //! Open and closed workloads: who starts when, and what counts as latency.
 
-use fleetstorm::domain::Phase;
+use fleetstorm::domain::{KeySource, Phase};
 use fleetstorm::measure::RunStatus;
 
-use super::service::Answer;
-use super::{MS, outcome, scenario};
+use super::service::{self, Answer};
+use super::{MS, Run, outcome, scenario, script};
 
 #[tokio::test(start_paused = true)]
 async fn devices_at_once_all_start_at_once_and_end_when_the_service_is_through() {
@@ -85,4 +85,15 @@ async fn stages_follow_one_another_on_one_time_line() {
     assert_eq!(again.intervals.iter().map(|i| i.started).collect::<Vec<_>>(), [2, 0, 2, 0]);
     assert_eq!(again.intervals[0].start, MS(1_000));
     assert_eq!(outcome.elapsed, MS(4_500));
+}
+
+#[tokio::test(start_paused = true)]
+async fn seeded_keys_work_like_others_and_are_marked() {
+    let mut scenario = scenario(3, "arrival = 'at-once'");
+    scenario.fleet.keys = KeySource::Seeded;
+    let mut run = Run::new(scenario, service::start(script(|_| Answer::Issue(MS(1)))));
+    run.device.keys = KeySource::Seeded;
+    let outcome = run.outcome().await;
+    assert_eq!(outcome.stages[0].totals.succeeded, 3);
+    assert!(outcome.notes.iter().any(|n| n.contains("seeded")), "{:?}", outcome.notes);
 }
