@@ -1,5 +1,6 @@
 //! The wire without I/O: packets, topics, payloads, and the device's conversations as state machines that are told the
-//! time and never ask for it. Knows no socket, timer or system clock.
+//! time and never ask for it. Knows no socket, timer or system clock; only [`websocket`] touches a byte stream, and it
+//! opens none.
 
 pub mod flow;
 pub mod mqtt;
@@ -7,4 +8,5 @@ pub mod payload;
 pub mod registration_flow;
 pub mod renewal_flow;
 pub mod topic;
+pub mod websocket;
 pub mod words;
