@@ -41,6 +41,10 @@ pub struct Listen {
     /// Connections served at once; more wait in the kernel's queue. Lowered at start to what the file-descriptor limit
     /// allows.
     pub max_connections: usize,
+    /// TLS handshakes worked on at once, in the order in which their first bytes came; the others wait. Devices that came
+    /// first are through before those that came last begin, as in a service that accepts at a bounded rate. A handshake
+    /// that waits for its peer loses its turn, so that slow peers hold up nobody.
+    pub handshakes_at_once: usize,
     /// A TLS handshake that takes longer is cut, in seconds.
     pub handshake_timeout_seconds: u64,
     /// A connection that has not proved who it is is cut after so many seconds.
@@ -208,6 +212,7 @@ impl Config {
         }
         let ranges = [
             ("listen.max_connections", self.listen.max_connections as u64, 1, 1_000_000),
+            ("listen.handshakes_at_once", self.listen.handshakes_at_once as u64, 1, 1_000_000),
             ("listen.handshake_timeout_seconds", self.listen.handshake_timeout_seconds, 1, 3600),
             ("listen.unauthenticated_timeout_seconds", self.listen.unauthenticated_timeout_seconds, 1, 3600),
             ("listen.write_timeout_seconds", self.listen.write_timeout_seconds, 1, 3600),
@@ -275,6 +280,7 @@ impl Default for Listen {
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
             mqtt_port: 8883,
             max_connections: 100_000,
+            handshakes_at_once: 64,
             handshake_timeout_seconds: 30,
             unauthenticated_timeout_seconds: 60,
             write_timeout_seconds: 30,

@@ -1,6 +1,8 @@
 use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use tokio::sync::Semaphore;
+
 use super::adr::Adr;
 use super::clock::Clock;
 use super::config::{Config, ConfigError};
@@ -25,6 +27,8 @@ pub(crate) struct Core {
     pub(crate) registry: Registry,
     pub(crate) adr: Adr,
     pub(crate) issuance: Issuance,
+    /// Turns for TLS handshakes.
+    pub(crate) handshakes: Semaphore,
     /// The authorities that the hub trusts since the last credential sync.
     trusted: RwLock<Arc<AuthoritySet>>,
 }
@@ -56,6 +60,7 @@ impl Core {
                 true => Issuance::inline(),
                 false => Issuance::start(config.adr.issuance_threads, config.adr.issuance_queue)?,
             },
+            handshakes: Semaphore::new(config.listen.handshakes_at_once),
             registry: Registry::new(&config),
             tally: Tally::new(),
             trusted: RwLock::new(Arc::new(AuthoritySet::new(&cas)?)),

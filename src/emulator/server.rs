@@ -1,5 +1,6 @@
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -84,6 +86,8 @@ impl From<CoreError> for StartError {
 impl Emulator {
     /// Pending connections that the kernel keeps; it takes less if its own limit is lower.
     const BACKLOG: u32 = 4096;
+    /// A handshake that has not ended after that long waits for its peer.
+    const TURN: Duration = Duration::from_millis(250);
     /// How often what is too old is forgotten.
     const HOUSEKEEPING: Duration = Duration::from_secs(5);
 
@@ -99,7 +103,7 @@ impl Emulator {
         let service = Service::new(config)?;
         let core = service.core();
         let now = core.clock.now();
-        let root = RootCa::generate("fleetstorm emulator TLS root", now)?;
+        let root = RootCa::for_servers("fleetstorm emulator TLS root", now)?;
         let (certificate, key) = root.server_certificate(&server_names(&core.config), now)?;
         let config = server_config(certificate, key, TlsVersions::default())?;
         let address = mqtt.local_addr().map_err(|source| StartError::Listen {
@@ -169,8 +173,7 @@ async fn accept(
 async fn mqtt_connection(core: Arc<Core>, tls: TlsAcceptor, tcp: TcpStream) {
     // Answers are small and awaited: waiting for more of them would only delay. A socket that refuses is served anyway.
     let _ = tcp.set_nodelay(true);
-    let handshake = Box::pin(timeout(core.config.listen.handshake_timeout(), tls.accept(tcp)));
-    let Ok(Ok(stream)) = handshake.await else {
+    let Some(stream) = Box::pin(handshake(&core, tls, tcp)).await else {
         core.tally.count(Event::HandshakeFailed);
         return;
     };
@@ -178,6 +181,19 @@ async fn mqtt_connection(core: Arc<Core>, tls: TlsAcceptor, tcp: TcpStream) {
     let peer = stream.get_ref().1.peer_certificates();
     let peer = peer.map(|chain| chain.iter().map(|c| c.clone().into_owned()).collect()).unwrap_or_default();
     Box::pin(session::serve(&core, stream, peer)).await;
+}
+
+/// One TLS handshake, when it is its turn. The time limit is for the peer and leaves out the wait for the turn.
+async fn handshake(core: &Core, tls: TlsAcceptor, tcp: TcpStream) -> Option<TlsStream<TcpStream>> {
+    let deadline = core.config.listen.handshake_timeout();
+    timeout(deadline, tcp.readable()).await.ok()?.ok()?;
+    let turn = core.handshakes.acquire().await.ok()?;
+    let mut handshake = pin!(tls.accept(tcp));
+    if let Ok(done) = timeout(Emulator::TURN, &mut handshake).await {
+        return done.ok();
+    }
+    drop(turn);
+    timeout(deadline, handshake).await.ok()?.ok()
 }
 
 async fn keep_house(core: &Core) {

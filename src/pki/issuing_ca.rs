@@ -52,7 +52,20 @@ impl RootCa {
     /// # Errors
     /// When the common name has not 1 to 64 characters, or the library fails.
     pub fn generate(common_name: &str, now: SystemTime) -> Result<Self, KeyError> {
-        let key = DeviceKey::generate(KeyAlgorithm::EcdsaP384, CryptoProvider::AwsLc)?;
+        Self::of(KeyAlgorithm::EcdsaP384, common_name, now)
+    }
+
+    /// A fresh P-256 root for TLS server certificates, otherwise as [`Self::generate`]. Every client checks its signature
+    /// in every handshake, and P-256 costs a quarter of P-384.
+    ///
+    /// # Errors
+    /// As [`Self::generate`].
+    pub fn for_servers(common_name: &str, now: SystemTime) -> Result<Self, KeyError> {
+        Self::of(KeyAlgorithm::EcdsaP256, common_name, now)
+    }
+
+    fn of(algorithm: KeyAlgorithm, common_name: &str, now: SystemTime) -> Result<Self, KeyError> {
+        let key = DeviceKey::generate(algorithm, CryptoProvider::AwsLc)?;
         CertificateAuthority::root(key, common_name, 1, Validity::days(ROOT_DAYS, now)).map(Self)
     }
 
