@@ -5,6 +5,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::cli::Terminal;
+use crate::cli::terminal::stderr;
 use crate::engine::{Progress, RunPart};
 use crate::report::units;
 
@@ -53,13 +54,13 @@ impl Live {
                 if due(*last, now) {
                     *last = Some(now);
                     let (position, length) = extent(progress);
-                    eprintln!(
-                        "{} {}/{}, {}",
+                    stderr(format_args!(
+                        "{} {}/{}, {}\n",
                         heading(&self.stages, progress),
                         units::count(position),
                         units::count(length),
                         details(progress)
-                    );
+                    ));
                 }
             }
         }
@@ -69,8 +70,8 @@ impl Live {
     pub fn note(&self, line: &str) {
         match &self.show {
             Show::Nothing => {}
-            Show::Lines { .. } => eprintln!("{line}"),
-            Show::Bar(bar) => bar.suspend(|| eprintln!("{line}")),
+            Show::Lines { .. } => stderr(format_args!("{line}\n")),
+            Show::Bar(bar) => bar.suspend(|| stderr(format_args!("{line}\n"))),
         }
     }
 }

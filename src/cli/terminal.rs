@@ -40,7 +40,7 @@ impl Terminal {
     /// A line of progress or advice on stderr, unless `--quiet`.
     pub fn note(&self, line: impl std::fmt::Display) {
         if !self.quiet {
-            eprintln!("{line}");
+            stderr(format_args!("{line}\n"));
         }
     }
 
@@ -68,7 +68,12 @@ impl Terminal {
 
     /// Shows an error on stderr, always.
     pub fn error(&self, error: &CommandError) {
-        eprint!("{}", self.render(error.report().as_ref()));
+        self.diagnostic(error.report().as_ref());
+    }
+
+    /// Shows a diagnostic on stderr, always.
+    pub fn diagnostic(&self, diagnostic: &dyn miette::Diagnostic) {
+        stderr(format_args!("{}", self.render(diagnostic)));
     }
 
     /// A diagnostic as text.
@@ -80,4 +85,9 @@ impl Terminal {
             Err(std::fmt::Error) => format!("error: {diagnostic}\n"),
         }
     }
+}
+
+/// Writes to stderr. When nobody reads it any more (`2>&1 | head`), the work goes on, where `eprintln!` would panic.
+pub(super) fn stderr(text: std::fmt::Arguments<'_>) {
+    let _ = io::stderr().write_fmt(text);
 }

@@ -179,6 +179,17 @@ fn what_cannot_be_written_does_not_cost_the_summary() {
 }
 
 #[test]
+fn readers_that_go_away_do_not_cost_the_results() {
+    let folder = folder("workload = \"closed\"\nconcurrency = 10", 10);
+    let mut shell = assert_cmd::Command::new("sh");
+    shell.current_dir(folder.path()).args(["-c", "{ \"$0\" \"$@\"; echo $? >code; } 2>&1 | true"]);
+    shell.arg(assert_cmd::cargo::cargo_bin!("fleetstorm")).args(RUN).timeout(Duration::from_secs(60));
+    shell.assert().success();
+    assert_eq!(fs::read_to_string(folder.path().join("code")).unwrap().trim(), code(Exit::Done).to_string());
+    check_sums(&folder.path().join("out"), 10);
+}
+
+#[test]
 fn an_emulator_that_dies_ends_the_run_and_keeps_what_was_measured() {
     let folder = folder("arrival = { process = \"constant\", rate = \"20/s\" }", 10_000);
     let mut running = Running::start(&folder, &[]);

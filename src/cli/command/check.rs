@@ -43,7 +43,7 @@ pub fn run(args: CheckArgs, terminal: &Terminal) -> Result<Exit, CommandError> {
             Ok(_) => Vec::new(),
             Err(problems) => {
                 if !terminal.json {
-                    eprint!("{}", terminal.render(&problems));
+                    terminal.diagnostic(&problems);
                 }
                 problems.iter().map(Found::of).collect()
             }

@@ -11,6 +11,7 @@ use crate::cli::machine::{children, machine};
 use crate::cli::open_files::OpenFiles;
 use crate::cli::{CommandError, Explained, Terminal};
 use crate::device::TcpConnector;
+use crate::domain::Setting;
 use crate::engine::{self, EngineError, EngineOutcome, Execution, Plan, Progress, RunInput};
 use crate::measure::{CpuUse, RunRecord};
 use crate::scenario::Scenario;
@@ -40,6 +41,7 @@ pub(super) async fn conduct(
     terminal: &Terminal,
 ) -> Result<Conducted, CommandError> {
     let mut interrupts = Interrupts::listen()?;
+    let settings_of_run = wishes.settings();
     let Some(opened) = interrupts.unless(open(scenario, &plan, wishes)).await else {
         return Ok(Conducted::Interrupted);
     };
@@ -71,7 +73,7 @@ pub(super) async fn conduct(
     };
     let outcome = outcome.map_err(GeneratorError)?;
     notes.extend(open_files.shortage());
-    let around = Around { seed, target: description, emulator, open_files, notes };
+    let around = Around { seed, target: description, emulator, open_files, settings: settings_of_run, notes };
     Ok(Conducted::Measured(Box::new(record(scenario, around, outcome))))
 }
 
@@ -137,11 +139,12 @@ struct Around {
     target: String,
     emulator: Option<CpuUse>,
     open_files: OpenFiles,
+    settings: Vec<Setting>,
     notes: Vec<String>,
 }
 
 fn record(scenario: &Scenario, around: Around, outcome: EngineOutcome) -> RunRecord {
-    let Around { seed, target, emulator, open_files, mut notes } = around;
+    let Around { seed, target, emulator, open_files, settings, mut notes } = around;
     let EngineOutcome { started_at, prepare, elapsed, status, generator, health, stages, errors, notes: more } =
         outcome;
     notes.extend(more);
@@ -156,7 +159,7 @@ fn record(scenario: &Scenario, around: Around, outcome: EngineOutcome) -> RunRec
         prepare,
         elapsed,
         status,
-        settings: scenario.settings.clone(),
+        settings: scenario.settings.iter().cloned().chain(settings).collect(),
         machine: machine(open_files),
         generator,
         emulator,

@@ -6,6 +6,7 @@ use crate::cli::embedded::Embedded;
 use crate::cli::target::{Access, GivenKey, TargetError, is_loopback, try_first_device};
 use crate::cli::{CommandError, Exit, Explained};
 use crate::device::Settings;
+use crate::domain::{Origin, Setting};
 use crate::engine::Plan;
 use crate::scenario::{Scenario, TargetAddress};
 
@@ -15,6 +16,21 @@ pub(super) struct Wishes {
     pub(super) hub_address: Option<String>,
     pub(super) confirm_id_scope: Option<String>,
     pub(super) emulator_config: Option<PathBuf>,
+}
+
+impl Wishes {
+    /// Those that were given, for the record.
+    pub(super) fn settings(&self) -> Vec<Setting> {
+        let Self { hub_address, confirm_id_scope, emulator_config } = self;
+        let config = emulator_config.as_ref().map(|file| file.display().to_string());
+        let given =
+            [("hub_address", hub_address), ("confirm_id_scope", confirm_id_scope), ("emulator_config", &config)];
+        given
+            .into_iter()
+            .filter_map(|(key, value)| Some((key, value.clone()?)))
+            .map(|(key, value)| Setting { key: format!("run.{key}"), value, origin: Origin::CommandLine })
+            .collect()
+    }
 }
 
 /// A target that answers, ready to be put under load.
