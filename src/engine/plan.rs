@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use crate::domain::RegistrationId;
+use crate::engine::share::open_files_for;
 use crate::scenario::{Arrival, DueOffsets, IdPattern, Scenario, Stage, StageKind, Workload};
 
 /// What a run will do, derived from scenario and seed alone: the same two give the same plan and the same devices.
@@ -52,9 +53,6 @@ pub struct Needs {
     pub open_files: u64,
 }
 
-/// Open files of the process itself: standard streams, runtimes, result files, the child's pipes.
-pub(super) const RESERVED_FILES: u64 = 128;
-
 /// Steps of [`PlannedStage::arrivals`].
 const STEPS: u32 = 60;
 
@@ -71,8 +69,7 @@ impl Plan {
         let processes = scenario.stages.iter().map(process).collect();
         let in_flight = u64::from(scenario.limits.max_in_flight.map_or(wanted, |max| max.min(wanted)));
         let keys = u64::from(devices) * stages.len() as u64;
-        // The bound on attempts in flight leaves a sixteenth free, see `share`.
-        let needs = Needs { keys, in_flight, open_files: in_flight + in_flight / 15 + 1 + RESERVED_FILES };
+        let needs = Needs { keys, in_flight, open_files: open_files_for(in_flight) };
         Self { seed, devices, stages, needs, ids: scenario.fleet.registration_id.clone(), processes }
     }
 

@@ -84,7 +84,7 @@ where
     let began = Instant::now();
     let pool = match execution {
         Execution::Inline => None,
-        Execution::Threads => Some(rayon::ThreadPoolBuilder::new().thread_name(|i| format!("keys-{i}")).build()?),
+        Execution::Threads => Some(key_pool()?),
     };
     let halt = CancellationToken::new();
     // Also ends the workers when the caller drops this future.
@@ -118,6 +118,14 @@ where
         }?
     };
     Ok(running.outcome(found, status, &cpu_at_start))
+}
+
+fn key_pool() -> Result<rayon::ThreadPool, rayon::ThreadPoolBuildError> {
+    rayon::ThreadPoolBuilder::new()
+        .thread_name(|index| format!("keys-{index}"))
+        // The panic was already printed; the device that waits for the key learns that there will be none.
+        .panic_handler(|_| {})
+        .build()
 }
 
 /// A run on its way.

@@ -1,8 +1,19 @@
 //! Who gets what: how many attempts may be in flight, and which part of that and of the fleet each worker has.
 
 use crate::engine::EngineError;
-use crate::engine::plan::RESERVED_FILES;
 use crate::scenario::{Stage, Workload};
+
+/// Open files of the process itself: standard streams, runtimes, result files, the child's pipes.
+const RESERVED_FILES: u64 = 128;
+
+/// One in so many open files stays free: a target on the same machine has the same limit and sees a connection close
+/// later than the device does.
+const FREE: u64 = 16;
+
+/// The limit on open files that lets `in_flight` attempts be in flight.
+pub(super) const fn open_files_for(in_flight: u64) -> u64 {
+    ((in_flight + RESERVED_FILES) * FREE).div_ceil(FREE - 1)
+}
 
 /// The bound on attempts in flight and where it comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,10 +29,9 @@ pub(super) enum LimitedBy {
 }
 
 impl InFlightLimit {
-    /// `open_files` is the limit in force. A sixteenth of it stays free: a target on the same machine has the same limit
-    /// and sees a connection close later than the device does.
+    /// `open_files` is the limit in force.
     pub(super) fn new(open_files: u64, max_in_flight: Option<u32>) -> Result<Self, EngineError> {
-        let by_files = (open_files - open_files / 16).saturating_sub(RESERVED_FILES);
+        let by_files = (open_files - open_files / FREE).saturating_sub(RESERVED_FILES);
         if by_files == 0 {
             return Err(EngineError::OpenFiles { limit: open_files, reserved: RESERVED_FILES });
         }
@@ -83,6 +93,16 @@ mod tests {
                 }
             }
             prop_assert!(seen.iter().all(|n| *n == 1));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_files_that_a_plan_asks_for_are_enough_and_not_much_more(in_flight in 1u64..1_000_000) {
+            let limit = |files| InFlightLimit::new(files, None).map_or(0, |l| u64::from(l.limit));
+            let files = open_files_for(in_flight);
+            prop_assert!(limit(files) >= in_flight);
+            prop_assert!(limit(files - 2) < in_flight);
         }
     }
 
