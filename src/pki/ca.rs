@@ -38,6 +38,7 @@ impl Validity {
 /// A key that signs certificates, with its own certificate.
 pub struct CertificateAuthority {
     der: Vec<u8>,
+    validity: Validity,
     issuer: Issuer<'static, DeviceKey>,
 }
 
@@ -77,14 +78,20 @@ impl CertificateAuthority {
         if parsed.public_key().raw != key.spki_der() {
             return Err(KeyError::Certificate);
         }
+        let validity = certificate::validity(&parsed).ok_or(KeyError::Certificate)?;
         let issuer =
             Issuer::from_ca_cert_der(&CertificateDer::from(der.as_slice()), key).map_err(|_| KeyError::Certificate)?;
-        Ok(Self { der, issuer })
+        Ok(Self { der, validity, issuer })
     }
 
     /// DER of its certificate.
     pub fn der(&self) -> &[u8] {
         &self.der
+    }
+
+    /// Its own validity.
+    pub fn validity(&self) -> Validity {
+        self.validity
     }
 
     /// Its key.

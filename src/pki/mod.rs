@@ -2,6 +2,7 @@
 //! runtime, no socket and no wire format.
 
 mod authority;
+pub mod bootstrap;
 pub mod ca;
 pub mod certificate;
 pub mod chain;
@@ -10,6 +11,7 @@ mod ec_pkcs8;
 mod extension;
 pub mod issuing_ca;
 pub mod key;
+pub mod pfx;
 pub mod sas;
 mod seeded;
 mod sign;

@@ -6,5 +6,6 @@ mod device;
 mod emulator;
 mod engine;
 mod layering;
+mod pki;
 mod run;
 mod scenario;

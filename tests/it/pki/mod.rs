@@ -1,0 +1,5 @@
+//! Certificates, requests and key files as openssl sees them.
+
+mod fleet;
+mod hierarchy;
+mod openssl;
