@@ -28,14 +28,20 @@ pub(super) fn verdict(text: &mut String, record: &RunRecord, look: Look) {
             Verdict::WrongCertificates(_) => ("WRONG CERTIFICATES", Style::new().bold().red()),
             Verdict::Unaccounted { .. } => ("UNACCOUNTED", Style::new().bold().red()),
         };
-        let words = match verdict {
+        let words = match &verdict {
             Verdict::Complete => outcome(record),
             Verdict::Interrupted | Verdict::Aborted => format!("{}; {}", verdict.sentence(), outcome(record)),
-            _ => verdict.sentence(),
+            Verdict::Saturated(_) => "the generator was the bottleneck, do not judge the target by this run".to_owned(),
+            Verdict::WrongCertificates(_) | Verdict::Unaccounted { .. } => verdict.sentence(),
         };
         // Painted after folding, so that escape sequences do not count as columns.
         let folded = wrapped(&format!("{label}  "), &words);
         line(text, &folded.replacen(label, &look.paint(label, style), 1));
+        if let Verdict::Saturated(reasons) = &verdict {
+            for reason in reasons {
+                line(text, &wrapped("  - ", reason));
+            }
+        }
     }
     line(text, "");
 }
