@@ -23,7 +23,7 @@ pub struct RunArgs {
     /// What to run.
     #[command(flatten)]
     pub scenario: ScenarioArgs,
-    /// Whom to put under load: embedded, the HOST[:PORT] of a DPS endpoint, or the FILE.json that an emulator wrote
+    /// Whom to put under load: embedded, HOST or HOST:PORT of a DPS endpoint, or the FILE.json that an emulator wrote
     #[arg(long, value_name = "TARGET", help_heading = "Target")]
     pub target: Option<String>,
     /// Id scope of the DPS instance, such as 0ne00000001
@@ -47,7 +47,7 @@ pub struct RunArgs {
     /// Settings of the embedded emulator, as for `fleetstorm emulator --config`
     #[arg(long, value_name = "FILE", help_heading = "Target")]
     pub emulator_config: Option<PathBuf>,
-    /// Folder for the results, made if need be [default: results/<utc-time>-<scenario>]
+    /// Folder for the results, made if need be (otherwise a new one under results/, named by time and scenario)
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
 }
