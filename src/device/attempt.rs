@@ -2,10 +2,12 @@ use std::sync::Arc;
 
 use tokio::time::{Instant, timeout};
 
+use crate::device::channel::Channel;
 use crate::device::failures::{from_handshake, from_io, late};
 use crate::device::{Connector, Settings, Target};
-use crate::domain::{Failure, Phase};
+use crate::domain::{Failure, FailureClass, Phase, Transport};
 use crate::measure::PhaseTimes;
+use crate::protocol::websocket::{HandshakeError, WebSocketBytes};
 
 /// What an attempt uses and what it has found out so far; kept apart from the work, so that it survives a time-out.
 pub(super) struct Attempt<'a, C> {
@@ -31,7 +33,39 @@ impl Leg {
 }
 
 impl<C: Connector> Attempt<'_, C> {
-    /// Connects and makes TLS, timed apart.
+    /// Connects for MQTT. A WebSocket's handshake counts as part of TLS: it belongs to the way, not to MQTT. Frames of more
+    /// than `limit` bytes are not taken.
+    pub(super) async fn connect_mqtt(
+        &mut self,
+        leg: &Leg,
+        target: &Target<'_>,
+        config: Arc<rustls::ClientConfig>,
+        web_socket: bool,
+        limit: usize,
+    ) -> Result<Channel<C::Stream>, Failure> {
+        let stream = self.connect(leg, target, config).await?;
+        if !web_socket {
+            return Ok(Channel::Direct(stream));
+        }
+        let handshake = self.settings.timeouts.handshake;
+        let host = target.authority(Transport::MqttWebSocket.port());
+        let start = Instant::now();
+        let result = timeout(handshake, Box::pin(WebSocketBytes::connect(stream, &host, limit))).await;
+        self.phases.add(leg.tls, start.elapsed());
+        match result {
+            Ok(Ok(stream)) => Ok(Channel::WebSocket(Box::new(stream))),
+            Ok(Err(HandshakeError::Io(error))) => Err(from_io(leg.service, &error)),
+            Ok(Err(HandshakeError::Refused(status))) => {
+                Err(Failure::rejected(status.into(), format!("{} refused the WebSocket", leg.service)))
+            }
+            Ok(Err(HandshakeError::Invalid(reason))) => {
+                Err(Failure::new(FailureClass::Protocol, format!("{}: {reason}", leg.service)))
+            }
+            Err(_) => Err(late("end of the WebSocket handshake", handshake)),
+        }
+    }
+
+    /// Connects and makes TLS, timed apart; added to what an earlier connection of the attempt took.
     pub(super) async fn connect(
         &mut self,
         leg: &Leg,
@@ -41,12 +75,12 @@ impl<C: Connector> Attempt<'_, C> {
         let (connector, limits) = (self.connector, self.settings.timeouts);
         let start = Instant::now();
         let opened = timeout(limits.connect, connector.open(target)).await;
-        self.phases.set(leg.tcp, start.elapsed());
+        self.phases.add(leg.tcp, start.elapsed());
         let transport =
             opened.map_err(|_| late("connection", limits.connect))?.map_err(|error| from_io(leg.service, &error))?;
         let start = Instant::now();
         let secured = timeout(limits.handshake, connector.secure(transport, target, config)).await;
-        self.phases.set(leg.tls, start.elapsed());
+        self.phases.add(leg.tls, start.elapsed());
         secured
             .map_err(|_| late("end of the TLS handshake", limits.handshake))?
             .map_err(|error| from_handshake(leg.service, &error))

@@ -6,6 +6,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 use crate::device::attempt::{Attempt, Leg};
+use crate::device::channel::Channel;
 use crate::device::failures::late;
 use crate::device::session::{Peer, Session};
 use crate::device::{Connector, Credential, HubSettings, Target, Telemetry};
@@ -17,7 +18,7 @@ use crate::protocol::words::connack_failure;
 
 /// A session with the hub.
 pub(super) struct HubSession<S> {
-    session: Session<S>,
+    session: Session<Channel<S>>,
     packet_id: u16,
     answer: Duration,
 }
@@ -32,10 +33,10 @@ impl<C: Connector> Attempt<'_, C> {
         let settings = self.settings;
         let target = Target { host: &credential.hub, port: hub.port, address: hub.address };
         let config = settings.tls.with_identity(credential.presented_chain(), credential.key.clone());
-        let stream = self.connect(&Leg::HUB, &target, config).await?;
+        let channel = self.connect_mqtt(&Leg::HUB, &target, config, hub.web_socket, HUB_PACKET_LIMIT).await?;
         let peer = Peer { service: Leg::HUB.service, limit: HUB_PACKET_LIMIT, keep_alive: settings.keep_alive };
         let mut hub =
-            HubSession { session: Session::new(stream, peer), packet_id: 0, answer: settings.timeouts.answer };
+            HubSession { session: Session::new(channel, peer), packet_id: 0, answer: settings.timeouts.answer };
         let user_name = HubUserName {
             host: &credential.hub,
             device_id: &credential.device_id,

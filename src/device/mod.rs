@@ -2,6 +2,8 @@
 //! devices, of when it was due, and of histograms.
 
 mod attempt;
+mod bootstrap;
+mod channel;
 mod clock;
 mod connector;
 mod failures;
@@ -12,6 +14,7 @@ mod register;
 mod session;
 mod settings;
 
+pub use bootstrap::BootstrapFolder;
 pub use clock::{SystemClock, WallClock};
 pub use connector::{Connector, MemoryConnector, MemoryPeer, Target, TcpConnector};
 pub use prepare::{Prepared, prepare};

@@ -8,6 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
+use crate::device::bootstrap::BootstrapIdentity;
 use crate::device::{Attestation, Settings};
 use crate::domain::{Failure, FailureClass, KeySource, Phase, RegistrationId, rng};
 use crate::measure::PhaseTimes;
@@ -20,37 +21,43 @@ use crate::protocol::topic::DpsUserName;
 /// Everything of an attempt that is computed ahead of need: SAS token, key pair, CSR.
 pub struct Prepared {
     registration_id: RegistrationId,
-    /// The SAS token, empty with X.509 attestation.
-    token: SecretString,
+    attestation: Evidence,
     key: Arc<DeviceKey>,
     body: Bytes,
     seed: u64,
     phases: PhaseTimes,
 }
 
-/// Derives and signs the SAS token, makes a key pair and its CSR: CPU work without waiting, for a pool of threads.
+/// What proves to DPS who the device is.
+enum Evidence {
+    Token(SecretString),
+    Certificate(BootstrapIdentity),
+}
+
+/// Derives and signs the SAS token (or reads the bootstrap certificate), makes a key pair and its CSR: CPU work without waiting, for a pool of threads.
 /// `index` is the device's place in the fleet and selects its random draws.
 pub fn prepare(settings: &Settings, index: u32, registration_id: &RegistrationId) -> Result<Prepared, Failure> {
     let mut phases = PhaseTimes::new();
-    let mut timed = {
-        let mut start = Instant::now();
-        move |phase, phases: &mut PhaseTimes| {
-            let end = Instant::now();
+    let mut start = Instant::now();
+    let mut timed = |phase: Option<Phase>| {
+        let end = Instant::now();
+        if let Some(phase) = phase {
             phases.set(phase, end - start);
-            start = end;
         }
+        start = end;
     };
     let id = registration_id.as_str();
-    let token = match &settings.attestation {
+    let attestation = match &settings.attestation {
         Attestation::SymmetricKey { group_key, token_life } => {
             let resource = format!("{}/registrations/{id}", settings.id_scope);
             let expiry = unix_seconds(settings.clock.now(), *token_life);
-            group_key.derive(id).sign(&resource, expiry, Some("registration")).to_text()
+            Evidence::Token(group_key.derive(id).sign(&resource, expiry, Some("registration")).to_text().into())
         }
+        Attestation::X509(folder) => Evidence::Certificate(folder.identity(registration_id, settings.provider)?),
     };
-    timed(Phase::Sas, &mut phases);
+    timed(matches!(attestation, Evidence::Token(_)).then_some(Phase::Sas));
     let key = make_key(settings, index).map_err(|e| generator(&e))?;
-    timed(Phase::Keygen, &mut phases);
+    timed(Some(Phase::Keygen));
     let csr = csr::build(&key, id).map_err(|e| generator(&e))?;
     let request = RegistrationRequest {
         registration_id: Some(id.into()),
@@ -58,10 +65,10 @@ pub fn prepare(settings: &Settings, index: u32, registration_id: &RegistrationId
         ..RegistrationRequest::default()
     };
     let body = Bytes::from(request.to_body());
-    timed(Phase::Csr, &mut phases);
+    timed(Some(Phase::Csr));
     Ok(Prepared {
         registration_id: registration_id.clone(),
-        token: token.into(),
+        attestation,
         key: Arc::new(key),
         body,
         seed: rng(settings.seed, "device", u64::from(index)).next_u64(),
@@ -101,8 +108,29 @@ impl Prepared {
         self.seed
     }
 
-    /// What the device says to DPS. The token and the body are handed over.
-    pub(super) fn dps_session(&mut self, settings: &Settings) -> DpsSession {
+    /// The SAS token, when the device has one.
+    pub(super) fn token(&self) -> Option<&str> {
+        match &self.attestation {
+            Evidence::Token(token) => Some(token.expose_secret()),
+            Evidence::Certificate(_) => None,
+        }
+    }
+
+    /// Body of the registration.
+    pub(super) const fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// TLS with DPS: with the bootstrap certificate, when the device has one.
+    pub(super) fn dps_tls(&self, settings: &Settings) -> Arc<rustls::ClientConfig> {
+        match &self.attestation {
+            Evidence::Token(_) => settings.tls.anonymous(),
+            Evidence::Certificate(identity) => settings.tls.with_identity(&identity.chain, identity.key.clone()),
+        }
+    }
+
+    /// What the device says to DPS over MQTT.
+    pub(super) fn dps_session(&self, settings: &Settings) -> DpsSession {
         let user_name = DpsUserName {
             id_scope: settings.id_scope.as_str(),
             registration_id: self.registration_id.as_str(),
@@ -112,9 +140,9 @@ impl Prepared {
         DpsSession {
             registration_id: self.registration_id.as_str().to_owned(),
             user_name: user_name.to_string(),
-            password: self.token.expose_secret().to_owned(),
+            password: self.token().unwrap_or_default().to_owned(),
             keep_alive: settings.keep_alive,
-            body: std::mem::take(&mut self.body),
+            body: self.body.clone(),
         }
     }
 }

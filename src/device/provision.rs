@@ -63,8 +63,8 @@ pub async fn provision<C: Connector>(settings: &Settings, connector: &C, prepare
 }
 
 impl<C: Connector> Attempt<'_, C> {
-    async fn provision(&mut self, mut prepared: Prepared) -> Result<Credential, Failure> {
-        let (assignment, session) = self.register(&mut prepared).await?;
+    async fn provision(&mut self, prepared: Prepared) -> Result<Credential, Failure> {
+        let (assignment, session) = self.register(&prepared).await?;
         let verified = self.verify(assignment, &prepared);
         let closing = Instant::now();
         session.close(self.connector).await;

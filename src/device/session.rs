@@ -7,6 +7,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::device::Connector;
+use crate::device::channel::Channel;
 use crate::device::failures::from_io;
 use crate::domain::{Failure, FailureClass};
 use crate::protocol::flow::Input;
@@ -128,14 +129,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
-    /// What was put and DISCONNECT, the end of TLS, the end of the connection. It ends here in any case, so that an error
-    /// of a peer that was faster tells nothing.
-    pub(super) async fn close<C: Connector<Stream = S>>(mut self, connector: &C) {
-        if self.put(&Packet::Disconnect).is_ok() {
-            let _ = timeout(Self::FAREWELL, connector.finish(self.stream, &self.outgoing)).await;
-        }
-    }
-
     /// Least free space before a read.
     const READ_AHEAD: usize = 256;
 
@@ -144,5 +137,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     fn broken(&self, error: &PacketError) -> Failure {
         Failure::new(FailureClass::Protocol, format!("{}: {error}", self.service))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Session<Channel<S>> {
+    /// What was put and DISCONNECT, the end of TLS, the end of the connection. It ends here in any case, so that an error
+    /// of a peer that was faster tells nothing.
+    pub(super) async fn close<C: Connector<Stream = S>>(mut self, connector: &C) {
+        if self.put(&Packet::Disconnect).is_ok() {
+            let _ = timeout(Self::FAREWELL, self.stream.finish(connector, &self.outgoing)).await;
+        }
     }
 }

@@ -2,8 +2,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::device::{SystemClock, WallClock};
-use crate::domain::{CryptoProvider, IdScope, KeyAlgorithm, KeySource};
+use crate::device::{BootstrapFolder, SystemClock, Target, WallClock};
+use crate::domain::{CryptoProvider, IdScope, KeyAlgorithm, KeySource, Transport};
 use crate::pki::chain::ChainVerifier;
 use crate::pki::sas::SymmetricKey;
 use crate::pki::tls::ClientTls;
@@ -12,8 +12,10 @@ use crate::protocol::registration_flow::Policy;
 /// What all devices of a run (or of one class of its fleet) share. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The DPS device endpoint.
+    /// The DPS device endpoint, at the port of `transport`.
     pub dps: Endpoint,
+    /// How devices talk to DPS.
+    pub transport: Transport,
     /// Id scope of the DPS instance.
     pub id_scope: IdScope,
     /// How devices prove to DPS who they are.
@@ -53,7 +55,7 @@ pub struct Settings {
 pub struct Endpoint {
     /// Name in SNI and in the server's certificate, and the name to resolve.
     pub host: String,
-    /// Port of MQTT over TLS, normally 8883.
+    /// Port, normally that of the transport.
     pub port: u16,
     /// Where to connect instead of resolving `host` and using `port`.
     pub address: Option<SocketAddr>,
@@ -69,13 +71,17 @@ pub enum Attestation {
         /// Validity of the token.
         token_life: Duration,
     },
+    /// A bootstrap certificate in the TLS handshake. Its key is another one than the CSR's.
+    X509(Arc<BootstrapFolder>),
 }
 
 /// What a device does at its hub.
 #[derive(Debug, Clone)]
 pub struct HubSettings {
-    /// Port of MQTT over TLS at the assigned hub, normally 8883.
+    /// Port at the assigned hub, normally 8883, with WebSocket 443.
     pub port: u16,
+    /// MQTT over WebSocket instead of MQTT.
+    pub web_socket: bool,
     /// Where to connect instead of resolving the assigned hub's name.
     pub address: Option<SocketAddr>,
     /// The message to send; `None` only connects.
@@ -122,7 +128,7 @@ impl Default for Telemetry {
 
 impl Default for HubSettings {
     fn default() -> Self {
-        Self { port: Endpoint::MQTT_PORT, address: None, telemetry: Some(Telemetry::default()) }
+        Self { port: Endpoint::MQTT_PORT, web_socket: false, address: None, telemetry: Some(Telemetry::default()) }
     }
 }
 
@@ -133,6 +139,11 @@ impl Endpoint {
     /// `host` at the usual port, to be resolved.
     pub fn new(host: impl Into<String>) -> Self {
         Self { host: host.into(), port: Self::MQTT_PORT, address: None }
+    }
+
+    /// Where a connector connects.
+    pub(super) fn target(&self) -> Target<'_> {
+        Target { host: &self.host, port: self.port, address: self.address }
     }
 }
 
@@ -148,6 +159,7 @@ impl Settings {
     ) -> Self {
         Self {
             dps,
+            transport: Transport::default(),
             id_scope,
             attestation,
             algorithm: KeyAlgorithm::EcdsaP256,

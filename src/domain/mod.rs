@@ -8,6 +8,7 @@ mod registration;
 mod sas_token;
 mod setting;
 mod tls_versions;
+mod transport;
 
 pub use algorithm::{CryptoProvider, KeyAlgorithm, KeySource};
 pub use failure::{Failure, FailureClass};
@@ -17,3 +18,4 @@ pub use registration::{IdScope, InvalidId, RegistrationId};
 pub use sas_token::{ParseSasTokenError, SasToken, percent_decode, percent_encode};
 pub use setting::{Origin, Setting};
 pub use tls_versions::TlsVersions;
+pub use transport::Transport;

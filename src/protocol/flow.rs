@@ -3,10 +3,9 @@
 
 use std::time::Duration;
 
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
+use rand::RngExt;
 
-use crate::domain::{Failure, FailureClass};
+use crate::domain::{Failure, FailureClass, rng};
 use crate::protocol::mqtt::Packet;
 
 /// What happened.
@@ -76,9 +75,7 @@ impl Draws {
     /// The next one, from 0 (included) to 1 (not included). Draws are rare, so that no generator is kept.
     pub fn draw(&mut self) -> f64 {
         self.made += 1;
-        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
-        rng.set_stream(self.made);
-        rng.random()
+        rng(self.seed, "draw", self.made).random()
     }
 }
 

@@ -22,6 +22,13 @@ pub struct Target<'a> {
     pub address: Option<SocketAddr>,
 }
 
+impl Target<'_> {
+    /// Host and port as HTTP writes them, the usual port left out.
+    pub(super) fn authority(&self, usual: u16) -> String {
+        if self.port == usual { self.host.to_owned() } else { format!("{}:{}", self.host, self.port) }
+    }
+}
+
 /// Makes the byte stream of a connection, in the two steps that are timed apart.
 pub trait Connector {
     /// The connection before TLS.
@@ -46,7 +53,8 @@ pub trait Connector {
     }
 }
 
-async fn finish<S: AsyncWrite + Unpin>(mut stream: S, last: &[u8]) -> io::Result<()> {
+/// The plain way to send the last bytes and close.
+pub(super) async fn finish<S: AsyncWrite + Unpin>(mut stream: S, last: &[u8]) -> io::Result<()> {
     stream.write_all(last).await?;
     stream.shutdown().await
 }

@@ -1,6 +1,7 @@
 //! One device against the emulator over loopback: TCP, TLS, mutual TLS, issuance, all of it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use fleetstorm::device::{Attestation, Endpoint, Provisioned, Settings, TcpConnector, prepare, provision};
 use fleetstorm::domain::{CryptoProvider, FailureClass, IdScope, KeyAlgorithm, Phase, RegistrationId, TlsVersions};
@@ -29,7 +30,7 @@ impl Target {
         let endpoints = emulator.endpoints().clone();
         let attestation = Attestation::SymmetricKey {
             group_key: emulator.service().group_key().clone(),
-            token_life: std::time::Duration::from_secs(3600),
+            token_life: Duration::from_secs(3600),
         };
         let chain = Arc::new(ChainVerifier::new(&[emulator.service().issuing_root().to_vec()]).unwrap());
         let shutdown = CancellationToken::new();
@@ -69,7 +70,7 @@ async fn provisions_with_every_key_algorithm() {
         assert_eq!(credential.device_id, format!("dev-{index}"));
         assert_eq!(credential.chain.len(), 3);
         assert!(provisioned.phases.get(Phase::TelemetryAck).is_some());
-        assert_eq!(provisioned.polls, 1);
+        assert!(provisioned.polls >= 1);
     }
 }
 
@@ -85,8 +86,8 @@ async fn provisions_over_each_tls_version() {
 #[tokio::test]
 async fn a_wrong_group_key_is_refused_by_dps() {
     let mut target = Target::start(|_| ()).await;
-    let Attestation::SymmetricKey { group_key, .. } = &mut target.settings.attestation;
-    *group_key = SymmetricKey::random();
+    target.settings.attestation =
+        Attestation::SymmetricKey { group_key: SymmetricKey::random(), token_life: Duration::from_secs(60) };
     let failure = target.provision(0).await.result.unwrap_err();
     assert_eq!((failure.class, failure.code / 1000), (FailureClass::Rejected, 401));
 }

@@ -3,6 +3,7 @@
 mod emulator;
 mod loopback;
 mod service;
+mod transports;
 
 use std::time::Duration;
 

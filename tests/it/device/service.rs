@@ -21,8 +21,10 @@ use fleetstorm::protocol::payload::{
     OperationStatus, RegistrationRequest, RegistrationState, RegistrationStatus, decode_csr, encode_chain,
 };
 use fleetstorm::protocol::topic::{DpsRequest, DpsResponse};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use fleetstorm::protocol::websocket::{WebSocketBytes, choose_subprotocol};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 pub(super) const GROUP_KEY: &str =
     "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw==";
@@ -78,24 +80,56 @@ pub(super) struct Accept(UnboundedReceiver<MemoryPeer>);
 
 impl Accept {
     pub(super) async fn next(&mut self) -> Service {
-        let MemoryPeer { host, port, stream } = self.0.recv().await.expect("the device connects");
-        Service { host, port, stream, incoming: BytesMut::new() }
+        self.next_or_end().await.expect("the device connects")
+    }
+
+    pub(super) async fn next_or_end(&mut self) -> Option<Service> {
+        let MemoryPeer { host, port, stream } = self.0.recv().await?;
+        Some(Service { host, port, stream: Box::new(stream), incoming: BytesMut::new() })
     }
 
     pub(super) async fn is_over(&mut self) -> bool {
-        self.0.recv().await.is_none()
+        self.next_or_end().await.is_none()
     }
 }
+
+/// Whatever carries bytes.
+pub(super) trait ByteStream: AsyncRead + AsyncWrite + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> ByteStream for S {}
 
 /// The service's end of a connection.
 pub(super) struct Service {
     pub(super) host: String,
     pub(super) port: u16,
-    stream: tokio::io::DuplexStream,
+    pub(super) stream: Box<dyn ByteStream>,
     incoming: BytesMut,
 }
 
 impl Service {
+    /// Makes the server's WebSocket handshake.
+    pub(super) async fn over_web_socket(mut self) -> Self {
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            request.push(self.stream.read_u8().await.unwrap());
+        }
+        let request = String::from_utf8(request).unwrap();
+        assert!(request.starts_with("GET /$iothub/websocket HTTP/1.1\r\n"), "{request}");
+        let header = |name: &str| {
+            let line = request.lines().find(|line| line.to_ascii_lowercase().starts_with(name)).expect("the header");
+            line.split_once(": ").unwrap().1.to_owned()
+        };
+        assert_eq!(choose_subprotocol(&header("sec-websocket-protocol")), Some("mqtt"));
+        let accept = derive_accept_key(header("sec-websocket-key").as_bytes());
+        let answer = format!(
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Protocol: mqtt\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
+        );
+        self.says_bytes(answer.as_bytes()).await;
+        self.stream = Box::new(WebSocketBytes::accepted(self.stream, HUB_PACKET_LIMIT).await);
+        self
+    }
+
     /// The next packet, `None` at the end of the connection.
     pub(super) async fn hears(&mut self) -> Option<Packet> {
         loop {
@@ -120,6 +154,7 @@ impl Service {
     pub(super) async fn says_bytes(&mut self, bytes: &[u8]) {
         // The device may be gone already.
         let _ = self.stream.write_all(bytes).await;
+        let _ = self.stream.flush().await;
     }
 
     /// Reads CONNECT and answers.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleetstorm::device::{Attestation, Endpoint, HubSettings, Settings, TcpConnector, Telemetry, prepare, provision};
+use fleetstorm::device::{Attestation, Endpoint, HubSettings, Settings, TcpConnector, prepare, provision};
 use fleetstorm::domain::{CryptoProvider, IdScope, RegistrationId, TlsVersions};
 use fleetstorm::emulator::{Config, Counters, Emulator, Event, Service, StartError};
 use fleetstorm::pki::chain::ChainVerifier;
@@ -54,8 +54,7 @@ impl Running {
         let dps = Endpoint { address: Some(self.address), ..Endpoint::new("localhost") };
         let scope = IdScope::new(SCOPE).unwrap();
         let mut settings = Settings::new(dps, scope, attestation, self.tls.clone(), Arc::new(chain));
-        settings.hub =
-            Some(HubSettings { port: 8883, address: Some(self.address), telemetry: Some(Telemetry::default()) });
+        settings.hub = Some(HubSettings { address: Some(self.address), ..HubSettings::default() });
         settings
     }
 }

@@ -1,39 +1,35 @@
-//! Registration with DPS over MQTT.
-
 use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
+use super::DpsConnection;
 use crate::device::attempt::{Attempt, Leg};
 use crate::device::session::{Peer, Session};
-use crate::device::{Connector, Prepared, Target};
+use crate::device::{Connector, Prepared};
 use crate::domain::Failure;
-use crate::protocol::flow::{Limits, Next};
+use crate::protocol::flow::Next;
 use crate::protocol::mqtt::DPS_PACKET_LIMIT;
 use crate::protocol::registration_flow::{Assignment, MqttRegistration};
 
 impl<C: Connector> Attempt<'_, C> {
-    /// Connects to DPS and registers. The session comes back with the assignment, still open.
-    pub(super) async fn register(
+    pub(super) async fn register_mqtt(
         &mut self,
-        prepared: &mut Prepared,
-    ) -> Result<(Assignment, Session<C::Stream>), Failure> {
+        prepared: &Prepared,
+        web_socket: bool,
+    ) -> Result<(Assignment, DpsConnection<C::Stream>), Failure> {
         let settings = self.settings;
-        let target = Target { host: &settings.dps.host, port: settings.dps.port, address: settings.dps.address };
-        let stream = self.connect(&Leg::DPS, &target, settings.tls.anonymous()).await?;
+        let target = settings.dps.target();
+        let channel =
+            self.connect_mqtt(&Leg::DPS, &target, prepared.dps_tls(settings), web_socket, DPS_PACKET_LIMIT).await?;
         let peer = Peer { service: Leg::DPS.service, limit: DPS_PACKET_LIMIT, keep_alive: settings.keep_alive };
-        let mut session = Session::new(stream, peer);
-        let deadline = settings.timeouts.attempt.saturating_sub(self.started.elapsed());
-        let limits = Limits { answer: settings.timeouts.answer, deadline };
-        let mut flow = MqttRegistration::new(prepared.dps_session(settings), settings.policy, limits, prepared.seed());
+        let mut session = Session::new(channel, peer);
+        let identity = prepared.dps_session(settings);
+        let mut flow = MqttRegistration::new(identity, settings.policy, self.limits(), prepared.seed());
         let result = converse(&mut flow, &mut session).await;
-        for (phase, time) in flow.times().present() {
-            self.phases.set(phase, time);
-        }
-        self.polls += flow.polls();
-        self.throttled += flow.throttled();
+        self.book(&flow.times(), flow.polls(), flow.throttled());
         match result {
-            Ok(assignment) => Ok((assignment, session)),
+            Ok(assignment) => Ok((assignment, DpsConnection::Mqtt(session))),
             Err(failure) => {
                 session.close(self.connector).await;
                 Err(failure)
@@ -45,7 +41,7 @@ impl<C: Connector> Attempt<'_, C> {
 /// Carries packets between a conversation and its session until the conversation ends.
 async fn converse<S>(flow: &mut MqttRegistration, session: &mut Session<S>) -> Result<Assignment, Failure>
 where
-    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite + Unpin,
 {
     let start = Instant::now();
     let mut next = flow.begin(Duration::ZERO, session.outgoing());

@@ -1,0 +1,235 @@
+use std::error::Error;
+use std::io;
+use std::pin::{Pin, pin};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER, USER_AGENT};
+use hyper::{Method, Request};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+
+use super::DpsConnection;
+use crate::device::attempt::{Attempt, Leg};
+use crate::device::failures::from_io;
+use crate::device::{Connector, Prepared};
+use crate::domain::{Failure, FailureClass, Transport, percent_encode};
+use crate::protocol::mqtt::DPS_PACKET_LIMIT;
+use crate::protocol::registration_flow::{self, Answer, Assignment, Registration, Step};
+
+/// An HTTP/1.1 connection to DPS.
+pub(in crate::device) struct HttpsConnection<S: AsyncRead + AsyncWrite + Unpin> {
+    sender: SendRequest<Full<Bytes>>,
+    /// Does the work; `None` once the peer has closed.
+    work: Option<Pin<Box<Work<S>>>>,
+}
+
+type Work<S> = http1::Connection<TokioIo<S>, Full<Bytes>>;
+
+struct Reply {
+    status: u16,
+    retry_after: Option<u32>,
+    body: Bytes,
+}
+
+impl<C: Connector> Attempt<'_, C> {
+    pub(super) async fn register_https(
+        &mut self,
+        prepared: &Prepared,
+    ) -> Result<(Assignment, DpsConnection<C::Stream>), Failure> {
+        let mut connection = self.connect_https(prepared).await?;
+        let limits = self.limits();
+        let id = prepared.registration_id().as_str();
+        let mut core = Registration::new(id, self.settings.policy, limits, prepared.seed());
+        let result = self.converse_https(&mut core, &mut connection, prepared).await;
+        self.book_core(&core);
+        match result {
+            Ok(assignment) => Ok((assignment, DpsConnection::Https(Box::new(connection)))),
+            Err(failure) => {
+                connection.close().await;
+                Err(failure)
+            }
+        }
+    }
+
+    async fn converse_https(
+        &mut self,
+        core: &mut Registration,
+        connection: &mut HttpsConnection<C::Stream>,
+        prepared: &Prepared,
+    ) -> Result<Assignment, Failure> {
+        let start = Instant::now();
+        let mut step = core.begin(Duration::ZERO);
+        loop {
+            // A wait beyond the clock's range is cut by the attempt's time limit.
+            let until = start.checked_add(core.wake_at()).unwrap_or(start + self.settings.timeouts.attempt);
+            step = match step {
+                Step::Send => match self.request(core, connection, prepared, until).await {
+                    Some(Ok(Reply { status, retry_after, body })) => {
+                        core.answer(Answer { status, retry_after, body: &body }, start.elapsed())
+                    }
+                    Some(Err(failure)) => core.fail(failure, start.elapsed()),
+                    None => core.wake(start.elapsed()),
+                },
+                Step::Pause => {
+                    connection.idle(until).await;
+                    core.wake(start.elapsed())
+                }
+                Step::Done(assignment) => return Ok(assignment),
+                Step::Failed(failure) => return Err(failure),
+            }
+        }
+    }
+
+    /// Sends a request, over a new connection when the old one was closed meanwhile; `None` when no answer came in time.
+    async fn request(
+        &mut self,
+        core: &Registration,
+        connection: &mut HttpsConnection<C::Stream>,
+        prepared: &Prepared,
+        until: Instant,
+    ) -> Option<Result<Reply, Failure>> {
+        if !connection.is_open() {
+            match self.connect_https(prepared).await {
+                Ok(fresh) => *connection = fresh,
+                Err(failure) => return Some(Err(failure)),
+            }
+        }
+        let request = match self.http_request(core.request(), prepared) {
+            Ok(request) => request,
+            Err(error) => {
+                let message = format!("cannot write the HTTP request: {error}");
+                return Some(Err(Failure::new(FailureClass::Generator, message)));
+            }
+        };
+        timeout_at(until, connection.exchange(request)).await.ok()
+    }
+
+    async fn connect_https(&mut self, prepared: &Prepared) -> Result<HttpsConnection<C::Stream>, Failure> {
+        let settings = self.settings;
+        let stream = self.connect(&Leg::DPS, &settings.dps.target(), prepared.dps_tls(settings)).await?;
+        let (sender, work) = http1::Builder::new()
+            .max_buf_size(HttpsConnection::<C::Stream>::BUFFER)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| from_http(&error))?;
+        Ok(HttpsConnection { sender, work: Some(Box::pin(work)) })
+    }
+
+    fn http_request(
+        &self,
+        request: registration_flow::Request<'_>,
+        prepared: &Prepared,
+    ) -> Result<Request<Full<Bytes>>, hyper::http::Error> {
+        let settings = self.settings;
+        let registration = format!("/{}/registrations/{}", settings.id_scope, prepared.registration_id());
+        let version = &settings.dps_api_version;
+        let builder = match request {
+            registration_flow::Request::Register => {
+                Request::builder().method(Method::PUT).uri(format!("{registration}/register?api-version={version}"))
+            }
+            registration_flow::Request::OperationStatus(operation) => {
+                let operation = percent_encode(operation);
+                Request::builder().uri(format!("{registration}/operations/{operation}?api-version={version}"))
+            }
+        };
+        let builder = builder.header(HOST, settings.dps.target().authority(Transport::Https.port()));
+        let builder = match &settings.client_version {
+            Some(version) => builder.header(USER_AGENT, version),
+            None => builder,
+        };
+        let builder = match prepared.token() {
+            Some(token) => {
+                let mut value = HeaderValue::from_str(token)?;
+                value.set_sensitive(true);
+                builder.header(AUTHORIZATION, value)
+            }
+            None => builder,
+        };
+        match request {
+            registration_flow::Request::Register => {
+                builder.header(CONTENT_TYPE, "application/json; charset=utf-8").body(Full::new(prepared.body().clone()))
+            }
+            registration_flow::Request::OperationStatus(_) => builder.body(Full::default()),
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> HttpsConnection<S> {
+    /// Largest header that is taken, in bytes.
+    const BUFFER: usize = 16 * 1024;
+
+    /// Longest time that a slow peer may hold up the end.
+    const FAREWELL: Duration = Duration::from_secs(2);
+
+    fn is_open(&self) -> bool {
+        self.work.is_some() && !self.sender.is_closed()
+    }
+
+    async fn exchange(&mut self, request: Request<Full<Bytes>>) -> Result<Reply, Failure> {
+        let mut answer = pin!(ask(&mut self.sender, request));
+        let answer = match &mut self.work {
+            None => answer.await,
+            Some(work) => tokio::select! {
+                biased;
+                answer = &mut answer => answer,
+                _ = work => {
+                    self.work = None;
+                    answer.await
+                }
+            },
+        };
+        answer.map_err(|error| from_http(&*error))
+    }
+
+    /// Waits until then. That the peer closes an idle connection is its right.
+    async fn idle(&mut self, until: Instant) {
+        let mut pause = pin!(sleep_until(until));
+        if let Some(work) = &mut self.work {
+            tokio::select! {
+                () = &mut pause => return,
+                _ = work => self.work = None,
+            }
+        }
+        pause.await;
+    }
+
+    /// Lets the connection end, with its TLS.
+    pub(super) async fn close(self) {
+        drop(self.sender);
+        if let Some(work) = self.work {
+            let _ = timeout(Self::FAREWELL, work).await;
+        }
+    }
+}
+
+async fn ask(
+    sender: &mut SendRequest<Full<Bytes>>,
+    request: Request<Full<Bytes>>,
+) -> Result<Reply, Box<dyn Error + Send + Sync>> {
+    let response = sender.send_request(request).await?;
+    let retry_after = response.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok()?.trim().parse().ok());
+    let status = response.status().as_u16();
+    let body = Limited::new(response.into_body(), DPS_PACKET_LIMIT).collect().await?.to_bytes();
+    Ok(Reply { status, retry_after, body })
+}
+
+/// The failure that an error of HTTP with DPS stands for: that of the connection below, or of the protocol.
+fn from_http(error: &(dyn Error + 'static)) -> Failure {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            return from_io(Leg::DPS.service, error);
+        }
+        cause = error.source();
+    }
+    match error.downcast_ref::<hyper::Error>() {
+        Some(error) if error.is_incomplete_message() || error.is_canceled() || error.is_closed() => {
+            Failure::new(FailureClass::Network, "DPS closed the connection")
+        }
+        _ => Failure::new(FailureClass::Protocol, format!("DPS did not answer in HTTP: {error}")),
+    }
+}

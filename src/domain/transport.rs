@@ -1,0 +1,53 @@
+use std::fmt;
+use std::str::FromStr;
+
+/// How a device talks to DPS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Transport {
+    /// MQTT over TLS.
+    #[default]
+    Mqtt,
+    /// MQTT over WebSocket over TLS.
+    MqttWebSocket,
+    /// HTTPS.
+    Https,
+}
+
+impl Transport {
+    /// Every choice, in the order of documentation.
+    pub const ALL: [Self; 3] = [Self::Mqtt, Self::MqttWebSocket, Self::Https];
+
+    /// The name used in scenarios, reports and on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Mqtt => "mqtt",
+            Self::MqttWebSocket => "mqtt-websocket",
+            Self::Https => "https",
+        }
+    }
+
+    /// The service's port.
+    pub const fn port(self) -> u16 {
+        match self {
+            Self::Mqtt => 8883,
+            Self::MqttWebSocket | Self::Https => 443,
+        }
+    }
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Transport {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL
+            .into_iter()
+            .find(|t| t.name() == text)
+            .ok_or_else(|| format!("unknown transport `{text}`: use one of {}", Self::ALL.map(Self::name).join(", ")))
+    }
+}
