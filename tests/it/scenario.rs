@@ -1,9 +1,10 @@
 //! Scenario files: what they say, and how they are refused.
 
+use std::collections::HashSet;
 use std::path::Path;
-use std::time::Duration;
 
 use fleetstorm::domain::{KeyAlgorithm, Origin, TlsVersions};
+use fleetstorm::engine::Plan;
 use fleetstorm::scenario::{Arrival, Problems, Rate, Scenario, TargetAddress, Workload};
 
 const SMALLEST: &str = r#"
@@ -158,7 +159,7 @@ fn a_missing_file_is_a_problem_with_its_name() {
 }
 
 #[test]
-fn every_scenario_of_the_library_is_valid_and_states_its_question() {
+fn every_scenario_of_the_library_states_its_question_and_can_be_planned() {
     let mut seen = 0;
     for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios")).unwrap() {
         let path = file.unwrap().path();
@@ -167,7 +168,15 @@ fn every_scenario_of_the_library_is_valid_and_states_its_question() {
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(text.starts_with("# ") && text.lines().next().is_some_and(|l| l.ends_with('?')), "{path:?}");
         assert!(scenario.question.is_some(), "{path:?}");
-        assert!(scenario.stages.iter().all(|s| s.timeout > Duration::ZERO));
+        let plan = Plan::new(&scenario, 1);
+        assert_eq!(plan, Plan::new(&scenario, 1), "{path:?}");
+        for (index, stage) in plan.stages.iter().enumerate() {
+            let due = plan.due_offsets(index).map(|due| due.count());
+            assert!(due.is_none_or(|devices| devices == scenario.fleet.devices as usize), "{path:?} {}", stage.name);
+        }
+        let ids: HashSet<String> =
+            (0..plan.devices).filter_map(|device| plan.registration_id(device)).map(|id| id.to_string()).collect();
+        assert_eq!(ids.len(), plan.devices as usize, "{path:?}");
         seen += 1;
     }
     assert!(seen >= 3);

@@ -3,6 +3,7 @@
 
 mod bounds;
 mod invariants;
+mod loopback;
 mod service;
 mod threads;
 mod workloads;
