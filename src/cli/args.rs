@@ -38,13 +38,13 @@ pub struct Cli {
 #[derive(Debug, Clone, Copy, Args)]
 pub struct GlobalArgs {
     /// No colours (so does the environment variable NO_COLOR)
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Output")]
     pub no_color: bool,
     /// Nothing on stderr but errors
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, help_heading = "Output")]
     pub quiet: bool,
     /// Machine-readable output on stdout
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Output")]
     pub json: bool,
 }
 

@@ -56,12 +56,13 @@ const EXAMPLES: &str = "\
 Examples:
   fleetstorm run scenarios/provisioning-storm.toml
       against the embedded emulator, which is started and stopped with the run
-  fleetstorm run scenarios/provisioning-storm.toml --set fleet.devices=20000 --seed 7 --out results/twenty
+  fleetstorm run scenarios/provisioning-storm.toml --set fleet.devices=20000 --seed 7
       more devices, the same ones on every run
   fleetstorm run scenarios/smoke.toml --target dps.json
       against `fleetstorm emulator --connection-file dps.json`
-  fleetstorm run scenarios/smoke.toml --target my-dps.azure-devices-provisioning.net --id-scope 0ne00000001 \\
-        --group-key-file group.key --ca-file /etc/ssl/certs/ca-certificates.crt --confirm-id-scope 0ne00000001
+  fleetstorm run scenarios/smoke.toml --target my-dps.azure-devices-provisioning.net \\
+        --id-scope 0ne00000001 --confirm-id-scope 0ne00000001 \\
+        --group-key-file group.key --ca-file /etc/ssl/certs/ca-certificates.crt
       against the service: it counts towards its quota and its bill, begin with few devices
 
 Ctrl-C stops the run and keeps what was measured; a second one does not wait for devices in flight.";
