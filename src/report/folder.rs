@@ -15,6 +15,9 @@ pub struct ResultsFolder {
     created: bool,
 }
 
+/// Runs of one scenario that may begin in the same second.
+const MOST_AT_ONCE: u32 = 1_000;
+
 /// The results folder cannot be used.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum FolderError {
@@ -48,29 +51,54 @@ pub struct WriteError {
 }
 
 impl ResultsFolder {
-    /// `<parent>/<utc-time>-<scenario>`: a new folder per run. `scenario` is reduced to characters that every file
-    /// system takes.
-    pub fn default_path(parent: &Path, now: SystemTime, scenario: &str) -> PathBuf {
+    /// A new folder `<parent>/<utc-time>-<scenario>`, numbered when runs begin in the same second. `scenario` is reduced to
+    /// characters that every file system takes.
+    ///
+    /// # Errors
+    /// It cannot be made or written to.
+    pub fn fresh(parent: &Path, now: SystemTime, scenario: &str) -> Result<Self, FolderError> {
         let time: String = units::rfc3339(now).chars().filter(|c| !matches!(c, '-' | ':')).collect();
         let time = time.split('.').next().unwrap_or(&time);
         let name: String =
             scenario.chars().map(|c| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '-' }).collect();
-        parent.join(format!("{time}Z-{name}"))
+        let first = parent.join(format!("{time}Z-{name}"));
+        let not_writable = |source| FolderError::NotWritable { path: first.clone(), source };
+        fs::create_dir_all(parent).map_err(not_writable)?;
+        let mut path = first.clone();
+        for number in 2.. {
+            match fs::create_dir(&path) {
+                Ok(()) => break,
+                // Whoever makes the folder owns it: two runs never share one.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists && number < MOST_AT_ONCE => {
+                    path = parent.join(format!("{time}Z-{name}-{number}"));
+                }
+                Err(error) => return Err(not_writable(error)),
+            }
+        }
+        Self::tried(Self { path, created: true })
     }
 
-    /// Makes the folder if need be and proves that files can be created in it.
+    /// A folder that was asked for: made if need be, and proved to take files.
+    ///
+    /// # Errors
+    /// It cannot be made or written to, or holds other results.
     pub fn open(path: PathBuf) -> Result<Self, FolderError> {
-        let not_writable = |path: &Path, source| FolderError::NotWritable { path: path.to_owned(), source };
         let created = !path.exists();
-        fs::create_dir_all(&path).map_err(|e| not_writable(&path, e))?;
+        if let Err(source) = fs::create_dir_all(&path) {
+            return Err(FolderError::NotWritable { path, source });
+        }
         let folder = Self { path, created };
         if EXPORTERS.iter().any(|exporter| folder.path.join(exporter.file_name()).exists()) {
             return Err(FolderError::Occupied { path: folder.path.clone() });
         }
-        tempfile::tempfile_in(&folder.path)
-            .and_then(|mut probe| probe.write_all(b"fleetstorm"))
-            .map_err(|e| not_writable(&folder.path, e))?;
-        Ok(folder)
+        Self::tried(folder)
+    }
+
+    fn tried(self) -> Result<Self, FolderError> {
+        match tempfile::tempfile_in(&self.path).and_then(|mut probe| probe.write_all(b"fleetstorm")) {
+            Ok(()) => Ok(self),
+            Err(source) => Err(FolderError::NotWritable { path: self.path.clone(), source }),
+        }
     }
 
     /// Where it is.

@@ -142,8 +142,12 @@ fn a_file_that_cannot_be_written_does_not_stop_the_others() {
 #[test]
 fn folders_are_named_by_time_and_scenario() {
     let now = SystemTime::UNIX_EPOCH + Duration::from_millis(1_740_821_400_250);
-    let path = ResultsFolder::default_path("results".as_ref(), now, "a storm/here");
-    assert_eq!(path.to_str(), Some("results/20250301T093000Z-a-storm-here"));
+    let parent = tempfile::tempdir().unwrap();
+    let folders: Vec<_> =
+        (0..3).map(|_| ResultsFolder::fresh(&parent.path().join("results"), now, "a storm/here").unwrap()).collect();
+    let names: Vec<_> = folders.iter().map(|folder| folder.path().file_name().unwrap().to_str().unwrap()).collect();
+    let name = "20250301T093000Z-a-storm-here";
+    assert_eq!(names, [name.to_owned(), format!("{name}-2"), format!("{name}-3")]);
 }
 
 #[test]

@@ -93,9 +93,10 @@ pub fn run(args: RunArgs, terminal: &Terminal) -> Result<Exit, CommandError> {
         ("target.issuing_root_file", path(issuing_root_file)),
     ];
     let Resolved { scenario, seed } = resolve(scenario, flags)?;
-    let out =
-        out.unwrap_or_else(|| ResultsFolder::default_path(Path::new("results"), SystemTime::now(), &scenario.name));
-    let folder = ResultsFolder::open(out)?;
+    let folder = match out {
+        Some(out) => ResultsFolder::open(out)?,
+        None => ResultsFolder::fresh(Path::new("results"), SystemTime::now(), &scenario.name)?,
+    };
     let plan = Plan::new(&scenario, seed);
     let open_files = OpenFiles::raise(plan.needs.open_files)?;
     if let Some(shortage) = open_files.shortage() {
