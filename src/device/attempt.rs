@@ -4,10 +4,38 @@ use tokio::time::{Instant, timeout};
 
 use crate::device::channel::Channel;
 use crate::device::failures::{from_handshake, from_io, late};
-use crate::device::{Connector, Settings, Target};
+use crate::device::{Connector, Credential, Settings, Target};
 use crate::domain::{Failure, FailureClass, Phase, Transport};
 use crate::measure::PhaseTimes;
 use crate::protocol::websocket::{HandshakeError, WebSocketBytes};
+
+/// How an attempt went.
+#[derive(Debug)]
+pub struct Provisioned {
+    /// Every phase that it had, those of its preparation included; `queued`, `total` and `total_raw` are the caller's.
+    pub phases: PhaseTimes,
+    /// Status polls sent.
+    pub polls: u16,
+    /// Answers 429 received.
+    pub throttled: u16,
+    /// The credential, or why there is none.
+    pub result: Result<Credential, Failure>,
+}
+
+/// Does `work` within the time of an attempt. `phases` are those of its preparation.
+pub(super) async fn attempt<C, W>(settings: &Settings, connector: &C, phases: PhaseTimes, work: W) -> Provisioned
+where
+    W: AsyncFnOnce(&mut Attempt<'_, C>) -> Result<Credential, Failure>,
+{
+    let mut attempt = Attempt { settings, connector, started: Instant::now(), phases, polls: 0, throttled: 0 };
+    let limit = settings.timeouts.attempt;
+    let result = timeout(limit, work(&mut attempt)).await.unwrap_or_else(|_| {
+        let message = format!("the attempt took longer than {} s", limit.as_secs_f64());
+        Err(Failure::new(FailureClass::Timeout, message))
+    });
+    let Attempt { phases, polls, throttled, .. } = attempt;
+    Provisioned { phases, polls, throttled, result }
+}
 
 /// What an attempt uses and what it has found out so far; kept apart from the work, so that it survives a time-out.
 pub(super) struct Attempt<'a, C> {

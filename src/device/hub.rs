@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
@@ -11,7 +12,7 @@ use crate::device::failures::late;
 use crate::device::session::{Peer, Session};
 use crate::device::{Connector, Credential, HubSettings, Target, Telemetry};
 use crate::domain::{Failure, FailureClass, Phase};
-use crate::protocol::flow::Input;
+use crate::protocol::flow::{Input, Next};
 use crate::protocol::mqtt::{Connect, HUB_PACKET_LIMIT, Login, Packet, Protocol, PubAck, Publish, QoS};
 use crate::protocol::topic::{HubRequest, HubUserName};
 use crate::protocol::words::connack_failure;
@@ -24,6 +25,18 @@ pub(super) struct HubSession<S> {
 }
 
 impl<C: Connector> Attempt<'_, C> {
+    /// Connects with a credential and sends telemetry, as far as the settings ask for.
+    pub(super) async fn visit_hub(&mut self, credential: &Credential) -> Result<(), Failure> {
+        let Some(settings) = &self.settings.hub else { return Ok(()) };
+        let mut hub = self.connect_hub(settings, credential).await?;
+        let sent = match &settings.telemetry {
+            Some(telemetry) => self.send_telemetry(&mut hub, &credential.device_id, telemetry).await,
+            None => Ok(()),
+        };
+        hub.close(self.connector).await;
+        sent
+    }
+
     /// Mutual TLS with the issued certificate, then CONNECT.
     pub(super) async fn connect_hub(
         &mut self,
@@ -53,7 +66,7 @@ impl<C: Connector> Attempt<'_, C> {
         };
         let start = Instant::now();
         let result = hub.connect(connect).await;
-        self.phases.set(Phase::HubConnack, start.elapsed());
+        self.phases.add(Phase::HubConnack, start.elapsed());
         match result {
             Ok(()) => Ok(hub),
             Err(failure) => {
@@ -72,7 +85,7 @@ impl<C: Connector> Attempt<'_, C> {
     ) -> Result<(), Failure> {
         let start = Instant::now();
         let result = hub.send(device_id, telemetry).await;
-        self.phases.set(Phase::TelemetryAck, start.elapsed());
+        self.phases.add(Phase::TelemetryAck, start.elapsed());
         result
     }
 }
@@ -119,6 +132,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HubSession<S> {
             Input::Wake => Err(late(what, self.answer)),
             Input::Lost(failure) => Err(failure),
         }
+    }
+
+    /// Carries a conversation over the session. Its packet ids go on from [`Self::packet_id`].
+    pub(super) async fn converse<T>(
+        &mut self,
+        step: impl FnMut(Option<Input>, Duration, &mut BytesMut) -> Next<T>,
+    ) -> Result<T, Failure> {
+        self.session.converse(step).await
+    }
+
+    /// Last packet id used.
+    pub(super) const fn packet_id(&self) -> u16 {
+        self.packet_id
     }
 
     /// DISCONNECT and close.

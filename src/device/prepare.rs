@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use crate::device::bootstrap::BootstrapIdentity;
-use crate::device::{Attestation, Settings};
+use crate::device::{Attestation, Credential, Settings};
 use crate::domain::{Failure, FailureClass, KeySource, Phase, RegistrationId, rng};
 use crate::measure::PhaseTimes;
 use crate::pki::csr;
@@ -34,18 +34,10 @@ enum Evidence {
     Certificate(BootstrapIdentity),
 }
 
-/// Derives and signs the SAS token (or reads the bootstrap certificate), makes a key pair and its CSR: CPU work without waiting, for a pool of threads.
-/// `index` is the device's place in the fleet and selects its random draws.
+/// Derives and signs the SAS token (or reads the bootstrap certificate), makes a key pair and its CSR: CPU work without
+/// waiting, for a pool of threads. `index` is the device's place in the fleet and selects its random draws.
 pub fn prepare(settings: &Settings, index: u32, registration_id: &RegistrationId) -> Result<Prepared, Failure> {
-    let mut phases = PhaseTimes::new();
-    let mut start = Instant::now();
-    let mut timed = |phase: Option<Phase>| {
-        let end = Instant::now();
-        if let Some(phase) = phase {
-            phases.set(phase, end - start);
-        }
-        start = end;
-    };
+    let mut stopwatch = Stopwatch::start();
     let id = registration_id.as_str();
     let attestation = match &settings.attestation {
         Attestation::SymmetricKey { group_key, token_life } => {
@@ -55,33 +47,103 @@ pub fn prepare(settings: &Settings, index: u32, registration_id: &RegistrationId
         }
         Attestation::X509(folder) => Evidence::Certificate(folder.identity(registration_id, settings.provider)?),
     };
-    timed(matches!(attestation, Evidence::Token(_)).then_some(Phase::Sas));
-    let key = make_key(settings, index).map_err(|e| generator(&e))?;
-    timed(Some(Phase::Keygen));
-    let csr = csr::build(&key, id).map_err(|e| generator(&e))?;
+    stopwatch.lap(matches!(attestation, Evidence::Token(_)).then_some(Phase::Sas));
+    let (key, csr) = key_and_csr(settings, "key", index, id, &mut stopwatch)?;
     let request = RegistrationRequest {
         registration_id: Some(id.into()),
-        csr: Some(csr::to_base64(&csr).into()),
+        csr: Some(csr.into()),
         ..RegistrationRequest::default()
     };
     let body = Bytes::from(request.to_body());
-    timed(Some(Phase::Csr));
+    stopwatch.lap(Some(Phase::Csr));
     Ok(Prepared {
         registration_id: registration_id.clone(),
         attestation,
-        key: Arc::new(key),
+        key,
         body,
         seed: rng(settings.seed, "device", u64::from(index)).next_u64(),
-        phases,
+        phases: stopwatch.phases,
     })
 }
 
-fn make_key(settings: &Settings, index: u32) -> Result<DeviceKey, KeyError> {
+/// Makes the key and CSR of a renewal: CPU work without waiting, for a pool of threads. `index` is the device's place in
+/// the fleet, `number` counts its renewals from 1.
+pub fn prepare_renewal(
+    settings: &Settings,
+    index: u32,
+    number: u32,
+    credential: &Credential,
+) -> Result<PreparedRenewal, Failure> {
+    let mut stopwatch = Stopwatch::start();
+    let stream = u64::from(index) | u64::from(number) << 32;
+    let (key, csr) = key_and_csr(settings, "renewal-key", stream, &credential.device_id, &mut stopwatch)?;
+    stopwatch.lap(Some(Phase::Csr));
+    Ok(PreparedRenewal { key, csr, seed: rng(settings.seed, "renewal", stream).next_u64(), phases: stopwatch.phases })
+}
+
+/// Everything of a renewal that is computed ahead of need.
+pub struct PreparedRenewal {
+    pub(super) key: Arc<DeviceKey>,
+    /// Base64 of the CSR.
+    pub(super) csr: String,
+    pub(super) seed: u64,
+    phases: PhaseTimes,
+}
+
+impl PreparedRenewal {
+    /// Times of `keygen` and `csr`.
+    pub const fn phases(&self) -> PhaseTimes {
+        self.phases
+    }
+}
+
+impl fmt::Debug for PreparedRenewal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PreparedRenewal").finish_non_exhaustive()
+    }
+}
+
+/// Times one phase after the other.
+struct Stopwatch {
+    start: Instant,
+    phases: PhaseTimes,
+}
+
+impl Stopwatch {
+    fn start() -> Self {
+        Self { start: Instant::now(), phases: PhaseTimes::new() }
+    }
+
+    /// Ends a phase; `None` for time that is none's.
+    fn lap(&mut self, phase: Option<Phase>) {
+        let end = Instant::now();
+        if let Some(phase) = phase {
+            self.phases.set(phase, end - self.start);
+        }
+        self.start = end;
+    }
+}
+
+/// A key and the base64 of its CSR. `name` and `stream` decide the key, when keys come from the seed.
+fn key_and_csr(
+    settings: &Settings,
+    name: &str,
+    stream: impl Into<u64>,
+    common_name: &str,
+    stopwatch: &mut Stopwatch,
+) -> Result<(Arc<DeviceKey>, String), Failure> {
+    let key = make_key(settings, name, stream.into()).map_err(|e| generator(&e))?;
+    stopwatch.lap(Some(Phase::Keygen));
+    let csr = csr::build(&key, common_name).map_err(|e| generator(&e))?;
+    Ok((Arc::new(key), csr::to_base64(&csr)))
+}
+
+fn make_key(settings: &Settings, name: &str, stream: u64) -> Result<DeviceKey, KeyError> {
     match settings.keys {
         KeySource::Fresh => DeviceKey::generate(settings.algorithm, settings.provider),
         KeySource::Seeded => {
             let mut seed = Zeroizing::new([0; 32]);
-            rng(settings.seed, "key", u64::from(index)).fill_bytes(&mut *seed);
+            rng(settings.seed, name, stream).fill_bytes(&mut *seed);
             DeviceKey::from_seed(settings.algorithm, settings.provider, &seed)
         }
     }

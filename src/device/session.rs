@@ -10,7 +10,7 @@ use crate::device::Connector;
 use crate::device::channel::Channel;
 use crate::device::failures::from_io;
 use crate::domain::{Failure, FailureClass};
-use crate::protocol::flow::Input;
+use crate::protocol::flow::{Input, Next};
 use crate::protocol::mqtt::{Packet, PacketError, decode, encode};
 
 /// A connection that carries MQTT, with one buffer per direction. What is put into the outgoing buffer leaves with the
@@ -49,11 +49,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             incoming: BytesMut::new(),
             outgoing: BytesMut::new(),
         }
-    }
-
-    /// What leaves with the next flush.
-    pub(super) const fn outgoing(&mut self) -> &mut BytesMut {
-        &mut self.outgoing
     }
 
     /// Adds a packet to what leaves with the next flush.
@@ -116,6 +111,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                         return Input::Lost(failure);
                     }
                 }
+            }
+        }
+    }
+
+    /// Carries packets between a conversation and the peer until the conversation ends. `step` gets what happened
+    /// (`None`: begin) and the time since then, and puts out packets.
+    pub(super) async fn converse<T>(
+        &mut self,
+        mut step: impl FnMut(Option<Input>, Duration, &mut BytesMut) -> Next<T>,
+    ) -> Result<T, Failure> {
+        let start = Instant::now();
+        let mut next = step(None, Duration::ZERO, &mut self.outgoing);
+        loop {
+            match next {
+                Next::Read { until } => {
+                    let input = self.input(start.checked_add(until)).await;
+                    next = step(Some(input), start.elapsed(), &mut self.outgoing);
+                }
+                Next::Done(outcome) => return Ok(outcome),
+                Next::Failed(failure) => return Err(failure),
             }
         }
     }

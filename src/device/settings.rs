@@ -8,6 +8,7 @@ use crate::pki::chain::ChainVerifier;
 use crate::pki::sas::SymmetricKey;
 use crate::pki::tls::ClientTls;
 use crate::protocol::registration_flow::Policy;
+use crate::protocol::renewal_flow::RenewalPolicy;
 
 /// What all devices of a run (or of one class of its fleet) share. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -44,6 +45,8 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// How the registration obeys retry-after and repeats.
     pub policy: Policy,
+    /// How a renewal waits and repeats.
+    pub renewal: RenewalPolicy,
     /// Seed of every device's random draws (jitter, seeded keys); the device's index selects the stream.
     pub seed: u64,
     /// Wall-clock time for tokens and certificates.
@@ -174,6 +177,7 @@ impl Settings {
             hub: Some(HubSettings::default()),
             timeouts: Timeouts::default(),
             policy: Policy::default(),
+            renewal: RenewalPolicy::default(),
             seed: 0,
             clock: Arc::new(SystemClock),
         }

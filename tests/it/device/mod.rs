@@ -2,6 +2,7 @@
 
 mod emulator;
 mod loopback;
+mod renew;
 mod service;
 mod transports;
 
@@ -100,7 +101,7 @@ async fn wrong_certificates_are_verification_failures() {
     let other_key = DeviceKey::generate(KeyAlgorithm::EcdsaP256, CryptoProvider::AwsLc).unwrap();
     let other_csr = csr::build(&other_key, "dev-1").unwrap();
     let chain_error = |error: ChainError| format!("verification: {error}");
-    let missing = "verification: assigned without a certificate: link a credential policy to the enrollment".to_owned();
+    let missing = "verification: there is no certificate: link a credential policy to the enrollment".to_owned();
     let cases: [(String, Issue<'_>); 4] = [
         (chain_error(ChainError::Key), &|_| world.issue(&other_csr, "dev-1")),
         (chain_error(ChainError::CommonName), &|csr| world.issue(csr, "dev-2")),

@@ -79,6 +79,10 @@ impl World {
 pub(super) struct Accept(UnboundedReceiver<MemoryPeer>);
 
 impl Accept {
+    pub(super) const fn new(peers: UnboundedReceiver<MemoryPeer>) -> Self {
+        Self(peers)
+    }
+
     pub(super) async fn next(&mut self) -> Service {
         self.next_or_end().await.expect("the device connects")
     }

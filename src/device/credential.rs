@@ -1,0 +1,62 @@
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::device::attempt::Attempt;
+use crate::domain::{Failure, FailureClass, Phase};
+use crate::pki::chain::VerifiedLeaf;
+use crate::pki::key::DeviceKey;
+
+/// What a device owns once it was provisioned.
+#[derive(Debug, Clone)]
+pub struct Credential {
+    /// Host name of the assigned hub.
+    pub hub: String,
+    /// Device id at the hub.
+    pub device_id: String,
+    /// The issued chain, leaf first, DER.
+    pub chain: Arc<[Vec<u8>]>,
+    /// The key of the leaf.
+    pub key: Arc<DeviceKey>,
+    /// Serial number and validity of the leaf.
+    pub leaf: VerifiedLeaf,
+}
+
+impl Credential {
+    /// What the device shows to the hub: leaf and intermediates. The root, which comes last, is the hub's own.
+    pub fn presented_chain(&self) -> &[Vec<u8>] {
+        match &*self.chain {
+            [shown @ .., _root] if !shown.is_empty() => shown,
+            all => all,
+        }
+    }
+}
+
+/// What the service gave, before it was looked at.
+pub(super) struct Issued {
+    pub(super) hub: String,
+    pub(super) device_id: String,
+    /// DER, leaf first; empty when there is none.
+    pub(super) chain: Vec<Vec<u8>>,
+}
+
+impl<C> Attempt<'_, C> {
+    /// Checks an issued chain against the key and the name that its CSR had.
+    pub(super) fn verify(
+        &mut self,
+        issued: Issued,
+        key: &Arc<DeviceKey>,
+        common_name: &str,
+    ) -> Result<Credential, Failure> {
+        let start = Instant::now();
+        let Issued { hub, device_id, chain } = issued;
+        let wrong = |message| Failure::new(FailureClass::Verification, message);
+        if chain.is_empty() {
+            return Err(wrong("there is no certificate: link a credential policy to the enrollment".to_owned()));
+        }
+        let leaf = self.settings.chain.verify(&chain, key.spki_der(), common_name, self.settings.clock.now());
+        self.phases.add(Phase::Verify, start.elapsed());
+        let leaf = leaf.map_err(|error| wrong(error.to_string()))?;
+        Ok(Credential { hub, device_id, chain: chain.into(), key: key.clone(), leaf })
+    }
+}

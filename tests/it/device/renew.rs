@@ -1,0 +1,140 @@
+//! Renewal over the hub session, and coming back with a credential.
+
+use std::time::Duration;
+
+use fleetstorm::device::{Credential, MemoryConnector, Provisioned, prepare_renewal, reconnect, renew};
+use fleetstorm::domain::{FailureClass, Phase};
+use fleetstorm::protocol::mqtt::{ConnectReturnCode, Packet, Publish, QoS, SubAck, SubscribeReasonCode};
+use fleetstorm::protocol::payload::{
+    CertificatesIssued, CheckedRequest, RenewalAccepted, RenewalError, RequestRefusal, encode_chain,
+};
+use fleetstorm::protocol::topic::{HubDelivery, HubRequest};
+
+use super::failure;
+use super::service::{Accept, Service, World};
+
+/// A device that was provisioned before.
+async fn provisioned(world: &mut World) -> Credential {
+    let hub = world.settings.hub.take();
+    let script = async |mut accept: Accept| accept.next().await.assigns(|csr| world.issue(csr, "dev-1")).await;
+    let credential = world.provision(script).await.result.unwrap();
+    world.settings.hub = hub;
+    credential
+}
+
+/// Renews against a script.
+async fn renewed<F: Future<Output = ()>>(
+    world: &World,
+    credential: &Credential,
+    script: impl FnOnce(Accept) -> F,
+) -> Provisioned {
+    let (connector, peers) = MemoryConnector::new();
+    let prepared = prepare_renewal(&world.settings, 0, 1, credential).unwrap();
+    let device = async move { renew(&world.settings, &connector, credential, prepared).await };
+    let (renewed, ()) = tokio::join!(device, script(Accept::new(peers)));
+    renewed
+}
+
+/// CONNECT, SUBSCRIBE and the request. Gives its id and the CSR.
+async fn is_asked_for_a_certificate(hub: &mut Service) -> (String, Vec<u8>) {
+    hub.accepts(ConnectReturnCode::Success).await;
+    let Some(Packet::Subscribe(subscribe)) = hub.hears().await else { panic!("no SUBSCRIBE") };
+    assert_eq!(subscribe.filters[0].path, "$iothub/credentials/res/#");
+    let granted = vec![SubscribeReasonCode::Success(QoS::AtLeastOnce)];
+    hub.says(&[Packet::SubAck(SubAck::new(subscribe.pkid, granted))]).await;
+    let publish = hub.is_asked().await;
+    let Ok(HubRequest::IssueCertificate { rid: Some(rid) }) = HubRequest::parse(&publish.topic) else { panic!() };
+    let request = CheckedRequest::parse(&publish.payload, "dev-1").unwrap();
+    (rid.to_owned(), request.csr)
+}
+
+async fn delivers(hub: &mut Service, status: u16, rid: &str, body: Vec<u8>) {
+    let topic = HubDelivery::Credential { status, rid }.to_string();
+    hub.says(&[Packet::Publish(Publish { pkid: 3, ..Publish::new(topic, QoS::AtLeastOnce, body) })]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn renews_over_the_session_and_comes_back_with_the_new_certificate() {
+    let mut world = World::new();
+    let old = provisioned(&mut world).await;
+    let renewed = renewed(&world, &old, async |mut accept: Accept| {
+        let mut hub = accept.next().await;
+        let (rid, csr) = is_asked_for_a_certificate(&mut hub).await;
+        delivers(&mut hub, 202, &rid, RenewalAccepted::default().to_body()).await;
+        assert!(matches!(hub.hears().await, Some(Packet::PubAck(_))));
+        // The service may take longer than the keep-alive of 60 s.
+        assert_eq!(hub.hears().await, Some(Packet::PingReq));
+        hub.says(&[Packet::PingResp]).await;
+        let certificates = encode_chain(&world.issue(&csr, "dev-1"));
+        let issued = CertificatesIssued { correlation_id: None, certificates };
+        delivers(&mut hub, 200, &rid, issued.to_body()).await;
+        hub.hears_the_end().await;
+        let mut hub = accept.next().await;
+        hub.accepts(ConnectReturnCode::Success).await;
+        hub.is_asked().await;
+        hub.hears_the_end().await;
+    })
+    .await;
+    let new = renewed.result.unwrap();
+    assert_eq!((&new.hub, &new.device_id), (&old.hub, &old.device_id));
+    assert_ne!(new.leaf.serial, old.leaf.serial);
+    assert_eq!(renewed.phases.get(Phase::RenewAccept), Some(Duration::ZERO));
+    assert_eq!(renewed.phases.get(Phase::RenewIssue), Some(Duration::from_secs(60)));
+    for phase in [Phase::Keygen, Phase::Csr, Phase::HubTls, Phase::Verify, Phase::TelemetryAck] {
+        assert!(renewed.phases.get(phase).is_some(), "{phase}");
+    }
+    assert_eq!(renewed.phases.get(Phase::Register), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn refused_and_wrong_renewals_are_failures() {
+    let mut world = World::new();
+    let old = provisioned(&mut world).await;
+    let refused = renewed(&world, &old, async |mut accept: Accept| {
+        let mut hub = accept.next().await;
+        let (rid, _) = is_asked_for_a_certificate(&mut hub).await;
+        delivers(&mut hub, 400, &rid, RenewalError::from(RequestRefusal::CsrTooLong).to_body()).await;
+        hub.hears_the_end().await;
+    })
+    .await;
+    let expected =
+        "rejected 400004: Issue certificate request 'csr' field exceeds maximum allowed length. Reduce the CSR size.";
+    assert_eq!(failure(refused), expected);
+
+    let other = renewed(&world, &old, async |mut accept: Accept| {
+        let mut hub = accept.next().await;
+        let (rid, csr) = is_asked_for_a_certificate(&mut hub).await;
+        let issued =
+            CertificatesIssued { correlation_id: None, certificates: encode_chain(&world.issue(&csr, "dev-2")) };
+        delivers(&mut hub, 200, &rid, issued.to_body()).await;
+        hub.hears_the_end().await;
+        assert!(accept.is_over().await);
+    })
+    .await;
+    assert_eq!(other.result.unwrap_err().class, FailureClass::Verification);
+
+    let expired = renewed(&world, &old, async |mut accept: Accept| {
+        accept.next().await.accepts(ConnectReturnCode::NotAuthorized).await;
+    })
+    .await;
+    assert_eq!(failure(expired), "rejected 5: the hub refused CONNECT: not authorized");
+}
+
+#[tokio::test(start_paused = true)]
+async fn comes_back_with_a_credential() {
+    let mut world = World::new();
+    let credential = provisioned(&mut world).await;
+    let (connector, peers) = MemoryConnector::new();
+    let settings = &world.settings;
+    let device = async move { reconnect(settings, &connector, credential).await };
+    let hub = async move {
+        let mut hub = Accept::new(peers).next().await;
+        hub.accepts(ConnectReturnCode::Success).await;
+        hub.is_asked().await;
+        hub.hears_the_end().await;
+    };
+    let (back, ()) = tokio::join!(device, hub);
+    assert!(back.result.is_ok());
+    let had: Vec<_> = back.phases.present().map(|(phase, _)| phase).collect();
+    assert_eq!(had, [Phase::HubTcp, Phase::HubTls, Phase::HubConnack, Phase::TelemetryAck]);
+}
