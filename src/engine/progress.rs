@@ -27,7 +27,7 @@ pub struct Progress {
     pub in_flight: u64,
     /// Answers 429 received.
     pub throttled: u64,
-    /// Successes per second since the last snapshots, over about one second.
+    /// Successes per second, over about the last second.
     pub rate: f64,
     /// Median of `total` of the successes so far.
     pub p50: Option<Duration>,
