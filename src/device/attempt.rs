@@ -89,7 +89,7 @@ impl<C: Connector> Attempt<'_, C> {
             Ok(Err(HandshakeError::Invalid(reason))) => {
                 Err(Failure::new(FailureClass::Protocol, format!("{}: {reason}", leg.service)))
             }
-            Err(_) => Err(late("end of the WebSocket handshake", handshake)),
+            Err(_) => Err(late(&format!("end of the WebSocket handshake with {}", leg.service), handshake)),
         }
     }
 
@@ -104,13 +104,14 @@ impl<C: Connector> Attempt<'_, C> {
         let start = Instant::now();
         let opened = timeout(limits.connect, connector.open(target)).await;
         self.phases.add(leg.tcp, start.elapsed());
-        let transport =
-            opened.map_err(|_| late("connection", limits.connect))?.map_err(|error| from_io(leg.service, &error))?;
+        let transport = opened
+            .map_err(|_| late(&format!("TCP connection with {}", leg.service), limits.connect))?
+            .map_err(|error| from_io(leg.service, &error))?;
         let start = Instant::now();
         let secured = timeout(limits.handshake, connector.secure(transport, target, config)).await;
         self.phases.add(leg.tls, start.elapsed());
         secured
-            .map_err(|_| late("end of the TLS handshake", limits.handshake))?
+            .map_err(|_| late(&format!("end of the TLS handshake with {}", leg.service), limits.handshake))?
             .map_err(|error| from_handshake(leg.service, &error))
     }
 }
