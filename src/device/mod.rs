@@ -17,7 +17,6 @@ mod session;
 mod settings;
 
 pub use attempt::Provisioned;
-pub use bootstrap::BootstrapFolder;
 pub use clock::{SystemClock, WallClock};
 pub use connector::{Connector, MemoryConnector, MemoryPeer, Target, TcpConnector};
 pub use credential::Credential;

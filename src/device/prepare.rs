@@ -45,7 +45,9 @@ pub fn prepare(settings: &Settings, index: u32, registration_id: &RegistrationId
             let expiry = unix_seconds(settings.clock.now(), *token_life);
             Evidence::Token(group_key.derive(id).sign(&resource, expiry, Some("registration")).to_text().into())
         }
-        Attestation::X509(folder) => Evidence::Certificate(folder.identity(registration_id, settings.provider)?),
+        Attestation::X509(folder) => {
+            Evidence::Certificate(BootstrapIdentity::read(folder, registration_id, settings.provider)?)
+        }
     };
     stopwatch.lap(matches!(attestation, Evidence::Token(_)).then_some(Phase::Sas));
     let (key, csr) = key_and_csr(settings, "key", index, id, &mut stopwatch)?;

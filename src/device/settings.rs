@@ -2,8 +2,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::device::{BootstrapFolder, SystemClock, Target, WallClock};
+use crate::device::{SystemClock, Target, WallClock};
 use crate::domain::{CryptoProvider, IdScope, KeyAlgorithm, KeySource, Transport};
+use crate::pki::bootstrap::Folder;
 use crate::pki::chain::ChainVerifier;
 use crate::pki::sas::SymmetricKey;
 use crate::pki::tls::ClientTls;
@@ -74,8 +75,9 @@ pub enum Attestation {
         /// Validity of the token.
         token_life: Duration,
     },
-    /// A bootstrap certificate in the TLS handshake. Its key is another one than the CSR's.
-    X509(Arc<BootstrapFolder>),
+    /// A bootstrap certificate in the TLS handshake, from the folder that `fleetstorm pki` made. Its key is another one
+    /// than the CSR's.
+    X509(Folder),
 }
 
 /// What a device does at its hub.

@@ -1,18 +1,18 @@
 //! The same registration over WebSocket and HTTPS, and with a bootstrap certificate.
 
 use std::fs;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, SystemTime};
 
-use base64::Engine as _;
 use bytes::Bytes;
-use fleetstorm::device::{Attestation, BootstrapFolder, MemoryConnector, TcpConnector, prepare, provision};
+use fleetstorm::device::{Attestation, MemoryConnector, TcpConnector, prepare, provision};
 use fleetstorm::domain::{
     CryptoProvider, FailureClass, KeyAlgorithm, Phase, RegistrationId, SasToken, TlsVersions, Transport,
 };
+use fleetstorm::pki::bootstrap::Folder;
 use fleetstorm::pki::csr;
 use fleetstorm::pki::key::DeviceKey;
+use fleetstorm::pki::store::{self, Access, Existing};
 use fleetstorm::pki::tls::server_config;
 use fleetstorm::protocol::mqtt::{ConnectReturnCode, Packet, decode};
 use fleetstorm::protocol::payload::{ErrorDetails, RegistrationRequest, decode_csr};
@@ -197,13 +197,14 @@ async fn a_bootstrap_certificate_attests_in_the_handshake() {
     let folder = tempfile::tempdir().unwrap();
     let key = DeviceKey::generate(KeyAlgorithm::EcdsaP384, CryptoProvider::AwsLc).unwrap();
     let chain = world.issue(&csr::build(&key, "dev-1").unwrap(), "dev-1");
-    let pem = |der: &Vec<u8>| {
-        let text = base64::engine::general_purpose::STANDARD.encode(der);
-        format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")
-    };
-    fs::write(folder.path().join("dev-1.pem"), chain[..2].iter().map(pem).collect::<String>()).unwrap();
-    fs::write(folder.path().join("dev-1.key"), key.to_pem().unwrap().as_str()).unwrap();
-    world.settings.attestation = Attestation::X509(Arc::new(BootstrapFolder::new(folder.path())));
+    let files = Folder::new(folder.path());
+    let id = RegistrationId::new("dev-1").unwrap();
+    store::create_folder(&files.devices()).unwrap();
+    let certificates = store::certificates_to_pem(&chain[..2]);
+    store::write(&files.device_certificate(&id), certificates.as_bytes(), Access::Everybody, Existing::Keep).unwrap();
+    let private = key.to_pem().unwrap();
+    store::write(&files.device_key(&id), private.as_bytes(), Access::Owner, Existing::Keep).unwrap();
+    world.settings.attestation = Attestation::X509(Folder::new(folder.path()));
     world.settings.hub = None;
 
     let (certificate, server_key) =
@@ -238,14 +239,14 @@ async fn a_bootstrap_certificate_attests_in_the_handshake() {
 fn missing_bootstrap_files_name_the_remedy() {
     let mut world = World::new();
     let folder = tempfile::tempdir().unwrap();
-    world.settings.attestation = Attestation::X509(Arc::new(BootstrapFolder::new(folder.path())));
+    world.settings.attestation = Attestation::X509(Folder::new(folder.path()));
     let prepare = || prepare(&world.settings, 0, &RegistrationId::new("dev-1").unwrap()).unwrap_err().to_string();
-    assert_eq!(
-        prepare(),
-        "generator: a device has no bootstrap certificate in the bootstrap folder: make them with `fleetstorm pki`"
-    );
-    fs::write(folder.path().join("dev-1.pem"), "nothing").unwrap();
-    assert_eq!(prepare(), "generator: a bootstrap certificate file has no certificate");
+    let expected = "generator: the bootstrap certificate of a device cannot be used: it is not there: make it with `fleetstorm pki devices`";
+    assert_eq!(prepare(), expected);
+    fs::create_dir(folder.path().join("devices")).unwrap();
+    fs::write(folder.path().join("devices/dev-1.pem"), "nothing").unwrap();
+    let expected = "generator: the bootstrap certificate of a device cannot be used: its file has no certificate";
+    assert_eq!(prepare(), expected);
 }
 
 #[tokio::test(start_paused = true)]
