@@ -23,7 +23,9 @@ mod service;
 mod session;
 mod subscriptions;
 
-pub use config::{Adr, Config, ConfigError, Dps, Group, Hub, Individual, KeyTypes, Listen, RefusedCsr};
+pub use config::{
+    Adr, CaEntry, Config, ConfigError, Dps, Group, GroupEntry, Hub, Individual, KeyTypes, Listen, RefusedCsr,
+};
 pub use counters::{Counters, Event};
 pub use server::{Emulator, Endpoints, StartError};
 pub use service::{Ended, Service};

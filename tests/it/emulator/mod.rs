@@ -6,3 +6,4 @@ mod dps_register;
 mod hostile;
 mod hub;
 mod sockets;
+mod x509;
