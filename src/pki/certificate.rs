@@ -48,13 +48,30 @@ pub(super) fn identity_of(leaf: &X509Certificate<'_>) -> Option<LeafIdentity> {
 
 /// A whole certificate and nothing after it.
 pub(super) fn parse(der: &[u8]) -> Option<X509Certificate<'_>> {
-    if der.len() > MAX_DER_LENGTH {
+    if der.len() > MAX_DER_LENGTH || !is_signed_der(der) {
         return None;
     }
     let (rest, certificate) = X509Certificate::from_der(der).ok()?;
     // RFC 5280, section 4.1.1.2: both places must name the same algorithm.
     let same_algorithm = certificate.signature_algorithm == certificate.tbs_certificate.signature;
     (rest.is_empty() && same_algorithm && certificate.signature_value.unused_bits == 0).then_some(certificate)
+}
+
+/// Whether the frame of a certificate or request is DER: a SEQUENCE of what is signed, the algorithm and the signature.
+/// No signature covers it, and the parser does not look at all of its tags.
+pub(super) fn is_signed_der(der: &[u8]) -> bool {
+    yasna::parse_der(der, |reader| {
+        reader.read_sequence(|reader| {
+            reader.next().read_der()?;
+            reader.next().read_sequence(|reader| {
+                reader.next().read_oid()?;
+                // RSA has a NULL, ECDSA nothing (RFC 4055, RFC 5758).
+                reader.read_optional(|reader| reader.read_null())
+            })?;
+            reader.next().read_bitvec_bytes()
+        })
+    })
+    .is_ok()
 }
 
 /// The subject's common name, `None` unless there is exactly one.

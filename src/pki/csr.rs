@@ -7,6 +7,7 @@ use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::prelude::FromDer;
 
 use crate::domain::KeyAlgorithm;
+use crate::pki::certificate::is_signed_der;
 use crate::pki::key::{DeviceKey, KeyError};
 use crate::pki::signature::KeyKind;
 
@@ -78,7 +79,7 @@ pub enum CsrError {
 /// The first of these that holds: [`CsrError::Malformed`], [`CsrError::KeyType`], [`CsrError::CommonName`],
 /// [`CsrError::Signature`].
 pub fn verify(der: &[u8]) -> Result<VerifiedCsr, CsrError> {
-    if der.len() > MAX_DER_LENGTH {
+    if der.len() > MAX_DER_LENGTH || !is_signed_der(der) {
         return Err(CsrError::Malformed);
     }
     let (rest, csr) = X509CertificationRequest::from_der(der).map_err(|_| CsrError::Malformed)?;
@@ -176,6 +177,18 @@ mod tests {
             let key = rcgen::KeyPair::generate_for(algorithm).unwrap();
             let der = CertificateParams::default().serialize_request(&key).unwrap().der().to_vec();
             assert_eq!(verify(&der), Err(CsrError::KeyType));
+        }
+    }
+
+    #[test]
+    fn every_bit_counts() {
+        let good = build(&key(KeyAlgorithm::EcdsaP256, CryptoProvider::AwsLc), "device-0001").unwrap();
+        for place in 0..good.len() {
+            for bit in 0..8 {
+                let mut der = good.clone();
+                der[place] ^= 1 << bit;
+                assert!(verify(&der).is_err(), "byte {place} of {}, bit {bit}", good.len());
+            }
         }
     }
 

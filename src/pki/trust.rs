@@ -164,6 +164,8 @@ fn client_identity(certificate: &X509Certificate<'_>) -> Result<LeafIdentity, Ch
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::pki::ca::{CertificateAuthority, Validity};
     use crate::pki::test_support::{Adr, DAY, key, leaf_by, now, root};
@@ -241,5 +243,48 @@ mod tests {
         assert!(set.verify_path(&[own.as_slice(), b"ignored"], now()).is_err(), "presented bytes must be certificates");
         assert_eq!(set.verify_path(&[&own], now() + 30 * DAY), Err(ChainError::Validity(0)));
         assert_eq!(set.verify_path(&[&own; 9], now()), Err(ChainError::TooLong(9)));
+    }
+
+    #[test]
+    fn mutated_certificates_never_panic_and_never_pass() {
+        let (adr, key) = (Adr::new(), key());
+        let good = adr.chain(&key, ID);
+        let hub = AuthoritySet::new(&[adr.issuing.der()]).unwrap();
+        let dps = AuthoritySet::new(&[adr.root.der()]).unwrap();
+        let device = crate::pki::chain::ChainVerifier::any_issuer();
+        let change = (0..3_usize, any::<prop::sample::Index>(), 1..=255_u8, any::<prop::sample::Index>());
+        proptest!(|(changes in proptest::collection::vec(change, 1..4))| {
+            let mut chain = good.clone();
+            for (certificate, place, bits, cut) in changes {
+                let der = &mut chain[certificate];
+                if bits < 8 {
+                    der.truncate(cut.index(der.len().max(1)));
+                }
+                if !der.is_empty() {
+                    let place = place.index(der.len());
+                    der[place] ^= bits;
+                }
+            }
+            prop_assert_eq!(hub.verify_leaf(&chain, now()).is_ok(), chain[0] == good[0], "a changed leaf passes");
+            let _ = dps.verify_path(&chain, now());
+            let _ = device.verify(&chain, key.spki_der(), ID, now());
+            let _ = AuthoritySet::new(&chain);
+        });
+    }
+
+    #[test]
+    fn every_bit_outside_the_signed_part_counts() {
+        let (adr, key) = (Adr::new(), key());
+        let good = adr.leaf(&key, ID);
+        let hub = AuthoritySet::new(&[adr.issuing.der()]).unwrap();
+        assert!(hub.verify_leaf(&[&good], now()).is_ok());
+        // The frame: four bytes before what is signed, algorithm and signature after it.
+        for place in (0..4).chain(good.len() - 125..good.len()) {
+            for bit in 0..8 {
+                let mut der = good.clone();
+                der[place] ^= 1 << bit;
+                assert!(hub.verify_leaf(&[&der], now()).is_err(), "byte {place} of {}, bit {bit}", good.len());
+            }
+        }
     }
 }
