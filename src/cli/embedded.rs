@@ -80,7 +80,7 @@ impl Embedded {
     pub async fn start(config: Option<&Path>) -> Result<Self, EmbeddedError> {
         let binary = std::env::current_exe().map_err(EmbeddedError::Spawn)?;
         let mut command = Command::new(binary);
-        command.args(["emulator", "--json", "--no-color", "--parent-pipe", "--mqtt-port", "0"]);
+        command.args(["emulator", "--json", "--no-color", "--parent-pipe", "--mqtt-port", "0", "--https-port", "off"]);
         if let Some(config) = config {
             command.arg("--config").arg(config);
         }

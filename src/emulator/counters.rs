@@ -11,6 +11,10 @@ pub enum Event {
     Handshake,
     /// TLS handshake failed, was cut or took too long.
     HandshakeFailed,
+    /// A connection became a WebSocket for MQTT.
+    WebSocket,
+    /// HTTPS request of a device.
+    HttpRequest,
     /// CONNECT accepted by DPS.
     DpsConnected,
     /// CONNECT refused by DPS.
@@ -47,13 +51,15 @@ pub enum Event {
 
 impl Event {
     /// Number of events.
-    pub const COUNT: usize = 19;
+    pub const COUNT: usize = 21;
 
     /// Every event, in the order of documentation.
     pub const ALL: [Self; Self::COUNT] = [
         Self::Accepted,
         Self::Handshake,
         Self::HandshakeFailed,
+        Self::WebSocket,
+        Self::HttpRequest,
         Self::DpsConnected,
         Self::DpsRefused,
         Self::Registered,
@@ -78,6 +84,8 @@ impl Event {
             Self::Accepted => "accepted",
             Self::Handshake => "handshakes",
             Self::HandshakeFailed => "handshakes_failed",
+            Self::WebSocket => "websockets",
+            Self::HttpRequest => "http_requests",
             Self::DpsConnected => "dps_connected",
             Self::DpsRefused => "dps_refused",
             Self::Registered => "registered",

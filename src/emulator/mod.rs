@@ -14,18 +14,21 @@ mod config;
 mod core;
 mod counters;
 mod dps;
+mod http;
+mod https;
 mod hub;
 mod issuance;
 mod outbox;
+mod port;
 mod registry;
 mod server;
 mod service;
 mod session;
 mod subscriptions;
+mod websocket;
 
-pub use config::{
-    Adr, CaEntry, Config, ConfigError, Dps, Group, GroupEntry, Hub, Individual, KeyTypes, Listen, RefusedCsr,
-};
+pub use config::{Adr, Config, ConfigError, Dps, Group, Hub, Individual, KeyTypes, Listen, RefusedCsr};
 pub use counters::{Counters, Event};
+pub use port::Port;
 pub use server::{Emulator, Endpoints, StartError};
 pub use service::{Ended, Service};

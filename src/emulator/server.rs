@@ -5,16 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::config::{Config, ConfigError};
+use super::config::{Config, ConfigError, Listen};
 use super::core::{Core, CoreError};
 use super::counters::{Counters, Event};
+use super::https;
+use super::port::Port;
 use super::service::Service;
 use super::session;
 use crate::pki::chain::ChainError;
@@ -27,6 +29,7 @@ use crate::pki::tls::{TlsConfigError, TlsVersions, server_config};
 pub struct Emulator {
     service: Service,
     mqtt: TcpListener,
+    https: Option<TcpListener>,
     tls: Tls,
     endpoints: Endpoints,
 }
@@ -99,19 +102,20 @@ impl Emulator {
     pub async fn bind(config: Config) -> Result<Self, StartError> {
         config.check()?;
         // Before anything is made: the most likely reason to end.
-        let mqtt = listen(SocketAddr::new(config.listen.address, config.listen.mqtt_port))?;
+        let Listen { address, mqtt_port, https_port, .. } = config.listen;
+        let (mqtt, mqtt_address) = listen(SocketAddr::new(address, mqtt_port))?;
+        let https = https_port.and_then(Port::number);
+        let https = https.map(|port| listen(SocketAddr::new(address, port))).transpose()?;
         let service = Service::new(config)?;
         let core = service.core();
         let now = core.clock.now();
         let root = RootCa::for_servers("fleetstorm emulator TLS root", now)?;
         let (certificate, key) = root.server_certificate(&server_names(&core.config), now)?;
         let config = server_config(certificate, key, TlsVersions::default())?;
-        let address = mqtt.local_addr().map_err(|source| StartError::Listen {
-            address: SocketAddr::new(core.config.listen.address, core.config.listen.mqtt_port),
-            source,
-        })?;
-        let endpoints = Endpoints { mqtt: address, https: None, management: None, server_root: root.der().to_vec() };
-        Ok(Self { service, mqtt, tls: Tls(TlsAcceptor::from(config)), endpoints })
+        let (https, https_address) = https.unzip();
+        let endpoints =
+            Endpoints { mqtt: mqtt_address, https: https_address, management: None, server_root: root.der().to_vec() };
+        Ok(Self { service, mqtt, https, tls: Tls(TlsAcceptor::from(config)), endpoints })
     }
 
     /// Where it is.
@@ -126,19 +130,28 @@ impl Emulator {
 
     /// Serves until `shutdown`; connections are cut then. Tells what happened.
     pub async fn run(self, shutdown: CancellationToken) -> Counters {
-        let Self { service, mqtt, tls, endpoints: _ } = self;
+        let Self { service, mqtt, https, tls, endpoints: _ } = self;
         let core = service.core();
         let connections = TaskTracker::new();
         let permits = Arc::new(Semaphore::new(core.config.listen.max_connections));
+        let serve = |carrier: Carrier| {
+            let (tls, shutdown, connections) = (&tls, &shutdown, &connections);
+            move |tcp, permit| {
+                let (core, tls, shutdown) = (Arc::clone(core), tls.0.clone(), shutdown.clone());
+                connections.spawn(async move {
+                    let _permit: OwnedSemaphorePermit = permit;
+                    shutdown.run_until_cancelled(connection(core, tls, tcp, carrier)).await;
+                });
+            }
+        };
         let serving = async {
             tokio::join!(
-                accept(core, &mqtt, &permits, |tcp, permit| {
-                    let (core, tls, shutdown) = (Arc::clone(core), tls.0.clone(), shutdown.clone());
-                    connections.spawn(async move {
-                        let _permit = permit;
-                        shutdown.run_until_cancelled(mqtt_connection(core, tls, tcp)).await;
-                    });
-                }),
+                accept(core, &mqtt, &permits, serve(Carrier::Mqtt)),
+                async {
+                    if let Some(https) = &https {
+                        accept(core, https, &permits, serve(Carrier::Https)).await;
+                    }
+                },
                 keep_house(core),
             )
         };
@@ -154,7 +167,7 @@ async fn accept(
     core: &Core,
     listener: &TcpListener,
     permits: &Arc<Semaphore>,
-    serve: impl Fn(TcpStream, tokio::sync::OwnedSemaphorePermit),
+    serve: impl Fn(TcpStream, OwnedSemaphorePermit),
 ) {
     loop {
         let Ok(permit) = Arc::clone(permits).acquire_owned().await else { return };
@@ -169,8 +182,15 @@ async fn accept(
     }
 }
 
-/// TLS handshake, then MQTT. The handshake's memory is given back before the session begins.
-async fn mqtt_connection(core: Arc<Core>, tls: TlsAcceptor, tcp: TcpStream) {
+/// What a listener's connections speak inside TLS.
+#[derive(Debug, Clone, Copy)]
+enum Carrier {
+    Mqtt,
+    Https,
+}
+
+/// TLS handshake, then what is inside. The handshake's memory is given back before the session begins.
+async fn connection(core: Arc<Core>, tls: TlsAcceptor, tcp: TcpStream, carrier: Carrier) {
     // Answers are small and awaited: waiting for more of them would only delay. A socket that refuses is served anyway.
     let _ = tcp.set_nodelay(true);
     let Some(stream) = Box::pin(handshake(&core, tls, tcp)).await else {
@@ -180,7 +200,12 @@ async fn mqtt_connection(core: Arc<Core>, tls: TlsAcceptor, tcp: TcpStream) {
     core.tally.count(Event::Handshake);
     let peer = stream.get_ref().1.peer_certificates();
     let peer = peer.map(|chain| chain.iter().map(|c| c.clone().into_owned()).collect()).unwrap_or_default();
-    Box::pin(session::serve(&core, stream, peer)).await;
+    match carrier {
+        Carrier::Mqtt => {
+            Box::pin(session::serve(&core, stream, peer)).await;
+        }
+        Carrier::Https => Box::pin(https::serve(&core, stream, peer)).await,
+    }
 }
 
 /// One TLS handshake, when it is its turn. The time limit is for the peer and leaves out the wait for the turn.
@@ -205,12 +230,15 @@ async fn keep_house(core: &Core) {
     }
 }
 
-fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+/// Listens, and tells the address with the port that was free.
+fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
     let listen = || {
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
-        socket.listen(Emulator::BACKLOG)
+        let listener = socket.listen(Emulator::BACKLOG)?;
+        let bound = listener.local_addr()?;
+        Ok((listener, bound))
     };
     listen().map_err(|source| StartError::Listen { address, source })
 }

@@ -8,6 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::config::Config;
 use super::core::Core;
 use super::counters::Counters;
+use super::https;
 use super::server::StartError;
 use super::session::{self, End};
 use crate::pki::sas::SymmetricKey;
@@ -38,6 +39,15 @@ impl Service {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         Ended(session::serve(&self.core, stream, certificates).await)
+    }
+
+    /// Serves HTTPS and MQTT over WebSocket on `stream`, below TLS, until it ends. `certificates` as for
+    /// [`Self::serve_connection`].
+    pub async fn serve_https<S>(&self, stream: S, certificates: Vec<CertificateDer<'static>>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        https::serve(&self.core, stream, certificates).await;
     }
 
     /// Primary key of the enrollment group.

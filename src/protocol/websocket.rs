@@ -54,13 +54,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketBytes<S> {
         Ok(Self { inner, rest: Bytes::new() })
     }
 
-    /// Over a connection whose handshake as a server was made elsewhere. `limit` is the largest frame in bytes that is
-    /// taken.
-    pub async fn accepted(stream: S, limit: usize) -> Self {
-        Self {
-            inner: WebSocketStream::from_raw_socket(stream, Role::Server, Some(config(limit))).await,
-            rest: Bytes::new(),
-        }
+    /// Over a connection whose handshake as a server was made elsewhere; `read` are bytes that came after it. `limit` is
+    /// the largest frame in bytes that is taken.
+    pub async fn upgraded(stream: S, read: Vec<u8>, limit: usize) -> Self {
+        let inner = WebSocketStream::from_partially_read(stream, read, Role::Server, Some(config(limit))).await;
+        Self { inner, rest: Bytes::new() }
     }
 }
 

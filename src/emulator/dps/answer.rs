@@ -1,11 +1,10 @@
 use std::time::SystemTime;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::emulator::clock::dps_time;
-use crate::emulator::registry::{Assignment, Operation, Outcome, Registration, Scope, X509Proof};
-use crate::pki::description::CertificateInfo;
+use crate::emulator::registry::{Attestation, Operation, Outcome, Registration, Scope};
 use crate::protocol::payload::{ErrorDetails, OperationStatus, RegistrationState, RegistrationStatus, Text};
 
 /// An answer of DPS, whatever carries it.
@@ -15,6 +14,8 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     /// Seconds to wait before the next request.
     pub(crate) retry_after: Option<u32>,
+    /// The error code, of a refusal.
+    pub(crate) code: Option<u32>,
     /// JSON.
     pub(crate) body: Vec<u8>,
 }
@@ -38,19 +39,39 @@ pub(crate) enum Refusal {
     NoSuchScope,
     /// There is no such operation of this device.
     NoSuchOperation,
+    /// The device has not registered yet.
+    NotRegistered,
+    /// A status lookup asks for a certificate.
+    CsrInLookup,
+    /// The registration id breaks the rules for ids.
+    RegistrationId,
+    /// There is no API version, or none that was ever there.
+    ApiVersion,
+    /// The body is longer than a message may be.
+    TooLarge,
+    /// The request did not come whole in time.
+    Slow,
+    /// There is nothing of this name.
+    NoSuchResource,
+    /// The method is not one for this resource.
+    Method,
     /// Too much at once.
     Throttled,
 }
 
 impl Refusal {
-    /// Status times 1000 plus a sub-code. Sub-codes 000 of 400 and 404 are not documented.
+    /// Status times 1000 plus a sub-code. Sub-codes 000 but that of 401 are not documented.
     pub(crate) const fn code(self) -> u32 {
         match self {
             Self::Deserialization => 400_012,
-            Self::OtherDevice => 400_000,
+            Self::OtherDevice | Self::CsrInLookup | Self::RegistrationId | Self::ApiVersion => 400_000,
             Self::NotEnrolled => 401_000,
             Self::WrongCredential | Self::CaNotFound | Self::InvalidCertificate => 401_002,
-            Self::NoSuchScope | Self::NoSuchOperation => 404_000,
+            Self::NoSuchScope | Self::NoSuchOperation | Self::NoSuchResource => 404_000,
+            Self::NotRegistered => 404_201,
+            Self::Method => 405_000,
+            Self::Slow => 408_000,
+            Self::TooLarge => 413_000,
             Self::Throttled => 429_001,
         }
     }
@@ -64,6 +85,14 @@ impl Refusal {
             Self::InvalidCertificate => "Invalid certificate.",
             Self::NoSuchScope => "There is no provisioning service with this ID scope.",
             Self::NoSuchOperation => "Operation not found.",
+            Self::NotRegistered => "Registration not found.",
+            Self::CsrInLookup => "A registration status lookup takes no csr.",
+            Self::RegistrationId => "The registration id is invalid.",
+            Self::ApiVersion => "The api-version is missing or not supported.",
+            Self::TooLarge => "The message exceeds 96 KB.",
+            Self::Slow => "The request did not arrive in time.",
+            Self::NoSuchResource => "Resource not found.",
+            Self::Method => "Method not allowed.",
             Self::Throttled => "Too many requests.",
         }
     }
@@ -81,6 +110,7 @@ impl Refusal {
         Answer {
             status: u16::try_from(code / 1000).unwrap_or(500),
             retry_after: (self == Self::Throttled).then_some(retry_after),
+            code: Some(code),
             body: body.to_body(),
         }
     }
@@ -94,7 +124,7 @@ impl Answer {
             status: RegistrationStatus::Assigning,
             registration_state: None,
         };
-        Self { status: 202, retry_after: Some(retry_after), body: body.to_body() }
+        Self { status: 202, retry_after: Some(retry_after), code: None, body: body.to_body() }
     }
 
     /// It is still in progress: 202.
@@ -110,7 +140,10 @@ impl Answer {
     /// It is done, well or not: 200 either way.
     pub(crate) fn done(operation: &Operation, outcome: &Outcome, hub: &str) -> Self {
         let state = match outcome {
-            Outcome::Assigned(assignment) => assigned(assignment, hub),
+            Outcome::Assigned(assignment) => {
+                let chain = assignment.chain.as_ref().map(|chain| chain.texts().map(Text::from).collect());
+                RegistrationState { issued_certificate_chain: chain, ..assigned(&assignment.registration, hub) }
+            }
             Outcome::Failed { code, message, at } => RegistrationState {
                 registration_id: Some((&*operation.registration_id).into()),
                 created_date_time_utc: Some(dps_time(*at).into()),
@@ -134,25 +167,33 @@ impl Answer {
         Self::of("", state, 200)
     }
 
+    /// A registration on its own, without the certificates that it once brought: 200.
+    pub(crate) fn registration(registration: &Registration, enabled: bool, hub: &str) -> Self {
+        let mut state = assigned(registration, hub);
+        if !enabled {
+            state.status = RegistrationStatus::Disabled;
+        }
+        Self { status: 200, retry_after: None, code: None, body: state.to_body() }
+    }
+
     fn of(operation_id: &str, state: RegistrationState<'_>, status: u16) -> Self {
         let body = OperationStatus {
             operation_id: operation_id.into(),
             status: state.status,
             registration_state: Some(state),
         };
-        Self { status, retry_after: None, body: body.to_body() }
+        Self { status, retry_after: None, code: None, body: body.to_body() }
     }
 }
 
-fn assigned<'a>(assignment: &'a Assignment, hub: &'a str) -> RegistrationState<'a> {
-    let registration = &assignment.registration;
-    let (symmetric_key, x509) = match &registration.x509 {
-        None => (Some(group_of(registration)), None),
-        Some(proof) => (None, Some(x509_of(registration, proof))),
-    };
+fn assigned<'a>(registration: &'a Registration, hub: &'a str) -> RegistrationState<'a> {
+    let Attestation::SymmetricKey { .. } = registration.enrollment.attestation;
+    let mut symmetric_key = Map::new();
+    if registration.enrollment.scope == Scope::Group {
+        symmetric_key.insert("enrollmentGroupId".to_owned(), Value::from(&*registration.enrollment.id));
+    }
     RegistrationState {
-        x509,
-        symmetric_key,
+        symmetric_key: Some(symmetric_key),
         registration_id: Some((&*registration.registration_id).into()),
         created_date_time_utc: Some(dps_time(registration.created).into()),
         assigned_hub: Some(hub.into()),
@@ -160,42 +201,9 @@ fn assigned<'a>(assignment: &'a Assignment, hub: &'a str) -> RegistrationState<'
         status: RegistrationStatus::Assigned,
         substatus: Some("initialAssignment".into()),
         last_updated_date_time_utc: Some(dps_time(registration.updated).into()),
-        etag: Some(registration.etag.to_string().into()),
-        issued_certificate_chain: assignment.chain.as_ref().map(|chain| chain.texts().map(Text::from).collect()),
+        etag: Some(registration.etag().into()),
         ..RegistrationState::default()
     }
-}
-
-/// The group that let the device in; nothing for an individual enrollment.
-fn group_of(registration: &Registration) -> Map<String, Value> {
-    let mut group = Map::new();
-    if registration.enrollment.scope == Scope::Group {
-        group.insert("enrollmentGroupId".to_owned(), Value::from(&*registration.enrollment.id));
-    }
-    group
-}
-
-fn x509_of(registration: &Registration, proof: &X509Proof) -> Map<String, Value> {
-    let mut x509 = group_of(registration);
-    x509.insert("certificateInfo".to_owned(), certificate_info(&proof.leaf));
-    if let Some(signing) = &proof.signing {
-        x509.insert("signingCertificateInfo".to_owned(), certificate_info(signing));
-    }
-    x509
-}
-
-/// `X509CertificateInfo` of the DPS API.
-pub(crate) fn certificate_info(info: &CertificateInfo) -> Value {
-    json!({
-        "subjectName": info.subject,
-        "sha1Thumbprint": info.sha1_thumbprint,
-        "sha256Thumbprint": info.sha256_thumbprint,
-        "issuerName": info.issuer,
-        "notBeforeUtc": dps_time(info.not_before),
-        "notAfterUtc": dps_time(info.not_after),
-        "serialNumber": info.serial_number,
-        "version": info.version,
-    })
 }
 
 #[cfg(test)]
@@ -229,8 +237,7 @@ mod tests {
     #[test]
     fn what_is_not_there_is_left_out() {
         let registration = Registration::new(test_group(), "d".into(), SystemTime::UNIX_EPOCH, None);
-        let assignment = Assignment { registration, chain: None };
-        let json = serde_json::to_string(&assigned(&assignment, "h")).unwrap();
+        let json = text(&Answer::registration(&registration, true, "h"));
         assert!(!json.contains("null") && !json.contains("issuedCertificateChain"), "{json}");
         assert!(json.contains(r#""symmetricKey":{"enrollmentGroupId":"fleet"},"registrationId":"d""#), "{json}");
     }

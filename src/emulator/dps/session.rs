@@ -3,12 +3,12 @@ use std::time::Duration;
 
 use super::answer::Answer;
 use super::attest::{Caller, Evidence, attest};
-use super::register;
-use crate::domain::RegistrationId;
+use super::caller::Introduction;
+use super::register::{self, register};
 use crate::emulator::core::Core;
 use crate::emulator::counters::Event;
 use crate::emulator::outbox::Outbox;
-use crate::emulator::registry::{Attested, Link};
+use crate::emulator::registry::{Enrollment, Link};
 use crate::emulator::session::{End, Next, PeerChain, Refused, silence_allowed};
 use crate::emulator::subscriptions::Subscriptions;
 use crate::protocol::mqtt::{Connect, ConnectReturnCode, Packet, Publish, QoS, Subscribe};
@@ -22,7 +22,7 @@ use crate::protocol::topic::{DpsRequest, DpsResponse, DpsUserName, filter_is_val
 pub(crate) struct DpsSession {
     caller: Caller,
     /// Set once the caller proved who it is.
-    attested: Option<Attested>,
+    enrollment: Option<Arc<Enrollment>>,
     subscriptions: Subscriptions,
     silence: Duration,
     link: Link,
@@ -40,28 +40,23 @@ impl DpsSession {
         peer: PeerChain,
         out: &mut Outbox,
     ) -> Result<Self, Refused> {
-        let malformed = Refused(ConnectReturnCode::BadUserNamePassword);
-        let registration_id: Arc<str> = match RegistrationId::new(name.registration_id) {
-            Ok(id) if connect.client_id.eq_ignore_ascii_case(id.as_str()) => id.as_str().into(),
-            Ok(_) => return Err(Refused(ConnectReturnCode::BadClientId)),
-            Err(_) => return Err(malformed),
-        };
-        let api_version = name.api_version.filter(|v| is_api_version(v)).ok_or(malformed)?;
-        let password = connect.login.as_ref().map_or("", |login| login.password.as_str());
-        let evidence = Evidence::new(password, peer).map_err(|_| malformed)?;
-        if let Evidence::Token(token) = &evidence
+        let caller = Caller::new(Introduction {
+            id_scope: name.id_scope,
+            registration_id: name.registration_id,
+            api_version: name.api_version,
+            token: connect.login.as_ref().map_or("", |login| login.password.as_str()),
+            certificates: peer,
+        })
+        .map_err(|_| Refused(ConnectReturnCode::BadUserNamePassword))?;
+        if !connect.client_id.eq_ignore_ascii_case(&caller.registration_id) {
+            return Err(Refused(ConnectReturnCode::BadClientId));
+        }
+        if let Evidence::Token(token) = &caller.evidence
             && token.se <= core.clock.unix_seconds()
         {
             return Err(Refused(ConnectReturnCode::NotAuthorized));
         }
-        let caller = Caller {
-            id_scope: name.id_scope.into(),
-            sent_id: name.registration_id.into(),
-            registration_id,
-            api_version: api_version.into(),
-            evidence,
-        };
-        let attested = match core.config.dps.reject_at_connect {
+        let enrollment = match core.config.dps.reject_at_connect {
             true => Some(attest(core, &caller).map_err(|_| Refused(ConnectReturnCode::NotAuthorized))?),
             false => None,
         };
@@ -72,7 +67,7 @@ impl DpsSession {
         core.tally.count(Event::DpsConnected);
         out.connack(ConnectReturnCode::Success, false);
         let silence = silence_allowed(connect.keep_alive);
-        Ok(Self { caller, attested, subscriptions: Subscriptions::default(), silence, link })
+        Ok(Self { caller, enrollment, subscriptions: Subscriptions::default(), silence, link })
     }
 
     /// Deals with a packet.
@@ -106,7 +101,7 @@ impl DpsSession {
 
     /// Whether it proved who it is.
     pub(crate) const fn authenticated(&self) -> bool {
-        self.attested.is_some()
+        self.enrollment.is_some()
     }
 
     /// The longest silence allowed.
@@ -151,43 +146,20 @@ impl DpsSession {
     }
 
     fn register(&mut self, core: &Arc<Core>, body: &[u8]) -> Answer {
-        let (answer, attested) = register::register(core, &self.caller, body);
-        if attested.is_some() {
-            self.attested = attested;
+        let (answer, enrollment) = register(core, &self.caller, body);
+        if enrollment.is_some() {
+            self.enrollment = enrollment;
         }
         answer
     }
 
     fn operation_status(&mut self, core: &Core, operation_id: &str) -> Answer {
-        if self.attested.is_none() {
+        if self.enrollment.is_none() {
             match attest(core, &self.caller) {
-                Ok(attested) => self.attested = Some(attested),
+                Ok(enrollment) => self.enrollment = Some(enrollment),
                 Err(refusal) => return register::refuse(core, refusal),
             }
         }
         register::operation_status(core, &self.caller, operation_id)
-    }
-}
-
-/// A date, with or without `-preview`, not before the first version that devices used.
-fn is_api_version(text: &str) -> bool {
-    let date = text.strip_suffix("-preview").unwrap_or(text);
-    let shape = date.len() == 10
-        && date.bytes().enumerate().all(|(i, b)| if i == 4 || i == 7 { b == b'-' } else { b.is_ascii_digit() });
-    shape && date >= "2019-03-31"
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn api_versions_are_dates() {
-        for good in ["2019-03-31", "2021-06-01", "2025-07-01-preview", "2026-11-02-preview"] {
-            assert!(is_api_version(good), "{good}");
-        }
-        for bad in ["", "2018-11-01", "2025-07", "latest", "2025/07/01", "2025-07-01-Preview"] {
-            assert!(!is_api_version(bad), "{bad}");
-        }
     }
 }

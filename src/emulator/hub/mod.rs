@@ -5,4 +5,6 @@ mod session;
 mod subscriptions;
 mod telemetry;
 
+pub(crate) use connect::is_proved;
 pub(crate) use session::HubSession;
+pub(crate) use telemetry::receive as receive_telemetry;

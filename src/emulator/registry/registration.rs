@@ -1,8 +1,11 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::enrollment::{Attested, Enrollment, X509Proof};
-use super::revision::Etag;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use uuid::Uuid;
+
+use super::enrollment::Enrollment;
 use crate::emulator::adr::Chain;
 
 /// A device that registered: what DPS remembers of it.
@@ -10,8 +13,6 @@ use crate::emulator::adr::Chain;
 pub(crate) struct Registration {
     /// The enrollment that let it in.
     pub(crate) enrollment: Arc<Enrollment>,
-    /// The certificates that it showed, when it was let in by certificates.
-    pub(crate) x509: Option<Arc<X509Proof>>,
     /// The registration id in lower case.
     pub(crate) registration_id: Arc<str>,
     /// Its id at the hub.
@@ -20,22 +21,26 @@ pub(crate) struct Registration {
     pub(crate) created: SystemTime,
     /// Last registration.
     pub(crate) updated: SystemTime,
-    /// Its tag, new with every registration.
-    pub(crate) etag: Etag,
+    etag: Uuid,
 }
 
 impl Registration {
     /// A registration at `now`; `earlier` is what was there before.
     pub(crate) fn new(
-        attested: impl Into<Attested>,
+        enrollment: Arc<Enrollment>,
         registration_id: Arc<str>,
         now: SystemTime,
         earlier: Option<&Self>,
     ) -> Self {
-        let Attested { enrollment, x509 } = attested.into();
         let device_id = enrollment.device_id(&registration_id);
         let created = earlier.map_or(now, |earlier| earlier.created);
-        Self { enrollment, x509, registration_id, device_id, created, updated: now, etag: Etag::new() }
+        Self { enrollment, registration_id, device_id, created, updated: now, etag: Uuid::new_v4() }
+    }
+
+    /// The entity tag, in the service's form: base64 of a quoted guid-like text.
+    pub(crate) fn etag(&self) -> String {
+        let (a, b) = self.etag.as_u64_pair();
+        STANDARD.encode(format!("\"{:08x}-0000-0100-0000-{:08x}0000\"", a >> 32, b >> 32))
     }
 }
 
@@ -46,4 +51,17 @@ pub(crate) struct Assignment {
     pub(crate) registration: Registration,
     /// The certificates issued, when it sent a CSR and its enrollment has a policy.
     pub(crate) chain: Option<Chain>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::emulator::registry::test_group;
+
+    #[test]
+    fn etags_look_like_the_services() {
+        let registration = Registration::new(test_group(), "d".into(), SystemTime::now(), None);
+        let text = String::from_utf8(STANDARD.decode(registration.etag()).unwrap()).unwrap();
+        assert_eq!((text.len(), &text[9..25]), (38, "-0000-0100-0000-"), "{text}");
+    }
 }

@@ -120,6 +120,13 @@ impl<'a> OperationStatus<'a> {
     }
 }
 
+impl RegistrationState<'_> {
+    /// The body of an answer that has nothing else.
+    pub fn to_body(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+}
+
 impl<'a> ErrorDetails<'a> {
     /// From a body; `None` when it has no error code, as refusals by proxies and load balancers do.
     pub fn parse(body: &'a [u8]) -> Option<Self> {

@@ -130,7 +130,7 @@ impl Service {
              Sec-WebSocket-Protocol: mqtt\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
         );
         self.says_bytes(answer.as_bytes()).await;
-        self.stream = Box::new(WebSocketBytes::accepted(self.stream, HUB_PACKET_LIMIT).await);
+        self.stream = Box::new(WebSocketBytes::upgraded(self.stream, Vec::new(), HUB_PACKET_LIMIT).await);
         self
     }
 

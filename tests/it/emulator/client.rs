@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use base64::Engine as _;
 use bytes::BytesMut;
 use fleetstorm::domain::{CryptoProvider, KeyAlgorithm};
-use fleetstorm::emulator::{Config, Counters, Ended, Event, Service};
+use fleetstorm::emulator::{Config, Counters, Event, Service};
 use fleetstorm::pki::csr;
 use fleetstorm::pki::key::DeviceKey;
 use fleetstorm::pki::sas::SymmetricKey;
@@ -16,7 +16,7 @@ use fleetstorm::protocol::mqtt::{
 use fleetstorm::protocol::topic::DPS_RESPONSES;
 use rustls_pki_types::CertificateDer;
 use serde_json::Value;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream};
 use tokio::task::JoinHandle;
 
 pub(super) const SCOPE: &str = "0ne00000001";
@@ -56,8 +56,16 @@ impl World {
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
         let service = self.service.clone();
         let certificates = certificates.into_iter().map(CertificateDer::from).collect();
-        let served = tokio::spawn(async move { service.serve_connection(theirs, certificates).await });
-        Peer { stream: ours, incoming: BytesMut::new(), served }
+        let served = tokio::spawn(async move { service.serve_connection(theirs, certificates).await.to_string() });
+        Peer::new(ours, served)
+    }
+
+    /// A connection of the HTTPS listener, as of mutual TLS, and the task that serves it.
+    pub(super) fn open_https(&self, certificates: Vec<Vec<u8>>) -> (DuplexStream, JoinHandle<()>) {
+        let (ours, theirs) = tokio::io::duplex(64 * 1024);
+        let service = self.service.clone();
+        let certificates = certificates.into_iter().map(CertificateDer::from).collect();
+        (ours, tokio::spawn(async move { service.serve_https(theirs, certificates).await }))
     }
 
     /// Password for DPS of a device of the group.
@@ -142,13 +150,18 @@ impl Answer {
     }
 }
 
-pub(super) struct Peer {
-    pub(super) stream: DuplexStream,
+pub(super) struct Peer<S = DuplexStream> {
+    pub(super) stream: S,
     incoming: BytesMut,
-    served: JoinHandle<Ended>,
+    served: JoinHandle<String>,
 }
 
-impl Peer {
+impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
+    /// The device's end of what `served` serves until it ends for a reason.
+    pub(super) fn new(stream: S, served: JoinHandle<String>) -> Self {
+        Self { stream, incoming: BytesMut::new(), served }
+    }
+
     pub(super) async fn send(&mut self, packet: Packet) {
         let mut bytes = BytesMut::new();
         encode(&packet, &mut bytes).unwrap();
@@ -158,6 +171,7 @@ impl Peer {
     pub(super) async fn send_bytes(&mut self, bytes: &[u8]) {
         // A peer that has closed already is what some tests are about.
         let _ = self.stream.write_all(bytes).await;
+        let _ = self.stream.flush().await;
     }
 
     /// The next packet, `None` when the connection was closed.
@@ -236,7 +250,7 @@ impl Peer {
     /// Asserts that nothing more comes than the end of the connection; why it ended, in the emulator's words.
     pub(super) async fn ended(mut self) -> String {
         assert_eq!(self.next().await, None);
-        self.served.await.unwrap().to_string()
+        self.served.await.unwrap()
     }
 
     /// Asserts that the connection is alive and that nothing else was sent.

@@ -1,4 +1,5 @@
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
+use std::net::SocketAddr;
 
 use super::files::Files;
 use crate::cli::connection::Connection;
@@ -24,14 +25,27 @@ pub(super) fn connection(config: &Config, emulator: &Emulator, files: &Files) ->
 
 /// The description for people, and how to go on.
 pub(super) fn text(connection: &Connection) -> String {
-    let Connection { id_scope, dps_host, hub_host, mqtt, group_id, group_key_file, ca_file, issuing_root_file, .. } =
-        connection;
+    let Connection {
+        schema: _,
+        id_scope,
+        dps_host,
+        hub_host,
+        mqtt,
+        https,
+        management: _,
+        group_id,
+        group_key_file,
+        ca_file,
+        issuing_root_file,
+    } = connection;
     let (group_key, ca, root) = (group_key_file.display(), ca_file.display(), issuing_root_file.display());
+    let https_row = https.map_or_else(|| "off".to_owned(), |https| format!("{https} (DPS and hub)"));
     let mut text = format!(
         "\
 DPS, IoT Hub and ADR are ready.
 
   MQTT over TLS       {mqtt} (DPS and hub; the user name says which)
+  HTTPS, WebSocket    {https_row}
   DPS host            {dps_host}
   hub host            {hub_host}
   id scope            {id_scope}
@@ -60,6 +74,34 @@ Register with the Python SDK (azure-iot-device):
             "  (the SDK connects to port 8883 only: start with --mqtt-port 8883, or redirect the connect call of paho)"
         );
     }
+    if let Some(https) = https {
+        let _ = write!(text, "{}", with_curl(https, dps_host, id_scope, &group_key, &ca));
+    }
     text.push_str("\nCtrl-C ends it.\n");
     text
+}
+
+/// Registration over HTTPS with tools that are everywhere.
+fn with_curl(
+    https: &SocketAddr,
+    dps_host: &str,
+    id_scope: &str,
+    group_key: &impl Display,
+    ca: &impl Display,
+) -> String {
+    let (address, port) = (https.ip(), https.port());
+    format!(
+        "
+Register with curl and openssl:
+  mac() {{ openssl dgst -sha256 -mac HMAC -macopt hexkey:$1 -binary; }}
+  hex() {{ od -An -v -tx1 | tr -d ' \\n'; }}
+  key=$(printf dev1 | mac $(openssl base64 -d -A < {group_key} | hex) | hex)
+  sr={id_scope}%2Fregistrations%2Fdev1 se=$(($(date +%s) + 3600))
+  sig=$(printf '%s\\n%s' $sr $se | mac $key | openssl base64 -A | sed 's/+/%2B/g; s/\\//%2F/g; s/=/%3D/g')
+  curl -sS --cacert {ca} --resolve {dps_host}:{port}:{address} -X PUT -H 'Content-Type: application/json' \\
+    -H \"Authorization: SharedAccessSignature sr=$sr&sig=$sig&se=$se&skn=registration\" \\
+    -d '{{\"registrationId\":\"dev1\"}}' \\
+    'https://{dps_host}:{port}/{id_scope}/registrations/dev1/register?api-version=2025-07-01-preview'
+"
+    )
 }

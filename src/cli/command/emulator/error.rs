@@ -6,7 +6,6 @@ use crate::cli::args::GROUP_KEY_ENV;
 use crate::cli::{Exit, Explained};
 use crate::emulator::{ConfigError, StartError};
 use crate::pki::sas::SymmetricKeyError;
-use crate::pki::store::StoreError;
 
 /// Why the emulator did not start.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
@@ -25,19 +24,16 @@ pub(super) enum EmulatorError {
         "give base64 of 16 to 64 bytes with --group-key-file FILE or in {GROUP_KEY_ENV}, or leave both away for a random key"
     ))]
     GroupKey { origin: String, error: SymmetricKeyError },
-    #[error("{error}")]
-    #[diagnostic(help("`{setting}` in the file of --config names it"))]
-    Certificate { setting: &'static str, error: StoreError },
     #[error("{address} can be reached from other machines")]
     #[diagnostic(help("add --allow-remote if that is meant: the emulator is no safe server"))]
     Remote { address: IpAddr },
     #[error(transparent)]
     Start(StartError),
     #[error("cannot listen on {address}: it is in use")]
-    #[diagnostic(help("end whoever listens there, or choose another port: --mqtt-port 0 takes a free one"))]
+    #[diagnostic(help("end whoever listens there, or choose other ports: --mqtt-port 0 takes free ones"))]
     InUse { address: std::net::SocketAddr },
     #[error("cannot listen on {address}: {error}")]
-    #[diagnostic(help("--listen and --mqtt-port name the address; ports below 1024 need privileges"))]
+    #[diagnostic(help("--listen, --mqtt-port and --https-port name the address; ports below 1024 need privileges"))]
     Listen { address: std::net::SocketAddr, error: io::Error },
     #[error("cannot write {}: {error}", path.display())]
     #[diagnostic(help("{flag} says where"))]
@@ -62,12 +58,9 @@ impl From<StartError> for EmulatorError {
 impl Explained for EmulatorError {
     fn exit(&self) -> Exit {
         match self {
-            Self::Read { .. }
-            | Self::Toml { .. }
-            | Self::Config(_)
-            | Self::GroupKey { .. }
-            | Self::Certificate { .. }
-            | Self::Remote { .. } => Exit::Usage,
+            Self::Read { .. } | Self::Toml { .. } | Self::Config(_) | Self::GroupKey { .. } | Self::Remote { .. } => {
+                Exit::Usage
+            }
             Self::InUse { .. } | Self::Listen { .. } => Exit::Unreachable,
             Self::Start(_) | Self::Write { .. } | Self::Runtime(_) => Exit::Unexpected,
         }

@@ -15,7 +15,7 @@ use tokio::runtime::{Builder, Runtime};
 use crate::cli::connection::Connection;
 use crate::cli::open_files::OpenFiles;
 use crate::cli::{CommandError, Exit, Terminal};
-use crate::emulator::{Config, Emulator};
+use crate::emulator::{Config, Emulator, Port};
 use error::EmulatorError;
 use files::Files;
 
@@ -29,6 +29,10 @@ pub struct EmulatorArgs {
     /// Port of MQTT over TLS, for DPS and hub; 0 takes a free one [default: 8883]
     #[arg(long, value_name = "PORT")]
     pub mqtt_port: Option<u16>,
+    /// Port of HTTPS and MQTT over WebSocket, for DPS and hub; 0 takes a free one, off none [default:
+    /// 8443, or a free one with --mqtt-port 0]
+    #[arg(long, value_name = "PORT|off")]
+    pub https_port: Option<Port>,
     /// Address to listen on [default: 127.0.0.1]
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<IpAddr>,
@@ -61,9 +65,9 @@ pub struct EmulatorArgs {
 const LONG_HELP: &str = "\
 Examples:
   fleetstorm emulator
-      on 127.0.0.1:8883, with new keys; says how to connect
+      MQTT on 127.0.0.1:8883, HTTPS and WebSocket on 8443, with new keys; says how to connect
   fleetstorm emulator --mqtt-port 0 --connection-file dps.json
-      on a free port; `fleetstorm run SCENARIO --target dps.json` finds it
+      on free ports; `fleetstorm run SCENARIO --target dps.json` finds it
   FLEETSTORM_GROUP_KEY=$(cat group.key) fleetstorm emulator --json
       with your own group key; one line of JSON on stdout when it is ready
   fleetstorm emulator --hub-host contoso.azure-devices.net --listen 0.0.0.0 --allow-remote
@@ -82,6 +86,7 @@ pub fn run(args: EmulatorArgs, terminal: &Terminal) -> Result<Exit, CommandError
     let EmulatorArgs {
         config,
         mqtt_port,
+        https_port,
         listen,
         allow_remote,
         dps_host,
@@ -92,7 +97,8 @@ pub fn run(args: EmulatorArgs, terminal: &Terminal) -> Result<Exit, CommandError
         connection_file,
         parent_pipe,
     } = args;
-    let flags = settings::Flags { mqtt_port, listen, allow_remote, dps_host, hub_host, id_scope, group_key_file };
+    let flags =
+        settings::Flags { mqtt_port, https_port, listen, allow_remote, dps_host, hub_host, id_scope, group_key_file };
     let mut config = settings::resolve(config.as_deref(), flags)?;
     limit_connections(&mut config, terminal)?;
     let runtime = runtime().map_err(EmulatorError::Runtime)?;

@@ -1,0 +1,97 @@
+use hyper::body::Incoming;
+use hyper::header::{HOST, HeaderName, HeaderValue, LOCATION, RETRY_AFTER, STRICT_TRANSPORT_SECURITY};
+use hyper::{Method, Request, StatusCode};
+
+use super::route::{self, Dps};
+use super::{Client, JSON, Response, authorization, with_body};
+use crate::domain::percent_encode;
+use crate::emulator::core::Core;
+use crate::emulator::dps::{self, Answer, Caller, Introduction, Malformed, Refusal};
+use crate::emulator::http::{self, BodyError};
+use crate::protocol::mqtt::DPS_PACKET_LIMIT;
+
+/// The error code, for clients that do not read the body.
+const ERROR_CODE: HeaderName = HeaderName::from_static("x-ms-error-code");
+
+/// A request of DPS. Source: DPS device REST API, "Runtime Registration".
+pub(super) async fn answer(client: &Client, request: Request<Incoming>, scope: &str, id: &str, of: Dps) -> Response {
+    let core = &client.core;
+    match attempt(client, request, scope, id, of).await {
+        Ok(response) => response,
+        Err(refusal) => refuse(core, refusal),
+    }
+}
+
+/// The answer to a refused request.
+pub(super) fn refuse(core: &Core, refusal: Refusal) -> Response {
+    response(dps::refuse(core, refusal), None)
+}
+
+async fn attempt(
+    client: &Client,
+    request: Request<Incoming>,
+    scope: &str,
+    id: &str,
+    of: Dps,
+) -> Result<Response, Refusal> {
+    let core = &client.core;
+    let (head, body) = request.into_parts();
+    let expected = match of {
+        Dps::Register => Method::PUT,
+        Dps::Operation(_) => Method::GET,
+        Dps::Lookup => Method::POST,
+    };
+    if head.method != expected {
+        return Err(Refusal::Method);
+    }
+    let token = authorization(&head.headers);
+    let introduction = Introduction {
+        id_scope: scope,
+        registration_id: id,
+        api_version: route::api_version(&head.uri),
+        token,
+        certificates: if token.is_empty() { client.peer.clone() } else { Vec::new() },
+    };
+    let caller = Caller::new(introduction).map_err(|malformed| match malformed {
+        Malformed::RegistrationId => Refusal::RegistrationId,
+        Malformed::ApiVersion => Refusal::ApiVersion,
+        Malformed::Token => Refusal::WrongCredential,
+    })?;
+    // Also that of a status request, which has none to speak of: some clients send one, and the next request follows it.
+    let body = http::body(body, DPS_PACKET_LIMIT, &core.config.listen).await.map_err(|error| match error {
+        BodyError::TooLarge => Refusal::TooLarge,
+        BodyError::Slow => Refusal::Slow,
+        BodyError::Broken => Refusal::Deserialization,
+    })?;
+    let answer = match of {
+        Dps::Register => dps::register(core, &caller, &body).0,
+        Dps::Lookup => dps::status_lookup(core, &caller, &body),
+        Dps::Operation(operation) => {
+            dps::attest(core, &caller)?;
+            dps::operation_status(core, &caller, &operation)
+        }
+    };
+    let host = head.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or(&core.config.dps_host);
+    let location = format!("https://{host}/{}/registrations/{}/register", percent_encode(scope), percent_encode(id));
+    Ok(response(answer, Some(location)))
+}
+
+fn response(answer: Answer, location: Option<String>) -> Response {
+    let Answer { status, retry_after, code, body } = answer;
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = with_body(status, JSON, body);
+    let headers = response.headers_mut();
+    headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000; includeSubDomains"));
+    if let Some(seconds) = retry_after {
+        headers.insert(RETRY_AFTER, seconds.into());
+    }
+    if let Some(code) = code {
+        headers.insert(ERROR_CODE, code.into());
+    }
+    if let Some(location) = location.filter(|_| status == StatusCode::ACCEPTED)
+        && let Ok(location) = HeaderValue::try_from(location)
+    {
+        headers.insert(LOCATION, location);
+    }
+    response
+}

@@ -1,0 +1,107 @@
+//! HTTPS for devices: registration at DPS ([`dps`]), telemetry and messages of the hub ([`hub`]), and the way into MQTT
+//! over WebSocket. The services are those behind MQTT; here are only their HTTP forms.
+
+mod dps;
+mod hub;
+mod route;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use hyper::body::Incoming;
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::service::service_fn;
+use hyper::{HeaderMap, Request, StatusCode};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use super::core::Core;
+use super::counters::Event;
+use super::dps::Refusal;
+use super::http::{self, Response};
+use super::session::PeerChain;
+use super::websocket;
+use route::Route;
+
+/// Id of a request, for the operators of the service.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-request-id");
+
+/// A connection of a device.
+struct Client {
+    core: Arc<Core>,
+    peer: PeerChain,
+    /// The last request made it a WebSocket.
+    upgraded: AtomicBool,
+}
+
+/// Serves one connection until it ends. `peer` are the certificates of mutual TLS.
+pub(super) async fn serve<S>(core: &Arc<Core>, stream: S, peer: PeerChain)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let client = Client { core: Arc::clone(core), peer, upgraded: AtomicBool::new(false) };
+    let requests = service_fn(|request| async { Ok::<_, Infallible>(client.answer(request).await) });
+    let Some((mut stream, read)) = Box::pin(http::serve(stream, &core.config.listen, requests)).await else { return };
+    let Client { peer, upgraded, .. } = client;
+    if upgraded.into_inner() {
+        websocket::serve(core, stream, read, peer).await;
+    } else {
+        // The peer may be gone already; there is nobody to tell.
+        let _ = timeout(core.config.listen.write_timeout(), stream.shutdown()).await;
+    }
+}
+
+impl Client {
+    async fn answer(&self, request: Request<Incoming>) -> Response {
+        if websocket::is_endpoint(request.uri()) {
+            return self.upgrade(&request);
+        }
+        self.core.tally.count(Event::HttpRequest);
+        match Route::parse(request.uri()) {
+            Some(Route::Dps { scope, id, of }) => dps::answer(self, request, &scope, &id, of).await,
+            Some(Route::Hub { device, of }) => hub::answer(self, request, &device, of).await,
+            None => dps::refuse(&self.core, Refusal::NoSuchResource),
+        }
+    }
+
+    fn upgrade(&self, request: &Request<Incoming>) -> Response {
+        match websocket::accept(request) {
+            Ok(response) => {
+                self.upgraded.store(true, Ordering::Relaxed);
+                response
+            }
+            Err(problem) => {
+                self.core.tally.count(Event::ProtocolViolation);
+                with_body(StatusCode::BAD_REQUEST, "text/plain; charset=utf-8", problem)
+            }
+        }
+    }
+}
+
+/// The `Authorization` header; empty when there is none, as an MQTT password is.
+fn authorization(headers: &HeaderMap) -> &str {
+    // What is not text is not a token: let it be found malformed.
+    headers.get(AUTHORIZATION).map_or("", |value| value.to_str().unwrap_or("?"))
+}
+
+/// An answer with what every answer of the services has.
+fn with_body(status: StatusCode, content_type: &'static str, body: impl Into<bytes::Bytes>) -> Response {
+    let mut response = empty(status);
+    *response.body_mut() = body.into().into();
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+/// An answer without a body.
+fn empty(status: StatusCode) -> Response {
+    let mut response = Response::default();
+    *response.status_mut() = status;
+    if let Ok(id) = HeaderValue::try_from(Uuid::new_v4().to_string()) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    response
+}
+
+const JSON: &str = "application/json; charset=utf-8";

@@ -1,0 +1,121 @@
+use hyper::Uri;
+
+use crate::domain::percent_decode;
+
+/// What a device's request is about. Fixed words in paths have no case, as at the services; ids are kept as sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Route {
+    /// Something of DPS.
+    Dps {
+        /// The id scope.
+        scope: String,
+        /// The registration id.
+        id: String,
+        /// What of the registration.
+        of: Dps,
+    },
+    /// Something of the hub.
+    Hub {
+        /// The device id.
+        device: String,
+        /// What of the device.
+        of: Hub,
+    },
+}
+
+/// Resources of DPS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Dps {
+    /// `register`.
+    Register,
+    /// `operations/{operationId}`.
+    Operation(String),
+    /// The registration itself.
+    Lookup,
+}
+
+/// Resources of the hub.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Hub {
+    /// `messages/events`.
+    Telemetry,
+    /// `messages/devicebound`.
+    Messages,
+}
+
+impl Route {
+    /// From the path; `None` when there is no such resource or an escape is broken.
+    pub(super) fn parse(uri: &Uri) -> Option<Self> {
+        let segments: Vec<&str> = uri.path().strip_prefix('/')?.split('/').collect();
+        let is = |at: usize, word: &str| segments.get(at).is_some_and(|segment| segment.eq_ignore_ascii_case(word));
+        let text = |at: usize| segments.get(at).and_then(|segment| percent_decode(segment)).filter(|t| !t.is_empty());
+        let dps = |of| Some(Self::Dps { scope: text(0)?, id: text(2)?, of });
+        let hub = |of| Some(Self::Hub { device: text(1)?, of });
+        match segments.len() {
+            3 if is(1, "registrations") => dps(Dps::Lookup),
+            4 if is(1, "registrations") && is(3, "register") => dps(Dps::Register),
+            5 if is(1, "registrations") && is(3, "operations") => dps(Dps::Operation(text(4)?)),
+            4 if is(0, "devices") && is(2, "messages") && is(3, "events") => hub(Hub::Telemetry),
+            4 if is(0, "devices") && is(2, "messages") && is(3, "devicebound") => hub(Hub::Messages),
+            _ => None,
+        }
+    }
+}
+
+/// The value of `api-version` in the query; names have no case.
+pub(super) fn api_version(uri: &Uri) -> Option<&str> {
+    let pairs = uri.query()?.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.into_iter().find(|(name, _)| name.eq_ignore_ascii_case("api-version")).map(|(_, value)| value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(path: &str) -> Option<Route> {
+        Route::parse(&path.parse().unwrap())
+    }
+
+    fn dps(of: Dps) -> Option<Route> {
+        Some(Route::Dps { scope: "0ne1".to_owned(), id: "dev:1".to_owned(), of })
+    }
+
+    fn hub(of: Hub) -> Option<Route> {
+        Some(Route::Hub { device: "d 1".to_owned(), of })
+    }
+
+    #[test]
+    fn paths_of_real_clients_are_known() {
+        assert_eq!(parse("/0ne1/registrations/dev%3A1/register?api-version=2019-03-31"), dps(Dps::Register));
+        assert_eq!(parse("/0ne1/Registrations/dev:1/Register"), dps(Dps::Register));
+        assert_eq!(parse("/0ne1/registrations/dev:1/operations/5.a.b"), dps(Dps::Operation("5.a.b".to_owned())));
+        assert_eq!(parse("/0ne1/registrations/dev:1"), dps(Dps::Lookup));
+        assert_eq!(parse("/devices/d%201/messages/events?api-version=2021-04-12"), hub(Hub::Telemetry));
+        assert_eq!(parse("/devices/d%201/messages/deviceBound"), hub(Hub::Messages));
+    }
+
+    #[test]
+    fn other_paths_are_not() {
+        for path in [
+            "/",
+            "/0ne1",
+            "/0ne1/registrations/",
+            "/0ne1/registrations/%ff",
+            "//registrations/d/register",
+            "/0ne1/registrations/d/register/",
+            "/0ne1/registrations/d/operations/",
+            "/devices/d/messages",
+            "/devices//messages/events",
+            "/devices/d/files",
+        ] {
+            assert_eq!(parse(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_api_version_is_found_anywhere_in_the_query() {
+        let version = |uri: &str| api_version(&uri.parse().unwrap()).map(str::to_owned);
+        assert_eq!(version("/?a=b&API-version=2021-04-12&c").as_deref(), Some("2021-04-12"));
+        assert_eq!((version("/?api-version"), version("/")), (None, None));
+    }
+}
