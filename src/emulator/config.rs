@@ -1,11 +1,14 @@
+mod enrollment;
+
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::port::Port;
-use crate::domain::{IdScope, InvalidId};
-use crate::pki::sas::SymmetricKey;
+use crate::domain::{IdScope, InvalidId, RegistrationId};
+pub use enrollment::{CaEntry, Group, GroupEntry, Individual};
 
 /// How the emulator behaves. Every key has a default, so an empty file is a whole configuration.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -27,8 +30,12 @@ pub struct Config {
     pub adr: Adr,
     /// The symmetric-key enrollment group that is there from the start.
     pub group: Group,
+    /// Further enrollment groups that are there from the start.
+    pub groups: Vec<GroupEntry>,
     /// Individual enrollments that are there from the start.
     pub enrollments: Vec<Individual>,
+    /// CA certificates that are there from the start.
+    pub ca_certificates: Vec<CaEntry>,
 }
 
 /// Sockets, their limits and time-outs.
@@ -79,6 +86,9 @@ pub struct Dps {
     pub max_registrations: usize,
     /// Check credentials at CONNECT and refuse with CONNACK 5, instead of answering the registration with 401.
     pub reject_at_connect: bool,
+    /// A device's certificates are good only when every authority of its chain is a verified CA certificate; otherwise
+    /// the one that its enrollment group names is enough.
+    pub every_ca_verified: bool,
     /// How a CSR that the authority refuses is reported.
     pub refused_csr: RefusedCsr,
 }
@@ -137,48 +147,6 @@ pub enum KeyTypes {
     StrictP384,
 }
 
-/// The symmetric-key enrollment group that is there from the start.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Group {
-    /// Its id.
-    pub id: String,
-    /// Primary key; random when absent. Never in a file of settings: the command line reads it from a file or the
-    /// environment.
-    #[serde(skip)]
-    pub primary_key: Option<SymmetricKey>,
-    /// Secondary key; random when absent.
-    #[serde(skip)]
-    pub secondary_key: Option<SymmetricKey>,
-    /// Refuse its devices.
-    pub disabled: bool,
-    /// Devices that send a CSR get a certificate of this policy; an empty text means none.
-    pub credential_policy: String,
-}
-
-/// An individual enrollment with a symmetric key.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Individual {
-    /// The registration id.
-    pub registration_id: String,
-    /// The device id at the hub; the registration id when absent.
-    #[serde(default)]
-    pub device_id: Option<String>,
-    /// File with the primary key in base64.
-    #[serde(default)]
-    pub primary_key_file: Option<std::path::PathBuf>,
-    /// Primary key, read from the file by the command line; random when absent.
-    #[serde(skip)]
-    pub primary_key: Option<SymmetricKey>,
-    /// Refuse the device.
-    #[serde(default)]
-    pub disabled: bool,
-    /// As of the group.
-    #[serde(default = "default_policy")]
-    pub credential_policy: String,
-}
-
 /// A value that cannot be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
@@ -198,12 +166,46 @@ pub enum ConfigError {
         /// Most.
         max: u64,
     },
+    /// An enrollment or a CA certificate that cannot be.
+    #[error("`{table}` {entry:?}: {problem}")]
+    Entry {
+        /// The table.
+        table: &'static str,
+        /// The entry's id or name.
+        entry: String,
+        /// Why not.
+        problem: String,
+    },
+    /// Not one or two certificates.
+    #[error("`{key}` of {entry:?} must name one or two files with an X.509 certificate")]
+    Certificate {
+        /// The key.
+        key: &'static str,
+        /// The entry's id.
+        entry: String,
+    },
+    /// Several kinds of attestation.
+    #[error(
+        "`{table}` {entry:?} must have one kind of attestation: a key, certificates or CA references (at most two)"
+    )]
+    OneAttestation {
+        /// The table.
+        table: &'static str,
+        /// The entry's id.
+        entry: String,
+    },
     /// A host name that no certificate can carry.
     #[error("`{key}` must be a host name")]
     Host {
         /// The key.
         key: &'static str,
     },
+}
+
+impl ConfigError {
+    pub(crate) fn entry(table: &'static str, entry: &str, problem: impl fmt::Display) -> Self {
+        Self::Entry { table, entry: entry.to_owned(), problem: problem.to_string() }
+    }
 }
 
 impl Config {
@@ -219,6 +221,10 @@ impl Config {
             if host.is_empty() || host.len() > 253 || host.contains(['/', '*', ' ', '?']) {
                 return Err(ConfigError::Host { key });
             }
+        }
+        for individual in &self.enrollments {
+            RegistrationId::new(&individual.registration_id)
+                .map_err(|error| ConfigError::RegistrationId(individual.registration_id.clone(), error))?;
         }
         let ranges = [
             ("listen.max_connections", self.listen.max_connections as u64, 1, 1_000_000),
@@ -279,7 +285,9 @@ impl Default for Config {
             hub: Hub::default(),
             adr: Adr::default(),
             group: Group::default(),
+            groups: Vec::new(),
             enrollments: Vec::new(),
+            ca_certificates: Vec::new(),
         }
     }
 }
@@ -310,6 +318,7 @@ impl Default for Dps {
             max_operations: 200_000,
             max_registrations: 1_000_000,
             reject_at_connect: false,
+            every_ca_verified: false,
             refused_csr: RefusedCsr::default(),
         }
     }
@@ -331,18 +340,6 @@ impl Default for Adr {
             issuance_threads: 0,
             issuance_queue: 100_000,
             issue_inline: false,
-        }
-    }
-}
-
-impl Default for Group {
-    fn default() -> Self {
-        Self {
-            id: "fleet".to_owned(),
-            primary_key: None,
-            secondary_key: None,
-            disabled: false,
-            credential_policy: default_policy(),
         }
     }
 }

@@ -61,7 +61,7 @@ impl Core {
                 false => Issuance::start(config.adr.issuance_threads, config.adr.issuance_queue)?,
             },
             handshakes: Semaphore::new(config.listen.handshakes_at_once),
-            registry: Registry::new(&config),
+            registry: Registry::new(&config, clock.now())?,
             tally: Tally::new(),
             trusted: RwLock::new(Arc::new(AuthoritySet::new(&cas)?)),
             clock,

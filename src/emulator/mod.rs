@@ -27,7 +27,9 @@ mod session;
 mod subscriptions;
 mod websocket;
 
-pub use config::{Adr, Config, ConfigError, Dps, Group, Hub, Individual, KeyTypes, Listen, RefusedCsr};
+pub use config::{
+    Adr, CaEntry, Config, ConfigError, Dps, Group, GroupEntry, Hub, Individual, KeyTypes, Listen, RefusedCsr,
+};
 pub use counters::{Counters, Event};
 pub use port::Port;
 pub use server::{Emulator, Endpoints, StartError};

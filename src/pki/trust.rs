@@ -115,6 +115,20 @@ impl AuthoritySet {
         if authorities.is_empty() { Err(ChainError::Issuer) } else { Ok(TrustedPath { leaf, authorities }) }
     }
 
+    /// Whether the authority at `position` leads to a self-signed one through authorities of this set alone.
+    pub fn is_rooted(&self, position: usize) -> bool {
+        let mut at = self.trusted.get(position);
+        // A path is no longer than the set, so a circle of authorities ends too.
+        for _ in 0..self.trusted.len() {
+            match at {
+                None => return false,
+                Some(authority) if authority.is_self_issued() => return authority.is_signed_by(authority),
+                Some(authority) => at = self.trusted.iter().find(|issuer| authority.is_signed_by(issuer)),
+            }
+        }
+        false
+    }
+
     /// Adds the trusted authorities that signed `certificate` with `below` authorities between them and the leaf.
     fn add_signers(&self, certificate: &X509Certificate<'_>, below: usize, now: SystemTime, found: &mut Vec<usize>) {
         for (position, authority) in self.trusted.iter().enumerate() {
@@ -197,6 +211,17 @@ mod tests {
         assert_eq!(walk(&[top.der()], 2), Ok(vec![0]));
         assert_eq!(walk(&[top.der()], 1), Err(ChainError::Issuer), "the intermediate must be presented");
         assert_eq!(walk(&[root(1).der()], 3), Err(ChainError::Issuer));
+    }
+
+    #[test]
+    fn an_authority_is_rooted_when_all_above_it_are_in_the_set() {
+        let top = root(1);
+        let middle = below(&top, 0);
+        let whole = AuthoritySet::new(&[middle.der(), top.der()]).unwrap();
+        assert!(whole.is_rooted(0) && whole.is_rooted(1) && !whole.is_rooted(2));
+        let stranger = root(1);
+        let broken = AuthoritySet::new(&[middle.der(), stranger.der()]).unwrap();
+        assert!(!broken.is_rooted(0) && broken.is_rooted(1));
     }
 
     #[test]

@@ -1,10 +1,11 @@
 use std::time::SystemTime;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::emulator::clock::dps_time;
-use crate::emulator::registry::{Attestation, Operation, Outcome, Registration, Scope};
+use crate::emulator::registry::{Operation, Outcome, Registration, Scope, X509Proof};
+use crate::pki::description::CertificateInfo;
 use crate::protocol::payload::{ErrorDetails, OperationStatus, RegistrationState, RegistrationStatus, Text};
 
 /// An answer of DPS, whatever carries it.
@@ -187,13 +188,13 @@ impl Answer {
 }
 
 fn assigned<'a>(registration: &'a Registration, hub: &'a str) -> RegistrationState<'a> {
-    let Attestation::SymmetricKey { .. } = registration.enrollment.attestation;
-    let mut symmetric_key = Map::new();
-    if registration.enrollment.scope == Scope::Group {
-        symmetric_key.insert("enrollmentGroupId".to_owned(), Value::from(&*registration.enrollment.id));
-    }
+    let (symmetric_key, x509) = match &registration.x509 {
+        None => (Some(group_of(registration)), None),
+        Some(proof) => (None, Some(x509_of(registration, proof))),
+    };
     RegistrationState {
-        symmetric_key: Some(symmetric_key),
+        x509,
+        symmetric_key,
         registration_id: Some((&*registration.registration_id).into()),
         created_date_time_utc: Some(dps_time(registration.created).into()),
         assigned_hub: Some(hub.into()),
@@ -201,9 +202,41 @@ fn assigned<'a>(registration: &'a Registration, hub: &'a str) -> RegistrationSta
         status: RegistrationStatus::Assigned,
         substatus: Some("initialAssignment".into()),
         last_updated_date_time_utc: Some(dps_time(registration.updated).into()),
-        etag: Some(registration.etag().into()),
+        etag: Some(registration.etag.to_string().into()),
         ..RegistrationState::default()
     }
+}
+
+/// The group that let the device in; nothing for an individual enrollment.
+fn group_of(registration: &Registration) -> Map<String, Value> {
+    let mut group = Map::new();
+    if registration.enrollment.scope == Scope::Group {
+        group.insert("enrollmentGroupId".to_owned(), Value::from(&*registration.enrollment.id));
+    }
+    group
+}
+
+fn x509_of(registration: &Registration, proof: &X509Proof) -> Map<String, Value> {
+    let mut x509 = group_of(registration);
+    x509.insert("certificateInfo".to_owned(), certificate_info(&proof.leaf));
+    if let Some(signing) = &proof.signing {
+        x509.insert("signingCertificateInfo".to_owned(), certificate_info(signing));
+    }
+    x509
+}
+
+/// `X509CertificateInfo` of the DPS API.
+pub(crate) fn certificate_info(info: &CertificateInfo) -> Value {
+    json!({
+        "subjectName": info.subject,
+        "sha1Thumbprint": info.sha1_thumbprint,
+        "sha256Thumbprint": info.sha256_thumbprint,
+        "issuerName": info.issuer,
+        "notBeforeUtc": dps_time(info.not_before),
+        "notAfterUtc": dps_time(info.not_after),
+        "serialNumber": info.serial_number,
+        "version": info.version,
+    })
 }
 
 #[cfg(test)]

@@ -3,9 +3,8 @@ use std::sync::Arc;
 use super::answer::Refusal;
 use crate::domain::{ParseSasTokenError, SasToken};
 use crate::emulator::core::Core;
-use crate::emulator::registry::{Enrollment, Match};
+use crate::emulator::registry::{Attested, CertificateRefusal, Match};
 use crate::emulator::session::PeerChain;
-use crate::pki::certificate::leaf_identity;
 
 /// A device that talks to DPS, as it introduced itself.
 #[derive(Debug)]
@@ -45,32 +44,37 @@ impl Evidence {
 }
 
 /// Finds the enrollment that lets the caller in. Whether it is switched off is the next question.
-pub(crate) fn attest(core: &Core, caller: &Caller) -> Result<Arc<Enrollment>, Refusal> {
+pub(crate) fn attest(core: &Core, caller: &Caller) -> Result<Attested, Refusal> {
     if !caller.id_scope.eq_ignore_ascii_case(core.id_scope.as_str()) {
         return Err(Refusal::NoSuchScope);
     }
     let token = match &caller.evidence {
         Evidence::Token(token) => token,
-        Evidence::Certificates(chain) => return Err(refuse_certificates(core, caller, chain)),
+        Evidence::Certificates(chain) => {
+            let found =
+                core.registry.enrollments.find_by_certificates(chain, &caller.registration_id, core.clock.now());
+            return found.map_err(Refusal::from);
+        }
         Evidence::None => return Err(Refusal::NotEnrolled),
     };
     if token.se <= core.clock.unix_seconds() || !names(token, caller) {
         return Err(Refusal::WrongCredential);
     }
     match core.registry.enrollments.find_by_token(token, &caller.sent_id) {
-        Match::Enrollment(enrollment) => Ok(enrollment),
+        Match::Enrollment(enrollment) => Ok(enrollment.into()),
         Match::WrongKey => Err(Refusal::WrongCredential),
         Match::Unknown => Err(Refusal::NotEnrolled),
     }
 }
 
-/// No enrollment knows certificates yet, so even a good one leads nowhere; a bad one is told what is wrong with it.
-fn refuse_certificates(core: &Core, caller: &Caller, chain: &PeerChain) -> Refusal {
-    let now = core.clock.now();
-    let good = chain.first().and_then(|leaf| leaf_identity(leaf)).is_some_and(|leaf| {
-        leaf.common_name.eq_ignore_ascii_case(&caller.registration_id) && leaf.validity.contains(now)
-    });
-    if good { Refusal::CaNotFound } else { Refusal::InvalidCertificate }
+impl From<CertificateRefusal> for Refusal {
+    fn from(refusal: CertificateRefusal) -> Self {
+        match refusal {
+            CertificateRefusal::Invalid => Self::InvalidCertificate,
+            CertificateRefusal::CaNotFound => Self::CaNotFound,
+            CertificateRefusal::NotEnrolled => Self::NotEnrolled,
+        }
+    }
 }
 
 /// Whether the token is for `{idScope}/registrations/{registrationId}`; case does not matter, as ids have none.

@@ -11,22 +11,22 @@ use crate::emulator::config::RefusedCsr;
 use crate::emulator::core::Core;
 use crate::emulator::counters::Event;
 use crate::emulator::issuance::Busy;
-use crate::emulator::registry::{Assignment, Enrollment, Operation, Outcome, Registration};
+use crate::emulator::registry::{Assignment, Attested, Operation, Outcome, Registration};
 use crate::protocol::payload::{RegistrationRequest, decode_csr};
 
 /// First API version whose registrations may carry a CSR. Versions are dates, so their texts compare as they do.
 const FIRST_WITH_CSR: &str = "2025-07-01-preview";
 
-/// A register request: the answer, and the enrollment when the caller proved who it is.
+/// A register request: the answer, and what let the caller in when it proved who it is.
 ///
 /// 1. Who is it? ([`attest`]) 2. What does it want? 3. May it? 4. The hub gets a device identity. 5. The authority gets
 ///    the CSR, in the background, so that the certificate is there when the device asks. 6. The first answer is always
 ///    202 with an operation.
-pub(crate) fn register(core: &Arc<Core>, caller: &Caller, body: &[u8]) -> (Answer, Option<Arc<Enrollment>>) {
+pub(crate) fn register(core: &Arc<Core>, caller: &Caller, body: &[u8]) -> (Answer, Option<Attested>) {
     match attest(core, caller) {
-        Ok(enrollment) => {
-            let answer = register_attested(core, caller, &enrollment, body).unwrap_or_else(|r| refuse(core, r));
-            (answer, Some(enrollment))
+        Ok(attested) => {
+            let answer = register_attested(core, caller, &attested, body).unwrap_or_else(|r| refuse(core, r));
+            (answer, Some(attested))
         }
         Err(refusal) => (refuse(core, refusal), None),
     }
@@ -55,7 +55,7 @@ pub(crate) fn operation_status(core: &Core, caller: &Caller, operation_id: &str)
 /// A status lookup: the registration as it stands, without beginning another one. Who has not registered is told so.
 pub(crate) fn status_lookup(core: &Core, caller: &Caller, body: &[u8]) -> Answer {
     let look = || {
-        let enrollment = attest(core, caller)?;
+        let enrollment = attest(core, caller)?.enrollment;
         let request = RegistrationRequest::parse(body).map_err(|_| Refusal::Deserialization)?;
         if request.csr.is_some() {
             return Err(Refusal::CsrInLookup);
@@ -73,12 +73,7 @@ pub(crate) fn refuse(core: &Core, refusal: Refusal) -> Answer {
     refusal.answer(core.clock.now(), core.config.dps.retry_after_seconds)
 }
 
-fn register_attested(
-    core: &Arc<Core>,
-    caller: &Caller,
-    enrollment: &Arc<Enrollment>,
-    body: &[u8],
-) -> Result<Answer, Refusal> {
+fn register_attested(core: &Arc<Core>, caller: &Caller, attested: &Attested, body: &[u8]) -> Result<Answer, Refusal> {
     let request = RegistrationRequest::parse(body).map_err(|_| Refusal::Deserialization)?;
     named_itself(&request, caller)?;
     let id = &caller.registration_id;
@@ -88,6 +83,7 @@ fn register_attested(
         Some(text) if text.is_empty() => return Err(Refusal::Deserialization),
         Some(text) => Some(decode_csr(text).map_err(|_| Refusal::Deserialization)?),
     };
+    let enrollment = &attested.enrollment;
     if !enrollment.enabled {
         return Ok(Answer::disabled(id));
     }
@@ -98,7 +94,10 @@ fn register_attested(
         policy.check(csr, &subject).map_err(|_| Refusal::Deserialization)?;
     }
     let (registration, device) =
-        core.registry.register(Arc::clone(enrollment), id, core.clock.now()).ok_or(Refusal::Throttled)?;
+        core.registry.register(attested.clone(), id, core.clock.now()).ok_or(Refusal::Throttled)?;
+    // Without an operational certificate, the one that it attested with is the device's credential at the hub.
+    let own = attested.x509.as_ref().filter(|_| csr.is_none() || policy.is_none());
+    device.with(|state| state.thumbprint = own.map(|proof| proof.leaf.sha256_thumbprint.as_str().into()));
     let begun = Instant::now();
     let ready_at = begun + Duration::from_millis(core.config.dps.assign_delay_ms);
     let operations = &core.registry.operations;

@@ -8,7 +8,7 @@ use super::register::{self, register};
 use crate::emulator::core::Core;
 use crate::emulator::counters::Event;
 use crate::emulator::outbox::Outbox;
-use crate::emulator::registry::{Enrollment, Link};
+use crate::emulator::registry::{Attested, Link};
 use crate::emulator::session::{End, Next, PeerChain, Refused, silence_allowed};
 use crate::emulator::subscriptions::Subscriptions;
 use crate::protocol::mqtt::{Connect, ConnectReturnCode, Packet, Publish, QoS, Subscribe};
@@ -22,7 +22,7 @@ use crate::protocol::topic::{DpsRequest, DpsResponse, DpsUserName, filter_is_val
 pub(crate) struct DpsSession {
     caller: Caller,
     /// Set once the caller proved who it is.
-    enrollment: Option<Arc<Enrollment>>,
+    attested: Option<Attested>,
     subscriptions: Subscriptions,
     silence: Duration,
     link: Link,
@@ -56,7 +56,7 @@ impl DpsSession {
         {
             return Err(Refused(ConnectReturnCode::NotAuthorized));
         }
-        let enrollment = match core.config.dps.reject_at_connect {
+        let attested = match core.config.dps.reject_at_connect {
             true => Some(attest(core, &caller).map_err(|_| Refused(ConnectReturnCode::NotAuthorized))?),
             false => None,
         };
@@ -67,7 +67,7 @@ impl DpsSession {
         core.tally.count(Event::DpsConnected);
         out.connack(ConnectReturnCode::Success, false);
         let silence = silence_allowed(connect.keep_alive);
-        Ok(Self { caller, enrollment, subscriptions: Subscriptions::default(), silence, link })
+        Ok(Self { caller, attested, subscriptions: Subscriptions::default(), silence, link })
     }
 
     /// Deals with a packet.
@@ -101,7 +101,7 @@ impl DpsSession {
 
     /// Whether it proved who it is.
     pub(crate) const fn authenticated(&self) -> bool {
-        self.enrollment.is_some()
+        self.attested.is_some()
     }
 
     /// The longest silence allowed.
@@ -146,17 +146,17 @@ impl DpsSession {
     }
 
     fn register(&mut self, core: &Arc<Core>, body: &[u8]) -> Answer {
-        let (answer, enrollment) = register(core, &self.caller, body);
-        if enrollment.is_some() {
-            self.enrollment = enrollment;
+        let (answer, attested) = register(core, &self.caller, body);
+        if attested.is_some() {
+            self.attested = attested;
         }
         answer
     }
 
     fn operation_status(&mut self, core: &Core, operation_id: &str) -> Answer {
-        if self.enrollment.is_none() {
+        if self.attested.is_none() {
             match attest(core, &self.caller) {
-                Ok(enrollment) => self.enrollment = Some(enrollment),
+                Ok(attested) => self.attested = Some(attested),
                 Err(refusal) => return register::refuse(core, refusal),
             }
         }

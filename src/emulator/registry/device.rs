@@ -55,6 +55,8 @@ pub(crate) struct State {
     pub(crate) enabled: bool,
     /// The identifier that its certificates carry; a new one revokes them all.
     pub(crate) unique_id: Uuid,
+    /// SHA-256 of the certificate that it attested with at DPS, when it has no other: it may connect with this one.
+    pub(crate) thumbprint: Option<Box<str>>,
     /// How it came here; its SAS key follows from that.
     pub(crate) registration: Registration,
     /// Its session, when it is connected.
@@ -75,6 +77,7 @@ impl Device {
             state: Mutex::new(State {
                 enabled: true,
                 unique_id: Uuid::new_v4(),
+                thumbprint: None,
                 registration,
                 session: None,
                 subscriptions: Subscriptions::default(),

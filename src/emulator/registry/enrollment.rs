@@ -1,11 +1,15 @@
-use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
+use std::time::SystemTime;
 
+use serde_json::{Map, Value};
+
+use super::revision::Revision;
 use crate::domain::SasToken;
+use crate::pki::description::{CertificateInfo, describe};
 use crate::pki::sas::SymmetricKey;
 
 /// What DPS knows about devices before they come.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Enrollment {
     /// Id of the group, or the registration id of an individual enrollment in lower case.
     pub(crate) id: Arc<str>,
@@ -17,6 +21,10 @@ pub(crate) struct Enrollment {
     pub(crate) credential_policy: Option<Arc<str>>,
     /// Whether its devices may register.
     pub(crate) enabled: bool,
+    /// Fields of its JSON that nothing here acts on, given back as they came.
+    pub(crate) other: Map<String, Value>,
+    /// Since when, and its tag; [`Enrollments::put`](super::Enrollments::put) sees to it.
+    pub(crate) revision: Revision,
 }
 
 /// For one device or for many.
@@ -32,7 +40,7 @@ pub(crate) enum Scope {
 }
 
 /// How devices prove who they are.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Attestation {
     /// By SAS token. A group's keys are those that device keys are derived from.
     SymmetricKey {
@@ -41,13 +49,74 @@ pub(crate) enum Attestation {
         /// The other, equally good.
         secondary: SymmetricKey,
     },
+    /// By one of these very certificates: individual enrollments.
+    ClientCertificates(CertificatePair),
+    /// By a certificate that leads to one of these authorities, which need not be uploaded: groups.
+    SigningCertificates(CertificatePair),
+    /// By a certificate that leads to one of the CA certificates of these names, once it is verified: groups.
+    CaReferences {
+        /// A name.
+        primary: Arc<str>,
+        /// Another, equally good.
+        secondary: Option<Arc<str>>,
+    },
+}
+
+/// One or two certificates of the same worth, so that one can take the place of the other.
+#[derive(Debug, Clone)]
+pub(crate) struct CertificatePair {
+    pub(crate) primary: Certificate,
+    pub(crate) secondary: Option<Certificate>,
+}
+
+impl CertificatePair {
+    /// From DER; `None` when one of them is no certificate.
+    pub(crate) fn new(primary: &[u8], secondary: Option<&[u8]>) -> Option<Self> {
+        let secondary = secondary.map(|der| Certificate::new(der).ok_or(())).transpose().ok()?;
+        Some(Self { primary: Certificate::new(primary)?, secondary })
+    }
+
+    /// Both.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Certificate> {
+        std::iter::once(&self.primary).chain(&self.secondary)
+    }
+}
+
+/// A certificate and what is shown of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Certificate {
+    pub(crate) der: Arc<[u8]>,
+    pub(crate) info: Arc<CertificateInfo>,
+}
+
+impl Certificate {
+    /// From DER; `None` when it is no certificate.
+    pub(crate) fn new(der: &[u8]) -> Option<Self> {
+        Some(Self { der: der.into(), info: Arc::new(describe(der)?) })
+    }
 }
 
 impl Enrollment {
+    /// One that lets its devices in and has nothing but what is given.
+    pub(crate) fn new(id: &str, scope: Scope, attestation: Attestation, now: SystemTime) -> Self {
+        Self {
+            id: match scope {
+                Scope::Group => id.into(),
+                Scope::Individual { .. } => id.to_ascii_lowercase().into(),
+            },
+            scope,
+            attestation,
+            credential_policy: None,
+            enabled: true,
+            other: Map::new(),
+            revision: Revision::new(now),
+        }
+    }
+
     /// Whether `token` was signed with one of the keys. Group keys are derived with the registration id as the device
     /// writes it and in lower case, because real devices do either.
     pub(crate) fn verifies(&self, token: &SasToken, registration_id: &str) -> bool {
-        let Attestation::SymmetricKey { primary, secondary } = &self.attestation;
+        let Attestation::SymmetricKey { primary, secondary } = &self.attestation else { return false };
         let mut keys = [primary, secondary].into_iter();
         match self.scope {
             Scope::Individual { .. } => keys.any(|key| key.verifies(token)),
@@ -68,55 +137,26 @@ impl Enrollment {
     }
 }
 
-/// All enrollments. Read at every registration, written from the control plane only.
-#[derive(Debug, Default)]
-pub(crate) struct Enrollments(RwLock<Tables>);
-
-#[derive(Debug, Default)]
-struct Tables {
-    individual: HashMap<Arc<str>, Arc<Enrollment>>,
-    groups: Vec<Arc<Enrollment>>,
-}
-
-/// What a token proved.
+/// What let a device in.
 #[derive(Debug, Clone)]
-pub(crate) enum Match {
-    /// The token is good for this enrollment.
-    Enrollment(Arc<Enrollment>),
-    /// There are enrollments that it could have been good for, but it is signed with another key.
-    WrongKey,
-    /// Nothing is enrolled that it could be good for.
-    Unknown,
+pub(crate) struct Attested {
+    /// The enrollment that it proved to belong to.
+    pub(crate) enrollment: Arc<Enrollment>,
+    /// The certificates that proved it, when it was certificates.
+    pub(crate) x509: Option<Arc<X509Proof>>,
 }
 
-impl Enrollments {
-    /// Adds or replaces an enrollment.
-    pub(crate) fn put(&self, enrollment: Enrollment) {
-        let mut tables = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let enrollment = Arc::new(enrollment);
-        match enrollment.scope {
-            Scope::Individual { .. } => {
-                tables.individual.insert(Arc::clone(&enrollment.id), enrollment);
-            }
-            Scope::Group => {
-                tables.groups.retain(|group| group.id != enrollment.id);
-                tables.groups.push(enrollment);
-            }
-        }
-    }
+/// The certificates that proved who a device is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct X509Proof {
+    /// The device's own.
+    pub(crate) leaf: CertificateInfo,
+    /// That of the authority which the enrollment group names.
+    pub(crate) signing: Option<Arc<CertificateInfo>>,
+}
 
-    /// The enrollment that a SAS token proves: an individual one is preferred and final, then the groups in the order of
-    /// their creation. Source: Microsoft Learn, "Symmetric key attestation"; order as for X.509.
-    pub(crate) fn find_by_token(&self, token: &SasToken, registration_id: &str) -> Match {
-        let tables = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let proved = |enrollment: &&Arc<Enrollment>| enrollment.verifies(token, registration_id);
-        if let Some(individual) = tables.individual.get(registration_id.to_ascii_lowercase().as_str()) {
-            return Some(individual).filter(proved).cloned().map_or(Match::WrongKey, Match::Enrollment);
-        }
-        match tables.groups.iter().find(proved) {
-            Some(group) => Match::Enrollment(Arc::clone(group)),
-            None if tables.groups.is_empty() => Match::Unknown,
-            None => Match::WrongKey,
-        }
+impl From<Arc<Enrollment>> for Attested {
+    fn from(enrollment: Arc<Enrollment>) -> Self {
+        Self { enrollment, x509: None }
     }
 }

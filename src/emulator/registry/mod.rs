@@ -1,24 +1,40 @@
 //! Everything that DPS, hub and device registry remember. Operations on it are short and never wait; what grows is
 //! bounded in number or in age.
 
+#[allow(dead_code, reason = "the control plane is the caller of what is not used yet")]
+mod ca_certificate;
 mod device;
+#[allow(dead_code, reason = "as above")]
 mod enrollment;
+#[allow(dead_code, reason = "as above")]
+mod enrollments;
+mod group_trust;
+mod initial;
 mod operation;
 mod registration;
+#[allow(dead_code, reason = "as above")]
+mod revision;
 mod sharded;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
+#[allow(unused_imports, reason = "as above")]
+pub(crate) use ca_certificate::{CaCertificate, VerificationCode, VerificationError};
 pub(crate) use device::{Device, Link};
-pub(crate) use enrollment::{Attestation, Enrollment, Enrollments, Match, Scope};
+#[allow(unused_imports, reason = "as above")]
+pub(crate) use enrollment::{Attestation, Attested, Certificate, CertificatePair, Enrollment, Scope, X509Proof};
+#[allow(unused_imports, reason = "as above")]
+pub(crate) use enrollments::{ChangeError, Enrollments, Kind, Match};
+pub(crate) use group_trust::CertificateRefusal;
 pub(crate) use operation::{Operation, Operations, Outcome};
 pub(crate) use registration::{Assignment, Registration};
+#[allow(unused_imports, reason = "as above")]
+pub(crate) use revision::{Condition, Etag, Revision};
 use sharded::Sharded;
 
-use super::config::Config;
-use crate::pki::sas::SymmetricKey;
+use super::config::{Config, ConfigError};
 
 /// Everything that is remembered.
 #[derive(Debug)]
@@ -36,12 +52,10 @@ pub(crate) struct Registry {
 
 impl Registry {
     /// What is there at the start.
-    pub(crate) fn new(config: &Config) -> Self {
-        let enrollments = Enrollments::default();
-        for enrollment in initial_enrollments(config) {
-            enrollments.put(enrollment);
-        }
-        Self {
+    pub(crate) fn new(config: &Config, now: SystemTime) -> Result<Self, ConfigError> {
+        let enrollments = Enrollments::new(config.dps.every_ca_verified);
+        initial::fill(&enrollments, config, now)?;
+        Ok(Self {
             enrollments,
             operations: Operations::new(
                 config.dps.max_operations,
@@ -52,14 +66,14 @@ impl Registry {
             max_registrations: config.dps.max_registrations,
             devices: Sharded::new(),
             dps_sessions: Sharded::new(),
-        }
+        })
     }
 
     /// Registers a device, for the first time or again, and makes its identity at the hub; `None` when there are too
     /// many registrations.
     pub(crate) fn register(
         &self,
-        enrollment: Arc<Enrollment>,
+        attested: impl Into<Attested>,
         registration_id: &Arc<str>,
         now: SystemTime,
     ) -> Option<(Registration, Arc<Device>)> {
@@ -69,7 +83,7 @@ impl Registry {
             if earlier.is_none() && self.registration_count.load(Ordering::Relaxed) >= self.max_registrations {
                 return None;
             }
-            let registration = Registration::new(enrollment, Arc::clone(registration_id), now, earlier);
+            let registration = Registration::new(attested, Arc::clone(registration_id), now, earlier);
             if shard.insert(Arc::clone(registration_id), registration.clone()).is_none() {
                 self.registration_count.fetch_add(1, Ordering::Relaxed);
             }
@@ -119,43 +133,11 @@ impl Registry {
     }
 }
 
-fn initial_enrollments(config: &Config) -> impl Iterator<Item = Enrollment> {
-    let policy = |name: &str| (!name.is_empty()).then(|| Arc::from(name));
-    let key = |key: &Option<SymmetricKey>| key.clone().unwrap_or_else(SymmetricKey::random);
-    let group = &config.group;
-    let group = Enrollment {
-        id: group.id.as_str().into(),
-        scope: Scope::Group,
-        attestation: Attestation::SymmetricKey {
-            primary: key(&group.primary_key),
-            secondary: key(&group.secondary_key),
-        },
-        credential_policy: policy(&group.credential_policy),
-        enabled: !group.disabled,
-    };
-    let individual = config.enrollments.iter().map(move |individual| Enrollment {
-        id: individual.registration_id.to_ascii_lowercase().into(),
-        scope: Scope::Individual { device_id: individual.device_id.as_deref().map(Arc::from) },
-        attestation: Attestation::SymmetricKey {
-            primary: key(&individual.primary_key),
-            secondary: SymmetricKey::random(),
-        },
-        credential_policy: policy(&individual.credential_policy),
-        enabled: !individual.disabled,
-    });
-    std::iter::once(group).chain(individual)
-}
-
 #[cfg(test)]
 pub(crate) fn test_group() -> Arc<Enrollment> {
-    let key = SymmetricKey::random;
-    Arc::new(Enrollment {
-        id: "fleet".into(),
-        scope: Scope::Group,
-        attestation: Attestation::SymmetricKey { primary: key(), secondary: key() },
-        credential_policy: None,
-        enabled: true,
-    })
+    let key = crate::pki::sas::SymmetricKey::random;
+    let attestation = Attestation::SymmetricKey { primary: key(), secondary: key() };
+    Arc::new(Enrollment::new("fleet", Scope::Group, attestation, SystemTime::UNIX_EPOCH))
 }
 
 #[cfg(test)]
@@ -164,7 +146,7 @@ mod tests {
 
     #[test]
     fn registering_again_keeps_the_identity_and_the_first_time() {
-        let registry = Registry::new(&Config::default());
+        let registry = Registry::new(&Config::default(), SystemTime::UNIX_EPOCH).unwrap();
         let (id, group): (Arc<str>, _) = ("d".into(), test_group());
         let first = registry.register(Arc::clone(&group), &id, SystemTime::UNIX_EPOCH).unwrap();
         let later = SystemTime::UNIX_EPOCH + Duration::from_secs(9);
@@ -177,7 +159,7 @@ mod tests {
     fn registrations_are_bounded() {
         let mut config = Config::default();
         config.dps.max_registrations = 1;
-        let registry = Registry::new(&config);
+        let registry = Registry::new(&config, SystemTime::UNIX_EPOCH).unwrap();
         assert!(registry.register(test_group(), &"a".into(), SystemTime::UNIX_EPOCH).is_some());
         assert!(registry.register(test_group(), &"b".into(), SystemTime::UNIX_EPOCH).is_none());
         assert!(registry.register(test_group(), &"a".into(), SystemTime::UNIX_EPOCH).is_some());
@@ -185,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_session_that_was_taken_over_does_not_end_its_successor() {
-        let registry = Registry::new(&Config::default());
+        let registry = Registry::new(&Config::default(), SystemTime::UNIX_EPOCH).unwrap();
         let (client, old, new): (Arc<str>, _, _) = ("c".into(), Link::new(), Link::new());
         assert!(registry.begin_dps_session(&client, old.clone()).is_none());
         assert_eq!(registry.begin_dps_session(&client, new.clone()).as_ref(), Some(&old));

@@ -171,12 +171,9 @@ async fn an_individual_enrollment_goes_before_the_group() {
     let own = SymmetricKey::random();
     let world = World::with(|config| {
         config.enrollments.push(Individual {
-            registration_id: "dev1".to_owned(),
             device_id: Some("pump-7".to_owned()),
-            primary_key_file: None,
             primary_key: Some(own.clone()),
-            disabled: false,
-            credential_policy: "default".to_owned(),
+            ..Individual::new("dev1")
         });
     });
     let answer = world.dps("dev1").await.request(REGISTER, "").await;

@@ -9,3 +9,4 @@ mod https;
 mod hub;
 mod sockets;
 mod websocket;
+mod x509;

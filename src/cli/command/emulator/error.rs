@@ -6,6 +6,7 @@ use crate::cli::args::GROUP_KEY_ENV;
 use crate::cli::{Exit, Explained};
 use crate::emulator::{ConfigError, StartError};
 use crate::pki::sas::SymmetricKeyError;
+use crate::pki::store::StoreError;
 
 /// Why the emulator did not start.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
@@ -24,6 +25,9 @@ pub(super) enum EmulatorError {
         "give base64 of 16 to 64 bytes with --group-key-file FILE or in {GROUP_KEY_ENV}, or leave both away for a random key"
     ))]
     GroupKey { origin: String, error: SymmetricKeyError },
+    #[error("{error}")]
+    #[diagnostic(help("`{setting}` in the file of --config names it"))]
+    Certificate { setting: &'static str, error: StoreError },
     #[error("{address} can be reached from other machines")]
     #[diagnostic(help("add --allow-remote if that is meant: the emulator is no safe server"))]
     Remote { address: IpAddr },
@@ -58,9 +62,12 @@ impl From<StartError> for EmulatorError {
 impl Explained for EmulatorError {
     fn exit(&self) -> Exit {
         match self {
-            Self::Read { .. } | Self::Toml { .. } | Self::Config(_) | Self::GroupKey { .. } | Self::Remote { .. } => {
-                Exit::Usage
-            }
+            Self::Read { .. }
+            | Self::Toml { .. }
+            | Self::Config(_)
+            | Self::GroupKey { .. }
+            | Self::Certificate { .. }
+            | Self::Remote { .. } => Exit::Usage,
             Self::InUse { .. } | Self::Listen { .. } => Exit::Unreachable,
             Self::Start(_) | Self::Write { .. } | Self::Runtime(_) => Exit::Unexpected,
         }

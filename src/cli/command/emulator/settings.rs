@@ -5,6 +5,7 @@ use super::error::EmulatorError;
 use crate::cli::args::GROUP_KEY_ENV;
 use crate::emulator::{Config, Port};
 use crate::pki::sas::SymmetricKey;
+use crate::pki::store::{self, StoreError};
 
 /// Port of HTTPS when neither flag nor file names one: that of the services, 443, needs privileges.
 const HTTPS_PORT: u16 = 8443;
@@ -40,14 +41,50 @@ pub(super) fn resolve(file: Option<&Path>, flags: Flags) -> Result<Config, Emula
     if let Some(key) = group_key(group_key_file)? {
         config.group.primary_key = Some(key);
     }
-    for enrollment in &mut config.enrollments {
-        if let Some(file) = &enrollment.primary_key_file {
-            let text = read_text("enrollments.primary_key_file", file)?;
-            enrollment.primary_key = Some(key(&file.display().to_string(), &text)?);
-        }
-    }
+    read_enrollments(&mut config)?;
     config.check().map_err(EmulatorError::Config)?;
     Ok(config)
+}
+
+/// Reads the keys and certificates that the file of settings names.
+fn read_enrollments(config: &mut Config) -> Result<(), EmulatorError> {
+    for enrollment in &mut config.enrollments {
+        if let Some(file) = &enrollment.primary_key_file {
+            enrollment.primary_key = Some(read_key("enrollments.primary_key_file", file)?);
+        }
+        enrollment.certificates = read_certificates("enrollments.certificate_files", &enrollment.certificate_files)?;
+    }
+    for group in &mut config.groups {
+        if let Some(file) = &group.primary_key_file {
+            group.primary_key = Some(read_key("groups.primary_key_file", file)?);
+        }
+        group.signing_certificates =
+            read_certificates("groups.signing_certificate_files", &group.signing_certificate_files)?;
+    }
+    for ca in &mut config.ca_certificates {
+        ca.certificate = read_certificate("ca_certificates.file", &ca.file)?;
+    }
+    Ok(())
+}
+
+fn read_key(setting: &'static str, file: &Path) -> Result<SymmetricKey, EmulatorError> {
+    key(&file.display().to_string(), &read_text(setting, file)?)
+}
+
+fn read_certificates(setting: &'static str, files: &[PathBuf]) -> Result<Vec<Vec<u8>>, EmulatorError> {
+    files.iter().map(|file| read_certificate(setting, file)).collect()
+}
+
+/// The first certificate of a file.
+fn read_certificate(setting: &'static str, file: &Path) -> Result<Vec<u8>, EmulatorError> {
+    let certificates = store::read_certificates(file);
+    let first = certificates.map(|certificates| certificates.into_iter().next());
+    match first {
+        Ok(Some(certificate)) => Ok(certificate),
+        // Files without certificates are refused above.
+        Ok(None) => Err(EmulatorError::Certificate { setting, error: StoreError::NoCertificate(file.to_owned()) }),
+        Err(error) => Err(EmulatorError::Certificate { setting, error }),
+    }
 }
 
 fn set<T>(setting: &mut T, flag: Option<T>) {
@@ -110,6 +147,27 @@ mod tests {
         let config = resolve(Some(file.path()), flags).unwrap();
         assert_eq!((config.id_scope.as_str(), config.hub_host.as_str()), ("0ne0000000A", "other"));
         assert_eq!((config.listen.mqtt_port, config.dps.retry_after_seconds), (0, 1));
+    }
+
+    #[test]
+    fn certificates_are_read_from_the_files_that_settings_name() {
+        let now = std::time::SystemTime::now();
+        let root = crate::pki::bootstrap::root("root", crate::domain::KeyAlgorithm::EcdsaP256, 1, now).unwrap();
+        let pem = file(&store::certificates_to_pem(&[root.der()]));
+        let path = pem.path().display();
+        let settings = file(&format!(
+            "[[ca_certificates]]\nname = \"root\"\nfile = \"{path}\"\nverified = false\n\
+             [[groups]]\nid = \"a\"\nca_references = [\"root\"]\n\
+             [[groups]]\nid = \"b\"\nsigning_certificate_files = [\"{path}\"]\n\
+             [[enrollments]]\nregistration_id = \"d\"\ncertificate_files = [\"{path}\", \"{path}\"]\n"
+        ));
+        let config = resolve(Some(settings.path()), NONE).unwrap();
+        assert_eq!((config.ca_certificates[0].certificate.as_slice(), config.groups.len()), (root.der(), 2));
+        assert_eq!(config.groups[1].signing_certificates, [root.der()]);
+        assert_eq!(config.enrollments[0].certificates.len(), 2);
+        let settings = file("[[ca_certificates]]\nname = \"root\"\nfile = \"/absent.pem\"\n");
+        let error = resolve(Some(settings.path()), NONE).unwrap_err();
+        assert_eq!((error.exit(), error.to_string().contains("/absent.pem")), (Exit::Usage, true), "{error}");
     }
 
     #[test]

@@ -1,0 +1,93 @@
+use std::time::SystemTime;
+
+use super::enrollment::{Attestation, CertificatePair, Enrollment, Scope};
+use super::enrollments::Enrollments;
+use super::revision::Condition;
+use crate::emulator::config::{Config, ConfigError, Group, GroupEntry, Individual};
+use crate::pki::sas::SymmetricKey;
+
+/// Enters what the configuration has from the start: CA certificates, groups, individual enrollments.
+pub(super) fn fill(enrollments: &Enrollments, config: &Config, now: SystemTime) -> Result<(), ConfigError> {
+    for ca in &config.ca_certificates {
+        enrollments
+            .put_ca(&ca.name, &ca.certificate, ca.verified, Condition::None, now)
+            .map_err(|error| ConfigError::entry("ca_certificates", &ca.name, error))?;
+    }
+    enrollments
+        .put(first_group(&config.group, now), Condition::None, now)
+        .map_err(|error| ConfigError::entry("group", &config.group.id, error))?;
+    for group in &config.groups {
+        let failed = |error| ConfigError::entry("groups", &group.id, error);
+        let enrollment = Enrollment {
+            credential_policy: policy(&group.credential_policy),
+            enabled: !group.disabled,
+            ..Enrollment::new(&group.id, Scope::Group, group_attestation(group)?, now)
+        };
+        enrollments.put(enrollment, Condition::None, now).map_err(failed)?;
+    }
+    for individual in &config.enrollments {
+        let scope = Scope::Individual { device_id: individual.device_id.as_deref().map(Into::into) };
+        let enrollment = Enrollment {
+            credential_policy: policy(&individual.credential_policy),
+            enabled: !individual.disabled,
+            ..Enrollment::new(&individual.registration_id, scope, individual_attestation(individual)?, now)
+        };
+        enrollments
+            .put(enrollment, Condition::None, now)
+            .map_err(|error| ConfigError::entry("enrollments", &individual.registration_id, error))?;
+    }
+    Ok(())
+}
+
+fn first_group(group: &Group, now: SystemTime) -> Enrollment {
+    Enrollment {
+        credential_policy: policy(&group.credential_policy),
+        enabled: !group.disabled,
+        ..Enrollment::new(&group.id, Scope::Group, keys(group.primary_key.as_ref(), group.secondary_key.as_ref()), now)
+    }
+}
+
+fn group_attestation(group: &GroupEntry) -> Result<Attestation, ConfigError> {
+    let certificates = group.signing_certificates.as_slice();
+    match (certificates, group.ca_references.as_slice(), &group.primary_key) {
+        ([], [], primary) => Ok(keys(primary.as_ref(), None)),
+        ([], [primary], None) => Ok(Attestation::CaReferences { primary: primary.as_str().into(), secondary: None }),
+        ([], [primary, secondary], None) => Ok(Attestation::CaReferences {
+            primary: primary.as_str().into(),
+            secondary: Some(secondary.as_str().into()),
+        }),
+        (certificates, [], None) => pair(certificates).map(Attestation::SigningCertificates).ok_or_else(|| {
+            ConfigError::Certificate { key: "groups.signing_certificate_files", entry: group.id.clone() }
+        }),
+        _ => Err(ConfigError::OneAttestation { table: "groups", entry: group.id.clone() }),
+    }
+}
+
+fn individual_attestation(individual: &Individual) -> Result<Attestation, ConfigError> {
+    match (individual.certificates.as_slice(), &individual.primary_key) {
+        ([], primary) => Ok(keys(primary.as_ref(), None)),
+        (certificates, None) => pair(certificates).map(Attestation::ClientCertificates).ok_or_else(|| {
+            ConfigError::Certificate { key: "enrollments.certificate_files", entry: individual.registration_id.clone() }
+        }),
+        _ => Err(ConfigError::OneAttestation { table: "enrollments", entry: individual.registration_id.clone() }),
+    }
+}
+
+/// One certificate or two.
+fn pair(certificates: &[Vec<u8>]) -> Option<CertificatePair> {
+    match certificates {
+        [primary] => CertificatePair::new(primary, None),
+        [primary, secondary] => CertificatePair::new(primary, Some(secondary)),
+        _ => None,
+    }
+}
+
+/// Random keys where none are given.
+fn keys(primary: Option<&SymmetricKey>, secondary: Option<&SymmetricKey>) -> Attestation {
+    let key = |key: Option<&SymmetricKey>| key.cloned().unwrap_or_else(SymmetricKey::random);
+    Attestation::SymmetricKey { primary: key(primary), secondary: key(secondary) }
+}
+
+fn policy(name: &str) -> Option<std::sync::Arc<str>> {
+    (!name.is_empty()).then(|| name.into())
+}

@@ -1,0 +1,298 @@
+//! X.509 attestation: which enrollment a device's certificates lead to, and what they are refused with.
+
+use std::time::SystemTime;
+
+use fleetstorm::domain::{CryptoProvider, KeyAlgorithm, RegistrationId};
+use fleetstorm::emulator::{CaEntry, Config, GroupEntry, Individual};
+use fleetstorm::pki::bootstrap;
+use fleetstorm::pki::ca::CertificateAuthority;
+use fleetstorm::pki::description::describe;
+use fleetstorm::pki::key::DeviceKey;
+use fleetstorm::protocol::mqtt::{ConnectReturnCode, QoS};
+use fleetstorm::protocol::topic::DPS_RESPONSES;
+use serde_json::Value;
+
+use super::client::{API, Answer, Peer, World, accepted, dps_connect, dps_user, hub_connect, key_and_csr, refused};
+
+const REGISTER: &str = "$dps/registrations/PUT/iotdps-register/?$rid=1";
+
+/// The authorities of a fleet's bootstrap certificates.
+struct Fleet {
+    root: CertificateAuthority,
+    intermediate: CertificateAuthority,
+}
+
+impl Fleet {
+    fn new() -> Self {
+        let now = SystemTime::now();
+        let root = bootstrap::root("fleet root", KeyAlgorithm::EcdsaP256, 3650, now).unwrap();
+        let intermediate =
+            bootstrap::intermediate(&root, "fleet intermediate", KeyAlgorithm::EcdsaP256, 1825, now).unwrap();
+        Self { root, intermediate }
+    }
+
+    /// Leaf, intermediate, root.
+    fn chain(&self, id: &str) -> Vec<Vec<u8>> {
+        let key = DeviceKey::generate(KeyAlgorithm::EcdsaP256, CryptoProvider::AwsLc).unwrap();
+        let above = [self.intermediate.der().to_vec(), self.root.der().to_vec()];
+        let id = RegistrationId::new(id).unwrap();
+        bootstrap::device(&self.intermediate, &above, &id, key, 365, SystemTime::now()).unwrap().chain
+    }
+
+    fn root_ca(&self) -> CaEntry {
+        CaEntry::new("root", self.root.der().to_vec())
+    }
+
+    fn intermediate_ca(&self) -> CaEntry {
+        CaEntry::new("intermediate", self.intermediate.der().to_vec())
+    }
+
+    /// A group by the root, which is uploaded.
+    fn by_root(&self) -> impl FnOnce(&mut Config) {
+        let root = self.root_ca();
+        move |config| {
+            config.ca_certificates = vec![root];
+            config.groups = vec![GroupEntry::by_ca_references("by-root", &["root"])];
+        }
+    }
+}
+
+async fn connected(world: &World, id: &str, chain: Vec<Vec<u8>>) -> Peer {
+    let mut peer = world.open_with(chain);
+    assert_eq!(peer.connect(dps_connect(id, &dps_user(id, API), "")).await, accepted());
+    peer.subscribe(DPS_RESPONSES, QoS::AtLeastOnce).await;
+    peer
+}
+
+async fn register(world: &World, id: &str, chain: Vec<Vec<u8>>, body: &str) -> Answer {
+    connected(world, id, chain).await.request(REGISTER, body).await
+}
+
+/// The state after a registration that goes well.
+async fn assigned(world: &World, id: &str, chain: Vec<Vec<u8>>, body: &str) -> Value {
+    let done = connected(world, id, chain).await.register(body).await;
+    assert_eq!(done["status"], "assigned", "{done}");
+    done["registrationState"].clone()
+}
+
+async fn group_of(world: &World, id: &str, chain: Vec<Vec<u8>>) -> String {
+    let state = assigned(world, id, chain, "").await;
+    state["x509"]["enrollmentGroupId"].as_str().unwrap_or("none").to_owned()
+}
+
+async fn refusal(world: &World, id: &str, chain: Vec<Vec<u8>>) -> (u64, String) {
+    let answer = register(world, id, chain, "").await;
+    assert_eq!(answer.topic, "$dps/registrations/res/401/?$rid=1", "{}", answer.body);
+    let error = answer.json();
+    (error["errorCode"].as_u64().unwrap(), error["message"].as_str().unwrap().to_owned())
+}
+
+fn ca_not_found() -> (u64, String) {
+    (401_002, "CA certificate not found.".to_owned())
+}
+
+fn invalid_certificate() -> (u64, String) {
+    (401_002, "Invalid certificate.".to_owned())
+}
+
+fn not_enrolled() -> (u64, String) {
+    (401_000, "Unauthorized".to_owned())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bootstrap_certificate_and_a_csr_give_an_operational_certificate() {
+    let fleet = Fleet::new();
+    let world = World::with(fleet.by_root());
+    let chain = fleet.chain("dev1");
+    let (key, csr) = key_and_csr("dev1");
+    let state = assigned(&world, "dev1", chain.clone(), &format!(r#"{{"csr":"{csr}"}}"#)).await;
+    assert!(state.get("symmetricKey").is_none(), "{state}");
+    let x509 = &state["x509"];
+    assert_eq!(x509["enrollmentGroupId"], "by-root");
+    let leaf = describe(&chain[0]).unwrap();
+    let info = &x509["certificateInfo"];
+    assert_eq!(info["subjectName"], "CN=dev1");
+    assert_eq!((&info["sha1Thumbprint"], &info["version"]), (&leaf.sha1_thumbprint.into(), &3.into()));
+    assert_eq!(x509["signingCertificateInfo"]["subjectName"], "CN=fleet root");
+    let issued = state["issuedCertificateChain"].as_array().unwrap();
+    assert_eq!(issued.len(), 3);
+
+    // The hub takes what was issued and not what it was issued for.
+    let (operational, _) = provisioned_again(&world, "dev1", &chain, &key).await;
+    let mut hub = world.open_with(operational);
+    assert_eq!(hub.connect(hub_connect("dev1", "")).await, accepted());
+    let mut hub = world.open_with(chain);
+    assert_eq!(hub.connect(hub_connect("dev1", "")).await, refused(ConnectReturnCode::NotAuthorized));
+}
+
+/// Registers once more with the same CSR key, as devices do whose certificate has expired.
+async fn provisioned_again(world: &World, id: &str, bootstrap: &[Vec<u8>], key: &DeviceKey) -> (Vec<Vec<u8>>, Value) {
+    use base64::Engine as _;
+    let csr = fleetstorm::pki::csr::to_base64(&fleetstorm::pki::csr::build(key, id).unwrap());
+    let state = assigned(world, id, bootstrap.to_vec(), &format!(r#"{{"csr":"{csr}"}}"#)).await;
+    let texts = state["issuedCertificateChain"].as_array().unwrap();
+    let decode = |text: &Value| base64::engine::general_purpose::STANDARD.decode(text.as_str().unwrap()).unwrap();
+    (texts.iter().map(decode).collect(), state)
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_csr_the_bootstrap_certificate_is_the_credential_at_the_hub() {
+    let fleet = Fleet::new();
+    let world = World::with(fleet.by_root());
+    let chain = fleet.chain("dev1");
+    assert!(assigned(&world, "dev1", chain.clone(), "").await.get("issuedCertificateChain").is_none());
+    let mut hub = world.open_with(chain.clone());
+    assert_eq!(hub.connect(hub_connect("dev1", "")).await, accepted());
+    let mut hub = world.open_with(fleet.chain("dev1"));
+    assert_eq!(hub.connect(hub_connect("dev1", "")).await, refused(ConnectReturnCode::NotAuthorized));
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_certificate_up_to_the_enrolled_one_must_be_presented() {
+    let fleet = Fleet::new();
+    let world = World::with(fleet.by_root());
+    let chain = fleet.chain("dev1");
+    for length in [2, 3] {
+        assert_eq!(group_of(&world, "dev1", chain[..length].to_vec()).await, "by-root");
+    }
+    assert_eq!(refusal(&world, "dev1", chain[..1].to_vec()).await, ca_not_found());
+    assert_eq!(refusal(&world, "dev1", Fleet::new().chain("dev1")).await, ca_not_found(), "another root of that name");
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_are_compared_without_case_and_must_agree() {
+    let fleet = Fleet::new();
+    let world = World::with(fleet.by_root());
+    assert_eq!(group_of(&world, "DEV1", fleet.chain("dev1")).await, "by-root");
+    assert_eq!(refusal(&world, "dev2", fleet.chain("dev1")).await, invalid_certificate());
+    world.service.advance_clock(std::time::Duration::from_secs(366 * 24 * 3600));
+    assert_eq!(refusal(&world, "dev1", fleet.chain("dev1")).await, invalid_certificate(), "expired");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ca_certificate_counts_once_it_is_verified() {
+    let fleet = Fleet::new();
+    let (root, by_root) = (fleet.root_ca(), GroupEntry::by_ca_references("by-root", &["root"]));
+    let unverified = CaEntry { verified: false, ..root.clone() };
+    let world = World::with(|config| {
+        config.ca_certificates = vec![unverified];
+        config.groups = vec![by_root];
+    });
+    assert_eq!(refusal(&world, "dev1", fleet.chain("dev1")).await, ca_not_found());
+
+    let world = World::with(|config| config.ca_certificates = vec![root]);
+    assert_eq!(refusal(&world, "dev1", fleet.chain("dev1")).await, not_enrolled(), "no group names it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn groups_go_from_the_certificate_nearest_the_leaf_up_and_the_first_match_counts() {
+    let fleet = Fleet::new();
+    let cas = [fleet.root_ca(), fleet.intermediate_ca()];
+    let by_root = GroupEntry::by_ca_references("by-root", &["root"]);
+    let mut by_intermediate = GroupEntry::by_ca_references("by-intermediate", &["intermediate", "root"]);
+    let world = World::with(|config| {
+        config.ca_certificates = cas.to_vec();
+        config.groups = vec![by_root.clone(), by_intermediate.clone()];
+    });
+    assert_eq!(group_of(&world, "dev1", fleet.chain("dev1")).await, "by-intermediate");
+
+    by_intermediate.disabled = true;
+    let world = World::with(|config| {
+        config.ca_certificates = cas.to_vec();
+        config.groups = vec![by_root, by_intermediate];
+    });
+    let answer = register(&world, "dev1", fleet.chain("dev1"), "").await;
+    assert_eq!(answer.json()["status"], "disabled", "though the group of the root would let it in");
+}
+
+#[tokio::test(start_paused = true)]
+async fn signing_certificates_need_no_upload_unless_every_ca_must_be_verified() {
+    let fleet = Fleet::new();
+    let by_intermediate = || GroupEntry::by_signing_certificates("own", vec![fleet.intermediate.der().to_vec()]);
+    let world = World::with(|config| config.groups = vec![by_intermediate()]);
+    assert_eq!(group_of(&world, "dev1", fleet.chain("dev1")[..1].to_vec()).await, "own");
+
+    for (cas, all_there) in [
+        (vec![], false),
+        (vec![fleet.intermediate_ca()], false),
+        (vec![fleet.root_ca()], false),
+        (vec![fleet.root_ca(), fleet.intermediate_ca()], true),
+    ] {
+        let world = World::with(|config| {
+            config.dps.every_ca_verified = true;
+            config.groups = vec![by_intermediate()];
+            config.ca_certificates = cas;
+        });
+        for length in 1..=3 {
+            let chain = fleet.chain("dev1")[..length].to_vec();
+            match all_there {
+                true => assert_eq!(group_of(&world, "dev1", chain).await, "own"),
+                false => assert_eq!(refusal(&world, "dev1", chain).await, ca_not_found()),
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_individual_enrollment_is_preferred_and_wants_its_very_certificate() {
+    let fleet = Fleet::new();
+    let (own, next) = (fleet.chain("dev1"), fleet.chain("dev1"));
+    let individual = Individual {
+        certificates: vec![own[0].clone(), next[0].clone()],
+        device_id: Some("pump-7".to_owned()),
+        ..Individual::new("dev1")
+    };
+    let by_root = fleet.by_root();
+    let world = World::with(|config| {
+        by_root(config);
+        config.enrollments = vec![individual, Individual::new("dev2")];
+    });
+    for chain in [own, next] {
+        let state = assigned(&world, "dev1", chain[..1].to_vec(), "").await;
+        assert_eq!((&state["deviceId"], state["x509"].get("enrollmentGroupId")), (&"pump-7".into(), None));
+        assert!(state["x509"].get("signingCertificateInfo").is_none(), "{state}");
+    }
+    assert_eq!(refusal(&world, "dev1", fleet.chain("dev1")).await, invalid_certificate());
+    assert_eq!(refusal(&world, "dev2", fleet.chain("dev2")).await, invalid_certificate(), "it has a key");
+    assert_eq!(group_of(&world, "dev3", fleet.chain("dev3")).await, "by-root");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_does_not_open_an_enrollment_by_certificates() {
+    let fleet = Fleet::new();
+    let world = World::with(fleet.by_root());
+    let mut peer = world.dps("dev1").await;
+    assert_eq!(peer.register("").await["registrationState"]["symmetricKey"]["enrollmentGroupId"], "fleet");
+    // With both, the token counts.
+    let mut peer = world.open_with(fleet.chain("dev1"));
+    let connect = dps_connect("dev1", &dps_user("dev1", API), &world.token("dev1"));
+    assert_eq!(peer.connect(connect).await, accepted());
+    peer.subscribe(DPS_RESPONSES, QoS::AtLeastOnce).await;
+    assert!(peer.register("").await["registrationState"].get("x509").is_none());
+}
+
+#[test]
+fn settings_that_cannot_be_name_the_entry() {
+    let fleet = Fleet::new();
+    let refused = |change: &dyn Fn(&mut Config)| {
+        let mut config = Config::default();
+        change(&mut config);
+        fleetstorm::emulator::Service::new(config).unwrap_err().to_string()
+    };
+    let error = refused(&|config| config.groups = vec![GroupEntry::by_ca_references("g", &["absent"])]);
+    assert!(error.contains("`groups` \"g\"") && error.contains("absent"), "{error}");
+    let leaf = fleet.chain("dev1").remove(0);
+    let error = refused(&|config| config.ca_certificates = vec![CaEntry::new("leaf", leaf.clone())]);
+    assert!(error.contains("`ca_certificates` \"leaf\"") && error.contains("CA:TRUE"), "{error}");
+    let error = refused(&|config| {
+        config.groups = vec![GroupEntry {
+            ca_references: vec!["root".to_owned()],
+            ..GroupEntry::by_signing_certificates("g", vec![fleet.root.der().to_vec()])
+        }];
+    });
+    assert!(error.contains("one kind of attestation"), "{error}");
+    let error = refused(&|config| {
+        config.enrollments = vec![Individual { certificates: vec![b"junk".to_vec()], ..Individual::new("d") }];
+    });
+    assert!(error.contains("enrollments.certificate_files"), "{error}");
+}
