@@ -17,6 +17,9 @@ use tokio::time::timeout;
 
 use crate::cli::Explained;
 use crate::cli::connection::{Connection, ConnectionError};
+use crate::domain::Transport;
+use crate::pki::bootstrap::Folder;
+use crate::scenario::{Attestation, Fleet};
 
 /// Longest time until the emulator is ready: it makes its keys first.
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -72,15 +75,19 @@ pub enum EmbeddedError {
 impl Explained for EmbeddedError {}
 
 impl Embedded {
-    /// Starts the emulator on free ports of loopback and waits until it is ready. `config` is a file as for
-    /// `fleetstorm emulator --config`.
+    /// Starts the emulator on free ports of loopback, with what the fleet needs, and waits until it is ready. `config` is a
+    /// file as for `fleetstorm emulator --config`.
     ///
     /// # Errors
     /// It does not start, or is not ready within 30 s.
-    pub async fn start(config: Option<&Path>) -> Result<Self, EmbeddedError> {
+    pub async fn start(config: Option<&Path>, fleet: &Fleet) -> Result<Self, EmbeddedError> {
         let binary = std::env::current_exe().map_err(EmbeddedError::Spawn)?;
         let mut command = Command::new(binary);
-        command.args(["emulator", "--json", "--no-color", "--parent-pipe", "--mqtt-port", "0", "--https-port", "off"]);
+        command.args(["emulator", "--json", "--no-color", "--parent-pipe", "--mqtt-port", "0", "--https-port"]);
+        command.arg(if fleet.transport == Transport::Mqtt { "off" } else { "0" });
+        if let Attestation::X509 { bootstrap_dir } = &fleet.attestation {
+            command.arg("--x509-ca").arg(Folder::new(bootstrap_dir).certificate("intermediate"));
+        }
         if let Some(config) = config {
             command.arg("--config").arg(config);
         }

@@ -1,4 +1,6 @@
-use crate::domain::{CryptoProvider, InvalidId, KeyAlgorithm, KeySource, RegistrationId, TlsVersions};
+use std::path::PathBuf;
+
+use crate::domain::{CryptoProvider, InvalidId, KeyAlgorithm, KeySource, RegistrationId, TlsVersions, Transport};
 use crate::scenario::expect::{self, Expect, choice, count};
 use crate::scenario::reader::Section;
 
@@ -17,6 +19,22 @@ pub struct Fleet {
     pub keys: KeySource,
     /// TLS versions offered.
     pub tls: TlsVersions,
+    /// How devices talk to DPS and to their hub.
+    pub transport: Transport,
+    /// How devices prove to DPS who they are.
+    pub attestation: Attestation,
+}
+
+/// How the devices of a fleet prove to DPS who they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Attestation {
+    /// A key derived from the enrollment group's key.
+    SymmetricKey,
+    /// A bootstrap certificate each, from the folder that `fleetstorm pki` made. Its key is another one than the CSR's.
+    X509 {
+        /// The folder, with a subfolder `devices`.
+        bootstrap_dir: PathBuf,
+    },
 }
 
 impl Fleet {
@@ -91,6 +109,43 @@ const TLS: &[(&str, TlsVersions)] = &[
     (TlsVersions::Tls13.name(), TlsVersions::Tls13),
 ];
 
+const TRANSPORTS: &[(&str, Transport)] = &[
+    (Transport::Mqtt.name(), Transport::Mqtt),
+    (Transport::MqttWebSocket.name(), Transport::MqttWebSocket),
+    (Transport::Https.name(), Transport::Https),
+];
+
+/// [`Attestation`] without what belongs to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum AttestationKind {
+    SymmetricKey,
+    X509,
+}
+
+const ATTESTATIONS: &[(&str, AttestationKind)] =
+    &[("symmetric-key", AttestationKind::SymmetricKey), ("x509", AttestationKind::X509)];
+
+fn read_attestation(section: &mut Section<'_>) -> Option<Attestation> {
+    let kind = section.or("attestation", "symmetric-key", &choice(ATTESTATIONS));
+    match kind? {
+        AttestationKind::SymmetricKey => {
+            if section.has("bootstrap_dir") {
+                section.problem(
+                    "bootstrap_dir",
+                    "is of no use: devices attest with a symmetric key",
+                    "add attestation = \"x509\", or leave it away",
+                );
+            }
+            Some(Attestation::SymmetricKey)
+        }
+        AttestationKind::X509 => {
+            let folder =
+                expect::text("the folder that `fleetstorm pki --dir` made").then(|text| Ok(PathBuf::from(text)));
+            Some(Attestation::X509 { bootstrap_dir: section.or("bootstrap_dir", "pki", &folder)? })
+        }
+    }
+}
+
 pub(super) fn read(mut section: Section<'_>) -> Option<Fleet> {
     let devices = section.required("devices", &count(1..=Fleet::MAX_DEVICES));
     let pattern: Expect<IdPattern> = expect::text(IdPattern::VALID).then(|text| IdPattern::new(&text));
@@ -99,6 +154,8 @@ pub(super) fn read(mut section: Section<'_>) -> Option<Fleet> {
     let crypto_provider = section.or("crypto_provider", CryptoProvider::default().name(), &choice(PROVIDERS));
     let keys = section.or("keys", "fresh", &choice(KEYS));
     let tls = section.or("tls", "any", &choice(TLS));
+    let transport = section.or("transport", Transport::default().name(), &choice(TRANSPORTS));
+    let attestation = read_attestation(&mut section);
     if let (Some(KeySource::Seeded), Some(algorithm)) = (keys, key_algorithm)
         && algorithm.rsa_bits().is_some()
     {
@@ -125,6 +182,8 @@ pub(super) fn read(mut section: Section<'_>) -> Option<Fleet> {
         crypto_provider: crypto_provider?,
         keys: keys?,
         tls: tls?,
+        transport: transport?,
+        attestation: attestation?,
     })
 }
 

@@ -19,7 +19,7 @@ use std::path::Path;
 
 pub use crate::domain::KeySource;
 pub use arrival::{Arrival, DueOffsets, RatePoint};
-pub use fleet::{Fleet, IdPattern};
+pub use fleet::{Attestation, Fleet, IdPattern};
 pub use limits::Limits;
 pub use problem::{Problem, Problems};
 pub use rate::Rate;

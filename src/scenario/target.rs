@@ -33,13 +33,10 @@ pub enum TargetAddress {
     Host {
         /// DNS name or IP address.
         host: String,
-        /// TCP port of MQTT over TLS, normally 8883.
-        port: u16,
+        /// TCP port; `None`: that of the fleet's transport.
+        port: Option<u16>,
     },
 }
-
-/// Port of MQTT over TLS (IANA `secure-mqtt`).
-const MQTT_TLS_PORT: u16 = 8883;
 
 impl TargetAddress {
     /// `embedded`, a path that ends with `.json`, or `host[:port]` (`[::1]:8883` for IPv6).
@@ -52,9 +49,9 @@ impl TargetAddress {
         }
         let (host, port) = match text.rsplit_once(':') {
             Some((host, port)) if !host.contains(':') || host.ends_with(']') => {
-                (host, port.parse().map_err(|_| format!("\"{port}\" is not a port"))?)
+                (host, Some(port.parse().map_err(|_| format!("\"{port}\" is not a port"))?))
             }
-            _ => (text, MQTT_TLS_PORT),
+            _ => (text, None),
         };
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let ok = !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:%".contains(&b));
@@ -103,10 +100,10 @@ mod tests {
         let host = |host: &str, port| Ok(TargetAddress::Host { host: host.to_owned(), port });
         assert_eq!(TargetAddress::parse("embedded"), Ok(TargetAddress::Embedded));
         assert_eq!(TargetAddress::parse("run/dps.json"), Ok(TargetAddress::ConnectionFile("run/dps.json".into())));
-        assert_eq!(TargetAddress::parse("localhost:18883"), host("localhost", 18_883));
-        assert_eq!(TargetAddress::parse("dps.example.net"), host("dps.example.net", 8883));
-        assert_eq!(TargetAddress::parse("[::1]:99"), host("::1", 99));
-        assert_eq!(TargetAddress::parse("::1"), host("::1", 8883));
+        assert_eq!(TargetAddress::parse("localhost:18883"), host("localhost", Some(18_883)));
+        assert_eq!(TargetAddress::parse("dps.example.net"), host("dps.example.net", None));
+        assert_eq!(TargetAddress::parse("[::1]:99"), host("::1", Some(99)));
+        assert_eq!(TargetAddress::parse("::1"), host("::1", None));
         assert!(TargetAddress::parse("localhost:many").is_err());
         assert!(TargetAddress::parse("https://dps").is_err());
     }

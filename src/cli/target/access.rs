@@ -12,11 +12,12 @@ use crate::cli::args::GROUP_KEY_ENV;
 use crate::cli::connection::Connection;
 use crate::cli::target::TargetError;
 use crate::device::{Attestation, Endpoint, HubSettings, Settings};
-use crate::domain::IdScope;
+use crate::domain::{IdScope, Transport};
+use crate::pki::bootstrap::Folder;
 use crate::pki::chain::{ChainError, ChainVerifier};
 use crate::pki::sas::SymmetricKey;
 use crate::pki::tls::ClientTls;
-use crate::scenario::{Scenario, Target};
+use crate::scenario::{self, Fleet, Scenario};
 
 /// Validity of the SAS tokens that devices sign: long enough for any run, as one token serves one registration.
 const TOKEN_LIFE: std::time::Duration = std::time::Duration::from_secs(3_600);
@@ -30,8 +31,8 @@ pub struct Access {
     pub hub_address: Option<SocketAddr>,
     /// Id scope of the DPS instance.
     pub id_scope: IdScope,
-    /// Key of the enrollment group.
-    pub group_key: SymmetricKey,
+    /// How devices prove to DPS who they are.
+    pub attestation: Attestation,
     /// PEM roots of the servers' TLS certificates.
     pub ca_file: PathBuf,
     /// PEM of the authority that must have issued the certificates.
@@ -64,29 +65,37 @@ impl Access {
     ///
     /// # Errors
     /// A file that is named is unusable.
-    pub fn of_connection(connection: &Connection, target: &Target, given: &GivenKey) -> Result<Self, TargetError> {
+    pub fn of_connection(connection: &Connection, scenario: &Scenario, given: &GivenKey) -> Result<Self, TargetError> {
         let Connection {
             schema: _,
             id_scope,
             dps_host,
             hub_host: _,
             mqtt,
-            https: _,
+            https,
             management: _,
             group_id: _,
             group_key_file,
             ca_file,
             issuing_root_file,
         } = connection;
+        let Scenario { target, fleet, .. } = scenario;
+        let address = match fleet.transport {
+            Transport::Mqtt => *mqtt,
+            Transport::MqttWebSocket | Transport::Https => https.ok_or(TargetError::NoHttps(fleet.transport))?,
+        };
+        let hub_address = if fleet.transport == Transport::MqttWebSocket { address } else { *mqtt };
         let id_scope = match &target.id_scope {
             Some(id_scope) => id_scope.clone(),
             None => IdScope::new(id_scope).map_err(TargetError::ConnectionIdScope)?,
         };
         Ok(Self {
-            dps: Endpoint { host: dps_host.clone(), port: mqtt.port(), address: Some(*mqtt) },
-            hub_address: Some(*mqtt),
+            dps: Endpoint { host: dps_host.clone(), port: address.port(), address: Some(address) },
+            hub_address: Some(hub_address),
             id_scope,
-            group_key: group_key(given, target.group_key_file.as_ref().unwrap_or(group_key_file))?,
+            attestation: attestation(fleet, || {
+                group_key(given, target.group_key_file.as_ref().unwrap_or(group_key_file))
+            })?,
             ca_file: target.ca_file.as_ref().unwrap_or(ca_file).clone(),
             issuing_root_file: Some(target.issuing_root_file.as_ref().unwrap_or(issuing_root_file).clone()),
         })
@@ -96,16 +105,17 @@ impl Access {
     ///
     /// # Errors
     /// Something is not given, or a file that is named is unusable.
-    pub fn of_host(host: &str, port: u16, target: &Target, given: &GivenKey) -> Result<Self, TargetError> {
-        let group_key = match &target.group_key_file {
-            Some(file) => group_key(given, file)?,
-            None => given_key(given).unwrap_or(Err(TargetError::NoKey))?,
-        };
+    pub fn of_host(host: &str, port: u16, scenario: &Scenario, given: &GivenKey) -> Result<Self, TargetError> {
+        let Scenario { target, fleet, .. } = scenario;
+        let attestation = attestation(fleet, || match &target.group_key_file {
+            Some(file) => group_key(given, file),
+            None => given_key(given).unwrap_or(Err(TargetError::NoKey)),
+        })?;
         Ok(Self {
             dps: Endpoint { host: host.to_owned(), port, address: None },
             hub_address: None,
             id_scope: target.id_scope.clone().ok_or(TargetError::NoIdScope)?,
-            group_key,
+            attestation,
             ca_file: target.ca_file.clone().ok_or(TargetError::NoCa)?,
             issuing_root_file: target.issuing_root_file.clone(),
         })
@@ -116,7 +126,7 @@ impl Access {
     /// # Errors
     /// A certificate file is unusable.
     pub fn device_settings(self, scenario: &Scenario, seed: u64) -> Result<Settings, TargetError> {
-        let Self { dps, hub_address, id_scope, group_key, ca_file, issuing_root_file } = self;
+        let Self { dps, hub_address, id_scope, attestation, ca_file, issuing_root_file } = self;
         let fleet = &scenario.fleet;
         let roots = certificates(&ca_file, "target.ca_file")?;
         let tls = ClientTls::new(&roots, fleet.tls, fleet.crypto_provider)?;
@@ -129,12 +139,15 @@ impl Access {
             }
             None => ChainVerifier::any_issuer(),
         };
-        let attestation = Attestation::SymmetricKey { group_key, token_life: TOKEN_LIFE };
         let mut settings = Settings::new(dps, id_scope, attestation, tls, Arc::new(verifier));
         settings.algorithm = fleet.key_algorithm;
         settings.provider = fleet.crypto_provider;
         settings.keys = fleet.keys;
-        settings.hub = Some(HubSettings { address: hub_address, ..HubSettings::default() });
+        settings.transport = fleet.transport;
+        // HTTPS ends at DPS: the hub is spoken to over MQTT all the same.
+        let web_socket = fleet.transport == Transport::MqttWebSocket;
+        let port = if web_socket { fleet.transport } else { Transport::Mqtt }.port();
+        settings.hub = Some(HubSettings { port, web_socket, address: hub_address, ..HubSettings::default() });
         settings.seed = seed;
         Ok(settings)
     }
@@ -154,6 +167,19 @@ pub async fn is_loopback(host: &str, port: u16) -> Result<bool, TargetError> {
         return Err(unresolvable(std::io::Error::other("it has no address")));
     }
     Ok(addresses.all(|address| address.ip().is_loopback()))
+}
+
+/// What the fleet's devices prove who they are with; the group key is only looked for when they need one.
+fn attestation(
+    fleet: &Fleet,
+    group_key: impl FnOnce() -> Result<SymmetricKey, TargetError>,
+) -> Result<Attestation, TargetError> {
+    Ok(match &fleet.attestation {
+        scenario::Attestation::SymmetricKey => {
+            Attestation::SymmetricKey { group_key: group_key()?, token_life: TOKEN_LIFE }
+        }
+        scenario::Attestation::X509 { bootstrap_dir } => Attestation::X509(Folder::new(bootstrap_dir)),
+    })
 }
 
 /// The key of the environment when there is one, that of the file otherwise.

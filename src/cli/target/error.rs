@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use crate::cli::connection::ConnectionError;
 use crate::cli::{Exit, Explained};
-use crate::domain::{Failure, InvalidId};
+use crate::domain::{Failure, InvalidId, Transport};
 use crate::pki::sas::SymmetricKeyError;
 use crate::pki::tls::TlsConfigError;
 
@@ -16,6 +16,10 @@ pub enum TargetError {
         "give a file with it (base64) as --group-key-file FILE or `target.group_key_file`, or set FLEETSTORM_GROUP_KEY"
     ))]
     NoKey,
+    /// The emulator does not speak it.
+    #[error("the emulator has no HTTPS port, which transport = \"{0}\" needs")]
+    #[diagnostic(help("start it with --https-port, or use fleet.transport = \"mqtt\""))]
+    NoHttps(Transport),
     /// The key is not one.
     #[error("the enrollment group's key in {origin} is unusable: {source}")]
     #[diagnostic(help("copy the primary or secondary key of the enrollment group as it is, in base64"))]
@@ -129,6 +133,7 @@ impl Explained for TargetError {
     fn exit(&self) -> Exit {
         match self {
             Self::NoKey
+            | Self::NoHttps(_)
             | Self::BadKey { .. }
             | Self::NoCa
             | Self::NoIdScope

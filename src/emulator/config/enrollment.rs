@@ -106,6 +106,11 @@ const fn verified() -> bool {
 }
 
 impl GroupEntry {
+    /// A group by the authority whose certificate (PEM) is in `file`.
+    pub fn by_signing_certificate(id: &str, file: PathBuf) -> Self {
+        Self { signing_certificate_files: vec![file], ..Self::by_ca_references(id, &[]) }
+    }
+
     /// A group by the CA certificates of these names.
     pub fn by_ca_references(id: &str, names: &[&str]) -> Self {
         Self { ca_references: names.iter().map(|name| (*name).to_owned()).collect(), ..Self::new(id) }

@@ -51,6 +51,9 @@ pub struct EmulatorArgs {
     /// File with the enrollment group's primary key in base64 [default: FLEETSTORM_GROUP_KEY, else random]
     #[arg(long, value_name = "FILE")]
     pub group_key_file: Option<PathBuf>,
+    /// Enroll a group for devices with a bootstrap certificate of this authority (PEM, its first certificate)
+    #[arg(long, value_name = "FILE")]
+    pub x509_ca: Option<PathBuf>,
     /// Folder for the group key and the CA files [default: a fresh one, removed at the end]
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
@@ -93,12 +96,22 @@ pub fn run(args: EmulatorArgs, terminal: &Terminal) -> Result<Exit, CommandError
         hub_host,
         id_scope,
         group_key_file,
+        x509_ca,
         dir,
         connection_file,
         parent_pipe,
     } = args;
-    let flags =
-        settings::Flags { mqtt_port, https_port, listen, allow_remote, dps_host, hub_host, id_scope, group_key_file };
+    let flags = settings::Flags {
+        mqtt_port,
+        https_port,
+        listen,
+        allow_remote,
+        dps_host,
+        hub_host,
+        id_scope,
+        group_key_file,
+        x509_ca,
+    };
     let mut config = settings::resolve(config.as_deref(), flags)?;
     limit_connections(&mut config, terminal)?;
     let runtime = runtime().map_err(EmulatorError::Runtime)?;

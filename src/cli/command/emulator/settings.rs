@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::EmulatorError;
 use crate::cli::args::GROUP_KEY_ENV;
-use crate::emulator::{Config, Port};
+use crate::emulator::{Config, GroupEntry, Port};
 use crate::pki::sas::SymmetricKey;
 use crate::pki::store::{self, StoreError};
 
@@ -20,11 +20,16 @@ pub(super) struct Flags {
     pub(super) hub_host: Option<String>,
     pub(super) id_scope: Option<String>,
     pub(super) group_key_file: Option<PathBuf>,
+    pub(super) x509_ca: Option<PathBuf>,
 }
+
+/// Id of the enrollment group of `--x509-ca`.
+const X509_GROUP: &str = "x509";
 
 /// Defaults, then the file, then flags and environment.
 pub(super) fn resolve(file: Option<&Path>, flags: Flags) -> Result<Config, EmulatorError> {
-    let Flags { mqtt_port, https_port, listen, allow_remote, dps_host, hub_host, id_scope, group_key_file } = flags;
+    let Flags { mqtt_port, https_port, listen, allow_remote, dps_host, hub_host, id_scope, group_key_file, x509_ca } =
+        flags;
     let mut config = file.map_or_else(|| Ok(Config::default()), read)?;
     set(&mut config.listen.mqtt_port, mqtt_port);
     // Whoever takes a free port for one listener has another emulator running, or may have.
@@ -41,6 +46,7 @@ pub(super) fn resolve(file: Option<&Path>, flags: Flags) -> Result<Config, Emula
     if let Some(key) = group_key(group_key_file)? {
         config.group.primary_key = Some(key);
     }
+    config.groups.extend(x509_ca.map(|file| GroupEntry::by_signing_certificate(X509_GROUP, file)));
     read_enrollments(&mut config)?;
     config.check().map_err(EmulatorError::Config)?;
     Ok(config)
@@ -132,6 +138,7 @@ mod tests {
         hub_host: None,
         id_scope: None,
         group_key_file: None,
+        x509_ca: None,
     };
 
     fn file(text: &str) -> tempfile::NamedTempFile {

@@ -68,21 +68,22 @@ pub(super) async fn open(scenario: &Scenario, plan: &Plan, wishes: Wishes) -> Re
     let given = GivenKey::from_environment();
     let (description, mut access, embedded) = match &target.address {
         TargetAddress::Embedded => {
-            let embedded = Embedded::start(emulator_config.as_deref()).await?;
+            let embedded = Embedded::start(emulator_config.as_deref(), &scenario.fleet).await?;
             // The key of the environment is for the service, not for an emulator that made its own a moment ago.
-            let access = Access::of_connection(embedded.connection(), target, &GivenKey::none())?;
+            let access = Access::of_connection(embedded.connection(), scenario, &GivenKey::none())?;
             ("embedded emulator".to_owned(), access, Some(embedded))
         }
         TargetAddress::ConnectionFile(file) => {
             let connection = Connection::read(file).map_err(TargetError::from)?;
-            let access = Access::of_connection(&connection, target, &given)?;
+            let access = Access::of_connection(&connection, scenario, &given)?;
             confirm(&connection.mqtt.ip().to_string(), connection.mqtt.port(), &access, confirm_id_scope.as_deref())
                 .await?;
             (format!("emulator at {}", connection.mqtt), access, None)
         }
         TargetAddress::Host { host, port } => {
-            let access = Access::of_host(host, *port, target, &given)?;
-            confirm(host, *port, &access, confirm_id_scope.as_deref()).await?;
+            let port = port.unwrap_or_else(|| scenario.fleet.transport.port());
+            let access = Access::of_host(host, port, scenario, &given)?;
+            confirm(host, port, &access, confirm_id_scope.as_deref()).await?;
             (format!("{host}:{port}"), access, None)
         }
     };
