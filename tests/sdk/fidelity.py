@@ -147,10 +147,10 @@ def register_again_is_assigned_again(emulator, work):
 
 
 def _register_x509(emulator, work, registration_id, websockets):
-    # A whole bootstrap hierarchy by `fleetstorm pki`, made by the caller below work/bootstrap.
-    folder = work / "bootstrap"
+    # Made by `fleetstorm pki`, which the caller ran in work/bootstrap: device certificate, then the intermediate.
+    folder = work / "bootstrap" / "devices"
     credential = X509(
-        cert_file=str(folder / f"{registration_id}.chain.pem"), key_file=str(folder / f"{registration_id}.key.pem")
+        cert_file=str(folder / f"{registration_id}.pem"), key_file=str(folder / f"{registration_id}.key.pem")
     )
     client = ProvisioningDeviceClient.create_from_x509_certificate(
         provisioning_host=emulator.dps_host,
