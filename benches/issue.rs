@@ -1,8 +1,11 @@
 //! What the issuing authority does per device: verify the CSR, sign the leaf.
 
+mod cpu_time;
+
 use std::hint::black_box;
 use std::time::{Duration, SystemTime};
 
+use cpu_time::CpuTime;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use fleetstorm::domain::{CryptoProvider, KeyAlgorithm};
 use fleetstorm::pki::csr;
@@ -11,7 +14,7 @@ use fleetstorm::pki::key::DeviceKey;
 
 const ID: &str = "sn-007-888-abc-mac-a1-b2-c3-d4";
 
-fn issue(criterion: &mut Criterion) {
+fn issue(criterion: &mut Criterion<CpuTime>) {
     let now = SystemTime::now();
     let root = RootCa::generate("credential", now).expect("root");
     let issuing = root.issuing_ca("policy", now).expect("issuing CA");
@@ -19,7 +22,6 @@ fn issue(criterion: &mut Criterion) {
     let id = uuid::Uuid::new_v4();
 
     let mut group = criterion.benchmark_group("issue");
-    group.sample_size(30).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(2));
     group.throughput(Throughput::Elements(1));
     for algorithm in [KeyAlgorithm::EcdsaP256, KeyAlgorithm::EcdsaP384, KeyAlgorithm::Rsa2048] {
         let key = DeviceKey::generate(algorithm, CryptoProvider::AwsLc).expect("key pair");
@@ -42,5 +44,9 @@ fn issue(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, issue);
+criterion_group! {
+    name = benches;
+    config = CpuTime::criterion();
+    targets = issue
+}
 criterion_main!(benches);

@@ -1,17 +1,18 @@
 //! Derived device key and SAS token of one device, and the check of a token.
 
-use std::hint::black_box;
-use std::time::Duration;
+mod cpu_time;
 
+use std::hint::black_box;
+
+use cpu_time::CpuTime;
 use criterion::{Criterion, criterion_group, criterion_main};
 use fleetstorm::domain::SasToken;
 use fleetstorm::pki::sas::SymmetricKey;
 
 const ID: &str = "sn-007-888-abc-mac-a1-b2-c3-d4";
 
-fn sas(criterion: &mut Criterion) {
+fn sas(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("sas");
-    group.sample_size(30).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(2));
     let group_key = SymmetricKey::random();
     let resource = format!("0ne00000001/registrations/{ID}");
     group.bench_function("derive", |b| b.iter(|| group_key.derive(black_box(ID))));
@@ -28,5 +29,9 @@ fn sas(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, sas);
+criterion_group! {
+    name = benches;
+    config = CpuTime::criterion();
+    targets = sas
+}
 criterion_main!(benches);
