@@ -73,7 +73,7 @@ impl Adr {
     pub(crate) fn new(config: &Config, now: SystemTime) -> Result<Self, KeyError> {
         let root = RootCa::generate("fleetstorm emulator ADR root", now)?;
         let root_text: Arc<str> = csr::to_base64(root.der()).into();
-        let ca = root.issuing_ca(&format!("fleetstorm emulator policy {}", config.adr.policy), now)?;
+        let ca = root.issuing_ca(&Policy::ca_name(&config.adr.policy), now)?;
         let policy = Policy {
             ca_text: csr::to_base64(ca.der()).into(),
             root_text,
@@ -95,6 +95,16 @@ impl Adr {
         self.policies.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
+    /// Gives a policy a new issuing CA; the certificate of the old one, `None` when there is no such policy.
+    pub(crate) fn replace_issuing_ca(&self, name: &str, now: SystemTime) -> Result<Option<Vec<u8>>, KeyError> {
+        let Some(old) = self.policy(name) else { return Ok(None) };
+        let ca = self.root.issuing_ca(&Policy::ca_name(name), now)?;
+        let new =
+            Policy { ca_text: csr::to_base64(ca.der()).into(), ca, root_text: Arc::clone(&old.root_text), ..*old };
+        self.policies.write().unwrap_or_else(PoisonError::into_inner).insert(name.into(), Arc::new(new));
+        Ok(Some(old.ca.der().to_vec()))
+    }
+
     /// DER of all issuing CAs, which a credential sync gives to the hub.
     pub(crate) fn issuing_cas(&self) -> Vec<Vec<u8>> {
         let policies = self.policies.read().unwrap_or_else(PoisonError::into_inner);
@@ -105,6 +115,11 @@ impl Adr {
 impl Policy {
     /// A device certificate starts this long before it is issued, for devices whose clock is late.
     const BACKDATED: Duration = Duration::from_secs(60);
+
+    /// Common name of the issuing CA of the policy `name`.
+    fn ca_name(name: &str) -> String {
+        format!("fleetstorm emulator policy {name}")
+    }
 
     /// Checks a CSR as the authority does: parse, signature, key type, name.
     pub(crate) fn check(&self, csr: &[u8], subject: &Subject) -> Result<VerifiedCsr, IssueError> {

@@ -34,13 +34,19 @@ pub(crate) fn dps_time(at: SystemTime) -> String {
     Timestamp::try_from(at).map_or_else(|_| String::new(), |t| t.strftime("%Y-%m-%dT%H:%M:%S%.7fZ").to_string())
 }
 
+/// A moment as the hub writes it: `2026-01-31T00:49:39.467401528Z`.
+pub(crate) fn hub_time(at: SystemTime) -> String {
+    Timestamp::try_from(at).map_or_else(|_| String::new(), |t| t.strftime("%Y-%m-%dT%H:%M:%S%.9fZ").to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn times_have_seven_digits_of_a_second() {
+    fn times_have_seven_digits_of_a_second_at_dps_and_nine_at_the_hub() {
         let at = SystemTime::UNIX_EPOCH + Duration::new(1_586_488_273, 27_699_700);
         assert_eq!(dps_time(at), "2020-04-10T03:11:13.0276997Z");
+        assert_eq!(hub_time(at), "2020-04-10T03:11:13.027699700Z");
     }
 }

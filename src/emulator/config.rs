@@ -112,6 +112,34 @@ pub struct Hub {
     pub max_subscriptions: usize,
     /// Whether the hub knows the issuing CA from the start (`az iot adr ns credential sync`).
     pub synced: bool,
+    /// The result of a certificate renewal comes after at least so many milliseconds.
+    pub renewal_delay_ms: u64,
+    /// Shape of the answers to renewals.
+    pub renewal_body: RenewalBody,
+    /// Error codes of renewals.
+    pub renewal_codes: RenewalCodes,
+}
+
+/// Shape of the answers to certificate renewals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RenewalBody {
+    /// An object with `certificates`, as the live service was seen to send.
+    #[default]
+    Object,
+    /// A bare array of certificates, and no `"info":null` in errors, as azure-sdk-for-c wants.
+    Array,
+}
+
+/// Error codes of certificate renewals where the live service and the official SDKs differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RenewalCodes {
+    /// 409004 and 400037, as the live service was seen to send.
+    #[default]
+    Live,
+    /// 409005 and 400040, as the SDKs document.
+    Sdk,
 }
 
 /// The device registry.
@@ -238,6 +266,7 @@ impl Config {
             ("dps.max_operations", self.dps.max_operations as u64, 1, 10_000_000),
             ("dps.max_registrations", self.dps.max_registrations as u64, 1, 10_000_000),
             ("hub.max_subscriptions", self.hub.max_subscriptions as u64, 1, 50),
+            ("hub.renewal_delay_ms", self.hub.renewal_delay_ms, 0, 3_600_000),
             ("adr.leaf_validity_days", u64::from(self.adr.leaf_validity_days), 1, 90),
             ("adr.leaf_validity_seconds", self.adr.leaf_validity_seconds.unwrap_or(1), 1, 90 * 86_400),
             ("adr.issuance_threads", self.adr.issuance_threads as u64, 0, 256),
@@ -253,6 +282,12 @@ impl Config {
     pub(crate) fn leaf_validity(&self) -> Duration {
         let days = u64::from(self.adr.leaf_validity_days) * 86_400;
         Duration::from_secs(self.adr.leaf_validity_seconds.unwrap_or(days))
+    }
+}
+
+impl Hub {
+    pub(crate) const fn renewal_delay(&self) -> Duration {
+        Duration::from_millis(self.renewal_delay_ms)
     }
 }
 
@@ -326,7 +361,13 @@ impl Default for Dps {
 
 impl Default for Hub {
     fn default() -> Self {
-        Self { max_subscriptions: 5, synced: true }
+        Self {
+            max_subscriptions: 5,
+            synced: true,
+            renewal_delay_ms: 0,
+            renewal_body: RenewalBody::default(),
+            renewal_codes: RenewalCodes::default(),
+        }
     }
 }
 

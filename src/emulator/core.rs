@@ -1,5 +1,5 @@
 use std::io;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tokio::sync::Semaphore;
 
@@ -7,8 +7,9 @@ use super::adr::Adr;
 use super::clock::Clock;
 use super::config::{Config, ConfigError};
 use super::counters::Tally;
+use super::hub::telemetry::Watchers;
 use super::issuance::Issuance;
-use super::registry::Registry;
+use super::registry::{Registry, lock};
 use crate::domain::IdScope;
 use crate::pki::chain::ChainError;
 use crate::pki::key::KeyError;
@@ -29,8 +30,12 @@ pub(crate) struct Core {
     pub(crate) issuance: Issuance,
     /// Turns for TLS handshakes.
     pub(crate) handshakes: Semaphore,
+    /// Those who watch device-to-cloud messages.
+    pub(crate) watchers: Watchers,
     /// The authorities that the hub trusts since the last credential sync.
     trusted: RwLock<Arc<AuthoritySet>>,
+    /// The certificates of those; locked while the authorities of registry or hub change.
+    credentials: Mutex<Vec<Vec<u8>>>,
 }
 
 /// Why there is no emulator.
@@ -63,11 +68,34 @@ impl Core {
             handshakes: Semaphore::new(config.listen.handshakes_at_once),
             registry: Registry::new(&config, clock.now())?,
             tally: Tally::new(),
+            watchers: Watchers::new(),
             trusted: RwLock::new(Arc::new(AuthoritySet::new(&cas)?)),
+            credentials: Mutex::new(cas),
             clock,
             adr,
             config,
         }))
+    }
+
+    /// Has the hub trust the issuing CAs that the registry has now, and no others.
+    pub(crate) fn sync_credentials(&self) -> Result<(), CoreError> {
+        let mut synced = lock(&self.credentials);
+        self.trust(&mut synced, self.adr.issuing_cas())
+    }
+
+    /// Gives a policy a new issuing CA and has the hub forget the old one; false when there is no such policy.
+    pub(crate) fn revoke_policy(&self, name: &str) -> Result<bool, CoreError> {
+        let mut synced = lock(&self.credentials);
+        let Some(revoked) = self.adr.replace_issuing_ca(name, self.clock.now())? else { return Ok(false) };
+        let left = synced.iter().filter(|ca| **ca != revoked).cloned().collect();
+        self.trust(&mut synced, left).map(|()| true)
+    }
+
+    fn trust(&self, synced: &mut Vec<Vec<u8>>, cas: Vec<Vec<u8>>) -> Result<(), CoreError> {
+        let set = Arc::new(AuthoritySet::new(&cas)?);
+        *self.trusted.write().unwrap_or_else(PoisonError::into_inner) = set;
+        *synced = cas;
+        Ok(())
     }
 
     /// The authorities that the hub trusts.

@@ -47,11 +47,27 @@ pub enum Event {
     ProtocolViolation,
     /// Connection closed because its peer was silent for too long.
     TimedOut,
+    /// Twin read by its device.
+    TwinReads,
+    /// Twin changed, by its device or a back end.
+    TwinUpdates,
+    /// Direct method call sent to a device.
+    MethodCalls,
+    /// Cloud-to-device message sent, each time it was.
+    CloudToDevice,
+    /// Last will of a device that left without a word; counts as telemetry too.
+    Wills,
+    /// Renewal request answered 202.
+    RenewalsAccepted,
+    /// Renewal request answered with an error at once.
+    RenewalsRefused,
+    /// Renewed certificate sent, each time it was.
+    Renewed,
 }
 
 impl Event {
     /// Number of events.
-    pub const COUNT: usize = 21;
+    pub const COUNT: usize = 29;
 
     /// Every event, in the order of documentation.
     pub const ALL: [Self; Self::COUNT] = [
@@ -76,6 +92,14 @@ impl Event {
         Self::Telemetry,
         Self::ProtocolViolation,
         Self::TimedOut,
+        Self::TwinReads,
+        Self::TwinUpdates,
+        Self::MethodCalls,
+        Self::CloudToDevice,
+        Self::Wills,
+        Self::RenewalsAccepted,
+        Self::RenewalsRefused,
+        Self::Renewed,
     ];
 
     /// Its name.
@@ -102,6 +126,14 @@ impl Event {
             Self::Telemetry => "telemetry",
             Self::ProtocolViolation => "protocol_violations",
             Self::TimedOut => "timed_out",
+            Self::TwinReads => "twin_reads",
+            Self::TwinUpdates => "twin_updates",
+            Self::MethodCalls => "method_calls",
+            Self::CloudToDevice => "cloud_to_device",
+            Self::Wills => "wills",
+            Self::RenewalsAccepted => "renewals_accepted",
+            Self::RenewalsRefused => "renewals_refused",
+            Self::Renewed => "renewed",
         }
     }
 }

@@ -29,8 +29,10 @@ mod websocket;
 
 pub use config::{
     Adr, CaEntry, Config, ConfigError, Dps, Group, GroupEntry, Hub, Individual, KeyTypes, Listen, RefusedCsr,
+    RenewalBody, RenewalCodes,
 };
 pub use counters::{Counters, Event};
+pub use hub::{CloudToDevice, ConnectionState, DeviceInfo, HubError, MethodResult, TelemetryMessage, TwinInfo};
 pub use port::Port;
 pub use server::{Emulator, Endpoints, StartError};
 pub use service::{Ended, Service};

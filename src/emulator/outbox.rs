@@ -1,5 +1,6 @@
 use bytes::{Bytes, BytesMut};
 
+use super::registry::packet_id;
 use crate::protocol::mqtt::{
     self, ConnAck, ConnectReturnCode, Packet, PacketError, PubAck, Publish, QoS, SubAck, SubscribeReasonCode, UnsubAck,
 };
@@ -41,11 +42,21 @@ impl Outbox {
         self.push(&Packet::PingResp);
     }
 
-    /// Publishes to the device.
+    /// Publishes an answer or a notification, whose acknowledgement means nothing. One whose topic is too long, as the
+    /// request id in it was, cannot be published.
     pub(crate) fn publish(&mut self, topic: String, qos: QoS, payload: impl Into<Bytes>) {
+        if topic.len() > usize::from(u16::MAX) {
+            return;
+        }
         let pkid = if qos == QoS::AtMostOnce { 0 } else { self.next_packet_id() };
         let payload = payload.into();
         self.push(&Packet::Publish(Publish { dup: false, qos, retain: false, topic, pkid, payload }));
+    }
+
+    /// Publishes at QoS 1 with a packet id of the caller's, by which it will know the acknowledgement.
+    pub(crate) fn publish_as(&mut self, pkid: u16, dup: bool, topic: String, payload: impl Into<Bytes>) {
+        let (qos, payload) = (QoS::AtLeastOnce, payload.into());
+        self.push(&Packet::Publish(Publish { dup, qos, retain: false, topic, pkid, payload }));
     }
 
     /// What is to be written; the caller clears it.
@@ -58,13 +69,9 @@ impl Outbox {
         self.buffer.len()
     }
 
-    /// A packet id that is not zero. Only answers are published, a few at a time, so none is still in use after a whole
-    /// round.
+    /// A packet id. Answers are few at a time, so none is still in use after a whole round.
     const fn next_packet_id(&mut self) -> u16 {
-        self.last_packet_id = match self.last_packet_id {
-            u16::MAX => 1,
-            id => id + 1,
-        };
+        self.last_packet_id = packet_id::ANSWERS.after(self.last_packet_id);
         self.last_packet_id
     }
 
@@ -81,8 +88,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn packet_ids_go_round_without_zero() {
-        let mut out = Outbox { last_packet_id: u16::MAX - 1, ..Outbox::default() };
-        assert_eq!([out.next_packet_id(), out.next_packet_id()], [u16::MAX, 1]);
+    fn an_answer_whose_topic_does_not_fit_is_not_sent() {
+        let mut out = Outbox::default();
+        out.publish("t".repeat(65_536), QoS::AtMostOnce, "");
+        assert_eq!(out.len(), 0);
+        out.publish("t".repeat(65_535), QoS::AtLeastOnce, "");
+        assert_eq!(out.len(), 65_543);
     }
 }

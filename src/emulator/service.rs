@@ -80,10 +80,13 @@ impl fmt::Display for Ended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
             End::Left => "the peer left",
+            End::Closed => "the peer closed the connection",
             End::Refused => "CONNECT was refused",
             End::Violation => "the peer broke a rule of the protocol",
             End::TimedOut => "the peer was silent for too long",
             End::TakenOver => "its device connected again",
+            End::Expired => "its token expired",
+            End::Dismissed => "its device was disabled or deleted, or its certificate revoked",
             End::Broken => "the connection broke",
         })
     }

@@ -35,8 +35,10 @@ pub(crate) enum Next {
 /// Why a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
-    /// The peer said goodbye or closed.
+    /// The peer said goodbye.
     Left,
+    /// The peer closed without a word.
+    Closed,
     /// CONNECT was refused.
     Refused,
     /// The peer broke a rule of MQTT or of the service.
@@ -45,6 +47,10 @@ pub(crate) enum End {
     TimedOut,
     /// Its device connected again.
     TakenOver,
+    /// Its SAS token ran out.
+    Expired,
+    /// Its device was disabled or deleted, or its certificate revoked.
+    Dismissed,
     /// The connection broke.
     Broken,
 }
@@ -105,7 +111,7 @@ impl Role {
     fn woken(&mut self, core: &Core, out: &mut Outbox) -> Next {
         match self {
             Self::Dps(session) => session.woken(core),
-            Self::Hub(session) => session.woken(out),
+            Self::Hub(session) => session.woken(core, out),
         }
     }
 
@@ -119,7 +125,7 @@ impl Role {
     fn end(&self, core: &Core, end: End) {
         match self {
             Self::Dps(session) => session.end(core),
-            Self::Hub(session) => session.end(end),
+            Self::Hub(session) => session.end(core, end),
         }
     }
 }
@@ -142,7 +148,7 @@ where
         End::Violation => core.tally.count(Event::ProtocolViolation),
         End::TimedOut => core.tally.count(Event::TimedOut),
         End::TakenOver => core.tally.count(Event::TakenOver),
-        End::Left | End::Refused | End::Broken => {}
+        End::Left | End::Closed | End::Refused | End::Expired | End::Dismissed | End::Broken => {}
     }
     // The peer may be gone already; there is nobody to tell.
     let _ = timeout(wire.write_timeout, stream.shutdown()).await;
@@ -199,11 +205,12 @@ where
     let limit = role.packet_limit();
     let begun = Instant::now();
     let link = role.link().clone();
-    let silence = match role {
-        Role::Dps(session) => session.silence(),
-        Role::Hub(session) => session.silence(),
+    let (silence, expiry) = match role {
+        Role::Dps(session) => (session.silence(), None),
+        Role::Hub(session) => (session.silence(), session.expiry()),
     };
-    let mut alarm = pin!(sleep_until(begun + silence.min(core.config.listen.unauthenticated_timeout())));
+    let earliest = |due: Instant| expiry.map_or(due, |expiry| due.min(expiry));
+    let mut alarm = pin!(sleep_until(earliest(begun + silence.min(core.config.listen.unauthenticated_timeout()))));
     loop {
         loop {
             match mqtt::decode(&mut wire.input, limit) {
@@ -233,10 +240,14 @@ where
                 if !role.authenticated() {
                     due = due.min(begun + core.config.listen.unauthenticated_timeout());
                 }
-                if due <= Instant::now() {
+                let now = Instant::now();
+                if due <= now {
                     return Ok(End::TimedOut);
                 }
-                alarm.as_mut().reset(due);
+                if expiry.is_some_and(|expiry| expiry <= now) {
+                    return Ok(End::Expired);
+                }
+                alarm.as_mut().reset(earliest(due));
             }
         }
     }
@@ -272,14 +283,14 @@ impl Wire {
         }
         self.input.reserve(Self::READ);
         match stream.read_buf(&mut self.input).await {
-            Ok(0) if self.input.is_empty() => Err(End::Left),
+            Ok(0) if self.input.is_empty() => Err(End::Closed),
             Ok(0) => Err(End::Broken),
             Ok(_) => {
                 self.last_heard = Instant::now();
                 Ok(())
             }
             // A peer that closes TCP without TLS's close_notify: many devices do.
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && self.input.is_empty() => Err(End::Left),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && self.input.is_empty() => Err(End::Closed),
             Err(_) => Err(End::Broken),
         }
     }

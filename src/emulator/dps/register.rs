@@ -94,7 +94,7 @@ fn register_attested(core: &Arc<Core>, caller: &Caller, attested: &Attested, bod
         policy.check(csr, &subject).map_err(|_| Refusal::Deserialization)?;
     }
     let (registration, device) =
-        core.registry.register(attested.clone(), id, core.clock.now()).ok_or(Refusal::Throttled)?;
+        core.registry.register(attested.clone(), id, &caller.sent_id, core.clock.now()).ok_or(Refusal::Throttled)?;
     // Without an operational certificate, the one that it attested with is the device's credential at the hub.
     let own = attested.x509.as_ref().filter(|_| csr.is_none() || policy.is_none());
     device.with(|state| state.thumbprint = own.map(|proof| proof.leaf.sha256_thumbprint.as_str().into()));

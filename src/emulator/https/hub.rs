@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use hyper::body::Incoming;
-use hyper::header::{HeaderName, HeaderValue};
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, StatusCode};
 use jiff::Timestamp;
 use serde_json::json;
@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::route::{self, Hub};
 use super::{Client, JSON, Response, authorization, empty, with_body};
+use crate::domain::percent_encode;
 use crate::emulator::core::Core;
 use crate::emulator::counters::Event;
 use crate::emulator::http::{self, BodyError};
@@ -96,16 +97,32 @@ async fn attempt(client: &Client, request: Request<Incoming>, device_id: &str, o
         return Err(Refusal::ApiVersion);
     }
     let device = authorize(client, authorization(&head.headers), device_id)?;
-    http::body(body, MAX_MESSAGE, &core.config.listen).await.map_err(|error| match error {
+    let body = http::body(body, MAX_MESSAGE, &core.config.listen).await.map_err(|error| match error {
         BodyError::TooLarge => Refusal::TooLarge,
         BodyError::Slow => Refusal::Slow,
         BodyError::Broken => Refusal::Argument,
     })?;
     match of {
-        Hub::Telemetry => hub::receive_telemetry(core, &device),
+        Hub::Telemetry => hub::receive_telemetry(core, &device, &properties(&head.headers), &body, false),
         Hub::Messages => {}
     }
     Ok(empty(StatusCode::NO_CONTENT))
+}
+
+/// System and application properties of a message as MQTT writes them into a topic.
+fn properties(headers: &HeaderMap) -> String {
+    let pairs = headers.iter().filter_map(|(name, value)| {
+        let name = match name.as_str() {
+            "iothub-messageid" => "$.mid",
+            "iothub-correlationid" => "$.cid",
+            "iothub-userid" => "$.uid",
+            "iothub-contenttype" => "$.ct",
+            "iothub-contentencoding" => "$.ce",
+            name => name.strip_prefix("iothub-app-")?,
+        };
+        Some(format!("{}={}", percent_encode(name), percent_encode(value.to_str().ok()?)))
+    });
+    pairs.collect::<Vec<_>>().join("&")
 }
 
 fn authorize(client: &Client, token: &str, device_id: &str) -> Result<Arc<Device>, Refusal> {

@@ -1,14 +1,39 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls_pki_types::CertificateDer;
+use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::domain::{ParseSasTokenError, SasToken};
 use crate::emulator::core::Core;
-use crate::emulator::registry::Device;
+use crate::emulator::registry::{Device, State};
 use crate::emulator::session::Refused;
 use crate::pki::description::describe;
-use crate::protocol::mqtt::{Connect, ConnectReturnCode};
-use crate::protocol::topic::HubUserName;
+use crate::protocol::mqtt::{Connect, ConnectReturnCode, LastWill, QoS};
+use crate::protocol::topic::{HubRequest, HubUserName};
+
+/// What a device showed to be let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Proof {
+    /// An operational certificate with this identifier for revocation.
+    Certificate(Uuid),
+    /// The certificate that it attested with at DPS, known by its thumbprint.
+    Thumbprint,
+    /// A SAS token that is good until then, for ever in practice when absent.
+    Token(Option<Instant>),
+}
+
+impl Proof {
+    /// Whether it is still worth what it was: the device may have been switched off, or its certificates revoked.
+    pub(super) fn stands(self, state: &State) -> bool {
+        state.enabled && !state.deleted && !self.is_revoked(state)
+    }
+
+    fn is_revoked(self, state: &State) -> bool {
+        matches!(self, Self::Certificate(id) if id != state.unique_id)
+    }
+}
 
 /// Judges CONNECT at the hub. The TLS handshake let anybody in who holds the key of the certificate that was shown; here
 /// it is decided what the certificate is worth: signed by an authority that the hub was synced with, for this device,
@@ -18,7 +43,7 @@ pub(super) fn authorize(
     connect: &Connect,
     name: &HubUserName<'_>,
     peer: &[CertificateDer<'static>],
-) -> Result<Arc<Device>, Refused> {
+) -> Result<(Arc<Device>, Proof), Refused> {
     if connect.client_id != name.device_id {
         return Err(Refused(ConnectReturnCode::BadClientId));
     }
@@ -31,14 +56,33 @@ pub(super) fn authorize(
     }
     let device = core.registry.device(name.device_id).ok_or(unauthorized)?;
     let password = connect.login.as_ref().map_or("", |login| login.password.as_str());
-    let proved =
-        is_proved(core, &device, password, peer).map_err(|_| Refused(ConnectReturnCode::BadUserNamePassword))?;
-    let enabled = device.with(|state| state.enabled);
-    if proved && enabled { Ok(device) } else { Err(unauthorized) }
+    let proof = prove(core, &device, password, peer).map_err(|_| Refused(ConnectReturnCode::BadUserNamePassword))?;
+    let proof = proof.filter(|proof| device.with(|state| proof.stands(state))).ok_or(unauthorized)?;
+    if connect.last_will.as_ref().is_some_and(|will| !is_own_telemetry(will, &device.id)) {
+        return Err(unauthorized);
+    }
+    Ok((device, proof))
 }
 
-/// Whether a client proved to be `device`: by a SAS token, which is the MQTT password or the `Authorization` header and
-/// wins when it is not empty, or by the certificates of its TLS connection.
+/// How a client proved to be `device`, if it did: by a SAS token, which is the MQTT password or the `Authorization` header
+/// and wins when it is not empty, or by the certificates of its TLS connection.
+///
+/// # Errors
+/// The token is none.
+fn prove(
+    core: &Core,
+    device: &Device,
+    token: &str,
+    peer: &[CertificateDer<'static>],
+) -> Result<Option<Proof>, ParseSasTokenError> {
+    match (token, peer) {
+        ("", []) => Ok(None),
+        ("", presented) => Ok(certified(core, presented, device)),
+        (token, _) => SasToken::parse(token).map(|token| signed_for(core, &token, device)),
+    }
+}
+
+/// Whether a client proved to be `device` by what its certificates or tokens say, and they are not revoked.
 ///
 /// # Errors
 /// The token is none.
@@ -48,11 +92,8 @@ pub(crate) fn is_proved(
     token: &str,
     peer: &[CertificateDer<'static>],
 ) -> Result<bool, ParseSasTokenError> {
-    match (token, peer) {
-        ("", []) => Ok(false),
-        ("", presented) => Ok(certificates_are_good(core, presented, device)),
-        (token, _) => SasToken::parse(token).map(|token| token_is_good(core, &token, device)),
-    }
+    let proof = prove(core, device, token, peer)?;
+    Ok(proof.is_some_and(|proof| device.with(|state| !proof.is_revoked(state))))
 }
 
 /// Whether a name in a user name or token is the hub's. Loopback names are taken too, as devices under test use them.
@@ -62,28 +103,35 @@ fn is_hub(core: &Core, host: &str) -> bool {
 
 /// A leaf alone is enough when its authority is known, as the hub has the authority's certificate itself. A device that
 /// attested with a certificate and got no other is known by its thumbprint.
-fn certificates_are_good(core: &Core, presented: &[CertificateDer<'static>], device: &Device) -> bool {
+fn certified(core: &Core, presented: &[CertificateDer<'static>], device: &Device) -> Option<Proof> {
+    let now = core.clock.now();
     if let Some(known) = device.with(|state| state.thumbprint.clone()) {
-        let now = core.clock.now();
-        return presented
-            .first()
-            .and_then(|leaf| describe(leaf))
-            .is_some_and(|leaf| *leaf.sha256_thumbprint == *known && leaf.not_before <= now && now <= leaf.not_after);
+        let leaf = presented.first().and_then(|leaf| describe(leaf));
+        let leaf = leaf.filter(|leaf| *leaf.sha256_thumbprint == *known);
+        if let Some(leaf) = leaf {
+            return (leaf.not_before <= now && now <= leaf.not_after).then_some(Proof::Thumbprint);
+        }
     }
-    core.trusted().verify_leaf(presented, core.clock.now()).is_ok_and(|path| {
-        path.leaf.common_name == *device.id && path.leaf.unique_id == Some(device.with(|state| state.unique_id))
-    })
+    let path = core.trusted().verify_leaf(presented, now).ok()?;
+    path.leaf.unique_id.filter(|_| path.leaf.common_name == *device.id).map(Proof::Certificate)
 }
 
-fn token_is_good(core: &Core, token: &SasToken, device: &Device) -> bool {
-    let Some(resource) = token.resource() else { return false };
+/// The token is for this device at this hub, signed with one of its keys, and has not run out.
+fn signed_for(core: &Core, token: &SasToken, device: &Device) -> Option<Proof> {
+    let resource = token.resource()?;
     let mut parts = resource.split('/');
     let for_this_device = parts.next().is_some_and(|host| is_hub(core, host))
         && parts.next() == Some("devices")
         && parts.next() == Some(&*device.id)
         && parts.next().is_none();
+    let left = token.se.checked_sub(core.clock.unix_seconds()).filter(|left| *left > 0)?;
     let registration = device.with(|state| state.registration.clone());
-    for_this_device
-        && token.se > core.clock.unix_seconds()
-        && registration.enrollment.verifies(token, &registration.registration_id)
+    let good = for_this_device && registration.enrollment.verifies(token, registration.sent_id());
+    good.then(|| Proof::Token(Instant::now().checked_add(Duration::from_secs(left))))
+}
+
+/// A will is telemetry of the device itself, or CONNECT is refused.
+fn is_own_telemetry(will: &LastWill, device_id: &str) -> bool {
+    let topic = HubRequest::parse(&will.topic);
+    will.qos != QoS::ExactlyOnce && matches!(topic, Ok(HubRequest::Telemetry { device_id: id, .. }) if id == device_id)
 }

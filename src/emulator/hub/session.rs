@@ -1,22 +1,30 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{connect, subscriptions, telemetry};
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::connect::{self, Proof};
+use super::{methods, renewal, subscriptions, telemetry, twin};
 use crate::emulator::core::Core;
 use crate::emulator::counters::Event;
 use crate::emulator::outbox::Outbox;
-use crate::emulator::registry::{Device, Link};
+use crate::emulator::registry::{Device, Link, State};
 use crate::emulator::session::{End, Next, PeerChain, Refused, silence_allowed};
-use crate::emulator::subscriptions::Subscriptions;
-use crate::protocol::mqtt::{Connect, ConnectReturnCode, Packet, Publish, QoS};
+use crate::protocol::mqtt::{Connect, ConnectReturnCode, LastWill, Packet, Publish, QoS, Subscribe};
 use crate::protocol::topic::{HubRequest, HubUserName};
 
 /// A device's MQTT connection with its hub.
 #[derive(Debug)]
 pub(crate) struct HubSession {
     device: Arc<Device>,
+    proof: Proof,
     silence: Duration,
     link: Link,
+    /// Published when the device leaves without a word.
+    will: Option<Box<LastWill>>,
+    /// Its API version knows certificate renewal.
+    renews: bool,
 }
 
 impl HubSession {
@@ -28,61 +36,67 @@ impl HubSession {
         peer: &PeerChain,
         out: &mut Outbox,
     ) -> Result<Self, Refused> {
-        let device = connect::authorize(core, connect, name, peer)?;
-        let link = Link::new();
-        let (earlier, session_present) = device.with(|state| {
-            let present = state.persistent && !connect.clean_session;
-            if !present {
-                state.subscriptions = Subscriptions::default();
+        let (device, proof) = connect::authorize(core, connect, name, peer)?;
+        let session = Self {
+            device,
+            proof,
+            silence: silence_allowed(connect.keep_alive),
+            link: Link::new(),
+            will: connect.last_will.as_ref().map(|will| Box::new(own(will))),
+            renews: renewal::is_known_to(name.api_version.unwrap_or_default()),
+        };
+        session.device.with(|state| {
+            let (earlier, present) = state.begin_session(session.link.clone(), connect.clean_session);
+            if let Some(earlier) = earlier {
+                earlier.wake();
             }
-            state.persistent = !connect.clean_session;
-            (state.session.replace(link.clone()), present)
+            out.connack(ConnectReturnCode::Success, present);
+            if present {
+                session.deliver(core, state, out);
+            }
         });
-        if let Some(earlier) = earlier {
-            earlier.wake();
-        }
         core.tally.count(Event::HubConnected);
-        out.connack(ConnectReturnCode::Success, session_present);
-        Ok(Self { device, silence: silence_allowed(connect.keep_alive), link })
+        Ok(session)
     }
 
     /// Deals with a packet.
     pub(crate) fn packet(&mut self, core: &Arc<Core>, packet: Packet, out: &mut Outbox) -> Next {
         match packet {
             Packet::Publish(publish) => self.publish(core, &publish, out),
-            Packet::Subscribe(subscribe) => {
-                let pkid = subscribe.pkid;
-                let Some(codes) = subscriptions::subscribe(core, &self.device, subscribe) else {
-                    return Next::End(End::Violation);
-                };
-                out.suback(pkid, codes);
-                Next::Continue
-            }
+            Packet::Subscribe(subscribe) => self.subscribe(core, subscribe, out),
             Packet::Unsubscribe(unsubscribe) => {
                 self.device.with(|state| state.subscriptions.remove(&unsubscribe.topics));
                 out.unsuback(unsubscribe.pkid);
                 Next::Continue
             }
-            Packet::PubAck(_) => Next::Continue,
+            Packet::PubAck(ack) => {
+                self.device.with(|state| acknowledged(state, ack.pkid));
+                Next::Continue
+            }
             _ => Next::End(End::Violation),
         }
     }
 
     /// Something about its device changed.
-    pub(crate) fn woken(&mut self, _out: &mut Outbox) -> Next {
-        if self.device.is_session(&self.link) { Next::Continue } else { Next::End(End::TakenOver) }
+    pub(crate) fn woken(&self, core: &Core, out: &mut Outbox) -> Next {
+        self.device.with(|state| {
+            if state.session.as_ref() != Some(&self.link) {
+                Next::End(End::TakenOver)
+            } else if !self.proof.stands(state) {
+                Next::End(End::Dismissed)
+            } else {
+                self.deliver(core, state, out);
+                Next::Continue
+            }
+        })
     }
 
     /// Clears up.
-    pub(crate) fn end(&self, _end: End) {
-        self.device.with(|state| {
-            if state.session.as_ref() == Some(&self.link) {
-                state.session = None;
-                if !state.persistent {
-                    state.subscriptions = Subscriptions::default();
-                }
-            }
-        });
+    pub(crate) fn end(&self, core: &Core, end: End) {
+        self.device.with(|state| state.end_session(&self.link));
+        if let Some(will) = self.will.as_deref().filter(|_| end != End::Left) {
+            telemetry::receive_will(core, &self.device, will);
+        }
     }
 
     /// The longest silence allowed.
@@ -90,12 +104,42 @@ impl HubSession {
         self.silence
     }
 
+    /// When its token runs out, and the session with it.
+    pub(crate) const fn expiry(&self) -> Option<Instant> {
+        match self.proof {
+            Proof::Token(expiry) => expiry,
+            Proof::Certificate(_) | Proof::Thumbprint => None,
+        }
+    }
+
     /// By which others wake it.
     pub(crate) const fn link(&self) -> &Link {
         &self.link
     }
 
-    fn publish(&mut self, core: &Arc<Core>, publish: &Publish, out: &mut Outbox) -> Next {
+    /// Sends what waits for the device and is subscribed to.
+    fn deliver(&self, core: &Core, state: &mut State, out: &mut Outbox) {
+        methods::deliver(core, state, out);
+        twin::deliver(state, out);
+        renewal::deliver(core, state, out);
+        let all = super::messages::deliver(core, state, out);
+        if !all {
+            // More than should be held in memory: after it was written, the rest.
+            self.link.wake();
+        }
+    }
+
+    fn subscribe(&self, core: &Core, subscribe: Subscribe, out: &mut Outbox) -> Next {
+        let pkid = subscribe.pkid;
+        let Some(codes) = subscriptions::subscribe(core, &self.device, subscribe, self.renews) else {
+            return Next::End(End::Violation);
+        };
+        out.suback(pkid, codes);
+        self.device.with(|state| self.deliver(core, state, out));
+        Next::Continue
+    }
+
+    fn publish(&self, core: &Arc<Core>, publish: &Publish, out: &mut Outbox) -> Next {
         let Ok(request) = HubRequest::parse(&publish.topic) else { return Next::End(End::Violation) };
         match publish.qos {
             QoS::AtMostOnce => {}
@@ -103,12 +147,29 @@ impl HubSession {
             QoS::ExactlyOnce => return Next::End(End::Violation),
         }
         match request {
-            HubRequest::Telemetry { device_id, .. } if device_id == &*self.device.id => {
-                telemetry::receive(core, &self.device);
-                Next::Continue
+            HubRequest::Telemetry { device_id, properties } if device_id == &*self.device.id => {
+                telemetry::receive(core, &self.device, properties, &publish.payload, publish.retain);
             }
-            // A device may speak for itself only, and what is not here yet is not answered with something else.
-            _ => Next::End(End::Violation),
+            HubRequest::TwinGet { rid } => twin::get(core, &self.device, rid, out),
+            HubRequest::TwinPatch { rid } => twin::patch(core, &self.device, rid, &publish.payload, out),
+            HubRequest::MethodResult { status, rid } => methods::answer(&self.device, status, rid, &publish.payload),
+            HubRequest::IssueCertificate { rid } if self.renews => {
+                renewal::request(core, &self.device, rid, &publish.payload, out);
+            }
+            // A device may speak for itself only, and of what its API version has.
+            HubRequest::Telemetry { .. } | HubRequest::IssueCertificate { .. } => return Next::End(End::Violation),
         }
+        Next::Continue
     }
+}
+
+fn acknowledged(state: &mut State, packet_id: u16) {
+    if !state.inbox.acknowledge(packet_id) && state.renewal.as_ref().is_some_and(|r| r.is_acknowledged_by(packet_id)) {
+        state.renewal = None;
+    }
+}
+
+/// A copy that does not keep the buffer of CONNECT alive.
+fn own(will: &LastWill) -> LastWill {
+    LastWill { message: Bytes::copy_from_slice(&will.message), ..will.clone() }
 }

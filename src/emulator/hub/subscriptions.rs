@@ -4,8 +4,14 @@ use crate::protocol::mqtt::{Subscribe, SubscribeReasonCode};
 use crate::protocol::topic::{CREDENTIAL_RESPONSES, METHOD_CALLS, TWIN_DESIRED, TWIN_RESPONSES, filter_is_valid};
 
 /// Grants a SUBSCRIBE, filter by filter; `None` when it asks for a topic that the hub does not have.
-pub(super) fn subscribe(core: &Core, device: &Device, subscribe: Subscribe) -> Option<Vec<SubscribeReasonCode>> {
-    if !subscribe.filters.iter().all(|filter| is_hub_filter(&filter.path, &device.id)) {
+/// Renewal is only there for devices that know it.
+pub(super) fn subscribe(
+    core: &Core,
+    device: &Device,
+    subscribe: Subscribe,
+    renews: bool,
+) -> Option<Vec<SubscribeReasonCode>> {
+    if !subscribe.filters.iter().all(|filter| is_hub_filter(&filter.path, &device.id, renews)) {
         return None;
     }
     let max = core.config.hub.max_subscriptions;
@@ -15,12 +21,13 @@ pub(super) fn subscribe(core: &Core, device: &Device, subscribe: Subscribe) -> O
 
 /// Whether a filter is one that the hub serves: the documented ones, or what they contain. One official SDK asks for
 /// `devices/+/messages/devicebound/#`.
-fn is_hub_filter(filter: &str, device_id: &str) -> bool {
+fn is_hub_filter(filter: &str, device_id: &str, renews: bool) -> bool {
     if !filter_is_valid(filter) {
         return false;
     }
-    let served = [CREDENTIAL_RESPONSES, METHOD_CALLS, TWIN_DESIRED, TWIN_RESPONSES];
-    if served.iter().any(|whole| filter.starts_with(whole.trim_end_matches('#'))) {
+    let served = [METHOD_CALLS, TWIN_DESIRED, TWIN_RESPONSES];
+    let served = served.iter().chain(renews.then_some(&CREDENTIAL_RESPONSES));
+    if served.into_iter().any(|whole| filter.starts_with(whole.trim_end_matches('#'))) {
         return true;
     }
     let mut levels = filter.split('/');
@@ -44,10 +51,11 @@ mod tests {
             "$iothub/methods/POST/#",
             "$iothub/credentials/res/#",
         ] {
-            assert!(is_hub_filter(good, "d"), "{good}");
+            assert!(is_hub_filter(good, "d", true), "{good}");
         }
         for bad in ["#", "devices/e/messages/devicebound/#", "$iothub/twin/res/#/x", "$dps/registrations/res/#", ""] {
-            assert!(!is_hub_filter(bad, "d"), "{bad}");
+            assert!(!is_hub_filter(bad, "d", true), "{bad}");
         }
+        assert!(!is_hub_filter("$iothub/credentials/res/#", "d", false));
     }
 }

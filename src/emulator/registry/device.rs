@@ -1,11 +1,16 @@
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+use super::calls::Calls;
+use super::inbox::Inbox;
 use super::registration::Registration;
+use super::renewal::Renewal;
 use super::sharded::lock;
+use super::twin::{Notification, Twin};
 use crate::emulator::subscriptions::Subscriptions;
 
 /// Ends of a session that others hold: they change its device and wake it, and it looks for itself. Nothing is sent
@@ -53,6 +58,8 @@ pub(crate) struct Device {
 pub(crate) struct State {
     /// Whether it may connect.
     pub(crate) enabled: bool,
+    /// It was deleted: whoever still holds it must let it go.
+    pub(crate) deleted: bool,
     /// The identifier that its certificates carry; a new one revokes them all.
     pub(crate) unique_id: Uuid,
     /// SHA-256 of the certificate that it attested with at DPS, when it has no other: it may connect with this one.
@@ -67,6 +74,18 @@ pub(crate) struct State {
     pub(crate) persistent: bool,
     /// Device-to-cloud messages received.
     pub(crate) telemetry: u64,
+    /// Its twin, once somebody asked for it.
+    twin: Option<Box<Twin>>,
+    /// Changes of desired properties that its session has not been told of.
+    changes: VecDeque<Notification>,
+    /// Cloud-to-device messages.
+    pub(crate) inbox: Inbox,
+    /// Direct method calls.
+    pub(crate) calls: Calls,
+    /// Its certificate renewal, the last one begun.
+    pub(crate) renewal: Option<Box<Renewal>>,
+    /// The packet id under which the result of a renewal was last sent.
+    pub(crate) renewal_packet_id: u16,
 }
 
 impl Device {
@@ -76,6 +95,7 @@ impl Device {
             id: Arc::clone(&registration.device_id),
             state: Mutex::new(State {
                 enabled: true,
+                deleted: false,
                 unique_id: Uuid::new_v4(),
                 thumbprint: None,
                 registration,
@@ -83,6 +103,12 @@ impl Device {
                 subscriptions: Subscriptions::default(),
                 persistent: false,
                 telemetry: 0,
+                twin: None,
+                changes: VecDeque::new(),
+                inbox: Inbox::default(),
+                calls: Calls::default(),
+                renewal: None,
+                renewal_packet_id: 0,
             }),
         }
     }
@@ -92,8 +118,73 @@ impl Device {
         f(&mut lock(&self.state))
     }
 
-    /// Whether `link` is still the session of the device.
-    pub(crate) fn is_session(&self, link: &Link) -> bool {
-        self.with(|state| state.session.as_ref() == Some(link))
+    /// Changes it and makes its session look.
+    pub(crate) fn with_session<R>(&self, f: impl FnOnce(&mut State) -> R) -> R {
+        let (result, session) = self.with(|state| (f(state), state.session.clone()));
+        if let Some(session) = session {
+            session.wake();
+        }
+        result
+    }
+}
+
+impl State {
+    /// Changes of desired properties that wait for a session at most; a device that misses older ones sees a gap in the
+    /// versions.
+    const MAX_CHANGES: usize = 50;
+
+    /// A session begins; the earlier one, which is to end, and whether the device finds a session that it left. A clean
+    /// session drops what was kept: subscriptions and messages.
+    pub(crate) fn begin_session(&mut self, link: Link, clean: bool) -> (Option<Link>, bool) {
+        let present = self.persistent && !clean;
+        if !present {
+            self.subscriptions = Subscriptions::default();
+        }
+        if clean {
+            self.inbox.clear();
+        }
+        self.persistent = !clean;
+        let earlier = self.session.replace(link);
+        self.release();
+        self.inbox.begin_session();
+        if let Some(renewal) = &mut self.renewal {
+            renewal.begin_session();
+        }
+        (earlier, present)
+    }
+
+    /// A session ends. Nothing happens when another one has taken its place.
+    pub(crate) fn end_session(&mut self, link: &Link) {
+        if self.session.as_ref() == Some(link) {
+            self.session = None;
+            self.release();
+            if !self.persistent {
+                self.subscriptions = Subscriptions::default();
+            }
+        }
+    }
+
+    /// Its twin.
+    pub(crate) fn twin(&mut self) -> &mut Twin {
+        self.twin.get_or_insert_default()
+    }
+
+    /// Has the session told of a change of the desired properties.
+    pub(crate) fn notify(&mut self, change: Notification) {
+        if self.changes.len() == Self::MAX_CHANGES {
+            self.changes.pop_front();
+        }
+        self.changes.push_back(change);
+    }
+
+    /// A change to tell the session of.
+    pub(crate) fn next_change(&mut self) -> Option<Notification> {
+        self.changes.pop_front()
+    }
+
+    /// Lets go of what lives no longer than a session.
+    fn release(&mut self) {
+        self.calls.end_session();
+        self.changes = VecDeque::new();
     }
 }

@@ -3,18 +3,23 @@
 
 #[allow(dead_code, reason = "the control plane is the caller of what is not used yet")]
 mod ca_certificate;
+mod calls;
 mod device;
 #[allow(dead_code, reason = "as above")]
 mod enrollment;
 #[allow(dead_code, reason = "as above")]
 mod enrollments;
 mod group_trust;
+mod inbox;
 mod initial;
 mod operation;
+pub(crate) mod packet_id;
 mod registration;
+mod renewal;
 #[allow(dead_code, reason = "as above")]
 mod revision;
 mod sharded;
+mod twin;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,17 +27,22 @@ use std::time::{Duration, SystemTime};
 
 #[allow(unused_imports, reason = "as above")]
 pub(crate) use ca_certificate::{CaCertificate, VerificationCode, VerificationError};
-pub(crate) use device::{Device, Link};
+pub(crate) use calls::{MethodAnswer, TooMany};
+pub(crate) use device::{Device, Link, State};
 #[allow(unused_imports, reason = "as above")]
 pub(crate) use enrollment::{Attestation, Attested, Certificate, CertificatePair, Enrollment, Scope, X509Proof};
 #[allow(unused_imports, reason = "as above")]
 pub(crate) use enrollments::{ChangeError, Enrollments, Kind, Match};
 pub(crate) use group_trust::CertificateRefusal;
+pub(crate) use inbox::{Full, Inbox, Letter};
 pub(crate) use operation::{Operation, Operations, Outcome};
 pub(crate) use registration::{Assignment, Registration};
+pub(crate) use renewal::Renewal;
 #[allow(unused_imports, reason = "as above")]
 pub(crate) use revision::{Condition, Etag, Revision};
 use sharded::Sharded;
+pub(crate) use sharded::lock;
+pub(crate) use twin::{Invalid, Notification};
 
 use super::config::{Config, ConfigError};
 
@@ -70,11 +80,12 @@ impl Registry {
     }
 
     /// Registers a device, for the first time or again, and makes its identity at the hub; `None` when there are too
-    /// many registrations.
+    /// many registrations. `sent_id` is the registration id as the device wrote it.
     pub(crate) fn register(
         &self,
         attested: impl Into<Attested>,
         registration_id: &Arc<str>,
+        sent_id: &str,
         now: SystemTime,
     ) -> Option<(Registration, Arc<Device>)> {
         let registration = {
@@ -83,7 +94,7 @@ impl Registry {
             if earlier.is_none() && self.registration_count.load(Ordering::Relaxed) >= self.max_registrations {
                 return None;
             }
-            let registration = Registration::new(attested, Arc::clone(registration_id), now, earlier);
+            let registration = Registration::new(attested, Arc::clone(registration_id), now, earlier).sent_as(sent_id);
             if shard.insert(Arc::clone(registration_id), registration.clone()).is_none() {
                 self.registration_count.fetch_add(1, Ordering::Relaxed);
             }
@@ -112,6 +123,19 @@ impl Registry {
     /// The hub's device of that id (ids of hub devices are case-sensitive).
     pub(crate) fn device(&self, id: &str) -> Option<Arc<Device>> {
         self.devices.get(id)
+    }
+
+    /// At most `limit` of the hub's devices in the order of their ids, from the one after `after` on.
+    pub(crate) fn devices(&self, after: Option<&str>, limit: usize) -> Vec<Arc<Device>> {
+        let mut devices = self.devices.values(|id| after.is_none_or(|after| *id > *after));
+        devices.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+        devices.truncate(limit);
+        devices
+    }
+
+    /// Forgets a device of the hub; who holds it still is to be told.
+    pub(crate) fn delete_device(&self, id: &str) -> Option<Arc<Device>> {
+        self.devices.shard(id).remove(id)
     }
 
     /// Makes `link` the DPS session of a client; the one before is returned, to be closed.
@@ -148,11 +172,12 @@ mod tests {
     fn registering_again_keeps_the_identity_and_the_first_time() {
         let registry = Registry::new(&Config::default(), SystemTime::UNIX_EPOCH).unwrap();
         let (id, group): (Arc<str>, _) = ("d".into(), test_group());
-        let first = registry.register(Arc::clone(&group), &id, SystemTime::UNIX_EPOCH).unwrap();
+        let first = registry.register(Arc::clone(&group), &id, "D", SystemTime::UNIX_EPOCH).unwrap();
         let later = SystemTime::UNIX_EPOCH + Duration::from_secs(9);
-        let second = registry.register(group, &id, later).unwrap();
+        let second = registry.register(group, &id, "d", later).unwrap();
         assert!(Arc::ptr_eq(&first.1, &second.1));
         assert_eq!((second.0.created, second.0.updated), (SystemTime::UNIX_EPOCH, later));
+        assert_eq!((first.0.sent_id(), second.0.sent_id()), ("D", "d"));
     }
 
     #[test]
@@ -160,9 +185,20 @@ mod tests {
         let mut config = Config::default();
         config.dps.max_registrations = 1;
         let registry = Registry::new(&config, SystemTime::UNIX_EPOCH).unwrap();
-        assert!(registry.register(test_group(), &"a".into(), SystemTime::UNIX_EPOCH).is_some());
-        assert!(registry.register(test_group(), &"b".into(), SystemTime::UNIX_EPOCH).is_none());
-        assert!(registry.register(test_group(), &"a".into(), SystemTime::UNIX_EPOCH).is_some());
+        let register = |id: &str| registry.register(test_group(), &id.into(), id, SystemTime::UNIX_EPOCH).is_some();
+        assert_eq!(["a", "b", "a"].map(register), [true, false, true]);
+    }
+
+    #[test]
+    fn devices_are_listed_in_order_and_page_by_page() {
+        let registry = Registry::new(&Config::default(), SystemTime::UNIX_EPOCH).unwrap();
+        for id in ["c", "a", "d", "b"] {
+            registry.register(test_group(), &id.into(), id, SystemTime::UNIX_EPOCH).unwrap();
+        }
+        let ids = |after, limit| registry.devices(after, limit).iter().map(|d| d.id.to_string()).collect::<String>();
+        assert_eq!((ids(None, 2), ids(Some("b"), 9)), ("ab".to_owned(), "cd".to_owned()));
+        assert!(registry.delete_device("c").is_some() && registry.delete_device("c").is_none());
+        assert_eq!(ids(None, 9), "abd");
     }
 
     #[test]

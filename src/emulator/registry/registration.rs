@@ -14,6 +14,8 @@ pub(crate) struct Registration {
     pub(crate) x509: Option<Arc<X509Proof>>,
     /// The registration id in lower case.
     pub(crate) registration_id: Arc<str>,
+    /// The registration id as the device wrote it, when that is something else: its key may be derived from that.
+    sent_id: Option<Box<str>>,
     /// Its id at the hub.
     pub(crate) device_id: Arc<str>,
     /// First registration.
@@ -35,7 +37,19 @@ impl Registration {
         let Attested { enrollment, x509 } = attested.into();
         let device_id = enrollment.device_id(&registration_id);
         let created = earlier.map_or(now, |earlier| earlier.created);
-        Self { enrollment, x509, registration_id, device_id, created, updated: now, etag: Etag::new() }
+        let etag = Etag::new();
+        Self { enrollment, x509, registration_id, sent_id: None, device_id, created, updated: now, etag }
+    }
+
+    /// With the registration id as the device wrote it.
+    pub(crate) fn sent_as(mut self, id: &str) -> Self {
+        self.sent_id = (*id != *self.registration_id).then(|| id.into());
+        self
+    }
+
+    /// The registration id as the device wrote it.
+    pub(crate) fn sent_id(&self) -> &str {
+        self.sent_id.as_deref().unwrap_or(&self.registration_id)
     }
 }
 

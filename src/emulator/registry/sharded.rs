@@ -37,6 +37,18 @@ impl<V> Sharded<V> {
     {
         self.shard(id).get(id).cloned()
     }
+
+    /// Copies of the values whose ids `wanted` takes, in no order.
+    pub(crate) fn values(&self, wanted: impl Fn(&str) -> bool) -> Vec<V>
+    where
+        V: Clone,
+    {
+        let mut values = Vec::new();
+        for shard in &self.shards {
+            values.extend(lock(shard).iter().filter(|(id, _)| wanted(id)).map(|(_, value)| value.clone()));
+        }
+        values
+    }
 }
 
 #[cfg(test)]

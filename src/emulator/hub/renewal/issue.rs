@@ -1,0 +1,81 @@
+use std::sync::Arc;
+
+use tokio::time::{Instant, sleep_until};
+use uuid::Uuid;
+
+use super::answer::Refusal;
+use crate::emulator::adr::{Policy, Subject};
+use crate::emulator::core::Core;
+use crate::emulator::counters::Event;
+use crate::emulator::registry::{Device, Renewal, State};
+
+/// The policy that signs the device's certificates: that of the enrollment it came by.
+pub(super) fn policy(core: &Core, state: &State) -> Option<Arc<Policy>> {
+    state.registration.enrollment.credential_policy.as_deref().and_then(|name| core.adr.policy(name))
+}
+
+/// A CSR on its way to the authority.
+pub(super) struct Job {
+    device: Arc<Device>,
+    correlation_id: Uuid,
+    ready_at: Instant,
+    policy: Arc<Policy>,
+    csr: Vec<u8>,
+    subject: Subject,
+}
+
+impl Job {
+    pub(super) fn new(
+        device: &Arc<Device>,
+        state: &State,
+        policy: Arc<Policy>,
+        csr: Vec<u8>,
+        renewal: &Renewal,
+    ) -> Self {
+        let subject =
+            Subject { csr_name: Arc::clone(&device.id), device_id: Arc::clone(&device.id), unique_id: state.unique_id };
+        let (correlation_id, ready_at) = (renewal.correlation_id, renewal.ready_at);
+        Self { device: Arc::clone(device), correlation_id, ready_at, policy, csr, subject }
+    }
+
+    /// Gives it to the threads that sign. When they have too much to do, the operation is forgotten.
+    pub(super) fn submit(self, core: &Arc<Core>) -> Result<(), Refusal> {
+        let (shared, device, correlation_id) = (Arc::clone(core), Arc::clone(&self.device), self.correlation_id);
+        if self.ready_at > Instant::now() {
+            wake_at(self.ready_at, &device);
+        }
+        core.issuance.submit(move || self.run(&shared)).map_err(|_| {
+            device.with(|state| state.renewal.take_if(|renewal| renewal.correlation_id == correlation_id));
+            Refusal::Busy
+        })
+    }
+
+    /// On one of those threads. An operation that was replaced meanwhile is not worth a signature.
+    fn run(self, core: &Core) {
+        if !self.device.with(|state| self.mine(state).is_some()) {
+            return;
+        }
+        let result = self.policy.issue(&self.csr, &self.subject, core.clock.now());
+        core.tally.count(if result.is_ok() { Event::Issued } else { Event::CsrRefused });
+        self.device.with_session(|state| {
+            if let Some(renewal) = self.mine(state) {
+                renewal.finish(result.map_err(|error| error.to_string()));
+            }
+        });
+    }
+
+    fn mine<'a>(&self, state: &'a mut State) -> Option<&'a mut Renewal> {
+        state.renewal.as_deref_mut().filter(|renewal| renewal.correlation_id == self.correlation_id)
+    }
+}
+
+/// Makes the device's session look when a result that is held back is due.
+fn wake_at(due: Instant, device: &Arc<Device>) {
+    let device = Arc::downgrade(device);
+    tokio::spawn(async move {
+        sleep_until(due).await;
+        if let Some(device) = device.upgrade() {
+            device.with_session(|_| {});
+        }
+    });
+}

@@ -1,0 +1,207 @@
+//! Device twins. Source: Microsoft Learn, "Understand and use device twins in IoT Hub".
+
+mod rules;
+
+use serde_json::{Map, Value};
+
+pub(crate) use rules::Invalid;
+use rules::{Limits, check_patch, size};
+
+/// Tags, desired and reported properties of a device. What it reports and what is desired are sections of their own,
+/// each with a version that every change increases.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Twin {
+    /// What the back end wants.
+    pub(crate) desired: Section,
+    /// What the device says.
+    pub(crate) reported: Section,
+    /// What the back end notes and the device does not see.
+    pub(crate) tags: Map<String, Value>,
+    /// Version of the whole.
+    pub(crate) version: u64,
+}
+
+/// Properties and their version.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Section {
+    /// The properties.
+    pub(crate) properties: Map<String, Value>,
+    /// How often they were changed, plus one.
+    pub(crate) version: u64,
+}
+
+impl Default for Section {
+    fn default() -> Self {
+        Self { properties: Map::new(), version: 1 }
+    }
+}
+
+impl Default for Twin {
+    fn default() -> Self {
+        Self { desired: Section::default(), reported: Section::default(), tags: Map::new(), version: 1 }
+    }
+}
+
+impl Section {
+    /// The properties with `$version`, as devices and back ends see them.
+    pub(crate) fn to_value(&self) -> Value {
+        with_version(self.properties.clone(), self.version)
+    }
+
+    /// Merges a patch.
+    fn patch(&mut self, patch: Map<String, Value>) -> Result<(), Invalid> {
+        patched(&mut self.properties, patch, &Limits::PROPERTIES)?;
+        self.version += 1;
+        Ok(())
+    }
+}
+
+impl Twin {
+    /// Desired and reported properties: what the device sees.
+    pub(crate) fn device_view(&self) -> Value {
+        let sections = [("desired", &self.desired), ("reported", &self.reported)];
+        Value::Object(sections.map(|(name, section)| (name.to_owned(), section.to_value())).into_iter().collect())
+    }
+
+    /// The device reports; the new version of what it reported.
+    pub(crate) fn report(&mut self, patch: Map<String, Value>) -> Result<u64, Invalid> {
+        self.reported.patch(patch)?;
+        self.version += 1;
+        Ok(self.reported.version)
+    }
+
+    /// The back end changes tags and desired properties, both or neither; the notification for the device when there
+    /// are desired properties in it.
+    pub(crate) fn change(
+        &mut self,
+        tags: Option<Map<String, Value>>,
+        desired: Option<Map<String, Value>>,
+    ) -> Result<Option<Notification>, Invalid> {
+        let mut new = self.clone();
+        if let Some(tags) = tags {
+            patched(&mut new.tags, tags, &Limits::TAGS)?;
+        }
+        let notification = match desired {
+            None => None,
+            Some(desired) => {
+                let patch = rules::without_read_only(desired);
+                new.desired.patch(patch.clone())?;
+                let version = new.desired.version;
+                Some(Notification { version, body: with_version(patch, version).to_string() })
+            }
+        };
+        new.version += 1;
+        *self = new;
+        Ok(notification)
+    }
+}
+
+/// What a device is told of a change of its desired properties: the patch as it was made, with the new version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Notification {
+    /// Version of the desired properties.
+    pub(crate) version: u64,
+    /// JSON.
+    pub(crate) body: String,
+}
+
+fn with_version(mut properties: Map<String, Value>, version: u64) -> Value {
+    properties.insert("$version".to_owned(), version.into());
+    Value::Object(properties)
+}
+
+/// Merges `patch` into `properties` if the result keeps to the rules, else changes nothing.
+fn patched(properties: &mut Map<String, Value>, patch: Map<String, Value>, limits: &Limits) -> Result<(), Invalid> {
+    let patch = rules::without_read_only(patch);
+    check_patch(&patch)?;
+    let before = size(properties);
+    let mut merged = properties.clone();
+    merge(&mut merged, patch);
+    let after = size(&merged);
+    if after > limits.size && after > before {
+        return Err(Invalid::TooLarge { size: after, limit: limits.size });
+    }
+    *properties = merged;
+    Ok(())
+}
+
+/// Adds and replaces members; `null` removes one; objects are merged.
+fn merge(target: &mut Map<String, Value>, patch: Map<String, Value>) {
+    for (name, value) in patch {
+        match value {
+            Value::Null => {
+                target.remove(&name);
+            }
+            Value::Object(patch) => {
+                let member = target.entry(name).or_insert(Value::Null);
+                if !member.is_object() {
+                    *member = Value::Object(Map::new());
+                }
+                if let Value::Object(member) = member {
+                    merge(member, patch);
+                }
+            }
+            value => {
+                target.insert(name, value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn object(value: Value) -> Map<String, Value> {
+        match value {
+            Value::Object(object) => object,
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn a_new_twin_has_versions_only() {
+        let view = Twin::default().device_view();
+        assert_eq!(view, json!({"desired": {"$version": 1}, "reported": {"$version": 1}}));
+    }
+
+    #[test]
+    fn patches_merge_and_null_removes() {
+        let mut twin = Twin::default();
+        assert_eq!(twin.report(object(json!({"a": {"b": 1, "c": 2}, "d": [1], "e": "x"}))), Ok(2));
+        assert_eq!(twin.report(object(json!({"a": {"b": null, "f": true}, "d": [2], "e": {"g": {"h": null}}}))), Ok(3));
+        let expected = json!({"a": {"c": 2, "f": true}, "d": [2], "e": {"g": {}}, "$version": 3});
+        assert_eq!(twin.reported.to_value(), expected);
+        assert_eq!(twin.report(object(json!({"$version": 1, "$metadata": {}, "a": null}))), Ok(4));
+        assert_eq!(twin.reported.to_value(), json!({"d": [2], "e": {"g": {}}, "$version": 4}));
+    }
+
+    #[test]
+    fn a_change_by_the_back_end_is_made_whole_or_not_at_all() {
+        let mut twin = Twin::default();
+        let told = twin.change(Some(object(json!({"site": 7}))), Some(object(json!({"interval": 5, "gone": null}))));
+        let told = told.unwrap().unwrap();
+        assert_eq!((told.version, told.body.as_str()), (2, r#"{"$version":2,"gone":null,"interval":5}"#));
+        assert_eq!((twin.version, &twin.tags), (2, &object(json!({"site": 7}))));
+        let before = twin.clone();
+        assert!(twin.change(Some(object(json!({"site": 8}))), Some(object(json!({"a.b": 1})))).is_err());
+        assert_eq!(twin, before);
+        assert_eq!(twin.change(Some(object(json!({"site": null}))), None), Ok(None));
+        assert_eq!((twin.desired.version, twin.version, twin.tags.len()), (2, 3, 0));
+    }
+
+    #[test]
+    fn a_section_grows_up_to_its_limit() {
+        let mut twin = Twin::default();
+        let filler = "x".repeat(4000);
+        for i in 0..8 {
+            twin.report(object(json!({format!("{i}"): filler}))).unwrap();
+        }
+        assert_eq!(twin.report(object(json!({"8": filler}))), Err(Invalid::TooLarge { size: 36009, limit: 32768 }));
+        assert_eq!(twin.reported.version, 9);
+        assert!(twin.report(object(json!({"1": null, "8": filler}))).is_ok(), "as large as before");
+        let tags: Map<_, _> = (0..3).map(|i| (format!("{i}"), filler.clone().into())).collect();
+        assert!(matches!(twin.change(Some(tags), None), Err(Invalid::TooLarge { limit: 8192, .. })));
+    }
+}
