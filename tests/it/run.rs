@@ -106,6 +106,29 @@ fn a_storm_is_whole_and_its_files_agree() {
 }
 
 #[test]
+fn every_transport_carries_either_attestation() {
+    let folder = folder("arrival = \"at-once\"", 10);
+    for args in [&["root"][..], &["intermediate"], &["devices", "--scenario", "small.toml"]] {
+        fleetstorm(folder.path()).arg("pki").args(args).assert().success();
+    }
+    for transport in ["mqtt", "mqtt-websocket", "https"] {
+        for attestation in ["symmetric-key", "x509"] {
+            let out = format!("{transport}-{attestation}");
+            let set = [format!("fleet.transport={transport}"), format!("fleet.attestation={attestation}")];
+            let run = fleetstorm(folder.path()).args(&RUN[..5]).args([&out, "--set", &set[0], "--set", &set[1]]).assert();
+            run.code(code(Exit::Done)).stdout(contains("COMPLETE  10 of 10"));
+            check_sums(&folder.path().join(&out), 10);
+        }
+    }
+    // Bootstrap certificates of somebody else's authority get nobody in.
+    fleetstorm(folder.path()).args(["pki", "root", "--dir", "other"]).assert().success();
+    fleetstorm(folder.path()).args(["pki", "intermediate", "--dir", "other"]).assert().success();
+    fs::copy(folder.path().join("other/intermediate.pem"), folder.path().join("pki/intermediate.pem")).unwrap();
+    let run = fleetstorm(folder.path()).args(&RUN[..5]).args(["refused", "--set", "fleet.attestation=x509"]).assert();
+    run.stdout(contains("401002").and(contains("CA certificate not found.")));
+}
+
+#[test]
 fn quiet_says_nothing_but_the_summary() {
     let folder = folder("workload = \"closed\"\nconcurrency = 10\nhub_connect = false", 10);
     let assert = fleetstorm(folder.path()).args(RUN).arg("--quiet").assert();

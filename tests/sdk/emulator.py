@@ -25,8 +25,9 @@ class Emulator:
         self.hub_host = c["hub_host"]
         self.mqtt_port = int(c["mqtt"].rsplit(":", 1)[1])
         self.https_port = int(c["https"].rsplit(":", 1)[1])
-        self.management = c["management"]
-        self.token = Path(c["management_token_file"]).read_text().strip()
+        self.management = c.get("management")
+        token_file = c.get("management_token_file")
+        self.token = Path(token_file).read_text().strip() if token_file else None
         self.group_key = Path(c["group_key_file"]).read_text().strip()
         self.ca_file = c["ca_file"]
         self.ca_pem = Path(c["ca_file"]).read_text()
