@@ -141,6 +141,9 @@ fn digest(csr: &[u8]) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::emulator::config::Config;
+    use crate::emulator::registry::test_group;
+    use std::time::SystemTime;
 
     #[test]
     fn renewal_is_known_from_its_first_api_version_on() {
@@ -154,5 +157,29 @@ mod tests {
         ] {
             assert_eq!(is_known_to(version), known, "{version}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn when_the_authority_has_too_much_to_do_the_device_is_told_to_wait() {
+        let mut config = Config::default();
+        (config.adr.issuance_threads, config.adr.issuance_queue) = (1, 1);
+        let core = Core::new(config).unwrap();
+        let mut group = Arc::into_inner(test_group()).unwrap();
+        group.credential_policy = Some(core.config.adr.policy.as_str().into());
+        let (id, now) = (Arc::from("dev1"), SystemTime::UNIX_EPOCH);
+        let (_, device) = core.registry.register(Arc::new(group), &id, "dev1", now).unwrap();
+        let (started, is_started) = crossbeam_channel::bounded::<()>(0);
+        let (go, wait) = crossbeam_channel::bounded::<()>(0);
+        let busy = move || {
+            started.send(()).unwrap();
+            assert!(wait.recv().is_err(), "until the sender is dropped");
+        };
+        core.issuance.submit(busy).unwrap();
+        is_started.recv().unwrap();
+        core.issuance.submit(|| {}).unwrap();
+        let refusal = accept(&core, &device, "rid-1", br#"{"id":"dev1","csr":"AAAA"}"#).unwrap_err();
+        assert!(matches!(refusal, Refusal::Busy), "{refusal:?}");
+        assert!(device.with(|state| state.renewal.is_none()), "nothing is pending");
+        drop(go);
     }
 }
