@@ -115,7 +115,8 @@ fn every_transport_carries_either_attestation() {
         for attestation in ["symmetric-key", "x509"] {
             let out = format!("{transport}-{attestation}");
             let set = [format!("fleet.transport={transport}"), format!("fleet.attestation={attestation}")];
-            let run = fleetstorm(folder.path()).args(&RUN[..5]).args([&out, "--set", &set[0], "--set", &set[1]]).assert();
+            let run =
+                fleetstorm(folder.path()).args(&RUN[..5]).args([&out, "--set", &set[0], "--set", &set[1]]).assert();
             run.code(code(Exit::Done)).stdout(contains("COMPLETE  10 of 10"));
             check_sums(&folder.path().join(&out), 10);
         }

@@ -8,6 +8,7 @@ mod http_client;
 mod https;
 mod hub;
 mod hub_client;
+mod hub_hostile;
 mod hub_identity;
 mod hub_messages;
 mod hub_methods;
