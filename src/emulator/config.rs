@@ -1,4 +1,7 @@
 mod enrollment;
+mod fault;
+mod model;
+mod quota;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
@@ -9,6 +12,11 @@ use serde::{Deserialize, Serialize};
 use super::port::Port;
 use crate::domain::{IdScope, InvalidId, RegistrationId};
 pub use enrollment::{CaEntry, Group, GroupEntry, Individual};
+pub(crate) use fault::duration;
+pub use fault::{Chance, Delay, Disconnect, Faults, Outage, OutageEffect, ServerError};
+pub use model::{Latency, Model, StepModel, Unit};
+pub(crate) use quota::Limits;
+pub use quota::{Excess, Profile, Quotas};
 
 /// How the emulator behaves. Every key has a default, so an empty file is a whole configuration.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -20,6 +28,10 @@ pub struct Config {
     pub dps_host: String,
     /// Host name of the hub that devices are assigned to; goes into the server certificate.
     pub hub_host: String,
+    /// Seed of everything that is drawn: latencies and faults.
+    pub seed: u64,
+    /// Named set of quotas.
+    pub quota: Profile,
     /// Sockets, their limits and time-outs.
     pub listen: Listen,
     /// The provisioning service.
@@ -36,6 +48,12 @@ pub struct Config {
     pub enrollments: Vec<Individual>,
     /// CA certificates that are there from the start.
     pub ca_certificates: Vec<CaEntry>,
+    /// How long the service takes and how much it does at once.
+    pub model: Model,
+    /// Quotas that are not those of the named set.
+    pub quotas: Quotas,
+    /// What goes wrong on purpose.
+    pub faults: Faults,
 }
 
 /// Sockets, their limits and time-outs.
@@ -76,8 +94,6 @@ pub struct Listen {
 pub struct Dps {
     /// `retry-after` of a 202, in seconds (the service says 3).
     pub retry_after_seconds: u32,
-    /// An operation stays `assigning` for at least so many milliseconds.
-    pub assign_delay_ms: u64,
     /// Operations are forgotten so many seconds after they began (a poll is answered 404 then).
     pub operation_ttl_seconds: u64,
     /// Operations kept at once; more registrations are answered 429.
@@ -112,8 +128,6 @@ pub struct Hub {
     pub max_subscriptions: usize,
     /// Whether the hub knows the issuing CA from the start (`az iot adr ns credential sync`).
     pub synced: bool,
-    /// The result of a certificate renewal comes after at least so many milliseconds.
-    pub renewal_delay_ms: u64,
     /// Shape of the answers to renewals.
     pub renewal_body: RenewalBody,
     /// Error codes of renewals.
@@ -254,6 +268,9 @@ impl Config {
             RegistrationId::new(&individual.registration_id)
                 .map_err(|error| ConfigError::RegistrationId(individual.registration_id.clone(), error))?;
         }
+        self.model.check()?;
+        self.quotas.check()?;
+        self.faults.check()?;
         let ranges = [
             ("listen.max_connections", self.listen.max_connections as u64, 1, 1_000_000),
             ("listen.handshakes_at_once", self.listen.handshakes_at_once as u64, 1, 1_000_000),
@@ -261,12 +278,10 @@ impl Config {
             ("listen.unauthenticated_timeout_seconds", self.listen.unauthenticated_timeout_seconds, 1, 3600),
             ("listen.write_timeout_seconds", self.listen.write_timeout_seconds, 1, 3600),
             ("dps.retry_after_seconds", u64::from(self.dps.retry_after_seconds), 0, 300),
-            ("dps.assign_delay_ms", self.dps.assign_delay_ms, 0, 3_600_000),
             ("dps.operation_ttl_seconds", self.dps.operation_ttl_seconds, 1, 86_400),
             ("dps.max_operations", self.dps.max_operations as u64, 1, 10_000_000),
             ("dps.max_registrations", self.dps.max_registrations as u64, 1, 10_000_000),
             ("hub.max_subscriptions", self.hub.max_subscriptions as u64, 1, 50),
-            ("hub.renewal_delay_ms", self.hub.renewal_delay_ms, 0, 3_600_000),
             ("adr.leaf_validity_days", u64::from(self.adr.leaf_validity_days), 1, 90),
             ("adr.leaf_validity_seconds", self.adr.leaf_validity_seconds.unwrap_or(1), 1, 90 * 86_400),
             ("adr.issuance_threads", self.adr.issuance_threads as u64, 0, 256),
@@ -282,12 +297,6 @@ impl Config {
     pub(crate) fn leaf_validity(&self) -> Duration {
         let days = u64::from(self.adr.leaf_validity_days) * 86_400;
         Duration::from_secs(self.adr.leaf_validity_seconds.unwrap_or(days))
-    }
-}
-
-impl Hub {
-    pub(crate) const fn renewal_delay(&self) -> Duration {
-        Duration::from_millis(self.renewal_delay_ms)
     }
 }
 
@@ -315,6 +324,8 @@ impl Default for Config {
             id_scope: "0ne00000001".to_owned(),
             dps_host: "localhost".to_owned(),
             hub_host: "localhost".to_owned(),
+            seed: 1,
+            quota: Profile::default(),
             listen: Listen::default(),
             dps: Dps::default(),
             hub: Hub::default(),
@@ -323,6 +334,9 @@ impl Default for Config {
             groups: Vec::new(),
             enrollments: Vec::new(),
             ca_certificates: Vec::new(),
+            model: Model::default(),
+            quotas: Quotas::default(),
+            faults: Faults::default(),
         }
     }
 }
@@ -348,7 +362,6 @@ impl Default for Dps {
     fn default() -> Self {
         Self {
             retry_after_seconds: 3,
-            assign_delay_ms: 0,
             operation_ttl_seconds: 300,
             max_operations: 200_000,
             max_registrations: 1_000_000,
@@ -364,7 +377,6 @@ impl Default for Hub {
         Self {
             max_subscriptions: 5,
             synced: true,
-            renewal_delay_ms: 0,
             renewal_body: RenewalBody::default(),
             renewal_codes: RenewalCodes::default(),
         }

@@ -2,14 +2,17 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use super::adr::Adr;
 use super::clock::Clock;
 use super::config::{Config, ConfigError};
-use super::counters::Tally;
+use super::counters::{Event, Tally};
+use super::fault::FaultInjector;
 use super::hub::telemetry::Watchers;
 use super::issuance::Issuance;
 use super::registry::{Registry, lock};
+use super::service_model::{HistogramError, ServiceModel};
 use crate::domain::IdScope;
 use crate::pki::chain::ChainError;
 use crate::pki::key::KeyError;
@@ -28,6 +31,10 @@ pub(crate) struct Core {
     pub(crate) registry: Registry,
     pub(crate) adr: Adr,
     pub(crate) issuance: Issuance,
+    /// How long things take and how many are allowed.
+    pub(crate) model: ServiceModel,
+    /// What goes wrong on purpose.
+    pub(crate) faults: FaultInjector,
     /// Turns for TLS handshakes.
     pub(crate) handshakes: Semaphore,
     /// Those who watch device-to-cloud messages.
@@ -47,6 +54,8 @@ pub(crate) enum CoreError {
     Key(#[from] KeyError),
     #[error("the hub cannot use the issuing CA: {0}")]
     Authority(#[from] ChainError),
+    #[error(transparent)]
+    Histogram(#[from] HistogramError),
     #[error("cannot start the threads that sign certificates: {0}")]
     Threads(#[from] io::Error),
 }
@@ -69,6 +78,8 @@ impl Core {
             registry: Registry::new(&config, clock.now())?,
             tally: Tally::new(),
             watchers: Watchers::new(),
+            model: ServiceModel::new(&config)?,
+            faults: FaultInjector::new(config.seed, config.faults.clone(), Instant::now()),
             trusted: RwLock::new(Arc::new(AuthoritySet::new(&cas)?)),
             credentials: Mutex::new(cas),
             clock,
@@ -96,6 +107,16 @@ impl Core {
         *self.trusted.write().unwrap_or_else(PoisonError::into_inner) = set;
         *synced = cas;
         Ok(())
+    }
+
+    /// Ends all sessions with the hub, as a fault; how many there were.
+    pub(crate) fn disconnect_hub(&self) -> usize {
+        let sessions = self.registry.hub_sessions();
+        for session in &sessions {
+            session.cut();
+            self.tally.count(Event::FaultDisconnected);
+        }
+        sessions.len()
     }
 
     /// The authorities that the hub trusts.

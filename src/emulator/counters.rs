@@ -63,11 +63,23 @@ pub enum Event {
     RenewalsRefused,
     /// Renewed certificate sent, each time it was.
     Renewed,
+    /// Fault: connection cut before or after PUBACK.
+    FaultDropped,
+    /// Fault: result sent late.
+    FaultDelayed,
+    /// Fault: answered with a server error.
+    FaultServerError,
+    /// Fault: request for a certificate met the authority's outage.
+    FaultCaOutage,
+    /// Fault: connection ended by the hub.
+    FaultDisconnected,
+    /// Fault: TLS handshake put off.
+    FaultHandshake,
 }
 
 impl Event {
     /// Number of events.
-    pub const COUNT: usize = 29;
+    pub const COUNT: usize = 35;
 
     /// Every event, in the order of documentation.
     pub const ALL: [Self; Self::COUNT] = [
@@ -100,6 +112,12 @@ impl Event {
         Self::RenewalsAccepted,
         Self::RenewalsRefused,
         Self::Renewed,
+        Self::FaultDropped,
+        Self::FaultDelayed,
+        Self::FaultServerError,
+        Self::FaultCaOutage,
+        Self::FaultDisconnected,
+        Self::FaultHandshake,
     ];
 
     /// Its name.
@@ -134,6 +152,12 @@ impl Event {
             Self::RenewalsAccepted => "renewals_accepted",
             Self::RenewalsRefused => "renewals_refused",
             Self::Renewed => "renewed",
+            Self::FaultDropped => "faults_dropped",
+            Self::FaultDelayed => "faults_delayed",
+            Self::FaultServerError => "faults_server_errors",
+            Self::FaultCaOutage => "faults_ca_outage",
+            Self::FaultDisconnected => "faults_disconnected",
+            Self::FaultHandshake => "faults_handshakes",
         }
     }
 }

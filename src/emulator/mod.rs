@@ -14,6 +14,7 @@ mod config;
 mod core;
 mod counters;
 mod dps;
+mod fault;
 mod http;
 mod https;
 mod hub;
@@ -23,16 +24,19 @@ mod port;
 mod registry;
 mod server;
 mod service;
+mod service_model;
 mod session;
 mod subscriptions;
 mod websocket;
 
 pub use config::{
-    Adr, CaEntry, Config, ConfigError, Dps, Group, GroupEntry, Hub, Individual, KeyTypes, Listen, RefusedCsr,
-    RenewalBody, RenewalCodes,
+    Adr, CaEntry, Chance, Config, ConfigError, Delay, Disconnect, Dps, Excess, Faults, Group, GroupEntry, Hub,
+    Individual, KeyTypes, Latency, Listen, Model, Outage, OutageEffect, Profile, Quotas, RefusedCsr, RenewalBody,
+    RenewalCodes, ServerError, StepModel, Unit,
 };
 pub use counters::{Counters, Event};
 pub use hub::{CloudToDevice, ConnectionState, DeviceInfo, HubError, MethodResult, TelemetryMessage, TwinInfo};
 pub use port::Port;
 pub use server::{Emulator, Endpoints, StartError};
 pub use service::{Ended, Service};
+pub use service_model::HistogramError;

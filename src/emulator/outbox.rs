@@ -1,4 +1,7 @@
+use std::collections::VecDeque;
+
 use bytes::{Bytes, BytesMut};
+use tokio::time::Instant;
 
 use super::registry::packet_id;
 use crate::protocol::mqtt::{
@@ -11,20 +14,32 @@ use crate::protocol::mqtt::{
 pub(crate) struct Outbox {
     buffer: BytesMut,
     last_packet_id: u16,
+    /// What is not to be sent yet, the next one first.
+    later: VecDeque<(Instant, Packet)>,
 }
 
 impl Outbox {
     /// Above so many bytes the session writes before it reads on.
     pub(crate) const HIGH_WATER: usize = 64 * 1024;
 
+    /// So many packets may wait for their time; a peer is not read from while there are more.
+    const MAX_LATER: usize = 256;
+
     /// Answers CONNECT.
     pub(crate) fn connack(&mut self, code: ConnectReturnCode, session_present: bool) {
         self.push(&Packet::ConnAck(ConnAck { session_present, code }));
     }
 
-    /// Acknowledges a PUBLISH of QoS 1.
+    /// Acknowledges a PUBLISH of QoS 1; see [`Self::puback_at`].
     pub(crate) fn puback(&mut self, pkid: u16) {
-        self.push(&Packet::PubAck(PubAck { pkid }));
+        self.puback_at(None, pkid);
+    }
+
+    /// Acknowledges a PUBLISH of QoS 1, not before `due`, nor before those that came earlier (MQTT 3.1.1, section 4.6).
+    pub(crate) fn puback_at(&mut self, due: Option<Instant>, pkid: u16) {
+        let acknowledges = |(_, packet): &&(Instant, Packet)| matches!(packet, Packet::PubAck(_));
+        let earlier = self.later.iter().rev().find(acknowledges).map(|(due, _)| *due);
+        self.push_at(due.max(earlier), Packet::PubAck(PubAck { pkid }));
     }
 
     /// Answers SUBSCRIBE.
@@ -45,12 +60,40 @@ impl Outbox {
     /// Publishes an answer or a notification, whose acknowledgement means nothing. One whose topic is too long, as the
     /// request id in it was, cannot be published.
     pub(crate) fn publish(&mut self, topic: String, qos: QoS, payload: impl Into<Bytes>) {
+        self.publish_at(None, topic, qos, payload);
+    }
+
+    /// The same, not before `due`.
+    pub(crate) fn publish_at(&mut self, due: Option<Instant>, topic: String, qos: QoS, payload: impl Into<Bytes>) {
         if topic.len() > usize::from(u16::MAX) {
             return;
         }
         let pkid = if qos == QoS::AtMostOnce { 0 } else { self.next_packet_id() };
         let payload = payload.into();
-        self.push(&Packet::Publish(Publish { dup: false, qos, retain: false, topic, pkid, payload }));
+        self.push_at(due, Packet::Publish(Publish { dup: false, qos, retain: false, topic, pkid, payload }));
+    }
+
+    /// Makes ready to write what is due.
+    pub(crate) fn release(&mut self, now: Instant) {
+        while let Some((_, packet)) = self.later.pop_front_if(|(due, _)| *due <= now) {
+            self.push(&packet);
+        }
+    }
+
+    /// When the next packet is due that waits for its time.
+    pub(crate) fn next_due(&self) -> Option<Instant> {
+        self.later.front().map(|(due, _)| *due)
+    }
+
+    /// Whether no more requests may be taken before some of what waits has been sent.
+    pub(crate) fn is_full(&self) -> bool {
+        self.later.len() >= Self::MAX_LATER
+    }
+
+    /// Takes back what was pushed since the outbox had `length` bytes, but for the PUBACK that came first.
+    pub(crate) fn keep_puback_since(&mut self, length: usize) {
+        const PUBACK: usize = 4;
+        self.buffer.truncate(length + PUBACK);
     }
 
     /// Publishes at QoS 1 with a packet id of the caller's, by which it will know the acknowledgement.
@@ -75,6 +118,17 @@ impl Outbox {
         self.last_packet_id
     }
 
+    /// Packets due at the same moment keep their order.
+    fn push_at(&mut self, due: Option<Instant>, packet: Packet) {
+        match due {
+            None => self.push(&packet),
+            Some(due) => {
+                let place = self.later.partition_point(|(other, _)| *other <= due);
+                self.later.insert(place, (due, packet));
+            }
+        }
+    }
+
     fn push(&mut self, packet: &Packet) {
         if let Err(error) = mqtt::encode(packet, &mut self.buffer) {
             // Every packet is built here from parts that fit: texts come from packets that came in.
@@ -86,6 +140,21 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn packets_wait_for_their_time_and_acknowledgements_keep_their_order() {
+        let (mut out, now) = (Outbox::default(), Instant::now());
+        let after = |ms| now + std::time::Duration::from_millis(ms);
+        out.puback_at(Some(after(20)), 1);
+        out.puback(2);
+        out.puback_at(Some(after(10)), 3);
+        out.publish_at(Some(after(15)), "t".to_owned(), QoS::AtMostOnce, "");
+        assert_eq!((out.len(), out.next_due()), (0, Some(after(15))));
+        out.release(after(15));
+        assert_eq!((out.len(), out.next_due()), (5, Some(after(20))));
+        out.release(after(20));
+        assert_eq!(&out.buffer[5..], [0x40, 2, 0, 1, 0x40, 2, 0, 2, 0x40, 2, 0, 3]);
+    }
 
     #[test]
     fn an_answer_whose_topic_does_not_fit_is_not_sent() {

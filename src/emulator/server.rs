@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
@@ -18,6 +18,7 @@ use super::counters::{Counters, Event};
 use super::https;
 use super::port::Port;
 use super::service::Service;
+use super::service_model::HistogramError;
 use super::session;
 use crate::pki::chain::ChainError;
 use crate::pki::issuing_ca::RootCa;
@@ -67,6 +68,9 @@ pub enum StartError {
     /// The hub cannot use the issuing CA.
     #[error("the hub cannot use the issuing CA: {0}")]
     Authority(#[source] ChainError),
+    /// A histogram of latencies cannot be used.
+    #[error("`model`: {0}")]
+    Histogram(#[from] HistogramError),
     /// The TLS server could not be made.
     #[error(transparent)]
     Tls(#[from] TlsConfigError),
@@ -81,6 +85,7 @@ impl From<CoreError> for StartError {
             CoreError::Config(error) => Self::Config(error),
             CoreError::Key(error) => Self::Key(error),
             CoreError::Authority(error) => Self::Authority(error),
+            CoreError::Histogram(error) => Self::Histogram(error),
             CoreError::Threads(error) => Self::Threads(error),
         }
     }
@@ -91,8 +96,6 @@ impl Emulator {
     const BACKLOG: u32 = 4096;
     /// A handshake that has not ended after that long waits for its peer.
     const TURN: Duration = Duration::from_millis(250);
-    /// How often what is too old is forgotten.
-    const HOUSEKEEPING: Duration = Duration::from_secs(5);
 
     /// Makes authorities and keys and listens; nothing is served before [`Self::run`].
     ///
@@ -152,7 +155,7 @@ impl Emulator {
                         accept(core, https, &permits, serve(Carrier::Https)).await;
                     }
                 },
-                keep_house(core),
+                service.tend(),
             )
         };
         shutdown.run_until_cancelled(serving).await;
@@ -212,6 +215,10 @@ async fn connection(core: Arc<Core>, tls: TlsAcceptor, tcp: TcpStream, carrier: 
 async fn handshake(core: &Core, tls: TlsAcceptor, tcp: TcpStream) -> Option<TlsStream<TcpStream>> {
     let deadline = core.config.listen.handshake_timeout();
     timeout(deadline, tcp.readable()).await.ok()?.ok()?;
+    if let Some(delay) = core.faults.handshake_delay(Instant::now()) {
+        core.tally.count(Event::FaultHandshake);
+        sleep(delay).await;
+    }
     let turn = core.handshakes.acquire().await.ok()?;
     let mut handshake = pin!(tls.accept(tcp));
     if let Ok(done) = timeout(Emulator::TURN, &mut handshake).await {
@@ -219,15 +226,6 @@ async fn handshake(core: &Core, tls: TlsAcceptor, tcp: TcpStream) -> Option<TlsS
     }
     drop(turn);
     timeout(deadline, handshake).await.ok()?.ok()
-}
-
-async fn keep_house(core: &Core) {
-    let mut tick = interval(Emulator::HOUSEKEEPING);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tick.tick().await;
-        core.registry.operations.expire(Instant::now());
-    }
 }
 
 /// Listens, and tells the address with the port that was free.

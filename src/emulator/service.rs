@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use rustls_pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::config::Config;
+use super::config::{Config, ConfigError, Faults};
 use super::core::Core;
 use super::counters::Counters;
 use super::https;
@@ -66,6 +67,32 @@ impl Service {
         self.core.clock.advance(by);
     }
 
+    /// What goes wrong on purpose.
+    pub fn faults(&self) -> Faults {
+        self.core.faults.plan(Instant::now()).0
+    }
+
+    /// Changes what goes wrong on purpose; all times count from now, all dice are new.
+    ///
+    /// # Errors
+    /// A value that cannot be.
+    pub fn set_faults(&self, faults: Faults) -> Result<(), ConfigError> {
+        faults.check()?;
+        self.core.faults.set(faults, Instant::now());
+        Ok(())
+    }
+
+    /// Ends all connections with the hub, as a fault; how many there were.
+    pub fn disconnect_hub(&self) -> usize {
+        self.core.disconnect_hub()
+    }
+
+    /// Does what is to be done from time to time: forgets what is too old, and injects the faults that have a moment.
+    /// Never ends; [`Emulator::run`](super::Emulator::run) does it too.
+    pub async fn tend(&self) {
+        tend(&self.core).await;
+    }
+
     /// What happened until now.
     pub fn counters(&self) -> Counters {
         self.core.tally.snapshot()
@@ -74,6 +101,29 @@ impl Service {
     pub(crate) const fn core(&self) -> &Arc<Core> {
         &self.core
     }
+}
+
+/// How often what is too old is forgotten.
+const HOUSEKEEPING: Duration = Duration::from_secs(5);
+
+async fn tend(core: &Core) {
+    let keep_house = async {
+        let mut tick = interval(HOUSEKEEPING);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let now = tick.tick().await;
+            core.registry.operations.expire(now);
+            core.model.quotas.expire(now);
+        }
+    };
+    let disconnect = async {
+        let mut last = Instant::now();
+        loop {
+            last = core.faults.hub_disconnect(last).await;
+            core.disconnect_hub();
+        }
+    };
+    tokio::join!(keep_house, disconnect);
 }
 
 impl fmt::Display for Ended {
@@ -87,6 +137,8 @@ impl fmt::Display for Ended {
             End::TakenOver => "its device connected again",
             End::Expired => "its token expired",
             End::Dismissed => "its device was disabled or deleted, or its certificate revoked",
+            End::Throttled => "there was too much to do",
+            End::Injected => "a fault was injected",
             End::Broken => "the connection broke",
         })
     }

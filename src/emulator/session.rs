@@ -14,10 +14,12 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::core::Core;
 use super::counters::Event;
 use super::dps::DpsSession;
+use super::fault::Cut;
 use super::hub::HubSession;
 use super::outbox::Outbox;
 use super::registry::Link;
-use crate::protocol::mqtt::{self, Connect, ConnectReturnCode, DPS_PACKET_LIMIT, Packet, PacketError};
+use super::service_model::{Full, Over, Step};
+use crate::protocol::mqtt::{self, Connect, ConnectReturnCode, DPS_PACKET_LIMIT, Packet, PacketError, QoS};
 use crate::protocol::topic::UserName;
 
 /// Certificates that the peer proved to have the first one's key of, that one first; empty when it showed none.
@@ -51,6 +53,10 @@ pub(crate) enum End {
     Expired,
     /// Its device was disabled or deleted, or its certificate revoked.
     Dismissed,
+    /// There was too much to do.
+    Throttled,
+    /// A fault that was asked for.
+    Injected,
     /// The connection broke.
     Broken,
 }
@@ -101,10 +107,22 @@ impl Role {
                 Next::Continue
             }
             Packet::Disconnect => Next::End(End::Left),
-            packet => match self {
-                Self::Dps(session) => session.packet(core, packet, out),
-                Self::Hub(session) => session.packet(core, packet, out),
-            },
+            packet => {
+                let acknowledged = matches!(&packet, Packet::Publish(publish) if publish.qos == QoS::AtLeastOnce);
+                let cut = acknowledged.then(|| core.faults.publish(Instant::now())).flatten();
+                let before = out.len();
+                let next = match self {
+                    _ if cut == Some(Cut::BeforePuback) => Next::Continue,
+                    Self::Dps(session) => session.packet(core, packet, out),
+                    Self::Hub(session) => session.packet(core, packet, out),
+                };
+                if cut.is_none() {
+                    return next;
+                }
+                core.tally.count(Event::FaultDropped);
+                out.keep_puback_since(before);
+                Next::End(End::Injected)
+            }
         }
     }
 
@@ -148,7 +166,8 @@ where
         End::Violation => core.tally.count(Event::ProtocolViolation),
         End::TimedOut => core.tally.count(Event::TimedOut),
         End::TakenOver => core.tally.count(Event::TakenOver),
-        End::Left | End::Closed | End::Refused | End::Expired | End::Dismissed | End::Broken => {}
+        End::Throttled => core.tally.count(Event::Throttled),
+        End::Left | End::Closed | End::Refused | End::Expired | End::Dismissed | End::Injected | End::Broken => {}
     }
     // The peer may be gone already; there is nobody to tell.
     let _ = timeout(wire.write_timeout, stream.shutdown()).await;
@@ -159,9 +178,10 @@ async fn converse<S>(core: &Arc<Core>, wire: &mut Wire, stream: &mut S, peer: Pe
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut role = timeout(core.config.listen.unauthenticated_timeout(), begin(core, wire, stream, peer))
+    let connect = timeout(core.config.listen.unauthenticated_timeout(), connect(wire, stream))
         .await
         .unwrap_or(Err(End::TimedOut))?;
+    let mut role = begin(core, wire, stream, &connect, peer).await?;
     let end = match exchange(core, wire, stream, &mut role).await {
         Ok(end) | Err(end) => end,
     };
@@ -169,14 +189,14 @@ where
     Ok(end)
 }
 
-/// CONNECT and its answer.
-async fn begin<S>(core: &Arc<Core>, wire: &mut Wire, stream: &mut S, peer: PeerChain) -> Result<Role, End>
+/// Waits for CONNECT.
+async fn connect<S>(wire: &mut Wire, stream: &mut S) -> Result<Connect, End>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let connect = loop {
+    loop {
         match mqtt::decode(&mut wire.input, DPS_PACKET_LIMIT) {
-            Ok(Some(Packet::Connect(connect))) => break connect,
+            Ok(Some(Packet::Connect(connect))) => return Ok(connect),
             Ok(Some(_)) => return Err(End::Violation),
             Ok(None) => wire.read(stream).await?,
             Err(PacketError::ProtocolLevel) => {
@@ -186,8 +206,29 @@ where
             }
             Err(_) => return Err(End::Violation),
         }
+    }
+}
+
+/// Answers CONNECT, when it is time.
+async fn begin<S>(
+    core: &Arc<Core>,
+    wire: &mut Wire,
+    stream: &mut S,
+    connect: &Connect,
+    peer: PeerChain,
+) -> Result<Role, End>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let admitted = match hub_connection(core, connect) {
+        Ok(Some(due)) => {
+            sleep_until(due).await;
+            Ok(())
+        }
+        Ok(None) => Ok(()),
+        Err(refused) => Err(refused),
     };
-    match Role::begin(core, &connect, peer, &mut wire.out) {
+    match admitted.and_then(|()| Role::begin(core, connect, peer, &mut wire.out)) {
         Ok(role) => Ok(role),
         Err(Refused(code)) => {
             wire.out.connack(code, false);
@@ -195,6 +236,24 @@ where
             Err(End::Refused)
         }
     }
+}
+
+/// When a CONNECT at the hub is dealt with: as quota, latency and capacity have it. DPS has no limit of connections.
+fn hub_connection(core: &Core, connect: &Connect) -> Result<Option<Instant>, Refused> {
+    let name = connect.login.as_ref().map_or("", |login| login.username.as_str());
+    if !matches!(UserName::parse(name), Ok(UserName::Hub(_))) {
+        return Ok(None);
+    }
+    let now = Instant::now();
+    let throttled = || {
+        core.tally.count(Event::Throttled);
+        core.tally.count(Event::HubRefused);
+        Refused(ConnectReturnCode::ServiceUnavailable)
+    };
+    let allowed = core.model.quotas.hub_connection(now).map_err(|Over { .. }| throttled())?;
+    let done = core.model.admit(Step::HubConnect, now).map_err(|Full| throttled())?;
+    let due = done.unwrap_or(now) + allowed.duration_since(now);
+    Ok((due > now).then_some(due))
 }
 
 /// Everything after CONNECT.
@@ -212,7 +271,8 @@ where
     let earliest = |due: Instant| expiry.map_or(due, |expiry| due.min(expiry));
     let mut alarm = pin!(sleep_until(earliest(begun + silence.min(core.config.listen.unauthenticated_timeout()))));
     loop {
-        loop {
+        wire.out.release(Instant::now());
+        while !wire.out.is_full() {
             match mqtt::decode(&mut wire.input, limit) {
                 Ok(Some(packet)) => match role.packet(core, packet, &mut wire.out) {
                     Next::Continue => {}
@@ -229,12 +289,20 @@ where
             }
         }
         wire.write(stream).await?;
+        if let Some(due) = wire.out.next_due().filter(|due| *due < alarm.deadline()) {
+            alarm.as_mut().reset(due);
+        }
+        let full = wire.out.is_full();
         tokio::select! {
-            read = wire.read(stream) => read?,
-            () = link.woken() => match role.woken(core, &mut wire.out) {
-                Next::Continue => {}
-                Next::End(end) => return Ok(end),
-            },
+            read = wire.read(stream), if !full => read?,
+            () = link.woken() => {
+                // What has waited its time goes before what is new.
+                wire.out.release(Instant::now());
+                match role.woken(core, &mut wire.out) {
+                    Next::Continue => {}
+                    Next::End(end) => return Ok(end),
+                }
+            }
             () = alarm.as_mut() => {
                 let mut due = wire.last_heard + silence;
                 if !role.authenticated() {

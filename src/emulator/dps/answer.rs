@@ -1,10 +1,12 @@
 use std::time::SystemTime;
 
 use serde_json::{Map, Value, json};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::emulator::clock::dps_time;
 use crate::emulator::registry::{Operation, Outcome, Registration, Scope, X509Proof};
+use crate::emulator::service_model::{Full, Over};
 use crate::pki::description::CertificateInfo;
 use crate::protocol::payload::{ErrorDetails, OperationStatus, RegistrationState, RegistrationStatus, Text};
 
@@ -17,6 +19,8 @@ pub(crate) struct Answer {
     pub(crate) retry_after: Option<u32>,
     /// The error code, of a refusal.
     pub(crate) code: Option<u32>,
+    /// It is not to be sent before; at once when absent.
+    pub(crate) due: Option<Instant>,
     /// JSON.
     pub(crate) body: Vec<u8>,
 }
@@ -58,6 +62,10 @@ pub(crate) enum Refusal {
     Method,
     /// Too much at once.
     Throttled,
+    /// Over a quota; seconds to wait.
+    OverQuota(u32),
+    /// A fault of the service itself, with this status.
+    Server(u16),
 }
 
 impl Refusal {
@@ -73,7 +81,8 @@ impl Refusal {
             Self::Method => 405_000,
             Self::Slow => 408_000,
             Self::TooLarge => 413_000,
-            Self::Throttled => 429_001,
+            Self::Throttled | Self::OverQuota(_) => 429_001,
+            Self::Server(status) => status as u32 * 1000,
         }
     }
 
@@ -94,7 +103,8 @@ impl Refusal {
             Self::Slow => "The request did not arrive in time.",
             Self::NoSuchResource => "Resource not found.",
             Self::Method => "Method not allowed.",
-            Self::Throttled => "Too many requests.",
+            Self::Throttled | Self::OverQuota(_) => "Too many requests.",
+            Self::Server(_) => "The service failed to process the request.",
         }
     }
 
@@ -110,10 +120,27 @@ impl Refusal {
         };
         Answer {
             status: u16::try_from(code / 1000).unwrap_or(500),
-            retry_after: (self == Self::Throttled).then_some(retry_after),
+            retry_after: match self {
+                Self::OverQuota(seconds) => Some(seconds),
+                Self::Throttled | Self::Server(_) => Some(retry_after),
+                _ => None,
+            },
             code: Some(code),
+            due: None,
             body: body.to_body(),
         }
+    }
+}
+
+impl From<Over> for Refusal {
+    fn from(over: Over) -> Self {
+        Self::OverQuota(over.retry_after)
+    }
+}
+
+impl From<Full> for Refusal {
+    fn from(Full: Full) -> Self {
+        Self::Throttled
     }
 }
 
@@ -125,7 +152,7 @@ impl Answer {
             status: RegistrationStatus::Assigning,
             registration_state: None,
         };
-        Self { status: 202, retry_after: Some(retry_after), code: None, body: body.to_body() }
+        Self { status: 202, retry_after: Some(retry_after), code: None, due: None, body: body.to_body() }
     }
 
     /// It is still in progress: 202.
@@ -174,7 +201,7 @@ impl Answer {
         if !enabled {
             state.status = RegistrationStatus::Disabled;
         }
-        Self { status: 200, retry_after: None, code: None, body: state.to_body() }
+        Self { status: 200, retry_after: None, code: None, due: None, body: state.to_body() }
     }
 
     fn of(operation_id: &str, state: RegistrationState<'_>, status: u16) -> Self {
@@ -183,7 +210,7 @@ impl Answer {
             status: state.status,
             registration_state: Some(state),
         };
-        Self { status, retry_after: None, code: None, body: body.to_body() }
+        Self { status, retry_after: None, code: None, due: None, body: body.to_body() }
     }
 }
 

@@ -10,8 +10,10 @@ use crate::emulator::adr::{Policy, Subject};
 use crate::emulator::config::RefusedCsr;
 use crate::emulator::core::Core;
 use crate::emulator::counters::Event;
+use crate::emulator::fault::CaOutage;
 use crate::emulator::issuance::Busy;
 use crate::emulator::registry::{Assignment, Attested, Operation, Outcome, Registration};
+use crate::emulator::service_model::Step;
 use crate::protocol::payload::{RegistrationRequest, decode_csr};
 
 /// First API version whose registrations may carry a CSR. Versions are dates, so their texts compare as they do.
@@ -36,6 +38,23 @@ pub(crate) fn register(core: &Arc<Core>, caller: &Caller, body: &[u8]) -> (Answe
 pub(crate) fn operation_status(core: &Core, caller: &Caller, operation_id: &str) -> Answer {
     core.tally.count(Event::Polled);
     let now = Instant::now();
+    let poll = || {
+        server_error(core, now)?;
+        core.model.quotas.poll(&caller.registration_id, now)?;
+        let due = core.model.admit(Step::Poll, now)?;
+        Ok(Answer { due, ..status(core, caller, operation_id, now) })
+    };
+    let mut answer = poll().unwrap_or_else(|refusal| refuse(core, refusal));
+    if answer.status == 200
+        && let Some(delay) = core.faults.result_delay(now)
+    {
+        core.tally.count(Event::FaultDelayed);
+        answer.due = Some(answer.due.unwrap_or(now) + delay);
+    }
+    answer
+}
+
+fn status(core: &Core, caller: &Caller, operation_id: &str, now: Instant) -> Answer {
     let operations = &core.registry.operations;
     let Some(operation) = operations.find(operation_id, &caller.registration_id) else {
         return refuse(core, Refusal::NoSuchOperation);
@@ -69,11 +88,42 @@ pub(crate) fn status_lookup(core: &Core, caller: &Caller, body: &[u8]) -> Answer
 
 /// The answer to a refused request, counted.
 pub(crate) fn refuse(core: &Core, refusal: Refusal) -> Answer {
-    core.tally.count(if refusal == Refusal::Throttled { Event::Throttled } else { Event::RegisterRefused });
+    core.tally.count(match refusal {
+        Refusal::Throttled | Refusal::OverQuota(_) => Event::Throttled,
+        _ => Event::RegisterRefused,
+    });
     refusal.answer(core.clock.now(), core.config.dps.retry_after_seconds)
 }
 
+/// The injected fault of a server error, if it is this request's turn.
+fn server_error(core: &Core, now: Instant) -> Result<(), Refusal> {
+    match core.faults.server_error(now) {
+        None => Ok(()),
+        Some(status) => {
+            core.tally.count(Event::FaultServerError);
+            Err(Refusal::Server(status))
+        }
+    }
+}
+
+/// What load does to a registration: it may be over a quota, and its answer takes time.
 fn register_attested(core: &Arc<Core>, caller: &Caller, attested: &Attested, body: &[u8]) -> Result<Answer, Refusal> {
+    let now = Instant::now();
+    server_error(core, now)?;
+    core.model.quotas.registration(now)?;
+    let due = core.model.admit(Step::Register, now)?;
+    let answer = take_on(core, caller, attested, body, due).unwrap_or_else(|refusal| refuse(core, refusal));
+    Ok(Answer { due, ..answer })
+}
+
+/// Takes a registration on; its answer is sent when it is `due`.
+fn take_on(
+    core: &Arc<Core>,
+    caller: &Caller,
+    attested: &Attested,
+    body: &[u8],
+    due: Option<Instant>,
+) -> Result<Answer, Refusal> {
     let request = RegistrationRequest::parse(body).map_err(|_| Refusal::Deserialization)?;
     named_itself(&request, caller)?;
     let id = &caller.registration_id;
@@ -93,16 +143,34 @@ fn register_attested(core: &Arc<Core>, caller: &Caller, attested: &Attested, bod
         let subject = Subject { csr_name: Arc::clone(id), device_id: Arc::clone(id), unique_id: Uuid::nil() };
         policy.check(csr, &subject).map_err(|_| Refusal::Deserialization)?;
     }
+    let begun = Instant::now();
+    if csr.is_some() && policy.is_some() {
+        core.model.quotas.certificate(begun)?;
+    }
+    // The work begins with the answer, however long that takes.
+    let answered = due.map_or(Duration::ZERO, |due| due.duration_since(begun));
+    let ready_at = core.model.admit(Step::Assign, begun)?.unwrap_or(begun) + answered;
     let (registration, device) =
         core.registry.register(attested.clone(), id, &caller.sent_id, core.clock.now()).ok_or(Refusal::Throttled)?;
     // Without an operational certificate, the one that it attested with is the device's credential at the hub.
     let own = attested.x509.as_ref().filter(|_| csr.is_none() || policy.is_none());
     device.with(|state| state.thumbprint = own.map(|proof| proof.leaf.sha256_thumbprint.as_str().into()));
-    let begun = Instant::now();
-    let ready_at = begun + Duration::from_millis(core.config.dps.assign_delay_ms);
     let operations = &core.registry.operations;
+    let outage = core.faults.ca_outage(begun).filter(|_| csr.is_some() && policy.is_some());
+    let ready_at = match outage {
+        Some(CaOutage::Until(back)) => ready_at.max(back),
+        Some(CaOutage::Fails) | None => ready_at,
+    };
     let operation = operations.begin(Arc::clone(id), begun, ready_at).ok_or(Refusal::Throttled)?;
+    if outage.is_some() {
+        core.tally.count(Event::FaultCaOutage);
+    }
     match (csr, policy) {
+        (Some(_), Some(_)) if outage == Some(CaOutage::Fails) => operation.finish(Outcome::Failed {
+            code: 500_000,
+            message: "The certificate authority is not available.".to_owned(),
+            at: core.clock.now(),
+        }),
         (Some(csr), Some(policy)) => {
             let unique_id = device.with(|state| state.unique_id);
             issue(core, policy, csr, registration, unique_id, Arc::clone(&operation)).map_err(|Busy| {

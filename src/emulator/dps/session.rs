@@ -140,7 +140,7 @@ impl DpsSession {
         let topic =
             DpsResponse { status: answer.status, rid: request.rid(), retry_after: answer.retry_after }.to_string();
         if let Some(qos) = self.subscriptions.qos(&topic) {
-            out.publish(topic, qos, answer.body);
+            out.publish_at(answer.due, topic, qos, answer.body);
         }
         Next::Continue
     }

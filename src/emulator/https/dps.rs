@@ -1,6 +1,7 @@
 use hyper::body::Incoming;
 use hyper::header::{HOST, HeaderName, HeaderValue, LOCATION, RETRY_AFTER, STRICT_TRANSPORT_SECURITY};
 use hyper::{Method, Request, StatusCode};
+use tokio::time::sleep_until;
 
 use super::route::{self, Dps};
 use super::{Client, JSON, Response, authorization, with_body};
@@ -71,13 +72,16 @@ async fn attempt(
             dps::operation_status(core, &caller, &operation)
         }
     };
+    if let Some(due) = answer.due {
+        sleep_until(due).await;
+    }
     let host = head.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or(&core.config.dps_host);
     let location = format!("https://{host}/{}/registrations/{}/register", percent_encode(scope), percent_encode(id));
     Ok(response(answer, Some(location)))
 }
 
 fn response(answer: Answer, location: Option<String>) -> Response {
-    let Answer { status, retry_after, code, body } = answer;
+    let Answer { status, retry_after, code, due: _, body } = answer;
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = with_body(status, JSON, body);
     let headers = response.headers_mut();

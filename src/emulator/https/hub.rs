@@ -5,6 +5,7 @@ use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, StatusCode};
 use jiff::Timestamp;
 use serde_json::json;
+use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
 use super::route::{self, Hub};
@@ -15,6 +16,7 @@ use crate::emulator::counters::Event;
 use crate::emulator::http::{self, BodyError};
 use crate::emulator::hub;
 use crate::emulator::registry::Device;
+use crate::emulator::service_model::{Full, Step};
 
 /// The name of the error, for clients that do not read the body.
 const ERROR_CODE: HeaderName = HeaderName::from_static("iothub-errorcode");
@@ -34,6 +36,7 @@ enum Refusal {
     Method,
     Slow,
     TooLarge,
+    Throttled,
 }
 
 impl Refusal {
@@ -46,6 +49,7 @@ impl Refusal {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Throttled => StatusCode::TOO_MANY_REQUESTS,
         }
     }
 
@@ -60,6 +64,7 @@ impl Refusal {
             Self::Method => ("MethodNotAllowed", "The method is not one for this resource."),
             Self::Slow => ("RequestTimeout", "The request did not arrive in time."),
             Self::TooLarge => ("MessageTooLarge", "The message exceeds 256 KB."),
+            Self::Throttled => ("ThrottlingException", "Too many requests."),
         }
     }
 
@@ -103,7 +108,13 @@ async fn attempt(client: &Client, request: Request<Incoming>, device_id: &str, o
         BodyError::Broken => Refusal::Argument,
     })?;
     match of {
-        Hub::Telemetry => hub::receive_telemetry(core, &device, &properties(&head.headers), &body, false),
+        Hub::Telemetry => {
+            let due = core.model.admit(Step::Telemetry, Instant::now()).map_err(|Full| Refusal::Throttled)?;
+            if let Some(due) = due {
+                sleep_until(due).await;
+            }
+            hub::receive_telemetry(core, &device, &properties(&head.headers), &body, false);
+        }
         Hub::Messages => {}
     }
     Ok(empty(StatusCode::NO_CONTENT))

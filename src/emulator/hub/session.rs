@@ -10,6 +10,7 @@ use crate::emulator::core::Core;
 use crate::emulator::counters::Event;
 use crate::emulator::outbox::Outbox;
 use crate::emulator::registry::{Device, Link, State};
+use crate::emulator::service_model::{Full, Step};
 use crate::emulator::session::{End, Next, PeerChain, Refused, silence_allowed};
 use crate::protocol::mqtt::{Connect, ConnectReturnCode, LastWill, Packet, Publish, QoS, Subscribe};
 use crate::protocol::topic::{HubRequest, HubUserName};
@@ -80,7 +81,9 @@ impl HubSession {
     /// Something about its device changed.
     pub(crate) fn woken(&self, core: &Core, out: &mut Outbox) -> Next {
         self.device.with(|state| {
-            if state.session.as_ref() != Some(&self.link) {
+            if self.link.is_cut() {
+                Next::End(End::Injected)
+            } else if state.session.as_ref() != Some(&self.link) {
                 Next::End(End::TakenOver)
             } else if !self.proof.stands(state) {
                 Next::End(End::Dismissed)
@@ -141,10 +144,18 @@ impl HubSession {
 
     fn publish(&self, core: &Arc<Core>, publish: &Publish, out: &mut Outbox) -> Next {
         let Ok(request) = HubRequest::parse(&publish.topic) else { return Next::End(End::Violation) };
-        match publish.qos {
-            QoS::AtMostOnce => {}
-            QoS::AtLeastOnce => out.puback(publish.pkid),
-            QoS::ExactlyOnce => return Next::End(End::Violation),
+        if publish.qos == QoS::ExactlyOnce {
+            return Next::End(End::Violation);
+        }
+        let due = match &request {
+            HubRequest::Telemetry { .. } => match core.model.admit(Step::Telemetry, Instant::now()) {
+                Ok(due) => due,
+                Err(Full) => return Next::End(End::Throttled),
+            },
+            _ => None,
+        };
+        if publish.qos == QoS::AtLeastOnce {
+            out.puback_at(due, publish.pkid);
         }
         match request {
             HubRequest::Telemetry { device_id, properties } if device_id == &*self.device.id => {

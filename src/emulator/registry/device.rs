@@ -1,5 +1,5 @@
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
@@ -18,24 +18,41 @@ use crate::emulator::subscriptions::Subscriptions;
 #[derive(Debug, Clone)]
 pub(crate) struct Link {
     number: u64,
-    wake: Arc<Notify>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    wake: Notify,
+    cut: AtomicBool,
 }
 
 impl Link {
     /// A link unlike all others.
     pub(crate) fn new() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        Self { number: NEXT.fetch_add(1, Ordering::Relaxed), wake: Arc::new(Notify::new()) }
+        Self { number: NEXT.fetch_add(1, Ordering::Relaxed), shared: Arc::default() }
     }
 
     /// Makes the session look.
     pub(crate) fn wake(&self) {
-        self.wake.notify_one();
+        self.shared.wake.notify_one();
+    }
+
+    /// Makes the session end, as a fault.
+    pub(crate) fn cut(&self) {
+        self.shared.cut.store(true, Ordering::Relaxed);
+        self.wake();
+    }
+
+    /// Whether the session is to end.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.shared.cut.load(Ordering::Relaxed)
     }
 
     /// Waits until somebody calls [`Self::wake`]; a call in advance counts.
     pub(crate) async fn woken(&self) {
-        self.wake.notified().await;
+        self.shared.wake.notified().await;
     }
 }
 

@@ -40,8 +40,7 @@ pub(crate) use registration::{Assignment, Registration};
 pub(crate) use renewal::Renewal;
 #[allow(unused_imports, reason = "as above")]
 pub(crate) use revision::{Condition, Etag, Revision};
-use sharded::Sharded;
-pub(crate) use sharded::lock;
+pub(crate) use sharded::{Sharded, lock};
 pub(crate) use twin::{Invalid, Notification};
 
 use super::config::{Config, ConfigError};
@@ -131,6 +130,12 @@ impl Registry {
         devices.sort_unstable_by(|a, b| a.id.cmp(&b.id));
         devices.truncate(limit);
         devices
+    }
+
+    /// The sessions of all connected devices.
+    pub(crate) fn hub_sessions(&self) -> Vec<Link> {
+        let devices = self.devices.values(|_| true);
+        devices.iter().filter_map(|device| device.with(|state| state.session.clone())).collect()
     }
 
     /// Forgets a device of the hub; who holds it still is to be told.

@@ -30,6 +30,13 @@ impl<V> Sharded<V> {
         lock(&self.shards[index])
     }
 
+    /// Forgets the values that `keep` does not want.
+    pub(crate) fn retain(&self, keep: impl Fn(&V) -> bool) {
+        for shard in &self.shards {
+            lock(shard).retain(|_, value| keep(value));
+        }
+    }
+
     /// A copy of the value of `id`.
     pub(crate) fn get(&self, id: &str) -> Option<V>
     where

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use fleetstorm::emulator::Event;
+use fleetstorm::emulator::{Event, Latency};
 use fleetstorm::pki::sas::SymmetricKey;
 use hyper::{Method, StatusCode};
 use serde_json::Value;
@@ -62,7 +62,7 @@ async fn a_device_registers_asks_and_gets_its_chain() {
 
 #[tokio::test(start_paused = true)]
 async fn an_operation_in_progress_is_202_with_a_wait() {
-    let world = World::with(|config| config.dps.assign_delay_ms = 1000);
+    let world = World::with(|config| config.model.assign.latency = Latency::Fixed { ms: 1000.0 });
     let mut peer = world.http().await;
     let accepted = world.register(&mut peer, "dev1", "").await.json();
     let uri = registration("dev1", &format!("/operations/{}", accepted["operationId"].as_str().unwrap()));

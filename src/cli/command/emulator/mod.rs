@@ -10,12 +10,13 @@ use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::cli::connection::Connection;
 use crate::cli::open_files::OpenFiles;
 use crate::cli::{CommandError, Exit, Terminal};
-use crate::emulator::{Config, Emulator, Port};
+use crate::emulator::{Config, Emulator, Port, Profile};
 use error::EmulatorError;
 use files::Files;
 
@@ -54,6 +55,9 @@ pub struct EmulatorArgs {
     /// Enroll a group for devices with a bootstrap certificate of this authority (PEM, its first certificate)
     #[arg(long, value_name = "FILE")]
     pub x509_ca: Option<PathBuf>,
+    /// Quotas of the service, over which it answers 429: as DPS and ADR have them, and a hub of one unit
+    #[arg(long, value_name = "NAME", value_parser = profile())]
+    pub profile: Option<Profile>,
     /// Folder for the group key and the CA files [default: a fresh one, removed at the end]
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
@@ -73,6 +77,8 @@ Examples:
       on free ports; `fleetstorm run SCENARIO --target dps.json` finds it
   FLEETSTORM_GROUP_KEY=$(cat group.key) fleetstorm emulator --json
       with your own group key; one line of JSON on stdout when it is ready
+  fleetstorm emulator --profile hub-s1
+      with the quotas of a DPS instance and of a hub of one S1 unit
   fleetstorm emulator --hub-host contoso.azure-devices.net --listen 0.0.0.0 --allow-remote
       under a true host name, for devices on other machines
 
@@ -80,6 +86,11 @@ All keys are new at every start: nothing that it issues is worth anything elsewh
 With --json one line is printed when all is ready; it names the files that hold keys and certificates.
 
 Exit codes: 0 ended by a signal or by its parent; 2 settings that cannot be; 4 cannot listen; 1 anything else.";
+
+/// One of the names of profiles.
+fn profile() -> impl TypedValueParser<Value = Profile> {
+    PossibleValuesParser::new(Profile::ALL.map(|(name, _)| name)).map(|name| Profile::named(&name).unwrap_or_default())
+}
 
 /// Runs the command.
 ///
@@ -97,6 +108,7 @@ pub fn run(args: EmulatorArgs, terminal: &Terminal) -> Result<Exit, CommandError
         id_scope,
         group_key_file,
         x509_ca,
+        profile,
         dir,
         connection_file,
         parent_pipe,
@@ -111,6 +123,7 @@ pub fn run(args: EmulatorArgs, terminal: &Terminal) -> Result<Exit, CommandError
         id_scope,
         group_key_file,
         x509_ca,
+        profile,
     };
     let mut config = settings::resolve(config.as_deref(), flags)?;
     limit_connections(&mut config, terminal)?;

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::EmulatorError;
 use crate::cli::args::GROUP_KEY_ENV;
-use crate::emulator::{Config, GroupEntry, Port};
+use crate::emulator::{Config, GroupEntry, Port, Profile};
 use crate::pki::sas::SymmetricKey;
 use crate::pki::store::{self, StoreError};
 
@@ -21,6 +21,7 @@ pub(super) struct Flags {
     pub(super) id_scope: Option<String>,
     pub(super) group_key_file: Option<PathBuf>,
     pub(super) x509_ca: Option<PathBuf>,
+    pub(super) profile: Option<Profile>,
 }
 
 /// Id of the enrollment group of `--x509-ca`.
@@ -28,8 +29,18 @@ const X509_GROUP: &str = "x509";
 
 /// Defaults, then the file, then flags and environment.
 pub(super) fn resolve(file: Option<&Path>, flags: Flags) -> Result<Config, EmulatorError> {
-    let Flags { mqtt_port, https_port, listen, allow_remote, dps_host, hub_host, id_scope, group_key_file, x509_ca } =
-        flags;
+    let Flags {
+        mqtt_port,
+        https_port,
+        listen,
+        allow_remote,
+        dps_host,
+        hub_host,
+        id_scope,
+        group_key_file,
+        x509_ca,
+        profile,
+    } = flags;
     let mut config = file.map_or_else(|| Ok(Config::default()), read)?;
     set(&mut config.listen.mqtt_port, mqtt_port);
     // Whoever takes a free port for one listener has another emulator running, or may have.
@@ -39,6 +50,7 @@ pub(super) fn resolve(file: Option<&Path>, flags: Flags) -> Result<Config, Emula
     set(&mut config.dps_host, dps_host);
     set(&mut config.hub_host, hub_host);
     set(&mut config.id_scope, id_scope);
+    set(&mut config.quota, profile);
     let address = config.listen.address;
     if !address.is_loopback() && !allow_remote {
         return Err(EmulatorError::Remote { address });
@@ -139,6 +151,7 @@ mod tests {
         id_scope: None,
         group_key_file: None,
         x509_ca: None,
+        profile: None,
     };
 
     fn file(text: &str) -> tempfile::NamedTempFile {

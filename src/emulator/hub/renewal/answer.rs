@@ -2,12 +2,14 @@
 
 use std::time::SystemTime;
 
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::emulator::adr::Chain;
 use crate::emulator::clock::hub_time;
 use crate::emulator::config::{RenewalBody, RenewalCodes};
 use crate::emulator::core::Core;
+use crate::emulator::counters::Event;
 use crate::emulator::hub::error::ErrorBody;
 use crate::emulator::outbox::Outbox;
 use crate::protocol::mqtt::QoS;
@@ -27,16 +29,28 @@ pub(super) enum Refusal {
     NothingToReplace { request_id: String },
     /// The device's enrollment has no credential policy.
     NotAvailable,
-    /// The authority has too much to do.
+    /// There is too much to do.
     Busy,
+    /// Over the quota; seconds to wait.
+    OverQuota(u32),
+    /// A fault of the service itself, with this status.
+    Server(u16),
 }
 
 impl Refusal {
-    /// Publishes it.
-    pub(super) fn publish(&self, core: &Core, rid: &str, qos: QoS, out: &mut Outbox) {
+    /// What is counted.
+    pub(super) const fn event(&self) -> Event {
+        match self {
+            Self::Busy | Self::OverQuota(_) => Event::Throttled,
+            _ => Event::RenewalsRefused,
+        }
+    }
+
+    /// Publishes it when it is due.
+    pub(super) fn publish(&self, core: &Core, rid: &str, (due, qos): (Option<Instant>, QoS), out: &mut Outbox) {
         let error = self.body(core);
         let topic = HubDelivery::Credential { status: error.status(), rid }.to_string();
-        out.publish(topic, qos, in_shape(core, &error));
+        out.publish_at(due, topic, qos, in_shape(core, &error));
     }
 
     fn body(&self, core: &Core) -> ErrorBody<'_> {
@@ -63,6 +77,12 @@ impl Refusal {
             Self::NotAvailable => ErrorBody::new(403_010, NOT_AVAILABLE.to_owned(), now),
             Self::Busy => ErrorBody::new(429_002, "Throttled".to_owned(), now)
                 .with_retry_after(core.config.dps.retry_after_seconds),
+            Self::OverQuota(seconds) => ErrorBody::new(429_002, "Throttled".to_owned(), now).with_retry_after(*seconds),
+            Self::Server(status) => ErrorBody::new(
+                u32::from(*status) * 1000 + 1,
+                "The service failed to process the request.".to_owned(),
+                now,
+            ),
         }
     }
 }

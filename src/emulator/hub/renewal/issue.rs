@@ -22,6 +22,8 @@ pub(super) struct Job {
     policy: Arc<Policy>,
     csr: Vec<u8>,
     subject: Subject,
+    /// A fault: the authority signs nothing.
+    away: bool,
 }
 
 impl Job {
@@ -31,11 +33,12 @@ impl Job {
         policy: Arc<Policy>,
         csr: Vec<u8>,
         renewal: &Renewal,
+        away: bool,
     ) -> Self {
         let subject =
             Subject { csr_name: Arc::clone(&device.id), device_id: Arc::clone(&device.id), unique_id: state.unique_id };
         let (correlation_id, ready_at) = (renewal.correlation_id, renewal.ready_at);
-        Self { device: Arc::clone(device), correlation_id, ready_at, policy, csr, subject }
+        Self { device: Arc::clone(device), correlation_id, ready_at, policy, csr, subject, away }
     }
 
     /// Gives it to the threads that sign. When they have too much to do, the operation is forgotten.
@@ -55,11 +58,16 @@ impl Job {
         if !self.device.with(|state| self.mine(state).is_some()) {
             return;
         }
-        let result = self.policy.issue(&self.csr, &self.subject, core.clock.now());
-        core.tally.count(if result.is_ok() { Event::Issued } else { Event::CsrRefused });
+        let result = if self.away {
+            Err("the authority is not available".to_owned())
+        } else {
+            let issued = self.policy.issue(&self.csr, &self.subject, core.clock.now());
+            core.tally.count(if issued.is_ok() { Event::Issued } else { Event::CsrRefused });
+            issued.map_err(|error| error.to_string())
+        };
         self.device.with_session(|state| {
             if let Some(renewal) = self.mine(state) {
-                renewal.finish(result.map_err(|error| error.to_string()));
+                renewal.finish(result);
             }
         });
     }

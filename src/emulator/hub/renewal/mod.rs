@@ -15,8 +15,10 @@ use uuid::Uuid;
 use crate::emulator::clock::hub_time;
 use crate::emulator::core::Core;
 use crate::emulator::counters::Event;
+use crate::emulator::fault::CaOutage;
 use crate::emulator::outbox::Outbox;
 use crate::emulator::registry::{Device, Renewal, State};
+use crate::emulator::service_model::{Full, Step};
 use crate::protocol::mqtt::QoS;
 use crate::protocol::payload::{CertificateRequest, CheckedRequest, RenewalAccepted};
 use crate::protocol::topic::HubDelivery;
@@ -40,23 +42,65 @@ pub(super) fn request(core: &Arc<Core>, device: &Arc<Device>, rid: Option<&str>,
     let Some(rid) = rid else { return };
     let accepted_topic = HubDelivery::Credential { status: 202, rid }.to_string();
     let Some(qos) = device.with(|state| state.subscriptions.qos(&accepted_topic)) else { return };
-    match accept(core, device, rid, body) {
+    let mut due = None;
+    let accepted = allow(core).and_then(|answered| {
+        due = answered;
+        accept(core, device, rid, body, due)
+    });
+    match accepted {
         Ok(accepted) => {
             core.tally.count(Event::RenewalsAccepted);
-            out.publish(accepted_topic, qos, accepted.to_body());
+            out.publish_at(due, accepted_topic, qos, accepted.to_body());
         }
         Err(refusal) => {
-            core.tally.count(Event::RenewalsRefused);
-            refusal.publish(core, rid, qos, out);
+            core.tally.count(refusal.event());
+            refusal.publish(core, rid, (due, qos), out);
         }
     }
+}
+
+/// What load does to a renewal: it may be over a quota, and its answer takes time; `None` is at once.
+fn allow(core: &Core) -> Result<Option<Instant>, Refusal> {
+    let now = Instant::now();
+    if let Some(status) = core.faults.server_error(now) {
+        core.tally.count(Event::FaultServerError);
+        return Err(Refusal::Server(status));
+    }
+    core.model.quotas.renewal(now).map_err(|over| Refusal::OverQuota(over.retry_after))?;
+    core.model.admit(Step::RenewalAccept, now).map_err(|Full| Refusal::Busy)
+}
+
+/// When the result is there at the earliest, as work that begins with the answer, which is `due`; and whether the
+/// authority is away and signs nothing.
+fn ready_at(core: &Core, due: Option<Instant>) -> Result<(Instant, bool), Refusal> {
+    let now = Instant::now();
+    let work = core.model.admit(Step::RenewalIssue, now).map_err(|Full| Refusal::Busy)?;
+    let mut ready = work.unwrap_or(now) + due.map_or(Duration::ZERO, |due| due.duration_since(now));
+    let outage = core.faults.ca_outage(now);
+    if let Some(outage) = outage {
+        core.tally.count(Event::FaultCaOutage);
+        if let CaOutage::Until(back) = outage {
+            ready = ready.max(back);
+        }
+    }
+    if let Some(delay) = core.faults.result_delay(now) {
+        core.tally.count(Event::FaultDelayed);
+        ready += delay;
+    }
+    Ok((ready, outage == Some(CaOutage::Fails)))
 }
 
 /// Takes a request on, or not.
 ///
 /// 1. Is it whole? 2. Is another one pending, and is this one to replace it? 3. The operation is noted. 4. The authority
 ///    gets the CSR, in the background.
-fn accept(core: &Arc<Core>, device: &Arc<Device>, rid: &str, body: &[u8]) -> Result<RenewalAccepted<'static>, Refusal> {
+fn accept(
+    core: &Arc<Core>,
+    device: &Arc<Device>,
+    rid: &str,
+    body: &[u8],
+    due: Option<Instant>,
+) -> Result<RenewalAccepted<'static>, Refusal> {
     if !CertificateRequest::is_request_id(rid) {
         return Err(Refusal::RequestId);
     }
@@ -71,9 +115,9 @@ fn accept(core: &Arc<Core>, device: &Arc<Device>, rid: &str, body: &[u8]) -> Res
         }
         may_begin(pending, request.replace.as_deref())?;
         let policy = issue::policy(core, state).ok_or(Refusal::NotAvailable)?;
-        let ready_at = Instant::now() + core.config.hub.renewal_delay();
+        let (ready_at, away) = ready_at(core, due)?;
         let renewal = Renewal::new(rid.into(), Uuid::new_v4(), now + LIFE, csr_digest, ready_at);
-        let job = issue::Job::new(device, state, policy, request.csr, &renewal);
+        let job = issue::Job::new(device, state, policy, request.csr, &renewal, away);
         let answer = accepted(&renewal);
         state.renewal = Some(Box::new(renewal));
         Ok((answer, Some(job)))
@@ -177,7 +221,7 @@ mod tests {
         core.issuance.submit(busy).unwrap();
         is_started.recv().unwrap();
         core.issuance.submit(|| {}).unwrap();
-        let refusal = accept(&core, &device, "rid-1", br#"{"id":"dev1","csr":"AAAA"}"#).unwrap_err();
+        let refusal = accept(&core, &device, "rid-1", br#"{"id":"dev1","csr":"AAAA"}"#, None).unwrap_err();
         assert!(matches!(refusal, Refusal::Busy), "{refusal:?}");
         assert!(device.with(|state| state.renewal.is_none()), "nothing is pending");
         drop(go);

@@ -1,0 +1,188 @@
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::ConfigError;
+
+/// What goes wrong on purpose (`[faults]`). By default nothing does. All times count from the start of the emulator, or
+/// from the moment at which the control plane changes the plan.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Faults {
+    /// A message at QoS 1 is lost: the connection ends before PUBACK, nothing is done.
+    pub drop_before_puback: Chance,
+    /// A message at QoS 1 arrives, but its answer is lost: the connection ends after PUBACK.
+    pub drop_after_puback: Chance,
+    /// The result of a registration or renewal (status 200) comes late.
+    pub delayed_result: Delay,
+    /// Registrations, polls and renewals are answered with a server error.
+    pub server_error: ServerError,
+    /// The authority signs nothing for a while.
+    pub ca_outage: Outage,
+    /// The hub ends all its connections.
+    pub hub_disconnect: Disconnect,
+    /// The server lets clients wait before it begins the TLS handshake.
+    pub slow_handshake: Delay,
+}
+
+/// A fault that happens now and then.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Chance {
+    /// From 0 (never) to 1 (always).
+    pub probability: f64,
+    /// Not before so many seconds.
+    pub from_seconds: f64,
+    /// For so many seconds; for ever when absent.
+    pub for_seconds: Option<f64>,
+}
+
+/// Something that takes longer now and then.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Delay {
+    /// From 0 (never) to 1 (always).
+    pub probability: f64,
+    /// How much longer, in milliseconds.
+    pub delay_ms: u64,
+    /// Not before so many seconds.
+    pub from_seconds: f64,
+    /// For so many seconds; for ever when absent.
+    pub for_seconds: Option<f64>,
+}
+
+/// A server error now and then.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServerError {
+    /// From 0 (never) to 1 (always).
+    pub probability: f64,
+    /// 500 to 599.
+    pub status: u16,
+    /// Not before so many seconds.
+    pub from_seconds: f64,
+    /// For so many seconds; for ever when absent.
+    pub for_seconds: Option<f64>,
+}
+
+/// A time without authority.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Outage {
+    /// It begins after so many seconds.
+    pub from_seconds: f64,
+    /// It lasts so many seconds; 0 is no outage.
+    pub for_seconds: f64,
+    /// What becomes of requests for certificates meanwhile.
+    pub effect: OutageEffect,
+}
+
+/// What becomes of requests for certificates while the authority signs nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OutageEffect {
+    /// They wait until the authority is back.
+    #[default]
+    Wait,
+    /// They fail with a server error.
+    Fail,
+}
+
+/// Moments at which the hub ends all its connections.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Disconnect {
+    /// After so many seconds, in ascending order.
+    pub at_seconds: Vec<f64>,
+}
+
+impl Default for Chance {
+    fn default() -> Self {
+        Self { probability: 0.0, from_seconds: 0.0, for_seconds: None }
+    }
+}
+
+impl Default for Delay {
+    fn default() -> Self {
+        Self { probability: 0.0, delay_ms: 5000, from_seconds: 0.0, for_seconds: None }
+    }
+}
+
+impl Default for ServerError {
+    fn default() -> Self {
+        Self { probability: 0.0, status: 500, from_seconds: 0.0, for_seconds: None }
+    }
+}
+
+impl Default for Outage {
+    fn default() -> Self {
+        Self { from_seconds: 0.0, for_seconds: 0.0, effect: OutageEffect::default() }
+    }
+}
+
+impl Faults {
+    /// Most moments of [`Disconnect`].
+    const MAX_MOMENTS: usize = 1000;
+
+    /// Checks what the types cannot express.
+    ///
+    /// # Errors
+    /// [`ConfigError::Entry`] with the fault's key.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let Self {
+            drop_before_puback: before,
+            drop_after_puback: after,
+            delayed_result: result,
+            server_error: error,
+            ca_outage,
+            hub_disconnect,
+            slow_handshake: handshake,
+        } = self;
+        for (name, probability, from, length) in [
+            ("drop_before_puback", before.probability, before.from_seconds, before.for_seconds),
+            ("drop_after_puback", after.probability, after.from_seconds, after.for_seconds),
+            ("delayed_result", result.probability, result.from_seconds, result.for_seconds),
+            ("server_error", error.probability, error.from_seconds, error.for_seconds),
+            ("slow_handshake", handshake.probability, handshake.from_seconds, handshake.for_seconds),
+            ("ca_outage", 0.0, ca_outage.from_seconds, Some(ca_outage.for_seconds)),
+        ] {
+            let failed = |problem: &str| Err(ConfigError::entry("faults", name, problem));
+            if !(0.0..=1.0).contains(&probability) {
+                return failed("`probability` must be from 0 to 1");
+            }
+            if !is_time(from) || !length.is_none_or(is_time) {
+                return failed("`from_seconds` and `for_seconds` must be from 0 to 31536000");
+            }
+        }
+        let failed = |name: &str, problem: &str| Err(ConfigError::entry("faults", name, problem));
+        if !(500..=599).contains(&error.status) {
+            return failed("server_error", "`status` must be from 500 to 599");
+        }
+        if result.delay_ms > 3_600_000 || handshake.delay_ms > 3_600_000 {
+            return failed("delayed_result, slow_handshake", "`delay_ms` may be 3600000 at most");
+        }
+        let moments = &hub_disconnect.at_seconds;
+        if moments.len() > Self::MAX_MOMENTS || !moments.iter().all(|at| is_time(*at)) || !moments.is_sorted() {
+            return failed(
+                "hub_disconnect",
+                "`at_seconds` must be at most 1000 moments from 0 to 31536000, in ascending order",
+            );
+        }
+        Ok(())
+    }
+
+    /// Whether nothing ever goes wrong.
+    pub(crate) fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Seconds of no more than a year.
+fn is_time(seconds: f64) -> bool {
+    (0.0..=31_536_000.0).contains(&seconds)
+}
+
+/// Seconds that were checked.
+pub(crate) fn duration(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or_default()
+}

@@ -1,0 +1,191 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::Deserializer;
+use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
+use rand::RngExt as _;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution as _, LogNormal};
+
+use crate::emulator::config::{self, Unit};
+
+/// A distribution of latencies, ready to draw from.
+#[derive(Debug)]
+pub(super) enum Latency {
+    /// Always the same.
+    Fixed(Duration),
+    /// Anything between two bounds.
+    Uniform(Duration, Duration),
+    /// Milliseconds.
+    LogNormal(LogNormal<f64>),
+    /// Values in ascending order, each with the number of all up to it.
+    Measured(Vec<(u64, Duration)>),
+}
+
+/// A histogram that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum HistogramError {
+    /// It cannot be read.
+    #[error("cannot read {}: {source}", file.display())]
+    Read {
+        /// The file.
+        file: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// It is not what it should be.
+    #[error("{} is no HdrHistogram interval log: {problem}", file.display())]
+    Malformed {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Nothing was measured.
+    #[error("{} has no values with the tag that `tag` names", file.display())]
+    Empty {
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+/// No latency is longer.
+const MOST: Duration = Duration::from_secs(3600);
+
+impl Latency {
+    pub(super) fn new(config: &config::Latency) -> Result<Self, HistogramError> {
+        Ok(match config {
+            config::Latency::Fixed { ms } => Self::Fixed(milliseconds(*ms)),
+            config::Latency::Uniform { min_ms, max_ms } => Self::Uniform(milliseconds(*min_ms), milliseconds(*max_ms)),
+            // Checked values cannot be refused; what cannot be would be the median.
+            config::Latency::LogNormal { median_ms, sigma } => LogNormal::new(median_ms.ln(), *sigma)
+                .map_or_else(|_| Self::Fixed(milliseconds(*median_ms)), Self::LogNormal),
+            config::Latency::Histogram { file, tag, unit } => Self::Measured(measured(file, tag.as_deref(), *unit)?),
+        })
+    }
+
+    /// Whether nothing ever takes any time.
+    pub(super) const fn is_none(&self) -> bool {
+        matches!(self, Self::Fixed(Duration::ZERO))
+    }
+
+    pub(super) fn draw(&self, rng: &mut ChaCha8Rng) -> Duration {
+        match self {
+            Self::Fixed(latency) => *latency,
+            Self::Uniform(min, max) => rng.random_range(*min..=*max),
+            Self::LogNormal(distribution) => milliseconds(distribution.sample(rng)),
+            Self::Measured(values) => {
+                let total = values.last().map_or(0, |(up_to, _)| *up_to);
+                let wanted = rng.random_range(0..total.max(1));
+                let position = values.partition_point(|(up_to, _)| *up_to <= wanted);
+                values.get(position).map_or(Duration::ZERO, |(_, latency)| *latency)
+            }
+        }
+    }
+}
+
+fn milliseconds(ms: f64) -> Duration {
+    Duration::try_from_secs_f64(ms / 1000.0).map_or(MOST, |latency| latency.min(MOST))
+}
+
+/// Reads all histograms of a log that have the tag.
+fn measured(file: &Path, tag: Option<&str>, unit: Unit) -> Result<Vec<(u64, Duration)>, HistogramError> {
+    let malformed = |problem: String| HistogramError::Malformed { file: file.to_owned(), problem };
+    let bytes = fs::read(file).map_err(|source| HistogramError::Read { file: file.to_owned(), source })?;
+    let mut sum = Histogram::<u64>::new(3).map_err(|error| malformed(error.to_string()))?;
+    let mut deserializer = Deserializer::new();
+    for entry in IntervalLogIterator::new(&bytes) {
+        let entry = entry.map_err(|error| malformed(format!("{error:?}")))?;
+        let LogEntry::Interval(interval) = entry else { continue };
+        if tag.is_some_and(|tag| interval.tag().is_none_or(|found| found.as_str() != tag)) {
+            continue;
+        }
+        let encoded = STANDARD.decode(interval.encoded_histogram()).map_err(|error| malformed(error.to_string()))?;
+        let histogram: Histogram<u64> =
+            deserializer.deserialize(&mut encoded.as_slice()).map_err(|error| malformed(error.to_string()))?;
+        sum.add(histogram).map_err(|error| malformed(error.to_string()))?;
+    }
+    if sum.is_empty() {
+        return Err(HistogramError::Empty { file: file.to_owned() });
+    }
+    let mut up_to = 0_u64;
+    let values = sum.iter_recorded().map(|step| {
+        up_to = up_to.saturating_add(step.count_since_last_iteration());
+        let value = step.value_iterated_to();
+        let latency = match unit {
+            Unit::Ns => Duration::from_nanos(value),
+            Unit::Us => Duration::from_micros(value),
+            Unit::Ms => Duration::from_millis(value),
+        };
+        (up_to, latency.min(MOST))
+    });
+    Ok(values.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use hdrhistogram::serialization::V2DeflateSerializer;
+    use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
+
+    use super::*;
+    use crate::domain::rng;
+
+    fn draws(latency: &config::Latency) -> Vec<f64> {
+        let latency = Latency::new(latency).unwrap();
+        let mut rng = rng(1, "test", 0);
+        let mut draws: Vec<f64> = (0..4000).map(|_| latency.draw(&mut rng).as_secs_f64() * 1000.0).collect();
+        draws.sort_by(f64::total_cmp);
+        draws
+    }
+
+    #[test]
+    fn distributions_have_their_shape() {
+        assert!(draws(&config::Latency::Fixed { ms: 2.5 }).iter().all(|ms| *ms == 2.5));
+        let uniform = draws(&config::Latency::Uniform { min_ms: 10.0, max_ms: 20.0 });
+        assert!(uniform[0] >= 10.0 && uniform[3999] <= 20.0 && (14.5..15.5).contains(&uniform[2000]));
+        let log_normal = draws(&config::Latency::LogNormal { median_ms: 100.0, sigma: 0.5 });
+        assert!((95.0..105.0).contains(&log_normal[2000]), "{}", log_normal[2000]);
+        assert!((280.0..370.0).contains(&log_normal[3960]), "p99 is 320 ms, not {}", log_normal[3960]);
+        assert!(Latency::new(&config::Latency::default()).unwrap().is_none());
+    }
+
+    fn log(values: &[(&str, u64, u64)]) -> tempfile::NamedTempFile {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        let mut serializer = V2DeflateSerializer::new();
+        let mut log = IntervalLogWriterBuilder::new().begin_log_with(file.as_file_mut(), &mut serializer).unwrap();
+        for (tag, value, count) in values {
+            let mut histogram = Histogram::<u64>::new(3).unwrap();
+            histogram.record_n(*value, *count).unwrap();
+            log.write_histogram(&histogram, Duration::ZERO, Duration::from_secs(1), Tag::new(tag)).unwrap();
+        }
+        file
+    }
+
+    #[test]
+    fn measured_latencies_come_back_as_often_as_they_were_measured() {
+        let file = log(&[("a", 1000, 3), ("a", 2000, 1), ("b", 9000, 100)]);
+        let of = |tag: Option<&str>, unit| config::Latency::Histogram {
+            file: file.path().to_owned(),
+            tag: tag.map(str::to_owned),
+            unit,
+        };
+        let drawn = draws(&of(Some("a"), Unit::Us));
+        let short = drawn.iter().filter(|ms| (0.9..1.1).contains(*ms)).count();
+        assert!((2850..3150).contains(&short) && (1.9..2.1).contains(&drawn[3999]), "{short}");
+        assert!((8.9..9.1).contains(&draws(&of(None, Unit::Us))[3000]));
+        assert!(matches!(Latency::new(&of(Some("c"), Unit::Ns)), Err(HistogramError::Empty { .. })));
+    }
+
+    #[test]
+    fn files_that_are_no_logs_are_named() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), "0.1,0.2,0.3,not base64\n").unwrap();
+        let error = measured(file.path(), None, Unit::Ns).unwrap_err();
+        assert!(matches!(error, HistogramError::Malformed { .. }), "{error}");
+        assert!(matches!(measured(Path::new("/absent.hlog"), None, Unit::Ns), Err(HistogramError::Read { .. })));
+    }
+}

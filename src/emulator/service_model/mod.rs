@@ -1,0 +1,92 @@
+//! What makes load meaningful: how long the service takes, how much it does at once, and how much it allows.
+//!
+//! Nothing here waits. Whoever serves a request asks when its answer is due, or whether there is one at all, and sends it
+//! then. With the defaults every question is answered without a lock.
+
+mod bucket;
+mod latency;
+mod quota;
+mod station;
+
+use tokio::time::Instant;
+
+use super::config::Config;
+pub use latency::HistogramError;
+pub(crate) use quota::Over;
+use quota::Quotas;
+pub(crate) use station::Full;
+use station::Station;
+
+/// A kind of work of the service, as in `[model]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub(crate) enum Step {
+    Register,
+    Assign,
+    Poll,
+    HubConnect,
+    Telemetry,
+    RenewalAccept,
+    RenewalIssue,
+}
+
+/// The model of one emulator.
+#[derive(Debug)]
+pub(crate) struct ServiceModel {
+    stations: [Station; 7],
+    /// What is over.
+    pub(crate) quotas: Quotas,
+}
+
+impl ServiceModel {
+    pub(crate) fn new(config: &Config) -> Result<Self, HistogramError> {
+        let [a, b, c, d, e, f, g] = config.model.steps().map(|(name, step)| Station::new(name, config.seed, step));
+        Ok(Self {
+            stations: [a?, b?, c?, d?, e?, f?, g?],
+            quotas: Quotas::new(config.quotas.limits(config.quota), &config.quotas),
+        })
+    }
+
+    /// When work that comes now is done; `None` is at once.
+    pub(crate) fn admit(&self, step: Step, now: Instant) -> Result<Option<Instant>, Full> {
+        self.stations[step as usize].admit(now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::emulator::config::{Latency, StepModel};
+
+    #[tokio::test(start_paused = true)]
+    async fn every_step_has_the_station_of_its_name() {
+        let mut config = Config::default();
+        let step = |ms| StepModel { latency: Latency::Fixed { ms }, ..StepModel::default() };
+        let model = &mut config.model;
+        model.register = step(1.0);
+        model.assign = step(2.0);
+        model.poll = step(3.0);
+        model.hub_connect = step(4.0);
+        model.telemetry = step(5.0);
+        model.renewal_accept = step(6.0);
+        model.renewal_issue = step(7.0);
+        let (model, now) = (ServiceModel::new(&config).unwrap(), Instant::now());
+        for (i, step) in [
+            Step::Register,
+            Step::Assign,
+            Step::Poll,
+            Step::HubConnect,
+            Step::Telemetry,
+            Step::RenewalAccept,
+            Step::RenewalIssue,
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let due = now + Duration::from_millis(i as u64 + 1);
+            assert_eq!(model.admit(step, now), Ok(Some(due)), "{step:?}");
+        }
+    }
+}

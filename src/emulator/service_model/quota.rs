@@ -1,0 +1,176 @@
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::bucket::Rate;
+use crate::emulator::config::{self, Excess, Limits};
+use crate::emulator::registry::{Sharded, lock};
+
+/// The quotas of one emulator.
+#[derive(Debug)]
+pub(crate) struct Quotas {
+    registrations: Option<Bucket>,
+    certificates: Option<Bucket>,
+    renewals: Option<Bucket>,
+    hub_connections: Option<Bucket>,
+    polls: Option<Polls>,
+    retry_after: u32,
+    hub_connections_over: Excess,
+}
+
+/// Something is over its quota: come again after so many seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Over {
+    pub(crate) retry_after: u32,
+}
+
+#[derive(Debug)]
+struct Bucket {
+    rate: Rate,
+    full_at: Mutex<Option<Instant>>,
+}
+
+/// A bucket per device.
+#[derive(Debug)]
+struct Polls {
+    rate: Rate,
+    full_at: Sharded<Instant>,
+}
+
+impl Quotas {
+    /// Connections over the quota wait so long at most.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    pub(super) fn new(limits: Limits, config: &config::Quotas) -> Self {
+        const SECOND: Duration = Duration::from_secs(1);
+        const MINUTE: Duration = Duration::from_secs(60);
+        let bucket = |tokens: Option<u32>, period| tokens.map(|tokens| Bucket::new(Rate::new(tokens, period)));
+        Self {
+            registrations: bucket(limits.registrations_per_minute, MINUTE),
+            certificates: bucket(limits.certificates_per_minute, MINUTE),
+            renewals: bucket(limits.renewals_per_minute, MINUTE),
+            hub_connections: bucket(limits.hub_connections_per_second, SECOND),
+            polls: limits
+                .polls_per_10_seconds
+                .map(|tokens| Polls { rate: Rate::new(tokens, 10 * SECOND), full_at: Sharded::new() }),
+            retry_after: config.retry_after_seconds,
+            hub_connections_over: config.hub_connections_over,
+        }
+    }
+
+    /// A registration comes.
+    pub(crate) fn registration(&self, now: Instant) -> Result<(), Over> {
+        self.take(self.registrations.as_ref(), now)
+    }
+
+    /// A registration wants a certificate.
+    pub(crate) fn certificate(&self, now: Instant) -> Result<(), Over> {
+        self.take(self.certificates.as_ref(), now)
+    }
+
+    /// A renewal comes.
+    pub(crate) fn renewal(&self, now: Instant) -> Result<(), Over> {
+        self.take(self.renewals.as_ref(), now)
+    }
+
+    /// The device of that id asks for the state of an operation.
+    pub(crate) fn poll(&self, registration_id: &Arc<str>, now: Instant) -> Result<(), Over> {
+        let Some(polls) = &self.polls else { return Ok(()) };
+        let mut shard = polls.full_at.shard(registration_id);
+        let mut full_at = shard.get(registration_id).copied();
+        let taken = polls.rate.take(&mut full_at, now);
+        if let Some(full_at) = full_at {
+            shard.insert(Arc::clone(registration_id), full_at);
+        }
+        taken.map_err(|wait| Over { retry_after: whole_seconds(wait) })
+    }
+
+    /// A device connects with the hub: when it may.
+    pub(crate) fn hub_connection(&self, now: Instant) -> Result<Instant, Over> {
+        let Some(bucket) = &self.hub_connections else { return Ok(now) };
+        let patience = match self.hub_connections_over {
+            Excess::Refuse => Duration::ZERO,
+            Excess::Delay => Self::PATIENCE,
+        };
+        let reserved = bucket.rate.reserve(&mut lock(&bucket.full_at), now, patience);
+        reserved.map_err(|wait| Over { retry_after: whole_seconds(wait) })
+    }
+
+    /// Forgets devices that have not asked for long.
+    pub(crate) fn expire(&self, now: Instant) {
+        if let Some(polls) = &self.polls {
+            polls.full_at.retain(|full_at| *full_at > now);
+        }
+    }
+
+    fn take(&self, bucket: Option<&Bucket>, now: Instant) -> Result<(), Over> {
+        let Some(bucket) = bucket else { return Ok(()) };
+        bucket.rate.take(&mut lock(&bucket.full_at), now).map_err(|_| Over { retry_after: self.retry_after })
+    }
+}
+
+impl Bucket {
+    const fn new(rate: Rate) -> Self {
+        Self { rate, full_at: Mutex::new(None) }
+    }
+}
+
+/// Rounded up, at least one.
+fn whole_seconds(wait: Duration) -> u32 {
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    u32::try_from(seconds.max(1)).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::emulator::config::Profile;
+
+    fn quotas(change: impl FnOnce(&mut config::Quotas), profile: Profile) -> Quotas {
+        let mut config = config::Quotas::default();
+        change(&mut config);
+        Quotas::new(config.limits(profile), &config)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_quotas_of_a_dps_instance_hold() {
+        let (quotas, now) = (quotas(|_| {}, Profile::DpsDefault), Instant::now());
+        let taken = |take: &dyn Fn() -> bool| (0..2000).filter(|_| take()).count();
+        assert_eq!(taken(&|| quotas.registration(now).is_ok()), 1000);
+        assert_eq!(taken(&|| quotas.certificate(now).is_ok()), 500);
+        assert_eq!(taken(&|| quotas.renewal(now).is_ok()), 500);
+        assert_eq!(taken(&|| quotas.hub_connection(now).is_ok()), 2000);
+        assert_eq!(quotas.registration(now), Err(Over { retry_after: 30 }));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_device_has_polls_of_its_own_and_is_told_when_the_next_is_allowed() {
+        let (quotas, now) = (quotas(|_| {}, Profile::DpsDefault), Instant::now());
+        let (a, b) = ("a".into(), "b".into());
+        assert_eq!((0..9).filter(|_| quotas.poll(&a, now).is_ok()).count(), 5);
+        assert_eq!((quotas.poll(&a, now), quotas.poll(&b, now)), (Err(Over { retry_after: 2 }), Ok(())));
+        quotas.expire(now + Duration::from_secs(9));
+        assert!(quotas.polls.as_ref().unwrap().full_at.get("a").is_some());
+        quotas.expire(now + Duration::from_secs(10));
+        assert!(quotas.polls.as_ref().unwrap().full_at.get("a").is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn connections_over_the_quota_are_refused_or_wait() {
+        let now = Instant::now();
+        let refusing = quotas(|_| {}, Profile::HubS1);
+        assert_eq!((0..150).filter(|_| refusing.hub_connection(now).is_ok()).count(), 100);
+        assert_eq!(refusing.hub_connection(now), Err(Over { retry_after: 1 }));
+        let delaying = quotas(|config| config.hub_connections_over = Excess::Delay, Profile::HubS1);
+        let starts: Vec<_> = (0..300).map(|_| delaying.hub_connection(now).unwrap() - now).collect();
+        assert_eq!((starts[99], starts[299]), (Duration::ZERO, Duration::from_secs(2)));
+        assert_eq!((0..9999).filter(|_| delaying.hub_connection(now).is_ok()).count(), 5800, "a minute at most");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_quotas_nothing_is_over() {
+        let (quotas, now) = (quotas(|_| {}, Profile::Unlimited), Instant::now());
+        assert!((0..5000).all(|_| quotas.registration(now).is_ok() && quotas.poll(&"a".into(), now).is_ok()));
+    }
+}
