@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use x509_parser::asn1_rs::{Oid, Utf8String, oid};
+use x509_parser::asn1_rs::{Any, Class, Oid, Tag, Utf8String, oid};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::ParsedExtension;
 use x509_parser::prelude::FromDer;
@@ -60,18 +60,30 @@ pub(super) fn parse(der: &[u8]) -> Option<X509Certificate<'_>> {
 /// Whether the frame of a certificate or request is DER: a SEQUENCE of what is signed, the algorithm and the signature.
 /// No signature covers it, and the parser does not look at all of its tags.
 pub(super) fn is_signed_der(der: &[u8]) -> bool {
-    yasna::parse_der(der, |reader| {
-        reader.read_sequence(|reader| {
-            reader.next().read_der()?;
-            reader.next().read_sequence(|reader| {
-                reader.next().read_oid()?;
-                // RSA has a NULL, ECDSA nothing (RFC 4055, RFC 5758).
-                reader.read_optional(|reader| reader.read_null())
-            })?;
-            reader.next().read_bitvec_bytes()
-        })
-    })
-    .is_ok()
+    let parts = || {
+        let (after, all) = sequence(der)?;
+        let (rest, _signed) = Any::from_der(all).ok()?;
+        let (rest, algorithm) = sequence(rest)?;
+        let (rest, signature) = Any::from_der(rest).ok()?;
+        let (parameters, algorithm) = Any::from_der(algorithm).ok()?;
+        // RSA has a NULL, ECDSA nothing (RFC 4055, RFC 5758).
+        let known_parameters = parameters.is_empty() || parameters == [0x05, 0x00];
+        // The first byte of a BIT STRING counts its unused bits.
+        let whole_bytes = is_universal(&signature, Tag::BitString, false) && signature.data.first() == Some(&0);
+        let named = is_universal(&algorithm, Tag::Oid, false);
+        Some(named && after.is_empty() && rest.is_empty() && known_parameters && whole_bytes)
+    };
+    parts().unwrap_or(false)
+}
+
+/// What follows a SEQUENCE and what is in it.
+fn sequence(der: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (rest, any) = Any::from_der(der).ok()?;
+    is_universal(&any, Tag::Sequence, true).then_some((rest, any.data))
+}
+
+fn is_universal(any: &Any<'_>, tag: Tag, constructed: bool) -> bool {
+    any.class() == Class::Universal && any.tag() == tag && any.header.is_constructed() == constructed
 }
 
 /// The subject's common name, `None` unless there is exactly one.

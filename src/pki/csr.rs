@@ -171,6 +171,15 @@ mod tests {
         assert_eq!(verify(&der), Err(CsrError::CommonName));
     }
 
+    /// Found by fuzzing: a length of 2^64 - 1 used to overflow.
+    #[test]
+    fn the_largest_length_is_refused() {
+        let mut der = vec![0x30, 0x23, 0x03, 0x8c, 0, 0, 0, 0];
+        der.extend([0xff; 24]);
+        der.resize(64, 0);
+        assert_eq!(verify(&der), Err(CsrError::Malformed));
+    }
+
     #[test]
     fn other_key_types_are_refused() {
         for algorithm in [&rcgen::PKCS_ED25519, &rcgen::PKCS_ECDSA_P521_SHA512] {
