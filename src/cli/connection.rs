@@ -22,6 +22,9 @@ pub struct Connection {
     pub https: Option<SocketAddr>,
     /// Address of the control plane.
     pub management: Option<SocketAddr>,
+    /// File with the token that opens the control plane.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub management_token_file: Option<PathBuf>,
     /// Enrollment group that accepts any registration id.
     pub group_id: String,
     /// File with the group's primary key in base64.

@@ -83,7 +83,8 @@ impl Embedded {
     pub async fn start(config: Option<&Path>, fleet: &Fleet) -> Result<Self, EmbeddedError> {
         let binary = std::env::current_exe().map_err(EmbeddedError::Spawn)?;
         let mut command = Command::new(binary);
-        command.args(["emulator", "--json", "--no-color", "--parent-pipe", "--mqtt-port", "0", "--https-port"]);
+        command.args(["emulator", "--json", "--no-color", "--parent-pipe", "--mqtt-port", "0"]);
+        command.args(["--management-port", "off", "--https-port"]);
         command.arg(if fleet.transport == Transport::Mqtt { "off" } else { "0" });
         if let Attestation::X509 { bootstrap_dir } = &fleet.attestation {
             command.arg("--x509-ca").arg(Folder::new(bootstrap_dir).certificate("intermediate"));

@@ -1,7 +1,7 @@
 //! Azure Device Registry: the authorities and what they sign. Made fresh at every start, so useless as a real CA.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::{Duration, SystemTime};
 
 use uuid::Uuid;
@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::config::{Config, KeyTypes};
 use crate::domain::KeyAlgorithm;
 use crate::pki::csr::{self, CsrError, VerifiedCsr};
+use crate::pki::description::{CertificateInfo, describe};
 use crate::pki::issuing_ca::{IssuingCa, RootCa};
 use crate::pki::key::KeyError;
 
@@ -16,13 +17,16 @@ use crate::pki::key::KeyError;
 #[derive(Debug)]
 pub(crate) struct Adr {
     root: RootCa,
+    root_text: Arc<str>,
+    key_types: KeyTypes,
+    max_policies: usize,
     policies: RwLock<HashMap<Arc<str>, Arc<Policy>>>,
 }
 
 /// A credential policy: an issuing CA and what it signs.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Policy {
-    ca: IssuingCa,
+    ca: Arc<IssuingCa>,
     ca_text: Arc<str>,
     root_text: Arc<str>,
     validity: Duration,
@@ -51,6 +55,17 @@ pub(crate) struct Subject {
     pub(crate) unique_id: Uuid,
 }
 
+/// Why a policy is not stored.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PutPolicyError {
+    /// As many as there may be.
+    #[error("there are {0} policies already (the setting `adr.max_policies`)")]
+    TooMany(usize),
+    /// The library failed.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+}
+
 /// Why no certificate was issued.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum IssueError {
@@ -73,16 +88,16 @@ impl Adr {
     pub(crate) fn new(config: &Config, now: SystemTime) -> Result<Self, KeyError> {
         let root = RootCa::generate("fleetstorm emulator ADR root", now)?;
         let root_text: Arc<str> = csr::to_base64(root.der()).into();
-        let ca = root.issuing_ca(&Policy::ca_name(&config.adr.policy), now)?;
-        let policy = Policy {
-            ca_text: csr::to_base64(ca.der()).into(),
+        let adr = Self {
+            root,
             root_text,
-            ca,
-            validity: config.leaf_validity(),
             key_types: config.adr.key_types,
+            max_policies: config.adr.max_policies,
+            policies: RwLock::default(),
         };
-        let policies = HashMap::from([(Arc::from(config.adr.policy.as_str()), Arc::new(policy))]);
-        Ok(Self { root, policies: RwLock::new(policies) })
+        let policy = adr.new_policy(&config.adr.policy, config.leaf_validity(), now)?;
+        adr.write().insert(config.adr.policy.as_str().into(), Arc::new(policy));
+        Ok(adr)
     }
 
     /// DER of the root.
@@ -98,11 +113,45 @@ impl Adr {
     /// Gives a policy a new issuing CA; the certificate of the old one, `None` when there is no such policy.
     pub(crate) fn replace_issuing_ca(&self, name: &str, now: SystemTime) -> Result<Option<Vec<u8>>, KeyError> {
         let Some(old) = self.policy(name) else { return Ok(None) };
-        let ca = self.root.issuing_ca(&Policy::ca_name(name), now)?;
-        let new =
-            Policy { ca_text: csr::to_base64(ca.der()).into(), ca, root_text: Arc::clone(&old.root_text), ..*old };
-        self.policies.write().unwrap_or_else(PoisonError::into_inner).insert(name.into(), Arc::new(new));
+        let new = self.new_policy(name, old.validity, now)?;
+        self.write().insert(name.into(), Arc::new(new));
         Ok(Some(old.ca.der().to_vec()))
+    }
+
+    /// Adds a policy with an issuing CA of its own, or changes the validity of the certificates that one gives.
+    pub(crate) fn put_policy(
+        &self,
+        name: &str,
+        validity: Duration,
+        now: SystemTime,
+    ) -> Result<Arc<Policy>, PutPolicyError> {
+        let too_many = || Err(PutPolicyError::TooMany(self.max_policies));
+        {
+            // Read and written under one lock, or it could bring back an authority that is revoked meanwhile.
+            let mut policies = self.write();
+            if let Some(policy) = policies.get_mut(name) {
+                *policy = Arc::new(Policy { validity, ..(**policy).clone() });
+                return Ok(Arc::clone(policy));
+            }
+            if policies.len() >= self.max_policies {
+                return too_many();
+            }
+        }
+        let new = Arc::new(self.new_policy(name, validity, now)?);
+        let mut policies = self.write();
+        if policies.len() >= self.max_policies {
+            return too_many();
+        }
+        Ok(Arc::clone(policies.entry(name.into()).or_insert(new)))
+    }
+
+    /// All policies by their names, in that order.
+    pub(crate) fn policies(&self) -> Vec<(Arc<str>, Arc<Policy>)> {
+        let policies = self.policies.read().unwrap_or_else(PoisonError::into_inner);
+        let mut policies: Vec<_> =
+            policies.iter().map(|(name, policy)| (Arc::clone(name), Arc::clone(policy))).collect();
+        policies.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        policies
     }
 
     /// DER of all issuing CAs, which a credential sync gives to the hub.
@@ -110,15 +159,40 @@ impl Adr {
         let policies = self.policies.read().unwrap_or_else(PoisonError::into_inner);
         policies.values().map(|policy| policy.ca.der().to_vec()).collect()
     }
+
+    fn new_policy(&self, name: &str, validity: Duration, now: SystemTime) -> Result<Policy, KeyError> {
+        let ca = self.root.issuing_ca(&format!("fleetstorm emulator policy {name}"), now)?;
+        Ok(Policy {
+            ca_text: csr::to_base64(ca.der()).into(),
+            ca: Arc::new(ca),
+            root_text: Arc::clone(&self.root_text),
+            validity,
+            key_types: self.key_types,
+        })
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, HashMap<Arc<str>, Arc<Policy>>> {
+        self.policies.write().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Policy {
     /// A device certificate starts this long before it is issued, for devices whose clock is late.
     const BACKDATED: Duration = Duration::from_secs(60);
 
-    /// Common name of the issuing CA of the policy `name`.
-    fn ca_name(name: &str) -> String {
-        format!("fleetstorm emulator policy {name}")
+    /// Validity of the certificates that it gives.
+    pub(crate) const fn validity(&self) -> Duration {
+        self.validity
+    }
+
+    /// What its issuing CA says.
+    pub(crate) fn ca_info(&self) -> Option<CertificateInfo> {
+        describe(self.ca.der())
+    }
+
+    /// DER of the issuing CA.
+    pub(crate) fn ca_der(&self) -> &[u8] {
+        self.ca.der()
     }
 
     /// Checks a CSR as the authority does: parse, signature, key type, name.

@@ -162,6 +162,8 @@ pub enum RenewalCodes {
 pub struct Adr {
     /// Name of the credential policy.
     pub policy: String,
+    /// Credential policies at most (documentation of the service names 1, 2 and 3).
+    pub max_policies: usize,
     /// Validity of device certificates in days (the service allows 1 to 90).
     pub leaf_validity_days: u32,
     /// Validity of device certificates in seconds, for tests; wins over the days.
@@ -282,6 +284,7 @@ impl Config {
             ("dps.max_operations", self.dps.max_operations as u64, 1, 10_000_000),
             ("dps.max_registrations", self.dps.max_registrations as u64, 1, 10_000_000),
             ("hub.max_subscriptions", self.hub.max_subscriptions as u64, 1, 50),
+            ("adr.max_policies", self.adr.max_policies as u64, 1, 100),
             ("adr.leaf_validity_days", u64::from(self.adr.leaf_validity_days), 1, 90),
             ("adr.leaf_validity_seconds", self.adr.leaf_validity_seconds.unwrap_or(1), 1, 90 * 86_400),
             ("adr.issuance_threads", self.adr.issuance_threads as u64, 0, 256),
@@ -387,6 +390,7 @@ impl Default for Adr {
     fn default() -> Self {
         Self {
             policy: default_policy(),
+            max_policies: 3,
             leaf_validity_days: 30,
             leaf_validity_seconds: None,
             key_types: KeyTypes::default(),

@@ -94,6 +94,11 @@ impl Core {
         self.trust(&mut synced, self.adr.issuing_cas())
     }
 
+    /// Whether the hub trusts an issuing CA (DER).
+    pub(crate) fn is_synced(&self, ca: &[u8]) -> bool {
+        lock(&self.credentials).iter().any(|synced| **synced == *ca)
+    }
+
     /// Gives a policy a new issuing CA and has the hub forget the old one; false when there is no such policy.
     pub(crate) fn revoke_policy(&self, name: &str) -> Result<bool, CoreError> {
         let mut synced = lock(&self.credentials);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
-use hyper::body::{Body as _, Incoming};
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1::Builder;
 use hyper::service::HttpService;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -19,6 +19,8 @@ use super::config::Listen;
 
 /// An answer that is whole in memory.
 pub(super) type Response = hyper::Response<Full<Bytes>>;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Longest head of a request in bytes, and of what is read ahead.
 const MAX_HEAD: usize = 16 * 1024;
@@ -33,8 +35,10 @@ const MAX_HEADERS: usize = 64;
 pub(super) async fn serve<S, H>(stream: S, listen: &Listen, service: H) -> Option<(S, Bytes)>
 where
     S: AsyncRead + AsyncWrite + Unpin,
-    H: HttpService<Incoming, ResBody = Full<Bytes>>,
-    H::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    H: HttpService<Incoming>,
+    H::Error: Into<BoxError>,
+    H::ResBody: Body + 'static,
+    <H::ResBody as Body>::Error: Into<BoxError>,
 {
     let connection = Builder::new()
         .timer(TokioTimer::new())
@@ -58,7 +62,11 @@ pub(super) enum BodyError {
 }
 
 /// The whole body, with or without a length in advance.
-pub(super) async fn body(incoming: Incoming, limit: usize, listen: &Listen) -> Result<Bytes, BodyError> {
+pub(super) async fn body<B>(incoming: B, limit: usize, listen: &Listen) -> Result<Bytes, BodyError>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
     if incoming.size_hint().lower() > limit as u64 {
         return Err(BodyError::TooLarge);
     }

@@ -19,6 +19,7 @@ mod http;
 mod https;
 mod hub;
 mod issuance;
+mod management;
 mod outbox;
 mod port;
 mod registry;
@@ -36,6 +37,7 @@ pub use config::{
 };
 pub use counters::{Counters, Event};
 pub use hub::{CloudToDevice, ConnectionState, DeviceInfo, HubError, MethodResult, TelemetryMessage, TwinInfo};
+pub use management::Management;
 pub use port::Port;
 pub use server::{Emulator, Endpoints, StartError};
 pub use service::{Ended, Service};

@@ -16,6 +16,7 @@ use super::config::{Config, ConfigError, Listen};
 use super::core::{Core, CoreError};
 use super::counters::{Counters, Event};
 use super::https;
+use super::management::Management;
 use super::port::Port;
 use super::service::Service;
 use super::service_model::HistogramError;
@@ -31,6 +32,7 @@ pub struct Emulator {
     service: Service,
     mqtt: TcpListener,
     https: Option<TcpListener>,
+    management: Option<(TcpListener, Management)>,
     tls: Tls,
     endpoints: Endpoints,
 }
@@ -94,6 +96,8 @@ impl From<CoreError> for StartError {
 impl Emulator {
     /// Pending connections that the kernel keeps; it takes less if its own limit is lower.
     const BACKLOG: u32 = 4096;
+    /// Connections to the control plane that are served at once, apart from those of devices.
+    const MANAGEMENT_CONNECTIONS: usize = 64;
     /// A handshake that has not ended after that long waits for its peer.
     const TURN: Duration = Duration::from_millis(250);
 
@@ -105,10 +109,12 @@ impl Emulator {
     pub async fn bind(config: Config) -> Result<Self, StartError> {
         config.check()?;
         // Before anything is made: the most likely reason to end.
-        let Listen { address, mqtt_port, https_port, .. } = config.listen;
+        let Listen { address, mqtt_port, https_port, management_port, management_address, .. } = config.listen;
         let (mqtt, mqtt_address) = listen(SocketAddr::new(address, mqtt_port))?;
         let https = https_port.and_then(Port::number);
         let https = https.map(|port| listen(SocketAddr::new(address, port))).transpose()?;
+        let management = management_port.and_then(Port::number);
+        let management = management.map(|port| listen(SocketAddr::new(management_address, port))).transpose()?;
         let service = Service::new(config)?;
         let core = service.core();
         let now = core.clock.now();
@@ -116,14 +122,25 @@ impl Emulator {
         let (certificate, key) = root.server_certificate(&server_names(&core.config), now)?;
         let config = server_config(certificate, key, TlsVersions::default())?;
         let (https, https_address) = https.unzip();
-        let endpoints =
-            Endpoints { mqtt: mqtt_address, https: https_address, management: None, server_root: root.der().to_vec() };
-        Ok(Self { service, mqtt, https, tls: Tls(TlsAcceptor::from(config)), endpoints })
+        let (management, management_address) = management.unzip();
+        let management = management.map(|listener| (listener, Management::new(&service, root.der())));
+        let endpoints = Endpoints {
+            mqtt: mqtt_address,
+            https: https_address,
+            management: management_address,
+            server_root: root.der().to_vec(),
+        };
+        Ok(Self { service, mqtt, https, management, tls: Tls(TlsAcceptor::from(config)), endpoints })
     }
 
     /// Where it is.
     pub const fn endpoints(&self) -> &Endpoints {
         &self.endpoints
+    }
+
+    /// What opens the control plane, if there is one. The caller keeps it secret.
+    pub fn management_token(&self) -> Option<&str> {
+        self.management.as_ref().map(|(_, management)| management.token())
     }
 
     /// What it serves.
@@ -133,7 +150,7 @@ impl Emulator {
 
     /// Serves until `shutdown`; connections are cut then. Tells what happened.
     pub async fn run(self, shutdown: CancellationToken) -> Counters {
-        let Self { service, mqtt, https, tls, endpoints: _ } = self;
+        let Self { service, mqtt, https, management, tls, endpoints: _ } = self;
         let core = service.core();
         let connections = TaskTracker::new();
         let permits = Arc::new(Semaphore::new(core.config.listen.max_connections));
@@ -156,6 +173,19 @@ impl Emulator {
                     }
                 },
                 service.tend(),
+                async {
+                    if let Some((listener, management)) = &management {
+                        let permits = Arc::new(Semaphore::new(Self::MANAGEMENT_CONNECTIONS));
+                        let serve = |tcp, permit| {
+                            let (management, shutdown) = (management.clone(), shutdown.clone());
+                            connections.spawn(async move {
+                                let _permit: OwnedSemaphorePermit = permit;
+                                shutdown.run_until_cancelled(management.serve_connection(tcp)).await;
+                            });
+                        };
+                        accept(core, listener, &permits, serve).await;
+                    }
+                },
             )
         };
         shutdown.run_until_cancelled(serving).await;

@@ -77,6 +77,7 @@ impl Access {
             group_id: _,
             group_key_file,
             ca_file,
+            management_token_file: _,
             issuing_root_file,
         } = connection;
         let Scenario { target, fleet, .. } = scenario;

@@ -5,6 +5,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::emulator::clock::dps_time;
+use crate::emulator::core::Core;
 use crate::emulator::registry::{Operation, Outcome, Registration, Scope, X509Proof};
 use crate::emulator::service_model::{Full, Over};
 use crate::pki::description::CertificateInfo;
@@ -232,6 +233,12 @@ fn assigned<'a>(registration: &'a Registration, hub: &'a str) -> RegistrationSta
         etag: Some(registration.etag.to_string().into()),
         ..RegistrationState::default()
     }
+}
+
+/// A registration as the service API shows it.
+pub(crate) fn registration_state(core: &Core, registration: &Registration) -> Value {
+    // Fails only for maps with keys that are not text, of which there is none.
+    serde_json::to_value(assigned(registration, &core.config.hub_host)).unwrap_or_default()
 }
 
 /// The group that let the device in; nothing for an individual enrollment.

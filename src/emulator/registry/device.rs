@@ -6,6 +6,7 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::calls::Calls;
+use super::enrollment::Enrollment;
 use super::inbox::Inbox;
 use super::registration::Registration;
 use super::renewal::Renewal;
@@ -108,6 +109,8 @@ pub(crate) struct State {
 impl Device {
     /// A device that has just been provisioned for the first time.
     pub(crate) fn new(registration: Registration) -> Self {
+        // Checked when the enrollment was stored.
+        let initial = registration.enrollment.other.get(Enrollment::INITIAL_TWIN).and_then(|t| Twin::initial(t).ok());
         Self {
             id: Arc::clone(&registration.device_id),
             state: Mutex::new(State {
@@ -120,7 +123,7 @@ impl Device {
                 subscriptions: Subscriptions::default(),
                 persistent: false,
                 telemetry: 0,
-                twin: None,
+                twin: initial.map(Box::new),
                 changes: VecDeque::new(),
                 inbox: Inbox::default(),
                 calls: Calls::default(),

@@ -21,7 +21,7 @@ pub(crate) struct Enrollment {
     pub(crate) credential_policy: Option<Arc<str>>,
     /// Whether its devices may register.
     pub(crate) enabled: bool,
-    /// Fields of its JSON that nothing here acts on, given back as they came.
+    /// Further fields of its JSON, given back as they came. Only the initial twin is acted on.
     pub(crate) other: Map<String, Value>,
     /// Since when, and its tag; [`Enrollments::put`](super::Enrollments::put) sees to it.
     pub(crate) revision: Revision,
@@ -97,6 +97,9 @@ impl Certificate {
 }
 
 impl Enrollment {
+    /// The field of its JSON with the twin that its devices begin with.
+    pub(crate) const INITIAL_TWIN: &str = "initialTwin";
+
     /// One that lets its devices in and has nothing but what is given.
     pub(crate) fn new(id: &str, scope: Scope, attestation: Attestation, now: SystemTime) -> Self {
         Self {

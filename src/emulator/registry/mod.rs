@@ -1,13 +1,10 @@
 //! Everything that DPS, hub and device registry remember. Operations on it are short and never wait; what grows is
 //! bounded in number or in age.
 
-#[allow(dead_code, reason = "the control plane is the caller of what is not used yet")]
 mod ca_certificate;
 mod calls;
 mod device;
-#[allow(dead_code, reason = "as above")]
 mod enrollment;
-#[allow(dead_code, reason = "as above")]
 mod enrollments;
 mod group_trust;
 mod inbox;
@@ -16,7 +13,6 @@ mod operation;
 pub(crate) mod packet_id;
 mod registration;
 mod renewal;
-#[allow(dead_code, reason = "as above")]
 mod revision;
 mod sharded;
 mod twin;
@@ -25,23 +21,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
-#[allow(unused_imports, reason = "as above")]
-pub(crate) use ca_certificate::{CaCertificate, VerificationCode, VerificationError};
+pub(crate) use ca_certificate::CaCertificate;
 pub(crate) use calls::{MethodAnswer, TooMany};
 pub(crate) use device::{Device, Link, State};
-#[allow(unused_imports, reason = "as above")]
 pub(crate) use enrollment::{Attestation, Attested, Certificate, CertificatePair, Enrollment, Scope, X509Proof};
-#[allow(unused_imports, reason = "as above")]
 pub(crate) use enrollments::{ChangeError, Enrollments, Kind, Match};
 pub(crate) use group_trust::CertificateRefusal;
 pub(crate) use inbox::{Full, Inbox, Letter};
 pub(crate) use operation::{Operation, Operations, Outcome};
 pub(crate) use registration::{Assignment, Registration};
 pub(crate) use renewal::Renewal;
-#[allow(unused_imports, reason = "as above")]
-pub(crate) use revision::{Condition, Etag, Revision};
+pub(crate) use revision::Condition;
 pub(crate) use sharded::{Sharded, lock};
-pub(crate) use twin::{Invalid, Notification};
+pub(crate) use twin::{Invalid, Notification, Twin};
 
 use super::config::{Config, ConfigError};
 
@@ -119,6 +111,37 @@ impl Registry {
         self.registrations.get(id)
     }
 
+    /// At most `count` registrations by the enrollment group of that id (whose case does not matter), in the order of
+    /// their ids, after the one with the id `after`.
+    pub(crate) fn registrations_of(&self, group: &str, after: Option<&str>, count: usize) -> Vec<Registration> {
+        let mut found = self.registrations.select(|id, registration| {
+            let enrollment = &registration.enrollment;
+            let later = after.is_none_or(|after| *id > *after);
+            later && enrollment.scope == Scope::Group && enrollment.id.eq_ignore_ascii_case(group)
+        });
+        found.sort_unstable_by(|a, b| a.registration_id.cmp(&b.registration_id));
+        found.truncate(count);
+        found
+    }
+
+    /// Forgets a registration. The device keeps its identity at the hub.
+    pub(crate) fn delete_registration(&self, id: &str, condition: Condition<'_>) -> Result<(), ChangeError> {
+        let id = id.to_ascii_lowercase();
+        let mut shard = self.registrations.shard(&id);
+        let registration = shard.get(id.as_str()).ok_or(ChangeError::NotFound)?;
+        if !condition.holds(Some(&registration.revision())) {
+            return Err(ChangeError::Precondition);
+        }
+        shard.remove(id.as_str());
+        self.registration_count.fetch_sub(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Devices that registered.
+    pub(crate) fn registration_count(&self) -> usize {
+        self.registration_count.load(Ordering::Relaxed)
+    }
+
     /// The hub's device of that id (ids of hub devices are case-sensitive).
     pub(crate) fn device(&self, id: &str) -> Option<Arc<Device>> {
         self.devices.get(id)
@@ -126,7 +149,7 @@ impl Registry {
 
     /// At most `limit` of the hub's devices in the order of their ids, from the one after `after` on.
     pub(crate) fn devices(&self, after: Option<&str>, limit: usize) -> Vec<Arc<Device>> {
-        let mut devices = self.devices.values(|id| after.is_none_or(|after| *id > *after));
+        let mut devices = self.devices.select(|id, _| after.is_none_or(|after| *id > *after));
         devices.sort_unstable_by(|a, b| a.id.cmp(&b.id));
         devices.truncate(limit);
         devices
@@ -134,7 +157,7 @@ impl Registry {
 
     /// The sessions of all connected devices.
     pub(crate) fn hub_sessions(&self) -> Vec<Link> {
-        let devices = self.devices.values(|_| true);
+        let devices = self.devices.select(|_, _| true);
         devices.iter().filter_map(|device| device.with(|state| state.session.clone())).collect()
     }
 

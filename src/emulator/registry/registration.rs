@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::enrollment::{Attested, Enrollment, X509Proof};
-use super::revision::Etag;
+use super::revision::{Etag, Revision};
 use crate::emulator::adr::Chain;
 
 /// A device that registered: what DPS remembers of it.
@@ -50,6 +50,11 @@ impl Registration {
     /// The registration id as the device wrote it.
     pub(crate) fn sent_id(&self) -> &str {
         self.sent_id.as_deref().unwrap_or(&self.registration_id)
+    }
+
+    /// Since when, and its tag.
+    pub(crate) const fn revision(&self) -> Revision {
+        Revision { created: self.created, updated: self.updated, etag: self.etag }
     }
 }
 

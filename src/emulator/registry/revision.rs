@@ -14,14 +14,18 @@ impl Etag {
     pub(crate) fn new() -> Self {
         Self(Uuid::new_v4())
     }
+
+    /// The text inside: `6d00e5ea-0000-0100-0000-5ce53e080000`. Enrollments show it in quotes, everything else encoded.
+    pub(crate) fn text(self) -> String {
+        let (a, b) = self.0.as_u64_pair();
+        format!("{:08x}-0000-0100-0000-{:08x}0000", a >> 32, b >> 32)
+    }
 }
 
 /// The service's form: base64 of a quoted guid-like text.
 impl fmt::Display for Etag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (a, b) = self.0.as_u64_pair();
-        let text = format!("\"{:08x}-0000-0100-0000-{:08x}0000\"", a >> 32, b >> 32);
-        f.write_str(&STANDARD.encode(text))
+        f.write_str(&STANDARD.encode(format!("\"{}\"", self.text())))
     }
 }
 
@@ -53,9 +57,11 @@ impl Revision {
 pub(crate) enum Condition<'a> {
     /// Nothing.
     None,
+    /// It is not there yet.
+    Absent,
     /// It is there: `*`.
     Exists,
-    /// It has this tag; quotes around it do not matter.
+    /// It has this tag, in either form; quotes around it do not matter.
     Etag(&'a str),
 }
 
@@ -72,9 +78,9 @@ impl<'a> Condition<'a> {
     /// Whether it holds for what is there.
     pub(crate) fn holds(self, current: Option<&Revision>) -> bool {
         match (self, current) {
-            (Self::None, _) | (Self::Exists, Some(_)) => true,
-            (Self::Etag(tag), Some(revision)) => revision.etag.to_string() == tag,
-            (Self::Exists | Self::Etag(_), None) => false,
+            (Self::None, _) | (Self::Exists, Some(_)) | (Self::Absent, None) => true,
+            (Self::Etag(tag), Some(revision)) => tag == revision.etag.text() || tag == revision.etag.to_string(),
+            (Self::Exists | Self::Etag(_), None) | (Self::Absent, Some(_)) => false,
         }
     }
 }
@@ -95,8 +101,10 @@ mod tests {
         let tag = format!("\"{}\"", first.etag);
         let condition = Condition::parse(Some(&tag));
         assert!(condition.holds(Some(&first)) && !condition.holds(None));
+        assert!(Condition::Etag(&first.etag.text()).holds(Some(&first)));
         assert!(!condition.holds(Some(&first.next(SystemTime::UNIX_EPOCH))));
         assert!(Condition::parse(Some("*")).holds(Some(&first)) && !Condition::parse(Some("*")).holds(None));
+        assert!(Condition::Absent.holds(None) && !Condition::Absent.holds(Some(&first)));
         assert!(Condition::parse(None).holds(None) && Condition::parse(None).holds(Some(&first)));
     }
 }

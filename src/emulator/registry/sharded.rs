@@ -37,24 +37,24 @@ impl<V> Sharded<V> {
         }
     }
 
+    /// Copies of the values that are `wanted`, in no order.
+    pub(crate) fn select(&self, wanted: impl Fn(&str, &V) -> bool) -> Vec<V>
+    where
+        V: Clone,
+    {
+        let mut found = Vec::new();
+        for shard in &self.shards {
+            found.extend(lock(shard).iter().filter(|(id, value)| wanted(id, value)).map(|(_, value)| value.clone()));
+        }
+        found
+    }
+
     /// A copy of the value of `id`.
     pub(crate) fn get(&self, id: &str) -> Option<V>
     where
         V: Clone,
     {
         self.shard(id).get(id).cloned()
-    }
-
-    /// Copies of the values whose ids `wanted` takes, in no order.
-    pub(crate) fn values(&self, wanted: impl Fn(&str) -> bool) -> Vec<V>
-    where
-        V: Clone,
-    {
-        let mut values = Vec::new();
-        for shard in &self.shards {
-            values.extend(lock(shard).iter().filter(|(id, _)| wanted(id)).map(|(_, value)| value.clone()));
-        }
-        values
     }
 }
 

@@ -17,6 +17,7 @@ mod hub_model;
 mod hub_renewal;
 mod hub_session;
 mod hub_twin;
+mod management;
 mod model;
 mod settings;
 mod sockets;

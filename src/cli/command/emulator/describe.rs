@@ -16,6 +16,7 @@ pub(super) fn connection(config: &Config, emulator: &Emulator, files: &Files) ->
         mqtt: endpoints.mqtt,
         https: endpoints.https,
         management: endpoints.management,
+        management_token_file: files.management_token.clone(),
         group_id: config.group.id.clone(),
         group_key_file: files.group_key.clone(),
         ca_file: files.ca.clone(),
@@ -32,7 +33,8 @@ pub(super) fn text(connection: &Connection) -> String {
         hub_host,
         mqtt,
         https,
-        management: _,
+        management,
+        management_token_file,
         group_id,
         group_key_file,
         ca_file,
@@ -40,12 +42,14 @@ pub(super) fn text(connection: &Connection) -> String {
     } = connection;
     let (group_key, ca, root) = (group_key_file.display(), ca_file.display(), issuing_root_file.display());
     let https_row = https.map_or_else(|| "off".to_owned(), |https| format!("{https} (DPS and hub)"));
+    let management_row = management.map_or_else(|| "off".to_owned(), |management| format!("http://{management}"));
     let mut text = format!(
         "\
 DPS, IoT Hub and ADR are ready.
 
   MQTT over TLS       {mqtt} (DPS and hub; the user name says which)
   HTTPS, WebSocket    {https_row}
+  control plane       {management_row}
   DPS host            {dps_host}
   hub host            {hub_host}
   id scope            {id_scope}
@@ -77,6 +81,9 @@ Register with the Python SDK (azure-iot-device):
     if let Some(https) = https {
         let _ = write!(text, "{}", with_curl(https, dps_host, id_scope, &group_key, &ca));
     }
+    if let (Some(management), Some(token)) = (management, management_token_file) {
+        let _ = write!(text, "{}", control(management, &token.display()));
+    }
     text.push_str("\nCtrl-C ends it.\n");
     text
 }
@@ -102,6 +109,21 @@ Register with curl and openssl:
     -H \"Authorization: SharedAccessSignature sr=$sr&sig=$sig&se=$se&skn=registration\" \\
     -d '{{\"registrationId\":\"dev1\"}}' \\
     'https://{dps_host}:{port}/{id_scope}/registrations/dev1/register?api-version=2025-07-01-preview'
+"
+    )
+}
+
+/// What the control plane can do, by example.
+fn control(management: &SocketAddr, token: &impl Display) -> String {
+    format!(
+        "
+Control it (the token is in {token}):
+  ask() {{ curl -sS -H \"Authorization: Bearer $(cat {token})\" -X \"$@\"; echo; }}
+  ask GET http://{management}/counters
+  ask GET http://{management}/devices/dev1
+  ask PUT http://{management}/enrollments/dev2 -d '{{\"attestation\":{{\"type\":\"symmetricKey\"}}}}'
+  ask POST http://{management}/enrollments/dev2/attestationmechanism
+  ask POST http://{management}/clock -d '{{\"advance\":\"P31D\"}}'
 "
     )
 }

@@ -37,7 +37,9 @@ pub(super) enum EmulatorError {
     #[diagnostic(help("end whoever listens there, or choose other ports: --mqtt-port 0 takes free ones"))]
     InUse { address: std::net::SocketAddr },
     #[error("cannot listen on {address}: {error}")]
-    #[diagnostic(help("--listen, --mqtt-port and --https-port name the address; ports below 1024 need privileges"))]
+    #[diagnostic(help(
+        "--listen, --management-listen and the port flags name the address; ports below 1024 need privileges"
+    ))]
     Listen { address: std::net::SocketAddr, error: io::Error },
     #[error("cannot write {}: {error}", path.display())]
     #[diagnostic(help("{flag} says where"))]

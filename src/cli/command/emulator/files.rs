@@ -15,6 +15,8 @@ pub(super) struct Files {
     pub(super) group_key: PathBuf,
     pub(super) ca: PathBuf,
     pub(super) issuing_root: PathBuf,
+    /// None when there is no control plane.
+    pub(super) management_token: Option<PathBuf>,
     _temporary: Option<TempDir>,
 }
 
@@ -37,6 +39,7 @@ impl Files {
             group_key: dir.join("group.key"),
             ca: dir.join("ca.pem"),
             issuing_root: dir.join("issuing-root.pem"),
+            management_token: emulator.management_token().map(|_| dir.join("management.token")),
             _temporary: temporary,
         };
         let service = emulator.service();
@@ -46,7 +49,9 @@ impl Files {
             (&files.ca, 0o644, &certificate(&emulator.endpoints().server_root)),
             (&files.issuing_root, 0o644, &certificate(service.issuing_root())),
         ];
-        for (path, mode, text) in contents {
+        let token = files.management_token.as_deref().zip(emulator.management_token());
+        let token = token.map(|(path, token)| (path, 0o600, token));
+        for (path, mode, text) in contents.into_iter().chain(token) {
             replace(path, mode, text).map_err(|e| failed(path, e))?;
         }
         Ok(files)

@@ -34,6 +34,12 @@ pub struct EmulatorArgs {
     /// 8443, or a free one with --mqtt-port 0]
     #[arg(long, value_name = "PORT|off")]
     pub https_port: Option<Port>,
+    /// Port of the control plane (HTTP); 0 takes a free one, off none [default: 8444, or a free one with --mqtt-port 0]
+    #[arg(long, value_name = "PORT|off")]
+    pub management_port: Option<Port>,
+    /// Address of the control plane [default: 127.0.0.1]
+    #[arg(long, value_name = "ADDRESS")]
+    pub management_listen: Option<IpAddr>,
     /// Address to listen on [default: 127.0.0.1]
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<IpAddr>,
@@ -72,7 +78,8 @@ pub struct EmulatorArgs {
 const LONG_HELP: &str = "\
 Examples:
   fleetstorm emulator
-      MQTT on 127.0.0.1:8883, HTTPS and WebSocket on 8443, with new keys; says how to connect
+      MQTT on 127.0.0.1:8883, HTTPS and WebSocket on 8443, control plane on 8444, with new keys; says how
+      to connect
   fleetstorm emulator --mqtt-port 0 --connection-file dps.json
       on free ports; `fleetstorm run SCENARIO --target dps.json` finds it
   FLEETSTORM_GROUP_KEY=$(cat group.key) fleetstorm emulator --json
@@ -101,6 +108,8 @@ pub fn run(args: EmulatorArgs, terminal: &Terminal) -> Result<Exit, CommandError
         config,
         mqtt_port,
         https_port,
+        management_port,
+        management_listen,
         listen,
         allow_remote,
         dps_host,
@@ -116,6 +125,8 @@ pub fn run(args: EmulatorArgs, terminal: &Terminal) -> Result<Exit, CommandError
     let flags = settings::Flags {
         mqtt_port,
         https_port,
+        management_port,
+        management_listen,
         listen,
         allow_remote,
         dps_host,

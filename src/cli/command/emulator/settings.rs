@@ -10,10 +10,15 @@ use crate::pki::store::{self, StoreError};
 /// Port of HTTPS when neither flag nor file names one: that of the services, 443, needs privileges.
 const HTTPS_PORT: u16 = 8443;
 
+/// Port of the control plane when neither flag nor file names one.
+const MANAGEMENT_PORT: u16 = 8444;
+
 /// Flags that change settings.
 pub(super) struct Flags {
     pub(super) mqtt_port: Option<u16>,
     pub(super) https_port: Option<Port>,
+    pub(super) management_port: Option<Port>,
+    pub(super) management_listen: Option<IpAddr>,
     pub(super) listen: Option<IpAddr>,
     pub(super) allow_remote: bool,
     pub(super) dps_host: Option<String>,
@@ -32,6 +37,8 @@ pub(super) fn resolve(file: Option<&Path>, flags: Flags) -> Result<Config, Emula
     let Flags {
         mqtt_port,
         https_port,
+        management_port,
+        management_listen,
         listen,
         allow_remote,
         dps_host,
@@ -46,13 +53,15 @@ pub(super) fn resolve(file: Option<&Path>, flags: Flags) -> Result<Config, Emula
     // Whoever takes a free port for one listener has another emulator running, or may have.
     let usual = |port| if config.listen.mqtt_port == 0 { Port::At(0) } else { Port::At(port) };
     config.listen.https_port = https_port.or(config.listen.https_port).or(Some(usual(HTTPS_PORT)));
+    config.listen.management_port = management_port.or(config.listen.management_port).or(Some(usual(MANAGEMENT_PORT)));
+    set(&mut config.listen.management_address, management_listen);
     set(&mut config.listen.address, listen);
     set(&mut config.dps_host, dps_host);
     set(&mut config.hub_host, hub_host);
     set(&mut config.id_scope, id_scope);
     set(&mut config.quota, profile);
-    let address = config.listen.address;
-    if !address.is_loopback() && !allow_remote {
+    let addresses = [config.listen.address, config.listen.management_address];
+    if let Some(address) = addresses.into_iter().find(|address| !address.is_loopback() && !allow_remote) {
         return Err(EmulatorError::Remote { address });
     }
     if let Some(key) = group_key(group_key_file)? {
@@ -140,10 +149,13 @@ fn read_text(flag: &'static str, file: &Path) -> Result<String, EmulatorError> {
 mod tests {
     use super::*;
     use crate::cli::{Exit, Explained as _};
+    use crate::emulator::Listen;
 
     const NONE: Flags = Flags {
         mqtt_port: None,
         https_port: None,
+        management_port: None,
+        management_listen: None,
         listen: None,
         allow_remote: false,
         dps_host: None,
@@ -193,9 +205,11 @@ mod tests {
     #[test]
     fn other_listeners_take_their_usual_port_unless_the_first_takes_a_free_one() {
         let config = resolve(None, NONE).unwrap();
-        assert_eq!((config.listen.mqtt_port, config.listen.https_port), (8883, Some(Port::At(8443))));
+        let Listen { mqtt_port, https_port, management_port, .. } = config.listen;
+        let usual = (8883, Some(Port::At(8443)), Some(Port::At(8444)));
+        assert_eq!((mqtt_port, https_port, management_port), usual);
         let free = resolve(None, Flags { mqtt_port: Some(0), ..NONE }).unwrap();
-        assert_eq!(free.listen.https_port, Some(Port::At(0)));
+        assert_eq!((free.listen.https_port, free.listen.management_port), (Some(Port::At(0)), Some(Port::At(0))));
         let file = file("[listen]\nhttps_port = \"off\"\n");
         assert_eq!(resolve(Some(file.path()), NONE).unwrap().listen.https_port, Some(Port::Off));
         let flag = Flags { https_port: Some(Port::At(443)), ..NONE };
@@ -209,8 +223,10 @@ mod tests {
         assert_eq!(error.exit(), Exit::Usage);
         let text = error.to_string();
         assert!(text.contains("line 2") && text.contains("`mqtt_port`"), "{text}");
-        let remote = Flags { listen: Some([0, 0, 0, 0].into()), ..NONE };
-        assert!(matches!(resolve(None, remote), Err(EmulatorError::Remote { .. })));
+        let everywhere = Some([0, 0, 0, 0].into());
+        for remote in [Flags { listen: everywhere, ..NONE }, Flags { management_listen: everywhere, ..NONE }] {
+            assert!(matches!(resolve(None, remote), Err(EmulatorError::Remote { .. })));
+        }
         let key = file("not base64!");
         let bad_key = Flags { group_key_file: Some(key.path().to_owned()), ..NONE };
         assert!(matches!(resolve(None, bad_key), Err(EmulatorError::GroupKey { .. })));

@@ -57,6 +57,21 @@ impl Section {
 }
 
 impl Twin {
+    /// The twin that an enrollment gives a device at its first registration: `{"tags":{…},"properties":{"desired":{…}}}`.
+    pub(crate) fn initial(twin: &Value) -> Result<Self, Invalid> {
+        let object = |value: Option<&Value>| match value {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::Object(object)) => Ok(Some(object.clone())),
+            Some(_) => Err(Invalid::NotAnObject),
+        };
+        let properties = object(twin.get("properties"))?.unwrap_or_default();
+        let (tags, desired) = (object(twin.get("tags"))?, object(properties.get("desired"))?);
+        let mut changed = Self::default();
+        changed.change(tags, desired)?;
+        changed.desired.version = 1;
+        Ok(Self { version: 1, ..changed })
+    }
+
     /// Desired and reported properties: what the device sees.
     pub(crate) fn device_view(&self) -> Value {
         let sections = [("desired", &self.desired), ("reported", &self.reported)];

@@ -1,0 +1,66 @@
+//! Time travel, so that certificates and tokens of devices can be made to expire.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::routing::get;
+use bytes::Bytes;
+use jiff::{Span, SpanRelativeTo};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::Plane;
+use super::answer::Json;
+use super::error::Refusal;
+use super::request;
+use crate::emulator::clock::dps_time;
+
+/// As far as one request may move the clock: the life of the authorities.
+const MOST: Duration = Duration::from_secs(3650 * 86_400);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Change {
+    advance: String,
+}
+
+/// `/clock`.
+pub(super) fn routes() -> Router<Plane> {
+    Router::new().route("/clock", get(show).post(advance))
+}
+
+async fn show(State(plane): State<Plane>) -> Json {
+    Json(json!({"now": dps_time(plane.core().clock.now())}))
+}
+
+/// Moves the wall clock forward; it never goes back.
+async fn advance(State(plane): State<Plane>, body: Bytes) -> Result<Json, Refusal> {
+    let Change { advance } = request::json(&body)?;
+    let by = duration(&advance).filter(|by| *by <= MOST);
+    let by = by.ok_or_else(|| {
+        Refusal::bad_request("advance must be an ISO 8601 duration from PT0S to P3650D, such as P8D or PT12H.")
+    })?;
+    plane.core().clock.advance(by);
+    Ok(show(State(plane)).await)
+}
+
+fn duration(text: &str) -> Option<Duration> {
+    let span: Span = text.parse().ok()?;
+    span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_those_of_iso_8601_and_not_negative() {
+        assert_eq!(duration("P8D"), Some(Duration::from_secs(8 * 86_400)));
+        assert_eq!(duration("P1W"), Some(Duration::from_secs(7 * 86_400)));
+        assert_eq!(duration("PT1H30M"), Some(Duration::from_secs(5400)));
+        for bad in ["", "8", "P8", "-P1D", "P1M", "P99999999999999D"] {
+            assert_eq!(duration(bad), None, "{bad}");
+        }
+    }
+}

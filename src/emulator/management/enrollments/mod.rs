@@ -1,0 +1,92 @@
+//! Enrollment groups and individual enrollments: the service API of DPS.
+
+mod attestation;
+mod bulk;
+mod document;
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::routing::{get, post};
+use bytes::Bytes;
+use hyper::StatusCode;
+use serde_json::Value;
+
+use super::Plane;
+use super::answer::{Json, listing};
+use super::error::Refusal;
+use super::query::{self, Query};
+use super::request::{IfMatch, Page, json};
+use crate::emulator::registry::{ChangeError, Kind};
+
+/// `/enrollmentGroups` and `/enrollments`.
+pub(super) fn routes() -> Router<Plane> {
+    Router::new().merge(of("/enrollmentGroups", Kind::Group)).merge(of("/enrollments", Kind::Individual))
+}
+
+fn of(path: &str, kind: Kind) -> Router<Plane> {
+    let put = move |State(plane): State<Plane>, Path(id): Path<String>, if_match: IfMatch, body: Bytes| async move {
+        put(&plane, kind, &id, &if_match, &body)
+    };
+    let show = move |State(plane): State<Plane>, Path(id): Path<String>| async move { show(&plane, kind, &id) };
+    let delete = move |State(plane): State<Plane>, Path(id): Path<String>, if_match: IfMatch| async move {
+        delete(&plane, kind, &id, &if_match)
+    };
+    let mechanism = move |State(plane): State<Plane>, Path(id): Path<String>| async move {
+        let enrollment = plane.core().registry.enrollments.get(kind, &id);
+        let enrollment = enrollment.ok_or_else(|| Refusal::not_found(noun(kind), &id))?;
+        Ok::<_, Refusal>(Json(attestation::whole(&enrollment.attestation)))
+    };
+    let list = move |State(plane): State<Plane>, page: Page, body: Bytes| async move {
+        let table = match kind {
+            Kind::Individual => "enrollments",
+            Kind::Group => "enrollmentgroups",
+        };
+        query::check(&json::<Query>(&body)?, table)?;
+        let core = plane.core();
+        let found = core.registry.enrollments.list(kind, page.after.as_deref(), page.count.saturating_add(1));
+        let items = found.iter().map(|enrollment| (enrollment.id.to_string(), document::show(core, kind, enrollment)));
+        Ok::<_, Refusal>(listing(noun(kind), &page, items.collect()))
+    };
+    let bulk = move |State(plane): State<Plane>, body: Bytes| async move { bulk::run(&plane, kind, &body) };
+    Router::new()
+        .route(path, post(bulk))
+        .route(&format!("{path}/query"), post(list))
+        .route(&format!("{path}/{{id}}"), get(show).put(put).delete(delete))
+        .route(&format!("{path}/{{id}}/attestationmechanism"), post(mechanism))
+}
+
+/// What it is called, in messages and in `x-ms-item-type`.
+const fn noun(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Individual => "enrollment",
+        Kind::Group => "enrollmentGroup",
+    }
+}
+
+fn show(plane: &Plane, kind: Kind, id: &str) -> Result<Json, Refusal> {
+    let core = plane.core();
+    let enrollment = core.registry.enrollments.get(kind, id).ok_or_else(|| Refusal::not_found(noun(kind), id))?;
+    Ok(Json(document::show(core, kind, &enrollment)))
+}
+
+fn put(plane: &Plane, kind: Kind, id: &str, if_match: &IfMatch, body: &[u8]) -> Result<Json, Refusal> {
+    let Value::Object(body) = json(body)? else {
+        return Err(Refusal::new(400_012, "Deserialization error: the body must be an object."));
+    };
+    let (core, condition) = (plane.core(), if_match.or_absent());
+    let enrollments = &core.registry.enrollments;
+    let enrollment = document::parse(core, kind, id, body, enrollments.get(kind, id).as_deref())?;
+    let stored = enrollments.put(enrollment, condition, core.clock.now()).map_err(|error| match error {
+        ChangeError::Precondition if if_match.is_absent() => Refusal::conflict(noun(kind), id),
+        error => error.into(),
+    })?;
+    Ok(Json(document::show(core, kind, &stored)))
+}
+
+fn delete(plane: &Plane, kind: Kind, id: &str, if_match: &IfMatch) -> Result<StatusCode, Refusal> {
+    plane.core().registry.enrollments.delete(kind, id, if_match.or_any()).map_err(|error| match error {
+        ChangeError::NotFound => Refusal::not_found(noun(kind), id),
+        error => error.into(),
+    })?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,35 @@
+//! What goes wrong on purpose, changed while it runs.
+
+use axum::Router;
+use axum::extract::State;
+use axum::routing::{get, post};
+use bytes::Bytes;
+use serde_json::json;
+
+use super::Plane;
+use super::answer::Json;
+use super::error::Refusal;
+use super::request;
+use crate::emulator::config::Faults;
+
+/// `/faults`.
+pub(super) fn routes() -> Router<Plane> {
+    Router::new().route("/faults", get(show).put(put)).route("/faults/disconnectHub", post(disconnect))
+}
+
+async fn show(State(plane): State<Plane>) -> Result<Json, Refusal> {
+    let faults = serde_json::to_value(plane.service.faults());
+    faults.map(Json).map_err(|error| Refusal::new(500_001, format!("{error}.")))
+}
+
+/// Replaces the whole plan: what the body leaves out does not go wrong. All times count from now.
+async fn put(State(plane): State<Plane>, body: Bytes) -> Result<Json, Refusal> {
+    let faults: Faults = request::json(&body)?;
+    plane.service.set_faults(faults).map_err(|error| Refusal::bad_request(format!("{error}.")))?;
+    show(State(plane)).await
+}
+
+/// Ends all connections with the hub, now.
+async fn disconnect(State(plane): State<Plane>) -> Json {
+    Json(json!({"connections": plane.service.disconnect_hub()}))
+}

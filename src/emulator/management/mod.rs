@@ -1,0 +1,139 @@
+//! The control plane, on a port of its own: enrollments, CA certificates and registrations as in the APIs of DPS,
+//! policies as in that of the device registry, devices, twins and methods as in that of the hub, and what only an
+//! emulator has: time travel, faults, counters, metrics. Every request needs the token, but for `/healthz`.
+//!
+//! Errors have the form of the DPS API everywhere.
+
+mod answer;
+mod certificates;
+mod clock;
+mod devices;
+mod enrollments;
+mod error;
+mod faults;
+mod observe;
+mod policies;
+mod query;
+mod registrations;
+mod request;
+mod token;
+mod twins;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue, WWW_AUTHENTICATE};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use super::core::Core;
+use super::http::{self, BodyError};
+use super::service::Service;
+use error::Refusal;
+use token::Token;
+
+/// Largest body in bytes: ten enrollments of 96 KB, and then some.
+const MAX_BODY: usize = 1024 * 1024;
+
+/// What all requests share.
+#[derive(Debug, Clone)]
+struct Plane {
+    service: Service,
+    server_root: Arc<[u8]>,
+    token: Token,
+}
+
+impl Plane {
+    const fn core(&self) -> &Arc<Core> {
+        self.service.core()
+    }
+}
+
+/// The control plane of a service, without sockets: serves whatever byte stream it is given. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Management {
+    service: Service,
+    token: Token,
+    router: Router,
+}
+
+impl Management {
+    /// With a new token. `server_root` is the DER of the root of the TLS server certificate.
+    pub fn new(service: &Service, server_root: &[u8]) -> Self {
+        let plane = Plane { service: service.clone(), server_root: server_root.into(), token: Token::random() };
+        let guarded = Router::new()
+            .merge(enrollments::routes())
+            .merge(registrations::routes())
+            .merge(certificates::routes())
+            .merge(policies::routes())
+            .merge(devices::routes())
+            .merge(twins::routes())
+            .merge(clock::routes())
+            .merge(faults::routes())
+            .merge(observe::routes())
+            // Also for paths that are not there: who has no token learns nothing of them.
+            .fallback(async || Refusal::of(hyper::StatusCode::NOT_FOUND))
+            .layer(from_fn_with_state(plane.clone(), guard));
+        let router = observe::health()
+            .merge(guarded)
+            .layer(DefaultBodyLimit::disable())
+            .layer(from_fn_with_state(plane.clone(), finish))
+            .with_state(plane.clone());
+        Self { service: plane.service, token: plane.token, router }
+    }
+
+    /// The token that every request needs, base64. The caller keeps it secret.
+    pub fn token(&self) -> &str {
+        self.token.text()
+    }
+
+    /// Serves HTTP on `stream` until it ends.
+    pub async fn serve_connection<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S) {
+        let listen = &self.service.core().config.listen;
+        let requests = TowerToHyperService::new(self.router.clone());
+        if let Some((mut stream, _)) = http::serve(stream, listen, requests).await {
+            // The peer may be gone already; there is nobody to tell.
+            let _ = timeout(listen.write_timeout(), stream.shutdown()).await;
+        }
+    }
+}
+
+/// Lets in who has the token, and reads the whole request before anybody deals with it.
+async fn guard(State(plane): State<Plane>, request: Request, next: Next) -> Result<Response, Refusal> {
+    let core = plane.core();
+    let (head, body) = request.into_parts();
+    let authorization = head.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if !plane.token.opens(authorization, core.clock.unix_seconds()) {
+        return Err(Refusal::new(401_002, "Unauthorized: send the header `Authorization: Bearer TOKEN`."));
+    }
+    let body = http::body(body, MAX_BODY, &core.config.listen).await.map_err(|error| match error {
+        BodyError::TooLarge => Refusal::new(413_000, "The body exceeds 1 MB."),
+        BodyError::Slow => Refusal::new(408_000, "The request did not arrive in time."),
+        BodyError::Broken => Refusal::new(400_012, "The body is malformed."),
+    })?;
+    Ok(next.run(Request::from_parts(head, Body::from(body))).await)
+}
+
+/// Gives every answer its id, and every refusal its body.
+async fn finish(State(plane): State<Plane>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let status = response.status();
+    if status.is_client_error() || status.is_server_error() {
+        // Without one it is a refusal of the library's own: a method or a header that cannot be.
+        let refusal = response.extensions_mut().remove().unwrap_or_else(|| Refusal::of(status));
+        response = refusal.response(plane.core().clock.now());
+        if status == hyper::StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+    }
+    if let Ok(id) = HeaderValue::try_from(Uuid::new_v4().to_string()) {
+        response.headers_mut().insert(HeaderName::from_static("x-ms-request-id"), id);
+    }
+    response
+}
