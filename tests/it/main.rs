@@ -9,3 +9,4 @@ mod layering;
 mod pki;
 mod run;
 mod scenario;
+mod sdk;
