@@ -1,84 +1,24 @@
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use hyper::body::Incoming;
-use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{ETAG, HeaderValue};
 use hyper::{Method, Request, StatusCode};
-use jiff::Timestamp;
-use serde_json::json;
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
+use super::hub_error::Refusal;
 use super::route::{self, Hub};
-use super::{Client, JSON, Response, authorization, empty, with_body};
-use crate::domain::percent_encode;
+use super::{Client, Response, authorization, empty, properties, with_body};
 use crate::emulator::core::Core;
 use crate::emulator::counters::Event;
 use crate::emulator::http::{self, BodyError};
 use crate::emulator::hub;
-use crate::emulator::registry::Device;
+use crate::emulator::registry::{Device, Inbox};
 use crate::emulator::service_model::{Full, Step};
-
-/// The name of the error, for clients that do not read the body.
-const ERROR_CODE: HeaderName = HeaderName::from_static("iothub-errorcode");
 
 /// Largest message in bytes. Source: Microsoft Learn, "IoT Hub quotas and throttling".
 const MAX_MESSAGE: usize = 256 * 1024;
-
-/// A request that the hub refuses: the rows of its error catalogue that are in use. Source: Microsoft Learn,
-/// "Troubleshoot IoT Hub errors".
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Refusal {
-    ApiVersion,
-    Argument,
-    Unauthorized,
-    Disabled,
-    NoSuchDevice,
-    Method,
-    Slow,
-    TooLarge,
-    Throttled,
-}
-
-impl Refusal {
-    const fn status(self) -> StatusCode {
-        match self {
-            Self::ApiVersion | Self::Argument => StatusCode::BAD_REQUEST,
-            Self::Unauthorized => StatusCode::UNAUTHORIZED,
-            Self::Disabled => StatusCode::FORBIDDEN,
-            Self::NoSuchDevice => StatusCode::NOT_FOUND,
-            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Slow => StatusCode::REQUEST_TIMEOUT,
-            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Throttled => StatusCode::TOO_MANY_REQUESTS,
-        }
-    }
-
-    /// The name, which the service gives instead of the number, and a text.
-    const fn words(self) -> (&'static str, &'static str) {
-        match self {
-            Self::ApiVersion => ("InvalidProtocolVersion", "The api-version is missing."),
-            Self::Argument => ("ArgumentInvalid", "The body is malformed."),
-            Self::Unauthorized => ("IotHubUnauthorizedAccess", "Unauthorized"),
-            Self::Disabled => ("DeviceDisabled", "The device is disabled."),
-            Self::NoSuchDevice => ("DeviceNotFound", "The device is not registered."),
-            Self::Method => ("MethodNotAllowed", "The method is not one for this resource."),
-            Self::Slow => ("RequestTimeout", "The request did not arrive in time."),
-            Self::TooLarge => ("MessageTooLarge", "The message exceeds 256 KB."),
-            Self::Throttled => ("ThrottlingException", "Too many requests."),
-        }
-    }
-
-    /// The answer, in the form of the hub.
-    fn response(self, core: &Core) -> Response {
-        let (name, text) = self.words();
-        let at = Timestamp::try_from(core.clock.now()).unwrap_or_default().strftime("%m/%d/%Y %H:%M:%S");
-        let tracking = format!("Tracking ID:{}-G:0-TimeStamp:{at}", Uuid::new_v4().simple());
-        let body = json!({"Message": format!("ErrorCode:{name};{text}"), "ExceptionMessage": tracking});
-        let mut response = with_body(self.status(), JSON, body.to_string());
-        response.headers_mut().insert(ERROR_CODE, HeaderValue::from_static(name));
-        response
-    }
-}
 
 /// A request of the hub. Source: IoT Hub REST API, "Device".
 pub(super) async fn answer(client: &Client, request: Request<Incoming>, device_id: &str, of: Hub) -> Response {
@@ -92,8 +32,9 @@ async fn attempt(client: &Client, request: Request<Incoming>, device_id: &str, o
     let core = &client.core;
     let (head, body) = request.into_parts();
     let expected = match of {
-        Hub::Telemetry => Method::POST,
+        Hub::Telemetry | Hub::Abandon(_) => Method::POST,
         Hub::Messages => Method::GET,
+        Hub::Message(_) => Method::DELETE,
     };
     if head.method != expected {
         return Err(Refusal::Method);
@@ -113,27 +54,48 @@ async fn attempt(client: &Client, request: Request<Incoming>, device_id: &str, o
             if let Some(due) = due {
                 sleep_until(due).await;
             }
-            hub::receive_telemetry(core, &device, &properties(&head.headers), &body, false);
+            hub::receive_telemetry(core, &device, &properties::to_topic(&head.headers), &body, false);
+            Ok(empty(StatusCode::NO_CONTENT))
         }
-        Hub::Messages => {}
+        Hub::Messages => Ok(receive(core, &device)),
+        // Rejected messages are gone too, as nothing looks at them later.
+        Hub::Message(lock) => settle(core, &device, &lock, Inbox::complete),
+        Hub::Abandon(lock) => settle(core, &device, &lock, Inbox::abandon),
     }
-    Ok(empty(StatusCode::NO_CONTENT))
 }
 
-/// System and application properties of a message as MQTT writes them into a topic.
-fn properties(headers: &HeaderMap) -> String {
-    let pairs = headers.iter().filter_map(|(name, value)| {
-        let name = match name.as_str() {
-            "iothub-messageid" => "$.mid",
-            "iothub-correlationid" => "$.cid",
-            "iothub-userid" => "$.uid",
-            "iothub-contenttype" => "$.ct",
-            "iothub-contentencoding" => "$.ce",
-            name => name.strip_prefix("iothub-app-")?,
-        };
-        Some(format!("{}={}", percent_encode(name), percent_encode(value.to_str().ok()?)))
+/// The oldest message that waits, locked for a while: the device has to complete it with the entity tag of the answer.
+fn receive(core: &Core, device: &Device) -> Response {
+    let now = core.clock.now();
+    let locked = device.with(|state| {
+        state.inbox.lock_next(now).map(|(letter, lock)| (Arc::clone(&letter.topic), letter.payload.clone(), lock))
     });
-    pairs.collect::<Vec<_>>().join("&")
+    let Some((topic, payload, lock)) = locked else { return empty(StatusCode::NO_CONTENT) };
+    core.tally.count(Event::CloudToDevice);
+    let mut response = with_body(StatusCode::OK, "application/octet-stream", payload);
+    let headers = response.headers_mut();
+    if let Some((_, bag)) = topic.split_once("/devicebound/") {
+        properties::to_headers(bag, headers);
+    }
+    if let Ok(tag) = HeaderValue::try_from(format!("\"{lock}\"")) {
+        headers.insert(ETAG, tag);
+    }
+    response
+}
+
+fn settle(
+    core: &Core,
+    device: &Device,
+    lock: &str,
+    how: fn(&mut Inbox, Uuid, SystemTime) -> bool,
+) -> Result<Response, Refusal> {
+    let lock = Uuid::try_parse(lock.trim_matches('"')).map_err(|_| Refusal::LockLost)?;
+    let now = core.clock.now();
+    if device.with_session(|state| how(&mut state.inbox, lock, now)) {
+        Ok(empty(StatusCode::NO_CONTENT))
+    } else {
+        Err(Refusal::LockLost)
+    }
 }
 
 fn authorize(client: &Client, token: &str, device_id: &str) -> Result<Arc<Device>, Refusal> {

@@ -3,6 +3,8 @@
 
 mod dps;
 mod hub;
+mod hub_error;
+mod properties;
 mod route;
 
 use std::convert::Infallible;

@@ -41,6 +41,10 @@ pub(super) enum Hub {
     Telemetry,
     /// `messages/devicebound`.
     Messages,
+    /// `messages/devicebound/{lock}`.
+    Message(String),
+    /// `messages/devicebound/{lock}/abandon`.
+    Abandon(String),
 }
 
 impl Route {
@@ -56,7 +60,12 @@ impl Route {
             4 if is(1, "registrations") && is(3, "register") => dps(Dps::Register),
             5 if is(1, "registrations") && is(3, "operations") => dps(Dps::Operation(text(4)?)),
             4 if is(0, "devices") && is(2, "messages") && is(3, "events") => hub(Hub::Telemetry),
-            4 if is(0, "devices") && is(2, "messages") && is(3, "devicebound") => hub(Hub::Messages),
+            4..=6 if is(0, "devices") && is(2, "messages") && is(3, "devicebound") => match segments.len() {
+                4 => hub(Hub::Messages),
+                5 => hub(Hub::Message(text(4)?)),
+                _ if is(5, "abandon") => hub(Hub::Abandon(text(4)?)),
+                _ => None,
+            },
             _ => None,
         }
     }
@@ -92,6 +101,8 @@ mod tests {
         assert_eq!(parse("/0ne1/registrations/dev:1"), dps(Dps::Lookup));
         assert_eq!(parse("/devices/d%201/messages/events?api-version=2021-04-12"), hub(Hub::Telemetry));
         assert_eq!(parse("/devices/d%201/messages/deviceBound"), hub(Hub::Messages));
+        assert_eq!(parse("/devices/d%201/messages/devicebound/l?reject"), hub(Hub::Message("l".to_owned())));
+        assert_eq!(parse("/devices/d%201/messages/devicebound/l/abandon"), hub(Hub::Abandon("l".to_owned())));
     }
 
     #[test]
@@ -107,6 +118,9 @@ mod tests {
             "/devices/d/messages",
             "/devices//messages/events",
             "/devices/d/files",
+            "/devices/d/messages/devicebound/",
+            "/devices/d/messages/devicebound/l/complete",
+            "/devices/d/messages/devicebound/l/abandon/x",
         ] {
             assert_eq!(parse(path), None, "{path}");
         }

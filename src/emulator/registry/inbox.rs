@@ -1,8 +1,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use uuid::Uuid;
 
 /// Cloud-to-device messages that wait for a device: at most [`Self::MAX`], each until it is acknowledged or expires.
 /// Source: Microsoft Learn, "Understand cloud-to-device messaging from an IoT hub".
@@ -25,6 +26,10 @@ pub(crate) struct Letter {
     pub(crate) packet_id: Option<u16>,
     /// Sent in the present session.
     in_flight: bool,
+    /// Taken over HTTPS, and until when nobody else gets it.
+    lock: Option<(Uuid, SystemTime)>,
+    /// How often it was taken over HTTPS.
+    taken: u32,
 }
 
 /// The device has [`Inbox::MAX`] messages.
@@ -34,13 +39,26 @@ pub(crate) struct Full;
 impl Letter {
     /// A message that was not sent yet.
     pub(crate) const fn new(topic: Arc<str>, payload: Bytes, expires: SystemTime) -> Self {
-        Self { topic, payload, expires, packet_id: None, in_flight: false }
+        Self { topic, payload, expires, packet_id: None, in_flight: false, lock: None, taken: 0 }
+    }
+
+    /// Nobody has it.
+    const fn is_free(&self) -> bool {
+        !self.in_flight && self.lock.is_none()
+    }
+
+    fn has_lock(&self, lock: Uuid) -> bool {
+        self.lock.is_some_and(|(held, _)| held == lock)
     }
 }
 
 impl Inbox {
     /// Messages that a device may have.
     pub(crate) const MAX: usize = 50;
+    /// How long a message that was taken over HTTPS is locked. Source: as above, `lockDurationAsIso8601`.
+    const LOCK: Duration = Duration::from_secs(60);
+    /// How often a message is given out over HTTPS; after that it is dropped. Source: as above, `maxDeliveryCount`.
+    const MAX_TAKEN: u32 = 10;
 
     /// Adds a message.
     pub(crate) fn push(&mut self, letter: Letter, now: SystemTime) -> Result<(), Full> {
@@ -66,14 +84,38 @@ impl Inbox {
     /// The oldest message that was not sent in this session.
     pub(crate) fn next(&mut self, now: SystemTime) -> Option<&Letter> {
         self.expire(now);
-        self.waiting.iter().find(|letter| !letter.in_flight)
+        self.waiting.iter().find(|letter| letter.is_free())
+    }
+
+    /// Takes the oldest message that nobody has, and locks it; how to unlock it.
+    pub(crate) fn lock_next(&mut self, now: SystemTime) -> Option<(&Letter, Uuid)> {
+        self.expire(now);
+        let letter = self.waiting.iter_mut().find(|letter| letter.is_free())?;
+        let lock = Uuid::new_v4();
+        letter.lock = Some((lock, now + Self::LOCK));
+        letter.taken += 1;
+        Some((letter, lock))
+    }
+
+    /// Is done with a message that was locked so; false when it is not, or no longer.
+    pub(crate) fn complete(&mut self, lock: Uuid, now: SystemTime) -> bool {
+        self.expire(now);
+        let index = self.waiting.iter().position(|letter| letter.has_lock(lock));
+        index.is_some_and(|index| self.waiting.remove(index).is_some())
+    }
+
+    /// Gives a message back that was locked so; false when it is not, or no longer.
+    pub(crate) fn abandon(&mut self, lock: Uuid, now: SystemTime) -> bool {
+        self.expire(now);
+        let letter = self.waiting.iter_mut().find(|letter| letter.has_lock(lock));
+        letter.is_some_and(|letter| letter.lock.take().is_some())
     }
 
     /// Notes that the message which [`Self::next`] gave is sent at QoS 1; the packet id to use, and whether it was sent
     /// under that id before.
     pub(crate) fn sent(&mut self) -> Option<(u16, bool)> {
         let unused = self.unused_packet_id();
-        let letter = self.waiting.iter_mut().find(|letter| !letter.in_flight)?;
+        let letter = self.waiting.iter_mut().find(|letter| letter.is_free())?;
         letter.in_flight = true;
         let before = letter.packet_id.is_some();
         Some((*letter.packet_id.get_or_insert(unused), before))
@@ -81,7 +123,7 @@ impl Inbox {
 
     /// Notes that the message which [`Self::next`] gave is sent at QoS 0: it is done with.
     pub(crate) fn forget(&mut self) {
-        if let Some(index) = self.waiting.iter().position(|letter| !letter.in_flight) {
+        if let Some(index) = self.waiting.iter().position(Letter::is_free) {
             self.waiting.remove(index);
         }
     }
@@ -103,7 +145,10 @@ impl Inbox {
     }
 
     fn expire(&mut self, now: SystemTime) {
-        self.waiting.retain(|letter| now < letter.expires);
+        for letter in &mut self.waiting {
+            letter.lock = letter.lock.filter(|(_, until)| now < *until);
+        }
+        self.waiting.retain(|letter| now < letter.expires && (letter.taken < Self::MAX_TAKEN || letter.lock.is_some()));
     }
 
     /// A packet id out of the range that other packets leave to messages, because these keep theirs across sessions.
@@ -120,7 +165,6 @@ impl Inbox {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     const START: SystemTime = SystemTime::UNIX_EPOCH;
 
@@ -145,6 +189,27 @@ mod tests {
         inbox.push(letter("c"), START).unwrap();
         inbox.forget();
         assert!(inbox.acknowledge(b) && inbox.is_empty());
+    }
+
+    #[test]
+    fn a_locked_message_is_one_takers_until_it_is_settled_or_the_lock_ends() {
+        let mut inbox = Inbox::default();
+        inbox.push(Letter { expires: START + Duration::from_secs(7200), ..letter("a") }, START).unwrap();
+        let (_, first) = inbox.lock_next(START).unwrap();
+        assert!(inbox.lock_next(START).is_none() && inbox.next(START).is_none());
+        assert!(inbox.abandon(first, START) && !inbox.abandon(first, START) && !inbox.complete(first, START));
+        let (_, second) = inbox.lock_next(START).unwrap();
+        let later = START + Inbox::LOCK;
+        assert!(!inbox.complete(second, later), "the lock has ended");
+        let (_, third) = inbox.lock_next(later).unwrap();
+        assert!(inbox.complete(third, later) && inbox.is_empty());
+
+        inbox.push(letter("b"), START).unwrap();
+        for _ in 0..Inbox::MAX_TAKEN {
+            let (_, lock) = inbox.lock_next(START).unwrap();
+            assert!(inbox.abandon(lock, START));
+        }
+        assert!(inbox.lock_next(START).is_none() && inbox.is_empty(), "given out often enough");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use fleetstorm::emulator::{Event, Latency};
+use fleetstorm::emulator::{CloudToDevice, Event, Latency};
 use fleetstorm::pki::sas::SymmetricKey;
 use hyper::{Method, StatusCode};
 use serde_json::Value;
@@ -159,6 +159,35 @@ async fn telemetry_is_taken_with_a_token_or_the_certificate() {
         assert_eq!((sent.status, sent.body.as_str()), (StatusCode::NO_CONTENT, ""));
     }
     assert_eq!(world.count(Event::Telemetry), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_is_taken_given_back_and_completed() {
+    let world = World::new();
+    let (chain, _) = world.provision("dev1").await;
+    let message = CloudToDevice {
+        payload: "blink".into(),
+        message_id: Some("m-1".to_owned()),
+        properties: vec![("colour".to_owned(), Some("deep red".to_owned()))],
+        ..CloudToDevice::default()
+    };
+    world.service.send_cloud_to_device("dev1", &message).unwrap();
+    let mut peer = world.http_with(chain).await;
+    let settle = |etag: &str, rest: &str| MESSAGES.replace("?", &format!("/{}{rest}?", etag.trim_matches('"')));
+    let first = peer.send(Method::GET, MESSAGES, "", "").await;
+    assert_eq!((first.status.as_u16(), first.body.as_str()), (200, "blink"));
+    assert_eq!((first.header("iothub-messageid"), first.header("iothub-app-colour")), ("m-1", "deep red"));
+    assert_eq!(first.header("iothub-to"), "/devices/dev1/messages/deviceBound");
+    assert_eq!(peer.send(Method::GET, MESSAGES, "", "").await.status, 204, "it is locked");
+    let abandon = settle(first.header("etag"), "/abandon");
+    assert_eq!(peer.send(Method::POST, &abandon, "", "").await.status, 204);
+    let lost = peer.send(Method::POST, &abandon, "", "").await;
+    assert_eq!((lost.status.as_u16(), lost.header("iothub-errorcode")), (412, "DeviceMessageLockLost"));
+    let again = peer.send(Method::GET, MESSAGES, "", "").await;
+    let complete = settle(again.header("etag"), "");
+    assert_eq!(peer.send(Method::DELETE, &complete, "", "").await.status, 204);
+    assert_eq!(peer.send(Method::DELETE, &complete, "", "").await.status, 412);
+    assert_eq!(peer.send(Method::GET, MESSAGES, "", "").await.status, 204, "it is gone");
 }
 
 #[tokio::test(start_paused = true)]

@@ -138,7 +138,11 @@ pub(super) fn shown(attestation: &Attestation) -> Value {
         Attestation::ClientCertificates(pair) => x509("clientCertificates", pair, |_| None),
         Attestation::SigningCertificates(pair) => x509("signingCertificates", pair, |_| None),
         Attestation::CaReferences { primary, secondary } => {
-            json!({"type": "x509", "x509": {"caReferences": {"primary": &**primary, "secondary": secondary.as_deref()}}})
+            let mut references = json!({"primary": &**primary});
+            if let Some(secondary) = secondary {
+                references["secondary"] = (**secondary).into();
+            }
+            json!({"type": "x509", "x509": {"caReferences": references}})
         }
     }
 }
