@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleetstorm::device::{Attestation, Endpoint, HubSettings, Settings, TcpConnector, prepare, provision};
-use fleetstorm::domain::{CryptoProvider, IdScope, RegistrationId, TlsVersions};
-use fleetstorm::emulator::{Config, Counters, Emulator, Event, Service, StartError};
+use fleetstorm::domain::{CryptoProvider, IdScope, RegistrationId, TlsVersions, Transport as Carrier};
+use fleetstorm::emulator::{Config, Counters, Emulator, Endpoints, Event, Listen, Port, Service, StartError};
 use fleetstorm::pki::chain::ChainVerifier;
 use fleetstorm::pki::tls::ClientTls;
 use rumqttc::{AsyncClient, Event as Mqtt, MqttOptions, Packet, QoS, TlsConfiguration, Transport};
@@ -21,6 +21,7 @@ use super::client::{API, SCOPE, dps_user, key_and_csr, sas};
 struct Running {
     service: Service,
     address: SocketAddr,
+    endpoints: Endpoints,
     tls: ClientTls,
     shutdown: CancellationToken,
     counters: JoinHandle<Counters>,
@@ -34,10 +35,11 @@ impl Running {
         change(&mut config);
         let emulator = Emulator::bind(config).await.unwrap();
         let (service, endpoints) = (emulator.service().clone(), emulator.endpoints().clone());
-        let tls = ClientTls::new(&[endpoints.server_root], TlsVersions::Any, CryptoProvider::AwsLc).unwrap();
+        let tls = ClientTls::new(std::slice::from_ref(&endpoints.server_root), TlsVersions::Any, CryptoProvider::AwsLc)
+            .unwrap();
         let shutdown = CancellationToken::new();
         let counters = tokio::spawn(emulator.run(shutdown.clone()));
-        Self { service, address: endpoints.mqtt, tls, shutdown, counters }
+        Self { service, address: endpoints.mqtt, endpoints, tls, shutdown, counters }
     }
 
     async fn stop(self) -> Counters {
@@ -68,26 +70,43 @@ async fn whole_device(settings: &Settings, index: u32) {
 }
 
 #[tokio::test]
-async fn a_storm_loses_no_device_while_peers_mean_no_good() {
-    let emulator = Running::start(|_| {}).await;
+async fn a_storm_loses_no_device_while_peers_mean_no_good_at_every_port() {
+    let emulator = Running::start(|config| {
+        config.listen.https_port = Some(Port::At(0));
+        config.listen.management_port = Some(Port::At(0));
+    })
+    .await;
+    let Endpoints { mqtt, https, management, .. } = emulator.endpoints.clone();
+    let (https, management) = (https.unwrap(), management.unwrap());
     let mut half_open = Vec::new();
-    for i in 0..60_u8 {
-        let mut tcp = TcpStream::connect(emulator.address).await.unwrap();
-        let bytes: Vec<u8> = match i % 3 {
+    for i in 0..120_u8 {
+        let mut tcp = TcpStream::connect([mqtt, https, management][usize::from(i % 3)]).await.unwrap();
+        let bytes: Vec<u8> = match (i / 3) % 4 {
             0 => Vec::new(),
             1 => vec![0x16, 0x03, 0x01, 0x02, 0x00, 0x01],
+            2 => b"PUT /enrollments/x HTTP/1.1\r\nContent-Length: 99\r\n\r\n{".to_vec(),
             _ => (0..i).collect(),
         };
         // The emulator may have closed already.
         let _ = tcp.write_all(&bytes).await;
         half_open.push(tcp);
     }
-    let settings = emulator.settings();
-    let devices = (0..40).map(|index| whole_device(&settings, index));
+    let settings = [Carrier::Mqtt, Carrier::MqttWebSocket, Carrier::Https].map(|transport| {
+        let mut settings = emulator.settings();
+        let address = if transport == Carrier::Mqtt { mqtt } else { https };
+        settings.dps.address = Some(address);
+        settings.transport = transport;
+        if transport == Carrier::MqttWebSocket {
+            settings.hub = Some(HubSettings { web_socket: true, address: Some(https), ..HubSettings::default() });
+        }
+        settings
+    });
+    let devices = (0..60).map(|index| whole_device(&settings[index as usize % 3], index));
     futures_util::future::join_all(devices).await;
     let counters = emulator.stop().await;
-    assert_eq!((counters.get(Event::Assigned), counters.get(Event::Telemetry)), (40, 40));
-    assert_eq!((counters.get(Event::Issued), counters.get(Event::HubConnected)), (40, 40));
+    assert_eq!((counters.get(Event::Assigned), counters.get(Event::Telemetry)), (60, 60));
+    assert_eq!((counters.get(Event::Issued), counters.get(Event::HubConnected)), (60, 60));
+    assert!(counters.get(Event::WebSocket) >= 40 && counters.get(Event::HttpRequest) >= 40);
 }
 
 /// The next packet that the service sends.
@@ -145,8 +164,17 @@ async fn a_port_in_use_is_said_so() {
     let emulator = Running::start(|_| {}).await;
     let mut config = Config::default();
     config.listen.mqtt_port = emulator.address.port();
-    let Err(StartError::Listen { address, source }) = Emulator::bind(config).await else { panic!("it started") };
-    assert_eq!((address, source.kind()), (emulator.address, std::io::ErrorKind::AddrInUse));
+    let refused = async |config| {
+        let Err(StartError::Listen { address, source }) = Emulator::bind(config).await else { panic!("it started") };
+        assert_eq!((address, source.kind()), (emulator.address, std::io::ErrorKind::AddrInUse));
+    };
+    refused(config).await;
+    let taken = Some(Port::At(emulator.address.port()));
+    for (https_port, management_port) in [(taken, None), (None, taken)] {
+        let mut config = Config::default();
+        config.listen = Listen { mqtt_port: 0, https_port, management_port, ..config.listen };
+        refused(config).await;
+    }
 }
 
 #[tokio::test]
