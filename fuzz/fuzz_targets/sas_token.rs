@@ -1,4 +1,4 @@
-//! SAS tokens, as they come in MQTT passwords and `Authorization` headers.
+//! Passwords that are or look like SAS tokens.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -9,14 +9,14 @@ use libfuzzer_sys::fuzz_target;
 
 static KEY: LazyLock<SymmetricKey> = LazyLock::new(SymmetricKey::random);
 
-fuzz_target!(|text: &str| {
-    for text in [text.to_owned(), format!("SharedAccessSignature {text}")] {
-        if let Ok(token) = SasToken::parse(&text) {
-            assert!(!KEY.verifies(&token), "nobody guesses a random key");
-            let _ = token.resource();
-            let again = SasToken::parse(&token.to_text()).expect("what was read can be written");
-            assert_eq!(again, token);
-        }
-    }
+fuzz_target!(|data: &[u8]| {
+    let Ok(text) = std::str::from_utf8(data) else { return };
     assert_eq!(percent_decode(&percent_encode(text)).as_deref(), Some(text));
+    let _ = percent_decode(text);
+    let _ = SymmetricKey::from_base64(text);
+    if let Ok(token) = SasToken::parse(text) {
+        assert_eq!(SasToken::parse(&token.to_text()), Ok(token.clone()));
+        let _ = token.resource();
+        assert!(!KEY.verifies(&token), "nobody knows the key");
+    }
 });

@@ -53,7 +53,7 @@ pub enum TopicError {
 /// Splits `200/?$rid=1` into status and parameters.
 fn status_and_query(rest: &str) -> Result<(u16, Query<'_>), TopicError> {
     let (status, query) = rest.split_once(['/', '?']).unwrap_or((rest, ""));
-    let valid = status.len() == 3 && status.bytes().all(|b| b.is_ascii_digit());
+    let valid = status.len() == 3 && status.bytes().all(|b| b.is_ascii_digit()) && !status.starts_with('0');
     let status = status.parse().ok().filter(|_| valid).ok_or(TopicError::Status)?;
     Ok((status, Query::new(query)))
 }
