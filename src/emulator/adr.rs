@@ -1,4 +1,5 @@
-//! Azure Device Registry: the authorities and what they sign. Made fresh at every start, so useless as a real CA.
+//! Azure Device Registry: the authorities and what they sign. Made fresh at every start unless state is kept, so useless
+//! as a real CA.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
@@ -7,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use uuid::Uuid;
 
 use super::config::{Config, KeyTypes};
+use super::state::{AuthoritiesRecord, AuthorityRecord, PolicyRecord, Serial, StateError};
 use crate::domain::KeyAlgorithm;
 use crate::pki::csr::{self, CsrError, VerifiedCsr};
 use crate::pki::description::{CertificateInfo, describe};
@@ -42,6 +44,24 @@ impl Chain {
     pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|text| &**text)
     }
+}
+
+/// A certificate fresh from the authority.
+#[derive(Debug)]
+pub(crate) struct Issued {
+    /// What the device gets.
+    pub(crate) chain: Chain,
+    /// What the state keeps.
+    pub(crate) serial: Serial,
+}
+
+/// Why there are no authorities.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AuthoritiesError {
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    #[error(transparent)]
+    State(#[from] StateError),
 }
 
 /// Who asks for a certificate.
@@ -84,9 +104,17 @@ pub(crate) enum IssueError {
 }
 
 impl Adr {
-    /// A new root and one policy.
-    pub(crate) fn new(config: &Config, now: SystemTime) -> Result<Self, KeyError> {
-        let root = RootCa::generate("fleetstorm emulator ADR root", now)?;
+    /// The authorities that were stored, or a new root; and the policy of the configuration, with a new issuing CA when
+    /// none was stored.
+    pub(crate) fn new(
+        config: &Config,
+        now: SystemTime,
+        stored: Option<&AuthoritiesRecord>,
+    ) -> Result<Self, AuthoritiesError> {
+        let root = match stored {
+            Some(stored) => RootCa::from_parts(&stored.root.der()?, &stored.root.key)?,
+            None => RootCa::generate("fleetstorm emulator ADR root", now)?,
+        };
         let root_text: Arc<str> = csr::to_base64(root.der()).into();
         let adr = Self {
             root,
@@ -95,9 +123,32 @@ impl Adr {
             max_policies: config.adr.max_policies,
             policies: RwLock::default(),
         };
-        let policy = adr.new_policy(&config.adr.policy, config.leaf_validity(), now)?;
+        for stored in stored.iter().flat_map(|stored| &stored.policies) {
+            let ca = IssuingCa::from_parts(&stored.ca.der()?, &stored.ca.key)?;
+            let policy = adr.policy_of(ca, Duration::from_secs(stored.validity_seconds));
+            adr.write().insert(stored.name.as_str().into(), Arc::new(policy));
+        }
+        let validity = config.leaf_validity();
+        let policy = match adr.policy(&config.adr.policy) {
+            Some(stored) => Policy { validity, ..Policy::clone(&stored) },
+            None => adr.new_policy(&config.adr.policy, validity, now)?,
+        };
         adr.write().insert(config.adr.policy.as_str().into(), Arc::new(policy));
         Ok(adr)
+    }
+
+    /// Root and policies, with their keys, to be stored.
+    pub(crate) fn records(&self) -> Result<(AuthorityRecord, Vec<PolicyRecord>), KeyError> {
+        let root = AuthorityRecord::new(self.root.der(), &self.root.key_pem()?);
+        let policies = self.policies();
+        let policies = policies.iter().map(|(name, policy)| {
+            Ok(PolicyRecord {
+                name: name.to_string(),
+                ca: AuthorityRecord::new(policy.ca.der(), &policy.ca.key_pem()?),
+                validity_seconds: policy.validity.as_secs(),
+            })
+        });
+        Ok((root, policies.collect::<Result<_, KeyError>>()?))
     }
 
     /// DER of the root.
@@ -162,13 +213,17 @@ impl Adr {
 
     fn new_policy(&self, name: &str, validity: Duration, now: SystemTime) -> Result<Policy, KeyError> {
         let ca = self.root.issuing_ca(&format!("fleetstorm emulator policy {name}"), now)?;
-        Ok(Policy {
+        Ok(self.policy_of(ca, validity))
+    }
+
+    fn policy_of(&self, ca: IssuingCa, validity: Duration) -> Policy {
+        Policy {
             ca_text: csr::to_base64(ca.der()).into(),
             ca: Arc::new(ca),
             root_text: Arc::clone(&self.root_text),
             validity,
             key_types: self.key_types,
-        })
+        }
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, HashMap<Arc<str>, Arc<Policy>>> {
@@ -208,10 +263,12 @@ impl Policy {
     }
 
     /// Issues a certificate: checks the CSR, signs. CPU work of about 0.2 ms: not for the reactor.
-    pub(crate) fn issue(&self, csr: &[u8], subject: &Subject, now: SystemTime) -> Result<Chain, IssueError> {
+    pub(crate) fn issue(&self, csr: &[u8], subject: &Subject, now: SystemTime) -> Result<Issued, IssueError> {
         let csr = self.check(csr, subject)?;
         let (from, to) = (now - Self::BACKDATED, now + self.validity);
         let leaf = self.ca.issue(&csr, &subject.device_id, subject.unique_id, from, to)?;
-        Ok(Chain([csr::to_base64(&leaf.der).into(), Arc::clone(&self.ca_text), Arc::clone(&self.root_text)]))
+        let chain = Chain([csr::to_base64(&leaf.der).into(), Arc::clone(&self.ca_text), Arc::clone(&self.root_text)]);
+        let serial = Serial { serial: leaf.serial, device_id: Arc::clone(&subject.device_id), not_after: to };
+        Ok(Issued { chain, serial })
     }
 }

@@ -10,6 +10,16 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
+    /// One that was moved by so many milliseconds before.
+    pub(crate) const fn moved(offset_ms: i64) -> Self {
+        Self { offset_ms: AtomicI64::new(offset_ms) }
+    }
+
+    /// How far it was moved, in milliseconds.
+    pub(crate) fn offset_ms(&self) -> i64 {
+        self.offset_ms.load(Ordering::Relaxed)
+    }
+
     /// Now.
     pub(crate) fn now(&self) -> SystemTime {
         let offset = self.offset_ms.load(Ordering::Relaxed);

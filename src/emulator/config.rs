@@ -5,6 +5,7 @@ mod quota;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,8 @@ pub struct Config {
     pub dps_host: String,
     /// Host name of the hub that devices are assigned to; goes into the server certificate.
     pub hub_host: String,
+    /// Folder in which the state is kept; none, and nothing is written.
+    pub state: Option<PathBuf>,
     /// Seed of everything that is drawn: latencies and faults.
     pub seed: u64,
     /// Named set of quotas.
@@ -327,6 +330,7 @@ impl Default for Config {
             id_scope: "0ne00000001".to_owned(),
             dps_host: "localhost".to_owned(),
             hub_host: "localhost".to_owned(),
+            state: None,
             seed: 1,
             quota: Profile::default(),
             listen: Listen::default(),

@@ -1,20 +1,24 @@
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::adr::Adr;
+use super::adr::{Adr, AuthoritiesError};
 use super::clock::Clock;
 use super::config::{Config, ConfigError};
 use super::counters::{Event, Tally};
 use super::fault::FaultInjector;
 use super::hub::telemetry::Watchers;
 use super::issuance::Issuance;
-use super::registry::{Registry, lock};
+use super::registry::{Registry, RegistryError, lock};
 use super::service_model::{HistogramError, ServiceModel};
+use super::state::{AuthoritiesRecord, AuthorityRecord, Change, Journal, StateError, Stored};
 use crate::domain::IdScope;
 use crate::pki::chain::ChainError;
+use crate::pki::csr::to_base64;
+use crate::pki::issuing_ca::RootCa;
 use crate::pki::key::KeyError;
 use crate::pki::sas::SymmetricKey;
 use crate::pki::trust::AuthoritySet;
@@ -43,6 +47,12 @@ pub(crate) struct Core {
     trusted: RwLock<Arc<AuthoritySet>>,
     /// The certificates of those; locked while the authorities of registry or hub change.
     credentials: Mutex<Vec<Vec<u8>>>,
+    /// Root of the TLS server certificate, once one is needed.
+    server_root: Mutex<Option<Arc<RootCa>>>,
+    /// Where the state is kept, if it is.
+    pub(crate) journal: Option<Journal>,
+    /// Held while the authorities are recorded, so that the last record is the newest.
+    recording: Mutex<()>,
 }
 
 /// Why there is no emulator.
@@ -56,18 +66,54 @@ pub(crate) enum CoreError {
     Authority(#[from] ChainError),
     #[error(transparent)]
     Histogram(#[from] HistogramError),
+    #[error(transparent)]
+    State(#[from] StateError),
     #[error("cannot start the threads that sign certificates: {0}")]
     Threads(#[from] io::Error),
+}
+
+impl From<AuthoritiesError> for CoreError {
+    fn from(error: AuthoritiesError) -> Self {
+        match error {
+            AuthoritiesError::Key(error) => Self::Key(error),
+            AuthoritiesError::State(error) => Self::State(error),
+        }
+    }
+}
+
+impl From<RegistryError> for CoreError {
+    fn from(error: RegistryError) -> Self {
+        match error {
+            RegistryError::Config(error) => Self::Config(error),
+            RegistryError::State(error) => Self::State(error),
+        }
+    }
 }
 
 impl Core {
     pub(crate) fn new(mut config: Config) -> Result<Arc<Self>, CoreError> {
         config.check()?;
-        let group_key = config.group.primary_key.get_or_insert_with(SymmetricKey::random).clone();
-        let clock = Clock::default();
-        let adr = Adr::new(&config, clock.now())?;
-        let cas = if config.hub.synced { adr.issuing_cas() } else { Vec::new() };
-        Ok(Arc::new(Self {
+        let (journal, stored) = match &config.state {
+            Some(folder) => Journal::open(folder).map(|(journal, stored)| (Some(journal), stored))?,
+            None => (None, Stored::default()),
+        };
+        let group_key = config
+            .group
+            .primary_key
+            .get_or_insert_with(|| stored.group_key(&config.group.id).unwrap_or_else(SymmetricKey::random))
+            .clone();
+        let clock = Clock::moved(stored.clock_offset_ms());
+        let authorities = stored.authorities.as_ref();
+        let adr = Adr::new(&config, clock.now(), authorities)?;
+        let server_root = authorities.and_then(|stored| stored.server_root.as_ref());
+        let server_root = server_root.map(|root| Ok(RootCa::from_parts(&root.der()?, &root.key)?));
+        let server_root = server_root.transpose().map_err(|error: CoreError| error)?.map(Arc::new);
+        let cas = match authorities {
+            Some(stored) => stored.synced_cas()?,
+            None if config.hub.synced => adr.issuing_cas(),
+            None => Vec::new(),
+        };
+        let core = Arc::new(Self {
             id_scope: config.checked_id_scope()?,
             group_key,
             issuance: match config.adr.issue_inline {
@@ -75,23 +121,77 @@ impl Core {
                 false => Issuance::start(config.adr.issuance_threads, config.adr.issuance_queue)?,
             },
             handshakes: Semaphore::new(config.listen.handshakes_at_once),
-            registry: Registry::new(&config, clock.now())?,
+            registry: Registry::new(&config, clock.now(), stored, journal.clone())?,
             tally: Tally::new(),
             watchers: Watchers::new(),
             model: ServiceModel::new(&config)?,
             faults: FaultInjector::new(config.seed, config.faults.clone(), Instant::now()),
             trusted: RwLock::new(Arc::new(AuthoritySet::new(&cas)?)),
             credentials: Mutex::new(cas),
+            server_root: Mutex::new(server_root),
+            journal,
+            recording: Mutex::new(()),
             clock,
             adr,
             config,
-        }))
+        });
+        core.record_authorities()?;
+        Ok(core)
+    }
+
+    /// The root of the TLS server certificate.
+    pub(crate) fn server_root(&self) -> Result<Arc<RootCa>, KeyError> {
+        let root = {
+            let mut root = lock(&self.server_root);
+            if let Some(root) = &*root {
+                return Ok(Arc::clone(root));
+            }
+            let new = Arc::new(RootCa::for_servers("fleetstorm emulator TLS root", self.clock.now())?);
+            *root = Some(Arc::clone(&new));
+            new
+        };
+        self.record_authorities()?;
+        Ok(root)
+    }
+
+    /// Moves the clock forward.
+    pub(crate) fn advance_clock(&self, by: Duration) -> Result<(), KeyError> {
+        self.clock.advance(by);
+        self.record_authorities()
+    }
+
+    /// Has authorities, what the hub trusts and the clock written, if state is kept.
+    pub(crate) fn record_authorities(&self) -> Result<(), KeyError> {
+        let Some(journal) = &self.journal else { return Ok(()) };
+        let _recording = lock(&self.recording);
+        let (root, policies) = self.adr.records()?;
+        let server_root = lock(&self.server_root).clone();
+        let server_root = server_root.map(|root| Ok(AuthorityRecord::new(root.der(), &root.key_pem()?)));
+        let record = AuthoritiesRecord {
+            root,
+            policies,
+            server_root: server_root.transpose().map_err(|error: KeyError| error)?,
+            synced: lock(&self.credentials).iter().map(|der| to_base64(der)).collect(),
+            clock_offset_ms: self.clock.offset_ms(),
+        };
+        journal.record(Change::Authorities(Box::new(record)));
+        Ok(())
+    }
+
+    /// Waits until all changes so far are on the disk, if state is kept; false when that cannot be had.
+    pub(crate) async fn durable(&self) -> bool {
+        match &self.journal {
+            None => true,
+            Some(journal) => journal.durable().await,
+        }
     }
 
     /// Has the hub trust the issuing CAs that the registry has now, and no others.
     pub(crate) fn sync_credentials(&self) -> Result<(), CoreError> {
         let mut synced = lock(&self.credentials);
-        self.trust(&mut synced, self.adr.issuing_cas())
+        self.trust(&mut synced, self.adr.issuing_cas())?;
+        drop(synced);
+        Ok(self.record_authorities()?)
     }
 
     /// Whether the hub trusts an issuing CA (DER).
@@ -104,7 +204,10 @@ impl Core {
         let mut synced = lock(&self.credentials);
         let Some(revoked) = self.adr.replace_issuing_ca(name, self.clock.now())? else { return Ok(false) };
         let left = synced.iter().filter(|ca| **ca != revoked).cloned().collect();
-        self.trust(&mut synced, left).map(|()| true)
+        self.trust(&mut synced, left)?;
+        drop(synced);
+        self.record_authorities()?;
+        Ok(true)
     }
 
     fn trust(&self, synced: &mut Vec<Vec<u8>>, cas: Vec<Vec<u8>>) -> Result<(), CoreError> {

@@ -27,6 +27,7 @@ mod server;
 mod service;
 mod service_model;
 mod session;
+mod state;
 mod subscriptions;
 mod websocket;
 
@@ -42,3 +43,4 @@ pub use port::Port;
 pub use server::{Emulator, Endpoints, StartError};
 pub use service::{Ended, Service};
 pub use service_model::HistogramError;
+pub use state::StateError;

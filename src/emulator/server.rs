@@ -21,8 +21,8 @@ use super::port::Port;
 use super::service::Service;
 use super::service_model::HistogramError;
 use super::session;
+use super::state::StateError;
 use crate::pki::chain::ChainError;
-use crate::pki::issuing_ca::RootCa;
 use crate::pki::key::KeyError;
 use crate::pki::tls::{TlsConfigError, TlsVersions, server_config};
 
@@ -73,6 +73,9 @@ pub enum StartError {
     /// A histogram of latencies cannot be used.
     #[error("`model`: {0}")]
     Histogram(#[from] HistogramError),
+    /// The state cannot be kept.
+    #[error(transparent)]
+    State(#[from] StateError),
     /// The TLS server could not be made.
     #[error(transparent)]
     Tls(#[from] TlsConfigError),
@@ -88,6 +91,7 @@ impl From<CoreError> for StartError {
             CoreError::Key(error) => Self::Key(error),
             CoreError::Authority(error) => Self::Authority(error),
             CoreError::Histogram(error) => Self::Histogram(error),
+            CoreError::State(error) => Self::State(error),
             CoreError::Threads(error) => Self::Threads(error),
         }
     }
@@ -118,7 +122,7 @@ impl Emulator {
         let service = Service::new(config)?;
         let core = service.core();
         let now = core.clock.now();
-        let root = RootCa::for_servers("fleetstorm emulator TLS root", now)?;
+        let root = core.server_root()?;
         let (certificate, key) = root.server_certificate(&server_names(&core.config), now)?;
         let config = server_config(certificate, key, TlsVersions::default())?;
         let (https, https_address) = https.unzip();
@@ -191,6 +195,8 @@ impl Emulator {
         shutdown.run_until_cancelled(serving).await;
         connections.close();
         connections.wait().await;
+        // When it cannot be written, `Service::state_failure` says why.
+        core.durable().await;
         service.counters()
     }
 }

@@ -6,14 +6,15 @@ use uuid::Uuid;
 
 use super::answer::{Answer, Refusal};
 use super::attest::{Caller, attest};
-use crate::emulator::adr::{Policy, Subject};
+use crate::emulator::adr::{Issued, Policy, Subject};
 use crate::emulator::config::RefusedCsr;
 use crate::emulator::core::Core;
 use crate::emulator::counters::Event;
 use crate::emulator::fault::CaOutage;
 use crate::emulator::issuance::Busy;
-use crate::emulator::registry::{Assignment, Attested, Operation, Outcome, Registration};
+use crate::emulator::registry::{Assignment, Attested, Device, Operation, Outcome, Registration};
 use crate::emulator::service_model::Step;
+use crate::emulator::state::Change;
 use crate::protocol::payload::{RegistrationRequest, decode_csr};
 
 /// First API version whose registrations may carry a CSR. Versions are dates, so their texts compare as they do.
@@ -173,12 +174,19 @@ fn take_on(
         }),
         (Some(csr), Some(policy)) => {
             let unique_id = device.with(|state| state.unique_id);
-            issue(core, policy, csr, registration, unique_id, Arc::clone(&operation)).map_err(|Busy| {
+            let done = Done { registration, device, operation: Arc::clone(&operation) };
+            issue(core, policy, csr, done, unique_id).map_err(|Busy| {
                 operations.cancel(&operation);
                 Refusal::Throttled
             })?;
         }
-        _ => operation.finish(Outcome::Assigned(Box::new(Assignment { registration, chain: None }))),
+        _ => {
+            let done = Done { registration, device, operation: Arc::clone(&operation) };
+            done.assign(core).map_err(|Busy| {
+                operations.cancel(&operation);
+                Refusal::Throttled
+            })?;
+        }
     }
     core.tally.count(Event::Registered);
     Ok(Answer::accepted(&operation, core.config.dps.retry_after_seconds))
@@ -192,33 +200,62 @@ fn named_itself(request: &RegistrationRequest<'_>, caller: &Caller) -> Result<()
     }
 }
 
-/// Gives a CSR to the authority; the operation ends when it has been dealt with.
-fn issue(
-    core: &Arc<Core>,
-    policy: Arc<Policy>,
-    csr: Vec<u8>,
+/// A registration that only waits for its certificate, if it gets one.
+struct Done {
     registration: Registration,
-    unique_id: Uuid,
+    device: Arc<Device>,
     operation: Arc<Operation>,
-) -> Result<(), Busy> {
+}
+
+impl Done {
+    /// Ends the operation well, without a certificate, once the registration is on the disk.
+    fn assign(self, core: &Core) -> Result<(), Busy> {
+        let Self { registration, device, operation } = self;
+        let Some(journal) = &core.journal else {
+            operation.finish(Outcome::Assigned(Box::new(Assignment { registration, chain: None })));
+            return Ok(());
+        };
+        let changes = vec![Change::Registered(registration.clone(), device)];
+        journal.try_record_then(changes, move || {
+            operation.finish(Outcome::Assigned(Box::new(Assignment { registration, chain: None })));
+        })
+    }
+
+    /// The same with a certificate; on the thread that signed it.
+    fn assign_issued(self, core: &Core, issued: Issued) {
+        let Self { registration, device, operation } = self;
+        let Issued { chain, serial } = issued;
+        let journal = core.journal.as_ref();
+        let changes = journal.map(|_| vec![Change::Registered(registration.clone(), device), Change::Issued(serial)]);
+        let finish = move || {
+            operation.finish(Outcome::Assigned(Box::new(Assignment { registration, chain: Some(chain) })));
+        };
+        match (journal, changes) {
+            (Some(journal), Some(changes)) => journal.record_then(changes, finish),
+            _ => finish(),
+        }
+    }
+}
+
+/// Gives a CSR to the authority; the operation ends when it has been dealt with.
+fn issue(core: &Arc<Core>, policy: Arc<Policy>, csr: Vec<u8>, done: Done, unique_id: Uuid) -> Result<(), Busy> {
     let subject = Subject {
-        csr_name: Arc::clone(&registration.registration_id),
-        device_id: Arc::clone(&registration.device_id),
+        csr_name: Arc::clone(&done.registration.registration_id),
+        device_id: Arc::clone(&done.registration.device_id),
         unique_id,
     };
     let shared = Arc::clone(core);
     core.issuance.submit(move || {
         let now = shared.clock.now();
-        let outcome = match policy.issue(&csr, &subject, now) {
-            Ok(chain) => {
+        match policy.issue(&csr, &subject, now) {
+            Ok(issued) => {
                 shared.tally.count(Event::Issued);
-                Outcome::Assigned(Box::new(Assignment { registration, chain: Some(chain) }))
+                done.assign_issued(&shared, issued);
             }
             Err(error) => {
                 shared.tally.count(Event::CsrRefused);
-                Outcome::Failed { code: 400_000, message: error.to_string(), at: now }
+                done.operation.finish(Outcome::Failed { code: 400_000, message: error.to_string(), at: now });
             }
-        };
-        operation.finish(outcome);
+        }
     })
 }

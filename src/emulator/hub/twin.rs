@@ -1,5 +1,7 @@
 //! The device's side of its twin.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::error::ErrorBody;
@@ -19,22 +21,27 @@ pub(super) fn get(core: &Core, device: &Device, rid: &str, out: &mut Outbox) {
 }
 
 /// Merges what a device reports into its twin.
-pub(super) fn patch(core: &Core, device: &Device, rid: &str, body: &[u8], out: &mut Outbox) {
+pub(super) fn patch(core: &Core, device: &Arc<Device>, rid: &str, body: &[u8], out: &mut Outbox) {
     let patch = match serde_json::from_slice(body) {
         Ok(Value::Object(patch)) => Ok(patch),
         Ok(_) => Err(Invalid::NotAnObject),
         Err(_) => Err(Invalid::Json),
     };
-    device.with(|state| match patch.and_then(|patch| state.twin().report(patch)) {
+    let reported = device.with(|state| match patch.and_then(|patch| state.twin().report(patch)) {
         Ok(version) => {
             core.tally.count(Event::TwinUpdates);
             answer(state, 204, rid, Some(version), Vec::new(), out);
+            true
         }
         Err(invalid) => {
             let error = ErrorBody::new(code(&invalid), invalid.to_string(), core.clock.now());
             answer(state, error.status(), rid, None, error.to_body(), out);
+            false
         }
     });
+    if reported {
+        core.registry.changed(device);
+    }
 }
 
 /// Has the device told of a change of its desired properties if it is connected and subscribed now. Else it is forgotten:

@@ -41,7 +41,7 @@ async fn advance(State(plane): State<Plane>, body: Bytes) -> Result<Json, Refusa
     let by = by.ok_or_else(|| {
         Refusal::bad_request("advance must be an ISO 8601 duration from PT0S to P3650D, such as P8D or PT12H.")
     })?;
-    plane.core().clock.advance(by);
+    plane.core().advance_clock(by).map_err(|error| Refusal::new(500_001, format!("{error}.")))?;
     Ok(show(State(plane)).await)
 }
 

@@ -117,7 +117,14 @@ async fn guard(State(plane): State<Plane>, request: Request, next: Next) -> Resu
         BodyError::Slow => Refusal::new(408_000, "The request did not arrive in time."),
         BodyError::Broken => Refusal::new(400_012, "The body is malformed."),
     })?;
-    Ok(next.run(Request::from_parts(head, Body::from(body))).await)
+    let reads = head.method.is_safe();
+    let response = next.run(Request::from_parts(head, Body::from(body))).await;
+    // What was changed is answered when it is on the disk.
+    if !reads && !core.durable().await {
+        let reason = plane.service.state_failure().unwrap_or_else(|| "the disk is too slow".to_owned());
+        return Err(Refusal::new(503_001, format!("The change was made but not stored: {reason}.")));
+    }
+    Ok(response)
 }
 
 /// Gives every answer its id, and every refusal its body.

@@ -110,6 +110,7 @@ async fn put(State(plane): State<Plane>, Path(name): Path<String>, body: Bytes) 
         PutPolicyError::TooMany(_) => Refusal::bad_request(format!("{error}.")),
         PutPolicyError::Key(_) => Refusal::new(500_001, format!("{error}.")),
     })?;
+    core.record_authorities().map_err(|error| Refusal::new(500_001, format!("{error}.")))?;
     Ok(Json(shown(&plane, &name, &policy)))
 }
 

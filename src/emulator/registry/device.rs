@@ -78,6 +78,8 @@ pub(crate) struct State {
     pub(crate) enabled: bool,
     /// It was deleted: whoever still holds it must let it go.
     pub(crate) deleted: bool,
+    /// It changed and waits to be written to the state.
+    pub(crate) unsaved: bool,
     /// The identifier that its certificates carry; a new one revokes them all.
     pub(crate) unique_id: Uuid,
     /// SHA-256 of the certificate that it attested with at DPS, when it has no other: it may connect with this one.
@@ -116,6 +118,7 @@ impl Device {
             state: Mutex::new(State {
                 enabled: true,
                 deleted: false,
+                unsaved: false,
                 unique_id: Uuid::new_v4(),
                 thumbprint: None,
                 registration,
@@ -187,6 +190,16 @@ impl State {
     /// Its twin.
     pub(crate) fn twin(&mut self) -> &mut Twin {
         self.twin.get_or_insert_default()
+    }
+
+    /// Its twin as it is to be stored.
+    pub(crate) fn stored_twin(&self) -> Option<&Twin> {
+        self.twin.as_deref()
+    }
+
+    /// Gives it the twin that was stored.
+    pub(crate) fn restore_twin(&mut self, twin: Option<Twin>) {
+        self.twin = twin.map(Box::new);
     }
 
     /// Has the session told of a change of the desired properties.

@@ -7,6 +7,7 @@ use super::enrollment::{Attestation, Attested, Certificate, Enrollment, Scope, X
 use super::group_trust::{CertificateRefusal, GroupTrust};
 use super::revision::{Condition, Revision};
 use crate::domain::SasToken;
+use crate::emulator::state::{Change, Journal, StateError};
 use crate::pki::certificate::leaf_identity;
 use crate::pki::chain::ChainError;
 use crate::pki::description::describe;
@@ -18,6 +19,8 @@ pub(crate) struct Enrollments {
     tables: RwLock<Tables>,
     /// Whether every authority of a device's chain must be a verified CA certificate.
     every_ca_verified: bool,
+    /// Where changes are kept.
+    journal: Option<Journal>,
 }
 
 #[derive(Debug, Default)]
@@ -78,8 +81,25 @@ impl Enrollments {
     const MAX_INDIVIDUAL: usize = 1_000_000;
 
     /// None. `every_ca_verified`: a chain is good only when all its authorities are verified CA certificates.
-    pub(crate) fn new(every_ca_verified: bool) -> Self {
-        Self { tables: RwLock::default(), every_ca_verified }
+    pub(crate) fn new(every_ca_verified: bool, journal: Option<Journal>) -> Self {
+        Self { tables: RwLock::default(), every_ca_verified, journal }
+    }
+
+    /// Enters what was stored, groups in the order of their creation.
+    pub(crate) fn restore(&self, enrollments: Vec<Enrollment>, cas: Vec<CaCertificate>) -> Result<(), StateError> {
+        let mut tables = self.write();
+        tables.cas = cas.into_iter().map(|ca| (Arc::clone(&ca.name), ca)).collect();
+        for enrollment in enrollments.into_iter().map(Arc::new) {
+            match enrollment.scope {
+                Scope::Individual { .. } => {
+                    tables.individual.insert(Arc::clone(&enrollment.id), enrollment);
+                }
+                Scope::Group => tables.groups.push(enrollment),
+            }
+        }
+        let trust = tables.trust(self.every_ca_verified);
+        tables.trust = trust.map_err(|error| StateError::Record(format!("an authority ({error})")))?;
+        Ok(())
     }
 
     /// Adds or replaces an enrollment; a replaced group keeps its place. What is stored is returned, with its new tag.
@@ -99,6 +119,7 @@ impl Enrollments {
         let enrollment = Arc::new(enrollment);
         if let Scope::Individual { .. } = enrollment.scope {
             tables.individual.insert(Arc::clone(&enrollment.id), Arc::clone(&enrollment));
+            self.record(|| Change::Enrollment(Arc::clone(&enrollment)));
             return Ok(enrollment);
         }
         let mut groups = tables.groups.clone();
@@ -108,6 +129,7 @@ impl Enrollments {
         }
         tables.trust = Arc::new(GroupTrust::new(tables.cas.values(), &groups, self.every_ca_verified)?);
         tables.groups = groups;
+        self.record(|| Change::Enrollment(Arc::clone(&enrollment)));
         Ok(enrollment)
     }
 
@@ -149,6 +171,7 @@ impl Enrollments {
                 tables.trust = tables.trust(self.every_ca_verified)?;
             }
         }
+        self.record(|| Change::EnrollmentDeleted(kind, Arc::clone(&enrollment.id)));
         Ok(())
     }
 
@@ -216,6 +239,7 @@ impl Enrollments {
         }
         tables.cas.remove(name);
         tables.trust = tables.trust(self.every_ca_verified)?;
+        self.record(|| Change::CaDeleted(name.into()));
         Ok(())
     }
 
@@ -284,7 +308,15 @@ impl Enrollments {
         }
         tables.cas.insert(Arc::clone(&changed.name), changed.clone());
         tables.trust = tables.trust(self.every_ca_verified)?;
+        self.record(|| Change::Ca(Box::new(changed.clone())));
         Ok(changed)
+    }
+
+    /// Under the lock of the tables, so that changes are written in their order.
+    fn record(&self, change: impl FnOnce() -> Change) {
+        if let Some(journal) = &self.journal {
+            journal.record(change());
+        }
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Tables> {

@@ -1,22 +1,25 @@
 use std::time::SystemTime;
 
 use super::enrollment::{Attestation, CertificatePair, Enrollment, Scope};
-use super::enrollments::Enrollments;
+use super::enrollments::{Enrollments, Kind};
 use super::revision::Condition;
 use crate::emulator::config::{Config, ConfigError, Group, GroupEntry, Individual};
 use crate::pki::sas::SymmetricKey;
 
-/// Enters what the configuration has from the start: CA certificates, groups, individual enrollments.
+/// Enters what the configuration has from the start: CA certificates, groups, individual enrollments. What is there
+/// already, as it was stored, stays; only the first group gets the key that is given for it.
 pub(super) fn fill(enrollments: &Enrollments, config: &Config, now: SystemTime) -> Result<(), ConfigError> {
-    for ca in &config.ca_certificates {
+    for ca in config.ca_certificates.iter().filter(|ca| enrollments.ca(&ca.name).is_none()) {
         enrollments
             .put_ca(&ca.name, &ca.certificate, ca.verified, Condition::None, now)
             .map_err(|error| ConfigError::entry("ca_certificates", &ca.name, error))?;
     }
-    enrollments
-        .put(first_group(&config.group, now), Condition::None, now)
-        .map_err(|error| ConfigError::entry("group", &config.group.id, error))?;
-    for group in &config.groups {
+    if let Some(group) = first_group(enrollments, &config.group, now) {
+        enrollments
+            .put(group, Condition::None, now)
+            .map_err(|error| ConfigError::entry("group", &config.group.id, error))?;
+    }
+    for group in config.groups.iter().filter(|group| enrollments.get(Kind::Group, &group.id).is_none()) {
         let failed = |error| ConfigError::entry("groups", &group.id, error);
         let enrollment = Enrollment {
             credential_policy: policy(&group.credential_policy),
@@ -25,7 +28,8 @@ pub(super) fn fill(enrollments: &Enrollments, config: &Config, now: SystemTime) 
         };
         enrollments.put(enrollment, Condition::None, now).map_err(failed)?;
     }
-    for individual in &config.enrollments {
+    let absent = |individual: &&Individual| enrollments.get(Kind::Individual, &individual.registration_id).is_none();
+    for individual in config.enrollments.iter().filter(absent) {
         let scope = Scope::Individual { device_id: individual.device_id.as_deref().map(Into::into) };
         let enrollment = Enrollment {
             credential_policy: policy(&individual.credential_policy),
@@ -39,12 +43,22 @@ pub(super) fn fill(enrollments: &Enrollments, config: &Config, now: SystemTime) 
     Ok(())
 }
 
-fn first_group(group: &Group, now: SystemTime) -> Enrollment {
-    Enrollment {
-        credential_policy: policy(&group.credential_policy),
-        enabled: !group.disabled,
-        ..Enrollment::new(&group.id, Scope::Group, keys(group.primary_key.as_ref(), group.secondary_key.as_ref()), now)
-    }
+/// The first group, unless it is there already and has its key.
+fn first_group(enrollments: &Enrollments, group: &Group, now: SystemTime) -> Option<Enrollment> {
+    let Some(stored) = enrollments.get(Kind::Group, &group.id) else {
+        let attestation = keys(group.primary_key.as_ref(), group.secondary_key.as_ref());
+        return Some(Enrollment {
+            credential_policy: policy(&group.credential_policy),
+            enabled: !group.disabled,
+            ..Enrollment::new(&group.id, Scope::Group, attestation, now)
+        });
+    };
+    let (Attestation::SymmetricKey { primary, secondary }, Some(given)) = (&stored.attestation, &group.primary_key)
+    else {
+        return None;
+    };
+    let attestation = Attestation::SymmetricKey { primary: given.clone(), secondary: secondary.clone() };
+    (*primary.to_base64() != *given.to_base64()).then(|| Enrollment { attestation, ..Enrollment::clone(&stored) })
 }
 
 fn group_attestation(group: &GroupEntry) -> Result<Attestation, ConfigError> {

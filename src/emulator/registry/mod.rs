@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
-pub(crate) use ca_certificate::CaCertificate;
+pub(crate) use ca_certificate::{CaCertificate, VerificationCode};
 pub(crate) use calls::{MethodAnswer, TooMany};
 pub(crate) use device::{Device, Link, State};
 pub(crate) use enrollment::{Attestation, Attested, Certificate, CertificatePair, Enrollment, Scope, X509Proof};
@@ -31,11 +31,12 @@ pub(crate) use inbox::{Full, Inbox, Letter};
 pub(crate) use operation::{Operation, Operations, Outcome};
 pub(crate) use registration::{Assignment, Registration};
 pub(crate) use renewal::Renewal;
-pub(crate) use revision::Condition;
+pub(crate) use revision::{Condition, Revision};
 pub(crate) use sharded::{Sharded, lock};
 pub(crate) use twin::{Invalid, Notification, Twin};
 
 use super::config::{Config, ConfigError};
+use super::state::{Change, EnrollmentName, Journal, StateError, Stored};
 
 /// Everything that is remembered.
 #[derive(Debug)]
@@ -49,14 +50,30 @@ pub(crate) struct Registry {
     max_registrations: usize,
     devices: Sharded<Arc<Device>>,
     dps_sessions: Sharded<Link>,
+    journal: Option<Journal>,
+}
+
+/// Why the registry cannot be filled.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RegistryError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    State(#[from] StateError),
 }
 
 impl Registry {
-    /// What is there at the start.
-    pub(crate) fn new(config: &Config, now: SystemTime) -> Result<Self, ConfigError> {
-        let enrollments = Enrollments::new(config.dps.every_ca_verified);
+    /// What is there at the start: what was stored, then what the configuration has.
+    pub(crate) fn new(
+        config: &Config,
+        now: SystemTime,
+        mut stored: Stored,
+        journal: Option<Journal>,
+    ) -> Result<Self, RegistryError> {
+        let enrollments = Enrollments::new(config.dps.every_ca_verified, journal.clone());
+        enrollments.restore(stored.take_enrollments()?, stored.take_cas()?)?;
         initial::fill(&enrollments, config, now)?;
-        Ok(Self {
+        let registry = Self {
             enrollments,
             operations: Operations::new(
                 config.dps.max_operations,
@@ -67,7 +84,34 @@ impl Registry {
             max_registrations: config.dps.max_registrations,
             devices: Sharded::new(),
             dps_sessions: Sharded::new(),
-        })
+            journal,
+        };
+        registry.restore(stored)?;
+        Ok(registry)
+    }
+
+    fn restore(&self, mut stored: Stored) -> Result<(), StateError> {
+        let find = |name: &EnrollmentName| {
+            let kind = if name.group { Kind::Group } else { Kind::Individual };
+            self.enrollments.get(kind, &name.id)
+        };
+        for registration in stored.take_registrations(find) {
+            let id = Arc::clone(&registration.registration_id);
+            self.registrations.shard(&id).insert(Arc::clone(&id), registration);
+            self.registration_count.fetch_add(1, Ordering::Relaxed);
+        }
+        for device in stored.take_devices(find) {
+            let device = Arc::new(device?);
+            self.devices.shard(&device.id).insert(Arc::clone(&device.id), Arc::clone(&device));
+        }
+        Ok(())
+    }
+
+    /// Has the state of a device written, if state is kept.
+    pub(crate) fn changed(&self, device: &Arc<Device>) {
+        if let Some(journal) = &self.journal {
+            journal.device(device);
+        }
     }
 
     /// Registers a device, for the first time or again, and makes its identity at the hub; `None` when there are too
@@ -134,6 +178,9 @@ impl Registry {
         }
         shard.remove(id.as_str());
         self.registration_count.fetch_sub(1, Ordering::Relaxed);
+        if let Some(journal) = &self.journal {
+            journal.record(Change::RegistrationDeleted(id.into()));
+        }
         Ok(())
     }
 
@@ -163,7 +210,13 @@ impl Registry {
 
     /// Forgets a device of the hub; who holds it still is to be told.
     pub(crate) fn delete_device(&self, id: &str) -> Option<Arc<Device>> {
-        self.devices.shard(id).remove(id)
+        let mut shard = self.devices.shard(id);
+        let device = shard.remove(id)?;
+        device.with(|state| state.deleted = true);
+        if let Some(journal) = &self.journal {
+            journal.record(Change::DeviceDeleted(id.into()));
+        }
+        Some(device)
     }
 
     /// Makes `link` the DPS session of a client; the one before is returned, to be closed.
@@ -196,9 +249,13 @@ pub(crate) fn test_group() -> Arc<Enrollment> {
 mod tests {
     use super::*;
 
+    fn new(config: &Config) -> Registry {
+        Registry::new(config, SystemTime::UNIX_EPOCH, Stored::default(), None).unwrap()
+    }
+
     #[test]
     fn registering_again_keeps_the_identity_and_the_first_time() {
-        let registry = Registry::new(&Config::default(), SystemTime::UNIX_EPOCH).unwrap();
+        let registry = new(&Config::default());
         let (id, group): (Arc<str>, _) = ("d".into(), test_group());
         let first = registry.register(Arc::clone(&group), &id, "D", SystemTime::UNIX_EPOCH).unwrap();
         let later = SystemTime::UNIX_EPOCH + Duration::from_secs(9);
@@ -212,14 +269,14 @@ mod tests {
     fn registrations_are_bounded() {
         let mut config = Config::default();
         config.dps.max_registrations = 1;
-        let registry = Registry::new(&config, SystemTime::UNIX_EPOCH).unwrap();
+        let registry = new(&config);
         let register = |id: &str| registry.register(test_group(), &id.into(), id, SystemTime::UNIX_EPOCH).is_some();
         assert_eq!(["a", "b", "a"].map(register), [true, false, true]);
     }
 
     #[test]
     fn devices_are_listed_in_order_and_page_by_page() {
-        let registry = Registry::new(&Config::default(), SystemTime::UNIX_EPOCH).unwrap();
+        let registry = new(&Config::default());
         for id in ["c", "a", "d", "b"] {
             registry.register(test_group(), &id.into(), id, SystemTime::UNIX_EPOCH).unwrap();
         }
@@ -231,7 +288,7 @@ mod tests {
 
     #[test]
     fn a_session_that_was_taken_over_does_not_end_its_successor() {
-        let registry = Registry::new(&Config::default(), SystemTime::UNIX_EPOCH).unwrap();
+        let registry = new(&Config::default());
         let (client, old, new): (Arc<str>, _, _) = ("c".into(), Link::new(), Link::new());
         assert!(registry.begin_dps_session(&client, old.clone()).is_none());
         assert_eq!(registry.begin_dps_session(&client, new.clone()).as_ref(), Some(&old));

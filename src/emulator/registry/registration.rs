@@ -41,6 +41,17 @@ impl Registration {
         Self { enrollment, x509, registration_id, sent_id: None, device_id, created, updated: now, etag }
     }
 
+    /// One that was stored; `ids` are the registration id and the device id.
+    pub(crate) fn restore(
+        enrollment: Arc<Enrollment>,
+        x509: Option<Arc<X509Proof>>,
+        (registration_id, device_id): (Arc<str>, Arc<str>),
+        revision: Revision,
+    ) -> Self {
+        let Revision { created, updated, etag } = revision;
+        Self { enrollment, x509, registration_id, sent_id: None, device_id, created, updated, etag }
+    }
+
     /// With the registration id as the device wrote it.
     pub(crate) fn sent_as(mut self, id: &str) -> Self {
         self.sent_id = (*id != *self.registration_id).then(|| id.into());

@@ -3,10 +3,12 @@ use std::time::SystemTime;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// An entity tag: changes with every change of what it belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub(crate) struct Etag(Uuid);
 
 impl Etag {
@@ -22,6 +24,21 @@ impl Etag {
     }
 }
 
+/// As it is stored.
+impl From<Etag> for String {
+    fn from(etag: Etag) -> Self {
+        etag.0.to_string()
+    }
+}
+
+impl TryFrom<String> for Etag {
+    type Error = uuid::Error;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Uuid::parse_str(&text).map(Self)
+    }
+}
+
 /// The service's form: base64 of a quoted guid-like text.
 impl fmt::Display for Etag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -30,7 +47,7 @@ impl fmt::Display for Etag {
 }
 
 /// When something was made and last changed, and its tag.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Revision {
     /// When it was made.
     pub(crate) created: SystemTime,

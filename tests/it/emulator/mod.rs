@@ -21,5 +21,6 @@ mod management;
 mod model;
 mod settings;
 mod sockets;
+mod state;
 mod websocket;
 mod x509;

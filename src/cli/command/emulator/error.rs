@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::cli::args::GROUP_KEY_ENV;
 use crate::cli::{Exit, Explained};
-use crate::emulator::{ConfigError, StartError};
+use crate::emulator::{ConfigError, StartError, StateError};
 use crate::pki::sas::SymmetricKeyError;
 use crate::pki::store::StoreError;
 
@@ -32,6 +32,12 @@ pub(super) enum EmulatorError {
     #[diagnostic(help("add --allow-remote if that is meant: the emulator is no safe server"))]
     Remote { address: IpAddr },
     #[error(transparent)]
+    #[diagnostic(help("--state names the folder; one emulator at a time can use it"))]
+    State(StateError),
+    #[error("the state could not be written: {0}")]
+    #[diagnostic(help("what was acknowledged before is in the folder of --state"))]
+    NotStored(String),
+    #[error(transparent)]
     Start(StartError),
     #[error("cannot listen on {address}: it is in use")]
     #[diagnostic(help("end whoever listens there, or choose other ports: --mqtt-port 0 takes free ones"))]
@@ -56,6 +62,7 @@ impl From<StartError> for EmulatorError {
                 Self::InUse { address }
             }
             StartError::Listen { address, source } => Self::Listen { address, error: source },
+            StartError::State(error) => Self::State(error),
             other => Self::Start(other),
         }
     }
@@ -71,7 +78,9 @@ impl Explained for EmulatorError {
             | Self::Certificate { .. }
             | Self::Remote { .. } => Exit::Usage,
             Self::InUse { .. } | Self::Listen { .. } => Exit::Unreachable,
-            Self::Start(_) | Self::Write { .. } | Self::Runtime(_) => Exit::Unexpected,
+            Self::State(_) | Self::NotStored(_) | Self::Start(_) | Self::Write { .. } | Self::Runtime(_) => {
+                Exit::Unexpected
+            }
         }
     }
 }

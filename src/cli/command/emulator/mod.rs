@@ -64,7 +64,11 @@ pub struct EmulatorArgs {
     /// Quotas of the service, over which it answers 429: as DPS and ADR have them, and a hub of one unit
     #[arg(long, value_name = "NAME", value_parser = profile())]
     pub profile: Option<Profile>,
-    /// Folder for the group key and the CA files [default: a fresh one, removed at the end]
+    /// Keep the state in this folder, so that a later start with it goes on: enrollments, authorities with their keys,
+    /// registrations, devices [default: nothing is kept]
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// Folder for the group key and the CA files [default: that of --state, else a fresh one, removed at the end]
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
     /// Write the description of the endpoints (JSON) to a file, for `fleetstorm run --target FILE`
@@ -86,10 +90,13 @@ Examples:
       with your own group key; one line of JSON on stdout when it is ready
   fleetstorm emulator --profile hub-s1
       with the quotas of a DPS instance and of a hub of one S1 unit
+  fleetstorm emulator --state fleet-state
+      goes on tomorrow where it ended today: the fleet's certificates stay good and can be renewed
   fleetstorm emulator --hub-host contoso.azure-devices.net --listen 0.0.0.0 --allow-remote
       under a true host name, for devices on other machines
 
-All keys are new at every start: nothing that it issues is worth anything elsewhere.
+All keys are new at every start, unless --state keeps them: nothing that it issues is worth anything
+elsewhere.
 With --json one line is printed when all is ready; it names the files that hold keys and certificates.
 
 Exit codes: 0 ended by a signal or by its parent; 2 settings that cannot be; 4 cannot listen; 1 anything else.";
@@ -118,6 +125,7 @@ pub fn run(args: EmulatorArgs, terminal: &Terminal) -> Result<Exit, CommandError
         group_key_file,
         x509_ca,
         profile,
+        state,
         dir,
         connection_file,
         parent_pipe,
@@ -135,6 +143,7 @@ pub fn run(args: EmulatorArgs, terminal: &Terminal) -> Result<Exit, CommandError
         group_key_file,
         x509_ca,
         profile,
+        state,
     };
     let mut config = settings::resolve(config.as_deref(), flags)?;
     limit_connections(&mut config, terminal)?;
@@ -143,15 +152,19 @@ pub fn run(args: EmulatorArgs, terminal: &Terminal) -> Result<Exit, CommandError
         // Before anything takes time: from here on a signal ends it cleanly.
         let stop = stop::listen(parent_pipe).map_err(EmulatorError::Runtime)?;
         let emulator = Emulator::bind(config.clone()).await.map_err(EmulatorError::from)?;
-        let files = Files::write(dir, &emulator)?;
+        let files = Files::write(dir.or_else(|| config.state.clone()), &emulator)?;
         let connection = describe::connection(&config, &emulator, &files);
         if let Some(file) = connection_file {
             files::write_connection(&file, &connection)?;
         }
         announce(&connection, terminal)?;
+        let service = emulator.service().clone();
         let counters = emulator.run(stop).await;
         terminal.note(format_args!("emulator: {counters}"));
-        Ok(Exit::Done)
+        match service.state_failure() {
+            None => Ok(Exit::Done),
+            Some(reason) => Err(EmulatorError::NotStored(reason).into()),
+        }
     })
 }
 

@@ -27,6 +27,7 @@ pub(super) struct Flags {
     pub(super) group_key_file: Option<PathBuf>,
     pub(super) x509_ca: Option<PathBuf>,
     pub(super) profile: Option<Profile>,
+    pub(super) state: Option<PathBuf>,
 }
 
 /// Id of the enrollment group of `--x509-ca`.
@@ -47,6 +48,7 @@ pub(super) fn resolve(file: Option<&Path>, flags: Flags) -> Result<Config, Emula
         group_key_file,
         x509_ca,
         profile,
+        state,
     } = flags;
     let mut config = file.map_or_else(|| Ok(Config::default()), read)?;
     set(&mut config.listen.mqtt_port, mqtt_port);
@@ -60,6 +62,7 @@ pub(super) fn resolve(file: Option<&Path>, flags: Flags) -> Result<Config, Emula
     set(&mut config.hub_host, hub_host);
     set(&mut config.id_scope, id_scope);
     set(&mut config.quota, profile);
+    config.state = state.or(config.state);
     let addresses = [config.listen.address, config.listen.management_address];
     if let Some(address) = addresses.into_iter().find(|address| !address.is_loopback() && !allow_remote) {
         return Err(EmulatorError::Remote { address });
@@ -164,6 +167,7 @@ mod tests {
         group_key_file: None,
         x509_ca: None,
         profile: None,
+        state: None,
     };
 
     fn file(text: &str) -> tempfile::NamedTempFile {

@@ -72,6 +72,7 @@ impl Service {
     pub fn set_device_enabled(&self, id: &str, enabled: bool) -> Result<DeviceInfo, HubError> {
         let device = find(self.core(), id)?;
         device.with_session(|state| state.enabled = enabled);
+        self.core().registry.changed(&device);
         Ok(self.info(&device))
     }
 
@@ -93,6 +94,7 @@ impl Service {
     pub fn revoke_device_certificates(&self, id: &str) -> Result<(), HubError> {
         let device = find(self.core(), id)?;
         device.with_session(|state| state.unique_id = Uuid::new_v4());
+        self.core().registry.changed(&device);
         Ok(())
     }
 

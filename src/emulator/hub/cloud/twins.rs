@@ -47,13 +47,17 @@ impl Service {
         let (tags, desired) = (object("tags", tags)?, object("properties.desired", desired)?);
         let core = self.core();
         let device = find(core, id)?;
-        device.with_session(|state| {
+        let changed = device.with_session(|state| {
             if let Some(notification) = state.twin().change(tags, desired)? {
                 twin::notify(state, notification);
             }
             core.tally.count(Event::TwinUpdates);
             Ok(info(&device, state))
-        })
+        });
+        if changed.is_ok() {
+            core.registry.changed(&device);
+        }
+        changed
     }
 
     /// Merges desired properties into the twin of a device.

@@ -4,10 +4,11 @@ use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
 use super::answer::Refusal;
-use crate::emulator::adr::{Policy, Subject};
+use crate::emulator::adr::{Chain, Issued, Policy, Subject};
 use crate::emulator::core::Core;
 use crate::emulator::counters::Event;
 use crate::emulator::registry::{Device, Renewal, State};
+use crate::emulator::state::Change;
 
 /// The policy that signs the device's certificates: that of the enrollment it came by.
 pub(super) fn policy(core: &Core, state: &State) -> Option<Arc<Policy>> {
@@ -65,6 +66,17 @@ impl Job {
             core.tally.count(if issued.is_ok() { Event::Issued } else { Event::CsrRefused });
             issued.map_err(|error| error.to_string())
         };
+        match (result, &core.journal) {
+            (Ok(issued), None) => self.finish(Ok(issued.chain)),
+            (Err(reason), _) => self.finish(Err(reason)),
+            (Ok(Issued { chain, serial }), Some(journal)) => {
+                journal.record_then(vec![Change::Issued(serial)], move || self.finish(Ok(chain)));
+            }
+        }
+    }
+
+    /// Has the device told.
+    fn finish(self, result: Result<Chain, String>) {
         self.device.with_session(|state| {
             if let Some(renewal) = self.mine(state) {
                 renewal.finish(result);

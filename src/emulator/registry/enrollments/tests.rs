@@ -27,7 +27,7 @@ fn by_key(id: &str, kind: Kind) -> Enrollment {
 
 #[test]
 fn enrollments_are_stored_listed_changed_and_deleted_on_condition() {
-    let enrollments = Enrollments::new(false);
+    let enrollments = Enrollments::new(false, None);
     for kind in [Kind::Individual, Kind::Group] {
         for id in ["b", "C", "a"] {
             enrollments.put(by_key(id, kind), Condition::None, now()).unwrap();
@@ -58,7 +58,7 @@ fn enrollments_are_stored_listed_changed_and_deleted_on_condition() {
 
 #[test]
 fn there_are_as_many_groups_as_the_service_allows() {
-    let enrollments = Enrollments::new(false);
+    let enrollments = Enrollments::new(false, None);
     for i in 0..Enrollments::MAX_GROUPS {
         enrollments.put(by_key(&format!("g{i}"), Kind::Group), Condition::None, now()).unwrap();
     }
@@ -69,7 +69,7 @@ fn there_are_as_many_groups_as_the_service_allows() {
 
 #[test]
 fn attestation_fits_the_kind_of_enrollment() {
-    let (enrollments, ca) = (Enrollments::new(false), ca());
+    let (enrollments, ca) = (Enrollments::new(false, None), ca());
     let pair = || CertificatePair::new(ca.der(), None).unwrap();
     let put = |scope, attestation| {
         enrollments.put(Enrollment::new("x", scope, attestation, now()), Condition::None, now()).map(drop)
@@ -88,7 +88,7 @@ fn attestation_fits_the_kind_of_enrollment() {
 
 #[test]
 fn a_ca_certificate_is_verified_by_a_proof_with_its_code() {
-    let (enrollments, ca) = (Enrollments::new(false), ca());
+    let (enrollments, ca) = (Enrollments::new(false, None), ca());
     let proof = |code: &str| bootstrap::proof_of_possession(&ca, code, 30, now()).unwrap();
     let verify = |code: &str, at| enrollments.verify_ca("ca", &proof(code), Condition::None, at).map(|ca| ca.verified);
     assert_eq!(verify("C0DE", now()), Err(ChangeError::NotFound));
@@ -113,7 +113,7 @@ fn a_ca_certificate_is_verified_by_a_proof_with_its_code() {
 
 #[test]
 fn there_are_as_many_ca_certificates_as_the_service_allows() {
-    let (enrollments, ca) = (Enrollments::new(false), ca());
+    let (enrollments, ca) = (Enrollments::new(false, None), ca());
     let put = |name: &str| enrollments.put_ca(name, ca.der(), true, Condition::None, now()).map(drop);
     for i in 0..Enrollments::MAX_CAS {
         assert_eq!(put(&format!("ca{i}")), Ok(()));

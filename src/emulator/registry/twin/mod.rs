@@ -2,6 +2,7 @@
 
 mod rules;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub(crate) use rules::Invalid;
@@ -9,7 +10,7 @@ use rules::{Limits, check_patch, size};
 
 /// Tags, desired and reported properties of a device. What it reports and what is desired are sections of their own,
 /// each with a version that every change increases.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Twin {
     /// What the back end wants.
     pub(crate) desired: Section,
@@ -22,7 +23,7 @@ pub(crate) struct Twin {
 }
 
 /// Properties and their version.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Section {
     /// The properties.
     pub(crate) properties: Map<String, Value>,

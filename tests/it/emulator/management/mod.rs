@@ -15,14 +15,14 @@ use super::client::World;
 use super::http_client::{HttpPeer, Reply};
 
 /// A client of the control plane that has the token.
-struct Control {
+pub(super) struct Control {
     management: Management,
     peer: HttpPeer,
     authorization: String,
 }
 
 impl Control {
-    async fn new(world: &World) -> Self {
+    pub(super) async fn new(world: &World) -> Self {
         let management = Management::new(&world.service, b"root of the server");
         let authorization = format!("Bearer {}", management.token());
         let peer = connection(&management).await;
@@ -30,7 +30,7 @@ impl Control {
     }
 
     /// Sends a request with headers and the token.
-    async fn ask(&mut self, method: Method, uri: &str, headers: &[(&str, &str)], body: &str) -> Reply {
+    pub(super) async fn ask(&mut self, method: Method, uri: &str, headers: &[(&str, &str)], body: &str) -> Reply {
         let mut all = vec![(AUTHORIZATION.as_str(), self.authorization.as_str())];
         all.extend(headers);
         let reply = self.peer.send_with(method, uri, &all, body).await;
@@ -38,7 +38,7 @@ impl Control {
         reply
     }
 
-    async fn get(&mut self, uri: &str) -> Value {
+    pub(super) async fn get(&mut self, uri: &str) -> Value {
         let reply = self.ask(Method::GET, uri, &[], "").await;
         assert_eq!(reply.status, 200, "{uri}: {}", reply.body);
         reply.json()

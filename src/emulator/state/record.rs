@@ -1,0 +1,361 @@
+//! The records of the state, as JSON. A field that is added later needs a default.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::store::StateError;
+use crate::emulator::registry::{
+    Attestation, CaCertificate, Certificate, CertificatePair, Device, Enrollment, Registration, Revision, Scope, Twin,
+    VerificationCode, X509Proof,
+};
+use crate::pki::description::CertificateInfo;
+use crate::pki::sas::SymmetricKey;
+
+/// Authorities, what the hub trusts, the clock: written as a whole.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct AuthoritiesRecord {
+    /// Root of operational certificates.
+    pub(crate) root: AuthorityRecord,
+    /// Credential policies.
+    pub(crate) policies: Vec<PolicyRecord>,
+    /// Root of the TLS server certificate, once there is one.
+    pub(crate) server_root: Option<AuthorityRecord>,
+    /// Base64 DER of the issuing CAs that the hub trusts.
+    pub(crate) synced: Vec<String>,
+    /// How far the clock was moved.
+    pub(crate) clock_offset_ms: i64,
+}
+
+impl AuthoritiesRecord {
+    /// DER of the issuing CAs that the hub trusts.
+    pub(crate) fn synced_cas(&self) -> Result<Vec<Vec<u8>>, StateError> {
+        let decode = |text: &String| STANDARD.decode(text).map_err(|_| StateError::Record("an authority".to_owned()));
+        self.synced.iter().map(decode).collect()
+    }
+}
+
+/// An authority with its key.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct AuthorityRecord {
+    /// Base64 DER.
+    pub(crate) certificate: String,
+    /// PEM.
+    pub(crate) key: String,
+}
+
+impl AuthorityRecord {
+    pub(crate) fn new(der: &[u8], key_pem: &str) -> Self {
+        Self { certificate: STANDARD.encode(der), key: key_pem.to_owned() }
+    }
+
+    /// DER of the certificate.
+    pub(crate) fn der(&self) -> Result<Vec<u8>, StateError> {
+        STANDARD.decode(&self.certificate).map_err(|_| StateError::Record("an authority".to_owned()))
+    }
+}
+
+/// A credential policy.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct PolicyRecord {
+    pub(crate) name: String,
+    pub(crate) ca: AuthorityRecord,
+    pub(crate) validity_seconds: u64,
+}
+
+/// Keys are in it.
+impl std::fmt::Debug for AuthoritiesRecord {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AuthoritiesRecord").field("policies", &self.policies.len()).finish_non_exhaustive()
+    }
+}
+
+/// An issued certificate, under its serial number.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct SerialRecord {
+    pub(crate) device_id: String,
+    pub(crate) not_after: SystemTime,
+}
+
+/// Which enrollment let a device in.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct EnrollmentName {
+    pub(crate) group: bool,
+    pub(crate) id: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct RegistrationRecord {
+    pub(crate) registration_id: String,
+    pub(crate) enrollment: EnrollmentName,
+    leaf: Option<CertificateRecord>,
+    signing: Option<CertificateRecord>,
+    sent_id: String,
+    device_id: String,
+    revision: Revision,
+}
+
+impl RegistrationRecord {
+    pub(crate) fn of(registration: &Registration) -> Self {
+        let proof = registration.x509.as_deref();
+        Self {
+            registration_id: registration.registration_id.to_string(),
+            enrollment: EnrollmentName {
+                group: registration.enrollment.scope == Scope::Group,
+                id: registration.enrollment.id.to_string(),
+            },
+            leaf: proof.map(|proof| CertificateRecord::of(&proof.leaf)),
+            signing: proof.and_then(|proof| proof.signing.as_deref()).map(CertificateRecord::of),
+            sent_id: registration.sent_id().to_owned(),
+            device_id: registration.device_id.to_string(),
+            revision: registration.revision(),
+        }
+    }
+
+    /// `enrollment` is the one that it names.
+    pub(crate) fn restore(self, enrollment: Arc<Enrollment>) -> Registration {
+        let signing = self.signing.map(|signing| Arc::new(signing.restore()));
+        let x509 = self.leaf.map(|leaf| Arc::new(X509Proof { leaf: leaf.restore(), signing }));
+        let ids = (self.registration_id.into(), self.device_id.into());
+        Registration::restore(enrollment, x509, ids, self.revision).sent_as(&self.sent_id)
+    }
+}
+
+/// What is shown of a certificate. Its dates are whatever its maker wrote: seconds since 1970, or before it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct CertificateRecord {
+    subject: String,
+    issuer: String,
+    sha1_thumbprint: String,
+    sha256_thumbprint: String,
+    not_before: i64,
+    not_after: i64,
+    serial_number: String,
+    version: u32,
+}
+
+impl CertificateRecord {
+    fn of(info: &CertificateInfo) -> Self {
+        let seconds = |at: SystemTime| match at.duration_since(SystemTime::UNIX_EPOCH) {
+            Ok(after) => i64::try_from(after.as_secs()).unwrap_or(i64::MAX),
+            Err(before) => i64::try_from(before.duration().as_secs()).map_or(i64::MIN, |seconds| -seconds),
+        };
+        let CertificateInfo {
+            subject,
+            issuer,
+            sha1_thumbprint,
+            sha256_thumbprint,
+            not_before,
+            not_after,
+            serial_number,
+            version,
+        } = info.clone();
+        let (not_before, not_after) = (seconds(not_before), seconds(not_after));
+        Self { subject, issuer, sha1_thumbprint, sha256_thumbprint, not_before, not_after, serial_number, version }
+    }
+
+    fn restore(self) -> CertificateInfo {
+        let time = |seconds: i64| {
+            let distance = Duration::from_secs(seconds.unsigned_abs());
+            let epoch = SystemTime::UNIX_EPOCH;
+            if seconds < 0 { epoch.checked_sub(distance) } else { epoch.checked_add(distance) }.unwrap_or(epoch)
+        };
+        let Self { subject, issuer, sha1_thumbprint, sha256_thumbprint, not_before, not_after, serial_number, version } =
+            self;
+        let (not_before, not_after) = (time(not_before), time(not_after));
+        CertificateInfo {
+            subject,
+            issuer,
+            sha1_thumbprint,
+            sha256_thumbprint,
+            not_before,
+            not_after,
+            serial_number,
+            version,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct DeviceRecord {
+    pub(crate) registration: RegistrationRecord,
+    enabled: bool,
+    unique_id: String,
+    thumbprint: Option<String>,
+    twin: Option<Twin>,
+    telemetry: u64,
+}
+
+impl DeviceRecord {
+    /// What is to be written of a device; nothing when it was deleted. Changes from now on are another write.
+    pub(crate) fn of(device: &Device) -> Option<Self> {
+        device.with(|state| {
+            state.unsaved = false;
+            (!state.deleted).then(|| Self {
+                registration: RegistrationRecord::of(&state.registration),
+                enabled: state.enabled,
+                unique_id: state.unique_id.to_string(),
+                thumbprint: state.thumbprint.as_deref().map(str::to_owned),
+                twin: state.stored_twin().cloned(),
+                telemetry: state.telemetry,
+            })
+        })
+    }
+
+    /// `enrollment` is the one that its registration names; nothing when the record is broken.
+    pub(crate) fn restore(self, enrollment: Arc<Enrollment>) -> Option<Device> {
+        let device = Device::new(self.registration.restore(enrollment));
+        let unique_id = Uuid::parse_str(&self.unique_id).ok()?;
+        device.with(|state| {
+            state.enabled = self.enabled;
+            state.unique_id = unique_id;
+            state.thumbprint = self.thumbprint.map(Into::into);
+            state.telemetry = self.telemetry;
+            state.restore_twin(self.twin);
+        });
+        Some(device)
+    }
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct EnrollmentRecord {
+    pub(crate) name: EnrollmentName,
+    device_id: Option<String>,
+    attestation: AttestationRecord,
+    credential_policy: Option<String>,
+    enabled: bool,
+    other: Map<String, Value>,
+    revision: Revision,
+}
+
+/// Keys and certificates are base64.
+#[derive(Clone, Serialize, Deserialize)]
+enum AttestationRecord {
+    SymmetricKey { primary: String, secondary: String },
+    ClientCertificates { primary: String, secondary: Option<String> },
+    SigningCertificates { primary: String, secondary: Option<String> },
+    CaReferences { primary: String, secondary: Option<String> },
+}
+
+/// Keys are in it.
+impl std::fmt::Debug for EnrollmentRecord {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EnrollmentRecord").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl EnrollmentRecord {
+    pub(crate) fn of(enrollment: &Enrollment) -> Self {
+        let device_id = match &enrollment.scope {
+            Scope::Group => None,
+            Scope::Individual { device_id } => device_id.as_deref().map(str::to_owned),
+        };
+        Self {
+            name: EnrollmentName { group: enrollment.scope == Scope::Group, id: enrollment.id.to_string() },
+            device_id,
+            attestation: AttestationRecord::of(&enrollment.attestation),
+            credential_policy: enrollment.credential_policy.as_deref().map(str::to_owned),
+            enabled: enrollment.enabled,
+            other: enrollment.other.clone(),
+            revision: enrollment.revision,
+        }
+    }
+
+    /// Nothing when it is broken.
+    pub(crate) fn restore(self) -> Option<Enrollment> {
+        let scope = match self.name.group {
+            true => Scope::Group,
+            false => Scope::Individual { device_id: self.device_id.map(Into::into) },
+        };
+        let attestation = self.attestation.restore()?;
+        Some(Enrollment {
+            credential_policy: self.credential_policy.map(Into::into),
+            enabled: self.enabled,
+            other: self.other,
+            revision: self.revision,
+            ..Enrollment::new(&self.name.id, scope, attestation, self.revision.created)
+        })
+    }
+}
+
+impl AttestationRecord {
+    fn of(attestation: &Attestation) -> Self {
+        let key = |key: &SymmetricKey| key.to_base64().to_string();
+        let certificate = |certificate: &Certificate| STANDARD.encode(&certificate.der);
+        match attestation {
+            Attestation::SymmetricKey { primary, secondary } => {
+                Self::SymmetricKey { primary: key(primary), secondary: key(secondary) }
+            }
+            Attestation::ClientCertificates(pair) => Self::ClientCertificates {
+                primary: certificate(&pair.primary),
+                secondary: pair.secondary.as_ref().map(certificate),
+            },
+            Attestation::SigningCertificates(pair) => Self::SigningCertificates {
+                primary: certificate(&pair.primary),
+                secondary: pair.secondary.as_ref().map(certificate),
+            },
+            Attestation::CaReferences { primary, secondary } => {
+                Self::CaReferences { primary: primary.to_string(), secondary: secondary.as_deref().map(str::to_owned) }
+            }
+        }
+    }
+
+    fn restore(self) -> Option<Attestation> {
+        let pair = |primary: String, secondary: Option<String>| {
+            let secondary = secondary.map(|text| STANDARD.decode(text)).transpose().ok()?;
+            CertificatePair::new(&STANDARD.decode(primary).ok()?, secondary.as_deref())
+        };
+        Some(match self {
+            Self::SymmetricKey { primary, secondary } => Attestation::SymmetricKey {
+                primary: SymmetricKey::from_base64(&primary).ok()?,
+                secondary: SymmetricKey::from_base64(&secondary).ok()?,
+            },
+            Self::ClientCertificates { primary, secondary } => {
+                Attestation::ClientCertificates(pair(primary, secondary)?)
+            }
+            Self::SigningCertificates { primary, secondary } => {
+                Attestation::SigningCertificates(pair(primary, secondary)?)
+            }
+            Self::CaReferences { primary, secondary } => {
+                Attestation::CaReferences { primary: primary.into(), secondary: secondary.map(Into::into) }
+            }
+        })
+    }
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct CaRecord {
+    name: String,
+    certificate: String,
+    verified: bool,
+    verification_code: Option<(String, SystemTime)>,
+    revision: Revision,
+}
+
+impl CaRecord {
+    pub(crate) fn of(ca: &CaCertificate) -> Self {
+        Self {
+            name: ca.name.to_string(),
+            certificate: STANDARD.encode(&ca.certificate.der),
+            verified: ca.verified,
+            verification_code: ca.verification_code.as_ref().map(|code| (code.code.clone(), code.expiry)),
+            revision: ca.revision,
+        }
+    }
+
+    /// Nothing when it is broken.
+    pub(crate) fn restore(self) -> Option<CaCertificate> {
+        Some(CaCertificate {
+            name: self.name.into(),
+            certificate: Certificate::new(&STANDARD.decode(self.certificate).ok()?)?,
+            verified: self.verified,
+            verification_code: self.verification_code.map(|(code, expiry)| VerificationCode { code, expiry }),
+            revision: self.revision,
+        })
+    }
+}

@@ -1,0 +1,218 @@
+use std::fs::{self, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use redb::backends::FileBackend;
+use redb::{Database, DatabaseError, ReadableDatabase as _, TableDefinition};
+use serde::de::DeserializeOwned;
+
+use super::record::{AuthoritiesRecord, CaRecord, DeviceRecord, EnrollmentRecord, RegistrationRecord};
+use crate::pki::store::create_folder;
+
+/// Keys are a letter of [`Table`] and an id, values are JSON.
+const RECORDS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("records");
+
+/// What [`RECORDS`] means; another number is another meaning.
+const SCHEMA: u64 = 1;
+const SCHEMA_KEY: &str = "m/schema";
+/// Authorities, what the hub trusts, the clock.
+pub(super) const AUTHORITIES_KEY: &str = "m/authorities";
+
+/// First part of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Table {
+    Registration,
+    Device,
+    Individual,
+    Group,
+    Ca,
+    Serial,
+}
+
+impl Table {
+    const fn prefix(self) -> &'static str {
+        match self {
+            Self::Registration => "r/",
+            Self::Device => "d/",
+            Self::Individual => "i/",
+            Self::Group => "g/",
+            Self::Ca => "c/",
+            Self::Serial => "s/",
+        }
+    }
+
+    pub(super) fn key(self, id: &str) -> String {
+        format!("{}{id}", self.prefix())
+    }
+}
+
+/// One record written, or deleted when it has no value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Write {
+    pub(super) key: String,
+    pub(super) value: Option<Vec<u8>>,
+}
+
+/// Why there is no state.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// The folder cannot be made.
+    #[error(transparent)]
+    Folder(#[from] crate::pki::store::StoreError),
+    /// The file cannot be opened.
+    #[error("cannot open {}: {source}", file.display())]
+    Open {
+        /// The file.
+        file: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Another emulator has it.
+    #[error("{} is in use by another emulator", .0.display())]
+    InUse(PathBuf),
+    /// It is broken, or of another program.
+    #[error("{}: {problem}", file.display())]
+    Database {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A record cannot be used.
+    #[error("the state is broken: {0} cannot be used")]
+    Record(String),
+    /// Made by a version of this program with another form.
+    #[error("{} has the form {found}, this version knows {SCHEMA} only", file.display())]
+    Schema {
+        /// The file.
+        file: PathBuf,
+        /// Its form.
+        found: u64,
+    },
+}
+
+/// Everything that was stored.
+#[derive(Debug, Default)]
+pub(crate) struct Stored {
+    pub(crate) authorities: Option<AuthoritiesRecord>,
+    pub(super) registrations: Vec<RegistrationRecord>,
+    pub(super) devices: Vec<DeviceRecord>,
+    pub(super) enrollments: Vec<EnrollmentRecord>,
+    pub(super) cas: Vec<CaRecord>,
+}
+
+/// The file with the state: an embedded database that is whole after a crash.
+#[derive(Debug)]
+pub(super) struct Store {
+    database: Database,
+    file: PathBuf,
+}
+
+impl Store {
+    /// Name of the file in the folder of the state.
+    const FILE: &str = "state.redb";
+
+    /// Opens or makes the file, for its owner alone. Both folder and file stay private.
+    pub(super) fn open(folder: &Path) -> Result<Self, StateError> {
+        create_folder(folder)?;
+        let file = folder.join(Self::FILE);
+        let failed = |source| StateError::Open { file: file.clone(), source };
+        let handle = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&file);
+        let handle = handle.map_err(failed)?;
+        fs::set_permissions(&file, Permissions::from_mode(0o600)).map_err(failed)?;
+        let database = FileBackend::new(handle).and_then(|backend| Database::builder().create_with_backend(backend));
+        let database = database.map_err(|error| match error {
+            DatabaseError::DatabaseAlreadyOpen => StateError::InUse(file.clone()),
+            error => StateError::Database { file: file.clone(), problem: error.to_string() },
+        })?;
+        let store = Self { database, file };
+        store.check_schema()?;
+        Ok(store)
+    }
+
+    /// Writes all or nothing; on return it is on the disk.
+    pub(super) fn write(&self, writes: &[Write]) -> Result<(), String> {
+        self.attempt(writes).map_err(|error| format!("{}: {error}", self.file.display()))
+    }
+
+    fn attempt(&self, writes: &[Write]) -> Result<(), redb::Error> {
+        // The default durability: `commit` returns when the data is on the disk.
+        let transaction = self.database.begin_write()?;
+        {
+            let mut table = transaction.open_table(RECORDS)?;
+            for Write { key, value } in writes {
+                match value {
+                    Some(value) => drop(table.insert(key.as_str(), value.as_slice())?),
+                    None => drop(table.remove(key.as_str())?),
+                }
+            }
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// Everything that is there, but for the serial numbers.
+    pub(super) fn read(&self) -> Result<Stored, StateError> {
+        let authorities = self.get(AUTHORITIES_KEY)?.map(|bytes| self.parse(AUTHORITIES_KEY, &bytes)).transpose()?;
+        Ok(Stored {
+            authorities,
+            registrations: self.all(Table::Registration)?,
+            devices: self.all(Table::Device)?,
+            enrollments: [self.all(Table::Group)?, self.all(Table::Individual)?].concat(),
+            cas: self.all(Table::Ca)?,
+        })
+    }
+
+    fn check_schema(&self) -> Result<(), StateError> {
+        match self.get(SCHEMA_KEY)? {
+            Some(bytes) => match self.parse(SCHEMA_KEY, &bytes)? {
+                SCHEMA => Ok(()),
+                found => Err(StateError::Schema { file: self.file.clone(), found }),
+            },
+            None => {
+                let schema = Write { key: SCHEMA_KEY.to_owned(), value: Some(SCHEMA.to_string().into_bytes()) };
+                self.attempt(&[schema]).map_err(|error| self.broken(error))
+            }
+        }
+    }
+
+    fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StateError> {
+        let read = || {
+            let transaction = self.database.begin_read()?;
+            match transaction.open_table(RECORDS) {
+                Ok(table) => Ok(table.get(key)?.map(|value| value.value().to_vec())),
+                Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
+                Err(error) => Err(error.into()),
+            }
+        };
+        read().map_err(|error: redb::Error| self.broken(error))
+    }
+
+    fn all<T: DeserializeOwned>(&self, of: Table) -> Result<Vec<T>, StateError> {
+        let broken = |error: redb::Error| self.broken(error);
+        let transaction = self.database.begin_read().map_err(|error| broken(error.into()))?;
+        let table = transaction.open_table(RECORDS).map_err(|error| broken(error.into()))?;
+        let prefix = of.prefix();
+        let mut records = Vec::new();
+        for entry in table.range(prefix..).map_err(|error| broken(error.into()))? {
+            let (key, value) = entry.map_err(|error| broken(error.into()))?;
+            if !key.value().starts_with(prefix) {
+                break;
+            }
+            records.push(self.parse(key.value(), value.value())?);
+        }
+        Ok(records)
+    }
+
+    fn parse<T: DeserializeOwned>(&self, key: &str, bytes: &[u8]) -> Result<T, StateError> {
+        serde_json::from_slice(bytes).map_err(|error| StateError::Database {
+            file: self.file.clone(),
+            problem: format!("record {key:?}: {error}"),
+        })
+    }
+
+    fn broken(&self, error: impl std::fmt::Display) -> StateError {
+        StateError::Database { file: self.file.clone(), problem: error.to_string() }
+    }
+}
