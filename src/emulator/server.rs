@@ -109,7 +109,6 @@ impl Emulator {
     ///
     /// # Errors
     /// See [`StartError`]; a port in use is [`StartError::Listen`].
-    #[expect(clippy::unused_async, reason = "listening needs the runtime that will serve")]
     pub async fn bind(config: Config) -> Result<Self, StartError> {
         config.check()?;
         // Before anything is made: the most likely reason to end.
@@ -125,6 +124,11 @@ impl Emulator {
         let root = core.server_root()?;
         let (certificate, key) = root.server_certificate(&server_names(&core.config), now)?;
         let config = server_config(certificate, key, TlsVersions::default())?;
+        // No device shall trust an authority that a crash would take away.
+        if !core.durable().await {
+            let reason = service.state_failure().unwrap_or_else(|| "the disk is too slow".to_owned());
+            return Err(StateError::Write(reason).into());
+        }
         let (https, https_address) = https.unzip();
         let (management, management_address) = management.unzip();
         let management = management.map(|listener| (listener, Management::new(&service, root.der())));

@@ -22,3 +22,6 @@ pub(crate) use journal::{Change, Journal, Serial};
 pub(crate) use record::{AuthoritiesRecord, AuthorityRecord, EnrollmentName, PolicyRecord};
 pub use store::StateError;
 pub(crate) use store::Stored;
+
+#[cfg(test)]
+mod tests;

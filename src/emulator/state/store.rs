@@ -79,6 +79,9 @@ pub enum StateError {
         /// What is wrong.
         problem: String,
     },
+    /// It cannot be written.
+    #[error("the state cannot be written: {0}")]
+    Write(String),
     /// A record cannot be used.
     #[error("the state is broken: {0} cannot be used")]
     Record(String),

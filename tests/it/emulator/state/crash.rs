@@ -94,6 +94,7 @@ async fn storm(settings: &Settings, index: u32, assigned: &AtomicUsize) -> Optio
 async fn connect(settings: &Settings, credential: &Credential) -> TlsStream<TcpStream> {
     let tls = settings.tls.with_identity(&credential.chain, Arc::clone(&credential.key));
     let tcp = TcpStream::connect(settings.dps.address.unwrap()).await.unwrap();
+    tcp.set_nodelay(true).unwrap();
     let name = ServerName::try_from("localhost").unwrap();
     let mut stream = TlsConnector::from(tls).connect(name, tcp).await.unwrap();
     send(&mut stream, Packet::Connect(hub_connect(&credential.device_id, ""))).await;
@@ -132,14 +133,14 @@ async fn whoever_was_told_that_it_is_assigned_is_assigned_after_a_kill() {
         assert_eq!(trusted.get_or_insert_with(|| roots.clone()), &roots);
         let settings = emulator.settings();
         let assigned = AtomicUsize::new(0);
-        let devices = (0..120).map(|i| storm(&settings, round * 1000 + i, &assigned));
+        let devices = (0..150).map(|i| storm(&settings, round * 1000 + i, &assigned));
         let mut devices = std::pin::pin!(futures_util::future::join_all(devices));
         let mut emulator = Some(emulator);
         let credentials = loop {
             tokio::select! {
                 credentials = &mut devices => break credentials,
                 () = tokio::time::sleep(Duration::from_millis(1)), if emulator.is_some() => {
-                    if assigned.load(Ordering::Relaxed) >= 40 {
+                    if assigned.load(Ordering::Relaxed) >= 20 {
                         emulator = None;
                     }
                 }
@@ -147,7 +148,7 @@ async fn whoever_was_told_that_it_is_assigned_is_assigned_after_a_kill() {
         };
         let before = told.len();
         told.extend(credentials.into_iter().flatten());
-        assert!(told.len() - before >= 40, "{}", told.len());
+        assert!(told.len() - before >= 20, "{}", told.len());
     }
     let emulator = Emulator::start(folder.path());
     let settings = emulator.settings();

@@ -1,0 +1,115 @@
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crossbeam_channel::{Sender, bounded};
+use serde_json::Value;
+
+use super::*;
+use crate::domain::{CryptoProvider, KeyAlgorithm};
+use crate::emulator::config::Config;
+use crate::emulator::core::Core;
+use crate::emulator::dps::{Caller, Introduction, operation_status, register};
+use crate::emulator::registry::{Attested, Registration, X509Proof, test_group};
+use crate::pki::csr;
+use crate::pki::description::CertificateInfo;
+use crate::pki::key::DeviceKey;
+
+/// A core that keeps state, whose disk stands still until something is sent.
+fn with_stalled_disk(folder: &std::path::Path) -> (Arc<Core>, Sender<()>) {
+    let mut config = Config { state: Some(folder.to_owned()), ..Config::default() };
+    config.adr.issue_inline = true;
+    let core = Core::new(config).unwrap();
+    let (go, wait) = bounded::<()>(0);
+    core.journal.as_ref().unwrap().record_then(Vec::new(), move || wait.recv().unwrap());
+    (core, go)
+}
+
+fn caller(core: &Core, id: &str) -> Caller {
+    let expiry = core.clock.unix_seconds() + 60;
+    let token = core.group_key.derive(id).sign(&format!("0ne00000001/registrations/{id}"), expiry, None);
+    let introduction = Introduction {
+        id_scope: "0ne00000001",
+        registration_id: id,
+        api_version: Some("2025-07-01-preview"),
+        token: &token.to_text(),
+        certificates: Vec::new(),
+    };
+    Caller::new(introduction).unwrap()
+}
+
+fn json(body: &[u8]) -> Value {
+    serde_json::from_slice(body).unwrap()
+}
+
+#[tokio::test]
+async fn nobody_is_told_assigned_before_it_is_on_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = DeviceKey::generate(KeyAlgorithm::EcdsaP256, CryptoProvider::AwsLc).unwrap();
+    let with_csr = format!(r#"{{"csr":"{}"}}"#, csr::to_base64(&csr::build(&key, "dev1").unwrap()));
+    for body in ["{}", &with_csr] {
+        let (core, go) = with_stalled_disk(folder.path());
+        let caller = caller(&core, "dev1");
+        let accepted = register(&core, &caller, body.as_bytes()).0;
+        let operation = json(&accepted.body)["operationId"].as_str().unwrap().to_owned();
+        let ask = || json(&operation_status(&core, &caller, &operation).body)["status"].clone();
+        assert_eq!((accepted.status, ask()), (202, "assigning".into()), "{body}");
+        go.send(()).unwrap();
+        assert!(core.durable().await);
+        assert_eq!(ask(), "assigned", "{body}");
+    }
+}
+
+#[tokio::test]
+async fn changes_of_a_device_that_come_together_are_one() {
+    let folder = tempfile::tempdir().unwrap();
+    {
+        let (core, go) = with_stalled_disk(folder.path());
+        let registration = core.registry.register(test_group(), &"dev1".into(), "dev1", SystemTime::now());
+        let (registration, device) = registration.unwrap();
+        core.journal.as_ref().unwrap().record(Change::Registered(registration, Arc::clone(&device)));
+        for telemetry in 0..100 {
+            device.with(|state| state.telemetry = telemetry);
+            core.registry.changed(&device);
+        }
+        assert!(device.with(|state| state.unsaved));
+        go.send(()).unwrap();
+        assert!(core.durable().await);
+        assert!(!device.with(|state| state.unsaved));
+    }
+    let core = Core::new(Config { state: Some(folder.path().to_owned()), ..Config::default() }).unwrap();
+    assert_eq!(core.registry.device("dev1").unwrap().with(|state| state.telemetry), 99);
+}
+
+#[test]
+fn a_registration_comes_back_as_it_was_whatever_its_certificate_says() {
+    let odd = CertificateInfo {
+        subject: "CN=dev1".to_owned(),
+        issuer: String::new(),
+        sha1_thumbprint: "00".to_owned(),
+        sha256_thumbprint: "11".to_owned(),
+        // X.509 can say 1950.
+        not_before: SystemTime::UNIX_EPOCH - std::time::Duration::from_secs(20 * 365 * 86_400),
+        not_after: SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(250_000_000_000),
+        serial_number: "01".to_owned(),
+        version: 3,
+    };
+    let group = test_group();
+    let x509 = Some(Arc::new(X509Proof { leaf: odd.clone(), signing: Some(Arc::new(odd)) }));
+    let attested = Attested { enrollment: Arc::clone(&group), x509 };
+    let registration = Registration::new(attested, "dev1".into(), SystemTime::now(), None).sent_as("DEV1");
+    let bytes = serde_json::to_vec(&record::RegistrationRecord::of(&registration)).unwrap();
+    let restored = serde_json::from_slice::<record::RegistrationRecord>(&bytes).unwrap().restore(group);
+    assert_eq!((restored.x509.clone(), restored.sent_id()), (registration.x509.clone(), registration.sent_id()));
+    assert_eq!((restored.revision(), restored.device_id), (registration.revision(), registration.device_id));
+}
+
+#[test]
+fn debug_shows_no_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let core = Core::new(Config { state: Some(folder.path().to_owned()), ..Config::default() }).unwrap();
+    let key = core.group_key.to_base64().to_string();
+    drop(core);
+    let (_journal, stored) = Journal::open(folder.path()).unwrap();
+    let text = format!("{stored:?}");
+    assert!(!text.contains(&key) && !text.contains("PRIVATE KEY"), "{text}");
+}
