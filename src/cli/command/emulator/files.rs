@@ -1,6 +1,6 @@
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use super::error::EmulatorError;
 use crate::cli::connection::Connection;
 use crate::emulator::Emulator;
+use crate::pki::store::{self, Access, Existing, StoreError, certificates_to_pem};
 
 /// The files that devices and their owners need. A folder that was made for them is removed when this is dropped.
 #[derive(Debug)]
@@ -44,15 +45,15 @@ impl Files {
         };
         let service = emulator.service();
         let key = service.group_key().to_base64();
-        let contents: [(&Path, u32, &str); 3] = [
-            (&files.group_key, 0o600, &key),
-            (&files.ca, 0o644, &certificate(&emulator.endpoints().server_root)),
-            (&files.issuing_root, 0o644, &certificate(service.issuing_root())),
+        let contents: [(&Path, Access, &str); 3] = [
+            (&files.group_key, Access::Owner, &key),
+            (&files.ca, Access::Everybody, &certificates_to_pem(&[&emulator.endpoints().server_root])),
+            (&files.issuing_root, Access::Everybody, &certificates_to_pem(&[service.issuing_root()])),
         ];
         let token = files.management_token.as_deref().zip(emulator.management_token());
-        let token = token.map(|(path, token)| (path, 0o600, token));
-        for (path, mode, text) in contents.into_iter().chain(token) {
-            replace(path, mode, text).map_err(|e| failed(path, e))?;
+        let token = token.map(|(path, token)| (path, Access::Owner, token));
+        for (path, access, text) in contents.into_iter().chain(token) {
+            replace(path, access, text).map_err(|e| failed(path, e))?;
         }
         Ok(files)
     }
@@ -63,32 +64,17 @@ pub(super) fn write_connection(file: &Path, connection: &Connection) -> Result<(
     let write = || {
         let mut text = serde_json::to_string_pretty(connection)?;
         text.push('\n');
-        replace(file, 0o644, &text)
+        replace(file, Access::Everybody, &text)
     };
     write().map_err(|error| EmulatorError::Write { flag: "--connection-file", path: file.to_owned(), error })
 }
 
 /// Writes a file as a whole: readers see the old one or the new one, and its mode is right from the start.
-fn replace(path: &Path, mode: u32, text: &str) -> io::Result<()> {
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(format!(".{}.tmp", std::process::id()));
-    let temporary = PathBuf::from(temporary);
-    let write = || {
-        // Only a leftover of a crashed process of the same id can be there.
-        match fs::remove_file(&temporary) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
-        file.write_all(text.as_bytes())?;
-        fs::rename(&temporary, path)
-    };
-    write().inspect_err(|_| drop(fs::remove_file(&temporary)))
-}
-
-fn certificate(der: &[u8]) -> String {
-    let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
-    pem::encode_config(&pem::Pem::new("CERTIFICATE", der), config)
+fn replace(path: &Path, access: Access, text: &str) -> io::Result<()> {
+    store::write(path, text.as_bytes(), access, Existing::Replace).map_err(|error| match error {
+        StoreError::Io { source, .. } => source,
+        other => io::Error::other(other),
+    })
 }
 
 #[cfg(test)]
@@ -102,7 +88,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("group.key");
         fs::write(&path, "old").unwrap();
-        replace(&path, 0o600, "new").unwrap();
+        replace(&path, Access::Owner, "new").unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "new");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
