@@ -3,19 +3,23 @@
 mod algorithm;
 mod failure;
 mod phase;
+mod quota;
 mod random;
 mod registration;
 mod sas_token;
 mod setting;
+mod time_scale;
 mod tls_versions;
 mod transport;
 
 pub use algorithm::{CryptoProvider, KeyAlgorithm, KeySource};
 pub use failure::{Failure, FailureClass};
 pub use phase::Phase;
+pub use quota::{QuotaLimits, QuotaProfile};
 pub use random::rng;
 pub use registration::{IdScope, InvalidId, RegistrationId};
 pub use sas_token::{ParseSasTokenError, SasToken, percent_decode, percent_encode};
 pub use setting::{Origin, Setting};
+pub use time_scale::TimeScale;
 pub use tls_versions::TlsVersions;
 pub use transport::Transport;

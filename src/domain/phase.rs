@@ -42,15 +42,20 @@ pub enum Phase {
     RenewAccept,
     /// 202 of a renewal until the new chain arrived.
     RenewIssue,
-    /// The whole attempt from its due time (corrected for coordinated omission).
+    /// Waiting between a failed attempt and the next one of the same device.
+    Backoff,
+    /// From the loss of a held hub connection until the device was connected again.
+    Recover,
+    /// The whole work of a device from its due time, further attempts and the waits between them included (corrected for
+    /// coordinated omission).
     Total,
-    /// The whole attempt from its start (uncorrected, for comparison).
+    /// One attempt from its start (uncorrected, for comparison): what a client that forgets its failures would report.
     TotalRaw,
 }
 
 impl Phase {
     /// Number of phases.
-    pub const COUNT: usize = 21;
+    pub const COUNT: usize = 23;
 
     /// Every phase in the order of an attempt.
     pub const ALL: [Self; Self::COUNT] = [
@@ -73,6 +78,8 @@ impl Phase {
         Self::TelemetryAck,
         Self::RenewAccept,
         Self::RenewIssue,
+        Self::Backoff,
+        Self::Recover,
         Self::Total,
         Self::TotalRaw,
     ];
@@ -99,6 +106,8 @@ impl Phase {
             Self::TelemetryAck => "telemetry_ack",
             Self::RenewAccept => "renew_accept",
             Self::RenewIssue => "renew_issue",
+            Self::Backoff => "backoff",
+            Self::Recover => "recover",
             Self::Total => "total",
             Self::TotalRaw => "total_raw",
         }

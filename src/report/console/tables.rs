@@ -164,6 +164,8 @@ const fn meaning(phase: Phase) -> &'static str {
         Phase::TelemetryAck => "hub: telemetry acknowledged",
         Phase::RenewAccept => "hub: renewal accepted",
         Phase::RenewIssue => "hub: new certificate issued",
+        Phase::Backoff => "waiting between attempts",
+        Phase::Recover => "hub: lost until connected again",
         Phase::Total => "due until done",
         Phase::TotalRaw => "started until done",
     }

@@ -1,0 +1,122 @@
+/// What the services allow; `None` is no limit. Sources: Microsoft Learn, "Quotas and limits in the Azure IoT Hub Device
+/// Provisioning Service", "Certificate management in Azure IoT Hub (preview)", "IoT Hub quotas and throttling".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct QuotaLimits {
+    /// Registrations of the DPS instance per minute.
+    pub registrations_per_minute: Option<u32>,
+    /// Certificates issued during registration per minute.
+    pub certificates_per_minute: Option<u32>,
+    /// Questions for the state of an operation per 10 seconds and device.
+    pub polls_per_10_seconds: Option<u32>,
+    /// Certificate renewals per minute.
+    pub renewals_per_minute: Option<u32>,
+    /// New connections with the hub per second.
+    pub hub_connections_per_second: Option<u32>,
+}
+
+/// A named set of quotas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum QuotaProfile {
+    /// No quotas.
+    #[default]
+    Unlimited,
+    /// A DPS instance and an ADR namespace as they are made; the hub has no quota.
+    DpsDefault,
+    /// The same, with a hub of one S1 unit.
+    HubS1,
+    /// The same, with a hub of one S2 unit.
+    HubS2,
+    /// The same, with a hub of one S3 unit.
+    HubS3,
+}
+
+impl QuotaProfile {
+    /// Every profile, with its name.
+    pub const ALL: [(&'static str, Self); 5] = [
+        ("unlimited", Self::Unlimited),
+        ("dps-default", Self::DpsDefault),
+        ("hub-s1", Self::HubS1),
+        ("hub-s2", Self::HubS2),
+        ("hub-s3", Self::HubS3),
+    ];
+
+    /// The profile of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find_map(|(known, profile)| (known == name).then_some(profile))
+    }
+
+    /// Its name in files and on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unlimited => "unlimited",
+            Self::DpsDefault => "dps-default",
+            Self::HubS1 => "hub-s1",
+            Self::HubS2 => "hub-s2",
+            Self::HubS3 => "hub-s3",
+        }
+    }
+
+    /// Its values.
+    pub const fn limits(self) -> QuotaLimits {
+        let hub = match self {
+            Self::Unlimited => return QuotaLimits::NONE,
+            Self::DpsDefault => None,
+            Self::HubS1 => Some(100),
+            Self::HubS2 => Some(120),
+            Self::HubS3 => Some(6_000),
+        };
+        QuotaLimits {
+            registrations_per_minute: Some(1_000),
+            certificates_per_minute: Some(500),
+            polls_per_10_seconds: Some(5),
+            renewals_per_minute: Some(500),
+            hub_connections_per_second: hub,
+        }
+    }
+}
+
+impl QuotaLimits {
+    /// No limit at all.
+    pub const NONE: Self = Self {
+        registrations_per_minute: None,
+        certificates_per_minute: None,
+        polls_per_10_seconds: None,
+        renewals_per_minute: None,
+        hub_connections_per_second: None,
+    };
+
+    /// These with changes: `None` changes nothing, 0 lifts the limit.
+    #[must_use]
+    pub fn changed(self, by: &Self) -> Self {
+        let change = |own: Option<u32>, of_profile| own.map_or(of_profile, |own| (own > 0).then_some(own));
+        Self {
+            registrations_per_minute: change(by.registrations_per_minute, self.registrations_per_minute),
+            certificates_per_minute: change(by.certificates_per_minute, self.certificates_per_minute),
+            polls_per_10_seconds: change(by.polls_per_10_seconds, self.polls_per_10_seconds),
+            renewals_per_minute: change(by.renewals_per_minute, self.renewals_per_minute),
+            hub_connections_per_second: change(by.hub_connections_per_second, self.hub_connections_per_second),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_profile_is_changed_value_by_value() {
+        let own =
+            QuotaLimits { registrations_per_minute: Some(200), polls_per_10_seconds: Some(0), ..QuotaLimits::NONE };
+        let limits = QuotaProfile::HubS1.limits().changed(&own);
+        assert_eq!((limits.registrations_per_minute, limits.polls_per_10_seconds), (Some(200), None));
+        assert_eq!((limits.certificates_per_minute, limits.hub_connections_per_second), (Some(500), Some(100)));
+    }
+
+    #[test]
+    fn profiles_are_found_by_their_names() {
+        for (name, profile) in QuotaProfile::ALL {
+            assert_eq!((QuotaProfile::named(name), profile.name()), (Some(profile), name));
+        }
+        assert_eq!(QuotaProfile::named("s1"), None);
+    }
+}

@@ -1,0 +1,129 @@
+use std::fmt;
+use std::time::Duration;
+
+/// How much faster the fleet's life passes than real time: so much fleet time in so much real time.
+///
+/// Fleet time is that of validities, renewal windows, arrivals, waits and quotas; real time is that of machines: what is
+/// measured, and what bounds a socket, a handshake or an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimeScale {
+    fleet: Duration,
+    real: Duration,
+}
+
+impl TimeScale {
+    /// Fleet time is real time.
+    pub const REAL: Self = Self { fleet: Duration::from_secs(1), real: Duration::from_secs(1) };
+
+    /// Most fleet seconds in one real second: a year in a minute and a bit more.
+    pub const MAX: u64 = 1_000_000;
+
+    /// `fleet` passes in `real`; `None` unless fleet time is at least as fast as real time and at most [`Self::MAX`] times
+    /// faster.
+    pub fn new(fleet: Duration, real: Duration) -> Option<Self> {
+        let most = real.checked_mul(u32::try_from(Self::MAX).unwrap_or(u32::MAX));
+        (!real.is_zero() && fleet >= real && most.is_none_or(|most| fleet <= most)).then_some(Self { fleet, real })
+    }
+
+    /// Whether fleet time is real time.
+    pub fn is_real(self) -> bool {
+        self.fleet == self.real
+    }
+
+    /// Fleet seconds per real second.
+    pub fn factor(self) -> f64 {
+        self.fleet.as_secs_f64() / self.real.as_secs_f64()
+    }
+
+    /// How long a span of fleet time really takes, to the nanosecond below.
+    pub fn to_real(self, fleet: Duration) -> Duration {
+        scaled(fleet, self.real, self.fleet)
+    }
+
+    /// How much fleet time passes in a real span, to the nanosecond below.
+    pub fn to_fleet(self, real: Duration) -> Duration {
+        scaled(real, self.fleet, self.real)
+    }
+}
+
+/// `time` times `up` divided by `down`, without an overflow in between.
+fn scaled(time: Duration, up: Duration, down: Duration) -> Duration {
+    if up == down {
+        return time;
+    }
+    // Both parts of the scale without what they have in common: days and seconds become small numbers.
+    let common = gcd(up.as_nanos(), down.as_nanos()).max(1);
+    let (up, down) = (up.as_nanos() / common, (down.as_nanos() / common).max(1));
+    let nanos = match time.as_nanos().checked_mul(up) {
+        Some(product) => product / down,
+        // So long that nanoseconds do not matter.
+        None => (time.as_nanos() / down).saturating_mul(up),
+    };
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+}
+
+const fn gcd(mut a: u128, mut b: u128) -> u128 {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
+}
+
+impl Default for TimeScale {
+    fn default() -> Self {
+        Self::REAL
+    }
+}
+
+impl fmt::Display for TimeScale {
+    /// As a scenario says it: `1day = 1s`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = |time: Duration| {
+            let (whole, nanos) = (time.as_secs(), time.subsec_nanos());
+            match (whole, nanos) {
+                (s, 0) if s > 0 && s % 86_400 == 0 => format!("{}d", s / 86_400),
+                (s, 0) if s > 0 && s % 3_600 == 0 => format!("{}h", s / 3_600),
+                (s, 0) if s > 0 && s % 60 == 0 => format!("{}min", s / 60),
+                (s, 0) => format!("{s}s"),
+                _ => format!("{}s", time.as_secs_f64()),
+            }
+        };
+        write!(f, "{} = {}", seconds(self.fleet), seconds(self.real))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const DAY: Duration = Duration::from_secs(86_400);
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn a_day_may_pass_in_a_second() {
+        let scale = TimeScale::new(DAY, SECOND).unwrap();
+        assert_eq!((scale.to_real(30 * DAY), scale.to_fleet(7 * SECOND)), (30 * SECOND, 7 * DAY));
+        assert_eq!((scale.to_string(), scale.factor()), ("1d = 1s".to_owned(), 86_400.0));
+        assert!(!scale.is_real() && TimeScale::REAL.is_real());
+    }
+
+    #[test]
+    fn fleet_time_is_never_slower_than_real_time_nor_boundless() {
+        for (fleet, real) in [(SECOND, DAY), (DAY, Duration::ZERO), (Duration::from_secs(1_000_001), SECOND)] {
+            assert_eq!(TimeScale::new(fleet, real), None);
+        }
+        assert!(TimeScale::new(SECOND, SECOND).is_some_and(TimeScale::is_real));
+    }
+
+    proptest! {
+        #[test]
+        fn there_and_back_is_the_same_to_the_step_of_the_scale(millis in 0u64..10_000_000_000, factor in 1u64..TimeScale::MAX) {
+            let scale = TimeScale::new(Duration::from_secs(factor), SECOND).unwrap();
+            let fleet = Duration::from_millis(millis);
+            let back = scale.to_fleet(scale.to_real(fleet));
+            prop_assert!(back <= fleet && fleet - back <= Duration::from_nanos(factor));
+            prop_assert_eq!(TimeScale::REAL.to_real(fleet), fleet);
+        }
+    }
+}
