@@ -19,7 +19,14 @@ fn arrival(criterion: &mut Criterion) {
         ("ramp", Arrival::Ramp { points: vec![point(0, 0), point(60, 2_000), point(120, 100)] }),
     ] {
         group.bench_function(name, |b| {
-            b.iter(|| black_box(&arrival).due_offsets(DEVICES).map(|due| due.as_nanos()).sum::<u128>());
+            b.iter(|| {
+                black_box(&arrival)
+                    .due_offsets(DEVICES, 1, 0)
+                    .into_iter()
+                    .flatten()
+                    .map(|due| due.as_nanos())
+                    .sum::<u128>()
+            });
         });
     }
     group.finish();

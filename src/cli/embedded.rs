@@ -85,8 +85,8 @@ impl Embedded {
         let mut command = Command::new(binary);
         command.args(["emulator", "--json", "--no-color", "--parent-pipe", "--mqtt-port", "0"]);
         command.args(["--management-port", "off", "--https-port"]);
-        command.arg(if fleet.transport == Transport::Mqtt { "off" } else { "0" });
-        if let Attestation::X509 { bootstrap_dir } = &fleet.attestation {
+        command.arg(if fleet.classes[0].transport == Transport::Mqtt { "off" } else { "0" });
+        if let Attestation::X509 { bootstrap_dir } = &fleet.classes[0].attestation {
             command.arg("--x509-ca").arg(Folder::new(bootstrap_dir).certificate("intermediate"));
         }
         if let Some(config) = config {

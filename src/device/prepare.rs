@@ -142,7 +142,9 @@ fn key_and_csr(
 
 fn make_key(settings: &Settings, name: &str, stream: u64) -> Result<DeviceKey, KeyError> {
     match settings.keys {
-        KeySource::Fresh => DeviceKey::generate(settings.algorithm, settings.provider),
+        KeySource::Fresh | KeySource::PreGenerated | KeySource::Shared => {
+            DeviceKey::generate(settings.algorithm, settings.provider)
+        }
         KeySource::Seeded => {
             let mut seed = Zeroizing::new([0; 32]);
             rng(settings.seed, name, stream).fill_bytes(&mut *seed);

@@ -100,9 +100,13 @@ impl FromStr for CryptoProvider {
 /// Where the keys of devices come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum KeySource {
-    /// Randomness of the operating system.
+    /// Randomness of the operating system, made a little ahead of need while devices come.
     #[default]
     Fresh,
+    /// The same, but all made before the first device is due.
+    PreGenerated,
+    /// One key for all devices of a class, as cloned images have it; every device has a CSR of its own.
+    Shared,
     /// Drawn from the seed of the run, the same on every run: for tests only, marked in the report.
     Seeded,
 }

@@ -6,7 +6,7 @@ use crate::scenario::{Arrival, DueOffsets, IdPattern, Scenario, Stage, StageKind
 
 /// What a run will do, derived from scenario and seed alone: the same two give the same plan and the same devices.
 /// Making it starts nothing.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     /// Seed of all random draws.
     pub seed: u64,
@@ -82,7 +82,7 @@ impl Plan {
     /// the last stage.
     pub fn due_offsets(&self, stage: usize) -> Option<DueOffsets> {
         let arrival = self.processes.get(stage)?.as_ref()?;
-        Some(arrival.due_offsets(self.devices))
+        arrival.due_offsets(self.devices, self.seed, u16::try_from(stage).unwrap_or(u16::MAX))
     }
 }
 
@@ -101,7 +101,7 @@ impl PlannedStage {
         match &stage.workload {
             Workload::Closed { .. } => planned,
             Workload::Open { arrival, .. } => {
-                let due = || arrival.due_offsets(devices);
+                let due = || arrival.due_offsets(devices, 0, 0).into_iter().flatten();
                 let last = due().last().unwrap_or_default();
                 let (arrivals, step) = steps(due(), last);
                 Self {
@@ -120,12 +120,14 @@ impl PlannedStage {
 fn most_in_flight(stage: &Stage, devices: u32) -> u32 {
     match &stage.workload {
         Workload::Closed { concurrency } => (*concurrency).min(devices),
-        Workload::Open { arrival, .. } => most_within(arrival.due_offsets(devices), stage.timeout),
+        Workload::Open { arrival, .. } => {
+            most_within(arrival.due_offsets(devices, 0, 0).into_iter().flatten(), stage.timeout)
+        }
     }
 }
 
 /// Counts per step; one step of a second when everything is due at once.
-fn steps(due: DueOffsets, last: Duration) -> (Vec<u32>, Duration) {
+fn steps(due: impl Iterator<Item = Duration>, last: Duration) -> (Vec<u32>, Duration) {
     if last.is_zero() {
         return (vec![u32::try_from(due.count()).unwrap_or(u32::MAX)], Duration::from_secs(1));
     }
@@ -142,7 +144,7 @@ fn steps(due: DueOffsets, last: Duration) -> (Vec<u32>, Duration) {
 }
 
 /// Most arrivals within any span of that length.
-fn most_within(due: DueOffsets, span: Duration) -> u32 {
+fn most_within(due: impl Iterator<Item = Duration> + Clone, span: Duration) -> u32 {
     let (mut most, mut within) = (0, 0);
     let mut oldest = due.clone().peekable();
     for offset in due {

@@ -103,7 +103,7 @@ where
     };
     let mut running = Running { scenario: &scenario, limit, execution, began, measured: None, stages: Vec::new() };
     let mut found = Found::default();
-    if scenario.fleet.keys == KeySource::Seeded {
+    if scenario.fleet.any(|class| class.keys == KeySource::Seeded) {
         let note = "fleet.keys = \"seeded\": whoever knows the seed knows the private keys; never on real devices";
         found.notes.push(note.to_owned());
     }

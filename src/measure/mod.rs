@@ -9,5 +9,6 @@ pub use attempt::{Attempt, Outcome, PhaseTimes};
 pub use compact::CompactHistogram;
 pub use histograms::{Histogram, PhaseHistograms, Recorded};
 pub use record::{
-    CpuUse, ErrorRow, GeneratorHealth, Interval, Machine, Origin, RunRecord, RunStatus, Setting, StageRecord, Totals,
+    CpuUse, ErrorRow, GeneratorHealth, Interval, Machine, Observed, Origin, RunRecord, RunStatus, Setting, StageRecord,
+    ThresholdResult, Totals,
 };

@@ -2,7 +2,7 @@ use std::time::{Duration, SystemTime};
 
 pub use crate::domain::{Origin, Setting};
 
-use crate::domain::FailureClass;
+use crate::domain::{FailureClass, TimeScale};
 use crate::measure::{CompactHistogram, Histogram, PhaseHistograms};
 
 /// Everything that a run found out. Reports are pure functions of it.
@@ -28,6 +28,10 @@ pub struct RunRecord {
     pub elapsed: Duration,
     /// How it ended.
     pub status: RunStatus,
+    /// How fast the fleet's life passed.
+    pub time_scale: TimeScale,
+    /// What the run had to meet, and whether it did.
+    pub thresholds: Vec<ThresholdResult>,
     /// Settings with where each came from.
     pub settings: Vec<Setting>,
     /// What it ran on.
@@ -66,6 +70,36 @@ pub enum RunStatus {
     Interrupted,
     /// Stopped because the target went away: results are partial.
     Aborted,
+    /// Stopped by a threshold with `abort_on_fail`: results are partial.
+    ThresholdFailed,
+}
+
+/// What became of a threshold.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ThresholdResult {
+    /// The threshold as written.
+    pub text: String,
+    /// What was observed at the end, or when the run was stopped because of it.
+    pub observed: Observed,
+    /// Whether that meets it. Never when nothing was observed.
+    pub met: bool,
+    /// When it stopped the run, from the start of the measured part.
+    pub stopped_at: Option<Duration>,
+}
+
+/// What a threshold looks at.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Observed {
+    /// A time.
+    Time(Duration),
+    /// A share of one.
+    Share(f64),
+    /// Events per second.
+    PerSecond(f64),
+    /// A count, or a ratio of counts.
+    Number(f64),
+    /// There is nothing to look at.
+    Nothing,
 }
 
 /// The machine of a run.
@@ -120,12 +154,13 @@ impl PartialEq for Histogram {
     }
 }
 
-/// Counts whose sum is what was planned: `planned = succeeded + failed + dropped + not_started`.
+/// Counts of devices, whose sum is what was planned: `planned = succeeded + failed + dropped + not_started + skipped`; and
+/// counts of what they did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Totals {
     /// Devices that the plan wanted to start.
     pub planned: u64,
-    /// Attempts started.
+    /// Devices started.
     pub started: u64,
     /// Devices that succeeded.
     pub succeeded: u64,
@@ -135,31 +170,78 @@ pub struct Totals {
     pub dropped: u64,
     /// Not started when the run was stopped, without being late.
     pub not_started: u64,
+    /// Had nothing to do: no earlier stage got them a certificate.
+    pub skipped: u64,
+    /// Devices whose certificate expired before it was replaced. They are among the others too.
+    pub expired: u64,
+    /// Attempts started, further ones of the same device included.
+    pub attempts: u64,
+    /// Attempts that failed, by class, whether others followed or not.
+    pub failed_attempts: [u64; FailureClass::ALL.len()],
     /// Answers 429 received.
     pub throttled: u64,
     /// Status polls sent.
     pub polls: u64,
+    /// Held connections with the hub that were lost.
+    pub disconnects: u64,
+    /// Telemetry messages that the hub acknowledged.
+    pub telemetry: u64,
 }
 
 impl Totals {
     /// Adds all of `other`.
     pub fn add(&mut self, other: &Self) {
-        let Self { planned, started, succeeded, failed, dropped, not_started, throttled, polls } = other;
+        let Self {
+            planned,
+            started,
+            succeeded,
+            failed,
+            dropped,
+            not_started,
+            skipped,
+            expired,
+            attempts,
+            failed_attempts,
+            throttled,
+            polls,
+            disconnects,
+            telemetry,
+        } = other;
         self.planned += planned;
         self.started += started;
         self.succeeded += succeeded;
-        for (mine, theirs) in self.failed.iter_mut().zip(failed) {
-            *mine += theirs;
-        }
+        add_each(&mut self.failed, failed);
         self.dropped += dropped;
         self.not_started += not_started;
+        self.skipped += skipped;
+        self.expired += expired;
+        self.attempts += attempts;
+        add_each(&mut self.failed_attempts, failed_attempts);
         self.throttled += throttled;
         self.polls += polls;
+        self.disconnects += disconnects;
+        self.telemetry += telemetry;
     }
 
-    /// All failures together.
+    /// All devices that failed together.
     pub fn failed_total(&self) -> u64 {
         self.failed.iter().sum()
+    }
+
+    /// All attempts that failed together.
+    pub fn failed_attempts_total(&self) -> u64 {
+        self.failed_attempts.iter().sum()
+    }
+
+    /// Whether every planned device has exactly one outcome.
+    pub fn add_up(&self) -> bool {
+        self.planned == self.succeeded + self.failed_total() + self.dropped + self.not_started + self.skipped
+    }
+}
+
+fn add_each<const N: usize>(sums: &mut [u64; N], parts: &[u64; N]) {
+    for (sum, part) in sums.iter_mut().zip(parts) {
+        *sum += part;
     }
 }
 
@@ -195,17 +277,27 @@ pub struct Interval {
     pub due: u64,
     /// Started.
     pub started: u64,
-    /// Ended well.
+    /// Attempts started, further ones of the same device included: what was offered to the service.
+    pub attempts: u64,
+    /// Attempts that failed.
+    pub failed_attempts: u64,
+    /// Devices that ended well: goodput.
     pub succeeded: u64,
-    /// Ended badly, by class.
+    /// Devices that ended badly, by class.
     pub failed: [u64; FailureClass::ALL.len()],
     /// Answers 429 received.
     pub throttled: u64,
     /// Dropped.
     pub dropped: u64,
-    /// In flight at the end of the interval.
+    /// Devices found with an expired certificate.
+    pub expired: u64,
+    /// Held connections lost.
+    pub disconnects: u64,
+    /// Telemetry messages acknowledged.
+    pub telemetry: u64,
+    /// Attempts in flight at the end of the interval.
     pub in_flight: u64,
-    /// `total` of the attempts that succeeded in this interval.
+    /// `total` of the devices that succeeded in this interval.
     pub total: CompactHistogram,
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::domain::{FailureClass, Phase};
+use crate::domain::{FailureClass, Phase, TimeScale};
 use crate::measure::{
     Attempt, CpuUse, ErrorRow, GeneratorHealth, Histogram, Interval, Machine, Origin, Outcome, PhaseHistograms,
     PhaseTimes, RunRecord, RunStatus, Setting, StageRecord, Totals,
@@ -62,6 +62,8 @@ pub(super) fn record() -> RunRecord {
         prepare: Duration::from_millis(310),
         elapsed: Duration::from_millis(1_950),
         status: RunStatus::Complete,
+        time_scale: TimeScale::REAL,
+        thresholds: Vec::new(),
         settings: vec![
             setting("fleet.devices", "1234", Origin::CommandLine),
             setting("fleet.key_algorithm", "ecdsa-p256", Origin::Scenario),
@@ -98,6 +100,9 @@ pub(super) fn record() -> RunRecord {
                 not_started: 0,
                 throttled: 2,
                 polls: u64::from(DEVICES) + 17,
+                attempts: u64::from(DEVICES - 1),
+                failed_attempts: failed,
+                ..Totals::default()
             },
             start: Duration::ZERO,
             elapsed: Duration::from_millis(1_950),

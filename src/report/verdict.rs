@@ -76,13 +76,13 @@ pub fn verdicts(record: &RunRecord) -> Vec<Verdict> {
     verdicts.push(match record.status {
         RunStatus::Complete => Verdict::Complete,
         RunStatus::Interrupted => Verdict::Interrupted,
-        RunStatus::Aborted => Verdict::Aborted,
+        RunStatus::Aborted | RunStatus::ThresholdFailed => Verdict::Aborted,
     });
     verdicts
 }
 
 fn accounted(totals: &Totals) -> u64 {
-    totals.succeeded + totals.failed_total() + totals.dropped + totals.not_started
+    totals.succeeded + totals.failed_total() + totals.dropped + totals.not_started + totals.skipped
 }
 
 fn devices(count: u64) -> String {

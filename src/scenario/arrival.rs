@@ -1,13 +1,13 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::scenario::Rate;
 use crate::scenario::expect::{choice, duration, rate};
 use crate::scenario::profile::RateProfile;
 use crate::scenario::reader::Section;
+use crate::scenario::{Rate, RenewalTiming};
 
 /// When devices come in an open workload.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Arrival {
     /// All at the same moment.
     AtOnce,
@@ -21,6 +21,8 @@ pub enum Arrival {
         /// Points in order of time, the first at zero.
         points: Vec<RatePoint>,
     },
+    /// When each device's own certificate is to be renewed.
+    FromExpiry(RenewalTiming),
 }
 
 /// A point of a piecewise linear rate.
@@ -33,14 +35,16 @@ pub struct RatePoint {
 }
 
 impl Arrival {
-    /// Due times from the start of the stage, one per device, in order. Pulled one by one: nothing is stored.
-    pub fn due_offsets(&self, devices: u32) -> DueOffsets {
+    /// Due times from the start of the stage in fleet time, one per device, in order; `None` when they follow from the
+    /// devices' certificates. Pulled one by one: nothing is stored. `seed` and `stage` decide what is random.
+    pub fn due_offsets(&self, devices: u32, _seed: u64, _stage: u16) -> Option<DueOffsets> {
         let profile = match self {
             Self::AtOnce => None,
             Self::Constant { rate } => Some(RateProfile::constant(*rate)),
             Self::Ramp { points } => Some(RateProfile::new(points)),
+            Self::FromExpiry(_) => return None,
         };
-        DueOffsets { profile, segment: 0, next: 0, devices: u64::from(devices), last: Duration::ZERO }
+        Some(DueOffsets { profile, segment: 0, next: 0, devices: u64::from(devices), last: Duration::ZERO })
     }
 }
 
@@ -48,6 +52,7 @@ impl fmt::Display for Arrival {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AtOnce => f.write_str("at once"),
+            Self::FromExpiry(_) => f.write_str("when certificates are to be renewed"),
             Self::Constant { rate } => write!(f, "constant {rate}"),
             Self::Ramp { points } => {
                 f.write_str("ramp ")?;
@@ -164,7 +169,7 @@ mod tests {
             ],
         };
         for arrival in [Arrival::AtOnce, Arrival::Constant { rate: Rate::per_second_exact(7) }, ramp] {
-            let due: Vec<Duration> = arrival.due_offsets(2_000).collect();
+            let due: Vec<Duration> = arrival.due_offsets(2_000, 1, 0).unwrap().collect();
             assert_eq!(due.len(), 2_000, "{arrival}");
             assert!(due.is_sorted(), "{arrival}");
         }
@@ -174,7 +179,8 @@ mod tests {
     fn a_ramp_from_zero_makes_half_the_area_of_its_square() {
         let point = |at, rate| RatePoint { at: Duration::from_secs(at), rate: Rate::per_second_exact(rate) };
         let ramp = Arrival::Ramp { points: vec![point(0, 0), point(10, 100)] };
-        let within = |seconds| ramp.due_offsets(10_000).filter(|d| *d < Duration::from_secs(seconds)).count();
+        let within =
+            |seconds| ramp.due_offsets(10_000, 1, 0).unwrap().filter(|d| *d < Duration::from_secs(seconds)).count();
         assert_eq!((within(5), within(10), within(20)), (125, 500, 1_500));
     }
 }

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use miette::NamedSource;
 use toml::de::DeTable;
 
+use crate::domain::{QuotaLimits, TimeScale};
 use crate::scenario::expect::{self, nearest};
 use crate::scenario::problem::{Problem, Problems};
 use crate::scenario::reader::{Findings, Section};
 use crate::scenario::tree::{Entry, Kind, Place, SetError, Table, Value};
-use crate::scenario::{Scenario, fleet, limits, stage, target};
+use crate::scenario::{Policy, Scenario, fleet, limits, stage, target};
 
 /// The only schema so far.
 const SCHEMA: u64 = 1;
@@ -107,7 +108,12 @@ fn read(findings: &Findings, table: &Table, place: Place) -> Option<Scenario> {
         name: name?,
         question: question?,
         seed: seed?,
+        time_scale: TimeScale::REAL,
         fleet: fleet?,
+        policy: Policy::default(),
+        quotas: QuotaLimits::NONE,
+        emulator: toml::Table::new(),
+        thresholds: Vec::new(),
         stages: stages?,
         limits: limits?,
         target: target?,

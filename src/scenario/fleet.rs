@@ -1,28 +1,26 @@
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::domain::{CryptoProvider, InvalidId, KeyAlgorithm, KeySource, RegistrationId, TlsVersions, Transport};
 use crate::scenario::expect::{self, Expect, choice, count};
 use crate::scenario::reader::Section;
+use crate::scenario::{BehaviourPreset, DeviceClass, Mix, Network};
 
 /// The devices of a scenario.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Fleet {
     /// Number of devices, 1 to [`Self::MAX_DEVICES`].
     pub devices: u32,
     /// How their registration ids are made.
     pub registration_id: IdPattern,
-    /// Algorithm of their keys.
-    pub key_algorithm: KeyAlgorithm,
     /// Library that makes keys, signatures and TLS.
     pub crypto_provider: CryptoProvider,
-    /// Where keys come from.
-    pub keys: KeySource,
-    /// TLS versions offered.
-    pub tls: TlsVersions,
-    /// How devices talk to DPS and to their hub.
-    pub transport: Transport,
-    /// How devices prove to DPS who they are.
-    pub attestation: Attestation,
+    /// Validity of their SAS tokens for DPS (fleet time).
+    pub token_life: Duration,
+    /// The kinds of devices, at least one.
+    pub classes: Vec<DeviceClass>,
+    /// Which device is of which class.
+    pub mix: Mix,
 }
 
 /// How the devices of a fleet prove to DPS who they are.
@@ -40,6 +38,16 @@ pub enum Attestation {
 impl Fleet {
     /// Most devices of one run: DPS holds a million registrations per instance.
     pub const MAX_DEVICES: u32 = 1_000_000;
+
+    /// The class of a device.
+    pub fn class_of(&self, device: u32) -> &DeviceClass {
+        &self.classes[self.mix.class_of(device)]
+    }
+
+    /// Whether any device is of a class that is so.
+    pub fn any(&self, is: impl FnMut(&DeviceClass) -> bool) -> bool {
+        self.classes.iter().any(is)
+    }
 }
 
 /// A pattern such as `dev-{index:06}`: registration ids made from the index of a device.
@@ -175,15 +183,25 @@ pub(super) fn read(mut section: Section<'_>) -> Option<Fleet> {
         );
     }
     section.finish();
+    let class = DeviceClass {
+        name: "all".to_owned(),
+        share: 1,
+        key_algorithm: key_algorithm?,
+        keys: keys?,
+        tls: tls?,
+        tls_resumption: false,
+        transport: transport?,
+        attestation: attestation?,
+        behaviour: BehaviourPreset::OneAttempt.behaviour(),
+        network: Network::default(),
+    };
     Some(Fleet {
         devices: devices?,
         registration_id: registration_id?,
-        key_algorithm: key_algorithm?,
         crypto_provider: crypto_provider?,
-        keys: keys?,
-        tls: tls?,
-        transport: transport?,
-        attestation: attestation?,
+        token_life: Duration::from_secs(3_600),
+        mix: Mix::new(&[class.share]),
+        classes: vec![class],
     })
 }
 

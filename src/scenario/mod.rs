@@ -2,16 +2,20 @@
 //! executed.
 
 mod arrival;
+mod behaviour;
+mod class;
 mod expect;
 mod file;
 mod fleet;
 mod limits;
+mod policy;
 mod problem;
 mod profile;
 mod rate;
 mod reader;
 mod stage;
 mod target;
+mod threshold;
 mod tree;
 mod units;
 
@@ -19,17 +23,21 @@ use std::path::Path;
 
 pub use crate::domain::KeySource;
 pub use arrival::{Arrival, DueOffsets, RatePoint};
+pub use behaviour::{Backoff, Behaviour, BehaviourPreset, Jitter};
+pub use class::{DeviceClass, Mix, Network};
 pub use fleet::{Attestation, Fleet, IdPattern};
 pub use limits::Limits;
+pub use policy::{Policy, RenewalStrategy, RenewalTiming};
 pub use problem::{Problem, Problems};
 pub use rate::Rate;
-pub use stage::{Stage, StageKind, Workload};
+pub use stage::{Operate, Stage, StageKind, Start, Workload};
 pub use target::{Target, TargetAddress};
+pub use threshold::{Comparison, Counted, Metric, Statistic, Threshold};
 
-use crate::domain::Setting;
+use crate::domain::{QuotaLimits, Setting, TimeScale};
 
 /// A validated scenario. What it says is possible; whether this machine can carry it is the plan's question.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Scenario {
     /// Name, also part of the results folder: letters, digits and `-`.
     pub name: String,
@@ -37,10 +45,20 @@ pub struct Scenario {
     pub question: Option<String>,
     /// Seed of all random draws; `None` lets the caller choose one.
     pub seed: Option<u64>,
+    /// How fast the fleet's life passes.
+    pub time_scale: TimeScale,
     /// The devices.
     pub fleet: Fleet,
-    /// What they do, one stage after the other. At least one.
+    /// What certificates they get.
+    pub policy: Policy,
+    /// Quotas that the service declares; the embedded emulator enforces them.
+    pub quotas: QuotaLimits,
+    /// Settings of the embedded emulator, as its configuration file has them; of no meaning for another target.
+    pub emulator: toml::Table,
+    /// What they do. At least one stage.
     pub stages: Vec<Stage>,
+    /// What the run must meet.
+    pub thresholds: Vec<Threshold>,
     /// Bounds on the generator.
     pub limits: Limits,
     /// Whom the load goes to.

@@ -7,21 +7,59 @@ use crate::scenario::file::name_of;
 use crate::scenario::reader::Section;
 use crate::scenario::{Arrival, arrival};
 
-/// One thing that the whole fleet does.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One thing that the fleet does.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Stage {
     /// Name in reports, unique in the scenario.
     pub name: String,
     /// What each device does.
     pub kind: StageKind,
+    /// When it begins.
+    pub start: Start,
+    /// Indices of the device classes that take part, in order; all of them unless the scenario says otherwise.
+    pub classes: Vec<usize>,
     /// How devices come.
     pub workload: Workload,
-    /// Longest time for one attempt, from its start until it is given up.
+    /// Longest time for one attempt, from its start until it is given up (real time).
     pub timeout: Duration,
     /// Whether the device connects to its hub once it has its certificate.
     pub hub_connect: bool,
     /// Whether it sends a telemetry message there.
     pub telemetry: bool,
+    /// Whether it stays connected with the hub when the stage is over.
+    pub keep_connected: bool,
+    /// For [`StageKind::Operate`]: what devices do while they are connected.
+    pub operate: Option<Operate>,
+}
+
+/// When a stage begins. Delays are fleet time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// So long after the start of the measured part.
+    At(Duration),
+    /// So long after the end of an earlier stage.
+    After {
+        /// Its index.
+        stage: usize,
+        /// How long after.
+        delay: Duration,
+    },
+    /// So long after the start of an earlier stage, beside which it goes on.
+    With {
+        /// Its index.
+        stage: usize,
+        /// How long after.
+        delay: Duration,
+    },
+}
+
+/// What devices do while they are connected. Fleet time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Operate {
+    /// How long the stage lasts, from its start.
+    pub duration: Duration,
+    /// Time between two telemetry messages of a device; the first comes somewhere within it. `None` sends none.
+    pub telemetry_every: Option<Duration>,
 }
 
 /// What each device does in a stage.
@@ -29,17 +67,39 @@ pub struct Stage {
 pub enum StageKind {
     /// Register with DPS, take the issued certificate, connect to the hub with it.
     Provision,
+    /// Get a new certificate over the hub session, or from DPS when the old one has expired; connect with it.
+    Renew,
+    /// Connect to the hub with the certificate that the device has; a connection that it holds is given up first.
+    Reconnect,
+    /// Register with DPS again, although it has a certificate.
+    Reprovision,
+    /// Be connected with the hub until the stage is over, come back when the connection is lost, send telemetry.
+    Operate,
 }
 
 impl StageKind {
     /// Every kind.
-    pub const ALL: [Self; 1] = [Self::Provision];
+    pub const ALL: [Self; 5] = [Self::Provision, Self::Renew, Self::Reconnect, Self::Reprovision, Self::Operate];
 
     /// The name in scenarios and reports.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Provision => "provision",
+            Self::Renew => "renew",
+            Self::Reconnect => "reconnect",
+            Self::Reprovision => "reprovision",
+            Self::Operate => "operate",
         }
+    }
+
+    /// Whether every attempt makes a key and a CSR.
+    pub const fn makes_keys(self) -> bool {
+        matches!(self, Self::Provision | Self::Renew | Self::Reprovision)
+    }
+
+    /// Whether a device needs a credential from an earlier stage to take part.
+    pub const fn needs_credential(self) -> bool {
+        !matches!(self, Self::Provision)
     }
 }
 
@@ -50,7 +110,7 @@ impl fmt::Display for StageKind {
 }
 
 /// Who decides when the next device starts.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Workload {
     /// The clock: devices come when they are due, however slow the service is.
     Open {
@@ -82,7 +142,16 @@ enum Shape {
 }
 
 const SHAPES: &[(&str, Shape)] = &[("open", Shape::Open), ("closed", Shape::Closed)];
-const KINDS: &[(&str, StageKind)] = &[(StageKind::Provision.name(), StageKind::Provision)];
+const KINDS: &[(&str, StageKind)] = &{
+    let all = StageKind::ALL;
+    [
+        (all[0].name(), all[0]),
+        (all[1].name(), all[1]),
+        (all[2].name(), all[2]),
+        (all[3].name(), all[3]),
+        (all[4].name(), all[4]),
+    ]
+};
 /// Nothing ever starts at the very moment when it is due.
 const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -110,6 +179,13 @@ pub(super) fn read(mut section: Section<'_>, devices: Option<u32>, names: &mut H
     }
     section.finish();
     Some(Stage {
+        start: match names.len() {
+            0 | 1 => Start::At(Duration::ZERO),
+            before => Start::After { stage: before - 2, delay: Duration::ZERO },
+        },
+        classes: vec![0],
+        keep_connected: false,
+        operate: None,
         name: name?,
         kind: kind?,
         workload: workload?,

@@ -40,8 +40,8 @@ fn problems(text: &str, sets: &[(&str, &str)]) -> String {
 fn a_small_file_takes_defaults_and_says_where_each_value_came_from() {
     let scenario = parse(SMALLEST, &[("fleet.tls", "1.2"), ("stage.first.timeout", "30s"), ("seed", "7")]).unwrap();
     assert_eq!((scenario.fleet.devices, scenario.seed), (10, Some(7)));
-    assert_eq!(scenario.fleet.key_algorithm, KeyAlgorithm::EcdsaP256);
-    assert_eq!(scenario.fleet.tls, TlsVersions::Tls12);
+    assert_eq!(scenario.fleet.classes[0].key_algorithm, KeyAlgorithm::EcdsaP256);
+    assert_eq!(scenario.fleet.classes[0].tls, TlsVersions::Tls12);
     assert_eq!(scenario.target.address, TargetAddress::Embedded);
     let settings: Vec<String> =
         scenario.settings.iter().map(|s| format!("{} = {} ({:?})", s.key, s.value, s.origin)).collect();

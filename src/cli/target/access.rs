@@ -81,11 +81,13 @@ impl Access {
             issuing_root_file,
         } = connection;
         let Scenario { target, fleet, .. } = scenario;
-        let address = match fleet.transport {
+        let address = match fleet.classes[0].transport {
             Transport::Mqtt => *mqtt,
-            Transport::MqttWebSocket | Transport::Https => https.ok_or(TargetError::NoHttps(fleet.transport))?,
+            Transport::MqttWebSocket | Transport::Https => {
+                https.ok_or(TargetError::NoHttps(fleet.classes[0].transport))?
+            }
         };
-        let hub_address = if fleet.transport == Transport::MqttWebSocket { address } else { *mqtt };
+        let hub_address = if fleet.classes[0].transport == Transport::MqttWebSocket { address } else { *mqtt };
         let id_scope = match &target.id_scope {
             Some(id_scope) => id_scope.clone(),
             None => IdScope::new(id_scope).map_err(TargetError::ConnectionIdScope)?,
@@ -130,7 +132,7 @@ impl Access {
         let Self { dps, hub_address, id_scope, attestation, ca_file, issuing_root_file } = self;
         let fleet = &scenario.fleet;
         let roots = certificates(&ca_file, "target.ca_file")?;
-        let tls = ClientTls::new(&roots, fleet.tls, fleet.crypto_provider)?;
+        let tls = ClientTls::new(&roots, fleet.classes[0].tls, fleet.crypto_provider)?;
         let verifier = match issuing_root_file {
             Some(path) => {
                 const SETTING: &str = "target.issuing_root_file";
@@ -141,13 +143,13 @@ impl Access {
             None => ChainVerifier::any_issuer(),
         };
         let mut settings = Settings::new(dps, id_scope, attestation, tls, Arc::new(verifier));
-        settings.algorithm = fleet.key_algorithm;
+        settings.algorithm = fleet.classes[0].key_algorithm;
         settings.provider = fleet.crypto_provider;
-        settings.keys = fleet.keys;
-        settings.transport = fleet.transport;
+        settings.keys = fleet.classes[0].keys;
+        settings.transport = fleet.classes[0].transport;
         // HTTPS ends at DPS: the hub is spoken to over MQTT all the same.
-        let web_socket = fleet.transport == Transport::MqttWebSocket;
-        let port = if web_socket { fleet.transport } else { Transport::Mqtt }.port();
+        let web_socket = fleet.classes[0].transport == Transport::MqttWebSocket;
+        let port = if web_socket { fleet.classes[0].transport } else { Transport::Mqtt }.port();
         settings.hub = Some(HubSettings { port, web_socket, address: hub_address, ..HubSettings::default() });
         settings.seed = seed;
         Ok(settings)
@@ -175,7 +177,7 @@ fn attestation(
     fleet: &Fleet,
     group_key: impl FnOnce() -> Result<SymmetricKey, TargetError>,
 ) -> Result<Attestation, TargetError> {
-    Ok(match &fleet.attestation {
+    Ok(match &fleet.classes[0].attestation {
         scenario::Attestation::SymmetricKey => {
             Attestation::SymmetricKey { group_key: group_key()?, token_life: TOKEN_LIFE }
         }

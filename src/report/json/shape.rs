@@ -118,6 +118,8 @@ impl<'a> Run<'a> {
             prepare,
             elapsed,
             status,
+            time_scale: _,
+            thresholds: _,
             settings,
             machine,
             generator,
@@ -144,6 +146,7 @@ impl<'a> Run<'a> {
                 RunStatus::Complete => "complete",
                 RunStatus::Interrupted => "interrupted",
                 RunStatus::Aborted => "aborted",
+                RunStatus::ThresholdFailed => "threshold-failed",
             },
             verdicts: verdicts(record)
                 .iter()
@@ -173,7 +176,7 @@ impl<'a> Run<'a> {
 
 impl Counts {
     pub(super) fn of(totals: &Totals) -> Self {
-        let Totals { planned, started, succeeded, failed, dropped, not_started, throttled, polls } = *totals;
+        let Totals { planned, started, succeeded, failed, dropped, not_started, throttled, polls, .. } = *totals;
         Self {
             planned,
             started,

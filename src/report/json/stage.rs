@@ -101,7 +101,7 @@ impl PhaseRow {
 
 impl IntervalRow {
     fn of(interval: &Interval) -> Self {
-        let Interval { start, length, due, started, succeeded, failed, throttled, dropped, in_flight, total } =
+        let Interval { start, length, due, started, succeeded, failed, throttled, dropped, in_flight, total, .. } =
             interval;
         let total = total.decode();
         Self {

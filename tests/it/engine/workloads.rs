@@ -90,7 +90,7 @@ async fn stages_follow_one_another_on_one_time_line() {
 #[tokio::test(start_paused = true)]
 async fn seeded_keys_work_like_others_and_are_marked() {
     let mut scenario = scenario(3, "arrival = 'at-once'");
-    scenario.fleet.keys = KeySource::Seeded;
+    scenario.fleet.classes[0].keys = KeySource::Seeded;
     let mut run = Run::new(scenario, service::start(script(|_| Answer::Issue(MS(1)))));
     run.device.keys = KeySource::Seeded;
     let outcome = run.outcome().await;

@@ -159,6 +159,8 @@ fn record(scenario: &Scenario, around: Around, outcome: EngineOutcome) -> RunRec
         prepare,
         elapsed,
         status,
+        time_scale: scenario.time_scale,
+        thresholds: Vec::new(),
         settings: scenario.settings.iter().cloned().chain(settings).collect(),
         machine: machine(open_files),
         generator,

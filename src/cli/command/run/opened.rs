@@ -81,7 +81,7 @@ pub(super) async fn open(scenario: &Scenario, plan: &Plan, wishes: Wishes) -> Re
             (format!("emulator at {}", connection.mqtt), access, None)
         }
         TargetAddress::Host { host, port } => {
-            let port = port.unwrap_or_else(|| scenario.fleet.transport.port());
+            let port = port.unwrap_or_else(|| scenario.fleet.classes[0].transport.port());
             let access = Access::of_host(host, port, scenario, &given)?;
             confirm(host, port, &access, confirm_id_scope.as_deref()).await?;
             (format!("{host}:{port}"), access, None)

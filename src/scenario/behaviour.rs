@@ -1,0 +1,247 @@
+use std::fmt;
+use std::time::Duration;
+
+/// What a device does when it is refused, or gets no answer. All waits are fleet time.
+///
+/// Two loops: within a conversation the same request goes out again over the same connection; between attempts the device
+/// waits and begins again with a new connection.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Behaviour {
+    /// The preset that it was made from.
+    pub preset: BehaviourPreset,
+    /// How often a request that was answered 429 or 5xx goes out again over the same connection, before the attempt fails.
+    pub repeats: u16,
+    /// Whether a retry-after that the service names is obeyed, in polls and after refusals.
+    pub honours_retry_after: bool,
+    /// Wait where the service names none, or the device does not care.
+    pub default_wait: Duration,
+    /// Upper end of a random addition to every wait within a conversation.
+    pub wait_jitter: Duration,
+    /// Attempts of a device in one stage, the first included; 0 is as many as the stage has time for.
+    pub attempts: u16,
+    /// Wait between attempts.
+    pub backoff: Backoff,
+    /// Whether it keeps its assignment and certificate: with them it connects straight to its hub, without them it asks DPS
+    /// again before every connection with the hub.
+    pub caches_assignment: bool,
+    /// Attempts to reach the hub that fail for a passing reason before the device goes back to DPS; 0 is never. A hub that
+    /// refuses the device (CONNACK 2, 4, 5) sends it to DPS at once.
+    pub hub_attempts: u16,
+    /// Longest wait for an answer (real time).
+    pub answer_timeout: Duration,
+    /// Keep-alive of MQTT in seconds (real time); 0 is none.
+    pub keep_alive: u16,
+}
+
+/// Wait between attempts: `first · factor^n`, at most `longest`, then jitter. A longer retry-after wins when it is honoured.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Backoff {
+    /// Wait after the first failed attempt.
+    pub first: Duration,
+    /// What each further wait is multiplied with, at least 1.
+    pub factor: f64,
+    /// Longest wait, before a jitter that adds.
+    pub longest: Duration,
+    /// Randomness.
+    pub jitter: Jitter,
+}
+
+/// How random a back-off is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Jitter {
+    /// Not at all.
+    None,
+    /// Uniform between zero and the wait.
+    Full,
+    /// The wait, more or less by up to this share of it, 0 to 1.
+    Share(f64),
+    /// The wait and a random addition of up to this.
+    Plus(Duration),
+}
+
+impl Backoff {
+    /// The wait after failed attempt number `failed` (from 1), with a `draw` from 0 (included) to 1 (not included).
+    pub fn wait(&self, failed: u16, draw: f64) -> Duration {
+        let power = self.factor.powi(i32::from(failed.saturating_sub(1)));
+        let wait = self.first.as_secs_f64() * power;
+        // Infinite and absurd waits become the longest.
+        let wait = Duration::try_from_secs_f64(wait).map_or(self.longest, |wait| wait.min(self.longest));
+        match self.jitter {
+            Jitter::None => wait,
+            Jitter::Full => wait.mul_f64(draw),
+            Jitter::Share(share) => wait.mul_f64(1.0 + share * (2.0 * draw - 1.0)),
+            Jitter::Plus(most) => wait + most.mul_f64(draw),
+        }
+    }
+}
+
+/// Behaviours that can be asked for by name. Sources: code of the official SDKs and of Microsoft's load test; each preset's
+/// numbers are explained in `docs/behaviours.md`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum BehaviourPreset {
+    /// What Microsoft Learn recommends for large fleets: exponential, full jitter, capped, honours retry-after, caches its
+    /// assignment.
+    #[default]
+    WellBehaved,
+    /// azure-iot-device for Python.
+    SdkPython,
+    /// azure-iot-device for Node.
+    SdkNode,
+    /// azure-iot-sdk-c.
+    SdkC,
+    /// Microsoft.Azure.Devices for C#.
+    SdkCsharp,
+    /// azure-sdk-for-c with its Paho sample.
+    AzureSdkForC,
+    /// Tries again every second whatever it is told.
+    IgnoresRetryAfter,
+    /// Microsoft's Locust load test.
+    MicrosoftLoadTest,
+    /// One attempt, no retry: what it sees is what the service answers first.
+    OneAttempt,
+}
+
+impl BehaviourPreset {
+    /// Every preset, in the order of documentation.
+    pub const ALL: [Self; 9] = [
+        Self::WellBehaved,
+        Self::SdkPython,
+        Self::SdkNode,
+        Self::SdkC,
+        Self::SdkCsharp,
+        Self::AzureSdkForC,
+        Self::IgnoresRetryAfter,
+        Self::MicrosoftLoadTest,
+        Self::OneAttempt,
+    ];
+
+    /// The name in scenarios and reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::WellBehaved => "well-behaved",
+            Self::SdkPython => "sdk-python",
+            Self::SdkNode => "sdk-node",
+            Self::SdkC => "sdk-c",
+            Self::SdkCsharp => "sdk-csharp",
+            Self::AzureSdkForC => "azure-sdk-for-c",
+            Self::IgnoresRetryAfter => "ignores-retry-after",
+            Self::MicrosoftLoadTest => "microsoft-load-test",
+            Self::OneAttempt => "one-attempt",
+        }
+    }
+
+    /// What it means.
+    pub fn behaviour(self) -> Behaviour {
+        const fn seconds(n: u64) -> Duration {
+            Duration::from_secs(n)
+        }
+        let one_attempt = Behaviour {
+            preset: self,
+            repeats: 10,
+            honours_retry_after: true,
+            default_wait: seconds(2),
+            wait_jitter: seconds(5),
+            attempts: 1,
+            backoff: Backoff { first: seconds(1), factor: 2.0, longest: seconds(60), jitter: Jitter::Full },
+            caches_assignment: true,
+            hub_attempts: 10,
+            answer_timeout: seconds(30),
+            keep_alive: 60,
+        };
+        match self {
+            Self::WellBehaved => Behaviour { attempts: 10, ..one_attempt },
+            Self::OneAttempt => one_attempt,
+            // The same request again on the same connection for as long as it takes; the application is told of the rest.
+            Self::SdkPython => Behaviour { repeats: u16::MAX, wait_jitter: Duration::ZERO, ..one_attempt },
+            Self::SdkNode => Behaviour { keep_alive: 180, ..Self::SdkPython.behaviour_as(self) },
+            Self::SdkC => Behaviour { default_wait: seconds(1), keep_alive: 0, ..Self::SdkPython.behaviour_as(self) },
+            // Every refusal ends the call; the application comes again with a new connection.
+            Self::SdkCsharp => Behaviour {
+                repeats: 0,
+                wait_jitter: Duration::ZERO,
+                attempts: 10,
+                backoff: Backoff { first: seconds(2), factor: 1.0, longest: seconds(2), jitter: Jitter::None },
+                answer_timeout: seconds(60),
+                keep_alive: 300,
+                ..one_attempt
+            },
+            Self::AzureSdkForC => Behaviour {
+                repeats: 0,
+                wait_jitter: Duration::ZERO,
+                attempts: 10,
+                backoff: Backoff {
+                    first: seconds(1),
+                    factor: 2.0,
+                    longest: seconds(100),
+                    jitter: Jitter::Plus(seconds(5)),
+                },
+                answer_timeout: seconds(60),
+                keep_alive: 240,
+                ..one_attempt
+            },
+            Self::IgnoresRetryAfter => Behaviour {
+                repeats: 0,
+                honours_retry_after: false,
+                wait_jitter: Duration::ZERO,
+                attempts: 0,
+                backoff: Backoff { first: seconds(1), factor: 1.0, longest: seconds(1), jitter: Jitter::None },
+                caches_assignment: false,
+                ..one_attempt
+            },
+            Self::MicrosoftLoadTest => Behaviour {
+                repeats: 0,
+                wait_jitter: Duration::ZERO,
+                attempts: 0,
+                backoff: Backoff {
+                    first: seconds(60),
+                    factor: 2.0,
+                    longest: seconds(300),
+                    jitter: Jitter::Plus(seconds(30)),
+                },
+                hub_attempts: 3,
+                answer_timeout: seconds(120),
+                ..one_attempt
+            },
+        }
+    }
+
+    fn behaviour_as(self, preset: Self) -> Behaviour {
+        Behaviour { preset, ..self.behaviour() }
+    }
+}
+
+impl fmt::Display for BehaviourPreset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn every_preset_says_which_one_it_is() {
+        for preset in BehaviourPreset::ALL {
+            assert_eq!(preset.behaviour().preset, preset);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn waits_grow_up_to_the_longest_and_jitter_keeps_its_bounds(failed in 1u16..2_000, draw in 0.0..1.0f64) {
+            for preset in BehaviourPreset::ALL {
+                let backoff = preset.behaviour().backoff;
+                let plain = Backoff { jitter: Jitter::None, ..backoff };
+                prop_assert!(plain.wait(failed, draw) <= plain.wait(failed + 1, draw));
+                prop_assert!(plain.wait(failed, draw) <= backoff.longest);
+                let full = Backoff { jitter: Jitter::Full, ..backoff };
+                prop_assert!(full.wait(failed, draw) <= plain.wait(failed, draw));
+                let shared = Backoff { jitter: Jitter::Share(0.2), ..backoff }.wait(failed, draw).as_secs_f64();
+                let wait = plain.wait(failed, draw).as_secs_f64();
+                prop_assert!(shared >= 0.799 * wait && shared <= 1.201 * wait);
+            }
+        }
+    }
+}
