@@ -11,13 +11,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::port::Port;
-use crate::domain::{IdScope, InvalidId, RegistrationId};
+use crate::domain::{IdScope, InvalidId, QuotaProfile, RegistrationId};
 pub use enrollment::{CaEntry, Group, GroupEntry, Individual};
 pub(crate) use fault::duration;
 pub use fault::{Chance, Delay, Disconnect, Faults, Outage, OutageEffect, ServerError};
 pub use model::{Latency, Model, StepModel, Unit};
-pub(crate) use quota::Limits;
-pub use quota::{Excess, Profile, Quotas};
+pub use quota::{Excess, Quotas};
 
 /// How the emulator behaves. Every key has a default, so an empty file is a whole configuration.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -34,7 +33,8 @@ pub struct Config {
     /// Seed of everything that is drawn: latencies and faults.
     pub seed: u64,
     /// Named set of quotas.
-    pub quota: Profile,
+    #[serde(with = "quota::profile")]
+    pub quota: QuotaProfile,
     /// Sockets, their limits and time-outs.
     pub listen: Listen,
     /// The provisioning service.
@@ -332,7 +332,7 @@ impl Default for Config {
             hub_host: "localhost".to_owned(),
             state: None,
             seed: 1,
-            quota: Profile::default(),
+            quota: QuotaProfile::default(),
             listen: Listen::default(),
             dps: Dps::default(),
             hub: Hub::default(),

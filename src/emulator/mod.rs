@@ -33,8 +33,8 @@ mod websocket;
 
 pub use config::{
     Adr, CaEntry, Chance, Config, ConfigError, Delay, Disconnect, Dps, Excess, Faults, Group, GroupEntry, Hub,
-    Individual, KeyTypes, Latency, Listen, Model, Outage, OutageEffect, Profile, Quotas, RefusedCsr, RenewalBody,
-    RenewalCodes, ServerError, StepModel, Unit,
+    Individual, KeyTypes, Latency, Listen, Model, Outage, OutageEffect, Quotas, RefusedCsr, RenewalBody, RenewalCodes,
+    ServerError, StepModel, Unit,
 };
 pub use counters::{Counters, Event};
 pub use hub::{CloudToDevice, ConnectionState, DeviceInfo, HubError, MethodResult, TelemetryMessage, TwinInfo};

@@ -4,7 +4,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::bucket::Rate;
-use crate::emulator::config::{self, Excess, Limits};
+use crate::domain::QuotaLimits;
+use crate::emulator::config::{self, Excess};
 use crate::emulator::registry::{Sharded, lock};
 
 /// The quotas of one emulator.
@@ -42,7 +43,7 @@ impl Quotas {
     /// Connections over the quota wait so long at most.
     const PATIENCE: Duration = Duration::from_secs(60);
 
-    pub(super) fn new(limits: Limits, config: &config::Quotas) -> Self {
+    pub(super) fn new(limits: QuotaLimits, config: &config::Quotas) -> Self {
         const SECOND: Duration = Duration::from_secs(1);
         const MINUTE: Duration = Duration::from_secs(60);
         let bucket = |tokens: Option<u32>, period| tokens.map(|tokens| Bucket::new(Rate::new(tokens, period)));
@@ -125,9 +126,9 @@ fn whole_seconds(wait: Duration) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::emulator::config::Profile;
+    use crate::domain::QuotaProfile;
 
-    fn quotas(change: impl FnOnce(&mut config::Quotas), profile: Profile) -> Quotas {
+    fn quotas(change: impl FnOnce(&mut config::Quotas), profile: QuotaProfile) -> Quotas {
         let mut config = config::Quotas::default();
         change(&mut config);
         Quotas::new(config.limits(profile), &config)
@@ -135,7 +136,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_quotas_of_a_dps_instance_hold() {
-        let (quotas, now) = (quotas(|_| {}, Profile::DpsDefault), Instant::now());
+        let (quotas, now) = (quotas(|_| {}, QuotaProfile::DpsDefault), Instant::now());
         let taken = |take: &dyn Fn() -> bool| (0..2000).filter(|_| take()).count();
         assert_eq!(taken(&|| quotas.registration(now).is_ok()), 1000);
         assert_eq!(taken(&|| quotas.certificate(now).is_ok()), 500);
@@ -146,7 +147,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn every_device_has_polls_of_its_own_and_is_told_when_the_next_is_allowed() {
-        let (quotas, now) = (quotas(|_| {}, Profile::DpsDefault), Instant::now());
+        let (quotas, now) = (quotas(|_| {}, QuotaProfile::DpsDefault), Instant::now());
         let (a, b) = ("a".into(), "b".into());
         assert_eq!((0..9).filter(|_| quotas.poll(&a, now).is_ok()).count(), 5);
         assert_eq!((quotas.poll(&a, now), quotas.poll(&b, now)), (Err(Over { retry_after: 2 }), Ok(())));
@@ -159,10 +160,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn connections_over_the_quota_are_refused_or_wait() {
         let now = Instant::now();
-        let refusing = quotas(|_| {}, Profile::HubS1);
+        let refusing = quotas(|_| {}, QuotaProfile::HubS1);
         assert_eq!((0..150).filter(|_| refusing.hub_connection(now).is_ok()).count(), 100);
         assert_eq!(refusing.hub_connection(now), Err(Over { retry_after: 1 }));
-        let delaying = quotas(|config| config.hub_connections_over = Excess::Delay, Profile::HubS1);
+        let delaying = quotas(|config| config.hub_connections_over = Excess::Delay, QuotaProfile::HubS1);
         let starts: Vec<_> = (0..300).map(|_| delaying.hub_connection(now).unwrap() - now).collect();
         assert_eq!((starts[99], starts[299]), (Duration::ZERO, Duration::from_secs(2)));
         assert_eq!((0..9999).filter(|_| delaying.hub_connection(now).is_ok()).count(), 5800, "a minute at most");
@@ -170,7 +171,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn without_quotas_nothing_is_over() {
-        let (quotas, now) = (quotas(|_| {}, Profile::Unlimited), Instant::now());
+        let (quotas, now) = (quotas(|_| {}, QuotaProfile::Unlimited), Instant::now());
         assert!((0..5000).all(|_| quotas.registration(now).is_ok() && quotas.poll(&"a".into(), now).is_ok()));
     }
 }

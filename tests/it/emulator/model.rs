@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use fleetstorm::emulator::{Config, Event, Excess, Latency, Profile, StepModel};
+use fleetstorm::domain::QuotaProfile;
+use fleetstorm::emulator::{Config, Event, Excess, Latency, StepModel};
 use fleetstorm::protocol::mqtt::ConnectReturnCode;
 use tokio::time::Instant;
 
@@ -52,7 +53,7 @@ async fn what_is_over_the_capacity_waits_and_what_is_over_the_queue_is_answered_
 #[tokio::test(start_paused = true)]
 async fn registrations_over_the_quota_are_answered_429_until_it_allows_more() {
     let world = World::with(|config| {
-        config.quota = Profile::DpsDefault;
+        config.quota = QuotaProfile::DpsDefault;
         config.quotas.registrations_per_minute = Some(2);
         config.quotas.retry_after_seconds = 25;
     });
@@ -80,7 +81,7 @@ async fn certificates_have_a_quota_of_their_own() {
 
 #[tokio::test(start_paused = true)]
 async fn a_device_asks_five_times_in_ten_seconds() {
-    let world = World::with(|config| config.quota = Profile::DpsDefault);
+    let world = World::with(|config| config.quota = QuotaProfile::DpsDefault);
     let mut peer = world.dps("dev1").await;
     let operation = peer.request(REGISTER, "").await.json()["operationId"].as_str().unwrap().to_owned();
     for _ in 0..5 {
@@ -187,7 +188,7 @@ fn a_file_says_it_all() {
         "#,
     )
     .unwrap();
-    assert_eq!((config.quota, config.seed, config.model.register.capacity), (Profile::HubS1, 7, 50));
+    assert_eq!((config.quota, config.seed, config.model.register.capacity), (QuotaProfile::HubS1, 7, 50));
     assert_eq!(config.faults.hub_disconnect.at_seconds, [60.0, 120.0]);
     config.check().unwrap();
     let error =

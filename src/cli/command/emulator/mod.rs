@@ -16,7 +16,8 @@ use tokio::runtime::{Builder, Runtime};
 use crate::cli::connection::Connection;
 use crate::cli::open_files::OpenFiles;
 use crate::cli::{CommandError, Exit, Terminal};
-use crate::emulator::{Config, Emulator, Port, Profile};
+use crate::domain::QuotaProfile;
+use crate::emulator::{Config, Emulator, Port};
 use error::EmulatorError;
 use files::Files;
 
@@ -63,7 +64,7 @@ pub struct EmulatorArgs {
     pub x509_ca: Option<PathBuf>,
     /// Quotas of the service, over which it answers 429: as DPS and ADR have them, and a hub of one unit
     #[arg(long, value_name = "NAME", value_parser = profile())]
-    pub profile: Option<Profile>,
+    pub profile: Option<QuotaProfile>,
     /// Keep the state in this folder, so that a later start with it goes on: enrollments, authorities with their keys,
     /// registrations, devices [default: nothing is kept]
     #[arg(long, value_name = "DIR")]
@@ -102,8 +103,9 @@ With --json one line is printed when all is ready; it names the files that hold 
 Exit codes: 0 ended by a signal or by its parent; 2 settings that cannot be; 4 cannot listen; 1 anything else.";
 
 /// One of the names of profiles.
-fn profile() -> impl TypedValueParser<Value = Profile> {
-    PossibleValuesParser::new(Profile::ALL.map(|(name, _)| name)).map(|name| Profile::named(&name).unwrap_or_default())
+fn profile() -> impl TypedValueParser<Value = QuotaProfile> {
+    PossibleValuesParser::new(QuotaProfile::ALL.map(|(name, _)| name))
+        .map(|name| QuotaProfile::named(&name).unwrap_or_default())
 }
 
 /// Runs the command.

@@ -3,7 +3,8 @@ use std::path::{Path, PathBuf};
 
 use super::error::EmulatorError;
 use crate::cli::args::GROUP_KEY_ENV;
-use crate::emulator::{Config, GroupEntry, Port, Profile};
+use crate::domain::QuotaProfile;
+use crate::emulator::{Config, GroupEntry, Port};
 use crate::pki::sas::SymmetricKey;
 use crate::pki::store::{self, StoreError};
 
@@ -26,7 +27,7 @@ pub(super) struct Flags {
     pub(super) id_scope: Option<String>,
     pub(super) group_key_file: Option<PathBuf>,
     pub(super) x509_ca: Option<PathBuf>,
-    pub(super) profile: Option<Profile>,
+    pub(super) profile: Option<QuotaProfile>,
     pub(super) state: Option<PathBuf>,
 }
 
