@@ -207,8 +207,7 @@ impl Adr {
 
     /// DER of all issuing CAs, which a credential sync gives to the hub.
     pub(crate) fn issuing_cas(&self) -> Vec<Vec<u8>> {
-        let policies = self.policies.read().unwrap_or_else(PoisonError::into_inner);
-        policies.values().map(|policy| policy.ca.der().to_vec()).collect()
+        self.policies().iter().map(|(_, policy)| policy.ca.der().to_vec()).collect()
     }
 
     fn new_policy(&self, name: &str, validity: Duration, now: SystemTime) -> Result<Policy, KeyError> {

@@ -1,42 +1,128 @@
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 
-/// The emulator's wall clock: the system's, moved by an offset, so that certificates and tokens can be made to expire.
-#[derive(Debug, Default)]
+use crate::domain::TimeScale;
+
+/// The emulator's wall clock: the system's, moved by an offset, so that certificates and tokens can be made to expire; and
+/// from the beginning of the measured part on as many times faster as the time scale says.
+#[derive(Debug)]
 pub(crate) struct Clock {
+    scale: TimeScale,
+    source: Source,
+    /// Set once, when the measured part begins.
+    anchor: OnceLock<Anchor>,
     offset_ms: AtomicI64,
 }
 
+/// Where the time comes from before the scale begins to count.
+#[derive(Debug)]
+enum Source {
+    System,
+    /// This moment, and what has passed on the runtime's clock since.
+    Virtual(SystemTime, Instant),
+}
+
+/// The two clocks at one moment: from it on the wall clock follows the monotonic one, so that a system clock that is
+/// set meanwhile is not magnified.
+#[derive(Debug, Clone, Copy)]
+struct Anchor {
+    wall: SystemTime,
+    at: Instant,
+}
+
 impl Clock {
-    /// One that was moved by so many milliseconds before.
-    pub(crate) const fn moved(offset_ms: i64) -> Self {
-        Self { offset_ms: AtomicI64::new(offset_ms) }
+    /// One that was moved by so many milliseconds before. `start` is where a clock in virtual time begins.
+    pub(crate) fn new(scale: TimeScale, start: Option<SystemTime>, offset_ms: i64) -> Self {
+        let source = start.map_or(Source::System, |start| Source::Virtual(start, Instant::now()));
+        Self { scale, source, anchor: OnceLock::new(), offset_ms: AtomicI64::new(offset_ms) }
     }
 
-    /// How far it was moved, in milliseconds.
-    pub(crate) fn offset_ms(&self) -> i64 {
-        self.offset_ms.load(Ordering::Relaxed)
+    /// How fast fleet time passes.
+    pub(crate) const fn scale(&self) -> TimeScale {
+        self.scale
+    }
+
+    /// How far it is ahead of the system's clock by what moved it, in milliseconds: time travel and the time scale.
+    pub(crate) fn lead_ms(&self) -> i64 {
+        let offset = self.offset_ms.load(Ordering::Relaxed);
+        if self.scale.is_real() || self.anchor.get().is_none() {
+            return offset;
+        }
+        let scaled = self.unmoved().duration_since(self.source.now()).unwrap_or_default();
+        offset.saturating_add(millis(scaled))
     }
 
     /// Now.
     pub(crate) fn now(&self) -> SystemTime {
         let offset = self.offset_ms.load(Ordering::Relaxed);
-        let (now, by) = (SystemTime::now(), Duration::from_millis(offset.unsigned_abs()));
+        let (now, by) = (self.unmoved(), Duration::from_millis(offset.unsigned_abs()));
         // Outside what the system's time can express the offset has no meaning.
         if offset < 0 { now.checked_sub(by) } else { now.checked_add(by) }.unwrap_or(now)
     }
 
     /// Moves it forward.
     pub(crate) fn advance(&self, by: Duration) {
-        self.offset_ms.fetch_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::Relaxed);
+        self.offset_ms.fetch_add(millis(by), Ordering::Relaxed);
+    }
+
+    /// From `anchor` on it runs at the speed of the time scale: `anchor + (now - anchor) * scale`, however late this is
+    /// called. The first call counts; false for any other.
+    pub(crate) fn begin(&self, anchor: SystemTime) -> bool {
+        let (now, at) = (self.source.now(), Instant::now());
+        let anchor = match now.duration_since(anchor) {
+            Ok(late) => Anchor { wall: later(anchor, self.scale.to_fleet(late)), at },
+            Err(early) => Anchor { wall: anchor, at: at.checked_add(early.duration()).unwrap_or(at) },
+        };
+        self.anchor.set(anchor).is_ok()
+    }
+
+    /// When it will show `wall`, as far as can be told now: time travel and the beginning may come in between.
+    pub(crate) fn when(&self, wall: SystemTime) -> Option<Instant> {
+        let (left, now) = (wall.duration_since(self.now()).unwrap_or_default(), Instant::now());
+        let until_anchor = match self.anchor.get() {
+            None => Duration::MAX,
+            Some(anchor) => anchor.at.saturating_duration_since(now),
+        };
+        let unscaled = left.min(until_anchor);
+        now.checked_add(unscaled + self.scale.to_real(left - unscaled))
     }
 
     /// Now in whole seconds since 1970-01-01T00:00:00Z, as SAS tokens count.
     pub(crate) fn unix_seconds(&self) -> u64 {
         self.now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs())
     }
+
+    /// Now, without time travel.
+    fn unmoved(&self) -> SystemTime {
+        let Some(anchor) = self.anchor.get() else { return self.source.now() };
+        let now = Instant::now();
+        match now.checked_duration_since(anchor.at) {
+            Some(passed) => later(anchor.wall, self.scale.to_fleet(passed)),
+            None => anchor.wall.checked_sub(anchor.at.duration_since(now)).unwrap_or(anchor.wall),
+        }
+    }
+}
+
+impl Source {
+    fn now(&self) -> SystemTime {
+        match self {
+            Self::System => SystemTime::now(),
+            Self::Virtual(start, since) => later(*start, since.elapsed()),
+        }
+    }
+}
+
+/// Beyond what the system's time can express it stands still.
+fn later(at: SystemTime, by: Duration) -> SystemTime {
+    at.checked_add(by).unwrap_or(at)
+}
+
+fn millis(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// A moment as DPS writes it: `2020-04-10T03:11:13.0276997Z`.
@@ -51,7 +137,92 @@ pub(crate) fn hub_time(at: SystemTime) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    const DAY: Duration = Duration::from_secs(86_400);
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn start() -> SystemTime {
+        SystemTime::UNIX_EPOCH + 20_000 * DAY
+    }
+
+    fn days_in_seconds() -> Clock {
+        Clock::new(TimeScale::new(DAY, SECOND).unwrap(), Some(start()), 0)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_runs_at_real_speed_until_the_measured_part_begins_and_then_a_day_passes_in_a_second() {
+        let clock = days_in_seconds();
+        tokio::time::advance(5 * SECOND).await;
+        assert_eq!(clock.now(), start() + 5 * SECOND);
+        let anchor = clock.now();
+        tokio::time::advance(SECOND / 4).await;
+        assert!(clock.begin(anchor) && !clock.begin(anchor), "the first one counts");
+        assert_eq!(clock.now(), anchor + DAY / 4, "as if it had been told in time");
+        tokio::time::advance(2 * SECOND).await;
+        assert_eq!((clock.now(), clock.lead_ms()), (anchor + DAY * 9 / 4, millis(DAY * 9 / 4 - SECOND * 9 / 4)));
+        clock.advance(30 * DAY);
+        assert_eq!(clock.now(), anchor + DAY * 129 / 4);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_anchor_to_come_changes_nothing_before() {
+        let clock = days_in_seconds();
+        assert!(clock.begin(start() + 3 * SECOND));
+        let when = clock.when(start() + 3 * SECOND + DAY).unwrap();
+        assert_eq!(when - Instant::now(), 4 * SECOND);
+        tokio::time::advance(2 * SECOND).await;
+        assert_eq!(clock.now(), start() + 2 * SECOND);
+        tokio::time::advance(2 * SECOND).await;
+        assert_eq!(clock.now(), start() + 3 * SECOND + DAY);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_tells_when_it_will_show_a_time() {
+        let clock = days_in_seconds();
+        assert_eq!(clock.when(start() + DAY).unwrap() - Instant::now(), DAY);
+        clock.begin(start());
+        assert_eq!(clock.when(start() + DAY).unwrap() - Instant::now(), SECOND);
+        clock.advance(DAY / 2);
+        assert_eq!(clock.when(start() + DAY).unwrap() - Instant::now(), SECOND / 2);
+        assert_eq!(clock.when(start()), Some(Instant::now()), "it has");
+    }
+
+    #[test]
+    fn without_a_scale_an_anchor_changes_nothing() {
+        let clock = Clock::new(TimeScale::REAL, None, 0);
+        let before = SystemTime::now();
+        assert!(clock.begin(before - DAY));
+        let shown = clock.now();
+        assert!(before <= shown && shown <= SystemTime::now() + SECOND && clock.lead_ms() == 0);
+    }
+
+    proptest! {
+        #[test]
+        fn it_never_goes_back(steps in proptest::collection::vec((0_u64..5000, any::<bool>()), 1..40), begin in 0_usize..40, late in -3000_i64..3000) {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+            runtime.block_on(async {
+                let clock = days_in_seconds();
+                let mut last = clock.now();
+                for (i, (step, travel)) in steps.into_iter().enumerate() {
+                    tokio::time::advance(Duration::from_millis(step)).await;
+                    if i == begin {
+                        let by = Duration::from_millis(late.unsigned_abs());
+                        clock.begin(if late < 0 { last + by } else { last - by });
+                    }
+                    if travel {
+                        clock.advance(Duration::from_millis(step));
+                    }
+                    let now = clock.now();
+                    prop_assert!(now >= last);
+                    last = now;
+                }
+                Ok(())
+            })?;
+        }
+    }
 
     #[test]
     fn times_have_seven_digits_of_a_second_at_dps_and_nine_at_the_hub() {

@@ -1,20 +1,20 @@
 mod enrollment;
 mod fault;
+mod listen;
 mod model;
 mod quota;
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::port::Port;
-use crate::domain::{IdScope, InvalidId, QuotaProfile, RegistrationId};
+use crate::domain::{IdScope, InvalidId, QuotaProfile, RegistrationId, TimeScale};
 pub use enrollment::{CaEntry, Group, GroupEntry, Individual};
 pub(crate) use fault::duration;
 pub use fault::{Chance, Delay, Disconnect, Faults, Outage, OutageEffect, ServerError};
+pub use listen::Listen;
 pub use model::{Latency, Model, StepModel, Unit};
 pub use quota::{Excess, Quotas};
 
@@ -32,6 +32,13 @@ pub struct Config {
     pub state: Option<PathBuf>,
     /// Seed of everything that is drawn: latencies and faults.
     pub seed: u64,
+    /// Fleet seconds that pass in one real second: how much faster validities, waits, quotas and fault times pass than
+    /// latencies and time-outs.
+    pub time_scale: f64,
+    /// The wall clock shows this at the start and goes on by the runtime's clock, which tests can pause. The system's
+    /// clock when absent.
+    #[serde(skip)]
+    pub virtual_time: Option<SystemTime>,
     /// Named set of quotas.
     #[serde(with = "quota::profile")]
     pub quota: QuotaProfile,
@@ -57,38 +64,6 @@ pub struct Config {
     pub quotas: Quotas,
     /// What goes wrong on purpose.
     pub faults: Faults,
-}
-
-/// Sockets, their limits and time-outs.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Listen {
-    /// Address of the listeners for devices.
-    pub address: IpAddr,
-    /// Port of MQTT over TLS for DPS and hub; 0 takes a free one.
-    pub mqtt_port: u16,
-    /// Port of HTTPS and MQTT over WebSocket for DPS and hub; 0 takes a free one. When absent it is off, but the command
-    /// line takes 8443.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub https_port: Option<Port>,
-    /// Port of the control plane; 0 takes a free one. When absent it is off, but the command line takes 8444.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub management_port: Option<Port>,
-    /// Address of the control plane.
-    pub management_address: IpAddr,
-    /// Connections served at once; more wait in the kernel's queue. Lowered at start to what the file-descriptor limit
-    /// allows.
-    pub max_connections: usize,
-    /// TLS handshakes worked on at once, in the order in which their first bytes came; the others wait. Devices that came
-    /// first are through before those that came last begin, as in a service that accepts at a bounded rate. A handshake
-    /// that waits for its peer loses its turn, so that slow peers hold up nobody.
-    pub handshakes_at_once: usize,
-    /// A TLS handshake that takes longer is cut, in seconds.
-    pub handshake_timeout_seconds: u64,
-    /// A connection that has not proved who it is is cut after so many seconds.
-    pub unauthenticated_timeout_seconds: u64,
-    /// A peer that does not read what it is sent is cut after so many seconds.
-    pub write_timeout_seconds: u64,
 }
 
 /// The provisioning service.
@@ -261,9 +236,17 @@ impl Config {
         IdScope::new(&self.id_scope).map_err(ConfigError::IdScope)
     }
 
+    /// The time scale, checked.
+    pub(crate) fn scale(&self) -> Result<TimeScale, ConfigError> {
+        let fleet = Duration::try_from_secs_f64(self.time_scale).ok();
+        let scale = fleet.and_then(|fleet| TimeScale::new(fleet, Duration::from_secs(1)));
+        scale.ok_or(ConfigError::Range { key: "time_scale", min: 1, max: TimeScale::MAX })
+    }
+
     /// Checks what the types cannot express.
     pub fn check(&self) -> Result<(), ConfigError> {
         self.checked_id_scope()?;
+        self.scale()?;
         for (key, host) in [("dps_host", &self.dps_host), ("hub_host", &self.hub_host)] {
             if host.is_empty() || host.len() > 253 || host.contains(['/', '*', ' ', '?']) {
                 return Err(ConfigError::Host { key });
@@ -306,20 +289,6 @@ impl Config {
     }
 }
 
-impl Listen {
-    pub(crate) const fn handshake_timeout(&self) -> Duration {
-        Duration::from_secs(self.handshake_timeout_seconds)
-    }
-
-    pub(crate) const fn unauthenticated_timeout(&self) -> Duration {
-        Duration::from_secs(self.unauthenticated_timeout_seconds)
-    }
-
-    pub(crate) const fn write_timeout(&self) -> Duration {
-        Duration::from_secs(self.write_timeout_seconds)
-    }
-}
-
 fn default_policy() -> String {
     "default".to_owned()
 }
@@ -332,6 +301,8 @@ impl Default for Config {
             hub_host: "localhost".to_owned(),
             state: None,
             seed: 1,
+            time_scale: 1.0,
+            virtual_time: None,
             quota: QuotaProfile::default(),
             listen: Listen::default(),
             dps: Dps::default(),
@@ -344,23 +315,6 @@ impl Default for Config {
             model: Model::default(),
             quotas: Quotas::default(),
             faults: Faults::default(),
-        }
-    }
-}
-
-impl Default for Listen {
-    fn default() -> Self {
-        Self {
-            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            mqtt_port: 8883,
-            https_port: None,
-            management_port: None,
-            management_address: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            max_connections: 100_000,
-            handshakes_at_once: 64,
-            handshake_timeout_seconds: 30,
-            unauthenticated_timeout_seconds: 60,
-            write_timeout_seconds: 30,
         }
     }
 }
@@ -429,6 +383,8 @@ mod tests {
         assert_eq!(config.check(), Err(ConfigError::Range { key: "adr.leaf_validity_days", min: 1, max: 90 }));
         config = Config { id_scope: String::new(), ..Config::default() };
         assert_eq!(config.check(), Err(ConfigError::IdScope(InvalidId::Empty)));
+        config = Config { time_scale: 0.5, ..Config::default() };
+        assert_eq!(config.check(), Err(ConfigError::Range { key: "time_scale", min: 1, max: 1_000_000 }));
         config = Config { hub_host: "a/b".to_owned(), ..Config::default() };
         assert_eq!(config.check(), Err(ConfigError::Host { key: "hub_host" }));
     }

@@ -1,6 +1,6 @@
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -102,7 +102,8 @@ impl Core {
             .primary_key
             .get_or_insert_with(|| stored.group_key(&config.group.id).unwrap_or_else(SymmetricKey::random))
             .clone();
-        let clock = Clock::moved(stored.clock_offset_ms());
+        let scale = config.scale()?;
+        let clock = Clock::new(scale, config.virtual_time, stored.clock_offset_ms());
         let authorities = stored.authorities.as_ref();
         let adr = Adr::new(&config, clock.now(), authorities)?;
         let server_root = authorities.and_then(|stored| stored.server_root.as_ref());
@@ -124,8 +125,8 @@ impl Core {
             registry: Registry::new(&config, clock.now(), stored, journal.clone())?,
             tally: Tally::new(),
             watchers: Watchers::new(),
-            model: ServiceModel::new(&config)?,
-            faults: FaultInjector::new(config.seed, config.faults.clone(), Instant::now()),
+            model: ServiceModel::new(&config, scale)?,
+            faults: FaultInjector::new(config.seed, scale, config.faults.clone(), Instant::now()),
             trusted: RwLock::new(Arc::new(AuthoritySet::new(&cas)?)),
             credentials: Mutex::new(cas),
             server_root: Mutex::new(server_root),
@@ -157,7 +158,31 @@ impl Core {
     /// Moves the clock forward.
     pub(crate) fn advance_clock(&self, by: Duration) -> Result<(), KeyError> {
         self.clock.advance(by);
+        self.clock_changed();
         self.record_authorities()
+    }
+
+    /// The measured part began at `anchor`: the clock runs at the speed of the time scale, the times of the faults count
+    /// from now. False when it had begun before.
+    pub(crate) fn begin(&self, anchor: SystemTime) -> bool {
+        let first = self.clock.begin(anchor);
+        if first {
+            self.faults.restart(Instant::now());
+            self.clock_changed();
+        }
+        first
+    }
+
+    /// Has the clock written if it moves by itself, so that it does not go back at the next start.
+    pub(crate) fn record_clock(&self) -> Result<(), KeyError> {
+        if self.clock.scale().is_real() { Ok(()) } else { self.record_authorities() }
+    }
+
+    /// Has all sessions with the hub look when their tokens run out.
+    fn clock_changed(&self) {
+        for session in self.registry.hub_sessions() {
+            session.wake();
+        }
     }
 
     /// Has authorities, what the hub trusts and the clock written, if state is kept.
@@ -172,7 +197,7 @@ impl Core {
             policies,
             server_root: server_root.transpose().map_err(|error: KeyError| error)?,
             synced: lock(&self.credentials).iter().map(|der| to_base64(der)).collect(),
-            clock_offset_ms: self.clock.offset_ms(),
+            clock_offset_ms: self.clock.lead_ms(),
         };
         journal.record(Change::Authorities(Box::new(record)));
         Ok(())

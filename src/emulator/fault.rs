@@ -10,12 +10,14 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::config::{Faults, OutageEffect, duration};
-use crate::domain::rng;
+use crate::domain::{TimeScale, rng};
 
 /// The plan of faults that holds, and its dice.
 #[derive(Debug)]
 pub(crate) struct FaultInjector {
     seed: u64,
+    /// Times of the plan are of the fleet.
+    scale: TimeScale,
     /// Whether there is any, so that the usual case costs one load.
     any: AtomicBool,
     plan: RwLock<Arc<Plan>>,
@@ -71,9 +73,10 @@ pub(crate) enum CaOutage {
 
 impl FaultInjector {
     /// With this plan from `now` on.
-    pub(crate) fn new(seed: u64, faults: Faults, now: Instant) -> Self {
+    pub(crate) fn new(seed: u64, scale: TimeScale, faults: Faults, now: Instant) -> Self {
         Self {
             seed,
+            scale,
             any: AtomicBool::new(!faults.is_none()),
             plan: RwLock::new(Arc::new(Plan::new(faults, now))),
             changed: Notify::new(),
@@ -92,6 +95,12 @@ impl FaultInjector {
         *self.plan.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Plan::new(faults, now));
         self.any.store(any, Ordering::Release);
         self.changed.notify_one();
+    }
+
+    /// Begins the plan that holds once more: all times count from `now`, all dice are new.
+    pub(crate) fn restart(&self, now: Instant) {
+        let (faults, _) = self.plan(now);
+        self.set(faults, now);
     }
 
     /// A message at QoS 1 came: whether its connection is cut.
@@ -134,8 +143,8 @@ impl FaultInjector {
     pub(crate) fn ca_outage(&self, now: Instant) -> Option<CaOutage> {
         let plan = self.active()?;
         let outage = &plan.faults.ca_outage;
-        let from = plan.since + duration(outage.from_seconds);
-        let to = from + duration(outage.for_seconds);
+        let from = plan.since + self.real(outage.from_seconds);
+        let to = from + self.real(outage.for_seconds);
         (from..to).contains(&now).then_some(match outage.effect {
             OutageEffect::Wait => CaOutage::Until(to),
             OutageEffect::Fail => CaOutage::Fails,
@@ -146,7 +155,7 @@ impl FaultInjector {
     pub(crate) async fn hub_disconnect(&self, after: Instant) -> Instant {
         loop {
             let plan = self.current();
-            let moments = plan.faults.hub_disconnect.at_seconds.iter().map(|at| plan.since + duration(*at));
+            let moments = plan.faults.hub_disconnect.at_seconds.iter().map(|at| plan.since + self.real(*at));
             let next = moments.into_iter().find(|at| *at > after);
             let due = async {
                 match next {
@@ -155,10 +164,16 @@ impl FaultInjector {
                 }
             };
             tokio::select! {
+                biased;
                 () = due => return next.unwrap_or(after),
                 () = self.changed.notified() => {}
             }
         }
+    }
+
+    /// How long a time of the plan, in seconds of the fleet, really takes.
+    fn real(&self, seconds: f64) -> Duration {
+        self.scale.to_real(duration(seconds))
     }
 
     fn active(&self) -> Option<Arc<Plan>> {
@@ -174,8 +189,8 @@ impl FaultInjector {
         if probability <= 0.0 {
             return false;
         }
-        let from = plan.since + duration(window.0);
-        if now < from || window.1.is_some_and(|length| now >= from + duration(length)) {
+        let from = plan.since + self.real(window.0);
+        if now < from || window.1.is_some_and(|length| now >= from + self.real(length)) {
             return false;
         }
         let occasion = plan.occasions[drawn as usize].fetch_add(1, Ordering::Relaxed);
@@ -200,7 +215,7 @@ mod tests {
         let (mut faults, now) = (Faults::default(), Instant::now());
         change(&mut faults);
         faults.check().unwrap();
-        (FaultInjector::new(1, faults, now), now)
+        (FaultInjector::new(1, TimeScale::REAL, faults, now), now)
     }
 
     #[tokio::test(start_paused = true)]

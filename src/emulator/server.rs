@@ -200,6 +200,7 @@ impl Emulator {
         connections.close();
         connections.wait().await;
         // When it cannot be written, `Service::state_failure` says why.
+        let _ = core.record_clock();
         core.durable().await;
         service.counters()
     }

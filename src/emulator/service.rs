@@ -1,6 +1,6 @@
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rustls_pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -66,6 +66,19 @@ impl Service {
     pub fn advance_clock(&self, by: Duration) {
         // Only the record of it can fail, and the next one has it too.
         let _ = self.core.advance_clock(by);
+    }
+
+    /// What time it is for DPS, hub and authorities.
+    pub fn now(&self) -> SystemTime {
+        self.core.clock.now()
+    }
+
+    /// The measured part began at `anchor`, by the system's clock (or that of `Config::virtual_time`): from there on the
+    /// wall clock runs at the speed of `Config::time_scale`, `anchor + (now - anchor) * scale`, however late this is
+    /// called; before, it runs at real speed. The times of the fault plan begin now. Happens once; false when it had
+    /// happened before, and then nothing changes.
+    pub fn begin(&self, anchor: SystemTime) -> bool {
+        self.core.begin(anchor)
     }
 
     /// Waits until all changes so far are on the disk, if state is kept; false when that cannot be had within 10 s.

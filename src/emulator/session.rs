@@ -100,6 +100,21 @@ impl Role {
         }
     }
 
+    const fn silence(&self) -> Duration {
+        match self {
+            Self::Dps(session) => session.silence(),
+            Self::Hub(session) => session.silence(),
+        }
+    }
+
+    /// When the session ends because its credential does.
+    fn expiry(&self, core: &Core) -> Option<Instant> {
+        match self {
+            Self::Dps(_) => None,
+            Self::Hub(session) => session.expiry(core),
+        }
+    }
+
     fn packet(&mut self, core: &Arc<Core>, packet: Packet, out: &mut Outbox) -> Next {
         match packet {
             Packet::PingReq => {
@@ -264,12 +279,11 @@ where
     let limit = role.packet_limit();
     let begun = Instant::now();
     let link = role.link().clone();
-    let (silence, expiry) = match role {
-        Role::Dps(session) => (session.silence(), None),
-        Role::Hub(session) => (session.silence(), session.expiry()),
-    };
-    let earliest = |due: Instant| expiry.map_or(due, |expiry| due.min(expiry));
-    let mut alarm = pin!(sleep_until(earliest(begun + silence.min(core.config.listen.unauthenticated_timeout()))));
+    let silence = role.silence();
+    let mut expiry = role.expiry(core);
+    let earliest = |due: Instant, expiry: Option<Instant>| expiry.map_or(due, |expiry| due.min(expiry));
+    let first = begun + silence.min(core.config.listen.unauthenticated_timeout());
+    let mut alarm = pin!(sleep_until(earliest(first, expiry)));
     loop {
         wire.out.release(Instant::now());
         while !wire.out.is_full() {
@@ -293,16 +307,10 @@ where
             alarm.as_mut().reset(due);
         }
         let full = wire.out.is_full();
+        // In this order nothing starves: the alarm is set anew for later whenever it went off, and who wakes the session
+        // has work of his own; a peer that never stops sending comes last, as it would hold up the other two.
         tokio::select! {
-            read = wire.read(stream), if !full => read?,
-            () = link.woken() => {
-                // What has waited its time goes before what is new.
-                wire.out.release(Instant::now());
-                match role.woken(core, &mut wire.out) {
-                    Next::Continue => {}
-                    Next::End(end) => return Ok(end),
-                }
-            }
+            biased;
             () = alarm.as_mut() => {
                 let mut due = wire.last_heard + silence;
                 if !role.authenticated() {
@@ -315,8 +323,24 @@ where
                 if expiry.is_some_and(|expiry| expiry <= now) {
                     return Ok(End::Expired);
                 }
-                alarm.as_mut().reset(earliest(due));
+                alarm.as_mut().reset(earliest(due, expiry));
             }
+            () = link.woken() => {
+                // What has waited its time goes before what is new.
+                wire.out.release(Instant::now());
+                match role.woken(core, &mut wire.out) {
+                    Next::Continue => {}
+                    Next::End(end) => return Ok(end),
+                }
+                // The wall clock may have been moved, or have begun to run faster.
+                if let Some(nearer) = role.expiry(core).filter(|new| expiry.is_some_and(|old| *new < old)) {
+                    expiry = Some(nearer);
+                    if nearer < alarm.deadline() {
+                        alarm.as_mut().reset(nearer);
+                    }
+                }
+            }
+            read = wire.read(stream), if !full => read?,
         }
     }
 }

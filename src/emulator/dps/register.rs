@@ -57,7 +57,7 @@ pub(crate) fn operation_status(core: &Core, caller: &Caller, operation_id: &str)
 
 fn status(core: &Core, caller: &Caller, operation_id: &str, now: Instant) -> Answer {
     let operations = &core.registry.operations;
-    let Some(operation) = operations.find(operation_id, &caller.registration_id) else {
+    let Some(operation) = operations.find(operation_id, &caller.registration_id, now) else {
         return refuse(core, Refusal::NoSuchOperation);
     };
     let Some(outcome) = operation.outcome(now) else {

@@ -1,8 +1,7 @@
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rustls_pki_types::CertificateDer;
-use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::domain::{ParseSasTokenError, SasToken};
@@ -20,8 +19,8 @@ pub(super) enum Proof {
     Certificate(Uuid),
     /// The certificate that it attested with at DPS, known by its thumbprint.
     Thumbprint,
-    /// A SAS token that is good until then, for ever in practice when absent.
-    Token(Option<Instant>),
+    /// A SAS token that is good until then by the wall clock, for ever in practice when absent.
+    Token(Option<SystemTime>),
 }
 
 impl Proof {
@@ -124,10 +123,12 @@ fn signed_for(core: &Core, token: &SasToken, device: &Device) -> Option<Proof> {
         && parts.next() == Some("devices")
         && parts.next() == Some(&*device.id)
         && parts.next().is_none();
-    let left = token.se.checked_sub(core.clock.unix_seconds()).filter(|left| *left > 0)?;
+    if token.se <= core.clock.unix_seconds() {
+        return None;
+    }
     let registration = device.with(|state| state.registration.clone());
     let good = for_this_device && registration.enrollment.verifies(token, registration.sent_id());
-    good.then(|| Proof::Token(Instant::now().checked_add(Duration::from_secs(left))))
+    good.then(|| Proof::Token(SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(token.se))))
 }
 
 /// A will is telemetry of the device itself, or CONNECT is refused.

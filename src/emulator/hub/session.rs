@@ -107,10 +107,10 @@ impl HubSession {
         self.silence
     }
 
-    /// When its token runs out, and the session with it.
-    pub(crate) const fn expiry(&self) -> Option<Instant> {
+    /// When its token runs out, and the session with it, as far as the wall clock can tell now.
+    pub(crate) fn expiry(&self, core: &Core) -> Option<Instant> {
         match self.proof {
-            Proof::Token(expiry) => expiry,
+            Proof::Token(expiry) => expiry.and_then(|expiry| core.clock.when(expiry)),
             Proof::Certificate(_) | Proof::Thumbprint => None,
         }
     }

@@ -35,6 +35,11 @@ impl Link {
         Self { number: NEXT.fetch_add(1, Ordering::Relaxed), shared: Arc::default() }
     }
 
+    /// Links made later have higher ones.
+    pub(crate) const fn number(&self) -> u64 {
+        self.number
+    }
+
     /// Makes the session look.
     pub(crate) fn wake(&self) {
         self.shared.wake.notify_one();

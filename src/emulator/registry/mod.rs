@@ -77,7 +77,7 @@ impl Registry {
             enrollments,
             operations: Operations::new(
                 config.dps.max_operations,
-                Duration::from_secs(config.dps.operation_ttl_seconds),
+                Operations::real_ttl(Duration::from_secs(config.dps.operation_ttl_seconds), config.scale()?),
             ),
             registrations: Sharded::new(),
             registration_count: AtomicUsize::new(0),
@@ -202,10 +202,13 @@ impl Registry {
         devices
     }
 
-    /// The sessions of all connected devices.
+    /// The sessions of all connected devices, in the order in which they began.
     pub(crate) fn hub_sessions(&self) -> Vec<Link> {
         let devices = self.devices.select(|_, _| true);
-        devices.iter().filter_map(|device| device.with(|state| state.session.clone())).collect()
+        let sessions = devices.iter().filter_map(|device| device.with(|state| state.session.clone()));
+        let mut sessions: Vec<_> = sessions.collect();
+        sessions.sort_unstable_by_key(Link::number);
+        sessions
     }
 
     /// Forgets a device of the hub; who holds it still is to be told.

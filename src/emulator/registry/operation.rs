@@ -1,6 +1,6 @@
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, SystemTime};
 
@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::registration::Assignment;
 use super::sharded::lock;
+use crate::domain::TimeScale;
 
 /// Id of an operation: `5.{16 hexadecimal digits}.{guid}`. The digits are the same for all operations of an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +59,9 @@ pub(crate) struct Operation {
     /// Not done before.
     ready_at: Instant,
     outcome: OnceLock<Outcome>,
-    told: AtomicBool,
+    begun: Instant,
+    /// When the device was first told how it ended.
+    told: OnceLock<Instant>,
 }
 
 impl Operation {
@@ -95,7 +98,7 @@ struct Shard {
 
 impl Operations {
     const SHARDS: usize = 64;
-    /// A device that lost the final answer may ask again for so long; then the memory of the chain is given back.
+    /// A device that lost the final answer may ask again for so long (real time); then the memory of the chain is given back.
     const TOLD_TTL: Duration = Duration::from_secs(30);
 
     pub(crate) fn new(max: usize, ttl: Duration) -> Self {
@@ -108,20 +111,33 @@ impl Operations {
         }
     }
 
+    /// How long operations are kept that live so long in fleet time: at least as long as machines need to ask for them.
+    pub(crate) fn real_ttl(ttl: Duration, scale: TimeScale) -> Duration {
+        const LEAST: Duration = Duration::from_secs(30);
+        scale.to_real(ttl).max(ttl.min(LEAST))
+    }
+
     /// A new operation that is not done before `ready_at`; `None` when there are too many.
     pub(crate) fn begin(&self, registration_id: Arc<str>, now: Instant, ready_at: Instant) -> Option<Arc<Operation>> {
         let id = OperationId { instance: self.instance, guid: Uuid::new_v4() };
         let mut shard = self.shard(id.guid);
         self.expire_shard(&mut shard, now);
         if self.count.load(Ordering::Relaxed) >= self.max {
-            return None;
+            // Which operations share a shard is random, and must not decide who is refused.
+            drop(shard);
+            self.expire(now);
+            if self.count.load(Ordering::Relaxed) >= self.max {
+                return None;
+            }
+            shard = self.shard(id.guid);
         }
         let operation = Arc::new(Operation {
             id,
             registration_id,
             ready_at,
             outcome: OnceLock::new(),
-            told: AtomicBool::new(false),
+            begun: now,
+            told: OnceLock::new(),
         });
         shard.live.insert(id.guid, Arc::clone(&operation));
         shard.begun.push_back((now, id.guid));
@@ -137,14 +153,20 @@ impl Operations {
     }
 
     /// The operation of that id and device.
-    pub(crate) fn find(&self, id: &str, registration_id: &str) -> Option<Arc<Operation>> {
+    pub(crate) fn find(&self, id: &str, registration_id: &str, now: Instant) -> Option<Arc<Operation>> {
         let id = OperationId::parse(id).filter(|id| id.instance == self.instance)?;
-        self.shard(id.guid).live.get(&id.guid).filter(|o| *o.registration_id == *registration_id).cloned()
+        let mine = |o: &&Arc<Operation>| *o.registration_id == *registration_id && !self.is_too_old(o, now);
+        self.shard(id.guid).live.get(&id.guid).filter(mine).cloned()
+    }
+
+    fn is_too_old(&self, operation: &Operation, now: Instant) -> bool {
+        let since_told = operation.told.get().map(|told| now.duration_since(*told));
+        now.duration_since(operation.begun) >= self.ttl || since_told.is_some_and(|since| since >= Self::TOLD_TTL)
     }
 
     /// Notes that the device was told how it ended; true for the first time.
     pub(crate) fn told(&self, operation: &Operation, now: Instant) -> bool {
-        let first = !operation.told.swap(true, Ordering::Relaxed);
+        let first = operation.told.set(now).is_ok();
         if first {
             self.shard(operation.id.guid).told.push_back((now, operation.id.guid));
         }
@@ -188,9 +210,9 @@ mod tests {
         let (now, operations) = (Instant::now(), Operations::new(10, Duration::from_secs(60)));
         let operation = operations.begin("a".into(), now, now + Duration::from_secs(1)).unwrap();
         let id = operation.id.to_string();
-        assert!(operations.find(&id, "a").is_some());
-        assert!(operations.find(&id, "b").is_none());
-        assert!(operations.find("5.0000000000000000.none", "a").is_none());
+        assert!(operations.find(&id, "a", now).is_some());
+        assert!(operations.find(&id, "b", now).is_none());
+        assert!(operations.find("5.0000000000000000.none", "a", now).is_none());
         operation.finish(failed());
         assert!(operation.outcome(now).is_none());
         assert!(operation.outcome(now + Duration::from_secs(1)).is_some());
@@ -203,8 +225,10 @@ mod tests {
         assert!(operations.begin("b".into(), now, now).is_some());
         assert!(operations.begin("c".into(), now, now).is_none());
         assert!(operations.told(&first, now) && !operations.told(&first, now));
-        operations.expire(now + Operations::TOLD_TTL);
-        assert!(operations.find(&first.id.to_string(), "a").is_none());
+        let later = now + Operations::TOLD_TTL;
+        assert!(operations.find(&first.id.to_string(), "a", later).is_none());
+        operations.expire(later);
+        assert!(operations.find(&first.id.to_string(), "a", now).is_none());
         assert!(operations.begin("c".into(), now, now).is_some());
         operations.expire(now + Duration::from_secs(60));
         assert_eq!(operations.count.load(Ordering::Relaxed), 0);

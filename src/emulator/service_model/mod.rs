@@ -11,6 +11,7 @@ mod station;
 use tokio::time::Instant;
 
 use super::config::Config;
+use crate::domain::TimeScale;
 pub use latency::HistogramError;
 pub(crate) use quota::Over;
 use quota::Quotas;
@@ -39,11 +40,11 @@ pub(crate) struct ServiceModel {
 }
 
 impl ServiceModel {
-    pub(crate) fn new(config: &Config) -> Result<Self, HistogramError> {
+    pub(crate) fn new(config: &Config, scale: TimeScale) -> Result<Self, HistogramError> {
         let [a, b, c, d, e, f, g] = config.model.steps().map(|(name, step)| Station::new(name, config.seed, step));
         Ok(Self {
             stations: [a?, b?, c?, d?, e?, f?, g?],
-            quotas: Quotas::new(config.quotas.limits(config.quota), &config.quotas),
+            quotas: Quotas::new(config.quotas.limits(config.quota), &config.quotas, scale),
         })
     }
 
@@ -72,7 +73,7 @@ mod tests {
         model.telemetry = step(5.0);
         model.renewal_accept = step(6.0);
         model.renewal_issue = step(7.0);
-        let (model, now) = (ServiceModel::new(&config).unwrap(), Instant::now());
+        let (model, now) = (ServiceModel::new(&config, TimeScale::REAL).unwrap(), Instant::now());
         for (i, step) in [
             Step::Register,
             Step::Assign,

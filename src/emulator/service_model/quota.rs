@@ -4,7 +4,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::bucket::Rate;
-use crate::domain::QuotaLimits;
+use crate::domain::{QuotaLimits, TimeScale};
 use crate::emulator::config::{self, Excess};
 use crate::emulator::registry::{Sharded, lock};
 
@@ -18,9 +18,10 @@ pub(crate) struct Quotas {
     polls: Option<Polls>,
     retry_after: u32,
     hub_connections_over: Excess,
+    scale: TimeScale,
 }
 
-/// Something is over its quota: come again after so many seconds.
+/// Something is over its quota: come again after so many seconds of fleet time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Over {
     pub(crate) retry_after: u32,
@@ -40,13 +41,14 @@ struct Polls {
 }
 
 impl Quotas {
-    /// Connections over the quota wait so long at most.
+    /// Connections over the quota wait so long at most, in fleet time.
     const PATIENCE: Duration = Duration::from_secs(60);
 
-    pub(super) fn new(limits: QuotaLimits, config: &config::Quotas) -> Self {
+    pub(super) fn new(limits: QuotaLimits, config: &config::Quotas, scale: TimeScale) -> Self {
         const SECOND: Duration = Duration::from_secs(1);
         const MINUTE: Duration = Duration::from_secs(60);
-        let bucket = |tokens: Option<u32>, period| tokens.map(|tokens| Bucket::new(Rate::new(tokens, period)));
+        let rate = |tokens: u32, period| Rate::new(tokens, scale.to_real(period));
+        let bucket = |tokens: Option<u32>, period| tokens.map(|tokens| Bucket::new(rate(tokens, period)));
         Self {
             registrations: bucket(limits.registrations_per_minute, MINUTE),
             certificates: bucket(limits.certificates_per_minute, MINUTE),
@@ -54,9 +56,10 @@ impl Quotas {
             hub_connections: bucket(limits.hub_connections_per_second, SECOND),
             polls: limits
                 .polls_per_10_seconds
-                .map(|tokens| Polls { rate: Rate::new(tokens, 10 * SECOND), full_at: Sharded::new() }),
+                .map(|tokens| Polls { rate: rate(tokens, 10 * SECOND), full_at: Sharded::new() }),
             retry_after: config.retry_after_seconds,
             hub_connections_over: config.hub_connections_over,
+            scale,
         }
     }
 
@@ -84,7 +87,7 @@ impl Quotas {
         if let Some(full_at) = full_at {
             shard.insert(Arc::clone(registration_id), full_at);
         }
-        taken.map_err(|wait| Over { retry_after: whole_seconds(wait) })
+        taken.map_err(|wait| Over { retry_after: self.whole_seconds(wait) })
     }
 
     /// A device connects with the hub: when it may.
@@ -92,10 +95,10 @@ impl Quotas {
         let Some(bucket) = &self.hub_connections else { return Ok(now) };
         let patience = match self.hub_connections_over {
             Excess::Refuse => Duration::ZERO,
-            Excess::Delay => Self::PATIENCE,
+            Excess::Delay => self.scale.to_real(Self::PATIENCE),
         };
         let reserved = bucket.rate.reserve(&mut lock(&bucket.full_at), now, patience);
-        reserved.map_err(|wait| Over { retry_after: whole_seconds(wait) })
+        reserved.map_err(|wait| Over { retry_after: self.whole_seconds(wait) })
     }
 
     /// Forgets devices that have not asked for long.
@@ -103,6 +106,13 @@ impl Quotas {
         if let Some(polls) = &self.polls {
             polls.full_at.retain(|full_at| *full_at > now);
         }
+    }
+
+    /// A real wait as devices are told it: seconds of fleet time, rounded up, at least one.
+    fn whole_seconds(&self, wait: Duration) -> u32 {
+        let wait = self.scale.to_fleet(wait);
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        u32::try_from(seconds.max(1)).unwrap_or(u32::MAX)
     }
 
     fn take(&self, bucket: Option<&Bucket>, now: Instant) -> Result<(), Over> {
@@ -117,21 +127,36 @@ impl Bucket {
     }
 }
 
-/// Rounded up, at least one.
-fn whole_seconds(wait: Duration) -> u32 {
-    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-    u32::try_from(seconds.max(1)).unwrap_or(u32::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::QuotaProfile;
 
     fn quotas(change: impl FnOnce(&mut config::Quotas), profile: QuotaProfile) -> Quotas {
+        scaled_quotas(change, profile, TimeScale::REAL)
+    }
+
+    fn scaled_quotas(change: impl FnOnce(&mut config::Quotas), profile: QuotaProfile, scale: TimeScale) -> Quotas {
         let mut config = config::Quotas::default();
         change(&mut config);
-        Quotas::new(config.limits(profile), &config)
+        Quotas::new(config.limits(profile), &config, scale)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn quotas_hold_in_fleet_time_and_waits_are_told_in_it() {
+        let minute_in_a_second = TimeScale::new(Duration::from_secs(60), Duration::from_secs(1)).unwrap();
+        let quotas = scaled_quotas(
+            |config| config.hub_connections_over = Excess::Delay,
+            QuotaProfile::HubS1,
+            minute_in_a_second,
+        );
+        let (now, id) = (Instant::now(), "a".into());
+        let registered = |at| (0..2000).filter(|_| quotas.registration(at).is_ok()).count();
+        assert_eq!((registered(now), registered(now + Duration::from_secs(1))), (1000, 1000));
+        assert_eq!((0..9).filter(|_| quotas.poll(&id, now).is_ok()).count(), 5);
+        assert_eq!(quotas.poll(&id, now), Err(Over { retry_after: 2 }), "a thirtieth of a real second");
+        let last = (0..9999).map_while(|_| quotas.hub_connection(now).ok()).last().unwrap();
+        assert!((last - now).abs_diff(Duration::from_secs(1)) < Duration::from_millis(1), "a minute's patience");
     }
 
     #[tokio::test(start_paused = true)]

@@ -70,7 +70,8 @@ impl World {
 
     /// Password for DPS of a device of the group.
     pub(super) fn token(&self, id: &str) -> String {
-        sas(&self.service.group_key().derive(id), &format!("{SCOPE}/registrations/{id}"), Some("registration"))
+        let resource = format!("{SCOPE}/registrations/{id}");
+        sas_at(self.service.now(), &self.service.group_key().derive(id), &resource, Some("registration"))
     }
 
     /// A device that is connected with DPS and subscribed.
@@ -99,7 +100,12 @@ impl World {
 }
 
 pub(super) fn sas(key: &SymmetricKey, resource: &str, key_name: Option<&str>) -> String {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    sas_at(SystemTime::now(), key, resource, key_name)
+}
+
+/// A token that is good for an hour from `now` on.
+pub(super) fn sas_at(now: SystemTime, key: &SymmetricKey, resource: &str, key_name: Option<&str>) -> String {
+    let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap();
     key.sign(resource, now.as_secs() + 3600, key_name).to_text()
 }
 

@@ -22,5 +22,6 @@ mod model;
 mod settings;
 mod sockets;
 mod state;
+mod time_scale;
 mod websocket;
 mod x509;

@@ -3,6 +3,7 @@
 mod describe;
 mod error;
 mod files;
+mod parent;
 mod settings;
 mod stop;
 
@@ -75,7 +76,12 @@ pub struct EmulatorArgs {
     /// Write the description of the endpoints (JSON) to a file, for `fleetstorm run --target FILE`
     #[arg(long, value_name = "FILE")]
     pub connection_file: Option<PathBuf>,
-    /// End when stdin is closed, so that the emulator never outlives its parent
+    /// Fleet seconds in one real second, 1 to 1000000: how much faster validities, waits, quotas and fault times pass
+    /// [default: 1]
+    #[arg(long, value_name = "FACTOR")]
+    pub time_scale: Option<f64>,
+    /// End when stdin is closed, so that the emulator never outlives its parent; a line `begin NANOSECONDS` on it is the
+    /// moment (since 1970) from which on the time scale counts and the times of the faults run
     #[arg(long)]
     pub parent_pipe: bool,
 }
@@ -128,6 +134,7 @@ pub fn run(args: EmulatorArgs, terminal: &Terminal) -> Result<Exit, CommandError
         x509_ca,
         profile,
         state,
+        time_scale,
         dir,
         connection_file,
         parent_pipe,
@@ -146,13 +153,15 @@ pub fn run(args: EmulatorArgs, terminal: &Terminal) -> Result<Exit, CommandError
         x509_ca,
         profile,
         state,
+        time_scale,
     };
     let mut config = settings::resolve(config.as_deref(), flags)?;
     limit_connections(&mut config, terminal)?;
     let runtime = runtime().map_err(EmulatorError::Runtime)?;
     runtime.block_on(async {
         // Before anything takes time: from here on a signal ends it cleanly.
-        let stop = stop::listen(parent_pipe).map_err(EmulatorError::Runtime)?;
+        let stop = stop::listen().map_err(EmulatorError::Runtime)?;
+        let orders = parent_pipe.then(|| parent::listen(stop.clone())).transpose().map_err(EmulatorError::Runtime)?;
         let emulator = Emulator::bind(config.clone()).await.map_err(EmulatorError::from)?;
         let files = Files::write(dir.or_else(|| config.state.clone()), &emulator)?;
         let connection = describe::connection(&config, &emulator, &files);
@@ -161,7 +170,18 @@ pub fn run(args: EmulatorArgs, terminal: &Terminal) -> Result<Exit, CommandError
         }
         announce(&connection, terminal)?;
         let service = emulator.service().clone();
-        let counters = emulator.run(stop).await;
+        let led = async {
+            match orders {
+                Some(orders) => parent::follow(orders, &service, terminal).await,
+                None => std::future::pending().await,
+            }
+        };
+        // Orders first: they are few, and `begin` must not wait for devices.
+        let counters = tokio::select! {
+            biased;
+            never = led => match never {},
+            counters = emulator.run(stop) => counters,
+        };
         terminal.note(format_args!("emulator: {counters}"));
         match service.state_failure() {
             None => Ok(Exit::Done),

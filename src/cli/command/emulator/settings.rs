@@ -29,6 +29,7 @@ pub(super) struct Flags {
     pub(super) x509_ca: Option<PathBuf>,
     pub(super) profile: Option<QuotaProfile>,
     pub(super) state: Option<PathBuf>,
+    pub(super) time_scale: Option<f64>,
 }
 
 /// Id of the enrollment group of `--x509-ca`.
@@ -50,6 +51,7 @@ pub(super) fn resolve(file: Option<&Path>, flags: Flags) -> Result<Config, Emula
         x509_ca,
         profile,
         state,
+        time_scale,
     } = flags;
     let mut config = file.map_or_else(|| Ok(Config::default()), read)?;
     set(&mut config.listen.mqtt_port, mqtt_port);
@@ -63,6 +65,7 @@ pub(super) fn resolve(file: Option<&Path>, flags: Flags) -> Result<Config, Emula
     set(&mut config.hub_host, hub_host);
     set(&mut config.id_scope, id_scope);
     set(&mut config.quota, profile);
+    set(&mut config.time_scale, time_scale);
     config.state = state.or(config.state);
     let addresses = [config.listen.address, config.listen.management_address];
     if let Some(address) = addresses.into_iter().find(|address| !address.is_loopback() && !allow_remote) {
@@ -169,6 +172,7 @@ mod tests {
         x509_ca: None,
         profile: None,
         state: None,
+        time_scale: None,
     };
 
     fn file(text: &str) -> tempfile::NamedTempFile {
@@ -180,10 +184,12 @@ mod tests {
     #[test]
     fn flags_win_over_the_file_and_the_file_over_defaults() {
         let file = file("id_scope = \"0ne0000000A\"\nhub_host = \"hub\"\n[dps]\nretry_after_seconds = 1\n");
-        let flags = Flags { hub_host: Some("other".to_owned()), mqtt_port: Some(0), ..NONE };
+        let flags =
+            Flags { hub_host: Some("other".to_owned()), mqtt_port: Some(0), time_scale: Some(86_400.0), ..NONE };
         let config = resolve(Some(file.path()), flags).unwrap();
         assert_eq!((config.id_scope.as_str(), config.hub_host.as_str()), ("0ne0000000A", "other"));
         assert_eq!((config.listen.mqtt_port, config.dps.retry_after_seconds), (0, 1));
+        assert_eq!(config.time_scale, 86_400.0);
     }
 
     #[test]

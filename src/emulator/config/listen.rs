@@ -1,0 +1,69 @@
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::emulator::port::Port;
+
+/// Sockets, their limits and time-outs.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Listen {
+    /// Address of the listeners for devices.
+    pub address: IpAddr,
+    /// Port of MQTT over TLS for DPS and hub; 0 takes a free one.
+    pub mqtt_port: u16,
+    /// Port of HTTPS and MQTT over WebSocket for DPS and hub; 0 takes a free one. When absent it is off, but the command
+    /// line takes 8443.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub https_port: Option<Port>,
+    /// Port of the control plane; 0 takes a free one. When absent it is off, but the command line takes 8444.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub management_port: Option<Port>,
+    /// Address of the control plane.
+    pub management_address: IpAddr,
+    /// Connections served at once; more wait in the kernel's queue. Lowered at start to what the file-descriptor limit
+    /// allows.
+    pub max_connections: usize,
+    /// TLS handshakes worked on at once, in the order in which their first bytes came; the others wait. Devices that came
+    /// first are through before those that came last begin, as in a service that accepts at a bounded rate. A handshake
+    /// that waits for its peer loses its turn, so that slow peers hold up nobody.
+    pub handshakes_at_once: usize,
+    /// A TLS handshake that takes longer is cut, in seconds.
+    pub handshake_timeout_seconds: u64,
+    /// A connection that has not proved who it is is cut after so many seconds.
+    pub unauthenticated_timeout_seconds: u64,
+    /// A peer that does not read what it is sent is cut after so many seconds.
+    pub write_timeout_seconds: u64,
+}
+
+impl Listen {
+    pub(crate) const fn handshake_timeout(&self) -> Duration {
+        Duration::from_secs(self.handshake_timeout_seconds)
+    }
+
+    pub(crate) const fn unauthenticated_timeout(&self) -> Duration {
+        Duration::from_secs(self.unauthenticated_timeout_seconds)
+    }
+
+    pub(crate) const fn write_timeout(&self) -> Duration {
+        Duration::from_secs(self.write_timeout_seconds)
+    }
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        Self {
+            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            mqtt_port: 8883,
+            https_port: None,
+            management_port: None,
+            management_address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            max_connections: 100_000,
+            handshakes_at_once: 64,
+            handshake_timeout_seconds: 30,
+            unauthenticated_timeout_seconds: 60,
+            write_timeout_seconds: 30,
+        }
+    }
+}
