@@ -4,8 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use crate::domain::{FailureClass, Phase, TimeScale};
 use crate::measure::{
-    Attempt, CpuUse, ErrorRow, GeneratorHealth, Histogram, Interval, Machine, Origin, Outcome, PhaseHistograms,
-    PhaseTimes, RunRecord, RunStatus, Setting, StageRecord, Totals,
+    Attempt, CpuUse, ErrorRow, GeneratorHealth, Histogram, Interval, Machine, Observed, Origin, Outcome,
+    PhaseHistograms, PhaseTimes, RunRecord, RunStatus, Setting, StageRecord, ThresholdResult, Totals,
 };
 
 const DEVICES: u32 = 1_234;
@@ -40,6 +40,7 @@ pub(super) fn record() -> RunRecord {
         started: u64::from(DEVICES - 1),
         dropped: 1,
         throttled: 2,
+        attempts: u64::from(DEVICES - 1),
         in_flight: second.succeeded + second.failed.iter().sum::<u64>(),
         ..first.clone()
     };
@@ -115,6 +116,64 @@ pub(super) fn record() -> RunRecord {
         ],
         notes: vec!["in flight limited to 9,900 by 20,000 open files".to_owned()],
     }
+}
+
+/// Compressed time: a renewal storm whose devices try again, then connections that are held; one threshold stopped the run.
+pub(super) fn renewal_storm() -> RunRecord {
+    let mut record = record();
+    const DAY: Duration = Duration::from_secs(86_400);
+    record.time_scale = TimeScale::new(DAY, Duration::from_secs(1)).unwrap();
+    record.status = RunStatus::ThresholdFailed;
+    let threshold =
+        |text: &str, observed, met| ThresholdResult { text: text.to_owned(), observed, met, stopped_at: None };
+    record.thresholds = vec![
+        threshold("storm.total.p99 < 2s", Observed::Time(Duration::from_millis(1_850)), true),
+        threshold("storm.error_rate < 0.1%", Observed::Share(0.002_43), false),
+        threshold("storm.throughput > 500/s", Observed::PerSecond(630.8), true),
+        ThresholdResult {
+            stopped_at: Some(Duration::from_millis(1_900)),
+            ..threshold("storm.expired == 0", Observed::Number(12.0), false)
+        },
+        threshold("hold.recover.p99 < 1s", Observed::Nothing, false),
+    ];
+    let storm = &mut record.stages[0];
+    storm.kind = "renew".to_owned();
+    storm.workload = "open, when certificates are to be renewed".to_owned();
+    storm.totals.expired = 12;
+    storm.totals.attempts += 2_000;
+    storm.totals.failed_attempts[FailureClass::Throttled.index()] = 2_000;
+    storm.totals.throttled = 2_002;
+    for (interval, attempts) in storm.intervals.iter_mut().zip([2_100, 1_133]) {
+        (interval.attempts, interval.failed_attempts, interval.expired) = (attempts, 1_000, 6);
+    }
+    let mut hold = storm.clone();
+    (hold.name, hold.kind) = ("hold".to_owned(), "operate".to_owned());
+    hold.workload = "open, at once, 7 days connected, telemetry every 6 h".to_owned();
+    hold.start = Duration::from_secs(1);
+    hold.phases = PhaseHistograms::new();
+    hold.totals = Totals {
+        planned: u64::from(DEVICES),
+        started: u64::from(DEVICES - 14),
+        succeeded: u64::from(DEVICES - 14),
+        skipped: 14,
+        attempts: u64::from(DEVICES - 14),
+        disconnects: 3,
+        telemetry: 34_160,
+        ..Totals::default()
+    };
+    hold.intervals.truncate(1);
+    hold.intervals[0] = Interval {
+        start: Duration::from_secs(1),
+        length: Duration::from_millis(950),
+        due: u64::from(DEVICES),
+        started: u64::from(DEVICES - 14),
+        attempts: u64::from(DEVICES - 14),
+        disconnects: 3,
+        telemetry: 34_160,
+        ..Interval::default()
+    };
+    record.stages.push(hold);
+    record
 }
 
 fn attempt(device: u32) -> Attempt {

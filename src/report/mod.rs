@@ -6,12 +6,15 @@ mod csv;
 mod folder;
 mod hlog;
 mod json;
+mod observed;
+mod sparkline;
 pub mod units;
 mod verdict;
 
 use std::io::{self, Write};
 
 pub use folder::{FolderError, ResultsFolder, WriteError};
+pub use sparkline::{columns, sparkline};
 pub use verdict::{Verdict, verdicts};
 
 use crate::measure::RunRecord;
@@ -26,8 +29,15 @@ pub trait Exporter {
 }
 
 /// Every format that a run writes; the record itself (`run.json`) comes first, so that it survives a full disk best.
-pub const EXPORTERS: [&dyn Exporter; 6] =
-    [&json::RunJson, &csv::SummaryCsv, &csv::PhasesCsv, &csv::IntervalsCsv, &csv::ErrorsCsv, &hlog::LatencyLog];
+pub const EXPORTERS: [&dyn Exporter; 7] = [
+    &json::RunJson,
+    &csv::SummaryCsv,
+    &csv::PhasesCsv,
+    &csv::IntervalsCsv,
+    &csv::ErrorsCsv,
+    &csv::ThresholdsCsv,
+    &hlog::LatencyLog,
+];
 
 /// `run.json` as text, for `--json`.
 pub fn run_json(record: &RunRecord) -> io::Result<String> {

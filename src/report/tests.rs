@@ -27,6 +27,26 @@ fn every_csv() {
 }
 
 #[test]
+fn every_csv_of_a_renewal_storm() {
+    let record = fixture::renewal_storm();
+    for file in ["summary.csv", "intervals.csv", "thresholds.csv"] {
+        insta::assert_snapshot!(format!("renewal_storm_{file}"), exported(file, &record));
+    }
+}
+
+#[test]
+fn json_of_a_renewal_storm() {
+    let run: serde_json::Value = serde_json::from_str(&exported("run.json", &fixture::renewal_storm())).unwrap();
+    insta::assert_snapshot!(
+        "renewal_storm_run.json",
+        ["status", "time_scale", "verdicts", "thresholds", "totals"]
+            .map(|key| format!("{key}: {:#}", run[key]))
+            .join("\n")
+    );
+    assert_eq!(run["stages"][1]["intervals"][0]["telemetry"], 34_160);
+}
+
+#[test]
 fn json() {
     let record = fixture::record();
     insta::with_settings!({ filters => vec![(r#"histogram": "HISTF?[^"]+|histogram": "eN[^"]+"#, r#"histogram": "…"#)] }, {
@@ -56,6 +76,13 @@ fn console_of_a_bad_run() {
     record.stages.push(second);
     let text = summary(&record, Look { color: false });
     insta::assert_snapshot!("console_of_a_bad_run", text);
+    assert!(text.lines().all(|line| line.chars().count() <= usize::from(WIDTH)), "wider than {WIDTH} columns");
+}
+
+#[test]
+fn console_of_a_renewal_storm() {
+    let text = summary(&fixture::renewal_storm(), Look { color: false });
+    insta::assert_snapshot!("console_of_a_renewal_storm", text);
     assert!(text.lines().all(|line| line.chars().count() <= usize::from(WIDTH)), "wider than {WIDTH} columns");
 }
 
@@ -105,6 +132,8 @@ fn the_worst_verdict_comes_first() {
     record.stages[0].totals.failed[FailureClass::Verification.index()] = 2;
     let names: Vec<_> = verdicts(&record).iter().map(Verdict::name).collect();
     assert_eq!(names, ["wrong_certificates", "unaccounted", "saturated", "interrupted"]);
+    let names: Vec<_> = verdicts(&fixture::renewal_storm()).iter().map(Verdict::name).collect();
+    assert_eq!(names, ["thresholds_failed", "stopped"]);
 }
 
 #[test]
@@ -122,7 +151,7 @@ fn a_folder_is_written_once_and_an_unused_one_goes_away() {
     files.sort();
     assert_eq!(
         files,
-        ["errors.csv", "intervals.csv", "latency.hlog", "phases.csv", "run.json", "summary.csv"],
+        ["errors.csv", "intervals.csv", "latency.hlog", "phases.csv", "run.json", "summary.csv", "thresholds.csv"],
         "no temporary file is left"
     );
     assert!(matches!(ResultsFolder::open(path), Err(FolderError::Occupied { .. })));
@@ -153,10 +182,11 @@ fn folders_are_named_by_time_and_scenario() {
 #[test]
 fn every_column_is_documented() {
     let readme = include_str!("../../README.md");
-    for file in ["summary.csv", "phases.csv", "intervals.csv", "errors.csv"] {
+    for file in ["summary.csv", "phases.csv", "intervals.csv", "errors.csv", "thresholds.csv"] {
         let section = readme.split(&format!("**`{file}`**")).nth(1).unwrap().split("\n**").next().unwrap();
         let header = exported(file, &fixture::record()).lines().next().unwrap().to_owned();
-        let summarised = |column: &str| file == "intervals.csv" && column.starts_with("failed_");
+        let summarised =
+            |column: &str| file == "intervals.csv" && column.starts_with("failed_") && column != "failed_attempts";
         for column in header.split(',').filter(|column| !summarised(column)) {
             assert!(section.contains(&format!("`{column}`")), "README.md does not document {column} of {file}");
         }

@@ -32,9 +32,54 @@ pub fn count(count: u64) -> String {
     text
 }
 
+/// A span of fleet time, which is often days: `1 day`, `30 days`, `7 days 2 h`, `3 h 20 min`, `45 s`.
+pub fn fleet_time(time: Duration) -> String {
+    const DAY: u64 = 86_400;
+    let (days, hours) = (time.as_secs() / DAY, time.as_secs() % DAY / 3_600);
+    match (days, hours) {
+        (0, _) => short_duration(time),
+        (1, 0) => "1 day".to_owned(),
+        (1, hours) => format!("1 day {hours} h"),
+        (days, 0) => format!("{days} days"),
+        (days, hours) => format!("{days} days {hours} h"),
+    }
+}
+
+/// A [`duration`] without a zero at its end: `1 h`, `1 min`.
+fn short_duration(time: Duration) -> String {
+    let text = duration(time);
+    match text.strip_suffix(" min 0 s").or_else(|| text.strip_suffix(" h 0 min")) {
+        Some(number) if text.ends_with(" s") => format!("{number} min"),
+        Some(number) => format!("{number} h"),
+        None => match text.strip_suffix(".00 s").or_else(|| text.strip_suffix(".0 s")) {
+            Some(number) => format!("{number} s"),
+            None => text,
+        },
+    }
+}
+
+/// A share of one: `0.12 %`, `99.9 %`.
+pub fn percent(share: f64) -> String {
+    format!("{} %", three_digits(share * 100.0))
+}
+
+/// `part` per `whole`; `None` when there is no whole.
+pub fn ratio(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
+}
+
+/// With three digits after the point.
+pub fn rounded(value: f64) -> f64 {
+    (value * 1e3).round() / 1e3
+}
+
 /// Events per second: `633/s`, `1,240/s`, `0.25/s`.
 pub fn rate(events: u64, time: Duration) -> String {
-    let per_second = per_second(events, time);
+    rate_of(per_second(events, time))
+}
+
+/// As [`rate`], of events per second.
+pub fn rate_of(per_second: f64) -> String {
     if per_second < 1_000.0 {
         return format!("{}/s", three_digits(per_second));
     }
@@ -106,6 +151,29 @@ mod tests {
         assert_eq!(rate(5_000, Duration::from_secs(2)), "2,500/s");
         assert_eq!(rate(0, Duration::ZERO), "0/s");
         assert_eq!([12, 1_500, 120_000_000, 8_240_000_000].map(bytes), ["12 B", "1.50 kB", "120 MB", "8.24 GB"]);
+    }
+
+    #[test]
+    fn fleet_time_is_told_in_days() {
+        let cases = [
+            (86_400, "1 day"),
+            (30 * 86_400, "30 days"),
+            (7 * 86_400 + 7_200, "7 days 2 h"),
+            (12_000, "3 h 20 min"),
+            (7_200, "2 h"),
+            (60, "1 min"),
+            (5, "5 s"),
+        ];
+        for (seconds, text) in cases {
+            assert_eq!(fleet_time(Duration::from_secs(seconds)), text);
+        }
+        assert_eq!(fleet_time(Duration::from_millis(1_500)), "1.50 s");
+    }
+
+    #[test]
+    fn shares_are_percent() {
+        assert_eq!([0.0, 0.0012, 0.999, 1.0].map(percent), ["0 %", "0.12 %", "99.9 %", "100 %"]);
+        assert_eq!((ratio(3, 2), ratio(3, 0)), (Some(1.5), None));
     }
 
     #[test]

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use crate::domain::FailureClass;
 use crate::measure::{RunRecord, RunStatus, Totals};
 use crate::report::units;
@@ -9,6 +11,20 @@ pub enum Verdict {
     WrongCertificates(u64),
     /// The generator was the bottleneck, for these reasons: the numbers do not describe the target.
     Saturated(Vec<String>),
+    /// So many thresholds were not met.
+    ThresholdsFailed {
+        /// Thresholds that were not met.
+        failed: u64,
+        /// All of them.
+        all: u64,
+    },
+    /// Stopped by a threshold before all was done.
+    Stopped {
+        /// The threshold.
+        threshold: String,
+        /// When, from the start of the measured part.
+        at: Duration,
+    },
     /// Stopped by the user before all was done.
     Interrupted,
     /// Stopped because the target went away.
@@ -30,6 +46,8 @@ impl Verdict {
         match self {
             Self::WrongCertificates(_) => "wrong_certificates",
             Self::Saturated(_) => "saturated",
+            Self::ThresholdsFailed { .. } => "thresholds_failed",
+            Self::Stopped { .. } => "stopped",
             Self::Interrupted => "interrupted",
             Self::Aborted => "aborted",
             Self::Unaccounted { .. } => "unaccounted",
@@ -45,6 +63,13 @@ impl Verdict {
             }
             Self::Saturated(reasons) => {
                 format!("the generator was the bottleneck, do not judge the target by this run: {}", reasons.join("; "))
+            }
+            Self::ThresholdsFailed { failed, all } => {
+                let are = if *all == 1 { "threshold is" } else { "thresholds are" };
+                format!("{} of {} {are} not met", units::count(*failed), units::count(*all))
+            }
+            Self::Stopped { threshold, at } => {
+                format!("stopped after {} by the threshold {threshold}: the results are partial", units::duration(*at))
             }
             Self::Interrupted => "stopped before all was done: the results are partial".to_owned(),
             Self::Aborted => "the target went away: the results are partial".to_owned(),
@@ -73,12 +98,23 @@ pub fn verdicts(record: &RunRecord) -> Vec<Verdict> {
     if !record.health.saturated.is_empty() {
         verdicts.push(Verdict::Saturated(record.health.saturated.clone()));
     }
+    let unmet = record.thresholds.iter().filter(|threshold| !threshold.met).count() as u64;
+    if unmet > 0 {
+        verdicts.push(Verdict::ThresholdsFailed { failed: unmet, all: record.thresholds.len() as u64 });
+    }
     verdicts.push(match record.status {
         RunStatus::Complete => Verdict::Complete,
         RunStatus::Interrupted => Verdict::Interrupted,
-        RunStatus::Aborted | RunStatus::ThresholdFailed => Verdict::Aborted,
+        RunStatus::Aborted => Verdict::Aborted,
+        RunStatus::ThresholdFailed => stopped(record),
     });
     verdicts
+}
+
+fn stopped(record: &RunRecord) -> Verdict {
+    let first = record.thresholds.iter().filter_map(|t| Some((t.stopped_at?, &t.text))).min();
+    let (at, threshold) = first.map_or((record.elapsed, String::new()), |(at, text)| (at, text.clone()));
+    Verdict::Stopped { threshold, at }
 }
 
 fn accounted(totals: &Totals) -> u64 {

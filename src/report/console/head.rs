@@ -1,5 +1,8 @@
+use std::time::Duration;
+
 use owo_colors::Style;
 
+use crate::domain::TimeScale;
 use crate::measure::RunRecord;
 use crate::report::console::{Look, line, wrapped};
 use crate::report::{Verdict, units, verdicts};
@@ -14,7 +17,20 @@ pub(super) fn title(text: &mut String, record: &RunRecord, look: Look) {
         line(text, &wrapped("", question));
     }
     line(text, &look.paint(&wrapped("", &about), Style::new().dimmed()));
+    if !record.time_scale.is_real() {
+        line(text, &wrapped("", &compressed(record.time_scale)));
+    }
     line(text, "");
+}
+
+/// What a second of this run stands for.
+pub fn compressed(scale: TimeScale) -> String {
+    const SECOND: Duration = Duration::from_secs(1);
+    format!(
+        "{} of fleet time passes in 1 s; validities, windows, waits, quotas and arrivals are fleet time, latencies are \
+         real time",
+        units::fleet_time(scale.to_fleet(SECOND))
+    )
 }
 
 /// The verdicts, the worst first, then the outcome in one sentence.
@@ -23,16 +39,21 @@ pub(super) fn verdict(text: &mut String, record: &RunRecord, look: Look) {
         let (label, style) = match &verdict {
             Verdict::Complete => ("COMPLETE", Style::new().bold().green()),
             Verdict::Interrupted => ("PARTIAL", Style::new().bold().yellow()),
-            Verdict::Aborted => ("PARTIAL", Style::new().bold().red()),
+            Verdict::Aborted | Verdict::Stopped { .. } => ("PARTIAL", Style::new().bold().red()),
+            Verdict::ThresholdsFailed { .. } => ("THRESHOLDS FAILED", Style::new().bold().red()),
             Verdict::Saturated(_) => ("SATURATED", Style::new().bold().yellow()),
             Verdict::WrongCertificates(_) => ("WRONG CERTIFICATES", Style::new().bold().red()),
             Verdict::Unaccounted { .. } => ("UNACCOUNTED", Style::new().bold().red()),
         };
         let words = match &verdict {
             Verdict::Complete => outcome(record),
-            Verdict::Interrupted | Verdict::Aborted => format!("{}; {}", verdict.sentence(), outcome(record)),
+            Verdict::Interrupted | Verdict::Aborted | Verdict::Stopped { .. } => {
+                format!("{}; {}", verdict.sentence(), outcome(record))
+            }
             Verdict::Saturated(_) => "the generator was the bottleneck, do not judge the target by this run".to_owned(),
-            Verdict::WrongCertificates(_) | Verdict::Unaccounted { .. } => verdict.sentence(),
+            Verdict::WrongCertificates(_) | Verdict::Unaccounted { .. } | Verdict::ThresholdsFailed { .. } => {
+                verdict.sentence()
+            }
         };
         // Painted after folding, so that escape sequences do not count as columns.
         let folded = wrapped(&format!("{label}  "), &words);
@@ -56,9 +77,13 @@ fn outcome(record: &RunRecord) -> String {
         units::duration(record.elapsed),
         units::rate(totals.succeeded, record.elapsed),
     );
-    for (count, what) in
-        [(totals.failed_total(), "failed"), (totals.dropped, "dropped"), (totals.not_started, "not started")]
-    {
+    for (count, what) in [
+        (totals.failed_total(), "failed"),
+        (totals.dropped, "dropped"),
+        (totals.not_started, "not started"),
+        (totals.skipped, "skipped"),
+        (totals.expired, "expired"),
+    ] {
         if count > 0 {
             words.push_str(&format!(", {} {what}", units::count(count)));
         }

@@ -1,6 +1,8 @@
 //! The summary that `run` prints: at most 100 columns, the verdict first.
 
+mod goodput;
 mod head;
+mod stages;
 mod tables;
 
 use std::fmt::Write as _;
@@ -8,6 +10,7 @@ use std::fmt::Write as _;
 use owo_colors::Style;
 
 use crate::measure::RunRecord;
+pub use head::compressed;
 
 /// How to print.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +27,11 @@ pub fn summary(record: &RunRecord, look: Look) -> String {
     let mut text = String::new();
     head::title(&mut text, record, look);
     head::verdict(&mut text, record, look);
-    tables::stages(&mut text, record, look);
+    tables::thresholds(&mut text, record, look);
+    stages::outcomes(&mut text, record, look);
+    stages::traffic(&mut text, record, look);
+    stages::workloads(&mut text, record);
+    goodput::over_time(&mut text, record);
     tables::resources(&mut text, record, look);
     head::circumstances(&mut text, record);
     for stage in &record.stages {

@@ -3,39 +3,29 @@ use comfy_table::{
 };
 
 use crate::domain::Phase;
-use crate::measure::{Recorded, RunRecord, StageRecord, Totals};
+use crate::measure::{Recorded, RunRecord, StageRecord, ThresholdResult};
 use crate::report::console::{Look, WIDTH, line};
-use crate::report::units;
+use crate::report::{observed, units};
 
-/// One row per stage.
-pub(super) fn stages(text: &mut String, record: &RunRecord, look: Look) {
-    let mut table = table(
-        look,
-        &["stage", "devices", "succeeded", "failed", "dropped", "not started", "429s", "polls", "rate", "took"],
-    );
-    for stage in &record.stages {
-        table.add_row(stage_row(&stage.name, &stage.totals, stage.elapsed));
+/// What the run had to meet, those that it did not first.
+pub(super) fn thresholds(text: &mut String, record: &RunRecord, look: Look) {
+    if record.thresholds.is_empty() {
+        return;
     }
-    if record.stages.len() > 1 {
-        table.add_row(stage_row("all", &record.totals(), record.elapsed));
+    let stopped = record.thresholds.iter().any(|threshold| threshold.stopped_at.is_some());
+    let header = ["threshold", "verdict", "observed", "stopped the run"];
+    let mut table = table(look, if stopped { &header } else { &header[..3] });
+    let (met, unmet): (Vec<_>, Vec<_>) = record.thresholds.iter().partition(|threshold| threshold.met);
+    for ThresholdResult { text, observed, met, stopped_at } in unmet.into_iter().chain(met) {
+        let verdict = if *met { Cell::new("met") } else { Cell::new("NOT MET").fg(Color::Red) };
+        let mut cells = vec![Cell::new(text), verdict, right(&observed::words(*observed))];
+        if stopped {
+            cells.push(right(&stopped_at.map(|at| format!("after {}", units::duration(at))).unwrap_or_default()));
+        }
+        table.add_row(cells);
     }
     print(text, &table);
-    for stage in &record.stages {
-        line(text, &super::wrapped(&format!(" {}: {}, ", stage.name, stage.kind), &stage.workload));
-    }
     line(text, "");
-}
-
-fn stage_row(name: &str, totals: &Totals, took: std::time::Duration) -> Vec<Cell> {
-    let failed = totals.failed_total();
-    let mut cells = vec![Cell::new(name)];
-    cells.extend([totals.planned, totals.succeeded].map(|n| right(&units::count(n))));
-    cells.push(warn(&units::count(failed), failed > 0, Color::Red));
-    cells.push(warn(&units::count(totals.dropped), totals.dropped > 0, Color::Yellow));
-    cells.extend([totals.not_started, totals.throttled, totals.polls].map(|n| right(&units::count(n))));
-    cells.push(right(&units::rate(totals.succeeded, took)));
-    cells.push(right(&units::duration(took)));
-    cells
 }
 
 /// What generator and emulator used.
@@ -108,7 +98,7 @@ pub(super) fn errors(text: &mut String, record: &RunRecord, look: Look) {
 
 const SHOWN_ERRORS: usize = 10;
 
-fn table(look: Look, header: &[&str]) -> Table {
+pub(super) fn table(look: Look, header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(UNDERLINED).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH).set_header(
         header.iter().enumerate().map(|(position, name)| {
@@ -127,19 +117,19 @@ fn table(look: Look, header: &[&str]) -> Table {
 /// Only a line under the header: the rest is white space.
 const UNDERLINED: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
-const LEFT_ALIGNED: [&str; 2] = ["what it is", "what was said"];
+const LEFT_ALIGNED: [&str; 3] = ["what it is", "what was said", "verdict"];
 
-fn print(text: &mut String, table: &Table) {
+pub(super) fn print(text: &mut String, table: &Table) {
     for row in table.lines() {
         line(text, &row);
     }
 }
 
-fn right(text: &str) -> Cell {
+pub(super) fn right(text: &str) -> Cell {
     Cell::new(text).set_alignment(CellAlignment::Right)
 }
 
-fn warn(text: &str, bad: bool, color: Color) -> Cell {
+pub(super) fn warn(text: &str, bad: bool, color: Color) -> Cell {
     if bad { right(text).fg(color) } else { right(text) }
 }
 

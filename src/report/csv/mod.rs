@@ -4,8 +4,10 @@
 
 mod errors;
 mod intervals;
+mod outcomes;
 mod phases;
 mod summary;
+mod thresholds;
 
 use std::io::{self, Write};
 use std::time::{Duration, SystemTime};
@@ -14,15 +16,16 @@ pub(super) use errors::ErrorsCsv;
 pub(super) use intervals::IntervalsCsv;
 pub(super) use phases::{PhasesCsv, occurred};
 pub(super) use summary::SummaryCsv;
+pub(super) use thresholds::ThresholdsCsv;
 
 use crate::measure::Histogram;
 use crate::report::units;
 
-/// Writes a header and rows of as many fields.
-fn table<const N: usize>(
+/// Writes a header and rows of as many fields; a row of another length is an error.
+fn table<'a>(
     to: &mut dyn Write,
-    columns: [&str; N],
-    rows: impl Iterator<Item = [String; N]>,
+    columns: impl IntoIterator<Item = &'a str>,
+    rows: impl Iterator<Item: IntoIterator<Item = String>>,
 ) -> io::Result<()> {
     let mut writer = csv::Writer::from_writer(to);
     writer.write_record(columns)?;
@@ -40,6 +43,11 @@ pub(super) const fn micros(nanos: u64) -> u64 {
 /// A duration as integer microseconds, rounded.
 pub(super) fn duration_micros(time: Duration) -> u64 {
     micros(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
+}
+
+/// Attempts per device that succeeded; empty when none did.
+fn per_success(attempts: u64, succeeded: u64) -> String {
+    units::ratio(attempts, succeeded).map(|ratio| format!("{ratio:.3}")).unwrap_or_default()
 }
 
 fn us(time: Duration) -> String {

@@ -1,39 +1,22 @@
 use std::io::{self, Write};
 
-use crate::domain::{FailureClass, Phase};
-use crate::measure::{Histogram, RunRecord, StageRecord};
-use crate::report::csv::{moment, quantile_us, seconds, table, us};
+use crate::domain::Phase;
+use crate::measure::{RunRecord, StageRecord};
+use crate::report::csv::outcomes::Outcomes;
+use crate::report::csv::{moment, per_success, quantile_us, seconds, table, us};
 use crate::report::{Exporter, Verdict, units, verdicts};
 
 /// `summary.csv`: one row per stage.
 pub(in crate::report) struct SummaryCsv;
 
-const COLUMNS: [&str; 33] = [
-    "stage",
-    "kind",
-    "workload",
-    "verdict",
-    "started_at",
-    "start_s",
-    "elapsed_us",
-    "planned",
-    "started",
-    "succeeded",
-    "failed",
-    "failed_network",
-    "failed_tls",
-    "failed_throttled",
-    "failed_rejected",
-    "failed_protocol",
-    "failed_verification",
-    "failed_timeout",
-    "failed_generator",
-    "failed_cut",
-    "dropped",
+const BEFORE: [&str; 9] =
+    ["stage", "kind", "workload", "verdict", "time_scale", "started_at", "start_s", "elapsed_us", "planned"];
+const AFTER: [&str; 13] = [
     "not_started",
-    "throttled",
+    "skipped",
     "polls",
     "succeeded_per_s",
+    "attempts_per_success",
     "total_p50_us",
     "total_p90_us",
     "total_p99_us",
@@ -51,43 +34,31 @@ impl Exporter for SummaryCsv {
 
     fn write(&self, record: &RunRecord, to: &mut dyn Write) -> io::Result<()> {
         let verdict = verdicts(record).iter().map(Verdict::name).collect::<Vec<_>>().join("+");
-        table(to, COLUMNS, record.stages.iter().map(|stage| row(record, stage, &verdict)))
+        let columns = BEFORE.into_iter().chain(Outcomes::COLUMNS).chain(AFTER);
+        table(to, columns, record.stages.iter().map(|stage| row(record, stage, &verdict)))
     }
 }
 
-fn row(record: &RunRecord, stage: &StageRecord, verdict: &str) -> [String; COLUMNS.len()] {
+fn row(record: &RunRecord, stage: &StageRecord, verdict: &str) -> impl Iterator<Item = String> {
     let totals = &stage.totals;
-    let failed = |class: FailureClass| totals.failed[class.index()].to_string();
-    let quantile = |phase, q| {
-        let histogram: Option<&Histogram> = stage.phases.succeeded(phase);
-        histogram.map(|h| quantile_us(h, q)).unwrap_or_default()
-    };
-    [
+    let quantile = |phase, q| stage.phases.succeeded(phase).map(|h| quantile_us(h, q)).unwrap_or_default();
+    let before: [String; BEFORE.len()] = [
         stage.name.clone(),
         stage.kind.clone(),
         stage.workload.clone(),
         verdict.to_owned(),
+        record.time_scale.to_string(),
         moment(record.started_at, stage.start),
         seconds(stage.start),
         us(stage.elapsed),
         totals.planned.to_string(),
-        totals.started.to_string(),
-        totals.succeeded.to_string(),
-        totals.failed_total().to_string(),
-        failed(FailureClass::Network),
-        failed(FailureClass::Tls),
-        failed(FailureClass::Throttled),
-        failed(FailureClass::Rejected),
-        failed(FailureClass::Protocol),
-        failed(FailureClass::Verification),
-        failed(FailureClass::Timeout),
-        failed(FailureClass::Generator),
-        failed(FailureClass::Cut),
-        totals.dropped.to_string(),
+    ];
+    let after: [String; AFTER.len()] = [
         totals.not_started.to_string(),
-        totals.throttled.to_string(),
+        totals.skipped.to_string(),
         totals.polls.to_string(),
         format!("{:.3}", units::per_second(totals.succeeded, stage.elapsed)),
+        per_success(totals.attempts, totals.succeeded),
         quantile(Phase::Total, 0.50),
         quantile(Phase::Total, 0.90),
         quantile(Phase::Total, 0.99),
@@ -96,5 +67,7 @@ fn row(record: &RunRecord, stage: &StageRecord, verdict: &str) -> [String; COLUM
         quantile(Phase::TotalRaw, 0.90),
         quantile(Phase::TotalRaw, 0.99),
         quantile(Phase::TotalRaw, 1.0),
-    ]
+    ];
+    let outcomes = Outcomes::from(totals).values().into_iter().map(|count| count.to_string());
+    before.into_iter().chain(outcomes).chain(after)
 }

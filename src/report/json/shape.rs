@@ -3,9 +3,11 @@ use std::io;
 use serde::Serialize;
 
 use crate::domain::FailureClass;
-use crate::measure::{CpuUse, ErrorRow, Histogram, Machine, RunRecord, RunStatus, Setting, Totals};
+use crate::measure::{CpuUse, ErrorRow, Histogram, Machine, RunRecord, RunStatus, Setting, ThresholdResult, Totals};
 use crate::report::csv::{duration_micros, micros};
 use crate::report::json::stage::{Stage, encoded};
+use crate::report::observed::Value;
+use crate::report::units::rounded;
 use crate::report::{SCHEMA, units, verdicts};
 
 /// The file as a whole.
@@ -22,7 +24,9 @@ pub(super) struct Run<'a> {
     prepare_us: u64,
     elapsed_us: u64,
     status: &'static str,
+    time_scale: Scale,
     verdicts: Vec<Verdict>,
+    thresholds: Vec<Threshold<'a>>,
     totals: Counts,
     succeeded_per_s: f64,
     generator: Process,
@@ -41,7 +45,26 @@ struct Verdict {
     meaning: String,
 }
 
-/// Counts; `planned = succeeded + failed + dropped + not_started`.
+/// How fast the fleet's life passed.
+#[derive(Serialize)]
+struct Scale {
+    text: String,
+    /// Fleet seconds per real second.
+    factor: f64,
+}
+
+#[derive(Serialize)]
+struct Threshold<'a> {
+    threshold: &'a str,
+    met: bool,
+    /// Absent when there was nothing to look at.
+    observed: Option<f64>,
+    unit: Option<&'static str>,
+    /// When it stopped the run.
+    stopped_at_us: Option<u64>,
+}
+
+/// Counts; `planned = succeeded + failed + dropped + not_started + skipped`.
 #[derive(Serialize)]
 pub(super) struct Counts {
     planned: u64,
@@ -51,8 +74,17 @@ pub(super) struct Counts {
     failed_by_class: ByClass,
     dropped: u64,
     not_started: u64,
+    skipped: u64,
+    expired: u64,
+    attempts: u64,
+    failed_attempts: u64,
+    failed_attempts_by_class: ByClass,
+    /// Absent when nothing succeeded.
+    attempts_per_success: Option<f64>,
     throttled: u64,
     polls: u64,
+    disconnects: u64,
+    telemetry: u64,
 }
 
 /// Failures per class as an object with one key per class.
@@ -118,8 +150,8 @@ impl<'a> Run<'a> {
             prepare,
             elapsed,
             status,
-            time_scale: _,
-            thresholds: _,
+            time_scale,
+            thresholds,
             settings,
             machine,
             generator,
@@ -148,6 +180,8 @@ impl<'a> Run<'a> {
                 RunStatus::Aborted => "aborted",
                 RunStatus::ThresholdFailed => "threshold-failed",
             },
+            time_scale: Scale { text: time_scale.to_string(), factor: time_scale.factor() },
+            thresholds: thresholds.iter().map(Threshold::of).collect(),
             verdicts: verdicts(record)
                 .iter()
                 .map(|verdict| Verdict { verdict: verdict.name(), meaning: verdict.sentence() })
@@ -176,7 +210,22 @@ impl<'a> Run<'a> {
 
 impl Counts {
     pub(super) fn of(totals: &Totals) -> Self {
-        let Totals { planned, started, succeeded, failed, dropped, not_started, throttled, polls, .. } = *totals;
+        let Totals {
+            planned,
+            started,
+            succeeded,
+            failed,
+            dropped,
+            not_started,
+            skipped,
+            expired,
+            attempts,
+            failed_attempts,
+            throttled,
+            polls,
+            disconnects,
+            telemetry,
+        } = *totals;
         Self {
             planned,
             started,
@@ -185,8 +234,16 @@ impl Counts {
             failed_by_class: ByClass(failed),
             dropped,
             not_started,
+            skipped,
+            expired,
+            attempts,
+            failed_attempts: totals.failed_attempts_total(),
+            failed_attempts_by_class: ByClass(failed_attempts),
+            attempts_per_success: units::ratio(attempts, succeeded).map(rounded),
             throttled,
             polls,
+            disconnects,
+            telemetry,
         }
     }
 }
@@ -207,6 +264,14 @@ impl Process {
             cpu_per_success_us: (succeeded > 0).then(|| rounded(cpu.total().as_secs_f64() * 1e6 / succeeded as f64)),
             peak_memory_bytes: peak_memory,
         }
+    }
+}
+
+impl<'a> Threshold<'a> {
+    fn of(result: &'a ThresholdResult) -> Self {
+        let ThresholdResult { text, observed, met, stopped_at } = result;
+        let (observed, unit) = Value::of(*observed).map(|value| (value.number, value.unit)).unzip();
+        Self { threshold: text, met: *met, observed, unit, stopped_at_us: stopped_at.map(duration_micros) }
     }
 }
 
@@ -238,8 +303,4 @@ pub(super) fn quantile(histogram: &Histogram, quantile: f64) -> Option<u64> {
 /// A mean in microseconds with the digits that mean something.
 pub(super) fn mean_micros(nanos: f64) -> u64 {
     micros(nanos.round() as u64)
-}
-
-fn rounded(value: f64) -> f64 {
-    (value * 1e3).round() / 1e3
 }

@@ -51,8 +51,13 @@ struct IntervalRow {
     started: u64,
     succeeded: u64,
     failed_by_class: ByClass,
+    attempts: u64,
+    failed_attempts: u64,
     throttled: u64,
     dropped: u64,
+    expired: u64,
+    disconnects: u64,
+    telemetry: u64,
     in_flight: u64,
     p50_us: Option<u64>,
     p99_us: Option<u64>,
@@ -101,8 +106,23 @@ impl PhaseRow {
 
 impl IntervalRow {
     fn of(interval: &Interval) -> Self {
-        let Interval { start, length, due, started, succeeded, failed, throttled, dropped, in_flight, total, .. } =
-            interval;
+        let Interval {
+            start,
+            length,
+            due,
+            started,
+            attempts,
+            failed_attempts,
+            succeeded,
+            failed,
+            throttled,
+            dropped,
+            expired,
+            disconnects,
+            telemetry,
+            in_flight,
+            total,
+        } = interval;
         let total = total.decode();
         Self {
             start_us: duration_micros(*start),
@@ -111,8 +131,13 @@ impl IntervalRow {
             started: *started,
             succeeded: *succeeded,
             failed_by_class: ByClass(*failed),
+            attempts: *attempts,
+            failed_attempts: *failed_attempts,
             throttled: *throttled,
             dropped: *dropped,
+            expired: *expired,
+            disconnects: *disconnects,
+            telemetry: *telemetry,
             in_flight: *in_flight,
             p50_us: quantile(&total, 0.50),
             p99_us: quantile(&total, 0.99),

@@ -33,6 +33,8 @@ fn exit_of(record: &RunRecord) -> Exit {
         Exit::ThresholdsFailed
     } else if has(|v| matches!(v, Verdict::Saturated(_))) {
         Exit::Saturated
+    } else if has(|v| matches!(v, Verdict::ThresholdsFailed { .. } | Verdict::Stopped { .. })) {
+        Exit::ThresholdsFailed
     } else {
         Exit::Done
     }

@@ -1,0 +1,96 @@
+use comfy_table::{Cell, Color};
+
+use crate::measure::{RunRecord, Totals};
+use crate::report::console::tables::{print, right, table, warn};
+use crate::report::console::{Look, line, wrapped};
+use crate::report::units;
+
+/// A count in a column that is only there when it is not zero everywhere.
+struct Optional {
+    name: &'static str,
+    of: fn(&Totals) -> u64,
+    color: Option<Color>,
+}
+
+/// One row per stage: what became of the devices.
+pub(super) fn outcomes(text: &mut String, record: &RunRecord, look: Look) {
+    const OPTIONAL: [Optional; 3] = [
+        Optional { name: "not started", of: |totals| totals.not_started, color: None },
+        Optional { name: "skipped", of: |totals| totals.skipped, color: Some(Color::Yellow) },
+        Optional { name: "expired", of: |totals| totals.expired, color: Some(Color::Red) },
+    ];
+    let shown = occurring(record, &OPTIONAL);
+    let names = shown.iter().map(|column| column.name);
+    let header: Vec<&str> = ["stage", "devices", "succeeded", "failed", "dropped"]
+        .into_iter()
+        .chain(names)
+        .chain(["rate", "took"])
+        .collect();
+    let mut table = table(look, &header);
+    for (name, totals, took) in rows(record) {
+        let failed = totals.failed_total();
+        let mut cells = vec![Cell::new(name)];
+        cells.extend([totals.planned, totals.succeeded].map(|n| right(&units::count(n))));
+        cells.push(warn(&units::count(failed), failed > 0, Color::Red));
+        cells.push(warn(&units::count(totals.dropped), totals.dropped > 0, Color::Yellow));
+        cells.extend(shown.iter().map(|column| column.cell(&totals)));
+        cells.push(right(&units::rate(totals.succeeded, took)));
+        cells.push(right(&units::duration(took)));
+        table.add_row(cells);
+    }
+    print(text, &table);
+    line(text, "");
+}
+
+/// One row per stage: what the devices did.
+pub(super) fn traffic(text: &mut String, record: &RunRecord, look: Look) {
+    const OPTIONAL: [Optional; 5] = [
+        Optional { name: "failed attempts", of: Totals::failed_attempts_total, color: Some(Color::Red) },
+        Optional { name: "429s", of: |totals| totals.throttled, color: Some(Color::Yellow) },
+        Optional { name: "polls", of: |totals| totals.polls, color: None },
+        Optional { name: "telemetry", of: |totals| totals.telemetry, color: None },
+        Optional { name: "connections lost", of: |totals| totals.disconnects, color: Some(Color::Red) },
+    ];
+    let shown = occurring(record, &OPTIONAL);
+    let names = shown.iter().map(|column| column.name);
+    let header: Vec<&str> = ["stage", "attempts", "per success"].into_iter().chain(names).collect();
+    let mut table = table(look, &header);
+    for (name, totals, _) in rows(record) {
+        let ratio = units::ratio(totals.attempts, totals.succeeded);
+        let mut cells = vec![Cell::new(name), right(&units::count(totals.attempts))];
+        cells.push(right(&ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}"))));
+        cells.extend(shown.iter().map(|column| column.cell(&totals)));
+        table.add_row(cells);
+    }
+    print(text, &table);
+}
+
+/// What the stages are.
+pub(super) fn workloads(text: &mut String, record: &RunRecord) {
+    for stage in &record.stages {
+        line(text, &wrapped(&format!(" {}: {}, ", stage.name, stage.kind), &stage.workload));
+    }
+    line(text, "");
+}
+
+impl Optional {
+    fn cell(&self, totals: &Totals) -> Cell {
+        let count = (self.of)(totals);
+        match self.color {
+            Some(color) => warn(&units::count(count), count > 0, color),
+            None => right(&units::count(count)),
+        }
+    }
+}
+
+fn occurring(record: &RunRecord, columns: &'static [Optional]) -> Vec<&'static Optional> {
+    let totals = record.totals();
+    columns.iter().filter(|column| (column.of)(&totals) > 0).collect()
+}
+
+/// The stages, and all of them together when they are several.
+fn rows(record: &RunRecord) -> Vec<(&str, Totals, std::time::Duration)> {
+    let stages = record.stages.iter().map(|stage| (stage.name.as_str(), stage.totals, stage.elapsed));
+    let all = (record.stages.len() > 1).then(|| ("all", record.totals(), record.elapsed));
+    stages.chain(all).collect()
+}
