@@ -1,6 +1,8 @@
 use std::time::Duration;
 
 use crate::domain::{KeyAlgorithm, KeySource, TlsVersions, Transport};
+use crate::scenario::expect::{duration, number};
+use crate::scenario::reader::Section;
 use crate::scenario::{Attestation, Behaviour};
 
 /// A part of the fleet whose devices are alike.
@@ -44,6 +46,19 @@ impl Network {
     pub fn is_perfect(&self) -> bool {
         *self == Self::default()
     }
+}
+
+/// The longest delay that a network adds: with more, nothing is a conversation any more.
+const LONGEST_DELAY: Duration = Duration::from_secs(60);
+
+/// A table `network`; what it does not say is inherited, or perfect.
+pub(super) fn read_network(mut section: Section<'_>, inherited: Option<&Network>) -> Option<Network> {
+    let base = inherited.copied().unwrap_or_default();
+    let latency = section.inherit("latency", base.latency, &duration(Duration::ZERO..=LONGEST_DELAY));
+    let jitter = section.inherit("jitter", base.jitter, &duration(Duration::ZERO..=LONGEST_DELAY));
+    let reset = section.inherit("reset", base.reset, &number(0.0..=1.0));
+    section.finish();
+    Some(Network { latency: latency?, jitter: jitter?, reset: reset? })
 }
 
 /// Which class each device of a fleet is of: classes are interleaved, so that every stretch of the fleet has the same mix.

@@ -14,7 +14,7 @@ pub(super) struct Expect<T> {
     /// `Err` may hold what exactly is wrong.
     pub(super) read: Box<Read<T>>,
     /// Names of which one is wanted, for "did you mean".
-    pub(super) names: Vec<&'static str>,
+    pub(super) names: Vec<String>,
 }
 
 type Read<T> = dyn Fn(&Value) -> Result<T, Option<String>>;
@@ -64,7 +64,7 @@ pub(super) fn count(range: RangeInclusive<u32>) -> Expect<u32> {
 }
 
 pub(super) fn duration(range: RangeInclusive<Duration>) -> Expect<Duration> {
-    let shown = |d: &Duration| humantime::format_duration(*d).to_string();
+    let shown = |d: &Duration| units::show(*d);
     let valid = format!("a time from {} to {}, such as \"30s\" or \"PT30S\"", shown(range.start()), shown(range.end()));
     Expect::new(valid, move |value| match &value.kind {
         Kind::Text(text) => match units::parse_duration(text) {
@@ -104,8 +104,60 @@ pub(super) fn choice<T: Copy + 'static>(choices: &'static [(&'static str, T)]) -
         }
         _ => Err(None),
     });
+    expect.names = names.into_iter().map(str::to_owned).collect();
+    expect
+}
+
+/// A number, with or without a fraction.
+pub(super) fn number(range: RangeInclusive<f64>) -> Expect<f64> {
+    let valid = format!("a number from {} to {}", range.start(), range.end());
+    Expect::new(valid, move |value| {
+        let number = match value.kind {
+            #[expect(clippy::cast_precision_loss, reason = "no range goes as far as where it would be lost")]
+            Kind::Integer(number) => number as f64,
+            Kind::Float(number) => number,
+            _ => return Err(None),
+        };
+        if range.contains(&number) { Ok(number) } else { Err(None) }
+    })
+}
+
+/// One of `names`, which are called a `what` each; gives its index.
+pub(super) fn one_of(what: &str, names: Vec<String>) -> Expect<usize> {
+    let valid = match names.as_slice() {
+        [] => format!("left out: there is no {what}"),
+        names => format!("the name of {what}: \"{}\"", names.join("\", \"")),
+    };
+    let known = names.clone();
+    let mut expect = Expect::new(valid, move |value| match &value.kind {
+        Kind::Text(text) => known.iter().position(|name| name == text).ok_or(None),
+        _ => Err(None),
+    });
     expect.names = names;
     expect
+}
+
+/// Some of `names`, which are called a `what` each, none of them twice; gives their indices in rising order.
+pub(super) fn some_of(what: &str, names: Vec<String>) -> Expect<Vec<usize>> {
+    let valid = format!("a list with names of {what}: \"{}\"", names.join("\", \""));
+    Expect::new(valid, move |value| {
+        let Kind::Array(items) = &value.kind else { return Err(None) };
+        let mut found = Vec::new();
+        for item in items {
+            let Kind::Text(text) = &item.kind else { return Err(Some(format!("{item} is not a name"))) };
+            let Some(index) = names.iter().position(|name| name == text) else {
+                let meant = nearest(text, names.iter().map(String::as_str));
+                let meant = meant.map(|name| format!(", did you mean \"{name}\"?")).unwrap_or_default();
+                return Err(Some(format!("there is no \"{text}\"{meant}")));
+            };
+            if found.contains(&index) {
+                return Err(Some(format!("it names \"{text}\" twice")));
+            }
+            found.push(index);
+        }
+        found.sort_unstable();
+        if found.is_empty() { Err(Some("it names none".to_owned())) } else { Ok(found) }
+    })
 }
 
 fn grouped(number: u64) -> String {

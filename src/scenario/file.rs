@@ -1,42 +1,46 @@
 //! The file format, schema 1: which keys there are, what each takes, what contradicts what.
 
-use std::collections::HashSet;
-use std::sync::Arc;
+use std::path::Path;
+use std::time::Duration;
 
-use miette::NamedSource;
 use toml::de::DeTable;
 
-use crate::domain::{QuotaLimits, TimeScale};
 use crate::scenario::expect::{self, nearest};
 use crate::scenario::problem::{Problem, Problems};
 use crate::scenario::reader::{Findings, Section};
-use crate::scenario::tree::{Entry, Kind, Place, SetError, Table, Value};
-use crate::scenario::{Policy, Scenario, fleet, limits, stage, target};
+use crate::scenario::stage::Surroundings;
+use crate::scenario::tree::{Kind, Place, SetError, Table, Value};
+use crate::scenario::{Scenario, emulator, fleet, limits, policy, quotas, short_form, stage, target, time_scale};
 
 /// The only schema so far.
 const SCHEMA: u64 = 1;
 
-pub(super) fn parse(name: &str, text: &str, sets: &[(String, String)]) -> Result<Scenario, Problems> {
-    let mut findings =
-        Findings { sources: vec![Arc::new(NamedSource::new(name, text.to_owned()))], ..Default::default() };
+/// The longest span of fleet time that a key takes.
+pub(super) const LONGEST: Duration = Duration::from_secs(366 * 86_400);
+
+/// `folder` is that of the file; files that it names are looked for there.
+pub(super) fn parse(name: &str, folder: &Path, text: &str, sets: &[(String, String)]) -> Result<Scenario, Problems> {
+    let findings = Findings::default();
+    findings.add_source(name, text.to_owned());
     let (table, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
-        let problems = errors.into_iter().map(|error| {
-            let span = error.span().unwrap_or_default();
-            Problem::new(format!("not valid TOML: {}", error.message()))
-                .help("text stands in double quotes; tables begin with [fleet], [[stage]], [limits] or [target]")
-                .at(0, &findings.sources[0], span)
-        });
-        return Err(Problems::new(name, problems.collect()));
+        for error in errors {
+            let place = Place { source: 0, span: error.span().unwrap_or_default() };
+            let problem = Problem::new(format!("not valid TOML: {}", error.message()))
+                .help("text stands in double quotes; tables begin with [fleet], [[stage]], [limits] or [target]");
+            findings.problem(&place, problem);
+        }
+        return Err(Problems::new(name, findings.problems.into_inner()));
     }
-    let mut root =
-        Value { kind: Kind::Table(Table::from_toml(table.get_ref(), 0, 0)), place: Place { source: 0, span: 0..0 } };
+    let place = Place { source: 0, span: 0..0 };
+    let mut root = Value { kind: Kind::Table(Table::from_toml(table.get_ref(), 0, 0)), place };
+    short_form::expand(&mut root);
     for (key, value) in sets {
-        lay_over(&mut root, &mut findings, key, value);
+        lay_over(&mut root, &findings, key, value);
+        short_form::expand(&mut root);
     }
-    expand_short_forms(&mut root);
     let scenario = match &root.kind {
-        Kind::Table(table) => read(&findings, table, root.place.clone()),
+        Kind::Table(table) => read(&findings, table, root.place.clone(), folder),
         _ => None,
     };
     let problems = findings.problems.into_inner();
@@ -46,9 +50,8 @@ pub(super) fn parse(name: &str, text: &str, sets: &[(String, String)]) -> Result
     }
 }
 
-fn lay_over(root: &mut Value, findings: &mut Findings, key: &str, value: &str) {
-    let source = findings.sources.len();
-    findings.sources.push(Arc::new(NamedSource::new("--set", format!("{key}={value}"))));
+fn lay_over(root: &mut Value, findings: &Findings, key: &str, value: &str) {
+    let source = findings.add_source("--set", format!("{key}={value}"));
     let key_place = Place { source, span: 0..key.len() };
     let path: Vec<&str> = key.split('.').collect();
     if path.iter().any(|part| part.is_empty()) {
@@ -73,23 +76,7 @@ fn lay_over(root: &mut Value, findings: &mut Findings, key: &str, value: &str) {
     findings.problem(&key_place, problem);
 }
 
-/// `arrival = "at-once"` is short for `arrival = { process = "at-once" }`.
-fn expand_short_forms(root: &mut Value) {
-    let Some(stages) = root.child_mut("stage") else { return };
-    let Kind::Array(stages) = &mut stages.kind else { return };
-    for arrival in stages.iter_mut().filter_map(|stage| stage.child_mut("arrival")) {
-        if matches!(arrival.kind, Kind::Text(_)) {
-            let place = arrival.place.clone();
-            let process =
-                std::mem::replace(arrival, Value { kind: Kind::Table(Table::default()), place: place.clone() });
-            if let Kind::Table(table) = &mut arrival.kind {
-                table.0.push(Entry { key: "process".to_owned(), key_place: place, value: process });
-            }
-        }
-    }
-}
-
-fn read(findings: &Findings, table: &Table, place: Place) -> Option<Scenario> {
+fn read(findings: &Findings, table: &Table, place: Place, folder: &Path) -> Option<Scenario> {
     let mut root = Section::new(findings, String::new(), Some(table), place);
     let schema = root.required("schema", &expect::integer(0..=u64::from(u32::MAX)));
     if schema.is_some_and(|s| s != SCHEMA) {
@@ -98,9 +85,14 @@ fn read(findings: &Findings, table: &Table, place: Place) -> Option<Scenario> {
     let name = root.required("name", &name_of("scenario"));
     let question = root.optional("question", &expect::text("text: what the scenario answers"));
     let seed = root.optional("seed", &expect::integer(0..=u64::MAX >> 1));
-    let fleet = fleet::read(root.section("fleet"));
+    let time_scale = root.or("time_scale", "1s = 1s", &time_scale::expect());
+    let fleet = fleet::read(root.section("fleet"), time_scale);
+    let policy = policy::read(root.section("policy"));
+    let quotas = quotas::read(root.section("quotas"));
+    let emulator = emulator::read(&mut root);
     let stages = root.sections("stage", "write `[[stage]]` with `name` and `kind = \"provision\"`");
-    let stages = read_stages(stages, fleet.as_ref().map(|f| f.devices));
+    let around = Surroundings { folder, fleet: fleet.as_ref(), policy: policy.as_ref() };
+    let stages = stage::read_all(stages, around);
     let limits = limits::read(root.section("limits"));
     let target = target::read(root.section("target"));
     root.finish();
@@ -108,30 +100,17 @@ fn read(findings: &Findings, table: &Table, place: Place) -> Option<Scenario> {
         name: name?,
         question: question?,
         seed: seed?,
-        time_scale: TimeScale::REAL,
+        time_scale: time_scale?,
         fleet: fleet?,
-        policy: Policy::default(),
-        quotas: QuotaLimits::NONE,
-        emulator: toml::Table::new(),
+        policy: policy?,
+        quotas: quotas?,
+        emulator: emulator?,
         thresholds: Vec::new(),
         stages: stages?,
         limits: limits?,
         target: target?,
         settings: Vec::new(),
     })
-}
-
-fn read_stages(sections: Vec<Section<'_>>, devices: Option<u32>) -> Option<Vec<stage::Stage>> {
-    let mut names = HashSet::new();
-    let mut stages = Some(Vec::new());
-    for section in sections {
-        let stage = stage::read(section, devices, &mut names);
-        stages = stages.zip(stage).map(|(mut stages, stage)| {
-            stages.push(stage);
-            stages
-        });
-    }
-    stages
 }
 
 /// Names become parts of file names and dotted keys.

@@ -4,6 +4,7 @@
 mod arrival;
 mod behaviour;
 mod class;
+mod emulator;
 mod expect;
 mod file;
 mod fleet;
@@ -11,11 +12,14 @@ mod limits;
 mod policy;
 mod problem;
 mod profile;
+mod quotas;
 mod rate;
 mod reader;
+mod short_form;
 mod stage;
 mod target;
 mod threshold;
+mod time_scale;
 mod tree;
 mod units;
 
@@ -77,7 +81,7 @@ impl Scenario {
     pub fn load(path: &Path, sets: &[(String, String)]) -> Result<Self, Problems> {
         let name = path.display().to_string();
         match std::fs::read_to_string(path) {
-            Ok(text) => Self::parse(&name, &text, sets),
+            Ok(text) => file::parse(&name, folder_of(path), &text, sets),
             Err(error) => {
                 let problem = Problem::new(format!("cannot read {name}: {error}"));
                 Err(Problems::new(&name, vec![problem.help("name a scenario file, such as scenarios/smoke.toml")]))
@@ -85,11 +89,15 @@ impl Scenario {
         }
     }
 
-    /// Like [`Self::load`] for text; `name` stands for the file in messages.
+    /// Like [`Self::load`] for text; `name` stands for the file in messages, and files that it names are looked for beside it.
     ///
     /// # Errors
     /// All problems at once.
     pub fn parse(name: &str, text: &str, sets: &[(String, String)]) -> Result<Self, Problems> {
-        file::parse(name, text, sets)
+        file::parse(name, folder_of(Path::new(name)), text, sets)
     }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new(""))
 }

@@ -3,6 +3,9 @@ use std::time::{Duration, SystemTime};
 use rand::RngExt;
 
 use crate::domain::rng;
+use crate::scenario::expect::{Expect, duration};
+use crate::scenario::reader::Section;
+use crate::scenario::units;
 
 /// The credential policy: what certificates the fleet gets. Fleet time. The embedded emulator follows it; elsewhere it is
 /// what the plan reckons with.
@@ -19,6 +22,28 @@ impl Default for Policy {
         const DAY: Duration = Duration::from_secs(86_400);
         Self { validity: 30 * DAY, renewal_window: 7 * DAY }
     }
+}
+
+/// What the service allows.
+const LONGEST_VALIDITY: Duration = Duration::from_secs(90 * 86_400);
+
+pub(super) fn read(mut section: Section<'_>) -> Option<Policy> {
+    let whole = |range| -> Expect<Duration> {
+        duration(range).then(|time| match time.subsec_nanos() {
+            0 => Ok(time),
+            _ => Err("certificates know whole seconds only".to_owned()),
+        })
+    };
+    let validity = section.or("validity", "P30D", &whole(Duration::from_secs(1)..=LONGEST_VALIDITY));
+    let renewal_window = section.or("renewal_window", "P7D", &whole(Duration::ZERO..=LONGEST_VALIDITY));
+    if let (Some(validity), Some(window)) = (validity, renewal_window)
+        && window > validity
+    {
+        let message = format!("of {} is longer than policy.validity, {}", units::show(window), units::show(validity));
+        section.problem("renewal_window", &message, "make it at most as long as certificates are valid");
+    }
+    section.finish();
+    Some(Policy { validity: validity?, renewal_window: renewal_window? })
 }
 
 /// When a device renews its certificate.

@@ -2,6 +2,9 @@
 //! mistake.
 
 use std::cell::RefCell;
+use std::sync::Arc;
+
+use miette::NamedSource;
 
 use crate::domain::Setting;
 use crate::scenario::expect::{Expect, nearest};
@@ -11,14 +14,22 @@ use crate::scenario::tree::{Entry, Kind, Place, Table, Value};
 /// What all readers of one scenario share.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
-    pub(super) sources: Vec<Source>,
+    /// The file, then the overrides, then files that the scenario names.
+    pub(super) sources: RefCell<Vec<Source>>,
     pub(super) problems: RefCell<Vec<Problem>>,
     pub(super) settings: RefCell<Vec<Setting>>,
 }
 
 impl Findings {
+    /// Adds a source; places name it by the number that this gives.
+    pub(super) fn add_source(&self, name: &str, text: String) -> usize {
+        let mut sources = self.sources.borrow_mut();
+        sources.push(Arc::new(NamedSource::new(name, text)));
+        sources.len() - 1
+    }
+
     pub(super) fn problem(&self, place: &Place, problem: Problem) {
-        let problem = match self.sources.get(place.source) {
+        let problem = match self.sources.borrow().get(place.source) {
             Some(source) => problem.at(place.source, source, place.span.clone()),
             None => problem,
         };
@@ -83,6 +94,38 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// A key whose default is not of its own: that of what this inherits from.
+    pub(super) fn inherit<T>(&mut self, key: &'static str, inherited: T, expect: &Expect<T>) -> Option<T> {
+        self.optional(key, expect).map(|own| own.unwrap_or(inherited))
+    }
+
+    /// A key that takes a list; each item is read on its own. Items with their path and place.
+    pub(super) fn list<T>(&mut self, key: &'static str, expect: &Expect<T>) -> Option<Vec<(T, String, Place)>> {
+        let Some(entry) = self.entry(key) else { return Some(Vec::new()) };
+        let Kind::Array(items) = &entry.value.kind else {
+            let problem = Problem::new(format!("`{}` must be a list", self.path_of(key)));
+            self.findings.problem(&entry.value.place, problem.help(format!("write {key} = […]: {}", expect.valid)));
+            return None;
+        };
+        let read = items.iter().enumerate().map(|(index, item)| {
+            let key = format!("{key}.{index}");
+            Some((self.read(&key, item, expect)?, self.path_of(&key), item.place.clone()))
+        });
+        // All items are read, so that all problems are found.
+        let read: Vec<Option<_>> = read.collect();
+        read.into_iter().collect()
+    }
+
+    /// The value of a key as it stands, unread and unrecorded.
+    pub(super) fn raw(&mut self, key: &'static str) -> Option<&'a Value> {
+        self.entry(key).map(|entry| &entry.value)
+    }
+
+    /// What all readers share.
+    pub(super) const fn findings(&self) -> &'a Findings {
+        self.findings
+    }
+
     fn read<T>(&self, key: &str, value: &Value, expect: &Expect<T>) -> Option<T> {
         let path = self.path_of(key);
         match (expect.read)(value) {
@@ -100,7 +143,7 @@ impl<'a> Section<'a> {
                 let because = reason.map(|r| format!(": {r}")).unwrap_or_default();
                 let mut problem = Problem::new(format!("`{path}` cannot be {found}{because}"));
                 let meant = match &value.kind {
-                    Kind::Text(text) => nearest(text, expect.names.iter().copied()),
+                    Kind::Text(text) => nearest(text, expect.names.iter().map(String::as_str)),
                     _ => None,
                 };
                 problem = problem.help(match meant {
@@ -126,6 +169,11 @@ impl<'a> Section<'a> {
             }
         };
         Section::new(self.findings, path, table, place)
+    }
+
+    /// A list of tables that may be left out. Each goes by its `name` or its index.
+    pub(super) fn sections_if_any(&mut self, key: &'static str, how: &str) -> Vec<Section<'a>> {
+        if self.has(key) { self.sections(key, how) } else { Vec::new() }
     }
 
     /// A list of tables, at least one. Each goes by its `name` or its index.

@@ -1,7 +1,6 @@
 use std::path::PathBuf;
 
 use crate::domain::IdScope;
-use crate::scenario::Rate;
 use crate::scenario::expect::{self, Expect};
 use crate::scenario::reader::Section;
 
@@ -18,8 +17,6 @@ pub struct Target {
     pub ca_file: Option<PathBuf>,
     /// PEM root or issuing CA that issued certificates must come from; none: any consistent chain is taken.
     pub issuing_root_file: Option<PathBuf>,
-    /// Declared quota: registrations that the DPS instance takes per time (Microsoft Learn: 1,000 per minute).
-    pub registrations: Option<Rate>,
 }
 
 /// Where the target is.
@@ -69,7 +66,6 @@ pub(super) fn read(mut section: Section<'_>) -> Option<Target> {
     let group_key_file = section.optional("group_key_file", &path("a file with the group key in base64"));
     let ca_file = section.optional("ca_file", &path("a PEM file with the roots of the servers' certificates"));
     let issuing_root_file = section.optional("issuing_root_file", &path("a PEM file with the issuing authority"));
-    let registrations = section.optional("registrations", &expect::rate(Rate::MIN));
     if let Some(TargetAddress::Host { .. }) = address {
         // Its key may come from the environment instead of a file, which is not the scenario's business.
         if !section.has("id_scope") {
@@ -83,7 +79,6 @@ pub(super) fn read(mut section: Section<'_>) -> Option<Target> {
         group_key_file: group_key_file?,
         ca_file: ca_file?,
         issuing_root_file: issuing_root_file?,
-        registrations: registrations?,
     })
 }
 

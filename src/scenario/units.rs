@@ -15,9 +15,44 @@ pub(super) fn parse_duration(text: &str) -> Option<Duration> {
     humantime::parse_duration(text).ok()
 }
 
+/// A time in the largest unit of which it is a whole number, as [`parse_duration`] reads it: `90min`, `30d`, `250ms`.
+pub(super) fn show(time: Duration) -> String {
+    const UNITS: [(u128, &str); 6] = [
+        (86_400_000_000_000, "d"),
+        (3_600_000_000_000, "h"),
+        (60_000_000_000, "min"),
+        (1_000_000_000, "s"),
+        (1_000_000, "ms"),
+        (1_000, "us"),
+    ];
+    let nanos = time.as_nanos();
+    let unit = UNITS.into_iter().find(|(unit, _)| nanos > 0 && nanos.is_multiple_of(*unit));
+    match unit {
+        Some((unit, name)) => format!("{}{name}", nanos / unit),
+        None if nanos == 0 => "0s".to_owned(),
+        None => format!("{nanos}ns"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_is_shown_reads_the_same(nanos in any::<u64>(), unit in 0u32..7) {
+            let time = Duration::from_nanos(nanos / 10u64.pow(unit * 2) * 10u64.pow(unit * 2));
+            prop_assert_eq!(parse_duration(&show(time)), Some(time));
+        }
+    }
+
+    #[test]
+    fn times_are_shown_in_their_largest_whole_unit() {
+        let shown = |millis| show(Duration::from_millis(millis));
+        assert_eq!((shown(0), shown(250), shown(90_000)), ("0s".into(), "250ms".into(), "90s".into()));
+        assert_eq!((shown(5_400_000), shown(30 * 86_400_000)), ("90min".into(), "30d".into()));
+    }
 
     #[test]
     fn times_are_human_or_iso_8601() {

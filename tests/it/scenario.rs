@@ -114,7 +114,7 @@ every = "5s"
 fn contradictions_between_valid_values_are_problems() {
     let ring = [("fleet.crypto_provider", "ring"), ("fleet.key_algorithm", "rsa-2048")];
     insta::assert_snapshot!(problems(SMALLEST, &ring), @r#"
-    --set:1:23: `fleet.crypto_provider` cannot be "ring" for rsa-2048 keys: ring does not generate RSA keys
+    --set:1:21: `fleet.key_algorithm` cannot be rsa-2048 with crypto_provider = "ring", which does not generate RSA keys
         use crypto_provider = "aws-lc-rs", or an ECDSA key_algorithm
     "#);
     let short = [(

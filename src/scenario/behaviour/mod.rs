@@ -1,5 +1,9 @@
+mod read;
+
 use std::fmt;
 use std::time::Duration;
+
+pub(super) use read::read;
 
 /// What a device does when it is refused, or gets no answer. All waits are fleet time.
 ///

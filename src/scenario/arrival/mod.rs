@@ -1,10 +1,11 @@
 use std::fmt;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::scenario::expect::{choice, duration, rate};
 use crate::scenario::profile::RateProfile;
 use crate::scenario::reader::Section;
-use crate::scenario::{Rate, RenewalTiming};
+use crate::scenario::{Policy, Rate, RenewalTiming, StageKind};
 
 /// When devices come in an open workload.
 #[derive(Debug, Clone, PartialEq)]
@@ -108,11 +109,21 @@ const PROCESSES: &[(&str, Process)] =
 const POINTS: &str = "write points = [{ at = \"0s\", rate = \"10/s\" }, { at = \"1m\", rate = \"500/s\" }]";
 const LONGEST: Duration = Duration::from_secs(366 * 86_400);
 
-pub(super) fn read(mut section: Section<'_>, devices: Option<u32>) -> Option<Arrival> {
+/// What arrivals are read against.
+pub(super) struct Needs<'a> {
+    pub(super) kind: Option<StageKind>,
+    /// Devices that take part.
+    pub(super) devices: Option<u32>,
+    /// Folder of the scenario file.
+    pub(super) folder: &'a Path,
+    pub(super) policy: Option<&'a Policy>,
+}
+
+pub(super) fn read(mut section: Section<'_>, needs: &Needs<'_>) -> Option<Arrival> {
     let arrival = match section.required("process", &choice(PROCESSES)) {
         Some(Process::AtOnce) => Some(Arrival::AtOnce),
         Some(Process::Constant) => section.required("rate", &rate(Rate::MIN)).map(|rate| Arrival::Constant { rate }),
-        Some(Process::Ramp) => read_points(&mut section, devices).map(|points| Arrival::Ramp { points }),
+        Some(Process::Ramp) => read_points(&mut section, needs.devices).map(|points| Arrival::Ramp { points }),
         // Which other keys belong here depends on the process.
         None => return None,
     };

@@ -1,11 +1,10 @@
-use std::collections::HashSet;
+mod read;
+
 use std::fmt;
 use std::time::Duration;
 
-use crate::scenario::expect::{boolean, choice, count, duration};
-use crate::scenario::file::name_of;
-use crate::scenario::reader::Section;
-use crate::scenario::{Arrival, arrival};
+use crate::scenario::Arrival;
+pub(super) use read::{Surroundings, read_all};
 
 /// One thing that the fleet does.
 #[derive(Debug, Clone, PartialEq)]
@@ -131,90 +130,6 @@ impl fmt::Display for Workload {
         match self {
             Self::Open { arrival, .. } => write!(f, "open, {arrival}"),
             Self::Closed { concurrency } => write!(f, "closed, {concurrency} at a time"),
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Shape {
-    Open,
-    Closed,
-}
-
-const SHAPES: &[(&str, Shape)] = &[("open", Shape::Open), ("closed", Shape::Closed)];
-const KINDS: &[(&str, StageKind)] = &{
-    let all = StageKind::ALL;
-    [
-        (all[0].name(), all[0]),
-        (all[1].name(), all[1]),
-        (all[2].name(), all[2]),
-        (all[3].name(), all[3]),
-        (all[4].name(), all[4]),
-    ]
-};
-/// Nothing ever starts at the very moment when it is due.
-const MILLISECOND: Duration = Duration::from_millis(1);
-const SECOND: Duration = Duration::from_secs(1);
-const HOUR: Duration = Duration::from_secs(3_600);
-
-/// `names` are those of the stages before; the fleet has `devices`, when that is known.
-pub(super) fn read(mut section: Section<'_>, devices: Option<u32>, names: &mut HashSet<String>) -> Option<Stage> {
-    let name = section.required("name", &name_of("stage"));
-    if let Some(name) = &name
-        && !names.insert(name.clone())
-    {
-        section.problem("name", "is the name of another stage too", "give every stage its own name");
-    }
-    let kind = section.required("kind", &choice(KINDS));
-    let workload = read_workload(&mut section, devices);
-    let timeout = section.or("timeout", "2m", &duration(SECOND..=HOUR));
-    let hub_connect = section.or("hub_connect", "true", &boolean());
-    let telemetry = section.or("telemetry", if hub_connect == Some(false) { "false" } else { "true" }, &boolean());
-    if hub_connect == Some(false) && telemetry == Some(true) {
-        section.problem(
-            "telemetry",
-            "needs a connection to the hub, but hub_connect is false",
-            "set hub_connect = true or telemetry = false",
-        );
-    }
-    section.finish();
-    Some(Stage {
-        start: match names.len() {
-            0 | 1 => Start::At(Duration::ZERO),
-            before => Start::After { stage: before - 2, delay: Duration::ZERO },
-        },
-        classes: vec![0],
-        keep_connected: false,
-        operate: None,
-        name: name?,
-        kind: kind?,
-        workload: workload?,
-        timeout: timeout?,
-        hub_connect: hub_connect?,
-        telemetry: telemetry?,
-    })
-}
-
-fn read_workload(section: &mut Section<'_>, devices: Option<u32>) -> Option<Workload> {
-    match section.or("workload", "open", &choice(SHAPES))? {
-        Shape::Open => {
-            section.refuse("concurrency", "has no meaning in an open workload", "use workload = \"closed\"");
-            let max_lateness = section.or("max_lateness", "5s", &duration(MILLISECOND..=HOUR));
-            let arrival = if section.has("arrival") {
-                arrival::read(section.section("arrival"), devices)
-            } else {
-                let help = "add arrival = \"at-once\", or arrival = { process = \"constant\", rate = \"100/s\" }";
-                section.problem("arrival", "is missing", help);
-                None
-            };
-            Some(Workload::Open { arrival: arrival?, max_lateness: max_lateness? })
-        }
-        Shape::Closed => {
-            let why = "has no meaning in a closed workload, where the service decides when the next device comes";
-            section.refuse("arrival", why, "use workload = \"open\", or leave it out");
-            section.refuse("max_lateness", why, "use workload = \"open\", or leave it out");
-            let concurrency = section.required("concurrency", &count(1..=1_000_000))?;
-            Some(Workload::Closed { concurrency })
         }
     }
 }

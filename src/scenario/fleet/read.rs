@@ -1,0 +1,258 @@
+//! The table `[fleet]`: what all devices have, and the classes that differ from it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::domain::{CryptoProvider, KeyAlgorithm, KeySource, TimeScale, TlsVersions, Transport};
+use crate::scenario::expect::{self, Expect, boolean, choice, count, duration};
+use crate::scenario::file::name_of;
+use crate::scenario::reader::Section;
+use crate::scenario::{Attestation, Behaviour, DeviceClass, Fleet, IdPattern, Mix, Network, behaviour, class, units};
+
+const ALGORITHMS: &[(&str, KeyAlgorithm)] = &{
+    let all = KeyAlgorithm::ALL;
+    [
+        (all[0].name(), all[0]),
+        (all[1].name(), all[1]),
+        (all[2].name(), all[2]),
+        (all[3].name(), all[3]),
+        (all[4].name(), all[4]),
+    ]
+};
+const PROVIDERS: &[(&str, CryptoProvider)] =
+    &[(CryptoProvider::AwsLc.name(), CryptoProvider::AwsLc), (CryptoProvider::Ring.name(), CryptoProvider::Ring)];
+const KEYS: &[(&str, KeySource)] = &[
+    ("fresh", KeySource::Fresh),
+    ("pre-generated", KeySource::PreGenerated),
+    ("shared", KeySource::Shared),
+    ("seeded", KeySource::Seeded),
+];
+const TLS: &[(&str, TlsVersions)] = &[
+    (TlsVersions::Any.name(), TlsVersions::Any),
+    (TlsVersions::Tls12.name(), TlsVersions::Tls12),
+    (TlsVersions::Tls13.name(), TlsVersions::Tls13),
+];
+const TRANSPORTS: &[(&str, Transport)] = &[
+    (Transport::Mqtt.name(), Transport::Mqtt),
+    (Transport::MqttWebSocket.name(), Transport::MqttWebSocket),
+    (Transport::Https.name(), Transport::Https),
+];
+const ATTESTATIONS: &[(&str, AttestationKind)] =
+    &[("symmetric-key", AttestationKind::SymmetricKey), ("x509", AttestationKind::X509)];
+
+/// Most classes of a fleet; reports have a row for each.
+const MOST_CLASSES: usize = 32;
+/// A year in a minute lets SAS tokens of ten minutes live for ten years of the fleet.
+const LONGEST_TOKEN_LIFE: Duration = Duration::from_secs(20 * 366 * 86_400);
+/// Real time that a SAS token lives at least: an attempt takes longer than a moment.
+const SHORTEST_TOKEN_LIFE: Duration = Duration::from_secs(30);
+/// Real time that it lives unless the scenario says otherwise, if an hour of fleet time is shorter.
+const USUAL_TOKEN_LIFE: Duration = Duration::from_secs(600);
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// [`Attestation`] without what belongs to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum AttestationKind {
+    SymmetricKey,
+    X509,
+}
+
+/// What classes inherit from the fleet and may say anew.
+struct Traits {
+    key_algorithm: KeyAlgorithm,
+    keys: KeySource,
+    tls: TlsVersions,
+    tls_resumption: bool,
+    transport: Transport,
+    attestation: AttestationKind,
+    bootstrap_dir: PathBuf,
+    behaviour: Behaviour,
+    network: Network,
+}
+
+impl Traits {
+    fn into_class(self, name: String, share: u32) -> DeviceClass {
+        let attestation = match self.attestation {
+            AttestationKind::SymmetricKey => Attestation::SymmetricKey,
+            AttestationKind::X509 => Attestation::X509 { bootstrap_dir: self.bootstrap_dir },
+        };
+        DeviceClass {
+            name,
+            share,
+            key_algorithm: self.key_algorithm,
+            keys: self.keys,
+            tls: self.tls,
+            tls_resumption: self.tls_resumption,
+            transport: self.transport,
+            attestation,
+            behaviour: self.behaviour,
+            network: self.network,
+        }
+    }
+}
+
+/// A key of the fleet, with a default, or of a class, which inherits it.
+fn take<T>(
+    section: &mut Section<'_>,
+    key: &'static str,
+    inherited: Option<T>,
+    default: &str,
+    expect: &Expect<T>,
+) -> Option<T> {
+    match inherited {
+        Some(inherited) => section.inherit(key, inherited, expect),
+        None => section.or(key, default, expect),
+    }
+}
+
+fn read_traits(section: &mut Section<'_>, from: Option<&Traits>) -> Option<Traits> {
+    let key_algorithm = take(
+        section,
+        "key_algorithm",
+        from.map(|f| f.key_algorithm),
+        KeyAlgorithm::EcdsaP256.name(),
+        &choice(ALGORITHMS),
+    );
+    let keys = take(section, "keys", from.map(|f| f.keys), "fresh", &choice(KEYS));
+    let tls = take(section, "tls", from.map(|f| f.tls), "any", &choice(TLS));
+    let tls_resumption = take(section, "tls_resumption", from.map(|f| f.tls_resumption), "false", &boolean());
+    let transport =
+        take(section, "transport", from.map(|f| f.transport), Transport::default().name(), &choice(TRANSPORTS));
+    let attestation = take(section, "attestation", from.map(|f| f.attestation), "symmetric-key", &choice(ATTESTATIONS));
+    let folder = expect::text("the folder that `fleetstorm pki --dir` made").then(|text| Ok(PathBuf::from(text)));
+    let inherited = from.map_or_else(|| PathBuf::from("pki"), |f| f.bootstrap_dir.clone());
+    let bootstrap_dir = section.inherit("bootstrap_dir", inherited, &folder);
+    let behaviour = behaviour::read(section.section("behaviour"), from.map(|f| &f.behaviour));
+    let network = class::read_network(section.section("network"), from.map(|f| &f.network));
+    Some(Traits {
+        key_algorithm: key_algorithm?,
+        keys: keys?,
+        tls: tls?,
+        tls_resumption: tls_resumption?,
+        transport: transport?,
+        attestation: attestation?,
+        bootstrap_dir: bootstrap_dir?,
+        behaviour: behaviour?,
+        network: network?,
+    })
+}
+
+/// What contradicts itself in a class, which `section` describes.
+fn check(section: &mut Section<'_>, traits: &Traits, provider: Option<CryptoProvider>) {
+    let algorithm = traits.key_algorithm;
+    if traits.keys == KeySource::Seeded && algorithm.rsa_bits().is_some() {
+        section.problem(
+            "keys",
+            &format!("cannot be \"seeded\" for {algorithm} keys: RSA keys are not made from a seed"),
+            "use keys = \"fresh\", or an ECDSA key_algorithm",
+        );
+    }
+    if provider == Some(CryptoProvider::Ring) && algorithm.rsa_bits().is_some() {
+        section.problem(
+            "key_algorithm",
+            &format!("cannot be {algorithm} with crypto_provider = \"ring\", which does not generate RSA keys"),
+            "use crypto_provider = \"aws-lc-rs\", or an ECDSA key_algorithm",
+        );
+    }
+}
+
+fn refuse_bootstrap_dir(section: &mut Section<'_>) {
+    if section.has("bootstrap_dir") {
+        section.problem(
+            "bootstrap_dir",
+            "is of no use: devices attest with a symmetric key",
+            "add attestation = \"x509\", or leave it away",
+        );
+    }
+}
+
+pub(in crate::scenario) fn read(mut section: Section<'_>, time_scale: Option<TimeScale>) -> Option<Fleet> {
+    let devices = section.required("devices", &count(1..=Fleet::MAX_DEVICES));
+    let pattern: Expect<IdPattern> = expect::text(IdPattern::VALID).then(|text| IdPattern::new(&text));
+    let registration_id = section.or("registration_id", "device-{index:06}", &pattern);
+    let crypto_provider = section.or("crypto_provider", CryptoProvider::default().name(), &choice(PROVIDERS));
+    let token_life = read_token_life(&mut section, time_scale.unwrap_or_default());
+    let traits = read_traits(&mut section, None);
+    let classes = read_classes(&mut section, traits, crypto_provider);
+    section.finish();
+    let classes = classes?;
+    let shares: Vec<u32> = classes.iter().map(|class| class.share).collect();
+    Some(Fleet {
+        devices: devices?,
+        registration_id: registration_id?,
+        crypto_provider: crypto_provider?,
+        token_life: token_life?,
+        mix: Mix::new(&shares),
+        classes,
+    })
+}
+
+fn read_token_life(section: &mut Section<'_>, time_scale: TimeScale) -> Option<Duration> {
+    let usual = time_scale.to_fleet(USUAL_TOKEN_LIFE).max(HOUR);
+    let valid = duration(Duration::from_secs(1)..=LONGEST_TOKEN_LIFE);
+    let life = section.or("token_life", &units::show(usual), &valid)?;
+    let real = time_scale.to_real(life);
+    if real < SHORTEST_TOKEN_LIFE {
+        let shortest = units::show(time_scale.to_fleet(SHORTEST_TOKEN_LIFE));
+        let message = format!(
+            "is only {} of real time: an attempt may take longer than its SAS token would live",
+            humantime::format_duration(Duration::from_millis(u64::try_from(real.as_millis()).unwrap_or(u64::MAX)))
+        );
+        let help = match time_scale.is_real() {
+            true => format!("make it at least {shortest}"),
+            false => format!("make it at least {shortest} of fleet time, or lower time_scale ({time_scale})"),
+        };
+        section.problem("token_life", &message, &help);
+    }
+    Some(life)
+}
+
+fn read_classes(
+    section: &mut Section<'_>,
+    traits: Option<Traits>,
+    provider: Option<CryptoProvider>,
+) -> Option<Vec<DeviceClass>> {
+    let how = "write `[[fleet.class]]` with `name`, `share` and what is different in this class";
+    let sections = section.sections_if_any("class", how);
+    if sections.len() > MOST_CLASSES {
+        let message = format!("are {}, but a fleet has at most {MOST_CLASSES}", sections.len());
+        section.problem("class", &message, "put classes together");
+        return None;
+    }
+    if sections.is_empty() {
+        let traits = traits?;
+        if traits.attestation == AttestationKind::SymmetricKey {
+            refuse_bootstrap_dir(section);
+        }
+        check(section, &traits, provider);
+        return Some(vec![traits.into_class("all".to_owned(), 1)]);
+    }
+    let mut classes: Vec<DeviceClass> = Vec::with_capacity(sections.len());
+    let mut complete = true;
+    for mut section in sections {
+        let name = section.required("name", &name_of("class"));
+        if let Some(name) = &name
+            && classes.iter().any(|class| class.name == *name)
+        {
+            section.problem("name", "is the name of another class too", "give every class its own name");
+        }
+        let share = section.or("share", "1", &count(1..=10_000));
+        let own = read_traits(&mut section, traits.as_ref());
+        if let (Some(own), true) = (&own, traits.is_some()) {
+            if own.attestation == AttestationKind::SymmetricKey {
+                refuse_bootstrap_dir(&mut section);
+            }
+            check(&mut section, own, provider);
+        }
+        section.finish();
+        match (name, share, own) {
+            (Some(name), Some(share), Some(own)) => classes.push(own.into_class(name, share)),
+            _ => complete = false,
+        }
+    }
+    // A folder that only stands beside the classes is theirs, if one of them has use for it.
+    if complete && !classes.iter().any(|class| matches!(class.attestation, Attestation::X509 { .. })) {
+        refuse_bootstrap_dir(section);
+    }
+    (complete && traits.is_some()).then_some(classes)
+}

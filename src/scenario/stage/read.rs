@@ -1,0 +1,241 @@
+//! The tables `[[stage]]`.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::scenario::expect::{boolean, choice, count, duration, one_of, some_of};
+use crate::scenario::file::{LONGEST, name_of};
+use crate::scenario::reader::Section;
+use crate::scenario::{Fleet, Operate, Policy, Stage, StageKind, Start, Workload, arrival};
+
+/// What stages are read against. Parts that could not be read are `None`, and what depends on them is not judged.
+#[derive(Clone, Copy)]
+pub(in crate::scenario) struct Surroundings<'a> {
+    /// The folder of the scenario file.
+    pub(in crate::scenario) folder: &'a Path,
+    pub(in crate::scenario) fleet: Option<&'a Fleet>,
+    pub(in crate::scenario) policy: Option<&'a Policy>,
+}
+
+/// What is known of a stage before the one that is read, even when something in it is wrong.
+struct Before {
+    name: Option<String>,
+    /// Classes that it provisions.
+    provisions: Vec<usize>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Shape {
+    Open,
+    Closed,
+}
+
+const SHAPES: &[(&str, Shape)] = &[("open", Shape::Open), ("closed", Shape::Closed)];
+const KINDS: &[(&str, StageKind)] = &{
+    let all = StageKind::ALL;
+    [
+        (all[0].name(), all[0]),
+        (all[1].name(), all[1]),
+        (all[2].name(), all[2]),
+        (all[3].name(), all[3]),
+        (all[4].name(), all[4]),
+    ]
+};
+/// Nothing ever starts at the very moment when it is due.
+const MILLISECOND: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3_600);
+
+pub(in crate::scenario) fn read_all(sections: Vec<Section<'_>>, around: Surroundings<'_>) -> Option<Vec<Stage>> {
+    let mut before = Vec::with_capacity(sections.len());
+    let stages: Vec<Option<Stage>> = sections.into_iter().map(|section| read(section, around, &mut before)).collect();
+    stages.into_iter().collect()
+}
+
+fn read(mut section: Section<'_>, around: Surroundings<'_>, before: &mut Vec<Before>) -> Option<Stage> {
+    let name = section.required("name", &name_of("stage"));
+    match name.as_deref() {
+        Some("all") => section.problem("name", "is what thresholds call all stages", "take another name"),
+        Some(name) if before.iter().any(|b| b.name.as_deref() == Some(name)) => {
+            section.problem("name", "is the name of another stage too", "give every stage its own name");
+        }
+        _ => {}
+    }
+    let kind = section.required("kind", &choice(KINDS));
+    let start = read_start(&mut section, before);
+    let classes = read_classes(&mut section, around.fleet);
+    let workload = read_workload(&mut section, kind, classes.as_deref(), around);
+    let timeout = section.or("timeout", "2m", &duration(SECOND..=HOUR));
+    let hub = read_hub(&mut section, kind);
+    let operate = read_operate(&mut section, kind);
+    if let (Some(kind), Some(classes), Some(fleet)) = (kind, &classes, around.fleet) {
+        check_credentials(&section, kind, classes, fleet, before);
+    }
+    section.finish();
+    let provisions = if kind == Some(StageKind::Provision) { classes.clone().unwrap_or_default() } else { Vec::new() };
+    before.push(Before { name: name.clone(), provisions });
+    let (hub_connect, telemetry, keep_connected) = hub?;
+    Some(Stage {
+        name: name?,
+        kind: kind?,
+        start: start?,
+        classes: classes?,
+        workload: workload?,
+        timeout: timeout?,
+        hub_connect,
+        telemetry,
+        keep_connected,
+        operate: operate?,
+    })
+}
+
+fn read_start(section: &mut Section<'_>, before: &[Before]) -> Option<Start> {
+    let names: Vec<String> = before.iter().filter_map(|b| b.name.clone()).collect();
+    // The index among stages that have a name is not that among all.
+    let index_of = |nth: usize| before.iter().enumerate().filter(|(_, b)| b.name.is_some()).nth(nth).map(|(i, _)| i);
+    let earlier = one_of("an earlier stage", names);
+    let after = section.optional("after", &earlier);
+    let with = section.optional("with", &earlier);
+    let delay = section.or("delay", "0s", &duration(Duration::ZERO..=LONGEST));
+    let (after, with, delay) = (after?, with?, delay?);
+    match (after, with) {
+        (Some(_), Some(_)) => {
+            section.problem(
+                "with",
+                "contradicts `after`: a stage has one start",
+                "keep `after` (begin at its end) or `with` (beside it)",
+            );
+            None
+        }
+        (Some(nth), None) => index_of(nth).map(|stage| Start::After { stage, delay }),
+        (None, Some(nth)) => index_of(nth).map(|stage| Start::With { stage, delay }),
+        (None, None) => Some(match before.len().checked_sub(1) {
+            None => Start::At(delay),
+            Some(stage) => Start::After { stage, delay },
+        }),
+    }
+}
+
+fn read_classes(section: &mut Section<'_>, fleet: Option<&Fleet>) -> Option<Vec<usize>> {
+    let Some(fleet) = fleet else {
+        section.raw("classes");
+        return None;
+    };
+    let names = fleet.classes.iter().map(|class| class.name.clone()).collect();
+    let all = (0..fleet.classes.len()).collect();
+    section.inherit("classes", all, &some_of("classes of the fleet", names))
+}
+
+fn read_workload(
+    section: &mut Section<'_>,
+    kind: Option<StageKind>,
+    classes: Option<&[usize]>,
+    around: Surroundings<'_>,
+) -> Option<Workload> {
+    match section.or("workload", "open", &choice(SHAPES))? {
+        Shape::Open => {
+            section.refuse("concurrency", "has no meaning in an open workload", "use workload = \"closed\"");
+            let max_lateness = section.or("max_lateness", "5s", &duration(MILLISECOND..=HOUR));
+            let arrival = if section.has("arrival") {
+                let devices = around.fleet.zip(classes).map(|(fleet, classes)| fleet.devices_in(classes));
+                let needs = arrival::Needs { kind, devices, folder: around.folder, policy: around.policy };
+                arrival::read(section.section("arrival"), &needs)
+            } else {
+                let help = "add arrival = \"at-once\", or arrival = { process = \"constant\", rate = \"100/s\" }";
+                section.problem("arrival", "is missing", help);
+                None
+            };
+            Some(Workload::Open { arrival: arrival?, max_lateness: max_lateness? })
+        }
+        Shape::Closed => {
+            let why = "has no meaning in a closed workload, where the service decides when the next device comes";
+            section.refuse("arrival", why, "use workload = \"open\", or leave it out");
+            section.refuse("max_lateness", why, "use workload = \"open\", or leave it out");
+            if kind == Some(StageKind::Operate) {
+                let why = "cannot be \"closed\" for operate: no device makes room for the next one";
+                section.problem("workload", why, "leave it out, and say with `arrival` how devices connect");
+            }
+            let concurrency = section.required("concurrency", &count(1..=1_000_000))?;
+            Some(Workload::Closed { concurrency })
+        }
+    }
+}
+
+/// Whether devices connect with the hub, send telemetry there and stay.
+fn read_hub(section: &mut Section<'_>, kind: Option<StageKind>) -> Option<(bool, bool, bool)> {
+    let keep_connected = section.or("keep_connected", "false", &boolean());
+    if kind == Some(StageKind::Operate) {
+        section.refuse("hub_connect", "has no meaning for operate: its devices are connected", "leave it out");
+        section.refuse(
+            "telemetry",
+            "has no meaning for operate",
+            "say with telemetry_every = \"10s\" how often devices send",
+        );
+        return Some((true, false, keep_connected?));
+    }
+    let hub_connect = section.or("hub_connect", "true", &boolean());
+    let without = hub_connect == Some(false);
+    let telemetry = section.or("telemetry", if without { "false" } else { "true" }, &boolean());
+    if without && kind == Some(StageKind::Reconnect) {
+        section.problem("hub_connect", "cannot be false for reconnect: nothing would be left", "leave it out");
+    } else if without {
+        for (key, set) in [("telemetry", telemetry), ("keep_connected", keep_connected)] {
+            if set == Some(true) {
+                section.problem(
+                    key,
+                    "needs a connection to the hub, but hub_connect is false",
+                    &format!("set hub_connect = true or {key} = false"),
+                );
+            }
+        }
+    }
+    Some((hub_connect?, telemetry?, keep_connected?))
+}
+
+/// `Some(None)` for all kinds but operate.
+fn read_operate(section: &mut Section<'_>, kind: Option<StageKind>) -> Option<Option<Operate>> {
+    match kind {
+        Some(StageKind::Operate) => {
+            let duration = section.required("duration", &duration(SECOND..=LONGEST));
+            let telemetry_every = section.optional("telemetry_every", &self::duration(MILLISECOND..=LONGEST));
+            Some(Some(Operate { duration: duration?, telemetry_every: telemetry_every? }))
+        }
+        Some(_) => {
+            let help = "use kind = \"operate\" to hold connections for a time, or leave it out";
+            section.refuse("duration", "has a meaning only for operate: other stages end with their devices", help);
+            section.refuse("telemetry_every", "has a meaning only for operate", help);
+            Some(None)
+        }
+        // What belongs here depends on the kind.
+        None => {
+            section.raw("duration");
+            section.raw("telemetry_every");
+            None
+        }
+    }
+}
+
+/// Devices that have no certificate yet can only be provisioned.
+fn check_credentials(section: &Section<'_>, kind: StageKind, classes: &[usize], fleet: &Fleet, before: &[Before]) {
+    if !kind.needs_credential() {
+        return;
+    }
+    let missing: Vec<&str> = classes
+        .iter()
+        .filter(|class| !before.iter().any(|b| b.provisions.contains(class)))
+        .filter_map(|class| fleet.classes.get(*class))
+        .map(|class| class.name.as_str())
+        .collect();
+    if missing.is_empty() {
+        return;
+    }
+    let of = match fleet.classes.as_slice() {
+        [_] => "its devices".to_owned(),
+        _ => format!("devices of class \"{}\"", missing.join("\", \"")),
+    };
+    section.problem(
+        "kind",
+        &format!("is {kind}, but no earlier stage provisions {of}"),
+        "put a stage with kind = \"provision\" for them before it",
+    );
+}

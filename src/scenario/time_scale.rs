@@ -1,0 +1,55 @@
+//! The key `time_scale`.
+
+use crate::domain::TimeScale;
+use crate::scenario::expect::Expect;
+use crate::scenario::tree::Kind;
+use crate::scenario::units;
+use std::time::Duration;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// `"1d = 1s"`, or a number of fleet seconds per real second.
+pub(super) fn expect() -> Expect<TimeScale> {
+    let valid = format!(
+        "fleet time = real time, such as \"1d = 1s\", or a number of fleet seconds per real second, from 1 to {}",
+        TimeScale::MAX
+    );
+    Expect::new(valid, |value| {
+        let (fleet, real) = match &value.kind {
+            Kind::Integer(number) => (u64::try_from(*number).map_or(Duration::ZERO, Duration::from_secs), SECOND),
+            Kind::Float(number) => (Duration::try_from_secs_f64(*number).unwrap_or_default(), SECOND),
+            Kind::Text(text) => {
+                let (fleet, real) = text.split_once('=').ok_or(None)?;
+                let time = |text: &str| {
+                    units::parse_duration(text.trim()).ok_or_else(|| Some(format!("\"{}\" is not a time", text.trim())))
+                };
+                (time(fleet)?, time(real)?)
+            }
+            _ => return Err(None),
+        };
+        TimeScale::new(fleet, real).ok_or_else(|| {
+            Some(match fleet < real {
+                true => "fleet time cannot pass slower than real time".to_owned(),
+                false => format!("fleet time passes at most {} times faster", TimeScale::MAX),
+            })
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::tree::Value;
+
+    #[test]
+    fn scales_are_ratios_or_numbers() {
+        let read = |text: &str| (expect().read)(&Value::from_text(text, 0, 0)).ok().map(|scale| scale.to_string());
+        assert_eq!(read("\"1d = 1s\"").as_deref(), Some("1d = 1s"));
+        assert_eq!(read("P30D=1min").as_deref(), Some("30d = 1min"));
+        assert_eq!(read("60").as_deref(), Some("1min = 1s"));
+        assert_eq!(read("1.5").as_deref(), Some("1.5s = 1s"));
+        for wrong in ["0", "0.5", "-1", "1000001", "\"1s = 1d\"", "\"1d\"", "\"1d = 0s\"", "\"1d = soon\"", "true"] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
+    }
+}
