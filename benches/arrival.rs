@@ -17,6 +17,8 @@ fn arrival(criterion: &mut Criterion) {
         ("at once", Arrival::AtOnce),
         ("constant", Arrival::Constant { rate: Rate::per_second_exact(999) }),
         ("ramp", Arrival::Ramp { points: vec![point(0, 0), point(60, 2_000), point(120, 100)] }),
+        ("poisson", Arrival::Poisson { rate: Rate::per_second_exact(999) }),
+        ("spread", Arrival::Spread { over: Duration::from_secs(600), jitter: Duration::from_secs(5) }),
     ] {
         group.bench_function(name, |b| {
             b.iter(|| {

@@ -26,7 +26,7 @@ mod units;
 use std::path::Path;
 
 pub use crate::domain::KeySource;
-pub use arrival::{Arrival, DueOffsets, RatePoint};
+pub use arrival::{Arrival, DueOffsets, RatePoint, Replay};
 pub use behaviour::{Backoff, Behaviour, BehaviourPreset, Jitter};
 pub use class::{DeviceClass, Mix, Network};
 pub use fleet::{Attestation, Fleet, IdPattern};

@@ -1,3 +1,4 @@
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use rand::RngExt;
@@ -106,6 +107,29 @@ impl RenewalTiming {
         let by = self.clock_skew.mul_f64(skew.abs());
         if skew < 0.0 { at.checked_sub(by).unwrap_or(at) } else { at + by }
     }
+}
+
+impl fmt::Display for RenewalTiming {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.strategy {
+            RenewalStrategy::WindowOpens => f.write_str("when the renewal window opens")?,
+            RenewalStrategy::Fraction(part) => write!(f, "after {} % of the certificate's life", round(part * 100.0))?,
+            RenewalStrategy::Uniform => f.write_str("anywhere in the renewal window")?,
+            RenewalStrategy::Suggested { from, until } => {
+                write!(f, "where the server suggests, {} to {} before expiry", units::show(from), units::show(until))?;
+            }
+            RenewalStrategy::Never => f.write_str("once the certificate has expired")?,
+        }
+        if !self.clock_skew.is_zero() {
+            write!(f, ", clocks wrong by up to {}", units::show(self.clock_skew))?;
+        }
+        Ok(())
+    }
+}
+
+/// To three digits after the point, for a person.
+fn round(number: f64) -> f64 {
+    (number * 1_000.0).round() / 1_000.0
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use crate::scenario::{Rate, RatePoint};
 
 /// Twice the area of one arrival, in millionths of an arrival per day times nanoseconds. Twice, so that the area of a
 /// trapezium needs no halves.
-const ARRIVAL: u128 = 2 * 1_000_000 * 86_400_000_000_000;
+pub(super) const ARRIVAL: u128 = 2 * 1_000_000 * 86_400_000_000_000;
 
 /// The rate over time: linear between points, constant after the last.
 #[derive(Debug, Clone)]
@@ -76,10 +76,9 @@ impl RateProfile {
         (self.last.from == 0).then(|| u64::try_from(self.last.before.div_ceil(ARRIVAL)).unwrap_or(u64::MAX))
     }
 
-    /// The time at which the area under the rate passes `arrival` whole arrivals, `None` when it never does. The search
-    /// begins at segment `hint`, which is moved to the one found: pass arrivals in rising order.
-    pub(super) fn due(&self, arrival: u64, hint: &mut usize) -> Option<Duration> {
-        let area = u128::from(arrival) * ARRIVAL;
+    /// The time at which the area under the rate passes `area` (an arrival is [`ARRIVAL`]), `None` when it never does. The
+    /// search begins at segment `hint`, which is moved to the one found: pass areas in rising order.
+    pub(super) fn due(&self, area: u128, hint: &mut usize) -> Option<Duration> {
         while let Some(segment) = self.segments.get(*hint) {
             if area < segment.before + segment.area() {
                 return Some(Duration::from_nanos(
@@ -136,11 +135,11 @@ mod tests {
             let profile = RateProfile::new(&points);
             let (mut hint, mut before) = (0, Duration::ZERO);
             for k in 0..3_000 {
-                let Some(due) = profile.due(k, &mut hint) else {
-                    prop_assert!(profile.arrivals().is_some_and(|n| n <= k));
+                let Some(due) = profile.due(k * ARRIVAL, &mut hint) else {
+                    prop_assert!(profile.arrivals().is_some_and(|n| u128::from(n) <= k));
                     break;
                 };
-                prop_assert!(profile.arrivals().is_none_or(|n| n > k));
+                prop_assert!(profile.arrivals().is_none_or(|n| u128::from(n) > k));
                 prop_assert!(due + Duration::from_nanos(1) >= before, "{due:?} after {before:?}");
                 // Whole numbers of nanoseconds: 2,000/s make an arrival of 2 millionths per nanosecond.
                 let at = area(&profile, nanos(due));
@@ -152,8 +151,8 @@ mod tests {
         #[test]
         fn a_constant_rate_never_drifts(per_second in 1u32..=1_000_000, second in 0u64..=100_000) {
             let profile = RateProfile::constant(Rate::per_second_exact(per_second));
-            let arrival = u64::from(per_second) * second;
-            prop_assert_eq!(profile.due(arrival, &mut 0), Some(Duration::from_secs(second)));
+            let arrival = u128::from(per_second) * u128::from(second);
+            prop_assert_eq!(profile.due(arrival * ARRIVAL, &mut 0), Some(Duration::from_secs(second)));
         }
     }
 
@@ -170,7 +169,8 @@ mod tests {
             point(9, 1),
         ]);
         let mut hint = 0;
-        let due: Vec<f64> = (0..4).filter_map(|k| profile.due(k, &mut hint)).map(|d| d.as_secs_f64()).collect();
+        let due: Vec<f64> =
+            (0..4).filter_map(|k| profile.due(k * ARRIVAL, &mut hint)).map(|d| d.as_secs_f64()).collect();
         assert_eq!(due, [5.0, 5.5, 9.0, 10.0]);
     }
 
@@ -181,7 +181,7 @@ mod tests {
         let rate = 86_400 * 2_500_000;
         let profile = RateProfile::new(&[point(0, rate), point(1, rate), point(2, rate), point(2, 0)]);
         assert_eq!(profile.arrivals(), Some(5));
-        assert_eq!(profile.due(4, &mut 0), Some(Duration::from_millis(1_600)));
-        assert_eq!(profile.due(5, &mut 0), None);
+        assert_eq!(profile.due(4 * ARRIVAL, &mut 0), Some(Duration::from_millis(1_600)));
+        assert_eq!(profile.due(5 * ARRIVAL, &mut 0), None);
     }
 }

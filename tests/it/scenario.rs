@@ -122,7 +122,7 @@ fn contradictions_between_valid_values_are_problems() {
         "{ process = \"ramp\", points = [{ at = \"0s\", rate = 1 }, { at = \"4s\", rate = 0 }] }",
     )];
     insta::assert_snapshot!(problems(SMALLEST, &short), @"
-    --set:1:46: `stage.first.arrival.points` let 2 devices come, then the rate stays at zero, but the fleet has 10
+    --set:1:46: `stage.first.arrival.points` let 2 devices come, then the rate stays at zero, but 10 devices take part
         end at a rate above zero, raise the rates, or lower fleet.devices
     ");
 }

@@ -1,0 +1,78 @@
+use std::time::Duration;
+
+use rand::RngExt as _;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::Exp1;
+
+use crate::scenario::Replay;
+use crate::scenario::arrival::spread::Spread;
+use crate::scenario::profile::{ARRIVAL, RateProfile};
+
+/// Iterator of due times. See [`Arrival::due_offsets`](super::Arrival::due_offsets).
+#[derive(Debug, Clone)]
+pub struct DueOffsets {
+    source: Source,
+    next: u32,
+    devices: u32,
+    last: Duration,
+}
+
+/// Where due times come from.
+#[derive(Debug, Clone)]
+pub(super) enum Source {
+    AtOnce,
+    /// One for every whole arrival of the area under the rate.
+    Even {
+        profile: RateProfile,
+        segment: usize,
+    },
+    /// Exponentially distributed areas under the rate between two arrivals. Areas are summed up in whole numbers and made a
+    /// time only then, so nothing drifts.
+    Poisson {
+        profile: RateProfile,
+        area: u128,
+        rng: ChaCha8Rng,
+    },
+    Spread(Spread),
+    Replay(Replay),
+}
+
+impl DueOffsets {
+    pub(super) const fn new(source: Source, devices: u32) -> Self {
+        Self { source, next: 0, devices, last: Duration::ZERO }
+    }
+}
+
+impl Source {
+    fn due(&mut self, arrival: u32) -> Option<Duration> {
+        match self {
+            Self::AtOnce => Some(Duration::ZERO),
+            Self::Even { profile, segment } => profile.due(u128::from(arrival) * ARRIVAL, segment),
+            Self::Poisson { profile, area, rng } => {
+                let arrivals: f64 = rng.sample(Exp1);
+                *area += (arrivals * ARRIVAL as f64) as u128;
+                profile.due(*area, &mut 0)
+            }
+            Self::Spread(spread) => spread.next(),
+            Self::Replay(replay) => replay.offset(arrival),
+        }
+    }
+}
+
+impl Iterator for DueOffsets {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        if self.next == self.devices {
+            return None;
+        }
+        // A nanosecond of rounding must not turn the order around.
+        self.last = self.source.due(self.next)?.max(self.last);
+        self.next += 1;
+        Some(self.last)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (0, usize::try_from(self.devices - self.next).ok())
+    }
+}

@@ -1,0 +1,242 @@
+//! The table `arrival` of a stage.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::scenario::expect::{self, choice, duration, number, rate};
+use crate::scenario::file::LONGEST;
+use crate::scenario::problem::Problem;
+use crate::scenario::reader::Section;
+use crate::scenario::tree::Place;
+use crate::scenario::{Arrival, Policy, Rate, RatePoint, RenewalStrategy, RenewalTiming, Replay, StageKind, units};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Process {
+    AtOnce,
+    Constant,
+    Ramp,
+    Poisson,
+    Spike,
+    Spread,
+    Replay,
+    FromExpiry,
+}
+
+const PROCESSES: &[(&str, Process)] = &[
+    ("at-once", Process::AtOnce),
+    ("constant", Process::Constant),
+    ("ramp", Process::Ramp),
+    ("poisson", Process::Poisson),
+    ("spike", Process::Spike),
+    ("spread", Process::Spread),
+    ("replay", Process::Replay),
+    ("from-expiry", Process::FromExpiry),
+];
+
+/// [`RenewalStrategy`] without its values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Strategy {
+    WindowOpens,
+    Fraction,
+    Uniform,
+    Suggested,
+    Never,
+}
+
+const STRATEGIES: &[(&str, Strategy)] = &[
+    ("window-opens", Strategy::WindowOpens),
+    ("fraction", Strategy::Fraction),
+    ("uniform", Strategy::Uniform),
+    ("suggested", Strategy::Suggested),
+    ("never", Strategy::Never),
+];
+const POINTS: &str = "write points = [{ at = \"0s\", rate = \"10/s\" }, { at = \"1m\", rate = \"500/s\" }]";
+const MILLISECOND: Duration = Duration::from_millis(1);
+/// A year of arrivals of a million devices is smaller.
+const LARGEST_FILE: u64 = 256 * 1024 * 1024;
+/// More bad rows than these are counted, not shown.
+const MOST_BAD_ROWS: usize = 10;
+
+/// What arrivals are read against.
+pub(in crate::scenario) struct Needs<'a> {
+    pub(in crate::scenario) kind: Option<StageKind>,
+    /// Devices that take part.
+    pub(in crate::scenario) devices: Option<u32>,
+    /// Folder of the scenario file.
+    pub(in crate::scenario) folder: &'a Path,
+    pub(in crate::scenario) policy: Option<&'a Policy>,
+}
+
+pub(in crate::scenario) fn read(mut section: Section<'_>, needs: &Needs<'_>) -> Option<Arrival> {
+    let section_ref = &mut section;
+    let arrival = match section_ref.required("process", &choice(PROCESSES)) {
+        Some(Process::AtOnce) => Some(Arrival::AtOnce),
+        Some(Process::Constant) => {
+            section_ref.required("rate", &rate(Rate::MIN)).map(|rate| Arrival::Constant { rate })
+        }
+        Some(Process::Ramp) => read_ramp(section_ref, needs.devices),
+        Some(Process::Poisson) => section_ref.required("rate", &rate(Rate::MIN)).map(|rate| Arrival::Poisson { rate }),
+        Some(Process::Spike) => read_spike(section_ref, needs.devices),
+        Some(Process::Spread) => read_spread(section_ref),
+        Some(Process::Replay) => read_replay(section_ref, needs).map(Arrival::Replay),
+        Some(Process::FromExpiry) => read_from_expiry(section_ref, needs).map(Arrival::FromExpiry),
+        // Which other keys belong here depends on the process.
+        None => return None,
+    };
+    section.finish();
+    arrival
+}
+
+fn read_ramp(section: &mut Section<'_>, devices: Option<u32>) -> Option<Arrival> {
+    let mut points: Vec<RatePoint> = Vec::new();
+    let mut complete = true;
+    for mut point in section.sections("points", POINTS) {
+        let at = point.required("at", &duration(Duration::ZERO..=LONGEST));
+        let rate = point.required("rate", &rate(Rate::ZERO));
+        match at.zip(rate) {
+            Some((at, rate)) => {
+                match points.last() {
+                    None if !at.is_zero() => point.problem("at", "must be \"0s\" in the first point", POINTS),
+                    Some(RatePoint { at: before, .. }) if at < *before => {
+                        point.problem("at", "is before the point before it", "list points in order of time");
+                    }
+                    _ => {}
+                }
+                points.push(RatePoint { at, rate });
+            }
+            None => complete = false,
+        }
+        point.finish();
+    }
+    if !complete || points.is_empty() {
+        return None;
+    }
+    let ramp = Arrival::Ramp { points };
+    check_arrivals(section, "points", &ramp, devices, "end at a rate above zero, raise the rates");
+    Some(ramp)
+}
+
+fn read_spike(section: &mut Section<'_>, devices: Option<u32>) -> Option<Arrival> {
+    let usual = section.required("rate", &rate(Rate::ZERO));
+    let peak = section.required("peak", &rate(Rate::MIN));
+    let at = section.required("at", &duration(Duration::ZERO..=LONGEST));
+    let lasts = section.required("lasts", &duration(MILLISECOND..=LONGEST));
+    let (rate, peak, at, lasts) = (usual?, peak?, at?, lasts?);
+    if peak <= rate {
+        section.problem(
+            "peak",
+            &format!("of {peak} is no peak over a rate of {rate}"),
+            "raise `peak`, or lower `rate`",
+        );
+    }
+    let spike = Arrival::Spike { rate, peak, at, lasts };
+    check_arrivals(section, "rate", &spike, devices, "set a rate above zero, raise the peak");
+    Some(spike)
+}
+
+/// A rate that ends at zero lets only so many devices come.
+fn check_arrivals(section: &Section<'_>, key: &str, arrival: &Arrival, devices: Option<u32>, help: &str) {
+    let arrivals = arrival.profile().and_then(|profile| profile.arrivals());
+    if let (Some(arrivals), Some(devices)) = (arrivals, devices)
+        && arrivals < u64::from(devices)
+    {
+        section.problem(
+            key,
+            &format!("let {arrivals} devices come, then the rate stays at zero, but {devices} devices take part"),
+            &format!("{help}, or lower fleet.devices"),
+        );
+    }
+}
+
+fn read_spread(section: &mut Section<'_>) -> Option<Arrival> {
+    let over = section.required("over", &duration(MILLISECOND..=LONGEST));
+    let jitter = section.or("jitter", "0s", &duration(Duration::ZERO..=LONGEST));
+    let (over, jitter) = (over?, jitter?);
+    if jitter > over {
+        let message = format!("of {} is longer than the window itself, {}", units::show(jitter), units::show(over));
+        section.problem("jitter", &message, "make it at most as long as `over`");
+    }
+    Some(Arrival::Spread { over, jitter })
+}
+
+fn read_replay(section: &mut Section<'_>, needs: &Needs<'_>) -> Option<Replay> {
+    let valid = "the path of a CSV file, from the folder of the scenario file: its first column holds seconds or times as \
+                 2026-03-29T01:00:30Z";
+    let written = section.required("file", &expect::text(valid))?;
+    let path = needs.folder.join(&written);
+    let text = fs::metadata(&path)
+        .map_err(|error| error.to_string())
+        .and_then(|file| match file.len() {
+            0..=LARGEST_FILE => fs::read_to_string(&path).map_err(|error| error.to_string()),
+            _ => Err("it is larger than 256 MiB".to_owned()),
+        })
+        .inspect_err(|error| {
+            section.problem("file", &format!("cannot be read from {}: {error}", path.display()), valid);
+        })
+        .ok()?;
+    let replay = match Replay::parse(Path::new(&written), &text) {
+        Ok(replay) => replay,
+        Err(bad) => {
+            let more = bad.len().saturating_sub(MOST_BAD_ROWS);
+            let source = section.findings().add_source(&path.display().to_string(), text);
+            for row in bad.into_iter().take(MOST_BAD_ROWS) {
+                let problem = Problem::new(row.reason)
+                    .help("begin every row with seconds (12.5), or with a time in RFC 3339 (2026-03-29T01:00:30Z)");
+                section.findings().problem(&Place { source, span: row.span }, problem);
+            }
+            if more > 0 {
+                section.problem("file", &format!("has {more} more bad rows than are shown"), "mend the others first");
+            }
+            return None;
+        }
+    };
+    if replay.span() > LONGEST {
+        let message = format!("spans {}, more than {}", units::show(replay.span()), units::show(LONGEST));
+        section.problem("file", &message, "take a shorter part of it");
+    }
+    if let Some(devices) = needs.devices
+        && replay.arrivals() < usize::try_from(devices).unwrap_or(usize::MAX)
+    {
+        let message = format!("has {} arrivals, but {devices} devices take part", replay.arrivals());
+        section.problem("file", &message, "lower fleet.devices, or add rows");
+    }
+    Some(replay)
+}
+
+fn read_from_expiry(section: &mut Section<'_>, needs: &Needs<'_>) -> Option<RenewalTiming> {
+    if let Some(kind) = needs.kind
+        && !matches!(kind, StageKind::Renew | StageKind::Reprovision)
+    {
+        section.problem(
+            "process",
+            &format!("cannot be \"from-expiry\" in a stage of kind {kind}, which replaces no certificate"),
+            "use it with kind = \"renew\" or \"reprovision\"",
+        );
+    }
+    let clock_skew = section.or("clock_skew", "0s", &duration(Duration::ZERO..=LONGEST));
+    let strategy = match section.required("strategy", &choice(STRATEGIES))? {
+        Strategy::WindowOpens => RenewalStrategy::WindowOpens,
+        Strategy::Fraction => RenewalStrategy::Fraction(section.or("fraction", "0.8", &number(0.0..=1.0))?),
+        Strategy::Uniform => RenewalStrategy::Uniform,
+        Strategy::Suggested => {
+            let from = section.or("suggested_from", "P7D", &duration(MILLISECOND..=LONGEST));
+            let until = section.or("suggested_until", "P3D", &duration(Duration::ZERO..=LONGEST));
+            let (from, until) = (from?, until?);
+            if until >= from {
+                let help = "both are times before expiry: make `suggested_from` the longer one";
+                section.problem("suggested_until", "is not after `suggested_from`", help);
+            }
+            if let Some(policy) = needs.policy
+                && from > policy.validity
+            {
+                let validity = units::show(policy.validity);
+                let message = format!("is before the certificate begins: policy.validity is {validity}");
+                section.problem("suggested_from", &message, "make it at most as long as certificates are valid");
+            }
+            RenewalStrategy::Suggested { from, until }
+        }
+        Strategy::Never => RenewalStrategy::Never,
+    };
+    Some(RenewalTiming { strategy, clock_skew: clock_skew? })
+}
