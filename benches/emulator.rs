@@ -17,8 +17,8 @@ use std::time::Duration;
 use bytes::BytesMut;
 use fleetstorm::cli::connection::Connection;
 use fleetstorm::device::{
-    Attestation, Connector as _, Credential, Endpoint, HubSettings, Settings, Target, TcpConnector, prepare, provision,
-    reconnect,
+    Attestation, Connector as _, Credential, Endpoint, HubSettings, LocalEnd, Settings, Target, TcpConnector, prepare,
+    provision, reconnect,
 };
 use fleetstorm::domain::{CryptoProvider, IdScope, RegistrationId, TlsVersions};
 use fleetstorm::pki::chain::ChainVerifier;
@@ -42,7 +42,9 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     LocalSet::new().block_on(&runtime, async {
         let prepared: Vec<_> = (0..devices)
-            .map(|index| prepare(&settings, index, &RegistrationId::new(&format!("bench-{index}")).unwrap()).unwrap())
+            .map(|index| {
+                prepare(&settings, index, 1, &RegistrationId::new(&format!("bench-{index}")).unwrap()).unwrap()
+            })
             .collect();
         let mut registering = (*settings).clone();
         registering.hub = None;
@@ -50,13 +52,19 @@ fn main() {
         let credentials = emulator
             .measure("registrations with issuance", prepared, |prepared| {
                 let settings = Rc::clone(&registering);
-                async move { provision(&settings, &TcpConnector::new(), prepared).await.result.unwrap() }
+                async move {
+                    let end = LocalEnd::new(&settings, 0);
+                    provision(&settings, &TcpConnector::new(), &end, &prepared, false).await.result.unwrap()
+                }
             })
             .await;
         let credentials = emulator
             .measure("hub connections, mutual TLS", credentials, |credential| {
                 let settings = Rc::clone(&settings);
-                async move { reconnect(&settings, &TcpConnector::new(), credential).await.result.unwrap() }
+                async move {
+                    let end = LocalEnd::new(&settings, 0);
+                    reconnect(&settings, &TcpConnector::new(), &end, &credential, false).await.result.unwrap()
+                }
             })
             .await;
         let before = emulator.resident_memory();

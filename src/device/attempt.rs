@@ -1,51 +1,93 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
 use crate::device::channel::Channel;
 use crate::device::failures::{from_handshake, from_io, late};
-use crate::device::{Connector, Credential, Settings, Target};
+use crate::device::{Connector, Credential, HubSession, LocalEnd, Settings, Target};
 use crate::domain::{Failure, FailureClass, Phase, Transport};
 use crate::measure::PhaseTimes;
 use crate::protocol::websocket::{HandshakeError, WebSocketBytes};
 
-/// How an attempt went.
+/// What an attempt of any kind found out.
 #[derive(Debug)]
-pub struct Provisioned {
-    /// Every phase that it had, those of its preparation included; `queued`, `total` and `total_raw` are the caller's.
+pub struct Done<S> {
+    /// Every phase that it had, those of its preparation included when it was the first to use it; `queued`, `backoff`,
+    /// `recover`, `total` and `total_raw` are the caller's.
     pub phases: PhaseTimes,
     /// Status polls sent.
     pub polls: u16,
     /// Answers 429 received.
     pub throttled: u16,
+    /// How long the refusal that ended the attempt asks to stay away, in real time.
+    pub retry_after: Option<Duration>,
     /// The credential, or why there is none.
     pub result: Result<Credential, Failure>,
+    /// The session with the hub, when it was to be kept and lives: the new one after a success, the one that was there
+    /// before after a failure.
+    pub session: Option<HubSession<S>>,
 }
 
-/// Does `work` within the time of an attempt. `phases` are those of its preparation.
-pub(super) async fn attempt<C, W>(settings: &Settings, connector: &C, phases: PhaseTimes, work: W) -> Provisioned
+/// What is given to an attempt of any kind.
+pub(super) struct Given<'a, C: Connector> {
+    pub(super) settings: &'a Settings,
+    pub(super) connector: &'a C,
+    pub(super) end: &'a LocalEnd,
+    /// Those of its preparation.
+    pub(super) phases: PhaseTimes,
+    /// A session from before.
+    pub(super) session: Option<HubSession<C::Stream>>,
+    /// Whether a session stays open at the end.
+    pub(super) keep: bool,
+}
+
+/// Does `work` within the time of an attempt.
+pub(super) async fn attempt<C, W>(given: Given<'_, C>, work: W) -> Done<C::Stream>
 where
+    C: Connector,
     W: AsyncFnOnce(&mut Attempt<'_, C>) -> Result<Credential, Failure>,
 {
-    let mut attempt = Attempt { settings, connector, started: Instant::now(), phases, polls: 0, throttled: 0 };
+    let Given { settings, connector, end, phases, session, keep } = given;
+    let mut attempt = Attempt {
+        settings,
+        connector,
+        end,
+        started: Instant::now(),
+        phases,
+        polls: 0,
+        throttled: 0,
+        retry_after: None,
+        session,
+    };
     let limit = settings.timeouts.attempt;
     let result = timeout(limit, work(&mut attempt)).await.unwrap_or_else(|_| {
         let message = format!("the attempt took longer than {} s", limit.as_secs_f64());
         Err(Failure::new(FailureClass::Timeout, message))
     });
-    let Attempt { phases, polls, throttled, .. } = attempt;
-    Provisioned { phases, polls, throttled, result }
+    let Attempt { phases, polls, throttled, retry_after, session, .. } = attempt;
+    let session = match session.filter(HubSession::is_alive) {
+        Some(session) if !keep => {
+            session.close(connector).await;
+            None
+        }
+        session => session,
+    };
+    Done { phases, polls, throttled, retry_after, result, session }
 }
 
 /// What an attempt uses and what it has found out so far; kept apart from the work, so that it survives a time-out.
-pub(super) struct Attempt<'a, C> {
+pub(super) struct Attempt<'a, C: Connector> {
     pub(super) settings: &'a Settings,
     pub(super) connector: &'a C,
+    pub(super) end: &'a LocalEnd,
     /// When it began.
     pub(super) started: Instant,
     pub(super) phases: PhaseTimes,
     pub(super) polls: u16,
     pub(super) throttled: u16,
+    pub(super) retry_after: Option<Duration>,
+    pub(super) session: Option<HubSession<C::Stream>>,
 }
 
 /// The two phases of making a connection, and the peer's name in failures.

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use crate::device::Connector;
 use crate::device::attempt::Attempt;
 use crate::domain::{Failure, FailureClass, Phase};
 use crate::pki::chain::VerifiedLeaf;
@@ -40,7 +41,7 @@ pub(super) struct Issued {
     pub(super) chain: Vec<Vec<u8>>,
 }
 
-impl<C> Attempt<'_, C> {
+impl<C: Connector> Attempt<'_, C> {
     /// Checks an issued chain against the key and the name that its CSR had.
     pub(super) fn verify(
         &mut self,

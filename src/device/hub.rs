@@ -1,5 +1,6 @@
 //! Connection to the assigned hub.
 
+use std::fmt;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -10,31 +11,52 @@ use crate::device::attempt::{Attempt, Leg};
 use crate::device::channel::Channel;
 use crate::device::failures::late;
 use crate::device::session::{Peer, Session};
-use crate::device::{Connector, Credential, HubSettings, Target, Telemetry};
+use crate::device::{Connector, Credential, HubSettings, Settings, Target, Telemetry};
 use crate::domain::{Failure, FailureClass, Phase};
-use crate::protocol::flow::{Input, Next};
+use crate::protocol::flow::Input;
 use crate::protocol::mqtt::{Connect, HUB_PACKET_LIMIT, Login, Packet, Protocol, PubAck, Publish, QoS};
+use crate::protocol::renewal_flow::{IssuedChain, Renewal};
 use crate::protocol::topic::{HubRequest, HubUserName};
 use crate::protocol::words::connack_failure;
 
-/// A session with the hub.
-pub(super) struct HubSession<S> {
+/// A session with the hub that outlives the attempt which made it.
+pub struct HubSession<S> {
     session: Session<Channel<S>>,
+    /// Last packet id used.
     packet_id: u16,
+    /// Whether it is subscribed to the answers to renewals.
+    subscribed: bool,
+    /// Longest time for an answer.
     answer: Duration,
+}
+
+/// How holding a session ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Held {
+    /// The time was up; the session lives.
+    Until,
+    /// The session is of no more use.
+    Lost(Failure),
 }
 
 impl<C: Connector> Attempt<'_, C> {
     /// Connects with a credential and sends telemetry, as far as the settings ask for.
-    pub(super) async fn visit_hub(&mut self, credential: &Credential) -> Result<(), Failure> {
-        let Some(settings) = &self.settings.hub else { return Ok(()) };
+    pub(super) async fn visit_hub(
+        &mut self,
+        credential: &Credential,
+    ) -> Result<Option<HubSession<C::Stream>>, Failure> {
+        let Some(settings) = &self.settings.hub else { return Ok(None) };
         let mut hub = self.connect_hub(settings, credential).await?;
-        let sent = match &settings.telemetry {
-            Some(telemetry) => self.send_telemetry(&mut hub, &credential.device_id, telemetry).await,
-            None => Ok(()),
-        };
-        hub.close(self.connector).await;
-        sent
+        if let Some(telemetry) = &settings.telemetry {
+            let start = Instant::now();
+            let sent = hub.send(&credential.device_id, telemetry).await;
+            self.phases.add(Phase::TelemetryAck, start.elapsed());
+            if let Err(failure) = sent {
+                hub.close(self.connector).await;
+                return Err(failure);
+            }
+        }
+        Ok(Some(hub))
     }
 
     /// Mutual TLS with the issued certificate, then CONNECT.
@@ -45,11 +67,12 @@ impl<C: Connector> Attempt<'_, C> {
     ) -> Result<HubSession<C::Stream>, Failure> {
         let settings = self.settings;
         let target = Target { host: &credential.hub, port: hub.port, address: hub.address };
-        let config = settings.tls.with_identity(credential.presented_chain(), credential.key.clone());
+        let config = self.end.hub_tls(settings, credential);
         let channel = self.connect_mqtt(&Leg::HUB, &target, config, hub.web_socket, HUB_PACKET_LIMIT).await?;
-        let peer = Peer { service: Leg::HUB.service, limit: HUB_PACKET_LIMIT, keep_alive: settings.keep_alive };
-        let mut hub =
-            HubSession { session: Session::new(channel, peer), packet_id: 0, answer: settings.timeouts.answer };
+        let answer = settings.timeouts.answer;
+        let peer = Peer { service: Leg::HUB.service, limit: HUB_PACKET_LIMIT, keep_alive: settings.keep_alive, answer };
+        let session = Session::new(channel, peer);
+        let mut hub = HubSession { session, packet_id: 0, subscribed: false, answer };
         let user_name = HubUserName {
             host: &credential.hub,
             device_id: &credential.device_id,
@@ -75,22 +98,45 @@ impl<C: Connector> Attempt<'_, C> {
             }
         }
     }
-
-    /// Sends one message and waits until the hub has it.
-    pub(super) async fn send_telemetry<S: AsyncRead + AsyncWrite + Unpin>(
-        &mut self,
-        hub: &mut HubSession<S>,
-        device_id: &str,
-        telemetry: &Telemetry,
-    ) -> Result<(), Failure> {
-        let start = Instant::now();
-        let result = hub.send(device_id, telemetry).await;
-        self.phases.add(Phase::TelemetryAck, start.elapsed());
-        result
-    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> HubSession<S> {
+    /// Keeps the connection alive (pings by keep-alive, acknowledges what the hub sends) until `until`; `None`: without end.
+    /// May be dropped at any point and called again.
+    pub async fn hold(&mut self, until: Option<Instant>) -> Held {
+        loop {
+            match self.session.input(until).await {
+                Input::Packet(packet) => {
+                    if let Err(failure) = self.attend(&packet) {
+                        return Held::Lost(failure);
+                    }
+                }
+                Input::Wake => return Held::Until,
+                Input::Lost(failure) => return Held::Lost(failure),
+            }
+        }
+    }
+
+    /// Sends the message of the settings, or the default one, and waits until the hub has it. Gives the time until PUBACK.
+    ///
+    /// # Errors
+    /// Why it is not known to have arrived. After [`FailureClass::Timeout`] the session may still live.
+    pub async fn send_telemetry(&mut self, settings: &Settings, credential: &Credential) -> Result<Duration, Failure> {
+        let start = Instant::now();
+        let telemetry = settings.hub.as_ref().and_then(|hub| hub.telemetry.as_ref());
+        // Boxed: a task that mostly holds the session need not keep room for it.
+        match telemetry {
+            Some(telemetry) => Box::pin(self.send(&credential.device_id, telemetry)).await,
+            None => Box::pin(self.send(&credential.device_id, &Telemetry::default())).await,
+        }?;
+        Ok(start.elapsed())
+    }
+
+    /// DISCONNECT, the end of TLS, the end of the connection.
+    pub async fn close<C: Connector<Stream = S>>(self, connector: &C) {
+        Box::pin(self.session.close(connector)).await;
+    }
+
     async fn connect(&mut self, connect: Connect) -> Result<(), Failure> {
         self.session.put(&Packet::Connect(connect))?;
         match self.read("CONNACK of the hub").await? {
@@ -107,12 +153,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HubSession<S> {
             ..Publish::new(topic, QoS::AtLeastOnce, telemetry.body.replace("{deviceId}", device_id))
         };
         self.session.put(&Packet::Publish(publish))?;
+        let until = Instant::now().checked_add(self.answer);
         loop {
-            match self.read("PUBACK of the telemetry").await? {
-                Packet::PubAck(puback) if puback.pkid == self.packet_id => return Ok(()),
-                packet => self.attend(&packet)?,
+            match self.session.input(until).await {
+                Input::Packet(Packet::PubAck(puback)) if puback.pkid == self.packet_id => return Ok(()),
+                Input::Packet(packet) => self.attend(&packet)?,
+                Input::Wake => return Err(late("PUBACK of the telemetry", self.answer)),
+                Input::Lost(failure) => return Err(failure),
             }
         }
+    }
+
+    /// Carries a renewal over the session.
+    pub(super) async fn renew(&mut self, flow: &mut Renewal) -> Result<IssuedChain, Failure> {
+        let Self { session, packet_id, subscribed, .. } = self;
+        let step = |input: Option<Input>, now, out: &mut BytesMut| {
+            let next = match input {
+                None => flow.begin(now, out),
+                Some(input) => flow.handle(input, now, out),
+            };
+            // At every step, as it may be the last one before the future is dropped.
+            (*packet_id, *subscribed) = (flow.packet_id(), flow.is_subscribed());
+            next
+        };
+        session.converse(step).await
     }
 
     /// Acknowledges what the hub sends on its own account.
@@ -121,8 +185,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HubSession<S> {
             Packet::Publish(publish) if publish.qos == QoS::AtLeastOnce => {
                 self.session.put(&Packet::PubAck(PubAck::new(publish.pkid)))
             }
-            Packet::Publish(_) | Packet::PubAck(_) | Packet::PingResp => Ok(()),
-            _ => Err(Failure::new(FailureClass::Protocol, "the hub sent a packet out of turn")),
+            Packet::Publish(_) | Packet::PubAck(_) | Packet::SubAck(_) | Packet::PingResp => Ok(()),
+            _ => {
+                self.session.give_up();
+                Err(Failure::new(FailureClass::Protocol, "the hub sent a packet out of turn"))
+            }
         }
     }
 
@@ -133,13 +200,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HubSession<S> {
             Input::Lost(failure) => Err(failure),
         }
     }
+}
 
-    /// Carries a conversation over the session. Its packet ids go on from [`Self::packet_id`].
-    pub(super) async fn converse<T>(
-        &mut self,
-        step: impl FnMut(Option<Input>, Duration, &mut BytesMut) -> Next<T>,
-    ) -> Result<T, Failure> {
-        self.session.converse(step).await
+impl<S> HubSession<S> {
+    /// Whether nothing speaks against using it further.
+    pub(super) const fn is_alive(&self) -> bool {
+        self.session.is_alive()
     }
 
     /// Last packet id used.
@@ -147,8 +213,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HubSession<S> {
         self.packet_id
     }
 
-    /// DISCONNECT and close.
-    pub(super) async fn close<C: Connector<Stream = S>>(self, connector: &C) {
-        self.session.close(connector).await;
+    /// Whether it is subscribed to the answers to renewals.
+    pub(super) const fn is_subscribed(&self) -> bool {
+        self.subscribed
+    }
+}
+
+impl<S> fmt::Debug for HubSession<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HubSession").field("alive", &self.is_alive()).finish_non_exhaustive()
     }
 }

@@ -1,3 +1,4 @@
+use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -8,101 +9,89 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
+use crate::device::attempt::Attempt;
 use crate::device::bootstrap::BootstrapIdentity;
-use crate::device::{Attestation, Credential, Settings};
+use crate::device::{Attestation, Connector, Credential, Settings};
 use crate::domain::{Failure, FailureClass, KeySource, Phase, RegistrationId, rng};
 use crate::measure::PhaseTimes;
 use crate::pki::csr;
 use crate::pki::key::{DeviceKey, KeyError};
+use crate::pki::sas::SymmetricKey;
 use crate::protocol::payload::RegistrationRequest;
 use crate::protocol::registration_flow::DpsSession;
 use crate::protocol::topic::DpsUserName;
 
-/// Everything of an attempt that is computed ahead of need: SAS token, key pair, CSR.
+/// Everything of a registration or renewal that is computed ahead of need: key pair, CSR, what proves the device's
+/// identity. Further attempts to reach the same use it again.
 pub struct Prepared {
     registration_id: RegistrationId,
-    attestation: Evidence,
+    evidence: Evidence,
     key: Arc<DeviceKey>,
-    body: Bytes,
+    /// Base64.
+    csr: String,
     seed: u64,
-    phases: PhaseTimes,
+    /// Making the key and the CSR.
+    made: PhaseTimes,
+    /// Attempts that used it.
+    attempts: Cell<u32>,
 }
 
 /// What proves to DPS who the device is.
 enum Evidence {
-    Token(SecretString),
+    /// Signs the tokens. `derived`: how long deriving it took.
+    Key {
+        key: SymmetricKey,
+        derived: Duration,
+    },
     Certificate(BootstrapIdentity),
 }
 
-/// Derives and signs the SAS token (or reads the bootstrap certificate), makes a key pair and its CSR: CPU work without
-/// waiting, for a pool of threads. `index` is the device's place in the fleet and selects its random draws.
-pub fn prepare(settings: &Settings, index: u32, registration_id: &RegistrationId) -> Result<Prepared, Failure> {
+/// Derives the device's symmetric key (or reads its bootstrap certificate), makes a key pair and its CSR: CPU work without
+/// waiting, for a pool of threads. `index` is the device's place in the fleet, `number` counts the keys of the device from
+/// 1; together they select the random draws. Good for a registration and for a renewal.
+pub fn prepare(
+    settings: &Settings,
+    index: u32,
+    number: u32,
+    registration_id: &RegistrationId,
+) -> Result<Prepared, Failure> {
     let mut stopwatch = Stopwatch::start();
-    let id = registration_id.as_str();
-    let attestation = match &settings.attestation {
-        Attestation::SymmetricKey { group_key, token_life } => {
-            let resource = format!("{}/registrations/{id}", settings.id_scope);
-            let expiry = unix_seconds(settings.clock.now(), *token_life);
-            Evidence::Token(group_key.derive(id).sign(&resource, expiry, Some("registration")).to_text().into())
+    let evidence = match &settings.attestation {
+        Attestation::SymmetricKey { group_key, .. } => {
+            let key = group_key.derive(registration_id.as_str());
+            Evidence::Key { key, derived: stopwatch.lap(None) }
         }
         Attestation::X509(folder) => {
             Evidence::Certificate(BootstrapIdentity::read(folder, registration_id, settings.provider)?)
         }
     };
-    stopwatch.lap(matches!(attestation, Evidence::Token(_)).then_some(Phase::Sas));
-    let (key, csr) = key_and_csr(settings, "key", index, id, &mut stopwatch)?;
-    let request = RegistrationRequest {
-        registration_id: Some(id.into()),
-        csr: Some(csr.into()),
-        ..RegistrationRequest::default()
+    stopwatch.lap(None);
+    let stream = u64::from(index) | u64::from(number.saturating_sub(1)) << 32;
+    let key = match settings.keys {
+        KeySource::Shared => match settings.shared_key.get(settings)? {
+            (key, true) => {
+                stopwatch.lap(Some(Phase::Keygen));
+                key
+            }
+            (key, false) => key,
+        },
+        KeySource::Fresh | KeySource::PreGenerated | KeySource::Seeded => {
+            let key = make_key(settings, stream).map_err(|e| generator(&e))?;
+            stopwatch.lap(Some(Phase::Keygen));
+            Arc::new(key)
+        }
     };
-    let body = Bytes::from(request.to_body());
+    let csr = base64_csr(&key, registration_id.as_str())?;
     stopwatch.lap(Some(Phase::Csr));
     Ok(Prepared {
         registration_id: registration_id.clone(),
-        attestation,
+        evidence,
         key,
-        body,
-        seed: rng(settings.seed, "device", u64::from(index)).next_u64(),
-        phases: stopwatch.phases,
+        csr,
+        seed: rng(settings.seed, "device", stream).next_u64(),
+        made: stopwatch.phases,
+        attempts: Cell::new(0),
     })
-}
-
-/// Makes the key and CSR of a renewal: CPU work without waiting, for a pool of threads. `index` is the device's place in
-/// the fleet, `number` counts its renewals from 1.
-pub fn prepare_renewal(
-    settings: &Settings,
-    index: u32,
-    number: u32,
-    credential: &Credential,
-) -> Result<PreparedRenewal, Failure> {
-    let mut stopwatch = Stopwatch::start();
-    let stream = u64::from(index) | u64::from(number) << 32;
-    let (key, csr) = key_and_csr(settings, "renewal-key", stream, &credential.device_id, &mut stopwatch)?;
-    stopwatch.lap(Some(Phase::Csr));
-    Ok(PreparedRenewal { key, csr, seed: rng(settings.seed, "renewal", stream).next_u64(), phases: stopwatch.phases })
-}
-
-/// Everything of a renewal that is computed ahead of need.
-pub struct PreparedRenewal {
-    pub(super) key: Arc<DeviceKey>,
-    /// Base64 of the CSR.
-    pub(super) csr: String,
-    pub(super) seed: u64,
-    phases: PhaseTimes,
-}
-
-impl PreparedRenewal {
-    /// Times of `keygen` and `csr`.
-    pub const fn phases(&self) -> PhaseTimes {
-        self.phases
-    }
-}
-
-impl fmt::Debug for PreparedRenewal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PreparedRenewal").finish_non_exhaustive()
-    }
 }
 
 /// Times one phase after the other.
@@ -116,47 +105,43 @@ impl Stopwatch {
         Self { start: Instant::now(), phases: PhaseTimes::new() }
     }
 
-    /// Ends a phase; `None` for time that is none's.
-    fn lap(&mut self, phase: Option<Phase>) {
+    /// Ends a phase, `None` for time that is not booked here, and gives its length.
+    fn lap(&mut self, phase: Option<Phase>) -> Duration {
         let end = Instant::now();
+        let spent = end - self.start;
         if let Some(phase) = phase {
-            self.phases.set(phase, end - self.start);
+            self.phases.set(phase, spent);
         }
         self.start = end;
+        spent
     }
 }
 
-/// A key and the base64 of its CSR. `name` and `stream` decide the key, when keys come from the seed.
-fn key_and_csr(
-    settings: &Settings,
-    name: &str,
-    stream: impl Into<u64>,
-    common_name: &str,
-    stopwatch: &mut Stopwatch,
-) -> Result<(Arc<DeviceKey>, String), Failure> {
-    let key = make_key(settings, name, stream.into()).map_err(|e| generator(&e))?;
-    stopwatch.lap(Some(Phase::Keygen));
-    let csr = csr::build(&key, common_name).map_err(|e| generator(&e))?;
-    Ok((Arc::new(key), csr::to_base64(&csr)))
+fn base64_csr(key: &DeviceKey, common_name: &str) -> Result<String, Failure> {
+    csr::build(key, common_name).map(|csr| csr::to_base64(&csr)).map_err(|e| generator(&e))
 }
 
-fn make_key(settings: &Settings, name: &str, stream: u64) -> Result<DeviceKey, KeyError> {
+fn make_key(settings: &Settings, stream: u64) -> Result<DeviceKey, KeyError> {
     match settings.keys {
         KeySource::Fresh | KeySource::PreGenerated | KeySource::Shared => {
             DeviceKey::generate(settings.algorithm, settings.provider)
         }
         KeySource::Seeded => {
             let mut seed = Zeroizing::new([0; 32]);
-            rng(settings.seed, name, stream).fill_bytes(&mut *seed);
+            rng(settings.seed, "key", stream).fill_bytes(&mut *seed);
             DeviceKey::from_seed(settings.algorithm, settings.provider, &seed)
         }
     }
 }
 
 impl Prepared {
-    /// Times of `sas`, `keygen` and `csr`.
-    pub const fn phases(&self) -> PhaseTimes {
-        self.phases
+    /// Times of `keygen`, `csr` and, as far as it was done ahead, `sas`.
+    pub fn phases(&self) -> PhaseTimes {
+        let mut phases = self.made;
+        if let Evidence::Key { derived, .. } = &self.evidence {
+            phases.set(Phase::Sas, *derived);
+        }
+        phases
     }
 
     /// The device's registration id.
@@ -164,52 +149,101 @@ impl Prepared {
         &self.registration_id
     }
 
+    /// An attempt to register begins. Gives the phases that it had already: those of the preparation, when it is the first
+    /// attempt to use it.
+    pub(super) fn begin_registration(&self) -> PhaseTimes {
+        if self.begin() { self.phases() } else { PhaseTimes::new() }
+    }
+
+    /// The same for an attempt to renew, which needs no token.
+    pub(super) fn begin_renewal(&self) -> PhaseTimes {
+        if self.begin() { self.made } else { PhaseTimes::new() }
+    }
+
+    /// Whether it is the first attempt.
+    fn begin(&self) -> bool {
+        let before = self.attempts.get();
+        self.attempts.set(before.saturating_add(1));
+        before == 0
+    }
+
     /// The key of the CSR.
     pub(super) const fn key(&self) -> &Arc<DeviceKey> {
         &self.key
     }
 
-    /// Decides the device's random draws.
-    pub(super) const fn seed(&self) -> u64 {
-        self.seed
-    }
-
-    /// The SAS token, when the device has one.
-    pub(super) fn token(&self) -> Option<&str> {
-        match &self.attestation {
-            Evidence::Token(token) => Some(token.expose_secret()),
-            Evidence::Certificate(_) => None,
+    /// Decides the random draws of the present attempt.
+    pub(super) fn draws_seed(&self) -> u64 {
+        match self.attempts.get() {
+            0 | 1 => self.seed,
+            attempt => rng(self.seed, "attempt", attempt.into()).next_u64(),
         }
     }
 
     /// Body of the registration.
-    pub(super) const fn body(&self) -> &Bytes {
-        &self.body
+    pub(super) fn body(&self) -> Bytes {
+        let request = RegistrationRequest {
+            registration_id: Some(self.registration_id.as_str().into()),
+            csr: Some(self.csr.as_str().into()),
+            ..RegistrationRequest::default()
+        };
+        request.to_body().into()
     }
 
-    /// TLS with DPS: with the bootstrap certificate, when the device has one.
-    pub(super) fn dps_tls(&self, settings: &Settings) -> Arc<rustls::ClientConfig> {
-        match &self.attestation {
-            Evidence::Token(_) => settings.tls.anonymous(),
-            Evidence::Certificate(identity) => settings.tls.with_identity(&identity.chain, identity.key.clone()),
+    /// What the device shows to DPS in TLS, when that is how it attests.
+    pub(super) const fn bootstrap(&self) -> Option<&BootstrapIdentity> {
+        match &self.evidence {
+            Evidence::Key { .. } => None,
+            Evidence::Certificate(identity) => Some(identity),
         }
+    }
+}
+
+impl<C: Connector> Attempt<'_, C> {
+    /// A fresh SAS token, when the device has a key for it. Signed in the attempt, so that none is ever an old one.
+    pub(super) fn sign_token(&mut self, prepared: &Prepared) -> Option<SecretString> {
+        let (Attestation::SymmetricKey { token_life, .. }, Evidence::Key { key, .. }) =
+            (&self.settings.attestation, &prepared.evidence)
+        else {
+            return None;
+        };
+        let start = Instant::now();
+        let resource = format!("{}/registrations/{}", self.settings.id_scope, prepared.registration_id);
+        let expiry = unix_seconds(self.settings.clock.now(), *token_life);
+        let token = key.sign(&resource, expiry, Some("registration")).to_text().into();
+        self.phases.add(Phase::Sas, start.elapsed());
+        Some(token)
     }
 
     /// What the device says to DPS over MQTT.
-    pub(super) fn dps_session(&self, settings: &Settings) -> DpsSession {
+    pub(super) fn dps_session(&mut self, prepared: &Prepared) -> DpsSession {
+        let token = self.sign_token(prepared);
+        let settings = self.settings;
         let user_name = DpsUserName {
             id_scope: settings.id_scope.as_str(),
-            registration_id: self.registration_id.as_str(),
+            registration_id: prepared.registration_id.as_str(),
             api_version: Some(&settings.dps_api_version),
             client_version: settings.client_version.as_deref(),
         };
         DpsSession {
-            registration_id: self.registration_id.as_str().to_owned(),
+            registration_id: prepared.registration_id.as_str().to_owned(),
             user_name: user_name.to_string(),
-            password: self.token().unwrap_or_default().to_owned(),
+            password: token.map(|token| token.expose_secret().to_owned()).unwrap_or_default(),
             keep_alive: settings.keep_alive,
-            body: self.body.clone(),
+            body: prepared.body(),
         }
+    }
+
+    /// Base64 of the CSR that asks for a new certificate in place of the credential's: the prepared one, unless the device
+    /// has another name at its hub.
+    pub(super) fn renewal_csr(&mut self, credential: &Credential, prepared: &Prepared) -> Result<String, Failure> {
+        if credential.device_id == prepared.registration_id.as_str() {
+            return Ok(prepared.csr.clone());
+        }
+        let start = Instant::now();
+        let csr = base64_csr(&prepared.key, &credential.device_id);
+        self.phases.add(Phase::Csr, start.elapsed());
+        csr
     }
 }
 
@@ -223,6 +257,6 @@ fn unix_seconds(now: SystemTime, later: Duration) -> u64 {
     now.duration_since(UNIX_EPOCH).unwrap_or_default().saturating_add(later).as_secs()
 }
 
-fn generator(error: &KeyError) -> Failure {
+pub(super) fn generator(error: &KeyError) -> Failure {
     Failure::new(FailureClass::Generator, error.to_string())
 }

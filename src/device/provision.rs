@@ -1,15 +1,22 @@
 use tokio::time::Instant;
 
-use crate::device::attempt::{Attempt, Provisioned, attempt};
+use crate::device::attempt::{Attempt, Done, Given, attempt};
 use crate::device::credential::Issued;
-use crate::device::{Connector, Credential, Prepared, Settings};
+use crate::device::{Connector, Credential, LocalEnd, Prepared, Settings};
 use crate::domain::{Failure, Phase};
 use crate::protocol::registration_flow::Assignment;
 
 /// Registers with DPS, checks the issued chain, connects to the assigned hub with it and sends telemetry, as far as
-/// `settings` ask for. The future may be dropped at any point.
-pub async fn provision<C: Connector>(settings: &Settings, connector: &C, prepared: Prepared) -> Provisioned {
-    attempt(settings, connector, prepared.phases(), async |attempt| attempt.provision(&prepared).await).await
+/// `settings` ask for. `keep`: the session with the hub stays open. The future is small and may be dropped at any point.
+pub async fn provision<C: Connector>(
+    settings: &Settings,
+    connector: &C,
+    end: &LocalEnd,
+    prepared: &Prepared,
+    keep: bool,
+) -> Done<C::Stream> {
+    let given = Given { settings, connector, end, phases: prepared.begin_registration(), session: None, keep };
+    Box::pin(attempt(given, async |attempt| attempt.provision(prepared).await)).await
 }
 
 impl<C: Connector> Attempt<'_, C> {
@@ -21,7 +28,7 @@ impl<C: Connector> Attempt<'_, C> {
         session.close(self.connector).await;
         self.phases.set(Phase::DpsClose, closing.elapsed());
         let credential = verified?;
-        self.visit_hub(&credential).await?;
+        self.session = self.visit_hub(&credential).await?;
         Ok(credential)
     }
 }

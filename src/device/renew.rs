@@ -1,70 +1,79 @@
-use crate::device::attempt::{Attempt, Provisioned, attempt};
+use crate::device::attempt::{Attempt, Done, Given, attempt};
 use crate::device::credential::Issued;
-use crate::device::{Connector, Credential, HubSettings, PreparedRenewal, Settings};
+use crate::device::{Connector, Credential, HubSession, LocalEnd, Prepared, Settings};
 use crate::domain::{Failure, FailureClass, Phase};
 use crate::measure::PhaseTimes;
 use crate::protocol::renewal_flow::{Renewal, RenewalRequest};
 
-/// Connects to the hub with the old credential, gets a new one over that session, checks it, and connects with it as
-/// [`reconnect`] does. `hub_tcp`, `hub_tls` and `hub_connack` count both connections.
+/// Gets a new credential over `session`, checks it, connects with it while the old one is still valid, as [`reconnect`]
+/// does, and then leaves the old session. Without a session it first connects with the old credential; `hub_tcp`, `hub_tls`
+/// and `hub_connack` count both connections then. `keep`: a session stays open, the new one, or after a failure the old
+/// one if it lives. The future is small and may be dropped at any point.
 pub async fn renew<C: Connector>(
     settings: &Settings,
     connector: &C,
+    end: &LocalEnd,
     credential: &Credential,
-    prepared: PreparedRenewal,
-) -> Provisioned {
-    attempt(settings, connector, prepared.phases(), async |attempt| attempt.renew(credential, prepared).await).await
+    session: Option<HubSession<C::Stream>>,
+    prepared: &Prepared,
+    keep: bool,
+) -> Done<C::Stream> {
+    let given = Given { settings, connector, end, phases: prepared.begin_renewal(), session, keep };
+    Box::pin(attempt(given, async |attempt| attempt.renew(credential, prepared).await)).await
 }
 
-/// Connects to the hub with a credential and sends telemetry, as far as `settings` ask for.
-pub async fn reconnect<C: Connector>(settings: &Settings, connector: &C, credential: Credential) -> Provisioned {
-    attempt(settings, connector, PhaseTimes::new(), async |attempt| {
-        attempt.visit_hub(&credential).await?;
-        Ok(credential)
-    })
-    .await
+/// Connects to the hub with a credential and sends telemetry, as far as `settings` ask for. `keep`: the session stays
+/// open. The future is small and may be dropped at any point.
+pub async fn reconnect<C: Connector>(
+    settings: &Settings,
+    connector: &C,
+    end: &LocalEnd,
+    credential: &Credential,
+    keep: bool,
+) -> Done<C::Stream> {
+    let given = Given { settings, connector, end, phases: PhaseTimes::new(), session: None, keep };
+    let work = async |attempt: &mut Attempt<'_, C>| {
+        attempt.session = attempt.visit_hub(credential).await?;
+        Ok(credential.clone())
+    };
+    Box::pin(attempt(given, work)).await
 }
 
 impl<C: Connector> Attempt<'_, C> {
-    async fn renew(&mut self, old: &Credential, prepared: PreparedRenewal) -> Result<Credential, Failure> {
+    async fn renew(&mut self, old: &Credential, prepared: &Prepared) -> Result<Credential, Failure> {
         let hub = self.settings.hub.as_ref().ok_or_else(|| {
             Failure::new(FailureClass::Generator, "certificates are renewed over the hub, which is switched off")
         })?;
-        let chain = self.ask_for_chain(hub, old, &prepared).await?;
-        let issued = Issued { hub: old.hub.clone(), device_id: old.device_id.clone(), chain };
-        let renewed = self.verify(issued, &prepared.key, &old.device_id)?;
-        self.visit_hub(&renewed).await?;
-        Ok(renewed)
-    }
-
-    async fn ask_for_chain(
-        &mut self,
-        hub: &HubSettings,
-        credential: &Credential,
-        prepared: &PreparedRenewal,
-    ) -> Result<Vec<Vec<u8>>, Failure> {
-        let mut session = self.connect_hub(hub, credential).await?;
-        let request = RenewalRequest {
-            device_id: credential.device_id.clone(),
-            csr: prepared.csr.clone(),
-            packet_id: session.packet_id(),
-            subscribed: false,
+        let csr = self.renewal_csr(old, prepared)?;
+        let session = match self.session.take() {
+            Some(session) => session,
+            None => self.connect_hub(hub, old).await?,
         };
-        let mut flow = Renewal::new(request, self.settings.renewal, prepared.seed);
-        let chain = session
-            .converse(|input, now, out| match input {
-                None => flow.begin(now, out),
-                Some(input) => flow.handle(input, now, out),
-            })
-            .await;
+        let deadline = self.settings.timeouts.attempt.saturating_sub(self.started.elapsed());
+        let request = RenewalRequest {
+            device_id: old.device_id.clone(),
+            csr,
+            packet_id: session.packet_id(),
+            subscribed: session.is_subscribed(),
+        };
+        let mut flow = Renewal::new(request, self.settings.renewal, deadline, prepared.draws_seed());
+        let session = self.session.insert(session);
+        let chain = session.renew(&mut flow).await;
         let times = flow.times();
         for (phase, time) in [(Phase::RenewAccept, times.accept), (Phase::RenewIssue, times.issue)] {
             if let Some(time) = time {
                 self.phases.set(phase, time);
             }
         }
-        self.throttled += flow.throttled();
-        session.close(self.connector).await;
-        chain
+        self.throttled = self.throttled.saturating_add(flow.throttled());
+        self.retry_after = flow.retry_after();
+        let issued = Issued { hub: old.hub.clone(), device_id: old.device_id.clone(), chain: chain? };
+        let renewed = self.verify(issued, prepared.key(), &old.device_id)?;
+        let new = self.visit_hub(&renewed).await?;
+        // A hub that saw the new connection may have ended this one already, which is as well.
+        if let Some(old) = std::mem::replace(&mut self.session, new) {
+            old.close(self.connector).await;
+        }
+        Ok(renewed)
     }
 }

@@ -1,30 +1,46 @@
 //! MQTT packets over a byte stream.
 
+use std::future::poll_fn;
+use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::device::Connector;
 use crate::device::channel::Channel;
-use crate::device::failures::from_io;
+use crate::device::failures::{from_io, late};
 use crate::domain::{Failure, FailureClass};
 use crate::protocol::flow::{Input, Next};
 use crate::protocol::mqtt::{Packet, PacketError, decode, encode};
 
-/// A connection that carries MQTT, with one buffer per direction. What is put into the outgoing buffer leaves with the
-/// next [`Self::flush`], in one write.
+/// A connection that carries MQTT. What is put into the outgoing buffer leaves with the next [`Self::input`], in one write.
+/// Every future may be dropped at any point: nothing is lost, the next one goes on. No buffer is kept while nothing
+/// happens.
 pub(super) struct Session<S> {
     stream: S,
     service: &'static str,
     limit: usize,
     /// Longest silence on our side; zero: any.
     keep_alive: Duration,
+    /// Longest time until a ping is answered.
+    answer: Duration,
     last_sent: Instant,
+    /// Since when a ping is without any sign of life in return.
+    pinged: Option<Instant>,
     incoming: BytesMut,
     outgoing: BytesMut,
+    /// Something was written that may not have left the layers below.
+    unflushed: bool,
+    lost: bool,
 }
+
+/// Most bytes of one read.
+const READ: usize = 4096;
 
 /// What a session has to know of its peer.
 #[derive(Debug, Clone, Copy)]
@@ -35,9 +51,11 @@ pub(super) struct Peer {
     pub(super) limit: usize,
     /// Keep-alive in seconds, as CONNECT says it.
     pub(super) keep_alive: u16,
+    /// Longest time until it answers a ping.
+    pub(super) answer: Duration,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
+impl<S> Session<S> {
     /// Over a fresh stream.
     pub(super) fn new(stream: S, peer: Peer) -> Self {
         Self {
@@ -45,9 +63,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             service: peer.service,
             limit: peer.limit,
             keep_alive: Duration::from_secs(peer.keep_alive.into()),
+            answer: peer.answer,
             last_sent: Instant::now(),
+            pinged: None,
             incoming: BytesMut::new(),
             outgoing: BytesMut::new(),
+            unflushed: false,
+            lost: false,
         }
     }
 
@@ -57,30 +79,106 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             .map_err(|error| Failure::new(FailureClass::Generator, format!("cannot write a packet: {error}")))
     }
 
-    /// Sends what was put.
-    pub(super) async fn flush(&mut self) -> Result<(), Failure> {
-        if self.outgoing.is_empty() {
+    /// Whether nothing speaks against using it further.
+    pub(super) const fn is_alive(&self) -> bool {
+        !self.lost
+    }
+
+    /// It is of no more use.
+    pub(super) const fn give_up(&mut self) {
+        self.lost = true;
+    }
+
+    /// When the next ping is due: not before the last one was answered.
+    fn ping_at(&self) -> Option<Instant> {
+        let wanted = !self.keep_alive.is_zero() && self.pinged.is_none();
+        self.last_sent.checked_add(self.keep_alive).filter(|_| wanted)
+    }
+
+    /// When the last ping has to be answered.
+    fn pong_until(&self) -> Option<Instant> {
+        self.pinged?.checked_add(self.answer)
+    }
+
+    fn broken(&self, error: &PacketError) -> Failure {
+        Failure::new(FailureClass::Protocol, format!("{}: {error}", self.service))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
+    /// Sends what was put, then waits for a packet until `until` (`None`: without end) and keeps the connection alive
+    /// meanwhile (MQTT 3.1.1, section 3.1.2.10).
+    pub(super) async fn input(&mut self, until: Option<Instant>) -> Input {
+        loop {
+            let wake = [until, self.ping_at(), self.pong_until()].into_iter().flatten().min();
+            let exchanged = match wake {
+                Some(wake) => timeout_at(wake, self.exchange()).await,
+                None => Ok(self.exchange().await),
+            };
+            let now = Instant::now();
+            let has_come = |time: Option<Instant>| time.is_some_and(|time| now >= time);
+            let failure = match exchanged {
+                Ok(Ok(packet)) => {
+                    self.pinged = None;
+                    return Input::Packet(packet);
+                }
+                Ok(Err(failure)) => failure,
+                Err(_) if has_come(self.pong_until()) => late(&format!("PINGRESP of {}", self.service), self.answer),
+                Err(_) if has_come(until) => return Input::Wake,
+                Err(_) if has_come(self.ping_at()) => match self.put(&Packet::PingReq) {
+                    Ok(()) => {
+                        self.pinged = Some(now);
+                        continue;
+                    }
+                    Err(failure) => failure,
+                },
+                // Something was sent since the time of the ping was computed.
+                Err(_) => continue,
+            };
+            self.lost = true;
+            return Input::Lost(failure);
+        }
+    }
+
+    /// Sends what was put, then waits for a packet.
+    async fn exchange(&mut self) -> Result<Packet, Failure> {
+        match self.flush().await {
+            Ok(()) => self.read().await,
+            Err(error) => self.last_words(error).await,
+        }
+    }
+
+    async fn flush(&mut self) -> Result<(), Failure> {
+        if self.outgoing.is_empty() && !self.unflushed {
             return Ok(());
         }
+        self.unflushed = true;
         let sent = async {
-            self.stream.write_all(&self.outgoing).await?;
+            while !self.outgoing.is_empty() {
+                // Takes what it wrote out of the buffer.
+                if self.stream.write_buf(&mut self.outgoing).await? == 0 {
+                    return Err(io::ErrorKind::WriteZero.into());
+                }
+            }
             self.stream.flush().await
         };
         sent.await.map_err(|error| from_io(self.service, &error))?;
-        self.outgoing.clear();
+        self.outgoing = BytesMut::new();
+        self.unflushed = false;
         self.last_sent = Instant::now();
         Ok(())
     }
 
-    /// The next packet. May be dropped and called again: nothing is lost.
-    pub(super) async fn read(&mut self) -> Result<Packet, Failure> {
+    /// The next packet.
+    async fn read(&mut self) -> Result<Packet, Failure> {
         loop {
             if let Some(packet) = decode(&mut self.incoming, self.limit).map_err(|error| self.broken(&error))? {
+                if self.incoming.is_empty() {
+                    self.incoming = BytesMut::new();
+                }
                 return Ok(packet);
             }
-            // A large packet makes the buffer double; most never need more than the first few hundred bytes.
-            self.incoming.reserve(self.incoming.len().max(Self::READ_AHEAD));
-            match self.stream.read_buf(&mut self.incoming).await {
+            match poll_fn(|cx| self.poll_more(cx)).await {
                 Ok(0) => {
                     let message = format!("{} closed the connection", self.service);
                     return Err(Failure::new(FailureClass::Network, message));
@@ -91,28 +189,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
-    /// Sends what was put, then waits for a packet until `until` (`None`: without end) and keeps the connection alive
-    /// meanwhile (MQTT 3.1.1, section 3.1.2.10).
-    pub(super) async fn input(&mut self, until: Option<Instant>) -> Input {
-        loop {
-            if let Err(failure) = self.flush().await {
-                return self.last_words(failure).await;
-            }
-            let ping = self.last_sent.checked_add(self.keep_alive).filter(|_| !self.keep_alive.is_zero());
-            let packet = match [until, ping].into_iter().flatten().min() {
-                Some(wake) => timeout_at(wake, self.read()).await,
-                None => Ok(self.read().await),
-            };
-            match packet {
-                Ok(packet) => return packet.map_or_else(Input::Lost, Input::Packet),
-                Err(_) if until.is_some_and(|until| Instant::now() >= until) => return Input::Wake,
-                Err(_) => {
-                    if let Err(failure) = self.put(&Packet::PingReq) {
-                        return Input::Lost(failure);
-                    }
-                }
-            }
-        }
+    /// Reads over the stack, so that a session on which nothing happens has no buffer. Gives the number of bytes.
+    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut space = [MaybeUninit::uninit(); READ];
+        let mut space = ReadBuf::uninit(&mut space);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut space))?;
+        self.incoming.extend_from_slice(space.filled());
+        Poll::Ready(Ok(space.filled().len()))
     }
 
     /// Carries packets between a conversation and the peer until the conversation ends. `step` gets what happened
@@ -136,23 +219,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     /// Writing failed: what the peer said before it went (a refusal, a TLS alert) tells more than that.
-    async fn last_words(&mut self, failure: Failure) -> Input {
+    async fn last_words(&mut self, failure: Failure) -> Result<Packet, Failure> {
         match timeout(Self::FAREWELL, self.read()).await {
-            Ok(Ok(packet)) => Input::Packet(packet),
-            Ok(Err(words)) if words.class == FailureClass::Tls => Input::Lost(words),
-            _ => Input::Lost(failure),
+            Ok(Err(words)) if words.class != FailureClass::Tls => Err(failure),
+            Ok(words) => words,
+            Err(_) => Err(failure),
         }
     }
 
-    /// Least free space before a read.
-    const READ_AHEAD: usize = 256;
-
     /// Longest time that a peer which does not read may hold up the end.
     const FAREWELL: Duration = Duration::from_secs(2);
-
-    fn broken(&self, error: &PacketError) -> Failure {
-        Failure::new(FailureClass::Protocol, format!("{}: {error}", self.service))
-    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<Channel<S>> {

@@ -2,7 +2,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::device::{SystemClock, Target, WallClock};
+use crate::device::{NetworkImpairment, SharedKey, SourceAddresses, SystemClock, Target, WallClock};
 use crate::domain::{CryptoProvider, IdScope, KeyAlgorithm, KeySource, Transport};
 use crate::pki::bootstrap::Folder;
 use crate::pki::chain::ChainVerifier;
@@ -28,8 +28,16 @@ pub struct Settings {
     pub provider: CryptoProvider,
     /// Where keys come from.
     pub keys: KeySource,
+    /// The key of all devices, when `keys` says that they share one.
+    pub shared_key: SharedKey,
     /// Trusted roots, versions and provider of TLS, for DPS and hub.
     pub tls: ClientTls,
+    /// Whether a device resumes the TLS sessions that it had before with DPS and with its hub. A new credential begins anew.
+    pub tls_resumption: bool,
+    /// Addresses that devices connect from.
+    pub source: SourceAddresses,
+    /// The network between devices and service, on top of the real one.
+    pub network: NetworkImpairment,
     /// What an issued chain must lead to.
     pub chain: Arc<ChainVerifier>,
     /// DPS device API version; certificates need `2025-07-01-preview` or later.
@@ -72,7 +80,7 @@ pub enum Attestation {
     SymmetricKey {
         /// Primary or secondary key of the enrollment group.
         group_key: SymmetricKey,
-        /// Validity of the token.
+        /// Validity of a token, in fleet time on the wall clock. Each attempt signs its own.
         token_life: Duration,
     },
     /// A bootstrap certificate in the TLS handshake, from the folder that `fleetstorm pki` made. Its key is another one
@@ -170,7 +178,11 @@ impl Settings {
             algorithm: KeyAlgorithm::EcdsaP256,
             provider: CryptoProvider::default(),
             keys: KeySource::default(),
+            shared_key: SharedKey::default(),
             tls,
+            tls_resumption: false,
+            source: SourceAddresses::default(),
+            network: NetworkImpairment::default(),
             chain,
             dps_api_version: "2025-07-01-preview".to_owned(),
             hub_api_version: "2025-08-01-preview".to_owned(),

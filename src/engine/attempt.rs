@@ -3,7 +3,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::device::{self, Connector, Provisioned, Settings};
+use crate::device::{self, Connector, Done, LocalEnd, Settings};
 use crate::domain::{Failure, FailureClass, Phase};
 use crate::engine::clock::RunClock;
 use crate::engine::keys::Key;
@@ -28,7 +28,8 @@ pub(super) async fn run<C: Connector>(mut entry: Entry<C>, key: Key) {
     let shared = Rc::clone(&entry.shared);
     let ended = match key {
         Ok(prepared) => {
-            let mut provisioned = device::provision(&shared.settings, &*shared.connector, prepared).await;
+            let end = LocalEnd::new(&shared.settings, entry.due.device);
+            let mut provisioned = device::provision(&shared.settings, &*shared.connector, &end, &prepared, false).await;
             if let Ok(credential) = &provisioned.result
                 && !shared.serials.insert(&credential.leaf.serial)
             {
@@ -42,8 +43,8 @@ pub(super) async fn run<C: Connector>(mut entry: Entry<C>, key: Key) {
     entry.end(&ended);
 }
 
-fn failed(failure: Failure) -> Provisioned {
-    Provisioned { phases: PhaseTimes::new(), polls: 0, throttled: 0, result: Err(failure) }
+fn failed<S>(failure: Failure) -> Done<S> {
+    Done { phases: PhaseTimes::new(), polls: 0, throttled: 0, retry_after: None, result: Err(failure), session: None }
 }
 
 /// Guarantees that every attempt that starts also ends in the record, exactly once, whatever becomes of its future; and
@@ -66,7 +67,7 @@ impl<C> Entry<C> {
         self.shared.recorder.borrow_mut().started(self.due.at, now);
     }
 
-    fn end(&mut self, how: &Provisioned) {
+    fn end<S>(&mut self, how: &Done<S>) {
         let ended = self.shared.clock.now();
         let Due { device, at: due } = self.due;
         let started = self.started.unwrap_or(ended);
@@ -101,9 +102,9 @@ impl<C> Drop for Entry<C> {
             self.shared.recorder.borrow_mut().totals.not_started += 1;
         } else if std::thread::panicking() {
             let failure = Failure::new(FailureClass::Generator, "the attempt panicked: a defect in fleetstorm");
-            self.end(&failed(failure));
+            self.end(&failed::<()>(failure));
         } else {
-            self.end(&failed(Failure::new(FailureClass::Cut, "the run ended before the attempt did")));
+            self.end(&failed::<()>(Failure::new(FailureClass::Cut, "the run ended before the attempt did")));
         }
     }
 }

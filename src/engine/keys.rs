@@ -59,7 +59,7 @@ impl KeyWorks {
         // The run was stopped or the device dropped: nobody wants the key any more.
         if !sender.is_closed() {
             let key = match self.plan.registration_id(device) {
-                Some(id) => device::prepare(settings, device, &id),
+                Some(id) => device::prepare(settings, device, 1, &id),
                 None => Err(Failure::new(FailureClass::Generator, "no registration id could be made")),
             };
             // Refused only when the receiver has just gone, with which the key has no use.

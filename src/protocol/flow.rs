@@ -59,6 +59,45 @@ impl Limits {
     }
 }
 
+/// How long a device waits before it asks again.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Waits {
+    /// Real length of a second of the service.
+    pub(super) second: Duration,
+    pub(super) honours_retry_after: bool,
+    /// Seconds above which a retry-after is not believed.
+    pub(super) longest_retry_after: u32,
+    pub(super) default_wait: Duration,
+    pub(super) jitter: Duration,
+    pub(super) jitter_on_retry_after: bool,
+}
+
+impl Waits {
+    /// The wait after an answer that named `retry_after` seconds, or none.
+    pub(super) fn after(&self, retry_after: Option<u32>, draws: &mut Draws) -> Duration {
+        let believed = |seconds: &u32| self.honours_retry_after && *seconds <= self.longest_retry_after;
+        match retry_after.filter(believed) {
+            Some(seconds) if self.jitter_on_retry_after => self.real(seconds).saturating_add(self.random(draws)),
+            Some(seconds) => self.real(seconds),
+            None => self.default_wait.saturating_add(self.random(draws)),
+        }
+    }
+
+    /// How long those seconds of the service really take.
+    pub(super) const fn real(&self, seconds: u32) -> Duration {
+        self.second.saturating_mul(seconds)
+    }
+
+    fn random(&self, draws: &mut Draws) -> Duration {
+        self.jitter.mul_f64(draws.draw())
+    }
+}
+
+/// Whether something may be done once more that was `done` so often; `most` of [`u16::MAX`] is without end.
+pub(super) const fn once_more(done: u16, most: u16) -> bool {
+    most == u16::MAX || done < most
+}
+
 /// A device's random draws: the same seed gives the same draws, wherever and whenever they are made.
 #[derive(Debug, Clone)]
 pub struct Draws {

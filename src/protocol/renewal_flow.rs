@@ -18,7 +18,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 
 use crate::domain::{Failure, FailureClass};
-use crate::protocol::flow::{Draws, Input, Next, packet_name};
+use crate::protocol::flow::{Draws, Input, Next, Waits, once_more, packet_name};
 use crate::protocol::mqtt::{Packet, PubAck, Publish, QoS, SubAck, Subscribe, SubscribeReasonCode, encode};
 use crate::protocol::payload::{CertificateRequest, CertificatesIssued, RenewalError, decode_chain};
 use crate::protocol::topic::{CREDENTIAL_RESPONSES, HubDelivery, HubRequest};
@@ -31,11 +31,19 @@ pub struct RenewalPolicy {
     pub accept: Duration,
     /// From the 202 until the chain.
     pub issue: Duration,
-    /// Wait before a repeat when the hub names none.
+    /// How long a second of the service really takes; shorter than a second in compressed time. Unit of retry-after.
+    pub second: Duration,
+    /// Whether a retry-after is obeyed. If not, every wait is `default_wait`.
+    pub honours_retry_after: bool,
+    /// Seconds above which a retry-after is not believed: `default_wait` instead. [`u32::MAX`]: none.
+    pub longest_retry_after: u32,
+    /// Wait before a repeat when the hub names none, or the device does not care. Real time.
     pub default_wait: Duration,
-    /// Upper end of the random addition to `default_wait`.
+    /// Upper end of the random addition to `default_wait`. Real time.
     pub jitter: Duration,
-    /// How often a request is repeated before the renewal fails.
+    /// Whether `jitter` is added to a retry-after too. The SDKs do not.
+    pub jitter_on_retry_after: bool,
+    /// How often a request is repeated before the renewal fails. [`u16::MAX`]: without end.
     pub max_repeats: u16,
     /// Whether a request that is still pending is given up for this one.
     pub replace_pending: bool,
@@ -46,10 +54,27 @@ impl Default for RenewalPolicy {
         Self {
             accept: Duration::from_secs(90),
             issue: Duration::from_secs(180),
+            second: Duration::from_secs(1),
+            honours_retry_after: true,
+            longest_retry_after: u32::MAX,
             default_wait: Duration::from_secs(2),
             jitter: Duration::from_secs(5),
+            jitter_on_retry_after: false,
             max_repeats: 10,
             replace_pending: true,
+        }
+    }
+}
+
+impl RenewalPolicy {
+    const fn waits(&self) -> Waits {
+        Waits {
+            second: self.second,
+            honours_retry_after: self.honours_retry_after,
+            longest_retry_after: self.longest_retry_after,
+            default_wait: self.default_wait,
+            jitter: self.jitter,
+            jitter_on_retry_after: self.jitter_on_retry_after,
         }
     }
 }
@@ -81,6 +106,7 @@ pub struct RenewalTimes {
 pub struct Renewal {
     request: RenewalRequest,
     policy: RenewalPolicy,
+    deadline: Duration,
     draws: Draws,
     rid: String,
     /// The pending request that this one gives up.
@@ -90,6 +116,8 @@ pub struct Renewal {
     since: Duration,
     repeats: u16,
     throttled: u16,
+    /// What the refusal that ended it named, real time.
+    retry_after: Option<Duration>,
     times: RenewalTimes,
 }
 
@@ -106,11 +134,13 @@ enum State {
 pub type IssuedChain = Vec<Vec<u8>>;
 
 impl Renewal {
-    /// A renewal not yet begun; `seed` decides its request ids and jitter.
-    pub fn new(request: RenewalRequest, policy: RenewalPolicy, seed: u64) -> Self {
+    /// A renewal not yet begun; `seed` decides its request ids and jitter. A wait that reaches `deadline` on the caller's
+    /// clock is not begun: the refusal that asks for it is final.
+    pub fn new(request: RenewalRequest, policy: RenewalPolicy, deadline: Duration, seed: u64) -> Self {
         Self {
             request,
             policy,
+            deadline,
             draws: Draws::new(seed),
             rid: String::new(),
             replace: None,
@@ -118,6 +148,7 @@ impl Renewal {
             since: Duration::ZERO,
             repeats: 0,
             throttled: 0,
+            retry_after: None,
             times: RenewalTimes::default(),
         }
     }
@@ -160,6 +191,16 @@ impl Renewal {
         self.throttled
     }
 
+    /// How long the refusal that ended it asks to stay away, in real time.
+    pub const fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
+    /// Whether the session is subscribed to the answers by now.
+    pub const fn is_subscribed(&self) -> bool {
+        self.request.subscribed
+    }
+
     /// Last packet id used.
     pub const fn packet_id(&self) -> u16 {
         self.request.packet_id
@@ -170,6 +211,7 @@ impl Renewal {
             let message = "the hub refused the subscription to renewal answers";
             return self.fail(Failure::new(FailureClass::Rejected, message), now);
         }
+        self.request.subscribed = true;
         self.ask(now, out)
     }
 
@@ -229,35 +271,35 @@ impl Renewal {
             ..RenewalError::default()
         });
         let throttled = status == 429;
-        self.throttled += u16::from(throttled);
-        let again = self.repeats < self.policy.max_repeats;
-        self.repeats += u16::from(again);
-        match (status, error.error_code) {
-            (409, _) if again && self.policy.replace_pending => {
-                let pending = error.info.as_ref().and_then(|info| info.request_id.as_deref());
-                self.replace = Some(pending.unwrap_or("*").to_owned());
-                self.ask(now, out)
-            }
-            (412, _) if again && self.replace.take().is_some() => self.ask(now, out),
-            (429, _) | (_, 500_001 | 503_001) if again => {
-                let wait = error.retry_after.map_or_else(
-                    || self.policy.default_wait + self.policy.jitter.mul_f64(self.draws.draw()),
-                    |seconds| Duration::from_secs(seconds.into()),
-                );
-                self.enter(State::Paused { until: now.saturating_add(wait) }, now);
-                self.wait()
-            }
-            _ => {
-                let class = if throttled { FailureClass::Throttled } else { FailureClass::Rejected };
-                let detail = error.info.as_ref().and_then(|info| info.credential_message.as_deref());
-                let words = match detail {
-                    Some(detail) => format!("{} ({detail})", &*error.message),
-                    None => error.message.to_string(),
-                };
-                let message = plain_words(&words, &self.request.device_id);
-                self.fail(Failure { class, code: error.error_code, message }, now)
+        self.throttled = self.throttled.saturating_add(u16::from(throttled));
+        if once_more(self.repeats, self.policy.max_repeats) {
+            self.repeats = self.repeats.saturating_add(1);
+            match (status, error.error_code) {
+                (409, _) if self.policy.replace_pending => {
+                    let pending = error.info.as_ref().and_then(|info| info.request_id.as_deref());
+                    self.replace = Some(pending.unwrap_or("*").to_owned());
+                    return self.ask(now, out);
+                }
+                (412, _) if self.replace.take().is_some() => return self.ask(now, out),
+                (429, _) | (_, 500_001 | 503_001) => {
+                    let until = now.saturating_add(self.policy.waits().after(error.retry_after, &mut self.draws));
+                    if until < self.deadline {
+                        self.enter(State::Paused { until }, now);
+                        return self.wait();
+                    }
+                }
+                _ => {}
             }
         }
+        self.retry_after = error.retry_after.map(|seconds| self.policy.waits().real(seconds));
+        let class = if throttled { FailureClass::Throttled } else { FailureClass::Rejected };
+        let detail = error.info.as_ref().and_then(|info| info.credential_message.as_deref());
+        let words = match detail {
+            Some(detail) => format!("{} ({detail})", &*error.message),
+            None => error.message.to_string(),
+        };
+        let message = plain_words(&words, &self.request.device_id);
+        self.fail(Failure { class, code: error.error_code, message }, now)
     }
 
     fn late(&mut self, state: State, now: Duration) -> Next<IssuedChain> {

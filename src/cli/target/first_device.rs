@@ -4,7 +4,7 @@ use tokio::time::timeout;
 
 use crate::cli::target::TargetError;
 use crate::cli::target::error::named;
-use crate::device::{Connector, Settings, Target, TcpConnector, prepare, provision};
+use crate::device::{Connector, LocalEnd, Settings, Target, TcpConnector, prepare, provision};
 use crate::domain::{FailureClass, RegistrationId};
 
 /// Takes the first device of the fleet the whole way, so that a wrong address, CA or key costs one attempt instead of a
@@ -15,8 +15,8 @@ use crate::domain::{FailureClass, RegistrationId};
 pub async fn try_first_device(settings: &Settings, id: &RegistrationId) -> Result<(), TargetError> {
     let connector = TcpConnector::new();
     reach(settings, &connector).await?;
-    let prepared = prepare(settings, 0, id).map_err(|failure| TargetError::FirstDevice { failure })?;
-    match provision(settings, &connector, prepared).await.result {
+    let prepared = prepare(settings, 0, 1, id).map_err(|failure| TargetError::FirstDevice { failure })?;
+    match provision(settings, &connector, &LocalEnd::new(settings, 0), &prepared, false).await.result {
         Ok(_) => Ok(()),
         // It answers, and it is the run's business how it answers to many.
         Err(failure) if failure.class == FailureClass::Throttled => Ok(()),

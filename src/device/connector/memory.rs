@@ -1,7 +1,9 @@
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use tokio::io::{DuplexStream, duplex};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::{Connector, Target};
@@ -19,8 +21,18 @@ pub struct MemoryPeer {
     pub host: String,
     /// The port that the device wanted.
     pub port: u16,
+    /// The certificate chain that the device shows in TLS, leaf first, DER; empty when it has none.
+    pub certificates: Vec<Vec<u8>>,
     /// The bytes.
     pub stream: DuplexStream,
+}
+
+/// The device's end of a connection in memory.
+#[derive(Debug)]
+pub struct MemoryStream {
+    stream: DuplexStream,
+    /// The other end, until the device has said in TLS who it is.
+    peer: Option<MemoryPeer>,
 }
 
 impl MemoryConnector {
@@ -35,23 +47,56 @@ impl MemoryConnector {
 }
 
 impl Connector for MemoryConnector {
-    type Transport = DuplexStream;
-    type Stream = DuplexStream;
+    type Transport = MemoryStream;
+    type Stream = MemoryStream;
 
-    async fn open(&self, target: &Target<'_>) -> io::Result<DuplexStream> {
-        let (device, stream) = duplex(Self::CAPACITY);
-        self.peers
-            .send(MemoryPeer { host: target.host.to_owned(), port: target.port, stream })
-            .map_err(|_| io::ErrorKind::ConnectionRefused)?;
-        Ok(device)
+    async fn open(&self, target: &Target<'_>) -> io::Result<MemoryStream> {
+        if self.peers.is_closed() {
+            return Err(io::ErrorKind::ConnectionRefused.into());
+        }
+        let (stream, service) = duplex(Self::CAPACITY);
+        let peer =
+            MemoryPeer { host: target.host.to_owned(), port: target.port, certificates: Vec::new(), stream: service };
+        Ok(MemoryStream { stream, peer: Some(peer) })
     }
 
     async fn secure(
         &self,
-        transport: DuplexStream,
+        mut transport: MemoryStream,
         _target: &Target<'_>,
-        _config: Arc<rustls::ClientConfig>,
-    ) -> io::Result<DuplexStream> {
+        config: Arc<rustls::ClientConfig>,
+    ) -> io::Result<MemoryStream> {
+        if let Some(mut peer) = transport.peer.take() {
+            peer.certificates = certificates(&config);
+            self.peers.send(peer).map_err(|_| io::ErrorKind::ConnectionReset)?;
+        }
         Ok(transport)
+    }
+}
+
+/// The chain with which a client of that configuration answers a server that asks for one.
+fn certificates(config: &rustls::ClientConfig) -> Vec<Vec<u8>> {
+    let schemes = config.crypto_provider().signature_verification_algorithms.supported_schemes();
+    let identity = config.client_auth_cert_resolver.resolve(&[], &schemes);
+    identity.map(|identity| identity.cert.iter().map(|der| der.to_vec()).collect()).unwrap_or_default()
+}
+
+impl AsyncRead for MemoryStream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for MemoryStream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 mod memory;
 mod tcp;
 
-pub use memory::{MemoryConnector, MemoryPeer};
+pub use memory::{MemoryConnector, MemoryPeer, MemoryStream};
 pub use tcp::TcpConnector;
 
 /// Where to connect.

@@ -9,6 +9,7 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER, USER_AGENT};
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
@@ -29,6 +30,13 @@ pub(in crate::device) struct HttpsConnection<S: AsyncRead + AsyncWrite + Unpin> 
 
 type Work<S> = http1::Connection<TokioIo<S>, Full<Bytes>>;
 
+/// What the requests of one registration say of the device.
+struct Claim<'a> {
+    prepared: &'a Prepared,
+    /// With symmetric-key attestation.
+    token: Option<SecretString>,
+}
+
 struct Reply {
     status: u16,
     retry_after: Option<u32>,
@@ -40,12 +48,13 @@ impl<C: Connector> Attempt<'_, C> {
         &mut self,
         prepared: &Prepared,
     ) -> Result<(Assignment, DpsConnection<C::Stream>), Failure> {
+        let claim = Claim { prepared, token: self.sign_token(prepared) };
         let mut connection = self.connect_https(prepared).await?;
         let limits = self.limits();
         let id = prepared.registration_id().as_str();
-        let mut core = Registration::new(id, self.settings.policy, limits, prepared.seed());
-        let result = self.converse_https(&mut core, &mut connection, prepared).await;
-        self.book_core(&core);
+        let mut core = Registration::new(id, self.settings.policy, limits, prepared.draws_seed());
+        let result = self.converse_https(&mut core, &mut connection, &claim).await;
+        self.book(core.times(), core.polls(), core.throttled(), core.retry_after());
         match result {
             Ok(assignment) => Ok((assignment, DpsConnection::Https(Box::new(connection)))),
             Err(failure) => {
@@ -59,7 +68,7 @@ impl<C: Connector> Attempt<'_, C> {
         &mut self,
         core: &mut Registration,
         connection: &mut HttpsConnection<C::Stream>,
-        prepared: &Prepared,
+        claim: &Claim<'_>,
     ) -> Result<Assignment, Failure> {
         let start = Instant::now();
         let mut step = core.begin(Duration::ZERO);
@@ -67,7 +76,7 @@ impl<C: Connector> Attempt<'_, C> {
             // A wait beyond the clock's range is cut by the attempt's time limit.
             let until = start.checked_add(core.wake_at()).unwrap_or(start + self.settings.timeouts.attempt);
             step = match step {
-                Step::Send => match self.request(core, connection, prepared, until).await {
+                Step::Send => match self.request(core, connection, claim, until).await {
                     Some(Ok(Reply { status, retry_after, body })) => {
                         core.answer(Answer { status, retry_after, body: &body }, start.elapsed())
                     }
@@ -89,16 +98,16 @@ impl<C: Connector> Attempt<'_, C> {
         &mut self,
         core: &Registration,
         connection: &mut HttpsConnection<C::Stream>,
-        prepared: &Prepared,
+        claim: &Claim<'_>,
         until: Instant,
     ) -> Option<Result<Reply, Failure>> {
         if !connection.is_open() {
-            match self.connect_https(prepared).await {
+            match self.connect_https(claim.prepared).await {
                 Ok(fresh) => *connection = fresh,
                 Err(failure) => return Some(Err(failure)),
             }
         }
-        let request = match self.http_request(core.request(), prepared) {
+        let request = match self.http_request(core.request(), claim) {
             Ok(request) => request,
             Err(error) => {
                 let message = format!("cannot write the HTTP request: {error}");
@@ -110,7 +119,7 @@ impl<C: Connector> Attempt<'_, C> {
 
     async fn connect_https(&mut self, prepared: &Prepared) -> Result<HttpsConnection<C::Stream>, Failure> {
         let settings = self.settings;
-        let stream = self.connect(&Leg::DPS, &settings.dps.target(), prepared.dps_tls(settings)).await?;
+        let stream = self.connect(&Leg::DPS, &settings.dps.target(), self.end.dps_tls(settings, prepared)).await?;
         let (sender, work) = http1::Builder::new()
             .max_buf_size(HttpsConnection::<C::Stream>::BUFFER)
             .handshake(TokioIo::new(stream))
@@ -122,7 +131,7 @@ impl<C: Connector> Attempt<'_, C> {
     fn http_request(
         &self,
         request: registration_flow::Request<'_>,
-        prepared: &Prepared,
+        Claim { prepared, token }: &Claim<'_>,
     ) -> Result<Request<Full<Bytes>>, hyper::http::Error> {
         let settings = self.settings;
         let registration = format!("/{}/registrations/{}", settings.id_scope, prepared.registration_id());
@@ -141,9 +150,9 @@ impl<C: Connector> Attempt<'_, C> {
             Some(version) => builder.header(USER_AGENT, version),
             None => builder,
         };
-        let builder = match prepared.token() {
+        let builder = match token {
             Some(token) => {
-                let mut value = HeaderValue::from_str(token)?;
+                let mut value = HeaderValue::from_str(token.expose_secret())?;
                 value.set_sensitive(true);
                 builder.header(AUTHORIZATION, value)
             }
@@ -151,7 +160,7 @@ impl<C: Connector> Attempt<'_, C> {
         };
         match request {
             registration_flow::Request::Register => {
-                builder.header(CONTENT_TYPE, "application/json; charset=utf-8").body(Full::new(prepared.body().clone()))
+                builder.header(CONTENT_TYPE, "application/json; charset=utf-8").body(Full::new(prepared.body()))
             }
             registration_flow::Request::OperationStatus(_) => builder.body(Full::default()),
         }
@@ -190,6 +199,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpsConnection<S> {
         let mut pause = pin!(sleep_until(until));
         if let Some(work) = &mut self.work {
             tokio::select! {
+                biased;
                 () = &mut pause => return,
                 _ = work => self.work = None,
             }

@@ -3,6 +3,8 @@
 mod https;
 mod mqtt;
 
+use std::time::Duration;
+
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::device::attempt::Attempt;
@@ -11,7 +13,7 @@ use crate::device::session::Session;
 use crate::device::{Connector, Prepared};
 use crate::domain::{Failure, Transport};
 use crate::protocol::flow::Limits;
-use crate::protocol::registration_flow::{Assignment, Registration, RegistrationTimes};
+use crate::protocol::registration_flow::{Assignment, RegistrationTimes};
 
 /// The connection over which a device was registered, still open.
 pub(super) enum DpsConnection<S: AsyncRead + AsyncWrite + Unpin> {
@@ -50,15 +52,12 @@ impl<C: Connector> Attempt<'_, C> {
     }
 
     /// Keeps what a conversation found out.
-    fn book(&mut self, times: &RegistrationTimes, polls: u16, throttled: u16) {
+    fn book(&mut self, times: &RegistrationTimes, polls: u16, throttled: u16, retry_after: Option<Duration>) {
         for (phase, time) in times.present() {
             self.phases.set(phase, time);
         }
-        self.polls += polls;
-        self.throttled += throttled;
-    }
-
-    fn book_core(&mut self, core: &Registration) {
-        self.book(core.times(), core.polls(), core.throttled());
+        self.polls = self.polls.saturating_add(polls);
+        self.throttled = self.throttled.saturating_add(throttled);
+        self.retry_after = retry_after;
     }
 }

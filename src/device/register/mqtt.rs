@@ -14,19 +14,24 @@ impl<C: Connector> Attempt<'_, C> {
     ) -> Result<(Assignment, DpsConnection<C::Stream>), Failure> {
         let settings = self.settings;
         let target = settings.dps.target();
-        let channel =
-            self.connect_mqtt(&Leg::DPS, &target, prepared.dps_tls(settings), web_socket, DPS_PACKET_LIMIT).await?;
-        let peer = Peer { service: Leg::DPS.service, limit: DPS_PACKET_LIMIT, keep_alive: settings.keep_alive };
+        let config = self.end.dps_tls(settings, prepared);
+        let channel = self.connect_mqtt(&Leg::DPS, &target, config, web_socket, DPS_PACKET_LIMIT).await?;
+        let peer = Peer {
+            service: Leg::DPS.service,
+            limit: DPS_PACKET_LIMIT,
+            keep_alive: settings.keep_alive,
+            answer: settings.timeouts.answer,
+        };
         let mut session = Session::new(channel, peer);
-        let identity = prepared.dps_session(settings);
-        let mut flow = MqttRegistration::new(identity, settings.policy, self.limits(), prepared.seed());
+        let identity = self.dps_session(prepared);
+        let mut flow = MqttRegistration::new(identity, settings.policy, self.limits(), prepared.draws_seed());
         let result = session
             .converse(|input, now, out| match input {
                 None => flow.begin(now, out),
                 Some(input) => flow.handle(input, now, out),
             })
             .await;
-        self.book(&flow.times(), flow.polls(), flow.throttled());
+        self.book(&flow.times(), flow.polls(), flow.throttled(), flow.retry_after());
         match result {
             Ok(assignment) => Ok((assignment, DpsConnection::Mqtt(session))),
             Err(failure) => {

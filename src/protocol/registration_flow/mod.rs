@@ -23,7 +23,7 @@ mod times;
 use std::time::Duration;
 
 use crate::domain::{Failure, FailureClass};
-use crate::protocol::flow::{Draws, Limits};
+use crate::protocol::flow::{Draws, Limits, once_more};
 use crate::protocol::payload::{ErrorDetails, OperationStatus, RegistrationState, RegistrationStatus, decode_chain};
 use crate::protocol::words::plain_words;
 
@@ -91,6 +91,8 @@ pub struct Registration {
     repeats: u16,
     polls: u16,
     throttled: u16,
+    /// What the answer that ended it named, real time.
+    retry_after: Option<Duration>,
     times: RegistrationTimes,
 }
 
@@ -116,6 +118,7 @@ impl Registration {
             repeats: 0,
             polls: 0,
             throttled: 0,
+            retry_after: None,
             times: RegistrationTimes::default(),
         }
     }
@@ -163,12 +166,15 @@ impl Registration {
         match answer.status {
             200..=299 => self.progress(answer, now),
             429 | 500..=599 => {
-                self.throttled += u16::from(answer.status == 429);
+                self.throttled = self.throttled.saturating_add(u16::from(answer.status == 429));
                 self.repeat(answer, self.asks_status, now)
             }
             // The service lost the operation: the device starts again.
             404 if self.asks_status => self.repeat(answer, false, now),
-            _ => self.fail(self.refusal(answer), now),
+            _ => {
+                self.leave_with(answer.retry_after);
+                self.fail(self.refusal(answer), now)
+            }
         }
     }
 
@@ -192,6 +198,11 @@ impl Registration {
     /// Answers 429 received.
     pub const fn throttled(&self) -> u16 {
         self.throttled
+    }
+
+    /// How long the answer that ended it asks to stay away, in real time.
+    pub const fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
     }
 
     /// Time spent so far, per phase.
@@ -219,12 +230,13 @@ impl Registration {
                 if self.operation_id.is_empty() {
                     return self.fail(protocol("DPS named no operation to ask for"), now);
                 }
-                if self.polls >= self.policy.max_polls {
+                if !once_more(self.polls, self.policy.max_polls) {
                     let polls = self.policy.max_polls;
                     let message = format!("DPS was still assigning after {polls} status requests");
                     return self.fail(Failure::new(FailureClass::Timeout, message), now);
                 }
-                self.pause(answer.retry_after, true, now)
+                let obeyed = self.asks_status || self.policy.honours_first_retry_after;
+                self.pause(answer.retry_after.filter(|_| obeyed), true, now)
             }
             RegistrationStatus::Failed => {
                 let state = status.registration_state.unwrap_or_default();
@@ -240,10 +252,11 @@ impl Registration {
     }
 
     fn repeat(&mut self, answer: Answer<'_>, asks_status: bool, now: Duration) -> Step {
-        if self.repeats >= self.policy.max_repeats {
+        if !once_more(self.repeats, self.policy.max_repeats) {
+            self.leave_with(answer.retry_after);
             return self.fail(self.refusal(answer), now);
         }
-        self.repeats += 1;
+        self.repeats = self.repeats.saturating_add(1);
         let step = self.pause(answer.retry_after, asks_status, now);
         match step {
             // Not the wait is the reason then, but what made it necessary.
@@ -253,10 +266,11 @@ impl Registration {
     }
 
     fn pause(&mut self, retry_after: Option<u32>, asks_status: bool, now: Duration) -> Step {
-        let wait = retry_after.map_or_else(|| self.default_wait(), |seconds| Duration::from_secs(seconds.into()));
+        let wait = self.policy.waits().after(retry_after, &mut self.draws);
         let until = now.saturating_add(wait);
         self.asks_status = asks_status;
         if until >= self.limits.deadline {
+            self.leave_with(retry_after);
             let message = "DPS asks to wait for longer than the attempt may take";
             return self.fail(Failure::new(FailureClass::Timeout, message), now);
         }
@@ -286,8 +300,8 @@ impl Registration {
         self.since = now;
     }
 
-    fn default_wait(&mut self) -> Duration {
-        self.policy.default_wait + self.policy.jitter.mul_f64(self.draws.draw())
+    fn leave_with(&mut self, retry_after: Option<u32>) {
+        self.retry_after = retry_after.map(|seconds| self.policy.waits().real(seconds));
     }
 
     fn refusal(&self, answer: Answer<'_>) -> Failure {

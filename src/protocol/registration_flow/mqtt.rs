@@ -105,6 +105,11 @@ impl MqttRegistration {
         self.core.throttled()
     }
 
+    /// How long the answer that ended it asks to stay away, in real time.
+    pub const fn retry_after(&self) -> Option<Duration> {
+        self.core.retry_after()
+    }
+
     fn packet(&mut self, packet: Packet, now: Duration, out: &mut BytesMut) -> Next<Assignment> {
         match (self.stage, packet) {
             (Stage::Connecting, Packet::ConnAck(connack)) => self.connected(&connack, now, out),

@@ -21,7 +21,7 @@ struct Talk {
 impl Talk {
     fn begin(policy: RenewalPolicy, subscribed: bool) -> Self {
         let request = RenewalRequest { device_id: "dev1".to_owned(), csr: "AQID".to_owned(), packet_id: 1, subscribed };
-        let mut flow = Renewal::new(request, policy, 7);
+        let mut flow = Renewal::new(request, policy, Duration::MAX, 7);
         let mut out = BytesMut::new();
         let next = flow.begin(Duration::ZERO, &mut out);
         Self { flow, now: Duration::ZERO, out, next }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleetstorm::device::{Attestation, Endpoint, Provisioned, Settings, TcpConnector, prepare, provision};
+use fleetstorm::device::{
+    Attestation, Connector, Done, Endpoint, LocalEnd, Settings, TcpConnector, prepare, provision,
+};
 use fleetstorm::domain::{CryptoProvider, FailureClass, IdScope, KeyAlgorithm, Phase, RegistrationId, TlsVersions};
 use fleetstorm::emulator::{Config, Emulator};
 use fleetstorm::pki::chain::ChainVerifier;
@@ -42,10 +44,11 @@ impl Target {
         Self { settings, server_root: endpoints.server_root, shutdown }
     }
 
-    pub(super) async fn provision(&self, index: u32) -> Provisioned {
+    pub(super) async fn provision(&self, index: u32) -> Done<<TcpConnector as Connector>::Stream> {
         let id = RegistrationId::new(&format!("dev-{index}")).unwrap();
-        let prepared = prepare(&self.settings, index, &id).unwrap();
-        provision(&self.settings, &TcpConnector::new(), prepared).await
+        let prepared = prepare(&self.settings, index, 1, &id).unwrap();
+        let end = LocalEnd::new(&self.settings, index);
+        provision(&self.settings, &TcpConnector::new(), &end, &prepared, false).await
     }
 }
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use fleetstorm::device::{TcpConnector, provision};
+use fleetstorm::device::TcpConnector;
 use fleetstorm::domain::{Failure, FailureClass, Phase, TlsVersions};
 use fleetstorm::pki::issuing_ca::RootCa;
 use fleetstorm::pki::tls::server_config;
@@ -16,7 +16,7 @@ use super::service::World;
 /// Provisions one device against what listens at `address`.
 async fn failure_at(world: &mut World, address: SocketAddr) -> (Failure, bool) {
     world.settings.dps.address = Some(address);
-    let provisioned = provision(&world.settings, &TcpConnector::new(), world.device()).await;
+    let provisioned = world.attempt(&TcpConnector::new()).await;
     let had_tls = provisioned.phases.get(Phase::Tls).is_some();
     (provisioned.result.unwrap_err(), had_tls)
 }
@@ -100,6 +100,6 @@ async fn hosts_are_resolved_when_no_address_is_given() {
     let address = one_handshake(&world.root, "localhost").await;
     world.settings.dps.port = address.port();
     let connector = Arc::new(TcpConnector::new());
-    let provisioned = provision(&world.settings, &*connector, world.device()).await;
+    let provisioned = world.attempt(&*connector).await;
     assert!(provisioned.phases.get(Phase::Connack).is_some(), "{:?}", provisioned.result);
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fleetstorm::device::{Credential, MemoryConnector, Provisioned, prepare_renewal, reconnect, renew};
+use fleetstorm::device::{Credential, LocalEnd, MemoryConnector, reconnect, renew};
 use fleetstorm::domain::{FailureClass, Phase};
 use fleetstorm::protocol::mqtt::{ConnectReturnCode, Packet, Publish, QoS, SubAck, SubscribeReasonCode};
 use fleetstorm::protocol::payload::{
@@ -11,7 +11,7 @@ use fleetstorm::protocol::payload::{
 use fleetstorm::protocol::topic::{HubDelivery, HubRequest};
 
 use super::failure;
-use super::service::{Accept, Service, World};
+use super::service::{Accept, MemoryDone, Service, World};
 
 /// A device that was provisioned before.
 async fn provisioned(world: &mut World) -> Credential {
@@ -27,10 +27,11 @@ async fn renewed<F: Future<Output = ()>>(
     world: &World,
     credential: &Credential,
     script: impl FnOnce(Accept) -> F,
-) -> Provisioned {
+) -> MemoryDone {
     let (connector, peers) = MemoryConnector::new();
-    let prepared = prepare_renewal(&world.settings, 0, 1, credential).unwrap();
-    let device = async move { renew(&world.settings, &connector, credential, prepared).await };
+    let prepared = world.device();
+    let end = LocalEnd::new(&world.settings, 0);
+    let device = async move { renew(&world.settings, &connector, &end, credential, None, &prepared, false).await };
     let (renewed, ()) = tokio::join!(device, script(Accept::new(peers)));
     renewed
 }
@@ -68,11 +69,12 @@ async fn renews_over_the_session_and_comes_back_with_the_new_certificate() {
         let certificates = encode_chain(&world.issue(&csr, "dev-1"));
         let issued = CertificatesIssued { correlation_id: None, certificates };
         delivers(&mut hub, 200, &rid, issued.to_body()).await;
+        let mut new = accept.next().await;
+        new.accepts(ConnectReturnCode::Success).await;
+        new.is_asked().await;
+        // The old session ends after the new one was made.
         hub.hears_the_end().await;
-        let mut hub = accept.next().await;
-        hub.accepts(ConnectReturnCode::Success).await;
-        hub.is_asked().await;
-        hub.hears_the_end().await;
+        new.hears_the_end().await;
     })
     .await;
     let new = renewed.result.unwrap();
@@ -126,7 +128,8 @@ async fn comes_back_with_a_credential() {
     let credential = provisioned(&mut world).await;
     let (connector, peers) = MemoryConnector::new();
     let settings = &world.settings;
-    let device = async move { reconnect(settings, &connector, credential).await };
+    let end = LocalEnd::new(settings, 0);
+    let device = async move { reconnect(settings, &connector, &end, &credential, false).await };
     let hub = async move {
         let mut hub = Accept::new(peers).next().await;
         hub.accepts(ConnectReturnCode::Success).await;

@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use bytes::BytesMut;
 use fleetstorm::device::{
-    Attestation, Endpoint, MemoryConnector, MemoryPeer, Prepared, Provisioned, Settings, prepare, provision,
+    Attestation, Connector, Done, Endpoint, LocalEnd, MemoryConnector, MemoryPeer, Prepared, Settings, prepare,
+    provision,
 };
 use fleetstorm::domain::{CryptoProvider, IdScope, RegistrationId, SasToken, TlsVersions};
 use fleetstorm::pki::chain::ChainVerifier;
@@ -54,13 +55,19 @@ impl World {
     }
 
     pub(super) fn device(&self) -> Prepared {
-        prepare(&self.settings, 0, &RegistrationId::new("Dev-1").unwrap()).unwrap()
+        prepare(&self.settings, 0, 1, &RegistrationId::new("Dev-1").unwrap()).unwrap()
+    }
+
+    /// Provisions one device, nothing is kept.
+    pub(super) async fn attempt<C: Connector>(&self, connector: &C) -> Done<C::Stream> {
+        let end = LocalEnd::new(&self.settings, 0);
+        provision(&self.settings, connector, &end, &self.device(), false).await
     }
 
     /// Provisions one device against a script; the script's assertions count too.
-    pub(super) async fn provision<F: Future<Output = ()>>(&self, script: impl FnOnce(Accept) -> F) -> Provisioned {
+    pub(super) async fn provision<F: Future<Output = ()>>(&self, script: impl FnOnce(Accept) -> F) -> MemoryDone {
         let (connector, peers) = MemoryConnector::new();
-        let device = async move { provision(&self.settings, &connector, self.device()).await };
+        let device = async move { self.attempt(&connector).await };
         let (provisioned, ()) = tokio::join!(device, script(Accept(peers)));
         provisioned
     }
@@ -75,6 +82,9 @@ impl World {
     }
 }
 
+/// What an attempt over memory finds out.
+pub(super) type MemoryDone = Done<<MemoryConnector as Connector>::Stream>;
+
 /// Connections that the device makes.
 pub(super) struct Accept(UnboundedReceiver<MemoryPeer>);
 
@@ -88,7 +98,7 @@ impl Accept {
     }
 
     pub(super) async fn next_or_end(&mut self) -> Option<Service> {
-        let MemoryPeer { host, port, stream } = self.0.recv().await?;
+        let MemoryPeer { host, port, stream, .. } = self.0.recv().await?;
         Some(Service { host, port, stream: Box::new(stream), incoming: BytesMut::new() })
     }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use fleetstorm::device::{Attestation, MemoryConnector, TcpConnector, prepare, provision};
+use fleetstorm::device::{Attestation, LocalEnd, MemoryConnector, TcpConnector, prepare, provision};
 use fleetstorm::domain::{
     CryptoProvider, FailureClass, KeyAlgorithm, Phase, RegistrationId, SasToken, TlsVersions, Transport,
 };
@@ -215,7 +215,8 @@ async fn a_bootstrap_certificate_attests_in_the_handshake() {
     let device = async {
         let prepared = world.device();
         assert_eq!(prepared.phases().get(Phase::Sas), None);
-        provision(&world.settings, &TcpConnector::new(), prepared).await
+        let end = LocalEnd::new(&world.settings, 0);
+        provision(&world.settings, &TcpConnector::new(), &end, &prepared, false).await
     };
     let service = async {
         let (stream, _) = listener.accept().await.unwrap();
@@ -240,7 +241,7 @@ fn missing_bootstrap_files_name_the_remedy() {
     let mut world = World::new();
     let folder = tempfile::tempdir().unwrap();
     world.settings.attestation = Attestation::X509(Folder::new(folder.path()));
-    let prepare = || prepare(&world.settings, 0, &RegistrationId::new("dev-1").unwrap()).unwrap_err().to_string();
+    let prepare = || prepare(&world.settings, 0, 1, &RegistrationId::new("dev-1").unwrap()).unwrap_err().to_string();
     let expected = "generator: the bootstrap certificate of a device cannot be used: it is not there: make it with `fleetstorm pki devices`";
     assert_eq!(prepare(), expected);
     fs::create_dir(folder.path().join("devices")).unwrap();
@@ -254,6 +255,6 @@ async fn nobody_there_over_https() {
     let world = https_world();
     let (connector, peers) = MemoryConnector::new();
     drop(peers);
-    let provisioned = provision(&world.settings, &connector, world.device()).await;
+    let provisioned = world.attempt(&connector).await;
     assert_eq!(provisioned.result.unwrap_err().class, FailureClass::Network);
 }

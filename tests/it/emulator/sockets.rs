@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleetstorm::device::{Attestation, Endpoint, HubSettings, Settings, TcpConnector, prepare, provision};
+use fleetstorm::device::{Attestation, Endpoint, HubSettings, LocalEnd, Settings, TcpConnector, prepare, provision};
 use fleetstorm::domain::{CryptoProvider, IdScope, RegistrationId, TlsVersions, Transport as Carrier};
 use fleetstorm::emulator::{Config, Counters, Emulator, Endpoints, Event, Listen, Port, Service, StartError};
 use fleetstorm::pki::chain::ChainVerifier;
@@ -64,8 +64,9 @@ impl Running {
 /// Provisions device `index` and sends its telemetry.
 async fn whole_device(settings: &Settings, index: u32) {
     let id = RegistrationId::new(&format!("dev-{index}")).unwrap();
-    let prepared = prepare(settings, index, &id).unwrap();
-    let provisioned = provision(settings, &TcpConnector::default(), prepared).await;
+    let prepared = prepare(settings, index, 1, &id).unwrap();
+    let provisioned =
+        provision(settings, &TcpConnector::default(), &LocalEnd::new(settings, index), &prepared, false).await;
     provisioned.result.unwrap();
 }
 

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use fleetstorm::device::{Attestation, Credential, Endpoint, Settings, TcpConnector, prepare, provision};
+use fleetstorm::device::{Attestation, Credential, Endpoint, LocalEnd, Settings, TcpConnector, prepare, provision};
 use fleetstorm::domain::{CryptoProvider, IdScope, RegistrationId, TlsVersions};
 use fleetstorm::pki::chain::ChainVerifier;
 use fleetstorm::pki::sas::SymmetricKey;
@@ -84,8 +84,9 @@ impl Emulator {
 /// One device; nothing when the emulator died before it was told.
 async fn storm(settings: &Settings, index: u32, assigned: &AtomicUsize) -> Option<Credential> {
     let id = RegistrationId::new(&format!("dev-{index}")).unwrap();
-    let prepared = prepare(settings, index, &id).unwrap();
-    let credential = provision(settings, &TcpConnector::default(), prepared).await.result.ok()?;
+    let prepared = prepare(settings, index, 1, &id).unwrap();
+    let end = LocalEnd::new(settings, index);
+    let credential = provision(settings, &TcpConnector::default(), &end, &prepared, false).await.result.ok()?;
     assigned.fetch_add(1, Ordering::Relaxed);
     Some(credential)
 }
