@@ -13,7 +13,9 @@ use serde::{Deserialize, Serialize};
 use crate::domain::{IdScope, InvalidId, QuotaProfile, RegistrationId, TimeScale};
 pub use enrollment::{CaEntry, Group, GroupEntry, Individual};
 pub(crate) use fault::duration;
-pub use fault::{Chance, Delay, Disconnect, Faults, Outage, OutageEffect, ServerError};
+pub use fault::{
+    Chance, Delay, Disconnect, Faults, HubOutage, HubOutageEffect, Outage, OutageEffect, Pause, Revocation, ServerError,
+};
 pub use listen::Listen;
 pub use model::{Latency, Model, StepModel, Unit};
 pub use quota::{Excess, Quotas};

@@ -1,4 +1,5 @@
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
@@ -9,19 +10,19 @@ use super::adr::{Adr, AuthoritiesError};
 use super::clock::Clock;
 use super::config::{Config, ConfigError};
 use super::counters::{Event, Tally};
-use super::fault::FaultInjector;
+use super::fault::{FaultInjector, Moment};
 use super::hub::telemetry::Watchers;
 use super::issuance::Issuance;
-use super::registry::{Registry, RegistryError, lock};
+use super::registry::{Link, Registry, RegistryError, lock};
 use super::service_model::{HistogramError, ServiceModel};
 use super::state::{AuthoritiesRecord, AuthorityRecord, Change, Journal, StateError, Stored};
+use super::trusted::{AuthorityId, Trusted};
 use crate::domain::IdScope;
 use crate::pki::chain::ChainError;
 use crate::pki::csr::to_base64;
 use crate::pki::issuing_ca::RootCa;
 use crate::pki::key::KeyError;
 use crate::pki::sas::SymmetricKey;
-use crate::pki::trust::AuthoritySet;
 
 /// What all connections share.
 #[derive(Debug)]
@@ -44,7 +45,10 @@ pub(crate) struct Core {
     /// Those who watch device-to-cloud messages.
     pub(crate) watchers: Watchers,
     /// The authorities that the hub trusts since the last credential sync.
-    trusted: RwLock<Arc<AuthoritySet>>,
+    trusted: RwLock<Arc<Trusted>>,
+    /// Those whose sessions a fault ended, and whether there is any.
+    ended: RwLock<Vec<AuthorityId>>,
+    any_ended: AtomicBool,
     /// The certificates of those; locked while the authorities of registry or hub change.
     credentials: Mutex<Vec<Vec<u8>>>,
     /// Root of the TLS server certificate, once one is needed.
@@ -127,7 +131,9 @@ impl Core {
             watchers: Watchers::new(),
             model: ServiceModel::new(&config, scale)?,
             faults: FaultInjector::new(config.seed, scale, config.faults.clone(), Instant::now()),
-            trusted: RwLock::new(Arc::new(AuthoritySet::new(&cas)?)),
+            trusted: RwLock::new(Arc::new(Trusted::new(&cas)?)),
+            ended: RwLock::default(),
+            any_ended: AtomicBool::new(false),
             credentials: Mutex::new(cas),
             server_root: Mutex::new(server_root),
             journal,
@@ -236,9 +242,47 @@ impl Core {
     }
 
     fn trust(&self, synced: &mut Vec<Vec<u8>>, cas: Vec<Vec<u8>>) -> Result<(), CoreError> {
-        let set = Arc::new(AuthoritySet::new(&cas)?);
+        let set = Arc::new(Trusted::new(&cas)?);
         *self.trusted.write().unwrap_or_else(PoisonError::into_inner) = set;
         *synced = cas;
+        Ok(())
+    }
+
+    /// Whether a fault ended the sessions of those who have a certificate of this authority.
+    pub(crate) fn has_ended(&self, authority: AuthorityId) -> bool {
+        let ended = || self.ended.read().unwrap_or_else(PoisonError::into_inner).contains(&authority);
+        self.any_ended.load(Ordering::Acquire) && ended()
+    }
+
+    /// Does what the plan of faults has for this moment.
+    pub(crate) fn inject(&self, moment: Moment) {
+        let done = match moment {
+            Moment::EndHubSessions => {
+                self.disconnect_hub();
+                Ok(())
+            }
+            Moment::RevokePolicy => self.inject_revocation(),
+            Moment::SyncCredentials if self.config.hub.synced => self.sync_credentials(),
+            Moment::SyncCredentials => Ok(()),
+        };
+        // Only the library can fail, and there is nobody else to tell.
+        if done.is_err() {
+            self.tally.count(Event::FaultFailed);
+        }
+    }
+
+    fn inject_revocation(&self) -> Result<(), CoreError> {
+        let name = &self.config.adr.policy;
+        let Some(revoked) = self.adr.policy(name) else { return Ok(()) };
+        self.revoke_policy(name)?;
+        self.tally.count(Event::FaultPolicyRevoked);
+        if self.faults.revocation_ends_sessions() {
+            let mut ended = self.ended.write().unwrap_or_else(PoisonError::into_inner);
+            ended.push(AuthorityId::of(revoked.ca_der()));
+            drop(ended);
+            self.any_ended.store(true, Ordering::Release);
+            self.registry.hub_sessions().iter().for_each(Link::wake);
+        }
         Ok(())
     }
 
@@ -253,7 +297,7 @@ impl Core {
     }
 
     /// The authorities that the hub trusts.
-    pub(crate) fn trusted(&self) -> Arc<AuthoritySet> {
+    pub(crate) fn trusted(&self) -> Arc<Trusted> {
         Arc::clone(&self.trusted.read().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -75,11 +75,19 @@ pub enum Event {
     FaultDisconnected,
     /// Fault: TLS handshake put off.
     FaultHandshake,
+    /// Fault: CONNECT or request met the hub's outage.
+    FaultHubOutage,
+    /// Fault: connection held up by a pause.
+    FaultPaused,
+    /// Fault: credential policy revoked.
+    FaultPolicyRevoked,
+    /// Fault that could not be injected, as the library failed.
+    FaultFailed,
 }
 
 impl Event {
     /// Number of events.
-    pub const COUNT: usize = 35;
+    pub const COUNT: usize = 39;
 
     /// Every event, in the order of documentation.
     pub const ALL: [Self; Self::COUNT] = [
@@ -118,6 +126,10 @@ impl Event {
         Self::FaultCaOutage,
         Self::FaultDisconnected,
         Self::FaultHandshake,
+        Self::FaultHubOutage,
+        Self::FaultPaused,
+        Self::FaultPolicyRevoked,
+        Self::FaultFailed,
     ];
 
     /// Its name.
@@ -158,6 +170,10 @@ impl Event {
             Self::FaultCaOutage => "faults_ca_outage",
             Self::FaultDisconnected => "faults_disconnected",
             Self::FaultHandshake => "faults_handshakes",
+            Self::FaultHubOutage => "faults_hub_outage",
+            Self::FaultPaused => "faults_paused",
+            Self::FaultPolicyRevoked => "faults_policy_revoked",
+            Self::FaultFailed => "faults_failed",
         }
     }
 }

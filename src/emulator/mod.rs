@@ -15,6 +15,7 @@ mod core;
 mod counters;
 mod dps;
 mod fault;
+mod held;
 mod http;
 mod https;
 mod hub;
@@ -29,12 +30,14 @@ mod service_model;
 mod session;
 mod state;
 mod subscriptions;
+mod trusted;
 mod websocket;
+mod wire;
 
 pub use config::{
     Adr, CaEntry, Chance, Config, ConfigError, Delay, Disconnect, Dps, Excess, Faults, Group, GroupEntry, Hub,
-    Individual, KeyTypes, Latency, Listen, Model, Outage, OutageEffect, Quotas, RefusedCsr, RenewalBody, RenewalCodes,
-    ServerError, StepModel, Unit,
+    HubOutage, HubOutageEffect, Individual, KeyTypes, Latency, Listen, Model, Outage, OutageEffect, Pause, Quotas,
+    RefusedCsr, RenewalBody, RenewalCodes, Revocation, ServerError, StepModel, Unit,
 };
 pub use counters::{Counters, Event};
 pub use hub::{CloudToDevice, ConnectionState, DeviceInfo, HubError, MethodResult, TelemetryMessage, TwinInfo};

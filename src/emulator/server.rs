@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use super::config::{Config, ConfigError, Listen};
 use super::core::{Core, CoreError};
 use super::counters::{Counters, Event};
+use super::held::Held;
 use super::https;
 use super::management::Management;
 use super::port::Port;
@@ -253,20 +254,26 @@ async fn connection(core: Arc<Core>, tls: TlsAcceptor, tcp: TcpStream, carrier: 
 }
 
 /// One TLS handshake, when it is its turn. The time limit is for the peer and leaves out the wait for the turn.
-async fn handshake(core: &Core, tls: TlsAcceptor, tcp: TcpStream) -> Option<TlsStream<TcpStream>> {
+async fn handshake(core: &Arc<Core>, tls: TlsAcceptor, tcp: TcpStream) -> Option<TlsStream<Held<TcpStream>>> {
     let deadline = core.config.listen.handshake_timeout();
-    timeout(deadline, tcp.readable()).await.ok()?.ok()?;
+    let pause = &core.faults.pause;
+    pause.timeout(deadline, tcp.readable()).await.ok()?.ok()?;
+    if pause.until().is_some() {
+        // Who waits for the end of a pause is not to hold a turn.
+        core.tally.count(Event::FaultPaused);
+        pause.over().await;
+    }
     if let Some(delay) = core.faults.handshake_delay(Instant::now()) {
         core.tally.count(Event::FaultHandshake);
         sleep(delay).await;
     }
     let turn = core.handshakes.acquire().await.ok()?;
-    let mut handshake = pin!(tls.accept(tcp));
+    let mut handshake = pin!(tls.accept(Held::new(core, tcp)));
     if let Ok(done) = timeout(Emulator::TURN, &mut handshake).await {
         return done.ok();
     }
     drop(turn);
-    timeout(deadline, handshake).await.ok()?.ok()
+    pause.timeout(deadline, handshake).await.ok()?.ok()
 }
 
 /// Listens, and tells the address with the port that was free.

@@ -9,6 +9,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use super::config::{Config, ConfigError, Faults};
 use super::core::Core;
 use super::counters::Counters;
+use super::held::Held;
 use super::https;
 use super::server::StartError;
 use super::session::{self, End};
@@ -39,7 +40,7 @@ impl Service {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        Ended(session::serve(&self.core, stream, certificates).await)
+        Ended(session::serve(&self.core, Held::new(&self.core, stream), certificates).await)
     }
 
     /// Serves HTTPS and MQTT over WebSocket on `stream`, below TLS, until it ends. `certificates` as for
@@ -48,7 +49,7 @@ impl Service {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        https::serve(&self.core, stream, certificates).await;
+        https::serve(&self.core, Held::new(&self.core, stream), certificates).await;
     }
 
     /// Primary key of the enrollment group.
@@ -140,14 +141,12 @@ async fn tend(core: &Core) {
             core.model.quotas.expire(now);
         }
     };
-    let disconnect = async {
-        let mut last = Instant::now();
+    let inject = async {
         loop {
-            last = core.faults.hub_disconnect(last).await;
-            core.disconnect_hub();
+            core.inject(core.faults.next_moment().await);
         }
     };
-    tokio::join!(keep_house, disconnect);
+    tokio::join!(inject, keep_house);
 }
 
 impl fmt::Display for Ended {

@@ -1,16 +1,15 @@
 //! One MQTT connection, whatever carries it: packets in, packets out, silence noticed. What the packets mean is decided
 //! by [`dps`](super::dps) and [`hub`](super::hub), which never wait: all waiting is here.
 
-use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BytesMut;
 use rustls_pki_types::CertificateDer;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::time::{Instant, sleep_until};
 
+use super::config::HubOutageEffect;
 use super::core::Core;
 use super::counters::Event;
 use super::dps::DpsSession;
@@ -19,6 +18,7 @@ use super::hub::HubSession;
 use super::outbox::Outbox;
 use super::registry::Link;
 use super::service_model::{Full, Over, Step};
+use super::wire::Wire;
 use crate::protocol::mqtt::{self, Connect, ConnectReturnCode, DPS_PACKET_LIMIT, Packet, PacketError, QoS};
 use crate::protocol::topic::UserName;
 
@@ -64,6 +64,14 @@ pub(crate) enum End {
 /// Answer to CONNECT that lets nobody in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Refused(pub(crate) ConnectReturnCode);
+
+/// How a CONNECT fails.
+enum Denied {
+    /// With an answer.
+    Refused(Refused),
+    /// The connection is closed without a word.
+    Dropped,
+}
 
 /// The two services behind one port.
 #[derive(Debug)]
@@ -168,12 +176,7 @@ pub(crate) async fn serve<S>(core: &Arc<Core>, mut stream: S, peer: PeerChain) -
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut wire = Wire {
-        input: BytesMut::new(),
-        out: Outbox::default(),
-        write_timeout: core.config.listen.write_timeout(),
-        last_heard: Instant::now(),
-    };
+    let mut wire = Wire::new(core);
     let end = match converse(core, &mut wire, &mut stream, peer).await {
         Ok(end) | Err(end) => end,
     };
@@ -185,17 +188,16 @@ where
         End::Left | End::Closed | End::Refused | End::Expired | End::Dismissed | End::Injected | End::Broken => {}
     }
     // The peer may be gone already; there is nobody to tell.
-    let _ = timeout(wire.write_timeout, stream.shutdown()).await;
+    let _ = core.faults.pause.timeout(core.config.listen.write_timeout(), stream.shutdown()).await;
     end
 }
 
-async fn converse<S>(core: &Arc<Core>, wire: &mut Wire, stream: &mut S, peer: PeerChain) -> Result<End, End>
+async fn converse<S>(core: &Arc<Core>, wire: &mut Wire<'_>, stream: &mut S, peer: PeerChain) -> Result<End, End>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let connect = timeout(core.config.listen.unauthenticated_timeout(), connect(wire, stream))
-        .await
-        .unwrap_or(Err(End::TimedOut))?;
+    let limit = core.config.listen.unauthenticated_timeout();
+    let connect = core.faults.pause.timeout(limit, connect(wire, stream)).await.unwrap_or(Err(End::TimedOut))?;
     let mut role = begin(core, wire, stream, &connect, peer).await?;
     let end = match exchange(core, wire, stream, &mut role).await {
         Ok(end) | Err(end) => end,
@@ -205,7 +207,7 @@ where
 }
 
 /// Waits for CONNECT.
-async fn connect<S>(wire: &mut Wire, stream: &mut S) -> Result<Connect, End>
+async fn connect<S>(wire: &mut Wire<'_>, stream: &mut S) -> Result<Connect, End>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -227,7 +229,7 @@ where
 /// Answers CONNECT, when it is time.
 async fn begin<S>(
     core: &Arc<Core>,
-    wire: &mut Wire,
+    wire: &mut Wire<'_>,
     stream: &mut S,
     connect: &Connect,
     peer: PeerChain,
@@ -238,32 +240,34 @@ where
     let admitted = match hub_connection(core, connect) {
         Ok(Some(due)) => {
             sleep_until(due).await;
-            Ok(())
+            hub_is_there(core, Instant::now())
         }
         Ok(None) => Ok(()),
-        Err(refused) => Err(refused),
+        Err(denied) => Err(denied),
     };
-    match admitted.and_then(|()| Role::begin(core, connect, peer, &mut wire.out)) {
+    match admitted.and_then(|()| Role::begin(core, connect, peer, &mut wire.out).map_err(Denied::Refused)) {
         Ok(role) => Ok(role),
-        Err(Refused(code)) => {
+        Err(Denied::Refused(Refused(code))) => {
             wire.out.connack(code, false);
             wire.write(stream).await?;
             Err(End::Refused)
         }
+        Err(Denied::Dropped) => Err(End::Injected),
     }
 }
 
 /// When a CONNECT at the hub is dealt with: as quota, latency and capacity have it. DPS has no limit of connections.
-fn hub_connection(core: &Core, connect: &Connect) -> Result<Option<Instant>, Refused> {
+fn hub_connection(core: &Core, connect: &Connect) -> Result<Option<Instant>, Denied> {
     let name = connect.login.as_ref().map_or("", |login| login.username.as_str());
     if !matches!(UserName::parse(name), Ok(UserName::Hub(_))) {
         return Ok(None);
     }
     let now = Instant::now();
+    hub_is_there(core, now)?;
     let throttled = || {
         core.tally.count(Event::Throttled);
         core.tally.count(Event::HubRefused);
-        Refused(ConnectReturnCode::ServiceUnavailable)
+        Denied::Refused(Refused(ConnectReturnCode::ServiceUnavailable))
     };
     let allowed = core.model.quotas.hub_connection(now).map_err(|Over { .. }| throttled())?;
     let done = core.model.admit(Step::HubConnect, now).map_err(|Full| throttled())?;
@@ -271,13 +275,24 @@ fn hub_connection(core: &Core, connect: &Connect) -> Result<Option<Instant>, Ref
     Ok((due > now).then_some(due))
 }
 
+/// Whether the fault of the hub's outage lets somebody connect.
+fn hub_is_there(core: &Core, now: Instant) -> Result<(), Denied> {
+    let Some(effect) = core.faults.hub_outage(now) else { return Ok(()) };
+    core.tally.count(Event::FaultHubOutage);
+    core.tally.count(Event::HubRefused);
+    Err(match effect {
+        HubOutageEffect::Refuse => Denied::Refused(Refused(ConnectReturnCode::ServiceUnavailable)),
+        HubOutageEffect::Drop => Denied::Dropped,
+    })
+}
+
 /// Everything after CONNECT.
-async fn exchange<S>(core: &Arc<Core>, wire: &mut Wire, stream: &mut S, role: &mut Role) -> Result<End, End>
+async fn exchange<S>(core: &Arc<Core>, wire: &mut Wire<'_>, stream: &mut S, role: &mut Role) -> Result<End, End>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let limit = role.packet_limit();
-    let begun = Instant::now();
+    let mut begun = Instant::now();
     let link = role.link().clone();
     let silence = role.silence();
     let mut expiry = role.expiry(core);
@@ -312,6 +327,10 @@ where
         tokio::select! {
             biased;
             () = alarm.as_mut() => {
+                // What the peer said during a pause could not be heard: it was not silent.
+                if let Some(end) = core.faults.pause.end_after(wire.last_heard) {
+                    (wire.last_heard, begun) = (end, begun.max(end));
+                }
                 let mut due = wire.last_heard + silence;
                 if !role.authenticated() {
                     due = due.min(begun + core.config.listen.unauthenticated_timeout());
@@ -352,61 +371,6 @@ pub(crate) fn silence_allowed(keep_alive: u16) -> Duration {
     match keep_alive {
         0 => MOST,
         seconds => (Duration::from_secs(u64::from(seconds)) * 3 / 2).min(MOST),
-    }
-}
-
-/// Bytes on their way in and out.
-struct Wire {
-    input: BytesMut,
-    out: Outbox,
-    write_timeout: Duration,
-    last_heard: Instant,
-}
-
-impl Wire {
-    /// Room for the next read: what a device sends at once fits, and ten thousand idle connections do not hurt.
-    const READ: usize = 1024;
-
-    /// Reads what is there, or waits for something. Safe to cancel.
-    async fn read<S: AsyncRead + Unpin>(&mut self, stream: &mut S) -> Result<(), End> {
-        if self.input.is_empty() {
-            // Packets that were taken out may still hold the old allocation, which may be a large one.
-            self.input = BytesMut::new();
-        }
-        self.input.reserve(Self::READ);
-        match stream.read_buf(&mut self.input).await {
-            Ok(0) if self.input.is_empty() => Err(End::Closed),
-            Ok(0) => Err(End::Broken),
-            Ok(_) => {
-                self.last_heard = Instant::now();
-                Ok(())
-            }
-            // A peer that closes TCP without TLS's close_notify: many devices do.
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && self.input.is_empty() => Err(End::Closed),
-            Err(_) => Err(End::Broken),
-        }
-    }
-
-    /// Writes all that waits.
-    async fn write<S: AsyncWrite + Unpin>(&mut self, stream: &mut S) -> Result<(), End> {
-        let bytes = self.out.bytes();
-        if bytes.is_empty() {
-            return Ok(());
-        }
-        let written = timeout(self.write_timeout, async {
-            stream.write_all(bytes).await?;
-            stream.flush().await
-        })
-        .await;
-        bytes.clear();
-        if bytes.capacity() > Self::READ {
-            *bytes = BytesMut::new();
-        }
-        match written {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(End::Broken),
-            Err(_) => Err(End::TimedOut),
-        }
     }
 }
 

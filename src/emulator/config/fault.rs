@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
 
-/// What goes wrong on purpose (`[faults]`). By default nothing does. All times count from the start of the emulator, or
-/// from the moment at which the control plane changes the plan.
+/// What goes wrong on purpose (`[faults]`). By default nothing does. All times count from the start of the emulator, from
+/// the beginning of the measured part, or from the moment at which the control plane changes the plan, in fleet time;
+/// `delay_ms` is real time.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Faults {
@@ -21,6 +22,12 @@ pub struct Faults {
     pub ca_outage: Outage,
     /// The hub ends all its connections.
     pub hub_disconnect: Disconnect,
+    /// The hub ends all its connections and takes no new ones for a while.
+    pub hub_outage: HubOutage,
+    /// Nobody gets an answer for a while.
+    pub pause: Pause,
+    /// The credential policy that `adr.policy` names gets a new issuing CA.
+    pub policy_revoked: Revocation,
     /// The server lets clients wait before it begins the TLS handshake.
     pub slow_handshake: Delay,
 }
@@ -88,6 +95,51 @@ pub enum OutageEffect {
     Fail,
 }
 
+/// A time without hub.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HubOutage {
+    /// It begins after so many seconds.
+    pub from_seconds: f64,
+    /// It lasts so many seconds; 0 is no outage.
+    pub for_seconds: f64,
+    /// What becomes of those who connect meanwhile.
+    pub effect: HubOutageEffect,
+}
+
+/// What becomes of those who connect with the hub while it is away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HubOutageEffect {
+    /// CONNECT is answered with CONNACK 3 (HTTPS: 503).
+    #[default]
+    Refuse,
+    /// The connection is closed without a word.
+    Drop,
+}
+
+/// A time in which nothing is answered, and after which everything goes on.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Pause {
+    /// It begins after so many seconds.
+    pub from_seconds: f64,
+    /// It lasts so many seconds; 0 is no pause.
+    pub for_seconds: f64,
+}
+
+/// Moments at which the issuing CA is replaced: the hub refuses the certificates of the old one at once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Revocation {
+    /// After so many seconds, in ascending order.
+    pub at_seconds: Vec<f64>,
+    /// Whether sessions end that were opened with a certificate of the old one.
+    pub end_sessions: bool,
+    /// The hub learns of the new one so many seconds later, unless `hub.synced` says that it learns nothing by itself.
+    pub sync_after_seconds: f64,
+}
+
 /// Moments at which the hub ends all its connections.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -120,8 +172,14 @@ impl Default for Outage {
     }
 }
 
+impl Default for Revocation {
+    fn default() -> Self {
+        Self { at_seconds: Vec::new(), end_sessions: true, sync_after_seconds: 0.0 }
+    }
+}
+
 impl Faults {
-    /// Most moments of [`Disconnect`].
+    /// Most moments of a fault.
     const MAX_MOMENTS: usize = 1000;
 
     /// Checks what the types cannot express.
@@ -136,6 +194,9 @@ impl Faults {
             server_error: error,
             ca_outage,
             hub_disconnect,
+            hub_outage,
+            pause,
+            policy_revoked,
             slow_handshake: handshake,
         } = self;
         for (name, probability, from, length) in [
@@ -145,6 +206,8 @@ impl Faults {
             ("server_error", error.probability, error.from_seconds, error.for_seconds),
             ("slow_handshake", handshake.probability, handshake.from_seconds, handshake.for_seconds),
             ("ca_outage", 0.0, ca_outage.from_seconds, Some(ca_outage.for_seconds)),
+            ("hub_outage", 0.0, hub_outage.from_seconds, Some(hub_outage.for_seconds)),
+            ("pause", 0.0, pause.from_seconds, Some(pause.for_seconds)),
         ] {
             let failed = |problem: &str| Err(ConfigError::entry("faults", name, problem));
             if !(0.0..=1.0).contains(&probability) {
@@ -161,12 +224,18 @@ impl Faults {
         if result.delay_ms > 3_600_000 || handshake.delay_ms > 3_600_000 {
             return failed("delayed_result, slow_handshake", "`delay_ms` may be 3600000 at most");
         }
-        let moments = &hub_disconnect.at_seconds;
-        if moments.len() > Self::MAX_MOMENTS || !moments.iter().all(|at| is_time(*at)) || !moments.is_sorted() {
-            return failed(
-                "hub_disconnect",
-                "`at_seconds` must be at most 1000 moments from 0 to 31536000, in ascending order",
-            );
+        for (name, moments) in
+            [("hub_disconnect", &hub_disconnect.at_seconds), ("policy_revoked", &policy_revoked.at_seconds)]
+        {
+            if moments.len() > Self::MAX_MOMENTS || !moments.iter().all(|at| is_time(*at)) || !moments.is_sorted() {
+                return failed(
+                    name,
+                    "`at_seconds` must be at most 1000 moments from 0 to 31536000, in ascending order",
+                );
+            }
+        }
+        if !is_time(policy_revoked.sync_after_seconds) {
+            return failed("policy_revoked", "`sync_after_seconds` must be from 0 to 31536000");
         }
         Ok(())
     }

@@ -24,6 +24,7 @@ pub(super) enum Refusal {
     Slow,
     TooLarge,
     Throttled,
+    Unavailable,
 }
 
 impl Refusal {
@@ -38,6 +39,7 @@ impl Refusal {
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Throttled => StatusCode::TOO_MANY_REQUESTS,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -54,6 +56,7 @@ impl Refusal {
             Self::Slow => ("RequestTimeout", "The request did not arrive in time."),
             Self::TooLarge => ("MessageTooLarge", "The message exceeds 256 KB."),
             Self::Throttled => ("ThrottlingException", "Too many requests."),
+            Self::Unavailable => ("ServiceUnavailable", "The hub is not available."),
         }
     }
 

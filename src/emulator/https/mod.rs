@@ -7,7 +7,6 @@ mod hub_error;
 mod properties;
 mod route;
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -16,9 +15,10 @@ use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{HeaderMap, Request, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
-use tokio::time::timeout;
+use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::config::HubOutageEffect;
 use super::core::Core;
 use super::counters::Event;
 use super::dps::Refusal;
@@ -29,6 +29,11 @@ use route::Route;
 
 /// Id of a request, for the operators of the service.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-request-id");
+
+/// A fault: the connection is closed without an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the hub is away")]
+struct Dropped;
 
 /// A connection of a device.
 struct Client {
@@ -44,27 +49,40 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let client = Client { core: Arc::clone(core), peer, upgraded: AtomicBool::new(false) };
-    let requests = service_fn(|request| async { Ok::<_, Infallible>(client.answer(request).await) });
+    let requests = service_fn(|request| client.answer(request));
     let Some((mut stream, read)) = Box::pin(http::serve(stream, &core.config.listen, requests)).await else { return };
     let Client { peer, upgraded, .. } = client;
     if upgraded.into_inner() {
         websocket::serve(core, stream, read, peer).await;
     } else {
         // The peer may be gone already; there is nobody to tell.
-        let _ = timeout(core.config.listen.write_timeout(), stream.shutdown()).await;
+        let _ = core.faults.pause.timeout(core.config.listen.write_timeout(), stream.shutdown()).await;
     }
 }
 
 impl Client {
-    async fn answer(&self, request: Request<Incoming>) -> Response {
+    /// The answer, unless the connection is to be closed without one.
+    async fn answer(&self, request: Request<Incoming>) -> Result<Response, Dropped> {
         if websocket::is_endpoint(request.uri()) {
-            return self.upgrade(&request);
+            return Ok(self.upgrade(&request));
         }
         self.core.tally.count(Event::HttpRequest);
-        match Route::parse(request.uri()) {
+        Ok(match Route::parse(request.uri()) {
             Some(Route::Dps { scope, id, of }) => dps::answer(self, request, &scope, &id, of).await,
-            Some(Route::Hub { device, of }) => hub::answer(self, request, &device, of).await,
+            Some(Route::Hub { device, of }) => match self.core.faults.hub_outage(Instant::now()) {
+                None => hub::answer(self, request, &device, of).await,
+                Some(effect) => self.hub_is_away(effect)?,
+            },
             None => dps::refuse(&self.core, Refusal::NoSuchResource),
+        })
+    }
+
+    fn hub_is_away(&self, effect: HubOutageEffect) -> Result<Response, Dropped> {
+        self.core.tally.count(Event::FaultHubOutage);
+        self.core.tally.count(Event::HubRefused);
+        match effect {
+            HubOutageEffect::Refuse => Ok(hub_error::Refusal::Unavailable.response(&self.core)),
+            HubOutageEffect::Drop => Err(Dropped),
         }
     }
 

@@ -8,6 +8,7 @@ use crate::domain::{ParseSasTokenError, SasToken};
 use crate::emulator::core::Core;
 use crate::emulator::registry::{Device, State};
 use crate::emulator::session::Refused;
+use crate::emulator::trusted::AuthorityId;
 use crate::pki::description::describe;
 use crate::protocol::mqtt::{Connect, ConnectReturnCode, LastWill, QoS};
 use crate::protocol::topic::{HubRequest, HubUserName};
@@ -15,8 +16,8 @@ use crate::protocol::topic::{HubRequest, HubUserName};
 /// What a device showed to be let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Proof {
-    /// An operational certificate with this identifier for revocation.
-    Certificate(Uuid),
+    /// An operational certificate: its identifier for revocation, and who signed it.
+    Certificate(Uuid, AuthorityId),
     /// The certificate that it attested with at DPS, known by its thumbprint.
     Thumbprint,
     /// A SAS token that is good until then by the wall clock, for ever in practice when absent.
@@ -29,8 +30,13 @@ impl Proof {
         state.enabled && !state.deleted && !self.is_revoked(state)
     }
 
+    /// Whether a fault ended the sessions of whoever signed the certificate.
+    pub(super) fn is_of_ended_authority(self, core: &Core) -> bool {
+        matches!(self, Self::Certificate(_, authority) if core.has_ended(authority))
+    }
+
     fn is_revoked(self, state: &State) -> bool {
-        matches!(self, Self::Certificate(id) if id != state.unique_id)
+        matches!(self, Self::Certificate(id, _) if id != state.unique_id)
     }
 }
 
@@ -111,8 +117,8 @@ fn certified(core: &Core, presented: &[CertificateDer<'static>], device: &Device
             return (leaf.not_before <= now && now <= leaf.not_after).then_some(Proof::Thumbprint);
         }
     }
-    let path = core.trusted().verify_leaf(presented, now).ok()?;
-    path.leaf.unique_id.filter(|_| path.leaf.common_name == *device.id).map(Proof::Certificate)
+    let (leaf, authority) = core.trusted().verify_leaf(presented, now)?;
+    leaf.unique_id.filter(|_| leaf.common_name == *device.id).map(|id| Proof::Certificate(id, authority))
 }
 
 /// The token is for this device at this hub, signed with one of its keys, and has not run out.

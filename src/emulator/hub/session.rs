@@ -57,6 +57,10 @@ impl HubSession {
             }
         });
         core.tally.count(Event::HubConnected);
+        if core.faults.is_any() {
+            // Whoever ends all sessions may have looked just before this one was there: it looks for itself.
+            session.link.wake();
+        }
         Ok(session)
     }
 
@@ -83,8 +87,15 @@ impl HubSession {
         self.device.with(|state| {
             if self.link.is_cut() {
                 Next::End(End::Injected)
+            } else if core.faults.hub_outage(Instant::now()).is_some() {
+                // It was let in while those before it were cut.
+                core.tally.count(Event::FaultDisconnected);
+                Next::End(End::Injected)
             } else if state.session.as_ref() != Some(&self.link) {
                 Next::End(End::TakenOver)
+            } else if self.proof.is_of_ended_authority(core) {
+                core.tally.count(Event::FaultDisconnected);
+                Next::End(End::Dismissed)
             } else if !self.proof.stands(state) {
                 Next::End(End::Dismissed)
             } else {
@@ -111,7 +122,7 @@ impl HubSession {
     pub(crate) fn expiry(&self, core: &Core) -> Option<Instant> {
         match self.proof {
             Proof::Token(expiry) => expiry.and_then(|expiry| core.clock.when(expiry)),
-            Proof::Certificate(_) | Proof::Thumbprint => None,
+            Proof::Certificate(..) | Proof::Thumbprint => None,
         }
     }
 

@@ -19,6 +19,7 @@ mod hub_session;
 mod hub_twin;
 mod management;
 mod model;
+mod outages;
 mod settings;
 mod sockets;
 mod state;

@@ -32,6 +32,21 @@ fn every_setting_is_in_the_documentation() {
     assert!(missing.is_empty(), "not in docs/emulator.md: {missing:?}");
 }
 
+/// Every key of every fault, in the row of its fault or as a part of the window.
+#[test]
+fn every_key_of_every_fault_is_in_the_documentation() {
+    let text = include_str!("../../../docs/emulator.md");
+    let faults = serde_json::to_value(fleetstorm::emulator::Faults::default()).unwrap();
+    for (fault, keys) in faults.as_object().unwrap() {
+        let row = text.lines().find(|line| line.starts_with(&format!("| `faults.{fault}` |")));
+        let row = row.unwrap_or_else(|| panic!("no row for {fault}"));
+        for key in keys.as_object().unwrap().keys() {
+            let of_window = row.contains("window") && matches!(key.as_str(), "from_seconds" | "for_seconds");
+            assert!(of_window || row.contains(&format!("`{key}`")), "{fault}.{key}");
+        }
+    }
+}
+
 #[test]
 fn the_file_in_the_documentation_is_valid() {
     let text = include_str!("../../../docs/emulator.md");

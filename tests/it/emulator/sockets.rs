@@ -6,13 +6,16 @@ use std::time::Duration;
 
 use fleetstorm::device::{Attestation, Endpoint, HubSettings, LocalEnd, Settings, TcpConnector, prepare, provision};
 use fleetstorm::domain::{CryptoProvider, IdScope, RegistrationId, TlsVersions, Transport as Carrier};
-use fleetstorm::emulator::{Config, Counters, Emulator, Endpoints, Event, Listen, Port, Service, StartError};
+use fleetstorm::emulator::{
+    Config, Counters, Emulator, Endpoints, Event, Faults, Listen, Pause, Port, Service, StartError,
+};
 use fleetstorm::pki::chain::ChainVerifier;
 use fleetstorm::pki::tls::ClientTls;
 use rumqttc::{AsyncClient, Event as Mqtt, MqttOptions, Packet, QoS, TlsConfiguration, Transport};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::client::{API, SCOPE, dps_user, key_and_csr, sas};
@@ -199,4 +202,40 @@ async fn half_open_handshakes_are_cut() {
     tcp.read_to_end(&mut end).await.unwrap();
     assert!(end.is_empty());
     assert_eq!(emulator.stop().await.get(Event::HandshakeFailed), 1);
+}
+
+/// Only a lower bound of real time is asserted: nobody is through before the pause ends, on a new connection or an old one.
+#[tokio::test]
+async fn a_pause_holds_up_handshakes_and_sessions_on_sockets() {
+    const PAUSE: Duration = Duration::from_millis(300);
+    let emulator = Running::start(|config| config.listen.https_port = Some(Port::At(0))).await;
+    let settings = emulator.settings();
+    whole_device(&settings, 0).await;
+    let key = emulator.service.group_key().derive("dev-0");
+    let mut options = MqttOptions::new("dev-0", "127.0.0.1", emulator.address.port());
+    options.set_credentials("localhost/dev-0/?api-version=2021-04-12", sas(&key, "localhost/devices/dev-0", None));
+    options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(emulator.tls.anonymous())));
+    let (client, mut events) = AsyncClient::new(options, 10);
+    assert!(matches!(incoming(&mut events).await, Packet::ConnAck(_)));
+
+    let pause = Pause { from_seconds: 0.0, for_seconds: PAUSE.as_secs_f64() };
+    emulator.service.set_faults(Faults { pause, ..Faults::default() }).unwrap();
+    let begun = Instant::now();
+    let mut over_https = emulator.settings();
+    over_https.transport = Carrier::Https;
+    over_https.dps.address = emulator.endpoints.https;
+    over_https.hub = None;
+    let telemetry = async {
+        client.publish("devices/dev-0/messages/events/", QoS::AtLeastOnce, false, "{}").await.unwrap();
+        assert!(matches!(incoming(&mut events).await, Packet::PubAck(_)));
+        begun.elapsed()
+    };
+    let device = async |settings: &Settings, index| {
+        whole_device(settings, index).await;
+        begun.elapsed()
+    };
+    let (a, b, c) = tokio::join!(telemetry, device(&settings, 1), device(&over_https, 2));
+    assert!([a, b, c].into_iter().all(|elapsed| elapsed >= PAUSE), "{a:?} {b:?} {c:?}");
+    let counters = emulator.stop().await;
+    assert_eq!((counters.get(Event::FaultPaused), counters.get(Event::Assigned)), (3, 3));
 }

@@ -1,7 +1,10 @@
 //! Faults that are injected on purpose. Each one is drawn from a stream of its own: the n-th occasion for a fault has the
 //! same fate in every run with the same seed, whatever else is switched on.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+mod pause;
+mod plan;
+
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -9,8 +12,11 @@ use rand::RngExt as _;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use super::config::{Faults, OutageEffect, duration};
+use super::config::{Faults, HubOutageEffect, OutageEffect};
 use crate::domain::{TimeScale, rng};
+pub(crate) use pause::Pause;
+pub(crate) use plan::Moment;
+use plan::Plan;
 
 /// The plan of faults that holds, and its dice.
 #[derive(Debug)]
@@ -22,13 +28,8 @@ pub(crate) struct FaultInjector {
     any: AtomicBool,
     plan: RwLock<Arc<Plan>>,
     changed: Notify,
-}
-
-#[derive(Debug)]
-struct Plan {
-    since: Instant,
-    faults: Faults,
-    occasions: [AtomicU64; 5],
+    /// Whether all connections are held up.
+    pub(crate) pause: Pause,
 }
 
 /// Those that are drawn.
@@ -43,6 +44,8 @@ enum Drawn {
 }
 
 impl Drawn {
+    const COUNT: usize = 5;
+
     /// Name of its stream of random numbers.
     const fn stream(self) -> &'static str {
         match self {
@@ -74,13 +77,16 @@ pub(crate) enum CaOutage {
 impl FaultInjector {
     /// With this plan from `now` on.
     pub(crate) fn new(seed: u64, scale: TimeScale, faults: Faults, now: Instant) -> Self {
-        Self {
+        let injector = Self {
             seed,
             scale,
-            any: AtomicBool::new(!faults.is_none()),
-            plan: RwLock::new(Arc::new(Plan::new(faults, now))),
+            any: AtomicBool::new(false),
+            plan: RwLock::new(Arc::new(Plan::new(Faults::default(), scale, now))),
             changed: Notify::new(),
-        }
+            pause: Pause::none(now),
+        };
+        injector.set(faults, now);
+        injector
     }
 
     /// The plan that holds, and for how long it has.
@@ -92,7 +98,9 @@ impl FaultInjector {
     /// Changes the plan; all times count from `now`, all dice are new.
     pub(crate) fn set(&self, faults: Faults, now: Instant) {
         let any = !faults.is_none();
-        *self.plan.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Plan::new(faults, now));
+        let plan = Arc::new(Plan::new(faults, self.scale, now));
+        self.pause.set(&plan.pause);
+        *self.plan.write().unwrap_or_else(PoisonError::into_inner) = plan;
         self.any.store(any, Ordering::Release);
         self.changed.notify_one();
     }
@@ -106,12 +114,10 @@ impl FaultInjector {
     /// A message at QoS 1 came: whether its connection is cut.
     pub(crate) fn publish(&self, now: Instant) -> Option<Cut> {
         let plan = self.active()?;
-        let (before, after) = (&plan.faults.drop_before_puback, &plan.faults.drop_after_puback);
-        if self.happens(&plan, Drawn::BeforePuback, before.probability, (before.from_seconds, before.for_seconds), now)
-        {
+        if self.happens(&plan, Drawn::BeforePuback, plan.faults.drop_before_puback.probability, now) {
             return Some(Cut::BeforePuback);
         }
-        self.happens(&plan, Drawn::AfterPuback, after.probability, (after.from_seconds, after.for_seconds), now)
+        self.happens(&plan, Drawn::AfterPuback, plan.faults.drop_after_puback.probability, now)
             .then_some(Cut::AfterPuback)
     }
 
@@ -119,61 +125,69 @@ impl FaultInjector {
     pub(crate) fn result_delay(&self, now: Instant) -> Option<Duration> {
         let plan = self.active()?;
         let delay = &plan.faults.delayed_result;
-        self.happens(&plan, Drawn::Result, delay.probability, (delay.from_seconds, delay.for_seconds), now)
-            .then(|| Duration::from_millis(delay.delay_ms))
+        self.happens(&plan, Drawn::Result, delay.probability, now).then(|| Duration::from_millis(delay.delay_ms))
     }
 
     /// A request came that may be answered with a server error: the status.
     pub(crate) fn server_error(&self, now: Instant) -> Option<u16> {
         let plan = self.active()?;
         let error = &plan.faults.server_error;
-        self.happens(&plan, Drawn::ServerError, error.probability, (error.from_seconds, error.for_seconds), now)
-            .then_some(error.status)
+        self.happens(&plan, Drawn::ServerError, error.probability, now).then_some(error.status)
     }
 
     /// A client connected: how long the handshake is put off.
     pub(crate) fn handshake_delay(&self, now: Instant) -> Option<Duration> {
         let plan = self.active()?;
         let delay = &plan.faults.slow_handshake;
-        self.happens(&plan, Drawn::Handshake, delay.probability, (delay.from_seconds, delay.for_seconds), now)
-            .then(|| Duration::from_millis(delay.delay_ms))
+        self.happens(&plan, Drawn::Handshake, delay.probability, now).then(|| Duration::from_millis(delay.delay_ms))
     }
 
     /// A certificate is wanted: whether the authority is away.
     pub(crate) fn ca_outage(&self, now: Instant) -> Option<CaOutage> {
         let plan = self.active()?;
-        let outage = &plan.faults.ca_outage;
-        let from = plan.since + self.real(outage.from_seconds);
-        let to = from + self.real(outage.for_seconds);
-        (from..to).contains(&now).then_some(match outage.effect {
-            OutageEffect::Wait => CaOutage::Until(to),
+        plan.ca_outage.contains(&now).then_some(match plan.faults.ca_outage.effect {
+            OutageEffect::Wait => CaOutage::Until(plan.ca_outage.end),
             OutageEffect::Fail => CaOutage::Fails,
         })
     }
 
-    /// Waits until the hub is to end all its connections; moments before `after` are over.
-    pub(crate) async fn hub_disconnect(&self, after: Instant) -> Instant {
+    /// Somebody connects with the hub, or is connected: whether it is away.
+    pub(crate) fn hub_outage(&self, now: Instant) -> Option<HubOutageEffect> {
+        let plan = self.active()?;
+        plan.hub_outage.contains(&now).then_some(plan.faults.hub_outage.effect)
+    }
+
+    /// Whether sessions end with the authority that let them in.
+    pub(crate) fn revocation_ends_sessions(&self) -> bool {
+        self.current().faults.policy_revoked.end_sessions
+    }
+
+    /// Whether anything may go wrong at all.
+    pub(crate) fn is_any(&self) -> bool {
+        self.any.load(Ordering::Acquire)
+    }
+
+    /// Waits for the next moment of the plan. Each comes once.
+    pub(crate) async fn next_moment(&self) -> Moment {
         loop {
             let plan = self.current();
-            let moments = plan.faults.hub_disconnect.at_seconds.iter().map(|at| plan.since + self.real(*at));
-            let next = moments.into_iter().find(|at| *at > after);
             let due = async {
-                match next {
+                match plan.upcoming() {
                     Some(at) => sleep_until(at).await,
                     None => std::future::pending().await,
                 }
             };
+            // The change first: what the old plan had in store is not to happen any more.
             tokio::select! {
                 biased;
-                () = due => return next.unwrap_or(after),
                 () = self.changed.notified() => {}
+                () = due => {
+                    if let Some(moment) = plan.take() {
+                        return moment;
+                    }
+                }
             }
         }
-    }
-
-    /// How long a time of the plan, in seconds of the fleet, really takes.
-    fn real(&self, seconds: f64) -> Duration {
-        self.scale.to_real(duration(seconds))
     }
 
     fn active(&self) -> Option<Arc<Plan>> {
@@ -184,30 +198,18 @@ impl FaultInjector {
         Arc::clone(&self.plan.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// `window`: seconds since the plan holds, from and how long.
-    fn happens(&self, plan: &Plan, drawn: Drawn, probability: f64, window: (f64, Option<f64>), now: Instant) -> bool {
-        if probability <= 0.0 {
+    fn happens(&self, plan: &Plan, drawn: Drawn, probability: f64, now: Instant) -> bool {
+        if probability <= 0.0 || !plan.is_in_window(drawn, now) {
             return false;
         }
-        let from = plan.since + self.real(window.0);
-        if now < from || window.1.is_some_and(|length| now >= from + self.real(length)) {
-            return false;
-        }
-        let occasion = plan.occasions[drawn as usize].fetch_add(1, Ordering::Relaxed);
-        rng(self.seed, drawn.stream(), occasion).random_bool(probability)
-    }
-}
-
-impl Plan {
-    fn new(faults: Faults, since: Instant) -> Self {
-        Self { since, faults, occasions: std::array::from_fn(|_| AtomicU64::new(0)) }
+        rng(self.seed, drawn.stream(), plan.occasion(drawn)).random_bool(probability)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::emulator::config::{Chance, Disconnect, Outage};
+    use crate::emulator::config::{Chance, Disconnect, HubOutage, Outage, Revocation};
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -262,18 +264,49 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn moments_come_one_after_the_other_and_a_new_plan_counts_at_once() {
-        let (faults, start) = injector(|faults| faults.hub_disconnect = Disconnect { at_seconds: vec![5.0, 9.0] });
-        let first = faults.hub_disconnect(start).await;
-        assert_eq!((first - start, Instant::now() - start), (5 * SECOND, 5 * SECOND));
-        let second = faults.hub_disconnect(first).await;
-        assert_eq!(second - start, 9 * SECOND);
-        let waiting = async { faults.hub_disconnect(second).await };
+    async fn moments_come_in_order_each_once_and_a_new_plan_counts_at_once() {
+        let (faults, start) = injector(|faults| {
+            faults.hub_disconnect = Disconnect { at_seconds: vec![0.0, 9.0] };
+            faults.hub_outage = HubOutage { from_seconds: 5.0, for_seconds: 1.0, ..HubOutage::default() };
+            faults.policy_revoked =
+                Revocation { at_seconds: vec![3.0, 9.0], sync_after_seconds: 1.0, ..Revocation::default() };
+        });
+        let mut seen = Vec::new();
+        for _ in 0..6 {
+            seen.push((faults.next_moment().await, (Instant::now() - start).as_secs()));
+        }
+        let expected = [
+            (Moment::EndHubSessions, 0),
+            (Moment::RevokePolicy, 3),
+            (Moment::SyncCredentials, 4),
+            (Moment::EndHubSessions, 5),
+            (Moment::RevokePolicy, 9),
+            (Moment::EndHubSessions, 9),
+        ];
+        assert_eq!(seen, expected);
         let change = async {
             let plan = Faults { hub_disconnect: Disconnect { at_seconds: vec![2.0] }, ..Faults::default() };
             faults.set(plan, Instant::now());
         };
-        let (third, ()) = tokio::join!(waiting, change);
-        assert_eq!(third - start, 11 * SECOND);
+        let (moment, ()) = tokio::join!(faults.next_moment(), change);
+        assert_eq!((moment, Instant::now() - start), (Moment::EndHubSessions, 11 * SECOND));
+        faults.restart(Instant::now());
+        assert_eq!((faults.next_moment().await, Instant::now() - start), (Moment::EndHubSessions, 13 * SECOND));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn times_are_of_the_fleet_and_delays_are_not() {
+        let minute = TimeScale::new(60 * SECOND, SECOND).unwrap();
+        let mut plan = Faults::default();
+        plan.delayed_result.probability = 1.0;
+        plan.delayed_result.from_seconds = 60.0;
+        plan.delayed_result.delay_ms = 500;
+        plan.hub_outage = HubOutage { from_seconds: 120.0, for_seconds: 60.0, effect: HubOutageEffect::Drop };
+        let start = Instant::now();
+        let faults = FaultInjector::new(1, minute, plan, start);
+        let delay = Some(SECOND / 2);
+        assert_eq!([0, 1].map(|s| faults.result_delay(start + s * SECOND)), [None, delay]);
+        let away = Some(HubOutageEffect::Drop);
+        assert_eq!([1, 2, 3].map(|s| faults.hub_outage(start + s * SECOND)), [None, away, None]);
     }
 }
