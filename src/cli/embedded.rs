@@ -5,10 +5,12 @@
 //! devices that are still in flight.
 
 use std::collections::VecDeque;
+use std::fs::File;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
@@ -18,8 +20,7 @@ use tokio::time::timeout;
 use crate::cli::Explained;
 use crate::cli::connection::{Connection, ConnectionError};
 use crate::domain::Transport;
-use crate::pki::bootstrap::Folder;
-use crate::scenario::{Attestation, Fleet};
+use crate::scenario::Fleet;
 
 /// Longest time until the emulator is ready: it makes its keys first.
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -34,7 +35,8 @@ const STDERR_KEPT: usize = 16 * 1024;
 #[derive(Debug)]
 pub struct Embedded {
     child: Reaped,
-    stdin: Option<ChildStdin>,
+    /// Lines on it lead the emulator; when it closes the emulator ends.
+    stdin: Option<File>,
     // Held open, or the emulator would meet a broken pipe.
     _stdout: BufReader<tokio::io::Take<ChildStdout>>,
     stderr: LastWords,
@@ -76,22 +78,17 @@ impl Explained for EmbeddedError {}
 
 impl Embedded {
     /// Starts the emulator on free ports of loopback, with what the fleet needs, and waits until it is ready. `config` is a
-    /// file as for `fleetstorm emulator --config`.
+    /// file as for `fleetstorm emulator --config`; it is not looked at any more afterwards.
     ///
     /// # Errors
     /// It does not start, or is not ready within 30 s.
-    pub async fn start(config: Option<&Path>, fleet: &Fleet) -> Result<Self, EmbeddedError> {
+    pub async fn start(config: &Path, fleet: &Fleet) -> Result<Self, EmbeddedError> {
         let binary = std::env::current_exe().map_err(EmbeddedError::Spawn)?;
         let mut command = Command::new(binary);
         command.args(["emulator", "--json", "--no-color", "--parent-pipe", "--mqtt-port", "0"]);
         command.args(["--management-port", "off", "--https-port"]);
-        command.arg(if fleet.classes[0].transport == Transport::Mqtt { "off" } else { "0" });
-        if let Attestation::X509 { bootstrap_dir } = &fleet.classes[0].attestation {
-            command.arg("--x509-ca").arg(Folder::new(bootstrap_dir).certificate("intermediate"));
-        }
-        if let Some(config) = config {
-            command.arg("--config").arg(config);
-        }
+        command.arg(if fleet.any(|class| class.transport != Transport::Mqtt) { "0" } else { "off" });
+        command.arg("--config").arg(config);
         command
             .env_remove(crate::cli::args::GROUP_KEY_ENV)
             .stdin(Stdio::piped())
@@ -99,7 +96,8 @@ impl Embedded {
             .stderr(Stdio::piped())
             .process_group(0);
         let mut child = Reaped(command.spawn().map_err(EmbeddedError::Spawn)?);
-        let stdin = child.0.stdin.take();
+        let stdin = child.0.stdin.take().map(ChildStdin::into_owned_fd).transpose().map_err(EmbeddedError::Spawn)?;
+        let stdin = stdin.map(File::from);
         let (Some(stdout), Some(stderr)) = (child.0.stdout.take(), child.0.stderr.take()) else {
             unreachable!("both are pipes");
         };
@@ -125,6 +123,21 @@ impl Embedded {
     /// Where to find it.
     pub const fn connection(&self) -> &Connection {
         &self.connection
+    }
+
+    /// What tells the emulator that the measured part of the run began, to be called once.
+    ///
+    /// # Errors
+    /// The pipe to it cannot be used a second time.
+    pub fn begin(&self) -> std::io::Result<impl FnOnce(SystemTime) + Send + 'static> {
+        let pipe = self.stdin.as_ref().map(File::try_clone).transpose()?;
+        Ok(move |moment: SystemTime| {
+            let since_1970 = moment.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            if let Some(mut pipe) = pipe {
+                // Fits into any pipe, so it never waits. An emulator that is gone is told by its end.
+                let _ = writeln!(pipe, "begin {}", since_1970.as_nanos());
+            }
+        })
     }
 
     /// Waits until it ends by itself, which it should not. May be dropped and called again.

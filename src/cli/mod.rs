@@ -5,6 +5,7 @@ pub mod args;
 pub mod command;
 pub mod connection;
 pub mod embedded;
+pub mod emulator_config;
 mod error;
 mod exit;
 pub mod live;

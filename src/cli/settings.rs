@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::cli::CommandError;
 use crate::cli::args::ScenarioArgs;
+use crate::cli::emulator_config::EmulatorConfig;
 use crate::scenario::Scenario;
 
 /// A scenario with everything of the command line in it.
@@ -33,9 +34,11 @@ pub fn resolve(args: ScenarioArgs, more: Vec<(&str, Option<String>)>) -> Result<
 /// Loads one file.
 ///
 /// # Errors
-/// As [`resolve`].
+/// The scenario is invalid, or its `[emulator]` is no configuration of the emulator: exit code 3.
 pub fn load(file: &Path, sets: &[(String, String)]) -> Result<Scenario, CommandError> {
-    Ok(Scenario::load(file, sets)?)
+    let scenario = Scenario::load(file, sets)?;
+    EmulatorConfig::check(&scenario)?;
+    Ok(scenario)
 }
 
 /// Text as a TOML string, so that a file called `5` stays a name.

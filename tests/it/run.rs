@@ -54,7 +54,8 @@ fn check_sums(out: &Path, devices: u64) -> Value {
     let totals = &run["totals"];
     let count = |key: &str| totals[key].as_u64().unwrap();
     assert_eq!(count("planned"), devices);
-    assert_eq!(count("succeeded") + count("failed") + count("dropped") + count("not_started"), devices, "{totals}");
+    let outcomes = ["succeeded", "failed", "dropped", "not_started", "skipped"].map(count);
+    assert_eq!(outcomes.iter().sum::<u64>(), devices, "{totals}");
     let (summary, intervals, errors, phases) = (
         rows(&out.join("summary.csv")),
         rows(&out.join("intervals.csv")),
@@ -297,12 +298,16 @@ fn a_running_emulator_is_tried_first() {
 fn an_embedded_emulator_that_does_not_start_says_why() {
     let folder = folder("arrival = \"at-once\"", 5);
     fs::write(folder.path().join("emulator.toml"), "[dps]\nretry_after = 1\n").unwrap();
+    let told = contains("--emulator-config").and(contains("retry_after")).and(contains("line 2"));
+    fleetstorm(folder.path()).args(RUN).assert().code(code(Exit::Usage)).stdout("").stderr(told);
+    let absent = "[[ca_certificates]]\nname = \"root\"\nfile = \"/absent.pem\"\n";
+    fs::write(folder.path().join("emulator.toml"), absent).unwrap();
     fleetstorm(folder.path())
         .args(RUN)
         .assert()
         .code(code(Exit::Unexpected))
         .stdout("")
-        .stderr(contains("the embedded emulator did not start").and(contains("retry_after")));
+        .stderr(contains("the embedded emulator did not start").and(contains("/absent.pem")));
     assert!(!folder.path().join("out").exists());
 }
 

@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use miette::Diagnostic as _;
 use serde::Serialize;
 
+use crate::cli::emulator_config::{EmulatorConfig, EmulatorConfigError};
 use crate::cli::{CommandError, Exit, Terminal};
 use crate::scenario::{Problem, Scenario};
 
@@ -40,7 +42,15 @@ pub fn run(args: CheckArgs, terminal: &Terminal) -> Result<Exit, CommandError> {
     let mut checked = Vec::new();
     for file in &scenarios {
         let found = match Scenario::load(file, &[]) {
-            Ok(_) => Vec::new(),
+            Ok(scenario) => match EmulatorConfig::check(&scenario) {
+                Ok(()) => Vec::new(),
+                Err(error) => {
+                    if !terminal.json {
+                        terminal.diagnostic(&error);
+                    }
+                    vec![Found::in_emulator(&error)]
+                }
+            },
             Err(problems) => {
                 if !terminal.json {
                     terminal.diagnostic(&problems);
@@ -71,5 +81,11 @@ impl Found {
     fn of(problem: &Problem) -> Self {
         let (line, column) = problem.location().map(|(_, line, column)| (line, column)).unzip();
         Self { message: problem.message().to_owned(), remedy: problem.remedy().map(str::to_owned), line, column }
+    }
+
+    /// In `[emulator]`, of which only the emulator knows what is valid.
+    fn in_emulator(error: &EmulatorConfigError) -> Self {
+        let remedy = error.help().map(|help| help.to_string());
+        Self { message: error.to_string(), remedy, line: None, column: None }
     }
 }

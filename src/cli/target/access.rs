@@ -11,32 +11,42 @@ use zeroize::Zeroizing;
 use crate::cli::args::GROUP_KEY_ENV;
 use crate::cli::connection::Connection;
 use crate::cli::target::TargetError;
-use crate::device::{Attestation, Endpoint, HubSettings, Settings};
-use crate::domain::{IdScope, Transport};
+use crate::device::{Attestation, Endpoint, HubSettings, Settings, WallClock};
+use crate::domain::{IdScope, TimeScale, Transport};
 use crate::pki::bootstrap::Folder;
 use crate::pki::chain::{ChainError, ChainVerifier};
 use crate::pki::sas::SymmetricKey;
 use crate::pki::tls::ClientTls;
-use crate::scenario::{self, Fleet, Scenario};
-
-/// Validity of the SAS tokens that devices sign: long enough for any run, as one token serves one registration.
-const TOKEN_LIFE: std::time::Duration = std::time::Duration::from_secs(3_600);
+use crate::scenario::{self, Behaviour, DeviceClass, Fleet, Scenario};
 
 /// What a device needs to know of its target.
 #[derive(Debug, Clone)]
 pub struct Access {
-    /// The DPS device endpoint.
-    pub dps: Endpoint,
-    /// Where hubs are, whatever name DPS assigns; `None` resolves that name.
+    /// Name of the DPS device endpoint.
+    pub dps_host: String,
+    /// Where DPS and hub speak MQTT.
+    pub mqtt: Door,
+    /// Where they speak HTTPS and MQTT over WebSocket, when they do.
+    pub https: Option<Door>,
+    /// Where hubs are, whatever name DPS assigns; goes before what the doors say.
     pub hub_address: Option<SocketAddr>,
     /// Id scope of the DPS instance.
     pub id_scope: IdScope,
-    /// How devices prove to DPS who they are.
-    pub attestation: Attestation,
+    /// Key of the enrollment group, when a device class needs it.
+    pub group_key: Option<SymmetricKey>,
     /// PEM roots of the servers' TLS certificates.
     pub ca_file: PathBuf,
     /// PEM of the authority that must have issued the certificates.
     pub issuing_root_file: Option<PathBuf>,
+}
+
+/// A way into a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Door {
+    /// Port of DPS.
+    pub port: u16,
+    /// Address of DPS and of the hub; `None` resolves their names.
+    pub address: Option<SocketAddr>,
 }
 
 /// The enrollment group's key from the environment, when it is there. Wiped from memory after use, redacted in `Debug`.
@@ -57,6 +67,16 @@ impl GivenKey {
 impl fmt::Debug for GivenKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.0.is_some() { "GivenKey(…)" } else { "GivenKey(none)" })
+    }
+}
+
+impl Door {
+    fn at(address: SocketAddr) -> Self {
+        Self { port: address.port(), address: Some(address) }
+    }
+
+    fn usual(transport: Transport) -> Self {
+        Self { port: transport.port(), address: None }
     }
 }
 
@@ -81,22 +101,17 @@ impl Access {
             issuing_root_file,
         } = connection;
         let Scenario { target, fleet, .. } = scenario;
-        let address = match fleet.classes[0].transport {
-            Transport::Mqtt => *mqtt,
-            Transport::MqttWebSocket | Transport::Https => {
-                https.ok_or(TargetError::NoHttps(fleet.classes[0].transport))?
-            }
-        };
-        let hub_address = if fleet.classes[0].transport == Transport::MqttWebSocket { address } else { *mqtt };
         let id_scope = match &target.id_scope {
             Some(id_scope) => id_scope.clone(),
             None => IdScope::new(id_scope).map_err(TargetError::ConnectionIdScope)?,
         };
         Ok(Self {
-            dps: Endpoint { host: dps_host.clone(), port: address.port(), address: Some(address) },
-            hub_address: Some(hub_address),
+            dps_host: dps_host.clone(),
+            mqtt: Door::at(*mqtt),
+            https: https.map(Door::at),
+            hub_address: None,
             id_scope,
-            attestation: attestation(fleet, || {
+            group_key: needed_key(fleet, || {
                 group_key(given, target.group_key_file.as_ref().unwrap_or(group_key_file))
             })?,
             ca_file: target.ca_file.as_ref().unwrap_or(ca_file).clone(),
@@ -104,56 +119,127 @@ impl Access {
         })
     }
 
-    /// To a DPS endpoint by name.
+    /// To a DPS endpoint by name. `port` is that of the transport of the fleet; in a fleet of several it is that of MQTT, if
+    /// any device speaks it to DPS, and the others take their usual one.
     ///
     /// # Errors
     /// Something is not given, or a file that is named is unusable.
-    pub fn of_host(host: &str, port: u16, scenario: &Scenario, given: &GivenKey) -> Result<Self, TargetError> {
+    pub fn of_host(host: &str, port: Option<u16>, scenario: &Scenario, given: &GivenKey) -> Result<Self, TargetError> {
         let Scenario { target, fleet, .. } = scenario;
-        let attestation = attestation(fleet, || match &target.group_key_file {
+        let group_key = needed_key(fleet, || match &target.group_key_file {
             Some(file) => group_key(given, file),
             None => given_key(given).unwrap_or(Err(TargetError::NoKey)),
         })?;
+        let (mut mqtt, mut https) = (Door::usual(Transport::Mqtt), Door::usual(Transport::Https));
+        let named = if fleet.any(|class| class.transport == Transport::Mqtt) { &mut mqtt } else { &mut https };
+        named.port = port.unwrap_or(named.port);
         Ok(Self {
-            dps: Endpoint { host: host.to_owned(), port, address: None },
+            dps_host: host.to_owned(),
+            mqtt,
+            https: Some(https),
             hub_address: None,
             id_scope: target.id_scope.clone().ok_or(TargetError::NoIdScope)?,
-            attestation,
+            group_key,
             ca_file: target.ca_file.clone().ok_or(TargetError::NoCa)?,
             issuing_root_file: target.issuing_root_file.clone(),
         })
     }
 
-    /// What all devices of a scenario share.
+    /// The way in for a transport.
     ///
     /// # Errors
-    /// A certificate file is unusable.
-    pub fn device_settings(self, scenario: &Scenario, seed: u64) -> Result<Settings, TargetError> {
-        let Self { dps, hub_address, id_scope, attestation, ca_file, issuing_root_file } = self;
-        let fleet = &scenario.fleet;
-        let roots = certificates(&ca_file, "target.ca_file")?;
-        let tls = ClientTls::new(&roots, fleet.classes[0].tls, fleet.crypto_provider)?;
-        let verifier = match issuing_root_file {
+    /// The target has none for it.
+    pub fn door(&self, transport: Transport) -> Result<Door, TargetError> {
+        match transport {
+            Transport::Mqtt => Ok(self.mqtt),
+            Transport::MqttWebSocket | Transport::Https => self.https.ok_or(TargetError::NoHttps(transport)),
+        }
+    }
+
+    /// What the devices of each class share, by index of the class.
+    ///
+    /// # Errors
+    /// A certificate file is unusable, or the target does not speak what a class does.
+    pub fn device_settings(
+        &self,
+        scenario: &Scenario,
+        seed: u64,
+        clock: &Arc<dyn WallClock>,
+    ) -> Result<Vec<Settings>, TargetError> {
+        let roots = certificates(&self.ca_file, "target.ca_file")?;
+        let verifier = Arc::new(match &self.issuing_root_file {
             Some(path) => {
                 const SETTING: &str = "target.issuing_root_file";
-                ChainVerifier::new(&certificates(&path, SETTING)?).map_err(|e: ChainError| {
-                    TargetError::BadCertificates { path, setting: SETTING, reason: e.to_string() }
+                ChainVerifier::new(&certificates(path, SETTING)?).map_err(|e: ChainError| {
+                    TargetError::BadCertificates { path: path.clone(), setting: SETTING, reason: e.to_string() }
                 })?
             }
             None => ChainVerifier::any_issuer(),
+        });
+        let of_class = |class: &DeviceClass| {
+            let tls = ClientTls::new(&roots, class.tls, scenario.fleet.crypto_provider)?;
+            let settings = self.class_settings(class, scenario, tls, Arc::clone(&verifier))?;
+            Ok(Settings { seed, clock: Arc::clone(clock), ..settings })
         };
-        let mut settings = Settings::new(dps, id_scope, attestation, tls, Arc::new(verifier));
-        settings.algorithm = fleet.classes[0].key_algorithm;
-        settings.provider = fleet.crypto_provider;
-        settings.keys = fleet.classes[0].keys;
-        settings.transport = fleet.classes[0].transport;
+        scenario.fleet.classes.iter().map(of_class).collect()
+    }
+
+    fn class_settings(
+        &self,
+        class: &DeviceClass,
+        scenario: &Scenario,
+        tls: ClientTls,
+        verifier: Arc<ChainVerifier>,
+    ) -> Result<Settings, TargetError> {
+        let Scenario { fleet, time_scale, .. } = scenario;
+        let attestation = match &class.attestation {
+            scenario::Attestation::SymmetricKey => Attestation::SymmetricKey {
+                group_key: self.group_key.clone().ok_or(TargetError::NoKey)?,
+                // Fleet time, as is the clock that it is laid on.
+                token_life: fleet.token_life,
+            },
+            scenario::Attestation::X509 { bootstrap_dir } => Attestation::X509(Folder::new(bootstrap_dir)),
+        };
+        let Door { port, address } = self.door(class.transport)?;
+        let dps = Endpoint { host: self.dps_host.clone(), port, address };
         // HTTPS ends at DPS: the hub is spoken to over MQTT all the same.
-        let web_socket = fleet.classes[0].transport == Transport::MqttWebSocket;
-        let port = if web_socket { fleet.classes[0].transport } else { Transport::Mqtt }.port();
-        settings.hub = Some(HubSettings { port, web_socket, address: hub_address, ..HubSettings::default() });
-        settings.seed = seed;
+        let web_socket = class.transport == Transport::MqttWebSocket;
+        let hub_transport = if web_socket { class.transport } else { Transport::Mqtt };
+        let hub = HubSettings {
+            port: hub_transport.port(),
+            web_socket,
+            address: self.hub_address.or(self.door(hub_transport)?.address),
+            ..HubSettings::default()
+        };
+        let mut settings = Settings {
+            transport: class.transport,
+            algorithm: class.key_algorithm,
+            provider: fleet.crypto_provider,
+            keys: class.keys,
+            hub: Some(hub),
+            ..Settings::new(dps, self.id_scope.clone(), attestation, tls, verifier)
+        };
+        behave(&mut settings, &class.behaviour, *time_scale);
         Ok(settings)
     }
+}
+
+/// Makes devices patient as a behaviour says. Its waits are fleet time, its time-out for answers is not.
+fn behave(settings: &mut Settings, behaviour: &Behaviour, scale: TimeScale) {
+    let Behaviour { repeats, default_wait, wait_jitter, answer_timeout, keep_alive, .. } = behaviour;
+    let (default_wait, jitter) = (scale.to_real(*default_wait), scale.to_real(*wait_jitter));
+    settings.policy.default_wait = default_wait;
+    settings.policy.jitter = jitter;
+    settings.policy.max_repeats = *repeats;
+    if !scale.is_real() {
+        // The service works in real time: in compressed time many questions fit into it.
+        settings.policy.max_polls = u16::MAX;
+    }
+    settings.renewal.default_wait = default_wait;
+    settings.renewal.jitter = jitter;
+    settings.renewal.max_repeats = *repeats;
+    settings.timeouts.answer = *answer_timeout;
+    settings.keep_alive = *keep_alive;
 }
 
 /// Whether a host is on this machine: every address that it has is loopback.
@@ -172,17 +258,12 @@ pub async fn is_loopback(host: &str, port: u16) -> Result<bool, TargetError> {
     Ok(addresses.all(|address| address.ip().is_loopback()))
 }
 
-/// What the fleet's devices prove who they are with; the group key is only looked for when they need one.
-fn attestation(
+/// The group key, which is only looked for when devices need one.
+fn needed_key(
     fleet: &Fleet,
     group_key: impl FnOnce() -> Result<SymmetricKey, TargetError>,
-) -> Result<Attestation, TargetError> {
-    Ok(match &fleet.classes[0].attestation {
-        scenario::Attestation::SymmetricKey => {
-            Attestation::SymmetricKey { group_key: group_key()?, token_life: TOKEN_LIFE }
-        }
-        scenario::Attestation::X509 { bootstrap_dir } => Attestation::X509(Folder::new(bootstrap_dir)),
-    })
+) -> Result<Option<SymmetricKey>, TargetError> {
+    fleet.any(|class| class.attestation == scenario::Attestation::SymmetricKey).then(group_key).transpose()
 }
 
 /// The key of the environment when there is one, that of the file otherwise.

@@ -5,6 +5,6 @@ mod access;
 mod error;
 mod first_device;
 
-pub use access::{Access, GivenKey, is_loopback};
+pub use access::{Access, Door, GivenKey, is_loopback};
 pub use error::TargetError;
 pub use first_device::try_first_device;

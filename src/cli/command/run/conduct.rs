@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -10,7 +11,7 @@ use crate::cli::live::Live;
 use crate::cli::machine::{children, machine};
 use crate::cli::open_files::OpenFiles;
 use crate::cli::{CommandError, Explained, Terminal};
-use crate::device::TcpConnector;
+use crate::device::{ScaledClock, TcpConnector};
 use crate::domain::Setting;
 use crate::engine::{self, EngineError, EngineOutcome, Execution, Plan, Progress, RunInput};
 use crate::measure::{CpuUse, RunRecord};
@@ -27,8 +28,13 @@ pub(super) enum Conducted {
 
 /// The generator could not start or broke.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
-#[error(transparent)]
-struct GeneratorError(#[from] EngineError);
+enum GeneratorError {
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error("cannot keep the pipe to the embedded emulator open: {0}")]
+    #[diagnostic(help("is the limit on open files (`ulimit -n`) far too low?"))]
+    Pipe(#[source] std::io::Error),
+}
 
 impl Explained for GeneratorError {}
 
@@ -41,11 +47,14 @@ pub(super) async fn conduct(
     terminal: &Terminal,
 ) -> Result<Conducted, CommandError> {
     let mut interrupts = Interrupts::listen()?;
-    let settings_of_run = wishes.settings();
+    let mut settings_of_run = wishes.settings();
     let Some(opened) = interrupts.unless(open(scenario, &plan, wishes)).await else {
         return Ok(Conducted::Interrupted);
     };
-    let Opened { description, settings, mut embedded, mut notes } = opened?;
+    let Opened { description, devices, clock, emulator_settings, mut embedded, mut notes } = opened?;
+    settings_of_run.extend(emulator_settings);
+    let _begun = begun(clock, embedded.as_ref())?;
+    let [settings, ..] = devices.as_slice() else { return Err(miette::Report::msg("the fleet has no class").into()) };
     let seed = plan.seed;
     let stages = scenario.stages.iter().map(|stage| stage.name.clone()).collect();
     let (progress, newest) = watch::channel(Progress::default());
@@ -53,7 +62,7 @@ pub(super) async fn conduct(
     let work = engine::run(RunInput {
         scenario: scenario.clone(),
         plan,
-        device: settings,
+        device: settings.clone(),
         connector: Arc::new(TcpConnector::new()),
         open_files: open_files.limit,
         execution: Execution::Threads,
@@ -71,10 +80,25 @@ pub(super) async fn conduct(
         }
         None => None,
     };
-    let outcome = outcome.map_err(GeneratorError)?;
+    let outcome = outcome.map_err(GeneratorError::from)?;
     notes.extend(open_files.shortage());
     let around = Around { seed, target: description, emulator, open_files, settings: settings_of_run, notes };
     Ok(Conducted::Measured(Box::new(record(scenario, around, outcome))))
+}
+
+/// What happens the moment the measured part begins: from then on the fleet's life passes faster, in generator and emulator
+/// alike.
+fn begun(
+    clock: Arc<ScaledClock>,
+    embedded: Option<&Embedded>,
+) -> Result<Box<dyn FnOnce(SystemTime) + Send>, GeneratorError> {
+    let tell = embedded.map(Embedded::begin).transpose().map_err(GeneratorError::Pipe)?;
+    Ok(Box::new(move |moment| {
+        clock.begin(moment);
+        if let Some(tell) = tell {
+            tell(moment);
+        }
+    }))
 }
 
 /// The ways to end a run before its time.

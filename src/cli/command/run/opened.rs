@@ -1,11 +1,13 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::cli::connection::Connection;
 use crate::cli::embedded::Embedded;
-use crate::cli::target::{Access, GivenKey, TargetError, is_loopback, try_first_device};
+use crate::cli::emulator_config::EmulatorConfig;
+use crate::cli::target::{Access, Door, GivenKey, TargetError, is_loopback, try_first_device};
 use crate::cli::{CommandError, Exit, Explained};
-use crate::device::Settings;
+use crate::device::{ScaledClock, Settings, WallClock};
 use crate::domain::{Origin, Setting};
 use crate::engine::Plan;
 use crate::scenario::{Scenario, TargetAddress};
@@ -38,19 +40,28 @@ impl Wishes {
 pub(super) struct Opened {
     /// For the record.
     pub(super) description: String,
-    /// What all devices share.
-    pub(super) settings: Settings,
+    /// What the devices of each class share.
+    pub(super) devices: Vec<Settings>,
+    /// The fleet's wall clock, which is to run faster once the measured part begins.
+    pub(super) clock: Arc<ScaledClock>,
+    /// Settings of the embedded emulator, for the record.
+    pub(super) emulator_settings: Vec<Setting>,
     /// The emulator that we started.
     pub(super) embedded: Option<Embedded>,
     /// What the reader of the results must know.
     pub(super) notes: Vec<String>,
 }
 
-/// `--emulator-config` was given for a target that is not the embedded emulator.
+/// Something is asked of a target that only the embedded emulator does.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
-#[error("--emulator-config changes the embedded emulator, but the target is another one")]
-#[diagnostic(help("leave it away, or give it to `fleetstorm emulator --config FILE`"))]
-struct NotEmbedded;
+enum NotEmbedded {
+    #[error("--emulator-config changes the embedded emulator, but the target is another one")]
+    #[diagnostic(help("leave it away, or give it to `fleetstorm emulator --config FILE`"))]
+    Config,
+    #[error("`time_scale` compresses time, but the target is not the embedded emulator, whose clock follows the run's")]
+    #[diagnostic(help("run it with --target embedded, or with --set time_scale=\"1s = 1s\""))]
+    TimeScale,
+}
 
 impl Explained for NotEmbedded {
     fn exit(&self) -> Exit {
@@ -62,13 +73,22 @@ impl Explained for NotEmbedded {
 pub(super) async fn open(scenario: &Scenario, plan: &Plan, wishes: Wishes) -> Result<Opened, CommandError> {
     let Wishes { hub_address, confirm_id_scope, emulator_config } = wishes;
     let target = &scenario.target;
-    if emulator_config.is_some() && target.address != TargetAddress::Embedded {
-        return Err(NotEmbedded.into());
+    if target.address != TargetAddress::Embedded {
+        if emulator_config.is_some() {
+            return Err(NotEmbedded::Config.into());
+        }
+        if !scenario.time_scale.is_real() {
+            return Err(NotEmbedded::TimeScale.into());
+        }
     }
     let given = GivenKey::from_environment();
+    let mut emulator_settings = Vec::new();
     let (description, mut access, embedded) = match &target.address {
         TargetAddress::Embedded => {
-            let embedded = Embedded::start(emulator_config.as_deref(), &scenario.fleet).await?;
+            let config = EmulatorConfig::new(scenario, emulator_config.as_deref(), plan.seed)?;
+            let file = config.write()?;
+            let embedded = Embedded::start(file.path(), &scenario.fleet).await?;
+            emulator_settings = config.settings().to_vec();
             // The key of the environment is for the service, not for an emulator that made its own a moment ago.
             let access = Access::of_connection(embedded.connection(), scenario, &GivenKey::none())?;
             ("embedded emulator".to_owned(), access, Some(embedded))
@@ -81,8 +101,8 @@ pub(super) async fn open(scenario: &Scenario, plan: &Plan, wishes: Wishes) -> Re
             (format!("emulator at {}", connection.mqtt), access, None)
         }
         TargetAddress::Host { host, port } => {
-            let port = port.unwrap_or_else(|| scenario.fleet.classes[0].transport.port());
-            let access = Access::of_host(host, port, scenario, &given)?;
+            let access = Access::of_host(host, *port, scenario, &given)?;
+            let Door { port, .. } = access.door(scenario.fleet.classes[0].transport)?;
             confirm(host, port, &access, confirm_id_scope.as_deref()).await?;
             (format!("{host}:{port}"), access, None)
         }
@@ -90,15 +110,17 @@ pub(super) async fn open(scenario: &Scenario, plan: &Plan, wishes: Wishes) -> Re
     if let Some(address) = hub_address {
         access.hub_address = Some(resolve_one(&address).await?);
     }
-    let settings = access.device_settings(scenario, plan.seed)?;
+    let clock = Arc::new(ScaledClock::new(scenario.time_scale));
+    let wall_clock: Arc<dyn WallClock> = clock.clone();
+    let devices = access.device_settings(scenario, plan.seed, &wall_clock)?;
     let mut notes = Vec::new();
     if embedded.is_none()
-        && let Some(id) = plan.registration_id(0)
+        && let (Some(id), Some(settings)) = (plan.registration_id(0), devices.get(scenario.fleet.mix.class_of(0)))
     {
-        try_first_device(&settings, &id).await?;
+        try_first_device(settings, &id).await?;
         notes.push(format!("{id} was provisioned once before the run, to try the target"));
     }
-    Ok(Opened { description, settings, embedded, notes })
+    Ok(Opened { description, devices, clock, emulator_settings, embedded, notes })
 }
 
 /// Load on somebody else's machine must be meant.
