@@ -17,8 +17,8 @@ use crate::scenario::{Attestation, Scenario};
 #[derive(Debug, Clone, PartialEq)]
 pub struct EmulatorConfig {
     table: Table,
-    /// Where each value came from, by dotted key.
-    settings: Vec<Setting>,
+    /// What is in force of the file.
+    of_file: Vec<Setting>,
 }
 
 /// The settings cannot be.
@@ -71,7 +71,7 @@ impl EmulatorConfig {
     /// # Errors
     /// The file or the scenario's `[emulator]` is no configuration; the key is named.
     pub fn new(scenario: &Scenario, file: Option<&Path>, seed: u64) -> Result<Self, EmulatorConfigError> {
-        let mut config = Self { table: Table::new(), settings: Vec::new() };
+        let mut config = Self { table: Table::new(), of_file: Vec::new() };
         if let Some(file) = file {
             let text = std::fs::read_to_string(file)
                 .map_err(|source| EmulatorConfigError::Read { file: file.to_owned(), source })?;
@@ -80,13 +80,16 @@ impl EmulatorConfig {
             let parsed: Config = toml::from_str(&text).map_err(|error| unusable(one_line(&error)))?;
             parsed.check().map_err(|error| unusable(error.to_string()))?;
             let table = toml::from_str(&text).map_err(|error: toml::de::Error| unusable(one_line(&error)))?;
-            config.lay(table, Origin::CommandLine);
+            let mut values = Vec::new();
+            leaves("emulator", &table, &mut values);
+            let setting = |(key, value)| Setting { key, value, origin: Origin::CommandLine };
+            config = Self { table, of_file: values.into_iter().map(setting).collect() };
         }
-        config.lay(scenario.emulator.clone(), Origin::Scenario);
-        config.lay(stated(scenario), Origin::Scenario);
+        config.lay(scenario.emulator.clone());
+        config.lay(stated(scenario));
         if !config.table.contains_key("seed") {
             // Scenarios and the command line take no larger one.
-            config.set_quietly("seed", Value::Integer(i64::try_from(seed).unwrap_or(i64::MAX)));
+            config.set("seed", Value::Integer(i64::try_from(seed).unwrap_or(i64::MAX)));
         }
         config.let_bootstrap_authorities_in(scenario);
         let refused = |problem| EmulatorConfigError::Scenario { problem };
@@ -103,9 +106,9 @@ impl EmulatorConfig {
         Self::new(scenario, None, 0).map(|_| ())
     }
 
-    /// The values that are not the emulator's own defaults, with dotted keys below `emulator`.
-    pub fn settings(&self) -> &[Setting] {
-        &self.settings
+    /// What is in force of the file, with dotted keys below `emulator`: the rest is among the scenario's own settings.
+    pub fn of_file(&self) -> &[Setting] {
+        &self.of_file
     }
 
     /// Writes it to a file that only this user may read and that goes away when it is dropped.
@@ -123,18 +126,17 @@ impl EmulatorConfig {
     }
 
     /// Lays a table over what is there: tables are merged, anything else is replaced.
-    fn lay(&mut self, over: Table, origin: Origin) {
+    fn lay(&mut self, over: Table) {
         let mut values = Vec::new();
         leaves("emulator", &over, &mut values);
-        for (key, value) in values {
+        for (key, _) in values {
             // Whatever stood there or below there is gone.
-            self.settings.retain(|known| known.key != key && !known.key.starts_with(&format!("{key}.")));
-            self.settings.push(Setting { key, value, origin });
+            self.of_file.retain(|known| known.key != key && !known.key.starts_with(&format!("{key}.")));
         }
         merge(&mut self.table, over);
     }
 
-    fn set_quietly(&mut self, key: &str, value: Value) {
+    fn set(&mut self, key: &str, value: Value) {
         self.table.insert(key.to_owned(), value);
     }
 
@@ -161,7 +163,7 @@ impl EmulatorConfig {
         }
         match self.table.get_mut("groups") {
             Some(Value::Array(given)) => given.extend(groups),
-            _ => self.set_quietly("groups", Value::Array(groups)),
+            _ => self.set("groups", Value::Array(groups)),
         }
     }
 }
@@ -174,10 +176,8 @@ fn stated(scenario: &Scenario) -> Table {
         let of_section = |setting: &&Setting| setting.key == section || setting.key.starts_with(&below);
         scenario.settings.iter().filter(of_section).any(|setting| setting.origin != Origin::Default)
     };
-    let mut table = Table::new();
-    if !scenario.time_scale.is_real() {
-        table.insert("time_scale".to_owned(), Value::Float(scenario.time_scale.factor()));
-    }
+    // Always: generator and emulator must agree on it.
+    let mut table = Table::from_iter([("time_scale".to_owned(), Value::Float(scenario.time_scale.factor()))]);
     if states("quotas") {
         table.insert("quota".to_owned(), Value::String(QuotaProfile::Unlimited.name().to_owned()));
         let limits = scenario.quotas;
@@ -264,9 +264,8 @@ mod tests {
         let read = read(&config);
         assert_eq!((read.dps.retry_after_seconds, read.dps.max_operations, read.seed), (2, 7, 42));
         assert_eq!(read.quota, QuotaProfile::DpsDefault, "the scenario states no quotas");
-        let setting = |key: &str| config.settings().iter().find(|s| s.key == key).map(|s| (s.value.as_str(), s.origin));
-        assert_eq!(setting("emulator.dps.retry_after_seconds"), Some(("2", Origin::Scenario)));
-        assert_eq!(setting("emulator.dps.max_operations"), Some(("7", Origin::CommandLine)));
+        let of_file: Vec<_> = config.of_file().iter().map(|s| (s.key.as_str(), s.value.as_str())).collect();
+        assert_eq!(of_file, [("emulator.dps.max_operations", "7"), ("emulator.quota", "dps-default")]);
     }
 
     #[test]

@@ -44,7 +44,7 @@ pub(super) struct Opened {
     pub(super) devices: Vec<Settings>,
     /// The fleet's wall clock, which is to run faster once the measured part begins.
     pub(super) clock: Arc<ScaledClock>,
-    /// Settings of the embedded emulator, for the record.
+    /// What `--emulator-config` says, for the record.
     pub(super) emulator_settings: Vec<Setting>,
     /// The emulator that we started.
     pub(super) embedded: Option<Embedded>,
@@ -88,7 +88,7 @@ pub(super) async fn open(scenario: &Scenario, plan: &Plan, wishes: Wishes) -> Re
             let config = EmulatorConfig::new(scenario, emulator_config.as_deref(), plan.seed)?;
             let file = config.write()?;
             let embedded = Embedded::start(file.path(), &scenario.fleet).await?;
-            emulator_settings = config.settings().to_vec();
+            emulator_settings = config.of_file().to_vec();
             // The key of the environment is for the service, not for an emulator that made its own a moment ago.
             let access = Access::of_connection(embedded.connection(), scenario, &GivenKey::none())?;
             ("embedded emulator".to_owned(), access, Some(embedded))
