@@ -16,6 +16,7 @@ mod merge;
 mod pacer;
 mod plan;
 mod progress;
+pub mod quota_check;
 mod recorder;
 mod run;
 mod serials;
