@@ -160,7 +160,7 @@ pub(super) fn some_of(what: &str, names: Vec<String>) -> Expect<Vec<usize>> {
     })
 }
 
-fn grouped(number: u64) -> String {
+pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();
     for (i, digit) in digits.chars().enumerate() {

@@ -10,7 +10,9 @@ use crate::scenario::problem::{Problem, Problems};
 use crate::scenario::reader::{Findings, Section};
 use crate::scenario::stage::Surroundings;
 use crate::scenario::tree::{Kind, Place, SetError, Table, Value};
-use crate::scenario::{Scenario, emulator, fleet, limits, policy, quotas, short_form, stage, target, time_scale};
+use crate::scenario::{
+    Scenario, emulator, fleet, limits, policy, quotas, short_form, stage, target, threshold, time_scale,
+};
 
 /// The only schema so far.
 const SCHEMA: u64 = 1;
@@ -93,6 +95,7 @@ fn read(findings: &Findings, table: &Table, place: Place, folder: &Path) -> Opti
     let stages = root.sections("stage", "write `[[stage]]` with `name` and `kind = \"provision\"`");
     let around = Surroundings { folder, fleet: fleet.as_ref(), policy: policy.as_ref() };
     let stages = stage::read_all(stages, around);
+    let thresholds = threshold::read_all(&mut root, stages.as_deref());
     let limits = limits::read(root.section("limits"));
     let target = target::read(root.section("target"));
     root.finish();
@@ -105,8 +108,8 @@ fn read(findings: &Findings, table: &Table, place: Place, folder: &Path) -> Opti
         policy: policy?,
         quotas: quotas?,
         emulator: emulator?,
-        thresholds: Vec::new(),
         stages: stages?,
+        thresholds: thresholds?,
         limits: limits?,
         target: target?,
         settings: Vec::new(),

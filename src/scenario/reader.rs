@@ -121,6 +121,12 @@ impl<'a> Section<'a> {
         self.entry(key).map(|entry| &entry.value)
     }
 
+    /// The dotted path of a key, and where its value stands, or this table when it was not given.
+    pub(super) fn locate(&self, key: &str) -> (String, Place) {
+        let place = self.table.and_then(|t| t.get(key)).map_or(&self.place, |e| &e.value.place);
+        (self.path_of(key), place.clone())
+    }
+
     /// What all readers share.
     pub(super) const fn findings(&self) -> &'a Findings {
         self.findings
@@ -209,8 +215,8 @@ impl<'a> Section<'a> {
 
     /// Notes a problem at the value of `key`, or at the table when that was not given.
     pub(super) fn problem(&self, key: &str, message: &str, help: &str) {
-        let place = self.table.and_then(|t| t.get(key)).map_or(&self.place, |e| &e.value.place);
-        self.findings.problem(place, Problem::new(format!("`{}` {message}", self.path_of(key))).help(help));
+        let (path, place) = self.locate(key);
+        self.findings.problem(&place, Problem::new(format!("`{path}` {message}")).help(help));
     }
 
     /// Notes a key that was given but has no meaning here.

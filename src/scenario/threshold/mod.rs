@@ -1,7 +1,12 @@
+mod bound;
+mod parse;
+mod read;
+
 use std::fmt;
 use std::time::Duration;
 
 use crate::domain::{FailureClass, Phase};
+pub(super) use read::read_all;
 
 /// A condition that a run must meet, such as `provision.total.p99 < 2s`.
 #[derive(Debug, Clone, PartialEq)]
@@ -142,3 +147,6 @@ impl fmt::Display for Threshold {
         f.write_str(&self.text)
     }
 }
+
+#[cfg(test)]
+mod tests;

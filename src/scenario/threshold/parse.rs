@@ -1,0 +1,204 @@
+//! The grammar of thresholds: `<stage | kind | all>.<metric>[.<part>] <comparison> <bound>`.
+
+use crate::domain::{FailureClass, Phase};
+use crate::scenario::expect::nearest;
+use crate::scenario::threshold::bound::{self, Unit, percent_of_one};
+use crate::scenario::{Comparison, Counted, Metric, Stage, StageKind, Statistic};
+
+/// What a text means.
+#[derive(Debug, PartialEq)]
+pub(super) struct Condition {
+    pub(super) stages: Vec<usize>,
+    pub(super) metric: Metric,
+    pub(super) comparison: Comparison,
+    pub(super) bound: f64,
+}
+
+/// Why a text is no threshold, and what to do.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) reason: String,
+    pub(super) help: String,
+}
+
+impl Refusal {
+    pub(super) fn new(reason: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { reason: reason.into(), help: help.into() }
+    }
+}
+
+const FORM: &str =
+    "write STAGE.METRIC COMPARISON BOUND, such as \"provision.total.p99 < 2s\" or \"renew.expired == 0\"";
+
+const COMPARISONS: [(&str, Comparison); 6] = [
+    ("<=", Comparison::AtMost),
+    (">=", Comparison::AtLeast),
+    ("==", Comparison::Equal),
+    ("!=", Comparison::NotEqual),
+    ("<", Comparison::Less),
+    (">", Comparison::More),
+];
+
+const COUNTS: [(&str, Counted); 13] = [
+    ("planned", Counted::Planned),
+    ("started", Counted::Started),
+    ("succeeded", Counted::Succeeded),
+    ("failed", Counted::Failed),
+    ("dropped", Counted::Dropped),
+    ("not_started", Counted::NotStarted),
+    ("skipped", Counted::Skipped),
+    ("expired", Counted::Expired),
+    ("attempts", Counted::Attempts),
+    ("failed_attempts", Counted::FailedAttempts),
+    ("throttled", Counted::Throttled),
+    ("polls", Counted::Polls),
+    ("disconnects", Counted::Disconnects),
+];
+
+const RATIOS: [(&str, Metric); 4] = [
+    ("error_rate", Metric::ErrorRate),
+    ("success_rate", Metric::SuccessRate),
+    ("throughput", Metric::Throughput),
+    ("attempts_per_success", Metric::AttemptsPerSuccess),
+];
+
+const STATISTICS: [&str; 8] = ["count", "min", "mean", "max", "p50", "p90", "p99", "p99.9"];
+
+/// `stages` are those of the scenario; `None` when they could not be read, and any stage is taken.
+pub(super) fn parse(text: &str, stages: Option<&[Stage]>) -> Result<Condition, Refusal> {
+    let (left, comparison, right) = split(text)?;
+    let (subject, metric) =
+        left.split_once('.').ok_or_else(|| Refusal::new(format!("\"{left}\" names no metric"), FORM))?;
+    let chosen = stages.map_or_else(|| Ok(Vec::new()), |stages| choose(subject.trim(), stages));
+    let metric = read_metric(metric.trim())?;
+    let bound = bound::read(right, Unit::of(metric))?;
+    bound::check(metric, comparison, bound)?;
+    let chosen = chosen?;
+    if let Some(stages) = stages {
+        check_phase(metric, &chosen, stages)?;
+    }
+    Ok(Condition { stages: chosen, metric, comparison, bound })
+}
+
+fn split(text: &str) -> Result<(&str, Comparison, &str), Refusal> {
+    let at = text.find(['<', '>', '=', '!']).ok_or_else(|| Refusal::new("it compares nothing", FORM))?;
+    let (left, rest) = text.split_at(at);
+    let found = COMPARISONS.into_iter().find_map(|(sign, comparison)| Some((comparison, rest.strip_prefix(sign)?)));
+    let (comparison, right) = found
+        .ok_or_else(|| Refusal::new("it has no comparison that is known", "compare with <, <=, >, >=, == or !="))?;
+    let (left, right) = (left.trim(), right.trim());
+    if right.starts_with(['<', '>', '=', '!']) {
+        return Err(Refusal::new("it has no comparison that is known", "compare with <, <=, >, >=, == or !="));
+    }
+    if left.is_empty() || right.is_empty() {
+        return Err(Refusal::new("a side of the comparison is empty", FORM));
+    }
+    Ok((left, comparison, right))
+}
+
+/// A stage's name wins over a kind of the same word.
+fn choose(subject: &str, stages: &[Stage]) -> Result<Vec<usize>, Refusal> {
+    if subject == "all" {
+        return Ok((0..stages.len()).collect());
+    }
+    if let Some(index) = stages.iter().position(|stage| stage.name == subject) {
+        return Ok(vec![index]);
+    }
+    if let Some(kind) = StageKind::ALL.into_iter().find(|kind| kind.name() == subject) {
+        let of_kind: Vec<usize> = (0..stages.len()).filter(|index| stages[*index].kind == kind).collect();
+        if !of_kind.is_empty() {
+            return Ok(of_kind);
+        }
+    }
+    let mut names: Vec<&str> = stages.iter().map(|stage| stage.name.as_str()).collect();
+    for kind in stages.iter().map(|stage| stage.kind.name()) {
+        if !names.contains(&kind) {
+            names.push(kind);
+        }
+    }
+    names.push("all");
+    let reason = format!("there is no stage \"{subject}\" and none of such a kind");
+    Err(Refusal::new(reason, meant(subject, &names, "stages and kinds")))
+}
+
+fn read_metric(text: &str) -> Result<Metric, Refusal> {
+    let (name, part) = text.split_once('.').map_or((text, None), |(name, part)| (name, Some(part)));
+    if let Some((_, metric)) = RATIOS.into_iter().find(|(known, _)| *known == name) {
+        return alone(name, part, metric);
+    }
+    if name == "lateness" {
+        return read_statistic(name, part).map(Metric::Lateness);
+    }
+    if let ("failed", Some(class)) = (name, part) {
+        let found = FailureClass::ALL.into_iter().find(|known| known.name() == class);
+        let names = FailureClass::ALL.map(FailureClass::name);
+        return found.map(|class| Metric::Count(Counted::FailedAs(class))).ok_or_else(|| {
+            Refusal::new(format!("there is no class of failures \"{class}\""), meant(class, &names, "classes"))
+        });
+    }
+    if let Some((_, counted)) = COUNTS.into_iter().find(|(known, _)| *known == name) {
+        return alone(name, part, Metric::Count(counted));
+    }
+    if let Some(phase) = Phase::from_name(name) {
+        let (succeeded, part) = match part.map(|part| part.split_once('.').unwrap_or((part, ""))) {
+            Some(("failed", statistic)) => (false, Some(statistic).filter(|s| !s.is_empty())),
+            _ => (true, part),
+        };
+        return read_statistic(name, part).map(|statistic| Metric::Phase { phase, succeeded, statistic });
+    }
+    let counts = COUNTS.map(|(name, _)| name);
+    let ratios = RATIOS.map(|(name, _)| name);
+    let names: Vec<&str> =
+        ratios.into_iter().chain(["lateness"]).chain(counts).chain(Phase::ALL.map(Phase::name)).collect();
+    Err(Refusal::new(format!("there is no metric \"{name}\""), meant(name, &names, "metrics")))
+}
+
+/// A metric that is one number.
+fn alone(name: &str, part: Option<&str>, metric: Metric) -> Result<Metric, Refusal> {
+    match part {
+        None => Ok(metric),
+        Some(part) => {
+            Err(Refusal::new(format!("{name} is one number and has no \"{part}\""), format!("write {name} alone")))
+        }
+    }
+}
+
+fn read_statistic(of: &str, part: Option<&str>) -> Result<Statistic, Refusal> {
+    let Some(part) = part else {
+        let reason = format!("{of} has many values, and the statistic is missing");
+        return Err(Refusal::new(reason, format!("write {of}.p99, or another of {}", STATISTICS.join(", "))));
+    };
+    match part {
+        "count" => return Ok(Statistic::Count),
+        "min" => return Ok(Statistic::Min),
+        "mean" => return Ok(Statistic::Mean),
+        "max" => return Ok(Statistic::Max),
+        _ => {}
+    }
+    if let Some(percent) = part.strip_prefix('p').filter(|percent| percent.starts_with(|c: char| c.is_ascii_digit())) {
+        let quantile = percent_of_one(percent).filter(|quantile| *quantile > 0.0 && *quantile < 1.0);
+        return quantile.map(Statistic::Quantile).ok_or_else(|| {
+            Refusal::new(
+                format!("\"{part}\" is no quantile"),
+                "quantiles lie between p0 and p100; the ends are min and max",
+            )
+        });
+    }
+    Err(Refusal::new(format!("there is no statistic \"{part}\""), meant(part, &STATISTICS, "statistics")))
+}
+
+/// Phases of a renewal are not measured anywhere else.
+fn check_phase(metric: Metric, chosen: &[usize], stages: &[Stage]) -> Result<(), Refusal> {
+    let Metric::Phase { phase: phase @ (Phase::RenewAccept | Phase::RenewIssue), .. } = metric else { return Ok(()) };
+    if chosen.iter().filter_map(|index| stages.get(*index)).any(|stage| stage.kind == StageKind::Renew) {
+        return Ok(());
+    }
+    Err(Refusal::new(format!("{phase} is a phase of renewals only"), "name a stage with kind = \"renew\""))
+}
+
+fn meant(word: &str, names: &[&str], what: &str) -> String {
+    match nearest(word, names.iter().copied()) {
+        Some(name) => format!("did you mean \"{name}\"?"),
+        None => format!("the {what} are {}", names.join(", ")),
+    }
+}

@@ -1,0 +1,135 @@
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::scenario::Scenario;
+
+/// Two stages that provision, one that renews and has the name of another kind.
+const FILE: &str = r#"
+schema = 1
+name = "t"
+fleet.devices = 10
+[[stage]]
+name = "first"
+kind = "provision"
+arrival = "at-once"
+[[stage]]
+name = "second"
+kind = "provision"
+arrival = "at-once"
+[[stage]]
+name = "reconnect"
+kind = "renew"
+arrival = { process = "from-expiry", strategy = "uniform" }
+"#;
+
+fn read(check: &str) -> Result<Threshold, String> {
+    let sets = [("thresholds".to_owned(), format!("[{check:?}]"))];
+    match Scenario::parse("t.toml", FILE, &sets) {
+        Ok(mut scenario) => Ok(scenario.thresholds.remove(0)),
+        Err(problems) => {
+            let all: Vec<String> =
+                problems.iter().map(|p| format!("{p}\n    {}", p.remedy().unwrap_or("NO REMEDY"))).collect();
+            Err(all.join("\n"))
+        }
+    }
+}
+
+#[test]
+fn each_metric_has_its_unit() {
+    let read = |text| {
+        let Threshold { stages, metric, comparison, bound, abort_after, .. } = read(text).unwrap();
+        assert_eq!(abort_after, None);
+        (stages, metric, comparison, bound)
+    };
+    let phase = |phase, succeeded, statistic| Metric::Phase { phase, succeeded, statistic };
+    let quantile = Statistic::Quantile;
+    use Comparison::{AtLeast, AtMost, Equal, Less, More, NotEqual};
+    for (text, meaning) in [
+        ("first.total.p99 < 2s", (vec![0], phase(Phase::Total, true, quantile(0.99)), Less, 2e9)),
+        ("all.total.failed.p50<=1s", (vec![0, 1, 2], phase(Phase::Total, false, quantile(0.5)), AtMost, 1e9)),
+        ("provision.hub_tls.p99.9 < 250ms", (vec![0, 1], phase(Phase::HubTls, true, quantile(0.999)), Less, 2.5e8)),
+        ("reconnect.renew_issue.max < 1min", (vec![2], phase(Phase::RenewIssue, true, Statistic::Max), Less, 6e10)),
+        ("renew.total.count >= 10", (vec![2], phase(Phase::Total, true, Statistic::Count), AtLeast, 10.0)),
+        ("second.lateness.mean < 3ms", (vec![1], Metric::Lateness(Statistic::Mean), Less, 3e6)),
+        ("renew.expired == 0", (vec![2], Metric::Count(Counted::Expired), Equal, 0.0)),
+        ("all.failed != 3", (vec![0, 1, 2], Metric::Count(Counted::Failed), NotEqual, 3.0)),
+        (
+            "all.failed.throttled > 1",
+            (vec![0, 1, 2], Metric::Count(Counted::FailedAs(FailureClass::Throttled)), More, 1.0),
+        ),
+        ("first.error_rate < 0.1%", (vec![0], Metric::ErrorRate, Less, 0.001)),
+        ("first.error_rate == 0", (vec![0], Metric::ErrorRate, Equal, 0.0)),
+        ("first.success_rate >= 99.9 %", (vec![0], Metric::SuccessRate, AtLeast, 0.999)),
+        ("first.throughput > 600/min", (vec![0], Metric::Throughput, More, 10.0)),
+        ("first.attempts_per_success < 1.2", (vec![0], Metric::AttemptsPerSuccess, Less, 1.2)),
+    ] {
+        assert_eq!(read(text), meaning, "{text}");
+    }
+}
+
+#[test]
+fn what_is_no_threshold_is_refused_with_a_remedy() {
+    let refused: Vec<String> = [
+        "",
+        "first.total.p99",
+        "first.total.p99 = 2s",
+        "first.total.p99 <> 2s",
+        "first < 2s",
+        "first.total < 2s",
+        "frist.total.p99 < 2s",
+        "operate.total.p99 < 2s",
+        "first.totl.p99 < 2s",
+        "first.total.avg < 2s",
+        "first.total.p100 < 2s",
+        "first.total.p99 < 2",
+        "first.total.p99 < 2%",
+        "first.total.p99 == 2s",
+        "first.renew_accept.p99 < 2s",
+        "first.failed.p99 == 0",
+        "first.failed.throtled == 0",
+        "first.planned.max == 0",
+        "first.expired == 1.5",
+        "first.expired < 0",
+        "first.failed >= 0",
+        "first.error_rate < 0.1",
+        "first.error_rate < 101%",
+        "first.success_rate <= 100%",
+        "first.throughput > 600",
+        "first.attempts_per_success < 1",
+        "first.attempts_per_success >= 0.5",
+    ]
+    .into_iter()
+    .map(|text| read(text).map_or_else(|refused| refused, |taken| panic!("taken: {taken:?}")))
+    .collect();
+    insta::assert_snapshot!(refused.join("\n"));
+}
+
+#[test]
+fn tables_may_abort_the_run() {
+    let text = format!("{FILE}\n[[threshold]]\ncheck = \"renew.expired == 0\"\nabort_on_fail = true\n");
+    let after = |sets: &[(&str, &str)]| {
+        let sets: Vec<(String, String)> = sets.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        Scenario::parse("t.toml", &text, &sets)
+            .map(|scenario| scenario.thresholds[0].abort_after)
+            .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>())
+    };
+    assert_eq!(after(&[]), Ok(Some(Duration::from_secs(10))));
+    assert_eq!(after(&[("threshold.0.abort_after", "1s")]), Ok(Some(Duration::from_secs(1))));
+    assert_eq!(after(&[("threshold.0.abort_on_fail", "false")]), Ok(None));
+    let contradiction = after(&[("threshold.0.abort_on_fail", "false"), ("threshold.0.abort_after", "1s")]);
+    assert_eq!(contradiction.map_err(|problems| problems.len()), Err(1));
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_taken_or_refused(text in "\\PC{0,40}") {
+        let _ = read(&text);
+    }
+
+    #[test]
+    fn near_thresholds_are_taken_or_refused(text in "(all|first)\\.(total|failed|lateness)(\\.[a-z0-9.]{0,6})?[<=>! ]{0,3}[0-9.]{0,4}[s%/]{0,2}") {
+        let _ = read(&text);
+    }
+}
