@@ -46,8 +46,10 @@ fn record(criterion: &mut Criterion) {
         b.iter(|| {
             for attempt in &attempts {
                 recorder.due(attempt.due);
-                recorder.started(attempt.due, attempt.started);
-                recorder.ended(black_box(attempt), None);
+                recorder.started(attempt.started);
+                recorder.attempt_started(attempt.due, attempt.started);
+                recorder.attempt_ended(black_box(attempt), None);
+                recorder.device_ended(attempt.ended, attempt.outcome, attempt.ended);
             }
         });
     });
@@ -56,8 +58,8 @@ fn record(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(1));
     group.bench_function("a failed attempt", |b| {
         b.iter(|| {
-            recorder.started(failed.due, failed.started);
-            recorder.ended(black_box(&failed), Some(&failure));
+            recorder.attempt_started(failed.due, failed.started);
+            recorder.attempt_ended(black_box(&failed), Some(&failure));
         });
     });
 

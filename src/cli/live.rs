@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::cli::Terminal;
 use crate::cli::terminal::stderr;
-use crate::engine::{Progress, RunPart};
+use crate::engine::{Progress, RunPart, StageProgress};
 use crate::report::units;
 
 /// Shows snapshots of a run as they come.
@@ -50,7 +50,7 @@ impl Live {
                 bar.set_message(details(progress));
             }
             Show::Lines { last } => {
-                let now = (progress.part, progress.stage, progress.elapsed);
+                let now = (progress.part, newest(progress).map_or(0, |stage| stage.stage), progress.elapsed);
                 if due(*last, now) {
                     *last = Some(now);
                     let (position, length) = extent(progress);
@@ -94,18 +94,27 @@ fn due(last: Option<(RunPart, usize, Duration)>, now: (RunPart, usize, Duration)
 }
 
 /// Done of wanted.
-const fn extent(progress: &Progress) -> (u64, u64) {
+fn extent(progress: &Progress) -> (u64, u64) {
     match progress.part {
         RunPart::Prepare => (progress.keys_ready, progress.keys_wanted),
-        RunPart::Measure | RunPart::Drain => (progress.done, progress.planned),
+        RunPart::Measure | RunPart::Drain => match progress.stages.last() {
+            Some(stage) => (stage.done, stage.planned),
+            None => (0, 0),
+        },
     }
+}
+
+/// The stage that began last: the one that the display is about.
+fn newest(progress: &Progress) -> Option<&StageProgress> {
+    progress.stages.last()
 }
 
 fn heading(stages: &[String], progress: &Progress) -> String {
     match progress.part {
         RunPart::Prepare => "prepare".to_owned(),
         part => {
-            let stage = stages.get(progress.stage).map_or("run", String::as_str);
+            let name = |stage: &StageProgress| stages.get(stage.stage).map_or("run", String::as_str);
+            let stage = progress.stages.iter().map(name).collect::<Vec<_>>().join(" + ");
             format!("{stage} ({})", part.name())
         }
     }
@@ -115,7 +124,13 @@ fn details(progress: &Progress) -> String {
     if progress.part == RunPart::Prepare {
         return format!("keys made ahead of need, {}", units::duration(progress.elapsed));
     }
-    let Progress { elapsed, failed, dropped, in_flight, throttled, rate, p50, p99, .. } = progress;
+    let Some(newest) = newest(progress) else {
+        return format!("waiting for a stage to begin, {}", units::duration(progress.elapsed));
+    };
+    let StageProgress { failed, dropped, expired, disconnects, throttled, p50, p99, .. } = newest;
+    let rate: f64 = progress.stages.iter().map(|stage| stage.rate).sum();
+    let in_flight: u64 = progress.stages.iter().map(|stage| stage.in_flight).sum();
+    let retried = newest.failed_attempts.saturating_sub(*failed);
     let mut words = format!("{rate:.0}/s");
     for (name, time) in [("p50", p50), ("p99", p99)] {
         if let Some(time) = time {
@@ -123,12 +138,19 @@ fn details(progress: &Progress) -> String {
         }
     }
     words.push_str(&format!(", {} failed", units::count(*failed)));
-    for (count, name) in [(dropped, "dropped"), (throttled, "times 429")] {
-        if *count > 0 {
-            words.push_str(&format!(", {} {name}", units::count(*count)));
+    for (count, name) in [
+        (*dropped, "dropped"),
+        (*expired, "expired"),
+        (*disconnects, "lost"),
+        (retried, "retried"),
+        (*throttled, "times 429"),
+        (progress.connected, "connected"),
+    ] {
+        if count > 0 {
+            words.push_str(&format!(", {} {name}", units::count(count)));
         }
     }
-    words.push_str(&format!(", {} in flight, {}", units::count(*in_flight), units::duration(*elapsed)));
+    words.push_str(&format!(", {} in flight, {}", units::count(in_flight), units::duration(progress.elapsed)));
     words
 }
 
@@ -146,8 +168,7 @@ mod tests {
     use super::*;
 
     fn progress() -> Progress {
-        Progress {
-            part: RunPart::Measure,
+        let stage = StageProgress {
             planned: 5_000,
             done: 3_120,
             failed: 2,
@@ -155,9 +176,10 @@ mod tests {
             rate: 612.4,
             p50: Some(Duration::from_millis(1_200)),
             p99: Some(Duration::from_millis(3_400)),
-            elapsed: Duration::from_millis(5_100),
-            ..Progress::default()
-        }
+            ..StageProgress::default()
+        };
+        let elapsed = Duration::from_millis(5_100);
+        Progress { part: RunPart::Measure, elapsed, stages: vec![stage], ..Progress::default() }
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub struct Done<S> {
     pub retry_after: Option<Duration>,
     /// The credential, or why there is none.
     pub result: Result<Credential, Failure>,
+    /// The credential that a failed attempt got nevertheless: only the hub could not be reached with it.
+    pub obtained: Option<Credential>,
     /// The session with the hub, when it was to be kept and lives: the new one after a success, the one that was there
     /// before after a failure.
     pub session: Option<HubSession<S>>,
@@ -58,6 +60,7 @@ where
         polls: 0,
         throttled: 0,
         retry_after: None,
+        obtained: None,
         session,
     };
     let limit = settings.timeouts.attempt;
@@ -65,7 +68,7 @@ where
         let message = format!("the attempt took longer than {} s", limit.as_secs_f64());
         Err(Failure::new(FailureClass::Timeout, message))
     });
-    let Attempt { phases, polls, throttled, retry_after, session, .. } = attempt;
+    let Attempt { phases, polls, throttled, retry_after, obtained, session, .. } = attempt;
     let session = match session.filter(HubSession::is_alive) {
         Some(session) if !keep => {
             session.close(connector).await;
@@ -73,7 +76,8 @@ where
         }
         session => session,
     };
-    Done { phases, polls, throttled, retry_after, result, session }
+    let obtained = obtained.filter(|_| result.is_err());
+    Done { phases, polls, throttled, retry_after, result, obtained, session }
 }
 
 /// What an attempt uses and what it has found out so far; kept apart from the work, so that it survives a time-out.
@@ -87,6 +91,8 @@ pub(super) struct Attempt<'a, C: Connector> {
     pub(super) polls: u16,
     pub(super) throttled: u16,
     pub(super) retry_after: Option<Duration>,
+    /// A new credential, once it was checked.
+    pub(super) obtained: Option<Credential>,
     pub(super) session: Option<HubSession<C::Stream>>,
 }
 

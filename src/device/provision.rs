@@ -28,6 +28,7 @@ impl<C: Connector> Attempt<'_, C> {
         session.close(self.connector).await;
         self.phases.set(Phase::DpsClose, closing.elapsed());
         let credential = verified?;
+        self.obtained = Some(credential.clone());
         self.session = self.visit_hub(&credential).await?;
         Ok(credential)
     }

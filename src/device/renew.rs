@@ -69,6 +69,7 @@ impl<C: Connector> Attempt<'_, C> {
         self.retry_after = flow.retry_after();
         let issued = Issued { hub: old.hub.clone(), device_id: old.device_id.clone(), chain: chain? };
         let renewed = self.verify(issued, prepared.key(), &old.device_id)?;
+        self.obtained = Some(renewed.clone());
         let new = self.visit_hub(&renewed).await?;
         // A hub that saw the new connection may have ended this one already, which is as well.
         if let Some(old) = std::mem::replace(&mut self.session, new) {

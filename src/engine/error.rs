@@ -22,6 +22,14 @@ pub enum EngineError {
     /// A defect in fleetstorm.
     #[error("worker {0} ended without its result; this is a defect in fleetstorm")]
     WorkerLost(usize),
+    /// A defect in fleetstorm.
+    #[error("{settings} settings for {classes} classes of devices; this is a defect in fleetstorm")]
+    Classes {
+        /// Settings given.
+        settings: usize,
+        /// Classes of the scenario.
+        classes: usize,
+    },
     /// The open file limit leaves nothing for devices.
     #[error(
         "the limit of {limit} open files leaves none for devices ({reserved} are needed for fleetstorm itself): raise \

@@ -21,16 +21,25 @@ pub(super) struct Watch<'a> {
     /// Length of the measured part, and cores that the process may use.
     pub(super) elapsed: Duration,
     pub(super) cores: usize,
+    /// Most attempts in flight, and connections held, at once.
+    pub(super) peak_in_flight: u64,
+    pub(super) peak_connected: u64,
+    /// CPU time of the busiest worker.
+    pub(super) busiest: Duration,
     /// CPU of the whole process during the measured part; `None` when time is not real.
     pub(super) cpu: Option<Duration>,
 }
 
 impl Watch<'_> {
     pub(super) fn verdict(&self) -> GeneratorHealth {
-        let mut health = GeneratorHealth { in_flight_limit: u64::from(self.limit.limit), ..Default::default() };
+        let mut health = GeneratorHealth {
+            in_flight_limit: u64::from(self.limit.limit),
+            peak_in_flight: self.peak_in_flight,
+            peak_connected: self.peak_connected,
+            ..Default::default()
+        };
         for stage in self.stages {
             health.lateness.merge(&stage.lateness);
-            health.peak_in_flight = health.peak_in_flight.max(stage.peak_in_flight);
         }
         for (stage, asked) in self.stages.iter().zip(&self.scenario.stages) {
             if let Workload::Open { max_lateness, .. } = asked.workload {
@@ -98,8 +107,7 @@ impl Watch<'_> {
     fn computing(&self) -> Option<String> {
         let busy = |cpu: Duration, of: Duration| cpu.as_secs_f64() / of.as_secs_f64().max(f64::MIN_POSITIVE);
         let whole = busy(self.cpu?, self.elapsed * u32::try_from(self.cores).unwrap_or(u32::MAX));
-        let busiest: Duration = self.stages.iter().map(|s| s.busiest).sum();
-        let share = whole.max(busy(busiest, self.elapsed));
+        let share = whole.max(busy(self.busiest, self.elapsed));
         // Short runs are all start-up.
         (share > BUSY && self.elapsed > Duration::from_secs(1)).then(|| {
             format!("the generator computed {:.0} % of the time; use more cores or lower the load", share * 100.0)

@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::{Notify, oneshot};
 
-use crate::device::{self, Prepared, Settings};
+use crate::device::{self, Prepared};
 use crate::domain::{Failure, FailureClass};
 use crate::engine::Plan;
+use crate::engine::setup::StageSetup;
 
 /// What is made for one device.
 pub(super) type Key = Result<Prepared, Failure>;
@@ -20,83 +21,93 @@ pub(super) struct KeyWorks {
     /// `None`: at the moment they are asked for, on the caller's thread.
     pool: Option<rayon::ThreadPool>,
     plan: Arc<Plan>,
-    made: AtomicU64,
+}
+
+/// Counts the keys of one stage as they are made.
+#[derive(Debug, Default)]
+pub(super) struct Made {
+    count: AtomicU64,
     wanted: AtomicU64,
     /// Told when all that were wanted are made.
     enough: Notify,
 }
 
-impl KeyWorks {
-    pub(super) fn new(pool: Option<rayon::ThreadPool>, plan: Arc<Plan>) -> Self {
-        Self { pool, plan, made: AtomicU64::new(0), wanted: AtomicU64::new(u64::MAX), enough: Notify::new() }
+impl Made {
+    pub(super) fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
     }
 
-    pub(super) fn made(&self) -> u64 {
-        self.made.load(Ordering::Relaxed)
-    }
-
-    /// Waits until as many keys as that were made since the beginning of the run.
+    /// Waits until as many keys as that were made.
     pub(super) async fn wait_for(&self, wanted: u64) {
         self.wanted.store(wanted, Ordering::SeqCst);
-        while self.made.load(Ordering::SeqCst) < wanted {
+        while self.count.load(Ordering::SeqCst) < wanted {
             self.enough.notified().await;
         }
     }
 
-    fn order(self: &Arc<Self>, settings: &Arc<Settings>, device: u32) -> oneshot::Receiver<Key> {
-        let (sender, receiver) = oneshot::channel();
-        match &self.pool {
-            None => self.make(settings, device, sender),
-            Some(pool) => {
-                let (works, settings) = (Arc::clone(self), Arc::clone(settings));
-                pool.spawn(move || works.make(&settings, device, sender));
-            }
-        }
-        receiver
-    }
-
-    fn make(&self, settings: &Settings, device: u32, sender: oneshot::Sender<Key>) {
-        // The run was stopped or the device dropped: nobody wants the key any more.
-        if !sender.is_closed() {
-            let key = match self.plan.registration_id(device) {
-                Some(id) => device::prepare(settings, device, 1, &id),
-                None => Err(Failure::new(FailureClass::Generator, "no registration id could be made")),
-            };
-            // Refused only when the receiver has just gone, with which the key has no use.
-            let _ = sender.send(key);
-        }
-        let made = self.made.fetch_add(1, Ordering::SeqCst) + 1;
+    fn one(&self) {
+        let made = self.count.fetch_add(1, Ordering::SeqCst) + 1;
         if made >= self.wanted.load(Ordering::SeqCst) {
             self.enough.notify_one();
         }
     }
 }
 
-/// The keys of one worker's devices, in the order in which they are due. At most `ahead` are made or being made.
+impl KeyWorks {
+    pub(super) const fn new(pool: Option<rayon::ThreadPool>, plan: Arc<Plan>) -> Self {
+        Self { pool, plan }
+    }
+
+    /// Orders the key of a device in a stage.
+    pub(super) fn order(self: &Arc<Self>, setup: &Arc<StageSetup>, device: u32) -> oneshot::Receiver<Key> {
+        let (sender, receiver) = oneshot::channel();
+        match &self.pool {
+            None => self.make(setup, device, sender),
+            Some(pool) => {
+                let (works, setup) = (Arc::clone(self), Arc::clone(setup));
+                pool.spawn(move || works.make(&setup, device, sender));
+            }
+        }
+        receiver
+    }
+
+    fn make(&self, setup: &StageSetup, device: u32, sender: oneshot::Sender<Key>) {
+        // The run was stopped or the device dropped: nobody wants the key any more.
+        if !sender.is_closed() {
+            let key = match self.plan.registration_id(device) {
+                // One key per device and stage: its further attempts use the same.
+                Some(id) => device::prepare(setup.settings_of(device), device, u32::from(setup.index) + 1, &id),
+                None => Err(Failure::new(FailureClass::Generator, "no registration id could be made")),
+            };
+            // Refused only when the receiver has just gone, with which the key has no use.
+            let _ = sender.send(key);
+        }
+        setup.made.one();
+    }
+}
+
+/// The keys of one worker's devices, in the order in which they are due.
 #[derive(Debug)]
 pub(super) struct KeySupply {
     works: Arc<KeyWorks>,
-    settings: Arc<Settings>,
+    setup: Arc<StageSetup>,
     /// Devices whose keys were not ordered yet.
-    devices: std::iter::StepBy<std::ops::Range<u32>>,
+    devices: std::vec::IntoIter<u32>,
     ordered: VecDeque<oneshot::Receiver<Key>>,
     /// The next key, once it is here.
     next: Option<Key>,
 }
 
 impl KeySupply {
-    pub(super) fn new(
-        works: Arc<KeyWorks>,
-        settings: Arc<Settings>,
-        devices: std::iter::StepBy<std::ops::Range<u32>>,
-    ) -> Self {
-        Self { works, settings, devices, ordered: VecDeque::new(), next: None }
+    /// For `devices`, in the order in which they are due.
+    pub(super) fn new(works: Arc<KeyWorks>, setup: Arc<StageSetup>, devices: Vec<u32>) -> Self {
+        Self { works, setup, devices: devices.into_iter(), ordered: VecDeque::new(), next: None }
     }
 
     /// Orders the key of one more device. `false` when all were ordered.
     pub(super) fn order_one(&mut self) -> bool {
         let Some(device) = self.devices.next() else { return false };
-        self.ordered.push_back(self.works.order(&self.settings, device));
+        self.ordered.push_back(self.works.order(&self.setup, device));
         true
     }
 
@@ -142,6 +153,7 @@ impl KeySupply {
     }
 }
 
-fn lost() -> Failure {
+/// A key that was ordered and never came.
+pub(super) fn lost() -> Failure {
     Failure::new(FailureClass::Generator, "making the key failed without an answer")
 }

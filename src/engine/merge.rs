@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use crate::engine::PlannedStage;
 use crate::engine::recorder::{Errors, Recorder, Second};
-use crate::engine::worker::WorkerRecord;
+use crate::engine::stage_loop::StageShare;
 use crate::measure::{CompactHistogram, Histogram, Interval, PhaseHistograms, StageRecord, Totals};
 
-/// One stage out of the records of its workers. `from` and `until` are the stage's first due time and its end, on the
-/// clock of the run.
-pub(super) fn stage(planned: &PlannedStage, workers: Vec<WorkerRecord>, from: Duration, errors: &mut Errors) -> Merged {
+/// One stage out of the records of its workers. `from` is the stage's first due time, on the clock of the run.
+pub(super) fn stage(planned: &PlannedStage, shares: Vec<StageShare>, from: Duration, errors: &mut Errors) -> Merged {
     let mut merged = Merged {
         stage: StageRecord {
             name: planned.name.clone(),
@@ -22,33 +21,26 @@ pub(super) fn stage(planned: &PlannedStage, workers: Vec<WorkerRecord>, from: Du
             intervals: Vec::new(),
         },
         lateness: Histogram::new(),
-        peak_in_flight: 0,
         waited_for_slot: 0,
         waited_for_key: 0,
-        busiest: Duration::ZERO,
     };
     let mut until = from;
+    let mut attempts_ended = 0;
     let mut seconds = Vec::new();
-    for worker in workers {
-        let recorder = worker.recorder;
+    for share in shares {
+        let recorder = share.recorder;
         merged.stage.totals.add(&recorder.totals);
         merged.stage.phases.merge(&recorder.phases);
         merged.lateness.merge(&recorder.lateness);
-        merged.peak_in_flight += recorder.peak_in_flight;
-        merged.waited_for_slot += worker.waited_for_slot;
-        merged.waited_for_key += worker.waited_for_key;
-        merged.busiest = merged.busiest.max(worker.cpu);
+        merged.waited_for_slot += share.waited_for_slot;
+        merged.waited_for_key += share.waited_for_key;
+        attempts_ended += recorder.attempts_ended;
         until = until.max(recorder.last_end);
         errors.merge(&recorder.errors);
         seconds.push(WorkerSeconds::new(recorder));
     }
-    let totals = &merged.stage.totals;
-    debug_assert_eq!(
-        totals.planned,
-        totals.succeeded + totals.failed_total() + totals.dropped + totals.not_started,
-        "every device has exactly one outcome"
-    );
-    debug_assert_eq!(totals.started, totals.succeeded + totals.failed_total(), "every attempt ended");
+    debug_assert!(merged.stage.totals.add_up(), "every device has exactly one outcome: {:?}", merged.stage.totals);
+    debug_assert_eq!(merged.stage.totals.attempts, attempts_ended, "every attempt ended");
     merged.stage.elapsed = until - from;
     merged.stage.intervals = intervals(&seconds, from, until);
     merged
@@ -58,11 +50,18 @@ pub(super) fn stage(planned: &PlannedStage, workers: Vec<WorkerRecord>, from: Du
 pub(super) struct Merged {
     pub(super) stage: StageRecord,
     pub(super) lateness: Histogram,
-    pub(super) peak_in_flight: u64,
     pub(super) waited_for_slot: u64,
     pub(super) waited_for_key: u64,
-    /// CPU time of the busiest worker.
-    pub(super) busiest: Duration,
+}
+
+impl Merged {
+    /// A stage that never began because the run was stopped before.
+    pub(super) fn not_started(planned: &PlannedStage, now: Duration) -> Self {
+        let devices = u64::from(planned.devices);
+        let mut merged = stage(planned, Vec::new(), now, &mut Errors::default());
+        merged.stage.totals = Totals { planned: devices, not_started: devices, ..Totals::default() };
+        merged
+    }
 }
 
 struct WorkerSeconds {
@@ -89,15 +88,21 @@ fn intervals(workers: &[WorkerSeconds], from: Duration, until: Duration) -> Vec<
         for count in workers.iter().filter_map(|w| w.counts.get(second as usize)) {
             interval.due += count.due;
             interval.started += count.started;
+            interval.attempts += count.attempts;
+            interval.failed_attempts += count.failed_attempts;
+            interval.succeeded_attempts += count.attempts_ended - count.failed_attempts;
             interval.succeeded += count.succeeded;
             interval.throttled += count.throttled;
             interval.dropped += count.dropped;
+            interval.expired += count.expired;
+            interval.disconnects += count.disconnects;
+            interval.telemetry += count.telemetry;
             for (sum, failed) in interval.failed.iter_mut().zip(count.failed) {
                 *sum += failed;
             }
         }
-        in_flight += interval.started;
-        in_flight -= interval.succeeded + interval.failed.iter().sum::<u64>();
+        in_flight += interval.attempts;
+        in_flight -= interval.succeeded_attempts + interval.failed_attempts;
         interval.in_flight = in_flight;
         interval.total = latencies(workers.iter().filter_map(|w| w.latencies.get(second as usize)));
         intervals.push(interval);

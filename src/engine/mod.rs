@@ -1,33 +1,44 @@
-//! Many devices: plan, keys made ahead of need, pacing, admission, recording, a watch on the generator itself. Does not
-//! know the wire nor the formats of reports.
+//! Many devices: plan, keys made ahead of need, pacing, admission, retries, held connections, recording, a watch on the
+//! generator itself. Does not know the wire nor the formats of reports.
 //!
-//! One run: `prepare` (keys are made until enough are there) → `measure` (devices become due and start) → `drain` (the
-//! last attempts finish, within bounds). Each worker is one thread with its own runtime, its own share of the fleet
-//! (every n-th device) and its own recorder; they share nothing that waits.
+//! One run: *prepare* (keys are made until enough are there) → *measure* (stages begin, devices become due and start) →
+//! *drain* (the last attempts finish, within bounds). Each worker is one thread with its own runtime; it owns its share of
+//! the fleet (every n-th device, with credential and connection) for the whole run and works through stages as the
+//! conductor tells it, beside each other where they overlap. Workers share nothing that waits.
 
-mod attempt;
 mod clock;
+mod conductor;
+mod crew;
+mod entry;
 mod error;
-mod execution;
+mod fleet;
+mod gauge;
 mod health;
+mod holder;
 mod keys;
 mod live;
 mod merge;
+mod operate;
 mod pacer;
 mod plan;
 mod progress;
 pub mod quota_check;
 mod recorder;
+mod retry;
 mod run;
 mod serials;
+mod setup;
 mod share;
-mod stage;
+mod stage_loop;
+mod station;
+mod thresholds;
 mod usage;
+mod work;
 mod worker;
 
+pub use crew::Execution;
 pub use error::EngineError;
-pub use execution::Execution;
-pub use plan::{Needs, Plan, PlannedStage};
-pub use progress::{Progress, RunPart};
+pub use plan::{Needs, Offsets, Plan, PlannedStage};
+pub use progress::{Progress, RunPart, StageProgress};
 pub use recorder::Recorder;
-pub use run::{EngineOutcome, RunInput, run};
+pub use run::{Begun, EngineOutcome, RunInput, run};

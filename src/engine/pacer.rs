@@ -2,17 +2,18 @@
 //! milliseconds late, which would be a distortion of its own at thousands of arrivals per second.
 
 use std::io;
-use std::iter::{Enumerate, Peekable};
+use std::iter::Peekable;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::AbortHandle;
 
 use crate::engine::clock::RunClock;
+use crate::engine::crew::Execution;
 use crate::engine::share::Share;
-use crate::scenario::DueOffsets;
 
 /// A device that became due.
 #[derive(Debug, Clone, Copy)]
@@ -24,26 +25,44 @@ pub(super) struct Due {
 
 /// Who becomes due when, and whom to tell.
 pub(super) struct Pacer {
-    due: Peekable<Enumerate<DueOffsets>>,
+    due: Peekable<DueList>,
     feeds: Vec<UnboundedSender<Due>>,
+}
+
+/// Who is due when, from the start of the stage (real time), in order.
+pub(super) type DueList = Box<dyn Iterator<Item = (Duration, u32)> + Send>;
+
+/// A pacer at work. Dropping it ends it.
+pub(super) enum Pacing {
+    Task(AbortHandle),
+    Thread { stop: Arc<AtomicBool>, thread: Option<JoinHandle<()>> },
 }
 
 impl Pacer {
     /// `feeds`: one per worker.
-    pub(super) fn new(due: DueOffsets, feeds: Vec<UnboundedSender<Due>>) -> Self {
-        Self { due: due.enumerate().peekable(), feeds }
+    pub(super) fn new(due: DueList, feeds: Vec<UnboundedSender<Due>>) -> Self {
+        Self { due: due.peekable(), feeds }
+    }
+
+    /// Starts it where the devices are.
+    pub(super) fn start(self, execution: Execution, clock: RunClock, stage_start: Duration) -> io::Result<Pacing> {
+        match execution {
+            Execution::Inline => {
+                Ok(Pacing::Task(tokio::task::spawn_local(self.run(clock, stage_start)).abort_handle()))
+            }
+            Execution::Threads => self.spawn(clock, stage_start),
+        }
     }
 
     /// Hands over everything that is due. Says when to come back; `None` when all is done or nobody listens any more.
     fn hand_over(&mut self, clock: RunClock, stage_start: Duration) -> Option<Duration> {
         let now = clock.now();
-        while let Some((device, offset)) = self.due.peek().copied() {
+        while let Some((offset, device)) = self.due.peek().copied() {
             let at = stage_start + offset;
             if at > now {
                 return Some(at);
             }
             self.due.next();
-            let device = u32::try_from(device).ok()?;
             let feed = self.feeds.get(Share::worker_of(device, self.feeds.len() as u32))?;
             feed.send(Due { device, at }).ok()?;
         }
@@ -51,14 +70,14 @@ impl Pacer {
     }
 
     /// On the runtime's clock, which may be paused.
-    pub(super) async fn run(mut self, clock: RunClock, stage_start: Duration) {
+    async fn run(mut self, clock: RunClock, stage_start: Duration) {
         while let Some(next) = self.hand_over(clock, stage_start) {
             tokio::time::sleep_until(clock.instant(next)).await;
         }
     }
 
     /// On a thread of its own, which wakes within some ten microseconds.
-    pub(super) fn spawn(mut self, clock: RunClock, stage_start: Duration) -> io::Result<PacerThread> {
+    fn spawn(mut self, clock: RunClock, stage_start: Duration) -> io::Result<Pacing> {
         let stopped = Arc::new(AtomicBool::new(false));
         let stop = Arc::clone(&stopped);
         let thread = thread::Builder::new().name("pacer".to_owned()).spawn(move || {
@@ -74,23 +93,22 @@ impl Pacer {
                 }
             }
         })?;
-        Ok(PacerThread { stop, thread: Some(thread) })
+        Ok(Pacing::Thread { stop, thread: Some(thread) })
     }
 }
 
-/// A pacer that runs. Dropping it ends it.
-pub(super) struct PacerThread {
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Drop for PacerThread {
+impl Drop for Pacing {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            thread.thread().unpark();
-            // A panic there was already printed; the workers see their feeds end.
-            let _ = thread.join();
+        match self {
+            Self::Task(task) => task.abort(),
+            Self::Thread { stop, thread } => {
+                stop.store(true, Ordering::Relaxed);
+                if let Some(thread) = thread.take() {
+                    thread.thread().unpark();
+                    // A panic there was already printed; the workers see their feeds end.
+                    let _ = thread.join();
+                }
+            }
         }
     }
 }

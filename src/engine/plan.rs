@@ -1,8 +1,10 @@
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
-use crate::domain::RegistrationId;
+use crate::domain::{RegistrationId, TimeScale};
+use crate::engine::setup::members;
 use crate::engine::share::open_files_for;
-use crate::scenario::{Arrival, DueOffsets, IdPattern, Scenario, Stage, StageKind, Workload};
+use crate::scenario::{Arrival, DueOffsets, IdPattern, RenewalTiming, Scenario, Stage, StageKind, Start, Workload};
 
 /// What a run will do, derived from scenario and seed alone: the same two give the same plan and the same devices.
 /// Making it starts nothing.
@@ -12,16 +14,18 @@ pub struct Plan {
     pub seed: u64,
     /// Devices of the fleet.
     pub devices: u32,
+    /// How fast the fleet's life passes.
+    pub time_scale: TimeScale,
     /// The stages in order.
     pub stages: Vec<PlannedStage>,
     /// What it needs of the machine.
     pub needs: Needs,
     ids: IdPattern,
-    /// Per stage; `None` in a closed workload.
-    processes: Vec<Option<Arrival>>,
+    /// Per stage.
+    arrivals: Vec<Arrivals>,
 }
 
-/// One stage of a plan.
+/// One stage of a plan. All times are real.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlannedStage {
     /// Name of the stage.
@@ -32,7 +36,9 @@ pub struct PlannedStage {
     pub workload: String,
     /// Devices that take part.
     pub devices: u32,
-    /// When the last device is due, from the start of the stage; `None` in a closed workload.
+    /// When it begins, if every stage before it ends with its last arrival; `None` when that follows a closed workload.
+    pub start: Option<Duration>,
+    /// When the last device is due, or an operating one done, from the start of the stage; `None` in a closed workload.
     pub last_due: Option<Duration>,
     /// Devices due per step of time, for a drawing; empty in a closed workload.
     pub arrivals: Vec<u32>,
@@ -49,8 +55,59 @@ pub struct Needs {
     pub keys: u64,
     /// Most attempts in flight at once if the service answered nothing, bounded by `limits.max_in_flight`.
     pub in_flight: u64,
-    /// Open files for that. With fewer, less is in flight and devices that are due wait.
+    /// Most connections with hubs held at once, beside those in flight.
+    pub held: u64,
+    /// Open files for both. With fewer, less is in flight and devices that are due wait.
     pub open_files: u64,
+}
+
+/// When the devices of a stage are due.
+#[derive(Debug, Clone, PartialEq)]
+enum Arrivals {
+    /// As the arrival process says.
+    Process { arrival: Arrival, devices: u32, seed: u64, stage: u16 },
+    /// As the certificates will say, if every device gets its own when it is due. Fleet time from the start of the stage.
+    Renewals(Arc<[Duration]>),
+    /// When a slot is free.
+    Pulled,
+}
+
+impl Arrivals {
+    /// In fleet time from the start of the stage, in order.
+    fn offsets(&self) -> Offsets {
+        match self {
+            Self::Process { arrival, devices, seed, stage } => match arrival.due_offsets(*devices, *seed, *stage) {
+                Some(due) => Offsets::Due(due),
+                None => Offsets::List(Arc::default(), 0),
+            },
+            Self::Renewals(list) => Offsets::List(Arc::clone(list), 0),
+            Self::Pulled => Offsets::List(Arc::default(), 0),
+        }
+    }
+}
+
+/// Due times in fleet time, in order. See [`Plan::arrivals`].
+#[derive(Debug, Clone)]
+pub enum Offsets {
+    /// Of an arrival process.
+    Due(DueOffsets),
+    /// Foreseen renewals, from that place on.
+    List(Arc<[Duration]>, usize),
+}
+
+impl Iterator for Offsets {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        match self {
+            Self::Due(due) => due.next(),
+            Self::List(list, place) => {
+                let at = list.get(*place).copied();
+                *place += 1;
+                at
+            }
+        }
+    }
 }
 
 /// Steps of [`PlannedStage::arrivals`].
@@ -59,18 +116,21 @@ const STEPS: u32 = 60;
 impl Plan {
     /// Derives the plan.
     pub fn new(scenario: &Scenario, seed: u64) -> Self {
+        let mut foreseen = Foreseen { scenario, seed, stages: Vec::new() };
+        let mut stages = Vec::new();
+        let mut arrivals = Vec::new();
+        for (index, stage) in scenario.stages.iter().enumerate() {
+            let start = foreseen.start(stage);
+            let how = foreseen.arrivals(index, stage, start);
+            let planned = PlannedStage::new(scenario, index, &how, start);
+            foreseen.stages.push((start, planned.last_due, how.clone()));
+            stages.push(planned);
+            arrivals.push(how);
+        }
+        let needs = Needs::new(scenario, &stages, &arrivals);
+        let ids = scenario.fleet.registration_id.clone();
         let devices = scenario.fleet.devices;
-        let stages: Vec<PlannedStage> = scenario.stages.iter().map(|s| PlannedStage::new(s, devices)).collect();
-        let wanted = scenario.stages.iter().map(|s| most_in_flight(s, devices)).max().unwrap_or_default();
-        let process = |stage: &Stage| match &stage.workload {
-            Workload::Open { arrival, .. } => Some(arrival.clone()),
-            Workload::Closed { .. } => None,
-        };
-        let processes = scenario.stages.iter().map(process).collect();
-        let in_flight = u64::from(scenario.limits.max_in_flight.map_or(wanted, |max| max.min(wanted)));
-        let keys = u64::from(devices) * stages.len() as u64;
-        let needs = Needs { keys, in_flight, open_files: open_files_for(in_flight) };
-        Self { seed, devices, stages, needs, ids: scenario.fleet.registration_id.clone(), processes }
+        Self { seed, devices, time_scale: scenario.time_scale, stages, needs, ids, arrivals }
     }
 
     /// Registration id of a device of the fleet, `None` past its end.
@@ -78,51 +138,144 @@ impl Plan {
         (device < self.devices).then(|| self.ids.registration_id(device).ok()).flatten()
     }
 
-    /// When each device of a stage is due, in order, from the start of the stage; `None` in a closed workload or past
-    /// the last stage.
+    /// When each device of a stage is due, in order, from the start of the stage in fleet time; `None` in a closed workload,
+    /// where certificates decide, or past the last stage.
     pub fn due_offsets(&self, stage: usize) -> Option<DueOffsets> {
-        let arrival = self.processes.get(stage)?.as_ref()?;
-        arrival.due_offsets(self.devices, self.seed, u16::try_from(stage).unwrap_or(u16::MAX))
+        match self.arrivals.get(stage)?.offsets() {
+            Offsets::Due(due) => Some(due),
+            Offsets::List(..) => None,
+        }
+    }
+
+    /// The same with what can be foreseen of renewals: as if every device had got its certificate when it was due. Empty in
+    /// a closed workload.
+    pub fn arrivals(&self, stage: usize) -> Offsets {
+        self.arrivals.get(stage).map_or_else(|| Arrivals::Pulled.offsets(), Arrivals::offsets)
+    }
+}
+
+/// What is foreseen of the stages so far: start and last arrival (real time), and arrivals.
+struct Foreseen<'a> {
+    scenario: &'a Scenario,
+    seed: u64,
+    stages: Vec<(Option<Duration>, Option<Duration>, Arrivals)>,
+}
+
+impl Foreseen<'_> {
+    fn start(&self, stage: &Stage) -> Option<Duration> {
+        let real = |delay| self.scenario.time_scale.to_real(delay);
+        let of = |stage: usize| self.stages.get(stage).map(|(start, last, _)| (*start, *last));
+        match stage.start {
+            Start::At(delay) => Some(real(delay)),
+            Start::With { stage, delay } => Some(of(stage)?.0? + real(delay)),
+            Start::After { stage, delay } => {
+                let (start, last) = of(stage)?;
+                Some(start? + last? + real(delay))
+            }
+        }
+    }
+
+    fn arrivals(&self, index: usize, stage: &Stage, start: Option<Duration>) -> Arrivals {
+        match &stage.workload {
+            Workload::Closed { .. } => Arrivals::Pulled,
+            Workload::Open { arrival: Arrival::FromExpiry(timing), .. } => {
+                Arrivals::Renewals(self.renewals(index, timing, start.unwrap_or_default()).into())
+            }
+            Workload::Open { arrival, .. } => Arrivals::Process {
+                arrival: arrival.clone(),
+                devices: u32::try_from(members(self.scenario, index).count()).unwrap_or(u32::MAX),
+                seed: self.seed,
+                stage: u16::try_from(index).unwrap_or(u16::MAX),
+            },
+        }
+    }
+
+    fn renewals(&self, index: usize, timing: &RenewalTiming, start: Duration) -> Vec<Duration> {
+        let Scenario { policy, time_scale, fleet, .. } = self.scenario;
+        let begin = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        // When each device got the certificate that it has then.
+        let mut issued: Vec<Option<Duration>> = vec![None; fleet.devices as usize];
+        for (before, (began, _, arrivals)) in self.stages.iter().enumerate().take(index) {
+            let Some(stage) = self.scenario.stages.get(before).filter(|stage| stage.kind.makes_keys()) else {
+                continue;
+            };
+            let began = time_scale.to_fleet(began.unwrap_or_default());
+            let at_once = std::iter::repeat(Duration::ZERO);
+            let offsets: Box<dyn Iterator<Item = Duration>> = match stage.workload {
+                Workload::Closed { .. } => Box::new(at_once),
+                Workload::Open { .. } => Box::new(arrivals.offsets()),
+            };
+            for (device, offset) in members(self.scenario, before).zip(offsets) {
+                issued[device as usize] = Some(began + offset);
+            }
+        }
+        let start = time_scale.to_fleet(start);
+        let round = u32::try_from(index).unwrap_or(u32::MAX);
+        let mut due: Vec<Duration> = members(self.scenario, index)
+            .filter_map(|device| {
+                let issued = begin + issued[device as usize]?;
+                let due = timing.due(policy, (issued, issued + policy.validity), self.seed, device, round);
+                Some(due.duration_since(begin + start).unwrap_or_default())
+            })
+            .collect();
+        due.sort_unstable();
+        due
     }
 }
 
 impl PlannedStage {
-    fn new(stage: &Stage, devices: u32) -> Self {
+    fn new(scenario: &Scenario, index: usize, arrivals: &Arrivals, start: Option<Duration>) -> Self {
+        let stage = &scenario.stages[index];
         let planned = Self {
             name: stage.name.clone(),
             kind: stage.kind,
             workload: stage.workload.to_string(),
-            devices,
+            devices: u32::try_from(members(scenario, index).count()).unwrap_or(u32::MAX),
+            start,
             last_due: None,
             arrivals: Vec::new(),
             step: Duration::ZERO,
             peak_per_second: None,
         };
-        match &stage.workload {
-            Workload::Closed { .. } => planned,
-            Workload::Open { arrival, .. } => {
-                let due = || arrival.due_offsets(devices, 0, 0).into_iter().flatten();
-                let last = due().last().unwrap_or_default();
-                let (arrivals, step) = steps(due(), last);
-                Self {
-                    last_due: Some(last),
-                    arrivals,
-                    step,
-                    peak_per_second: Some(most_within(due(), Duration::from_secs(1))),
-                    ..planned
-                }
-            }
+        if *arrivals == Arrivals::Pulled {
+            return planned;
+        }
+        let scale = scenario.time_scale;
+        let due = || arrivals.offsets().map(|at| scale.to_real(at));
+        let last = due().last().unwrap_or_default();
+        let (counts, step) = steps(due(), last);
+        let operates = stage.operate.map_or(Duration::ZERO, |operate| scale.to_real(operate.duration));
+        Self {
+            last_due: Some(last.max(operates)),
+            arrivals: counts,
+            step,
+            peak_per_second: Some(most_within(due(), Duration::from_secs(1))),
+            ..planned
         }
     }
 }
 
-/// Most attempts in flight at once if the service answered nothing.
-fn most_in_flight(stage: &Stage, devices: u32) -> u32 {
-    match &stage.workload {
-        Workload::Closed { concurrency } => (*concurrency).min(devices),
-        Workload::Open { arrival, .. } => {
-            most_within(arrival.due_offsets(devices, 0, 0).into_iter().flatten(), stage.timeout)
-        }
+impl Needs {
+    fn new(scenario: &Scenario, stages: &[PlannedStage], arrivals: &[Arrivals]) -> Self {
+        let each = || scenario.stages.iter().zip(stages).zip(arrivals);
+        let keys =
+            each().filter(|((stage, _), _)| stage.kind.makes_keys()).map(|((_, p), _)| u64::from(p.devices)).sum();
+        let holds = |stage: &Stage| stage.keep_connected || stage.kind == StageKind::Operate;
+        let held = each().filter(|((stage, _), _)| holds(stage)).map(|((_, p), _)| u64::from(p.devices)).max();
+        let in_flight = each().map(|((stage, planned), arrivals)| match stage.workload {
+            Workload::Closed { concurrency } => u64::from(concurrency.min(planned.devices)),
+            Workload::Open { .. } => {
+                let due = arrivals.offsets().map(|at| scenario.time_scale.to_real(at));
+                u64::from(most_within(due, stage.timeout))
+            }
+        });
+        let in_flight = in_flight.max().unwrap_or_default();
+        let bounded = |count: u64| scenario.limits.max_in_flight.map_or(count, |max| count.min(max.into()));
+        // A device that is in flight is not held at the same time, but for those that renew.
+        let renews = scenario.stages.iter().any(|stage| stage.kind == StageKind::Renew);
+        let held = held.unwrap_or_default();
+        let both = if renews && held > 0 { held + in_flight } else { held.max(in_flight) };
+        Self { keys, in_flight: bounded(in_flight), held, open_files: open_files_for(bounded(both)) }
     }
 }
 

@@ -5,17 +5,28 @@ use std::time::Duration;
 pub struct Progress {
     /// Part of the run.
     pub part: RunPart,
-    /// Index of the stage.
-    pub stage: usize,
     /// Since the start of the measured part; of the prepare part while that lasts.
     pub elapsed: Duration,
-    /// Devices of the stage.
-    pub planned: u64,
     /// Keys made ahead of need, while preparing.
     pub keys_ready: u64,
     /// Keys wanted before the measured part begins.
     pub keys_wanted: u64,
-    /// Devices that are through: succeeded, failed or dropped.
+    /// Stages that go on, in the order in which they began.
+    pub stages: Vec<StageProgress>,
+    /// Connections with the hub that are held.
+    pub connected: u64,
+}
+
+/// One stage that goes on.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct StageProgress {
+    /// Index of the stage.
+    pub stage: usize,
+    /// Whether all its devices were due.
+    pub all_due: bool,
+    /// Devices that take part.
+    pub planned: u64,
+    /// Devices that are through: succeeded, failed, dropped or skipped.
     pub done: u64,
     /// Devices that succeeded.
     pub succeeded: u64,
@@ -23,11 +34,19 @@ pub struct Progress {
     pub failed: u64,
     /// Devices that could not start in time.
     pub dropped: u64,
+    /// Devices found with an expired certificate.
+    pub expired: u64,
+    /// Attempts started.
+    pub attempts: u64,
+    /// Attempts that failed.
+    pub failed_attempts: u64,
     /// Attempts going on.
     pub in_flight: u64,
+    /// Held connections lost.
+    pub disconnects: u64,
     /// Answers 429 received.
     pub throttled: u64,
-    /// Successes per second, over about the last second.
+    /// Attempts that succeeded per second, over about the last second.
     pub rate: f64,
     /// Median of `total` of the successes so far.
     pub p50: Option<Duration>,

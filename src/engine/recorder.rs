@@ -12,8 +12,8 @@ pub struct Recorder {
     pub(super) lateness: Histogram,
     pub(super) seconds: Seconds,
     pub(super) errors: Errors,
-    pub(super) in_flight: u64,
-    pub(super) peak_in_flight: u64,
+    /// Attempts that ended.
+    pub(super) attempts_ended: u64,
     /// When the last attempt ended.
     pub(super) last_end: Duration,
 }
@@ -35,40 +35,80 @@ impl Recorder {
         self.seconds.at(at).dropped += 1;
     }
 
-    /// An attempt started. Exactly one [`Self::ended`] follows.
-    pub fn started(&mut self, due: Duration, at: Duration) {
+    /// A device started: its first attempt is about to.
+    pub fn started(&mut self, at: Duration) {
         self.totals.started += 1;
-        self.in_flight += 1;
-        self.peak_in_flight = self.peak_in_flight.max(self.in_flight);
-        self.lateness.record(nanos(at.saturating_sub(due)));
         self.seconds.at(at).started += 1;
     }
 
+    /// An attempt started, that was due at that time. Exactly one [`Self::attempt_ended`] follows.
+    pub fn attempt_started(&mut self, due: Duration, at: Duration) {
+        self.totals.attempts += 1;
+        self.lateness.record(nanos(at.saturating_sub(due)));
+        self.seconds.at(at).attempts += 1;
+    }
+
     /// An attempt ended. Calls come in the order of `attempt.ended`.
-    pub fn ended(&mut self, attempt: &Attempt, failure: Option<&Failure>) {
-        self.in_flight -= 1;
+    pub fn attempt_ended(&mut self, attempt: &Attempt, failure: Option<&Failure>) {
         self.last_end = self.last_end.max(attempt.ended);
         self.phases.record(attempt);
         self.totals.throttled += u64::from(attempt.throttled);
         self.totals.polls += u64::from(attempt.polls);
         let second = self.seconds.at(attempt.ended);
+        second.attempts_ended += 1;
+        self.attempts_ended += 1;
         second.throttled += u64::from(attempt.throttled);
-        match attempt.outcome {
+        if let Outcome::Failed(class) = attempt.outcome {
+            second.failed_attempts += 1;
+            self.totals.failed_attempts[class.index()] += 1;
+        }
+        if let Some(failure) = failure {
+            self.errors.count(failure, attempt.ended, 1);
+        }
+    }
+
+    /// A device is through, after one attempt or several. `total` is the time since it was due; only that of a success is
+    /// looked at.
+    pub fn device_ended(&mut self, at: Duration, outcome: Outcome, total: Duration) {
+        self.last_end = self.last_end.max(at);
+        let second = self.seconds.at(at);
+        match outcome {
             Outcome::Success => {
                 second.succeeded += 1;
                 self.totals.succeeded += 1;
-                if let Some(total) = attempt.phases.get(Phase::Total) {
-                    self.seconds.record_total(attempt.ended, nanos(total));
-                }
+                self.seconds.record_total(at, nanos(total));
             }
             Outcome::Failed(class) => {
                 second.failed[class.index()] += 1;
                 self.totals.failed[class.index()] += 1;
             }
         }
-        if let Some(failure) = failure {
-            self.errors.count(failure, attempt.ended, 1);
-        }
+    }
+
+    /// A device was found with an expired certificate.
+    pub fn expired(&mut self, at: Duration) {
+        self.totals.expired += 1;
+        self.seconds.at(at).expired += 1;
+    }
+
+    /// A held connection was lost.
+    pub fn disconnected(&mut self, at: Duration) {
+        self.last_end = self.last_end.max(at);
+        self.totals.disconnects += 1;
+        self.seconds.at(at).disconnects += 1;
+    }
+
+    /// A connection that was lost is there again.
+    pub fn recovered(&mut self, after: Duration) {
+        self.phases.record_one(Phase::Recover, nanos(after));
+    }
+
+    /// A telemetry message was acknowledged.
+    pub fn telemetry(&mut self, at: Duration, took: Duration) {
+        self.last_end = self.last_end.max(at);
+        self.totals.telemetry += 1;
+        self.seconds.at(at).telemetry += 1;
+        self.phases.record_one(Phase::TelemetryAck, nanos(took));
     }
 }
 
@@ -90,10 +130,16 @@ pub(super) struct Seconds {
 pub(super) struct Second {
     pub(super) due: u64,
     pub(super) started: u64,
+    pub(super) attempts: u64,
+    pub(super) attempts_ended: u64,
+    pub(super) failed_attempts: u64,
     pub(super) succeeded: u64,
     pub(super) failed: [u64; FailureClass::ALL.len()],
     pub(super) throttled: u64,
     pub(super) dropped: u64,
+    pub(super) expired: u64,
+    pub(super) disconnects: u64,
+    pub(super) telemetry: u64,
 }
 
 impl Seconds {

@@ -1,39 +1,50 @@
+use std::cell::RefCell;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use futures_util::future::join_all;
 use tokio::sync::watch;
+use tokio::task::LocalSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::device::{Connector, Settings};
 use crate::engine::clock::RunClock;
-use crate::engine::execution::{Execution, cores};
+use crate::engine::conductor::{Conductor, Moments};
+use crate::engine::crew::{Crew, Execution, cores};
+use crate::engine::gauge::Gauge;
 use crate::engine::health::Watch;
 use crate::engine::keys::KeyWorks;
 use crate::engine::merge::Merged;
-use crate::engine::recorder::Errors;
 use crate::engine::serials::Serials;
-use crate::engine::share::InFlightLimit;
-use crate::engine::stage::StageRunner;
-use crate::engine::{EngineError, Plan, Progress, merge, usage};
-use crate::measure::{CpuUse, ErrorRow, GeneratorHealth, RunStatus, StageRecord};
-use crate::scenario::{KeySource, Scenario};
+use crate::engine::share::{InFlightLimit, Share};
+use crate::engine::thresholds::{self, Numbers};
+use crate::engine::worker::Worker;
+use crate::engine::{EngineError, Plan, Progress, live, usage};
+use crate::measure::{CpuUse, ErrorRow, GeneratorHealth, RunStatus, StageRecord, ThresholdResult};
+use crate::scenario::{KeySource, Scenario, Threshold};
+
+/// What is to be done when the measured part begins.
+pub type Begun = Box<dyn FnOnce(SystemTime) + Send>;
 
 /// What a run needs.
-#[derive(Debug)]
 pub struct RunInput<C> {
     /// What to do.
     pub scenario: Scenario,
     /// The plan made of it.
     pub plan: Plan,
-    /// What all devices share. The stages' own settings (time limit, hub, telemetry) are laid over it.
-    pub device: Settings,
+    /// What all devices of a class share, by class. The stages' own settings (time limit, hub, telemetry) are laid over it.
+    pub classes: Vec<Settings>,
     /// How devices connect.
     pub connector: Arc<C>,
     /// The limit on open files in force; the soft limit should have been raised before.
     pub open_files: u64,
     /// Where the devices live.
     pub execution: Execution,
+    /// Called once, at the moment at which the measured part begins, with the wall clock's time then: from here on the fleet's
+    /// time may pass faster than real time.
+    pub begun: Option<Begun>,
     /// Snapshots about five times a second, when somebody watches.
     pub progress: Option<watch::Sender<Progress>>,
     /// The user wants to stop: nothing more is started, attempts in flight get a short grace, what was measured stays.
@@ -61,6 +72,8 @@ pub struct EngineOutcome {
     pub health: GeneratorHealth,
     /// One entry per stage, in order.
     pub stages: Vec<StageRecord>,
+    /// What became of the thresholds.
+    pub thresholds: Vec<ThresholdResult>,
     /// Distinct failures of all stages, most frequent first.
     pub errors: Vec<ErrorRow>,
     /// Things that the reader must know.
@@ -78,10 +91,21 @@ pub async fn run<C>(input: RunInput<C>) -> Result<EngineOutcome, EngineError>
 where
     C: Connector + Send + Sync + 'static,
 {
-    let RunInput { scenario, plan, device, connector, open_files, execution, progress, stop, cut, target_gone } = input;
+    LocalSet::new().run_until(conduct(input)).await
+}
+
+async fn conduct<C>(input: RunInput<C>) -> Result<EngineOutcome, EngineError>
+where
+    C: Connector + Send + Sync + 'static,
+{
+    let RunInput { scenario, plan, classes, connector, open_files, execution, begun, progress, stop, cut, target_gone } =
+        input;
+    if classes.len() != scenario.fleet.classes.len() {
+        return Err(EngineError::Classes { settings: classes.len(), classes: scenario.fleet.classes.len() });
+    }
     let limit = InFlightLimit::new(open_files, scenario.limits.max_in_flight)?;
     let cpu_at_start = usage::own();
-    let began = Instant::now();
+    let prepare_began = Instant::now();
     let pool = match execution {
         Execution::Inline => None,
         Execution::Threads => Some(key_pool()?),
@@ -89,35 +113,153 @@ where
     let halt = CancellationToken::new();
     // Also ends the workers when the caller drops this future.
     let _halt_at_end = halt.clone().drop_guard();
-    let plan = Arc::new(plan);
-    let runner = StageRunner {
-        plan: Arc::clone(&plan),
-        limits: scenario.limits.clone(),
-        connector,
-        keys: Arc::new(KeyWorks::new(pool, Arc::clone(&plan))),
-        serials: Arc::new(Serials::new()),
+    let (scenario, plan) = (Arc::new(scenario), Arc::new(plan));
+    let works = Arc::new(KeyWorks::new(pool, Arc::clone(&plan)));
+    let (in_flight, connected) = (Arc::new(Gauge::default()), Arc::new(Gauge::default()));
+    let serials = Arc::new(Serials::new());
+    let workers = execution.workers(&scenario.limits).min(limit.limit).min(scenario.fleet.devices);
+    let workers = (0..workers).map(|index| Share { index, workers }).map(|share| Worker {
+        scenario: Arc::clone(&scenario),
+        seed: plan.seed,
+        connector: Arc::clone(&connector),
+        serials: Arc::clone(&serials),
+        works: Arc::clone(&works),
+        share,
+        slots: share.of(limit.limit) as usize,
+        in_flight: Arc::clone(&in_flight),
+        connected: Arc::clone(&connected),
+    });
+    let mut conductor = Conductor {
+        crew: Crew::start(execution, workers.collect()).await?,
+        moments: scenario.stages.iter().map(|_| Moments::new()).collect(),
+        classes,
+        works,
         execution,
+        connected: Arc::clone(&connected),
         progress,
         halt: halt.clone(),
         cut,
+        displays: RefCell::default(),
+        errors: RefCell::default(),
+        notes: RefCell::default(),
+        broken: RefCell::default(),
+        plan,
+        scenario: Arc::clone(&scenario),
     };
-    let mut running = Running { scenario: &scenario, limit, execution, began, measured: None, stages: Vec::new() };
-    let mut found = Found::default();
     if scenario.fleet.any(|class| class.keys == KeySource::Seeded) {
-        let note = "fleet.keys = \"seeded\": whoever knows the seed knows the private keys; never on real devices";
-        found.notes.push(note.to_owned());
+        let note = "keys = \"seeded\": whoever knows the seed knows the private keys; never on real devices";
+        conductor.notes.borrow_mut().push(note.to_owned());
     }
-    let status = {
-        let stages = running.all_stages(&runner, &device, &mut found);
-        tokio::pin!(stages);
+    let ends = async {
         tokio::select! {
             biased;
-            () = stop.cancelled() => { halt.cancel(); stages.await.map(|()| RunStatus::Interrupted) }
-            () = target_gone.cancelled() => { halt.cancel(); stages.await.map(|()| RunStatus::Aborted) }
-            done = &mut stages => done.map(|()| RunStatus::Complete),
-        }?
+            () = stop.cancelled() => { halt.cancel(); RunStatus::Interrupted }
+            () = target_gone.cancelled() => { halt.cancel(); RunStatus::Aborted }
+        }
     };
-    Ok(running.outcome(found, status, &cpu_at_start))
+    let prepare = async {
+        let mut prepared: Vec<_> = scenario.stages.iter().map(|_| None).collect();
+        for index in conductor.first_stages() {
+            prepared[index] = Some(conductor.prepare_first(index).await);
+        }
+        prepared
+    };
+    tokio::pin!(ends);
+    let mut status = None;
+    let prepared = while_ending(prepare, ends.as_mut(), &mut status).await;
+    let prepare = prepare_began.elapsed();
+    let cpu_at_begin = usage::own();
+    let started_at = conductor.classes.first().map_or(SystemTime::UNIX_EPOCH, |class| class.clock.now());
+    let clock = RunClock::start();
+    if let Some(begun) = begun {
+        begun(started_at);
+    }
+    conductor.crew.begin(clock);
+    let all = async {
+        let stages = prepared.into_iter().enumerate().map(|(index, prepared)| conductor.stage(index, prepared, clock));
+        tokio::select! {
+            biased;
+            merged = join_all(stages) => merged.into_iter().collect::<Result<Vec<Merged>, EngineError>>(),
+            () = conductor.watch(clock) => Ok(Vec::new()),
+        }
+    };
+    let merged = while_ending(all, ends.as_mut(), &mut status).await?;
+    if let Some(progress) = &conductor.progress {
+        progress.send_replace(conductor.snapshot(clock.now()));
+    }
+    let elapsed = clock.now();
+    let Conductor { crew, errors, notes, broken, .. } = conductor;
+    let ends = crew.end().await?;
+    let mut notes = notes.into_inner();
+    let lost: u64 = ends.iter().map(|end| end.lost_between_stages).sum();
+    if lost > 0 {
+        notes.push(format!("{lost} held connections with the hub were lost while no stage used them"));
+    }
+    let broken = broken.into_inner();
+    let status = match (&broken, status) {
+        (Some(_), _) => RunStatus::ThresholdFailed,
+        (None, Some(status)) => status,
+        (None, None) => RunStatus::Complete,
+    };
+    let generator = usage::since(&cpu_at_start);
+    let health = Watch {
+        scenario: &scenario,
+        stages: &merged,
+        limit,
+        elapsed,
+        cores: cores(),
+        peak_in_flight: in_flight.peak(),
+        peak_connected: connected.peak(),
+        busiest: ends.iter().map(|end| end.cpu).max().unwrap_or_default(),
+        // Real CPU time says nothing about virtual time.
+        cpu: (execution == Execution::Threads).then(|| usage::since(&cpu_at_begin).total()),
+    }
+    .verdict();
+    let thresholds = scenario.thresholds.iter().map(|threshold| {
+        let stopped = broken.as_ref().filter(|result| result.text == threshold.text);
+        stopped.cloned().unwrap_or_else(|| thresholds::judge(threshold, &numbers(threshold, &merged), None))
+    });
+    Ok(EngineOutcome {
+        started_at,
+        prepare,
+        elapsed,
+        status,
+        generator,
+        health,
+        thresholds: thresholds.collect(),
+        stages: merged.into_iter().map(|merged| merged.stage).collect(),
+        errors: errors.into_inner().into_rows(),
+        notes,
+    })
+}
+
+/// Does `work`; `ends` may bid it end, which it then does by itself.
+async fn while_ending<T>(
+    work: impl Future<Output = T>,
+    mut ends: Pin<&mut impl Future<Output = RunStatus>>,
+    status: &mut Option<RunStatus>,
+) -> T {
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            biased;
+            how = ends.as_mut(), if status.is_none() => *status = Some(how),
+            done = &mut work => return done,
+        }
+    }
+}
+
+/// What a threshold is about, at the end of the run.
+fn numbers(threshold: &Threshold, merged: &[Merged]) -> Numbers {
+    let mut numbers = Numbers::default();
+    for merged in threshold.stages.iter().filter_map(|stage| merged.get(*stage)) {
+        numbers.totals.add(&merged.stage.totals);
+        numbers.elapsed = numbers.elapsed.max(merged.stage.elapsed);
+        if let Some(times) = live::times_of(threshold.metric, &merged.stage.phases, &merged.lateness) {
+            numbers.times.merge(times);
+        }
+    }
+    numbers
 }
 
 fn key_pool() -> Result<rayon::ThreadPool, rayon::ThreadPoolBuildError> {
@@ -126,86 +268,4 @@ fn key_pool() -> Result<rayon::ThreadPool, rayon::ThreadPoolBuildError> {
         // The panic was already printed; the device that waits for the key learns that there will be none.
         .panic_handler(|_| {})
         .build()
-}
-
-/// A run on its way.
-struct Running<'a> {
-    scenario: &'a Scenario,
-    limit: InFlightLimit,
-    execution: Execution,
-    began: Instant,
-    measured: Option<Measured>,
-    stages: Vec<Merged>,
-}
-
-/// Where the measured part began.
-struct Measured {
-    started_at: SystemTime,
-    prepare: Duration,
-    clock: RunClock,
-    cpu: CpuUse,
-}
-
-#[derive(Default)]
-struct Found {
-    errors: Errors,
-    notes: Vec<String>,
-}
-
-impl Running<'_> {
-    async fn all_stages<C>(
-        &mut self,
-        runner: &StageRunner<C>,
-        device: &Settings,
-        found: &mut Found,
-    ) -> Result<(), EngineError>
-    where
-        C: Connector + Send + Sync + 'static,
-    {
-        for (index, (stage, planned)) in self.scenario.stages.iter().zip(&runner.plan.stages).enumerate() {
-            let prepared = runner.prepare(index, stage, device, self.limit.slots(stage)).await;
-            found.notes.extend(prepared.note.clone());
-            let ready = runner.ready(stage, prepared).await?;
-            let measured = self.measured.get_or_insert_with(|| Measured {
-                started_at: device.clock.now(),
-                prepare: self.began.elapsed(),
-                cpu: usage::own(),
-                clock: RunClock::start(),
-            });
-            let start = measured.clock.now();
-            let records = ready.run(measured.clock, start).await?;
-            let first_due = runner.plan.due_offsets(index).and_then(|mut due| due.next()).unwrap_or_default();
-            self.stages.push(merge::stage(planned, records, start + first_due, &mut found.errors));
-        }
-        Ok(())
-    }
-
-    fn outcome(self, found: Found, status: RunStatus, cpu_at_start: &CpuUse) -> EngineOutcome {
-        let generator = usage::since(cpu_at_start);
-        let elapsed = self.measured.as_ref().map_or(Duration::ZERO, |m| m.clock.now());
-        let health = Watch {
-            scenario: self.scenario,
-            stages: &self.stages,
-            limit: self.limit,
-            elapsed,
-            cores: cores(),
-            // Real CPU time says nothing about virtual time.
-            cpu: match (&self.measured, self.execution) {
-                (Some(measured), Execution::Threads) => Some(usage::since(&measured.cpu).total()),
-                _ => None,
-            },
-        }
-        .verdict();
-        EngineOutcome {
-            started_at: self.measured.as_ref().map_or(SystemTime::UNIX_EPOCH, |m| m.started_at),
-            prepare: self.measured.as_ref().map_or_else(|| self.began.elapsed(), |m| m.prepare),
-            elapsed,
-            status,
-            generator,
-            health,
-            stages: self.stages.into_iter().map(|s| s.stage).collect(),
-            errors: found.errors.into_rows(),
-            notes: found.notes,
-        }
-    }
 }

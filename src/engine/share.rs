@@ -1,7 +1,6 @@
 //! Who gets what: how many attempts may be in flight, and which part of that and of the fleet each worker has.
 
 use crate::engine::EngineError;
-use crate::scenario::{Stage, Workload};
 
 /// Open files of the process itself: standard streams, runtimes, result files, the child's pipes.
 const RESERVED_FILES: u64 = 128;
@@ -41,14 +40,6 @@ impl InFlightLimit {
             _ => Self { limit: by_files, from: LimitedBy::OpenFiles(open_files) },
         })
     }
-
-    /// Slots of one stage: the bound, or the concurrency of a closed workload when that is smaller.
-    pub(super) fn slots(self, stage: &Stage) -> u32 {
-        match stage.workload {
-            Workload::Open { .. } => self.limit,
-            Workload::Closed { concurrency } => self.limit.min(concurrency),
-        }
-    }
 }
 
 /// One worker's share: of `workers`, number `index`.
@@ -67,6 +58,11 @@ impl Share {
     /// The devices of this worker in order: every n-th.
     pub(super) fn devices(self, devices: u32) -> std::iter::StepBy<std::ops::Range<u32>> {
         (self.index..devices).step_by(self.workers as usize)
+    }
+
+    /// The place of one of this worker's devices among them.
+    pub(super) const fn place_of(self, device: u32) -> usize {
+        (device / self.workers) as usize
     }
 
     /// This worker's part of `total`; the parts of all workers add up to it.

@@ -140,6 +140,11 @@ impl PhaseHistograms {
         }
     }
 
+    /// Records one time of a phase that came apart from an attempt as a whole, as a success.
+    pub fn record_one(&mut self, phase: Phase, nanos: u64) {
+        self.succeeded[phase.index()].get_or_insert_default().record(nanos);
+    }
+
     /// Adds all of `other`.
     pub fn merge(&mut self, other: &Self) {
         for (mine, theirs) in

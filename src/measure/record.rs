@@ -144,6 +144,8 @@ pub struct GeneratorHealth {
     pub saturated: Vec<String>,
     /// Most attempts in flight at once.
     pub peak_in_flight: u64,
+    /// Most connections with hubs held at once.
+    pub peak_connected: u64,
     /// The bound on attempts in flight (file descriptors, `max_in_flight`).
     pub in_flight_limit: u64,
 }
@@ -281,7 +283,9 @@ pub struct Interval {
     pub attempts: u64,
     /// Attempts that failed.
     pub failed_attempts: u64,
-    /// Devices that ended well: goodput.
+    /// Attempts that succeeded: goodput, as against `attempts`.
+    pub succeeded_attempts: u64,
+    /// Devices that ended well.
     pub succeeded: u64,
     /// Devices that ended badly, by class.
     pub failed: [u64; FailureClass::ALL.len()],

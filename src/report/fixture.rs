@@ -87,7 +87,13 @@ pub(super) fn record() -> RunRecord {
             system: Duration::from_millis(400),
             peak_memory: 81_500_000,
         }),
-        health: GeneratorHealth { lateness, saturated: Vec::new(), peak_in_flight: 1_000, in_flight_limit: 9_900 },
+        health: GeneratorHealth {
+            lateness,
+            saturated: Vec::new(),
+            peak_in_flight: 1_000,
+            peak_connected: 0,
+            in_flight_limit: 9_900,
+        },
         stages: vec![StageRecord {
             name: "storm".to_owned(),
             kind: "provision".to_owned(),

@@ -57,7 +57,7 @@ fn text(scenario: &Scenario, plan: &Plan, open_files: OpenFiles) -> String {
     row("seed", &plan.seed.to_string());
     row("devices", &units::count(plan.devices.into()));
     for stage in &plan.stages {
-        let PlannedStage { name, kind, workload, devices, last_due, arrivals, step, peak_per_second } = stage;
+        let PlannedStage { name, kind, workload, devices, start: _, last_due, arrivals, step, peak_per_second } = stage;
         row("", "");
         row("stage", &format!("{name} ({kind}), {} devices", units::count((*devices).into())));
         row("workload", workload);
@@ -71,7 +71,7 @@ fn text(scenario: &Scenario, plan: &Plan, open_files: OpenFiles) -> String {
             row("arrivals", &format!("{} ({} per column)", sparkline(arrivals), units::duration(*step)));
         }
     }
-    let Needs { keys, in_flight, open_files: wanted } = plan.needs;
+    let Needs { keys, in_flight, held: _, open_files: wanted } = plan.needs;
     row("", "");
     row("keys", &format!("{} key pairs, CSRs and SAS tokens to make", units::count(keys)));
     row("in flight", &format!("at most {} attempts at once", units::count(in_flight)));
@@ -149,7 +149,7 @@ struct Setting<'a> {
 
 impl<'a> Document<'a> {
     fn of(scenario: &'a Scenario, plan: &'a Plan, open_files: OpenFiles) -> Self {
-        let Needs { keys, in_flight, open_files: open_files_needed } = plan.needs;
+        let Needs { keys, in_flight, held: _, open_files: open_files_needed } = plan.needs;
         Self {
             schema: 1,
             scenario: &scenario.name,
@@ -173,7 +173,7 @@ impl<'a> Document<'a> {
 
 impl<'a> Stage<'a> {
     fn of(stage: &'a PlannedStage) -> Self {
-        let PlannedStage { name, kind, workload, devices, last_due, arrivals, step, peak_per_second } = stage;
+        let PlannedStage { name, kind, workload, devices, start: _, last_due, arrivals, step, peak_per_second } = stage;
         Self {
             name,
             kind: kind.name(),

@@ -111,6 +111,7 @@ impl From<&Interval> for Outcomes {
             started,
             attempts,
             failed_attempts,
+            succeeded_attempts: _,
             succeeded,
             failed,
             throttled,

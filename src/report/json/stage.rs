@@ -113,6 +113,7 @@ impl IntervalRow {
             started,
             attempts,
             failed_attempts,
+            succeeded_attempts: _,
             succeeded,
             failed,
             throttled,

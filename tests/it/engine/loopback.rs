@@ -46,7 +46,8 @@ async fn the_generator_and_the_service_count_the_same() {
     let outcome = run(RunInput {
         plan: Plan::new(&scenario, 1),
         scenario,
-        device,
+        classes: vec![device],
+        begun: None,
         connector: Arc::new(TcpConnector::new()),
         open_files: 1_024,
         execution: Execution::Threads,

@@ -73,7 +73,8 @@ impl Run {
         let input = RunInput {
             scenario: self.scenario,
             plan,
-            device: self.device,
+            classes: vec![self.device],
+            begun: None,
             connector: self.connector,
             open_files: self.open_files,
             execution: self.execution,

@@ -53,8 +53,7 @@ pub(super) async fn conduct(
     };
     let Opened { description, devices, clock, emulator_settings, mut embedded, mut notes } = opened?;
     settings_of_run.extend(emulator_settings);
-    let _begun = begun(clock, embedded.as_ref())?;
-    let [settings, ..] = devices.as_slice() else { return Err(miette::Report::msg("the fleet has no class").into()) };
+    let begun = begun(clock, embedded.as_ref())?;
     let seed = plan.seed;
     let stages = scenario.stages.iter().map(|stage| stage.name.clone()).collect();
     let (progress, newest) = watch::channel(Progress::default());
@@ -62,7 +61,8 @@ pub(super) async fn conduct(
     let work = engine::run(RunInput {
         scenario: scenario.clone(),
         plan,
-        device: settings.clone(),
+        classes: devices,
+        begun: Some(begun),
         connector: Arc::new(TcpConnector::new()),
         open_files: open_files.limit,
         execution: Execution::Threads,
@@ -169,8 +169,18 @@ struct Around {
 
 fn record(scenario: &Scenario, around: Around, outcome: EngineOutcome) -> RunRecord {
     let Around { seed, target, emulator, open_files, settings, mut notes } = around;
-    let EngineOutcome { started_at, prepare, elapsed, status, generator, health, stages, errors, notes: more } =
-        outcome;
+    let EngineOutcome {
+        started_at,
+        prepare,
+        elapsed,
+        status,
+        generator,
+        health,
+        thresholds,
+        stages,
+        errors,
+        notes: more,
+    } = outcome;
     notes.extend(more);
     RunRecord {
         scenario: scenario.name.clone(),
@@ -184,7 +194,7 @@ fn record(scenario: &Scenario, around: Around, outcome: EngineOutcome) -> RunRec
         elapsed,
         status,
         time_scale: scenario.time_scale,
-        thresholds: Vec::new(),
+        thresholds,
         settings: scenario.settings.iter().cloned().chain(settings).collect(),
         machine: machine(open_files),
         generator,

@@ -1,0 +1,173 @@
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::device::{Connector, Done};
+use crate::domain::{Failure, FailureClass, Phase};
+use crate::engine::pacer::Due;
+use crate::engine::recorder::Recorder;
+use crate::engine::setup::StageSetup;
+use crate::engine::station::Station;
+use crate::measure::{Attempt, Outcome, PhaseTimes};
+
+/// What the devices of one worker share in one stage.
+pub(super) struct Job<C: Connector> {
+    pub(super) station: Rc<Station<C>>,
+    pub(super) setup: std::sync::Arc<StageSetup>,
+    pub(super) recorder: RefCell<Recorder>,
+    /// When the stage is over for devices that stay connected, on the clock of the run.
+    pub(super) until: Option<Duration>,
+}
+
+impl<C: Connector> Job<C> {
+    pub(super) fn now(&self) -> Duration {
+        self.station.clock.now()
+    }
+}
+
+/// What an attempt found out, as numbers.
+pub(super) struct Found {
+    pub(super) phases: PhaseTimes,
+    pub(super) polls: u16,
+    pub(super) throttled: u16,
+    pub(super) failure: Option<Failure>,
+}
+
+impl Found {
+    /// Nothing but a failure.
+    pub(super) const fn failed(failure: Failure) -> Self {
+        Self { phases: PhaseTimes::new(), polls: 0, throttled: 0, failure: Some(failure) }
+    }
+
+    pub(super) fn of<S>(done: &Done<S>) -> Self {
+        let Done { phases, polls, throttled, result, .. } = done;
+        Self { phases: *phases, polls: *polls, throttled: *throttled, failure: result.as_ref().err().cloned() }
+    }
+}
+
+/// What ends with an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// Only the attempt: the device goes on.
+    Attempt,
+    /// The attempt, and the time until the device is ready; it goes on.
+    Ready,
+    /// The attempt and the device with it.
+    Device,
+}
+
+/// Guarantees that every device that starts, and every attempt of it, also ends in the record, exactly once, whatever
+/// becomes of its future; and that a device that never starts is counted too.
+pub(super) struct Entry<C: Connector> {
+    pub(super) job: Rc<Job<C>>,
+    pub(super) device: u32,
+    due: Duration,
+    state: State,
+    attempts: u16,
+    /// Time between attempts so far.
+    backoff: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Not started.
+    Waiting,
+    /// An attempt that was due then goes on since then.
+    Trying { due: Duration, started: Duration },
+    /// Between attempts since then, or holding a connection.
+    Between { since: Duration },
+    /// Through.
+    Ended,
+}
+
+impl<C: Connector> Entry<C> {
+    pub(super) const fn new(job: Rc<Job<C>>, due: Due) -> Self {
+        let Due { device, at } = due;
+        Self { job, device, due: at, state: State::Waiting, attempts: 0, backoff: Duration::ZERO }
+    }
+
+    /// An attempt begins, that was due then; `None`: when the device was.
+    pub(super) fn begin(&mut self, due: Option<Duration>) {
+        let now = self.job.now();
+        let due = due.unwrap_or(self.due);
+        let mut recorder = self.job.recorder.borrow_mut();
+        match self.state {
+            State::Waiting => recorder.started(now),
+            State::Between { since } => self.backoff += now.saturating_sub(since),
+            State::Trying { .. } | State::Ended => {}
+        }
+        recorder.attempt_started(due, now);
+        self.job.station.in_flight.rise();
+        self.attempts = self.attempts.saturating_add(1);
+        self.state = State::Trying { due, started: now };
+    }
+
+    /// The attempt ended.
+    pub(super) fn end(&mut self, found: &Found, ending: Ending) {
+        let State::Trying { due, started } = self.state else { return };
+        let ended = self.job.now();
+        let outcome = found.failure.as_ref().map_or(Outcome::Success, |f| Outcome::Failed(f.class));
+        let mut phases = found.phases;
+        phases.set(Phase::Queued, started.saturating_sub(due));
+        phases.set(Phase::TotalRaw, ended.saturating_sub(started));
+        let total = ended.saturating_sub(self.due);
+        if ending != Ending::Attempt {
+            phases.set(Phase::Total, total);
+            if !self.backoff.is_zero() {
+                phases.set(Phase::Backoff, self.backoff);
+            }
+        }
+        let attempt = Attempt {
+            device: self.device,
+            stage: self.job.setup.index,
+            number: self.attempts,
+            due,
+            started,
+            ended,
+            phases,
+            outcome,
+            polls: found.polls,
+            throttled: found.throttled,
+        };
+        self.job.station.in_flight.fall();
+        let mut recorder = self.job.recorder.borrow_mut();
+        recorder.attempt_ended(&attempt, found.failure.as_ref());
+        self.state = State::Between { since: ended };
+        if ending == Ending::Device {
+            self.state = State::Ended;
+            recorder.device_ended(ended, outcome, total);
+        }
+    }
+
+    /// The device is through without another attempt: what it did last was this, some time ago.
+    pub(super) fn end_device(&mut self, outcome: Outcome, total: Duration) {
+        if matches!(self.state, State::Between { .. }) {
+            self.state = State::Ended;
+            self.job.recorder.borrow_mut().device_ended(self.job.now(), outcome, total);
+        }
+    }
+
+    /// When the device was due.
+    pub(super) const fn due(&self) -> Duration {
+        self.due
+    }
+}
+
+impl<C: Connector> Drop for Entry<C> {
+    fn drop(&mut self) {
+        if self.state == State::Ended || self.job.recorder.try_borrow_mut().is_err() {
+            return;
+        }
+        let failure = if std::thread::panicking() {
+            Failure::new(FailureClass::Generator, "the attempt panicked: a defect in fleetstorm")
+        } else {
+            Failure::new(FailureClass::Cut, "the run ended before the attempt did")
+        };
+        match self.state {
+            State::Waiting => self.job.recorder.borrow_mut().totals.not_started += 1,
+            State::Trying { .. } => self.end(&Found::failed(failure), Ending::Device),
+            State::Between { .. } => self.end_device(Outcome::Failed(failure.class), Duration::ZERO),
+            State::Ended => {}
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Whether a device tries again after a failed attempt, when, and where it turns.
+
+use std::time::Duration;
+
+use rand::RngExt as _;
+use rand_chacha::ChaCha8Rng;
+
+use crate::domain::{Failure, FailureClass, TimeScale, rng};
+use crate::scenario::Behaviour;
+
+/// The attempts of one device in one stage.
+pub(super) struct Retries<'a> {
+    behaviour: &'a Behaviour,
+    scale: TimeScale,
+    seed: u64,
+    stream: u64,
+    /// Drawn from only once something fails.
+    draws: Option<ChaCha8Rng>,
+    failed: u16,
+    /// Attempts in a row that failed at the hub for a passing reason.
+    hub_failed: u16,
+}
+
+/// Where an attempt failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum At {
+    Dps,
+    Hub,
+}
+
+/// What follows a failed attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Another attempt after this wait (real time).
+    Again {
+        wait: Duration,
+        /// The hub is of no use any more: by way of DPS.
+        by_dps: bool,
+    },
+    /// The device gives up.
+    GiveUp,
+}
+
+/// What a failure means for the next attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// It may pass.
+    Passing,
+    /// The hub does not know the device, or its certificate.
+    Unknown,
+    /// It will be the same next time.
+    Final,
+}
+
+impl<'a> Retries<'a> {
+    pub(super) fn new(behaviour: &'a Behaviour, scale: TimeScale, seed: u64, device: u32, stage: u16) -> Self {
+        let stream = u64::from(device) | u64::from(stage) << 32;
+        Self { behaviour, scale, seed, stream, draws: None, failed: 0, hub_failed: 0 }
+    }
+
+    /// An attempt failed. `retry_after` is real time.
+    pub(super) fn failed(&mut self, failure: &Failure, at: At, retry_after: Option<Duration>) -> Next {
+        let kind = kind(failure, at);
+        self.failed = self.failed.saturating_add(1);
+        self.hub_failed = if at == At::Hub { self.hub_failed.saturating_add(1) } else { 0 };
+        let Behaviour { attempts, hub_attempts, honours_retry_after, .. } = *self.behaviour;
+        if kind == Kind::Final || (attempts > 0 && self.failed >= attempts) {
+            return Next::GiveUp;
+        }
+        let by_dps = kind == Kind::Unknown || (hub_attempts > 0 && self.hub_failed >= hub_attempts);
+        if by_dps {
+            self.hub_failed = 0;
+        }
+        let named = retry_after.filter(|_| honours_retry_after).unwrap_or_default();
+        Next::Again { wait: self.wait().max(named), by_dps }
+    }
+
+    /// A connection that was held is lost: how long until the device comes again.
+    pub(super) fn lost(&mut self) -> Duration {
+        self.failed = 1;
+        self.hub_failed = 0;
+        self.wait()
+    }
+
+    /// It worked: the next failure is the first one again.
+    pub(super) fn succeeded(&mut self) {
+        self.failed = 0;
+        self.hub_failed = 0;
+    }
+
+    fn wait(&mut self) -> Duration {
+        let (seed, stream) = (self.seed, self.stream);
+        let draw = self.draws.get_or_insert_with(|| rng(seed, "backoff", stream)).random();
+        self.scale.to_real(self.behaviour.backoff.wait(self.failed, draw))
+    }
+}
+
+fn kind(failure: &Failure, at: At) -> Kind {
+    match failure.class {
+        FailureClass::Network | FailureClass::Timeout | FailureClass::Throttled => Kind::Passing,
+        // A hub that does not trust the certificate may say so in the handshake; an overloaded one breaks it off.
+        FailureClass::Tls => Kind::Passing,
+        FailureClass::Rejected => match (failure.code, at) {
+            (3 | 500..=599 | 500_000..=599_999, _) => Kind::Passing,
+            (2 | 4 | 5, At::Hub) => Kind::Unknown,
+            _ => Kind::Final,
+        },
+        FailureClass::Protocol | FailureClass::Verification | FailureClass::Generator | FailureClass::Cut => {
+            Kind::Final
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::BehaviourPreset;
+
+    fn failed(behaviour: &Behaviour, failures: &[(Failure, At)], retry_after: Option<Duration>) -> Vec<Next> {
+        let mut retries = Retries::new(behaviour, TimeScale::REAL, 1, 7, 0);
+        failures.iter().map(|(failure, at)| retries.failed(failure, *at, retry_after)).collect()
+    }
+
+    fn throttled() -> (Failure, At) {
+        (Failure::new(FailureClass::Throttled, "too many"), At::Dps)
+    }
+
+    #[test]
+    fn a_well_behaved_device_waits_at_least_as_long_as_it_is_told() {
+        let behaviour = BehaviourPreset::WellBehaved.behaviour();
+        for next in failed(&behaviour, &vec![throttled(); 9], Some(Duration::from_secs(30))) {
+            let Next::Again { wait, by_dps: false } = next else { panic!("{next:?}") };
+            assert!((Duration::from_secs(30)..=Duration::from_secs(60)).contains(&wait), "{wait:?}");
+        }
+        assert_eq!(failed(&behaviour, &vec![throttled(); 10], None).last(), Some(&Next::GiveUp));
+    }
+
+    #[test]
+    fn one_that_ignores_retry_after_comes_every_second_for_ever() {
+        let behaviour = BehaviourPreset::IgnoresRetryAfter.behaviour();
+        let again = Next::Again { wait: Duration::from_secs(1), by_dps: false };
+        assert!(failed(&behaviour, &vec![throttled(); 500], Some(Duration::from_secs(30))).iter().all(|n| *n == again));
+    }
+
+    #[test]
+    fn a_hub_that_does_not_know_the_device_sends_it_to_dps_and_so_does_one_that_is_away_for_long() {
+        let behaviour = Behaviour { hub_attempts: 3, attempts: 0, ..BehaviourPreset::WellBehaved.behaviour() };
+        let by_dps = |failures: &[(Failure, At)]| -> Vec<bool> {
+            let next = failed(&behaviour, failures, None);
+            next.iter().map(|n| matches!(n, Next::Again { by_dps: true, .. })).collect()
+        };
+        let refused = |code| (Failure::rejected(code, "refused"), At::Hub);
+        assert_eq!(by_dps(&[refused(5), refused(3)]), [true, false]);
+        assert_eq!(by_dps(&vec![refused(3); 4]), [false, false, true, false]);
+        let unauthorized = (Failure::rejected(401_002, "Unauthorized"), At::Dps);
+        assert_eq!(failed(&behaviour, &[unauthorized], None), [Next::GiveUp]);
+    }
+
+    #[test]
+    fn waits_pass_as_fast_as_the_fleets_time() {
+        let behaviour = BehaviourPreset::SdkCsharp.behaviour();
+        let scale = TimeScale::new(Duration::from_secs(2_000), Duration::from_secs(1)).unwrap();
+        let (failure, at) = throttled();
+        let next = Retries::new(&behaviour, scale, 1, 7, 0).failed(&failure, at, None);
+        assert_eq!(next, Next::Again { wait: Duration::from_millis(1), by_dps: false });
+    }
+}

@@ -1,0 +1,59 @@
+use std::time::Duration;
+
+use crate::device::Settings;
+use crate::engine::keys::Made;
+use crate::scenario::{Mix, Scenario, Stage};
+
+/// What all attempts of a stage go by, on every worker.
+#[derive(Debug)]
+pub(super) struct StageSetup {
+    pub(super) index: u16,
+    pub(super) stage: Stage,
+    /// By class.
+    settings: Box<[Settings]>,
+    mix: Mix,
+    /// Keys made for it.
+    pub(super) made: Made,
+}
+
+impl StageSetup {
+    /// `classes`: the settings of each class of devices.
+    pub(super) fn new(index: usize, scenario: &Scenario, classes: &[Settings]) -> Self {
+        let stage = scenario.stages[index].clone();
+        let settings = classes.iter().map(|settings| for_stage(settings, &stage)).collect();
+        let index = u16::try_from(index).unwrap_or(u16::MAX);
+        Self { index, stage, settings, mix: scenario.fleet.mix.clone(), made: Made::default() }
+    }
+
+    /// What a device goes by.
+    pub(super) fn settings_of(&self, device: u32) -> &Settings {
+        &self.settings[self.mix.class_of(device)]
+    }
+
+    /// For [`crate::scenario::StageKind::Operate`]: how long it lasts, in fleet time.
+    pub(super) fn duration(&self) -> Option<Duration> {
+        self.stage.operate.map(|operate| operate.duration)
+    }
+}
+
+/// The settings of devices with what the stage says about them.
+fn for_stage(settings: &Settings, stage: &Stage) -> Settings {
+    let mut settings = settings.clone();
+    settings.timeouts.attempt = stage.timeout;
+    if !stage.hub_connect {
+        settings.hub = None;
+    }
+    if !stage.telemetry
+        && let Some(hub) = &mut settings.hub
+    {
+        hub.telemetry = None;
+    }
+    settings
+}
+
+/// Devices of a fleet that take part in a stage, in order.
+pub(super) fn members(scenario: &Scenario, stage: usize) -> impl Iterator<Item = u32> + Clone + use<'_> {
+    let (mix, classes) = (&scenario.fleet.mix, &scenario.stages[stage].classes);
+    let all = classes.len() == scenario.fleet.classes.len();
+    (0..scenario.fleet.devices).filter(move |device| all || classes.contains(&mix.class_of(*device)))
+}

@@ -1,0 +1,320 @@
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::device::Connector;
+use crate::engine::entry::{Entry, Job};
+use crate::engine::keys::KeySupply;
+use crate::engine::live::{self, Live, SharedLive};
+use crate::engine::pacer::Due;
+use crate::engine::recorder::Recorder;
+use crate::engine::work;
+use crate::scenario::StageKind;
+
+/// Where a worker's devices come from.
+pub(super) enum Feed {
+    /// The pacer says who is due. Closed when all were.
+    Paced(UnboundedReceiver<Due>),
+    /// The next device comes whenever a slot is free.
+    Pulled(std::vec::IntoIter<u32>),
+    /// No more devices come.
+    Ended,
+}
+
+/// One stage on one worker. The same loop serves every workload and every kind of stage: a device is *due*, *waits* for a
+/// slot and its key, *starts*, ends.
+///
+/// | event | running | halting |
+/// |---|---|---|
+/// | device due | waits | - |
+/// | it has nothing to do | skipped | - |
+/// | slot free and key there | the first that waits starts | - |
+/// | waiting longer than `max_lateness` | dropped | - |
+/// | halt | those that wait are not started; grace begins | - |
+/// | all started, `drain` over | cut | - |
+/// | grace over, or cut | - | cut |
+/// | nobody waits, none at work, none to come | done | done |
+pub(super) struct StageLoop<C: Connector> {
+    pub(super) job: Rc<Job<C>>,
+    pub(super) feed: Feed,
+    /// `None`: devices of this stage need none.
+    pub(super) keys: Option<KeySupply>,
+    /// Devices of this worker that take part, and how many of them will become due.
+    pub(super) members: Vec<u32>,
+    pub(super) listed: u64,
+    /// In a closed workload: the turns of all workers' devices.
+    pub(super) turns: Option<Arc<Semaphore>>,
+    /// `None`: waiting is never too long.
+    pub(super) max_lateness: Option<Duration>,
+    pub(super) drain: Duration,
+    pub(super) grace: Duration,
+    pub(super) halt: CancellationToken,
+    /// After `halt`: the grace is over now.
+    pub(super) cut: CancellationToken,
+    /// `None`: nobody watches.
+    pub(super) live: Option<SharedLive>,
+}
+
+/// What a stage brings back from one worker.
+#[derive(Debug, Default)]
+pub(super) struct StageShare {
+    pub(super) recorder: Recorder,
+    /// Devices that were due and waited for a slot, or for their key.
+    pub(super) waited_for_slot: u64,
+    pub(super) waited_for_key: u64,
+}
+
+struct State {
+    waiting: VecDeque<Waiting>,
+    at_work: JoinSet<()>,
+    /// Devices that became due.
+    came: u64,
+    waits_for: Option<Lack>,
+    halting: bool,
+    /// When those at work are cut.
+    cut: Option<Duration>,
+    was_cut: bool,
+    /// The device that was last counted as waiting for a slot or a key.
+    counted: Option<u32>,
+    share: StageShare,
+}
+
+/// A device that is due, with its turn in a closed workload.
+struct Waiting {
+    due: Due,
+    turn: Option<OwnedSemaphorePermit>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lack {
+    Slot,
+    Key,
+}
+
+impl State {
+    fn cut_now(&mut self) {
+        self.was_cut = true;
+        self.at_work.abort_all();
+    }
+
+    fn lacks(&mut self, lack: Lack, device: u32) {
+        self.waits_for = Some(lack);
+        let new = u64::from(self.counted.replace(device) != Some(device));
+        match lack {
+            Lack::Slot => self.share.waited_for_slot += new,
+            Lack::Key => self.share.waited_for_key += new,
+        }
+    }
+}
+
+impl<C: Connector + 'static> StageLoop<C> {
+    /// Works through the stage. Must be inside a [`tokio::task::LocalSet`].
+    pub(super) async fn run(mut self) -> StageShare {
+        let mut state = State {
+            waiting: VecDeque::new(),
+            at_work: JoinSet::new(),
+            came: 0,
+            waits_for: None,
+            halting: false,
+            cut: None,
+            was_cut: false,
+            counted: None,
+            share: StageShare::default(),
+        };
+        let halted = self.halt.clone().cancelled_owned();
+        let cut = self.cut.clone().cancelled_owned();
+        tokio::pin!(halted, cut);
+        let slots = Arc::clone(&self.job.station.slots);
+        let mut publish = interval(live::EVERY);
+        publish.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut inbox = Vec::new();
+        loop {
+            if self.halt.is_cancelled() && !state.halting {
+                self.halt(&mut state);
+            }
+            self.advance(&mut state);
+            let ended = matches!(self.feed, Feed::Ended);
+            if ended && state.waiting.is_empty() && state.at_work.is_empty() {
+                break;
+            }
+            let wake = self.wake(&state).map(|at| self.job.station.clock.instant(at));
+            let (job, keys) = (&self.job, &mut self.keys);
+            let pulls = matches!(self.feed, Feed::Pulled(_)) && state.waiting.is_empty();
+            tokio::select! {
+                biased;
+                () = &mut halted, if !state.halting => {}
+                () = &mut cut, if state.halting && !state.was_cut => state.cut_now(),
+                count = receive(&mut self.feed, &mut inbox) => {
+                    if count == 0 {
+                        self.feed = Feed::Ended;
+                    }
+                    came(job, &mut state, inbox.drain(..).map(|due| Waiting { due, turn: None }));
+                }
+                () = key_ready(keys), if state.waits_for == Some(Lack::Key) => {}
+                // Let go at once: whoever waits first takes it in `advance`.
+                _ = slots.acquire(), if state.waits_for == Some(Lack::Slot) => {}
+                _ = next_turn(&self.turns), if pulls => {}
+                Some(_) = state.at_work.join_next(), if !state.at_work.is_empty() => {
+                    while state.at_work.try_join_next().is_some() {}
+                }
+                () = async { if let Some(at) = wake { sleep_until(at).await } }, if wake.is_some() => {}
+                _ = publish.tick(), if self.live.is_some() => self.publish(),
+            }
+        }
+        self.publish();
+        if self.job.setup.stage.kind.needs_credential() {
+            self.members.iter().for_each(|device| work::note_expiry(&self.job, *device));
+        }
+        let mut recorder = std::mem::take(&mut *self.job.recorder.borrow_mut());
+        let members = self.members.len() as u64;
+        recorder.totals.planned = members;
+        recorder.totals.skipped += members - self.listed;
+        recorder.totals.not_started += self.listed - state.came;
+        StageShare { recorder, ..state.share }
+    }
+
+    /// Does everything that can be done now.
+    fn advance(&mut self, state: &mut State) {
+        let now = self.job.now();
+        self.pull(state, now);
+        self.admit(state, now);
+        let all_started = matches!(self.feed, Feed::Ended) && state.waiting.is_empty();
+        match state.cut {
+            None if all_started && !state.halting => {
+                state.cut = Some(self.job.until.unwrap_or_default().max(now) + self.drain);
+            }
+            Some(at) if now >= at && !state.was_cut => {
+                state.cut_now();
+            }
+            _ => {}
+        }
+    }
+
+    /// In a closed workload a device is due when it gets its turn.
+    fn pull(&mut self, state: &mut State, now: Duration) {
+        let (Feed::Pulled(devices), Some(turns), false) = (&mut self.feed, &self.turns, state.halting) else { return };
+        while devices.len() > 0 {
+            let Ok(turn) = Arc::clone(turns).try_acquire_owned() else { return };
+            let due = devices.next().map(|device| Due { device, at: now });
+            came(&self.job, state, due.map(|due| Waiting { due, turn: Some(turn) }));
+        }
+        self.feed = Feed::Ended;
+    }
+
+    /// Starts those that wait, as far as there are slots and keys; drops those that wait for too long.
+    fn admit(&mut self, state: &mut State, now: Duration) {
+        state.waits_for = None;
+        while let Some(due) = state.waiting.front().map(|waiting| waiting.due) {
+            if self.has_nothing_to_do(due.device) {
+                state.waiting.pop_front();
+                self.skip_key();
+                self.job.recorder.borrow_mut().totals.skipped += 1;
+                continue;
+            }
+            if self.max_lateness.is_some_and(|max| now > due.at + max) {
+                state.waiting.pop_front();
+                self.skip_key();
+                self.job.recorder.borrow_mut().dropped(now);
+                continue;
+            }
+            let Ok(slot) = Arc::clone(&self.job.station.slots).try_acquire_owned() else {
+                return state.lacks(Lack::Slot, due.device);
+            };
+            let key = match &mut self.keys {
+                None => None,
+                Some(keys) => match keys.take() {
+                    Some(key) => Some(key),
+                    None => return state.lacks(Lack::Key, due.device),
+                },
+            };
+            let turn = state.waiting.pop_front().and_then(|waiting| waiting.turn);
+            let work = work::run(Entry::new(Rc::clone(&self.job), due), key, slot);
+            match turn {
+                None => state.at_work.spawn_local(work),
+                Some(turn) => state.at_work.spawn_local(async move {
+                    work.await;
+                    drop(turn);
+                }),
+            };
+        }
+    }
+
+    fn has_nothing_to_do(&self, device: u32) -> bool {
+        self.job.setup.stage.kind.needs_credential()
+            && self.job.station.fleet.with(device, |device| device.credential.is_none())
+    }
+
+    fn skip_key(&mut self) {
+        if let Some(keys) = &mut self.keys {
+            keys.skip();
+        }
+    }
+
+    /// When something must happen although nothing comes.
+    fn wake(&self, state: &State) -> Option<Duration> {
+        // The runtime's timers are good to a millisecond, and exactly on time is not yet too late.
+        let late = |due: &Due| self.max_lateness.map(|max| due.at + max + Duration::from_millis(1));
+        [
+            state.waiting.front().and_then(|waiting| late(&waiting.due)),
+            state.cut.filter(|_| !state.was_cut && !state.at_work.is_empty()),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    fn halt(&mut self, state: &mut State) {
+        state.halting = true;
+        self.feed = Feed::Ended;
+        self.job.recorder.borrow_mut().totals.not_started += state.waiting.len() as u64;
+        state.waiting.clear();
+        let grace = self.job.now() + self.grace;
+        state.cut = Some(state.cut.map_or(grace, |cut| cut.min(grace)));
+    }
+
+    fn publish(&self) {
+        if let Some(live) = &self.live {
+            let operates = self.job.setup.stage.kind == StageKind::Operate;
+            Live::publish(live, &self.job.recorder.borrow(), matches!(self.feed, Feed::Ended) && !operates);
+        }
+    }
+}
+
+fn came<C: Connector>(job: &Job<C>, state: &mut State, devices: impl IntoIterator<Item = Waiting>) {
+    let mut recorder = job.recorder.borrow_mut();
+    for waiting in devices {
+        state.came += 1;
+        recorder.due(waiting.due.at);
+        state.waiting.push_back(waiting);
+    }
+}
+
+/// Takes what the pacer sent; 0 when nothing will come any more.
+async fn receive(feed: &mut Feed, inbox: &mut Vec<Due>) -> usize {
+    match feed {
+        Feed::Paced(receiver) => receiver.recv_many(inbox, 4_096).await,
+        Feed::Pulled(_) | Feed::Ended => std::future::pending().await,
+    }
+}
+
+/// Waits until there is a turn. It is let go at once and taken in `pull`.
+async fn next_turn(turns: &Option<Arc<Semaphore>>) {
+    match turns {
+        Some(turns) => drop(turns.acquire().await),
+        None => std::future::pending().await,
+    }
+}
+
+async fn key_ready(keys: &mut Option<KeySupply>) {
+    match keys {
+        Some(keys) => keys.ready().await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,30 @@
+use std::cell::Cell;
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use crate::device::Connector;
+use crate::engine::clock::RunClock;
+use crate::engine::fleet::Fleet;
+use crate::engine::gauge::Gauge;
+use crate::engine::keys::KeyWorks;
+use crate::engine::serials::Serials;
+use crate::scenario::Scenario;
+
+/// What all devices of one worker share for the whole run.
+pub(super) struct Station<C: Connector> {
+    pub(super) scenario: Arc<Scenario>,
+    pub(super) seed: u64,
+    pub(super) connector: Arc<C>,
+    pub(super) serials: Arc<Serials>,
+    pub(super) works: Arc<KeyWorks>,
+    pub(super) clock: RunClock,
+    pub(super) fleet: Fleet<C::Stream>,
+    /// One for each connection that may be open at once.
+    pub(super) slots: Arc<Semaphore>,
+    /// Attempts in flight, and connections held, of all workers.
+    pub(super) in_flight: Arc<Gauge>,
+    pub(super) connected: Arc<Gauge>,
+    /// Kept connections that were lost while no stage used them.
+    pub(super) lost_between_stages: Cell<u64>,
+}

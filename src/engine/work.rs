@@ -1,0 +1,327 @@
+//! What a device does in a stage, attempt by attempt.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::sleep_until;
+
+use crate::device::{self, Connector, Credential, Done, LocalEnd, Prepared};
+use crate::domain::{Failure, FailureClass, Phase};
+use crate::engine::entry::{Ending, Entry, Found, Job};
+use crate::engine::holder::{self, Back, Kept};
+use crate::engine::keys::{self, Key};
+use crate::engine::retry::{At, Next, Retries};
+use crate::scenario::{Behaviour, StageKind};
+
+/// Which way an attempt takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// Register with DPS, then to the hub.
+    Dps,
+    /// Straight to the hub.
+    Hub,
+    /// A new certificate from the hub.
+    Renewal,
+}
+
+/// A device at work in a stage.
+pub(super) struct Work<C: Connector> {
+    pub(super) entry: Entry<C>,
+    job: Rc<Job<C>>,
+    end: Rc<LocalEnd>,
+    prepared: Option<Box<Prepared>>,
+    /// The connection that the device has open.
+    pub(super) kept: Option<Kept<C::Stream>>,
+    /// Who lent it.
+    back: Option<Back<C::Stream>>,
+    /// An attempt of this stage already got what the stage is for; only the hub is left.
+    obtained: bool,
+    /// The device was connected before in this stage.
+    ready: bool,
+}
+
+/// Does all that a device does in a stage.
+pub(super) async fn run<C: Connector + 'static>(entry: Entry<C>, key: Option<Key>, permit: OwnedSemaphorePermit) {
+    let job = Rc::clone(&entry.job);
+    let device = entry.device;
+    let scenario = std::sync::Arc::clone(&job.station.scenario);
+    let behaviour = &scenario.fleet.class_of(device).behaviour;
+    let mut retries = Retries::new(behaviour, scenario.time_scale, job.station.seed, device, job.setup.index);
+    let mut work = Work::new(entry);
+    match key {
+        Some(Err(failure)) => {
+            work.entry.begin(None);
+            return work.entry.end(&Found::failed(failure), Ending::Device);
+        }
+        Some(Ok(prepared)) => work.prepared = Some(Box::new(prepared)),
+        None => {}
+    }
+    if job.setup.stage.kind == StageKind::Operate {
+        return Box::pin(crate::engine::operate::run(work, retries, permit)).await;
+    }
+    work.borrow_connection().await;
+    Box::pin(work.attempts(behaviour, &mut retries, permit, None)).await;
+    work.give_back();
+}
+
+impl<C: Connector + 'static> Work<C> {
+    fn new(entry: Entry<C>) -> Self {
+        let job = Rc::clone(&entry.job);
+        let device = entry.device;
+        let end = job.station.fleet.with(device, |state| {
+            let make = || Rc::new(LocalEnd::new(job.setup.settings_of(device), device));
+            Rc::clone(state.end.get_or_insert_with(make))
+        });
+        Self { entry, job, end, prepared: None, kept: None, back: None, obtained: false, ready: false }
+    }
+
+    pub(super) fn credential(&self) -> Option<Rc<Credential>> {
+        self.job.station.fleet.with(self.entry.device, |device| device.credential.clone())
+    }
+
+    /// Takes the connection that the device holds, to be renewed, given up, or used.
+    pub(super) async fn borrow_connection(&mut self) {
+        let holder = self.job.station.fleet.with(self.entry.device, |device| device.holder.clone());
+        let Some(holder) = holder else { return };
+        if let Some((kept, back)) = holder.borrow().await {
+            self.kept = Some(kept);
+            self.back = (!back.is_closed()).then_some(back);
+        }
+    }
+
+    /// The connection goes back to whoever lent it, is kept, or ends.
+    pub(super) fn give_back(self) {
+        let Self { entry, job, kept, back, .. } = self;
+        let kept = match back {
+            Some(back) => match back.send(kept) {
+                Ok(()) => return,
+                Err(kept) => kept,
+            },
+            None => kept,
+        };
+        match kept {
+            Some(kept) if job.setup.stage.keep_connected => holder::keep(&job.station, entry.device, kept),
+            // Whoever lent it is gone, and nobody wants it.
+            Some(kept) => close(&job, kept),
+            None => {}
+        }
+    }
+
+    /// Attempt after attempt, until one succeeds or the device gives up. With a connection lost, the first one is due
+    /// then.
+    pub(super) async fn attempts(
+        &mut self,
+        behaviour: &Behaviour,
+        retries: &mut Retries<'_>,
+        permit: OwnedSemaphorePermit,
+        due: Option<Duration>,
+    ) -> bool {
+        let operates = self.job.setup.stage.kind == StageKind::Operate;
+        let mut permit = Some(permit);
+        let mut due = due;
+        loop {
+            let held = match permit.take() {
+                Some(permit) => permit,
+                None => self.slot().await,
+            };
+            self.entry.begin(due);
+            self.note_expiry();
+            let way = self.way(behaviour);
+            let done = match self.attempt(way).await {
+                Ok(done) => self.checked(way, done),
+                Err(failure) => {
+                    self.entry.end(&Found::failed(failure), Ending::Device);
+                    return false;
+                }
+            };
+            let at = if done.phases.get(Phase::HubTcp).is_some() || way == Way::Renewal { At::Hub } else { At::Dps };
+            let found = Found::of(&done);
+            let retry_after = done.retry_after;
+            self.settle(way, done, held);
+            self.note_expiry();
+            let Some(failure) = &found.failure else {
+                retries.succeeded();
+                // A device that operates is through when the stage is.
+                let first = !std::mem::replace(&mut self.ready, true);
+                self.entry.end(
+                    &found,
+                    match (operates, first) {
+                        (false, _) => Ending::Device,
+                        (true, true) => Ending::Ready,
+                        (true, false) => Ending::Attempt,
+                    },
+                );
+                return true;
+            };
+            let next = retries.failed(failure, at, retry_after);
+            let Next::Again { wait, by_dps } = next else {
+                self.entry.end(&found, Ending::Device);
+                return false;
+            };
+            let again = self.job.now() + wait;
+            let too_late = self.job.until.is_some_and(|until| again >= until);
+            self.entry.end(&found, if too_late { Ending::Device } else { Ending::Attempt });
+            if too_late {
+                return false;
+            }
+            if by_dps {
+                self.job.station.fleet.with(self.entry.device, |device| device.refused = true);
+            }
+            self.wait_until(again).await;
+            due = Some(again);
+        }
+    }
+
+    /// A slot for one more connection.
+    pub(super) async fn slot(&self) -> OwnedSemaphorePermit {
+        let slots = std::sync::Arc::clone(&self.job.station.slots);
+        match slots.acquire_owned().await {
+            Ok(permit) => permit,
+            // Never closed.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Waits, and keeps an open connection alive meanwhile.
+    pub(super) async fn wait_until(&mut self, at: Duration) {
+        let at = self.job.station.clock.instant(at);
+        if let Some(kept) = &mut self.kept
+            && matches!(kept.session.hold(Some(at)).await, device::Held::Lost(_))
+        {
+            self.kept = None;
+            self.job.recorder.borrow_mut().disconnected(self.job.now());
+        }
+        sleep_until(at).await;
+    }
+
+    fn way(&self, behaviour: &Behaviour) -> Way {
+        let kind = self.job.setup.stage.kind;
+        let (known, only_dps) = self
+            .job
+            .station
+            .fleet
+            .with(self.entry.device, |device| (device.credential.is_some(), device.refused || device.expired));
+        if !known || only_dps {
+            return Way::Dps;
+        }
+        match kind {
+            StageKind::Provision | StageKind::Reprovision => {
+                if self.obtained && behaviour.caches_assignment {
+                    Way::Hub
+                } else {
+                    Way::Dps
+                }
+            }
+            StageKind::Renew => {
+                if self.obtained {
+                    Way::Hub
+                } else {
+                    Way::Renewal
+                }
+            }
+            StageKind::Reconnect | StageKind::Operate => {
+                if behaviour.caches_assignment || self.obtained {
+                    Way::Hub
+                } else {
+                    Way::Dps
+                }
+            }
+        }
+    }
+
+    /// One attempt. An error is one of the generator's own.
+    async fn attempt(&mut self, way: Way) -> Result<Done<C::Stream>, Failure> {
+        let station = Rc::clone(&self.job.station);
+        let setup = std::sync::Arc::clone(&self.job.setup);
+        let settings = setup.settings_of(self.entry.device);
+        let (connector, end) = (&*station.connector, Rc::clone(&self.end));
+        if way != Way::Hub && self.prepared.is_none() {
+            let key = station.works.order(&setup, self.entry.device).await.unwrap_or_else(|_| Err(keys::lost()))?;
+            self.prepared = Some(Box::new(key));
+        }
+        let keep = setup.stage.keep_connected || setup.stage.kind == StageKind::Operate || self.back.is_some();
+        let credential = self.credential();
+        match (way, credential, &self.prepared) {
+            (Way::Hub, Some(credential), _) => {
+                self.kept = None;
+                Ok(Box::pin(device::reconnect(settings, connector, &end, &credential, keep)).await)
+            }
+            (Way::Renewal, Some(credential), Some(prepared)) => {
+                let (session, slot) = Kept::split(self.kept.take());
+                let done =
+                    Box::pin(device::renew(settings, connector, &end, &credential, session, prepared, keep)).await;
+                drop(slot);
+                Ok(done)
+            }
+            (_, _, Some(prepared)) => {
+                // A device that goes to DPS gives up the hub first.
+                self.kept = None;
+                Ok(Box::pin(device::provision(settings, connector, &end, prepared, keep)).await)
+            }
+            (_, _, None) => Err(keys::lost()),
+        }
+    }
+
+    /// No serial number comes twice.
+    fn checked(&self, way: Way, mut done: Done<C::Stream>) -> Done<C::Stream> {
+        let issued = done.result.as_ref().ok().or(done.obtained.as_ref()).filter(|_| way != Way::Hub);
+        if issued.is_some_and(|credential| !self.job.station.serials.insert(&credential.leaf.serial)) {
+            let again = "the issued certificate has the serial number of another one of this run";
+            done.result = Err(Failure::new(FailureClass::Verification, again));
+            done.obtained = None;
+        }
+        done
+    }
+
+    /// Keeps what an attempt got, and the connection that it left open.
+    fn settle(&mut self, way: Way, done: Done<C::Stream>, permit: OwnedSemaphorePermit) {
+        let station = &self.job.station;
+        let mut obtained = match done.result {
+            Ok(credential) => Some(credential),
+            Err(_) => done.obtained,
+        };
+        let new = way != Way::Hub && obtained.is_some();
+        if new {
+            self.obtained = true;
+        }
+        station.fleet.with(self.entry.device, |device| {
+            if let Some(credential) = obtained.take_if(|_| new) {
+                device.credential = Some(Rc::new(credential));
+                device.refused = false;
+                device.expired = false;
+            }
+        });
+        self.kept = done.session.map(|session| Kept::new(session, permit, &station.connected));
+    }
+
+    /// Counts a certificate that has expired, once.
+    pub(super) fn note_expiry(&self) {
+        note_expiry(&self.job, self.entry.device);
+    }
+}
+
+/// Counts the certificate of a device as expired when it has, once.
+pub(super) fn note_expiry<C: Connector>(job: &Job<C>, device: u32) {
+    let now = job.setup.settings_of(device).clock.now();
+    let expired = job.station.fleet.with(device, |state| {
+        let expired = !state.expired && state.credential.as_ref().is_some_and(|c| c.leaf.not_after <= now);
+        state.expired |= expired;
+        expired
+    });
+    if expired {
+        job.recorder.borrow_mut().expired(job.now());
+    }
+}
+
+/// Takes leave and closes, without making anybody wait for it.
+pub(super) fn close<C: Connector + 'static>(job: &Rc<Job<C>>, kept: Kept<C::Stream>) {
+    let station = Rc::clone(&job.station);
+    tokio::task::spawn_local(async move {
+        let (session, slot) = Kept::split(Some(kept));
+        if let Some(session) = session {
+            session.close(&*station.connector).await;
+        }
+        drop(slot);
+    });
+}
