@@ -9,6 +9,8 @@ pub enum Event {
     Accepted,
     /// TLS handshake finished.
     Handshake,
+    /// TLS handshake that resumed a session; counts as one that finished too.
+    Resumed,
     /// TLS handshake failed, was cut or took too long.
     HandshakeFailed,
     /// A connection became a WebSocket for MQTT.
@@ -87,12 +89,13 @@ pub enum Event {
 
 impl Event {
     /// Number of events.
-    pub const COUNT: usize = 39;
+    pub const COUNT: usize = 40;
 
     /// Every event, in the order of documentation.
     pub const ALL: [Self; Self::COUNT] = [
         Self::Accepted,
         Self::Handshake,
+        Self::Resumed,
         Self::HandshakeFailed,
         Self::WebSocket,
         Self::HttpRequest,
@@ -137,6 +140,7 @@ impl Event {
         match self {
             Self::Accepted => "accepted",
             Self::Handshake => "handshakes",
+            Self::Resumed => "handshakes_resumed",
             Self::HandshakeFailed => "handshakes_failed",
             Self::WebSocket => "websockets",
             Self::HttpRequest => "http_requests",

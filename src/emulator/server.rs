@@ -4,6 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::HandshakeKind;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout};
@@ -25,7 +26,7 @@ use super::session;
 use super::state::StateError;
 use crate::pki::chain::ChainError;
 use crate::pki::key::KeyError;
-use crate::pki::tls::{TlsConfigError, TlsVersions, server_config};
+use crate::pki::tls::{TlsConfigError, TlsVersions, resumable, server_config};
 
 /// The emulator with its listeners, ready to run.
 #[derive(Debug)]
@@ -125,6 +126,7 @@ impl Emulator {
         let root = core.server_root()?;
         let (certificate, key) = root.server_certificate(&server_names(&core.config), now)?;
         let config = server_config(certificate, key, TlsVersions::default())?;
+        let config = if core.config.listen.tls_resumption { resumable(&config)? } else { config };
         // No device shall trust an authority that a crash would take away.
         if !core.durable().await {
             let reason = service.state_failure().unwrap_or_else(|| "the disk is too slow".to_owned());
@@ -243,6 +245,9 @@ async fn connection(core: Arc<Core>, tls: TlsAcceptor, tcp: TcpStream, carrier: 
         return;
     };
     core.tally.count(Event::Handshake);
+    if stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed) {
+        core.tally.count(Event::Resumed);
+    }
     let peer = stream.get_ref().1.peer_certificates();
     let peer = peer.map(|chain| chain.iter().map(|c| c.clone().into_owned()).collect()).unwrap_or_default();
     match carrier {

@@ -102,6 +102,20 @@ pub fn server_config(
     Ok(Arc::new(config))
 }
 
+/// The same server, which hands out session tickets (TLS 1.2: RFC 5077, TLS 1.3: RFC 8446, section 4.6.1) and resumes
+/// sessions with them. Nothing is kept: the ticket itself holds the session, with the client certificates of its first
+/// handshake, under a key of this configuration that changes every few hours.
+///
+/// # Errors
+/// [`TlsConfigError::Rustls`] when no ticket key could be made.
+pub fn resumable(config: &ServerConfig) -> Result<Arc<ServerConfig>, TlsConfigError> {
+    let mut config = config.clone();
+    config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new()?;
+    // A device needs one for its next connection, which brings the one after that.
+    config.send_tls13_tickets = 1;
+    Ok(Arc::new(config))
+}
+
 fn protocol_versions(versions: TlsVersions) -> Vec<&'static SupportedProtocolVersion> {
     match versions {
         TlsVersions::Any => vec![&rustls::version::TLS13, &rustls::version::TLS12],
@@ -292,6 +306,41 @@ mod tests {
                 let (mut client, _) = handshake(tls.anonymous(), &server, "localhost").unwrap();
                 assert_eq!(client.handshake_kind(), Some(HandshakeKind::Full));
                 assert!(client.reader().read(&mut [0]).is_err(), "no data came");
+            }
+        }
+    }
+
+    #[test]
+    fn a_resumable_server_knows_the_client_of_a_resumed_session_by_its_first_certificate() {
+        let (roots, once) = server(&["localhost"]);
+        let again = resumable(&once).unwrap();
+        let adr = Adr::new();
+        let key = Arc::new(key());
+        let chain = adr.chain(&key, "device-0001");
+        for (versions, _) in VERSIONS {
+            let tls = ClientTls::new(&roots, versions, CryptoProvider::AwsLc).unwrap();
+            for (client, identity) in
+                [(tls.anonymous(), None), (tls.with_identity(&chain, Arc::clone(&key)), Some(&chain))]
+            {
+                let mut client = ClientConfig::clone(&client);
+                client.resumption = Resumption::in_memory_sessions(4);
+                let client = Arc::new(client);
+                let connect = |server: &Arc<ServerConfig>| {
+                    let (mut client, server) = handshake(Arc::clone(&client), server, "localhost").unwrap();
+                    // The ticket of TLS 1.3 comes after the handshake and is taken by the next read.
+                    assert!(client.reader().read(&mut [0]).is_err(), "no data came");
+                    let shown = server.peer_certificates().map(|chain| chain.iter().map(|c| c.to_vec()).collect());
+                    assert_eq!(shown.as_ref(), identity, "{versions:?}");
+                    client.handshake_kind().unwrap()
+                };
+                assert_eq!(connect(&again), HandshakeKind::Full, "{versions:?}");
+                assert_eq!(connect(&again), HandshakeKind::Resumed, "{versions:?}");
+                assert_eq!(connect(&again), HandshakeKind::Resumed, "{versions:?}");
+                let another = resumable(&once).unwrap();
+                assert_eq!(connect(&another), HandshakeKind::Full, "a ticket of another server");
+                for _ in 0..2 {
+                    assert_ne!(connect(&once), HandshakeKind::Resumed, "{versions:?}");
+                }
             }
         }
     }

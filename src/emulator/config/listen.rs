@@ -25,6 +25,9 @@ pub struct Listen {
     /// Connections served at once; more wait in the kernel's queue. Lowered at start to what the file-descriptor limit
     /// allows.
     pub max_connections: usize,
+    /// Hand out session tickets and resume sessions with them, in TLS 1.2 and 1.3. A resumed session has the client
+    /// certificate of the first one.
+    pub tls_resumption: bool,
     /// TLS handshakes worked on at once, in the order in which their first bytes came; the others wait. Devices that came
     /// first are through before those that came last begin, as in a service that accepts at a bounded rate. A handshake
     /// that waits for its peer loses its turn, so that slow peers hold up nobody.
@@ -60,6 +63,7 @@ impl Default for Listen {
             management_port: None,
             management_address: IpAddr::V4(Ipv4Addr::LOCALHOST),
             max_connections: 100_000,
+            tls_resumption: false,
             handshakes_at_once: 64,
             handshake_timeout_seconds: 30,
             unauthenticated_timeout_seconds: 60,

@@ -12,13 +12,16 @@ use fleetstorm::emulator::{
 use fleetstorm::pki::chain::ChainVerifier;
 use fleetstorm::pki::tls::ClientTls;
 use rumqttc::{AsyncClient, Event as Mqtt, MqttOptions, Packet, QoS, TlsConfiguration, Transport};
+use rustls::client::Resumption;
+use rustls::{ClientConfig, HandshakeKind};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
 
-use super::client::{API, SCOPE, dps_user, key_and_csr, sas};
+use super::client::{API, Peer, SCOPE, World, accepted, dps_user, hub_connect, key_and_csr, sas};
 
 /// An emulator on a free port, and what a device needs to know of it.
 struct Running {
@@ -238,4 +241,33 @@ async fn a_pause_holds_up_handshakes_and_sessions_on_sockets() {
     assert!([a, b, c].into_iter().all(|elapsed| elapsed >= PAUSE), "{a:?} {b:?} {c:?}");
     let counters = emulator.stop().await;
     assert_eq!((counters.get(Event::FaultPaused), counters.get(Event::Assigned)), (3, 3));
+}
+
+#[tokio::test]
+async fn a_resumed_session_is_the_devices_whose_certificate_began_it() {
+    for resumes in [true, false] {
+        let emulator = Running::start(|config| {
+            config.listen.tls_resumption = resumes;
+            config.adr.issue_inline = true;
+            config.dps.retry_after_seconds = 3;
+        })
+        .await;
+        let (chain, key) = World { service: emulator.service.clone() }.provision("dev1").await;
+        let mut tls = ClientConfig::clone(&emulator.tls.with_identity(&chain, Arc::new(key)));
+        tls.resumption = Resumption::in_memory_sessions(4);
+        let connector = TlsConnector::from(Arc::new(tls));
+        let mut kinds = Vec::new();
+        for _ in 0..2 {
+            let tcp = TcpStream::connect(emulator.address).await.unwrap();
+            let stream = connector.connect("localhost".try_into().unwrap(), tcp).await.unwrap();
+            let mut peer = Peer::new(stream, tokio::spawn(async { String::new() }));
+            assert_eq!(peer.connect(hub_connect("dev1", "")).await, accepted());
+            kinds.push(peer.stream.get_ref().1.handshake_kind().unwrap());
+        }
+        let second = if resumes { HandshakeKind::Resumed } else { HandshakeKind::Full };
+        assert_eq!(kinds, [HandshakeKind::Full, second]);
+        let counters = emulator.stop().await;
+        let seen = [Event::HubConnected, Event::Handshake, Event::Resumed].map(|event| counters.get(event));
+        assert_eq!(seen, [2, 2, u64::from(resumes)]);
+    }
 }
