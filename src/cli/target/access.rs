@@ -10,14 +10,14 @@ use zeroize::Zeroizing;
 
 use crate::cli::args::GROUP_KEY_ENV;
 use crate::cli::connection::Connection;
-use crate::cli::target::TargetError;
-use crate::device::{Attestation, Endpoint, HubSettings, Settings, WallClock};
-use crate::domain::{IdScope, TimeScale, Transport};
+use crate::cli::target::{TargetError, behaviour};
+use crate::device::{Attestation, Endpoint, HubSettings, NetworkImpairment, Settings, SourceAddresses, WallClock};
+use crate::domain::{IdScope, Transport};
 use crate::pki::bootstrap::Folder;
 use crate::pki::chain::{ChainError, ChainVerifier};
 use crate::pki::sas::SymmetricKey;
 use crate::pki::tls::ClientTls;
-use crate::scenario::{self, Behaviour, DeviceClass, Fleet, Scenario};
+use crate::scenario::{self, DeviceClass, Fleet, Network, Scenario};
 
 /// What a device needs to know of its target.
 #[derive(Debug, Clone)]
@@ -38,6 +38,8 @@ pub struct Access {
     pub ca_file: PathBuf,
     /// PEM of the authority that must have issued the certificates.
     pub issuing_root_file: Option<PathBuf>,
+    /// Addresses that devices connect from.
+    pub source: SourceAddresses,
 }
 
 /// A way into a target.
@@ -116,6 +118,7 @@ impl Access {
             })?,
             ca_file: target.ca_file.as_ref().unwrap_or(ca_file).clone(),
             issuing_root_file: Some(target.issuing_root_file.as_ref().unwrap_or(issuing_root_file).clone()),
+            source: SourceAddresses::System,
         })
     }
 
@@ -142,6 +145,7 @@ impl Access {
             group_key,
             ca_file: target.ca_file.clone().ok_or(TargetError::NoCa)?,
             issuing_root_file: target.issuing_root_file.clone(),
+            source: SourceAddresses::System,
         })
     }
 
@@ -211,35 +215,21 @@ impl Access {
             address: self.hub_address.or(self.door(hub_transport)?.address),
             ..HubSettings::default()
         };
+        let Network { latency, jitter, reset } = class.network;
         let mut settings = Settings {
             transport: class.transport,
             algorithm: class.key_algorithm,
             provider: fleet.crypto_provider,
             keys: class.keys,
+            tls_resumption: class.tls_resumption,
+            source: self.source.clone(),
+            network: NetworkImpairment { latency, jitter, reset },
             hub: Some(hub),
             ..Settings::new(dps, self.id_scope.clone(), attestation, tls, verifier)
         };
-        behave(&mut settings, &class.behaviour, *time_scale);
+        behaviour::lay_over(&mut settings, &class.behaviour, *time_scale);
         Ok(settings)
     }
-}
-
-/// Makes devices patient as a behaviour says. Its waits are fleet time, its time-out for answers is not.
-fn behave(settings: &mut Settings, behaviour: &Behaviour, scale: TimeScale) {
-    let Behaviour { repeats, default_wait, wait_jitter, answer_timeout, keep_alive, .. } = behaviour;
-    let (default_wait, jitter) = (scale.to_real(*default_wait), scale.to_real(*wait_jitter));
-    settings.policy.default_wait = default_wait;
-    settings.policy.jitter = jitter;
-    settings.policy.max_repeats = *repeats;
-    if !scale.is_real() {
-        // The service works in real time: in compressed time many questions fit into it.
-        settings.policy.max_polls = u16::MAX;
-    }
-    settings.renewal.default_wait = default_wait;
-    settings.renewal.jitter = jitter;
-    settings.renewal.max_repeats = *repeats;
-    settings.timeouts.answer = *answer_timeout;
-    settings.keep_alive = *keep_alive;
 }
 
 /// Whether a host is on this machine: every address that it has is loopback.

@@ -2,6 +2,7 @@
 //! device needs to know.
 
 mod access;
+mod behaviour;
 mod error;
 mod first_device;
 

@@ -5,6 +5,7 @@ mod finish;
 mod interrupts;
 mod opened;
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -41,6 +42,10 @@ pub struct RunArgs {
     /// Where hubs are, whatever name DPS assigns
     #[arg(long, value_name = "HOST:PORT", help_heading = "Target")]
     pub hub_address: Option<String>,
+    /// Addresses of this machine that devices connect from, in turn: one has some 28,000 ports [default: 127.0.0.0/8 towards
+    /// a target on loopback, else what the system chooses]
+    #[arg(long, value_name = "ADDRESS", value_delimiter = ',', help_heading = "Target")]
+    pub source_address: Vec<IpAddr>,
     /// Repeat the id scope to confirm load on a target that is not on this machine
     #[arg(long, value_name = "SCOPE", help_heading = "Target")]
     pub confirm_id_scope: Option<String>,
@@ -80,6 +85,7 @@ pub fn run(args: RunArgs, terminal: &Terminal) -> Result<Exit, CommandError> {
         ca_file,
         issuing_root_file,
         hub_address,
+        source_address,
         confirm_id_scope,
         emulator_config,
         out,
@@ -103,7 +109,7 @@ pub fn run(args: RunArgs, terminal: &Terminal) -> Result<Exit, CommandError> {
         terminal.note(wrapped("note: ", &shortage));
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RuntimeError)?;
-    let wishes = opened::Wishes { hub_address, confirm_id_scope, emulator_config };
+    let wishes = opened::Wishes { hub_address, source_address, confirm_id_scope, emulator_config };
     match runtime.block_on(conduct::conduct(&scenario, plan, open_files, wishes, terminal))? {
         conduct::Conducted::Measured(record) => finish::finish(&record, &folder, terminal),
         conduct::Conducted::Interrupted => {

@@ -1,4 +1,4 @@
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use crate::cli::embedded::Embedded;
 use crate::cli::emulator_config::EmulatorConfig;
 use crate::cli::target::{Access, Door, GivenKey, TargetError, is_loopback, try_first_device};
 use crate::cli::{CommandError, Exit, Explained};
-use crate::device::{ScaledClock, Settings, WallClock};
+use crate::device::{ScaledClock, Settings, SourceAddresses, WallClock};
 use crate::domain::{Origin, Setting};
 use crate::engine::Plan;
 use crate::scenario::{Scenario, TargetAddress};
@@ -16,6 +16,7 @@ use crate::scenario::{Scenario, TargetAddress};
 #[derive(Debug)]
 pub(super) struct Wishes {
     pub(super) hub_address: Option<String>,
+    pub(super) source_address: Vec<IpAddr>,
     pub(super) confirm_id_scope: Option<String>,
     pub(super) emulator_config: Option<PathBuf>,
 }
@@ -23,10 +24,16 @@ pub(super) struct Wishes {
 impl Wishes {
     /// Those that were given, for the record.
     pub(super) fn settings(&self) -> Vec<Setting> {
-        let Self { hub_address, confirm_id_scope, emulator_config } = self;
+        let Self { hub_address, source_address, confirm_id_scope, emulator_config } = self;
+        let addresses: Vec<String> = source_address.iter().map(IpAddr::to_string).collect();
+        let sources = (!addresses.is_empty()).then(|| addresses.join(","));
         let config = emulator_config.as_ref().map(|file| file.display().to_string());
-        let given =
-            [("hub_address", hub_address), ("confirm_id_scope", confirm_id_scope), ("emulator_config", &config)];
+        let given = [
+            ("hub_address", hub_address),
+            ("source_address", &sources),
+            ("confirm_id_scope", confirm_id_scope),
+            ("emulator_config", &config),
+        ];
         given
             .into_iter()
             .filter_map(|(key, value)| Some((key, value.clone()?)))
@@ -71,7 +78,7 @@ impl Explained for NotEmbedded {
 
 /// Starts the embedded emulator, or makes sure that the target given answers and may be put under load.
 pub(super) async fn open(scenario: &Scenario, plan: &Plan, wishes: Wishes) -> Result<Opened, CommandError> {
-    let Wishes { hub_address, confirm_id_scope, emulator_config } = wishes;
+    let Wishes { hub_address, source_address, confirm_id_scope, emulator_config } = wishes;
     let target = &scenario.target;
     if target.address != TargetAddress::Embedded {
         if emulator_config.is_some() {
@@ -110,6 +117,7 @@ pub(super) async fn open(scenario: &Scenario, plan: &Plan, wishes: Wishes) -> Re
     if let Some(address) = hub_address {
         access.hub_address = Some(resolve_one(&address).await?);
     }
+    access.source = source_addresses(&access, source_address).await?;
     let clock = Arc::new(ScaledClock::new(scenario.time_scale));
     let wall_clock: Arc<dyn WallClock> = clock.clone();
     let devices = access.device_settings(scenario, plan.seed, &wall_clock)?;
@@ -121,6 +129,39 @@ pub(super) async fn open(scenario: &Scenario, plan: &Plan, wishes: Wishes) -> Re
         notes.push(format!("{id} was provisioned once before the run, to try the target"));
     }
     Ok(Opened { description, devices, clock, emulator_settings, embedded, notes })
+}
+
+/// Those that were asked for, which must be this machine's. Towards loopback every device may have one of its own, so that
+/// ports are no limit.
+async fn source_addresses(access: &Access, given: Vec<IpAddr>) -> Result<SourceAddresses, CommandError> {
+    for address in &given {
+        if let Err(source) = TcpListener::bind((*address, 0)) {
+            return Err(NotOurs { address: *address, source }.into());
+        }
+    }
+    if !given.is_empty() {
+        return Ok(SourceAddresses::Given(given.into()));
+    }
+    let loopback = match access.mqtt.address {
+        Some(address) => address.ip().is_loopback(),
+        None => is_loopback(&access.dps_host, access.mqtt.port).await?,
+    };
+    Ok(if loopback { SourceAddresses::Loopback } else { SourceAddresses::System })
+}
+
+/// Nothing can be sent from there.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+#[error("--source-address {address} cannot be used: {source}")]
+#[diagnostic(help("name addresses of this machine, as `ip address` lists them"))]
+struct NotOurs {
+    address: IpAddr,
+    source: std::io::Error,
+}
+
+impl Explained for NotOurs {
+    fn exit(&self) -> Exit {
+        Exit::Usage
+    }
 }
 
 /// Load on somebody else's machine must be meant.
