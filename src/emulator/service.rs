@@ -146,7 +146,7 @@ async fn tend(core: &Core) {
             core.inject(core.faults.next_moment().await);
         }
     };
-    tokio::join!(inject, keep_house);
+    tokio::join!(biased; inject, keep_house);
 }
 
 impl fmt::Display for Ended {

@@ -93,10 +93,15 @@ impl World {
         let done = peer.register(&format!(r#"{{"registrationId":"{id}","csr":"{csr}"}}"#)).await;
         let state = &done["registrationState"];
         assert_eq!(state["status"], "assigned", "{done}");
-        let chain = state["issuedCertificateChain"].as_array().expect("a chain");
-        let decode = |text: &Value| base64::engine::general_purpose::STANDARD.decode(text.as_str().unwrap()).unwrap();
-        (chain.iter().map(decode).collect(), key)
+        (decode_chain(state), key)
     }
+}
+
+/// The chain of a registration, in DER.
+pub(super) fn decode_chain(registration_state: &Value) -> Vec<Vec<u8>> {
+    let chain = registration_state["issuedCertificateChain"].as_array().expect("a chain");
+    let decode = |text: &Value| base64::engine::general_purpose::STANDARD.decode(text.as_str().unwrap()).unwrap();
+    chain.iter().map(decode).collect()
 }
 
 pub(super) fn sas(key: &SymmetricKey, resource: &str, key_name: Option<&str>) -> String {
