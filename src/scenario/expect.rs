@@ -122,11 +122,11 @@ pub(super) fn number(range: RangeInclusive<f64>) -> Expect<f64> {
     })
 }
 
-/// One of `names`, which are called a `what` each; gives its index.
+/// One of `names`, which are called an `what` each; gives its index.
 pub(super) fn one_of(what: &str, names: Vec<String>) -> Expect<usize> {
     let valid = match names.as_slice() {
         [] => format!("left out: there is no {what}"),
-        names => format!("the name of {what}: \"{}\"", names.join("\", \"")),
+        names => format!("the name of an {what}: \"{}\"", names.join("\", \"")),
     };
     let known = names.clone();
     let mut expect = Expect::new(valid, move |value| match &value.kind {

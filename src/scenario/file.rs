@@ -94,8 +94,8 @@ fn read(findings: &Findings, table: &Table, place: Place, folder: &Path) -> Opti
     let emulator = emulator::read(&mut root);
     let stages = root.sections("stage", "write `[[stage]]` with `name` and `kind = \"provision\"`");
     let around = Surroundings { folder, fleet: fleet.as_ref(), policy: policy.as_ref() };
-    let stages = stage::read_all(stages, around);
-    let thresholds = threshold::read_all(&mut root, stages.as_deref());
+    let (stages, heads) = stage::read_all(stages, around);
+    let thresholds = threshold::read_all(&mut root, &heads);
     let limits = limits::read(root.section("limits"));
     let target = target::read(root.section("target"));
     root.finish();

@@ -142,7 +142,7 @@ impl<'a> Section<'a> {
             Err(reason) => {
                 let found = match &value.kind {
                     Kind::Text(text) => format!("{text:?}"),
-                    Kind::Array(_) => "a list".to_owned(),
+                    Kind::Array(_) if reason.is_none() => "a list".to_owned(),
                     Kind::Table(_) => "a table".to_owned(),
                     _ => value.to_string(),
                 };

@@ -2,10 +2,11 @@
 
 use std::collections::HashSet;
 use std::path::Path;
+use std::time::Duration;
 
-use fleetstorm::domain::{KeyAlgorithm, Origin, TlsVersions};
+use fleetstorm::domain::{KeyAlgorithm, Origin, QuotaLimits, TlsVersions};
 use fleetstorm::engine::Plan;
-use fleetstorm::scenario::{Arrival, Problems, Rate, Scenario, TargetAddress, Workload};
+use fleetstorm::scenario::{Arrival, Problems, Rate, Scenario, Start, TargetAddress, Workload};
 
 const SMALLEST: &str = r#"
 schema = 1
@@ -27,8 +28,12 @@ fn parse(text: &str, sets: &[(&str, &str)]) -> Result<Scenario, Problems> {
 
 /// Every problem as one line with its place, and its remedy.
 fn problems(text: &str, sets: &[(&str, &str)]) -> String {
+    lines(&parse(text, sets).expect_err("it has problems"))
+}
+
+fn lines(problems: &Problems) -> String {
     let mut out = String::new();
-    for problem in parse(text, sets).expect_err("it has problems").iter() {
+    for problem in problems.iter() {
         let (name, line, column) = problem.location().unwrap_or_default();
         out += &format!("{name}:{line}:{column}: {}\n", problem.message());
         out += &format!("    {}\n", problem.remedy().unwrap_or("NO REMEDY"));
@@ -110,6 +115,74 @@ every = "5s"
     ));
 }
 
+fn described(scenario: &Scenario) -> String {
+    let settings: Vec<String> =
+        scenario.settings.iter().map(|s| format!("{} = {} ({})", s.key, s.value, s.origin.name())).collect();
+    let without = Scenario { settings: Vec::new(), ..scenario.clone() };
+    format!("{without:#?}\n{}", settings.join("\n"))
+}
+
+#[test]
+fn a_file_with_every_key_reads_into_what_it_means() {
+    let sets =
+        [("emulator.faults.pause.for_seconds", "2"), ("fleet.behaviour.attempts", "6"), ("stage.live.delay", "P3D")];
+    let sets: Vec<(String, String)> = sets.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    let scenario = Scenario::load(Path::new("tests/it/scenario/full.toml"), &sets)
+        .unwrap_or_else(|problems| panic!("{}", problems_of(&problems)));
+    insta::assert_snapshot!(described(&scenario));
+}
+
+#[test]
+fn every_mistake_in_every_table_is_reported_at_once() {
+    let refused = Scenario::load(Path::new("tests/it/scenario/wrong.toml"), &[]).expect_err("it is all wrong");
+    insta::assert_snapshot!(lines(&refused));
+}
+
+#[test]
+fn class_shares_are_exact_and_stages_know_their_devices() {
+    let scenario = Scenario::load(Path::new("tests/it/scenario/full.toml"), &[]).unwrap();
+    let fleet = &scenario.fleet;
+    let devices: Vec<u32> = scenario.stages.iter().map(|stage| fleet.devices_in(&stage.classes)).collect();
+    assert_eq!(devices, [400, 400, 320, 80, 400, 400, 400]);
+    let rsa = (0..fleet.devices).filter(|device| fleet.class_of(*device).name == "rsa").count();
+    assert_eq!(rsa, 80);
+}
+
+#[test]
+fn token_life_follows_the_scale_and_outlives_an_attempt() {
+    let life = |sets: &[(&str, &str)]| parse(SMALLEST, sets).map(|scenario| scenario.fleet.token_life.as_secs());
+    assert_eq!(life(&[]).unwrap(), 3_600);
+    assert_eq!(life(&[("time_scale", "2")]).unwrap(), 3_600);
+    assert_eq!(life(&[("time_scale", "1d = 1s")]).unwrap(), 600 * 86_400);
+    insta::assert_snapshot!(problems(SMALLEST, &[("time_scale", "1d = 1s"), ("fleet.token_life", "P7D")]), @"
+    --set:1:18: `fleet.token_life` is only 7s of real time: an attempt may take longer than its SAS token would live
+        make it at least 30d of fleet time, or lower time_scale (1d = 1s)
+    ");
+}
+
+#[test]
+fn a_stage_begins_after_the_one_before_it_unless_it_says_otherwise() {
+    let second = "\n[[stage]]\nname = \"second\"\nkind = \"reconnect\"\narrival = \"at-once\"\n";
+    let text = format!("{SMALLEST}{second}");
+    let start = |sets| parse(&text, sets).unwrap().stages[1].start;
+    let second = Duration::from_secs(1);
+    assert_eq!(start(&[]), Start::After { stage: 0, delay: Duration::ZERO });
+    assert_eq!(start(&[("stage.second.delay", "1s")]), Start::After { stage: 0, delay: second });
+    assert_eq!(
+        start(&[("stage.second.with", "first"), ("stage.second.delay", "1s")]),
+        Start::With { stage: 0, delay: second }
+    );
+    assert_eq!(parse(SMALLEST, &[("stage.0.delay", "1s")]).unwrap().stages[0].start, Start::At(second));
+}
+
+#[test]
+fn quotas_are_a_profile_and_what_differs_from_it() {
+    let sets = [("quotas.profile", "hub-s1"), ("quotas.registrations_per_minute", "0")];
+    let quotas = parse(SMALLEST, &sets).unwrap().quotas;
+    assert_eq!((quotas.registrations_per_minute, quotas.hub_connections_per_second), (None, Some(100)));
+    assert_eq!(parse(SMALLEST, &[]).unwrap().quotas, QuotaLimits::NONE);
+}
+
 #[test]
 fn contradictions_between_valid_values_are_problems() {
     let ring = [("fleet.crypto_provider", "ring"), ("fleet.key_algorithm", "rsa-2048")];
@@ -125,6 +198,61 @@ fn contradictions_between_valid_values_are_problems() {
     --set:1:46: `stage.first.arrival.points` let 2 devices come, then the rate stays at zero, but 10 devices take part
         end at a rate above zero, raise the rates, or lower fleet.devices
     ");
+}
+
+#[test]
+fn stages_and_classes_that_do_not_fit_together_are_problems() {
+    let text = r#"
+schema = 1
+name = "unfit"
+
+[fleet]
+devices = 10
+key_algorithm = "rsa-2048"
+bootstrap_dir = "pki"
+
+[[fleet.class]]
+name = "old"
+keys = "seeded"
+bootstrap_dir = "pki"
+
+[[fleet.class]]
+name = "new"
+key_algorithm = "ecdsa-p384"
+
+[policy]
+validity = "P3D"
+
+[[stage]]
+name = "first"
+kind = "provision"
+classes = ["new"]
+arrival = { process = "spike", rate = 0, peak = "1/s", at = "1m", lasts = "3s" }
+
+[[stage]]
+name = "renewal"
+kind = "renew"
+after = "fist"
+arrival = { process = "from-expiry", strategy = "suggested" }
+
+[[stage]]
+name = "back"
+kind = "reconnect"
+classes = ["neu", "new"]
+arrival = { process = "spike", rate = 5, peak = 5, at = "1m", lasts = "3s" }
+
+[[stage]]
+name = "operate"
+kind = "operate"
+classes = ["new", "new"]
+arrival = { process = "from-expiry", strategy = "never" }
+duration = "1m"
+telemetry = true
+
+[[threshold]]
+check = "renewl.expired == 0"
+"#;
+    insta::assert_snapshot!(problems(text, &[]));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The table `[fleet]`: what all devices have, and the classes that differ from it.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -228,11 +229,12 @@ fn read_classes(
         return Some(vec![traits.into_class("all".to_owned(), 1)]);
     }
     let mut classes: Vec<DeviceClass> = Vec::with_capacity(sections.len());
+    let mut names = HashSet::new();
     let mut complete = true;
     for mut section in sections {
         let name = section.required("name", &name_of("class"));
         if let Some(name) = &name
-            && classes.iter().any(|class| class.name == *name)
+            && !names.insert(name.clone())
         {
             section.problem("name", "is the name of another class too", "give every class its own name");
         }

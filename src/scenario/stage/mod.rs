@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::scenario::Arrival;
-pub(super) use read::{Surroundings, read_all};
+pub(super) use read::{Head, Surroundings, read_all};
 
 /// One thing that the fleet does.
 #[derive(Debug, Clone, PartialEq)]

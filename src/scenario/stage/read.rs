@@ -17,9 +17,11 @@ pub(in crate::scenario) struct Surroundings<'a> {
     pub(in crate::scenario) policy: Option<&'a Policy>,
 }
 
-/// What is known of a stage before the one that is read, even when something in it is wrong.
-struct Before {
-    name: Option<String>,
+/// What is known of a stage even when something in it is wrong.
+#[derive(Debug, Clone)]
+pub(in crate::scenario) struct Head {
+    pub(in crate::scenario) name: Option<String>,
+    pub(in crate::scenario) kind: Option<StageKind>,
     /// Classes that it provisions.
     provisions: Vec<usize>,
 }
@@ -46,13 +48,17 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3_600);
 
-pub(in crate::scenario) fn read_all(sections: Vec<Section<'_>>, around: Surroundings<'_>) -> Option<Vec<Stage>> {
-    let mut before = Vec::with_capacity(sections.len());
-    let stages: Vec<Option<Stage>> = sections.into_iter().map(|section| read(section, around, &mut before)).collect();
-    stages.into_iter().collect()
+/// All stages if nothing is wrong with any, and in any case what they are called.
+pub(in crate::scenario) fn read_all(
+    sections: Vec<Section<'_>>,
+    around: Surroundings<'_>,
+) -> (Option<Vec<Stage>>, Vec<Head>) {
+    let mut heads = Vec::with_capacity(sections.len());
+    let stages: Vec<Option<Stage>> = sections.into_iter().map(|section| read(section, around, &mut heads)).collect();
+    (stages.into_iter().collect(), heads)
 }
 
-fn read(mut section: Section<'_>, around: Surroundings<'_>, before: &mut Vec<Before>) -> Option<Stage> {
+fn read(mut section: Section<'_>, around: Surroundings<'_>, before: &mut Vec<Head>) -> Option<Stage> {
     let name = section.required("name", &name_of("stage"));
     match name.as_deref() {
         Some("all") => section.problem("name", "is what thresholds call all stages", "take another name"),
@@ -73,7 +79,7 @@ fn read(mut section: Section<'_>, around: Surroundings<'_>, before: &mut Vec<Bef
     }
     section.finish();
     let provisions = if kind == Some(StageKind::Provision) { classes.clone().unwrap_or_default() } else { Vec::new() };
-    before.push(Before { name: name.clone(), provisions });
+    before.push(Head { name: name.clone(), kind, provisions });
     let (hub_connect, telemetry, keep_connected) = hub?;
     Some(Stage {
         name: name?,
@@ -89,11 +95,11 @@ fn read(mut section: Section<'_>, around: Surroundings<'_>, before: &mut Vec<Bef
     })
 }
 
-fn read_start(section: &mut Section<'_>, before: &[Before]) -> Option<Start> {
+fn read_start(section: &mut Section<'_>, before: &[Head]) -> Option<Start> {
     let names: Vec<String> = before.iter().filter_map(|b| b.name.clone()).collect();
     // The index among stages that have a name is not that among all.
     let index_of = |nth: usize| before.iter().enumerate().filter(|(_, b)| b.name.is_some()).nth(nth).map(|(i, _)| i);
-    let earlier = one_of("an earlier stage", names);
+    let earlier = one_of("earlier stage", names);
     let after = section.optional("after", &earlier);
     let with = section.optional("with", &earlier);
     let delay = section.or("delay", "0s", &duration(Duration::ZERO..=LONGEST));
@@ -216,7 +222,7 @@ fn read_operate(section: &mut Section<'_>, kind: Option<StageKind>) -> Option<Op
 }
 
 /// Devices that have no certificate yet can only be provisioned.
-fn check_credentials(section: &Section<'_>, kind: StageKind, classes: &[usize], fleet: &Fleet, before: &[Before]) {
+fn check_credentials(section: &Section<'_>, kind: StageKind, classes: &[usize], fleet: &Fleet, before: &[Head]) {
     if !kind.needs_credential() {
         return;
     }

@@ -2,8 +2,9 @@
 
 use crate::domain::{FailureClass, Phase};
 use crate::scenario::expect::nearest;
+use crate::scenario::stage::Head;
 use crate::scenario::threshold::bound::{self, Unit, percent_of_one};
-use crate::scenario::{Comparison, Counted, Metric, Stage, StageKind, Statistic};
+use crate::scenario::{Comparison, Counted, Metric, StageKind, Statistic};
 
 /// What a text means.
 #[derive(Debug, PartialEq)]
@@ -64,19 +65,15 @@ const RATIOS: [(&str, Metric); 4] = [
 
 const STATISTICS: [&str; 8] = ["count", "min", "mean", "max", "p50", "p90", "p99", "p99.9"];
 
-/// `stages` are those of the scenario; `None` when they could not be read, and any stage is taken.
-pub(super) fn parse(text: &str, stages: Option<&[Stage]>) -> Result<Condition, Refusal> {
+pub(super) fn parse(text: &str, stages: &[Head]) -> Result<Condition, Refusal> {
     let (left, comparison, right) = split(text)?;
     let (subject, metric) =
         left.split_once('.').ok_or_else(|| Refusal::new(format!("\"{left}\" names no metric"), FORM))?;
-    let chosen = stages.map_or_else(|| Ok(Vec::new()), |stages| choose(subject.trim(), stages));
+    let chosen = choose(subject.trim(), stages)?;
     let metric = read_metric(metric.trim())?;
     let bound = bound::read(right, Unit::of(metric))?;
     bound::check(metric, comparison, bound)?;
-    let chosen = chosen?;
-    if let Some(stages) = stages {
-        check_phase(metric, &chosen, stages)?;
-    }
+    check_phase(metric, &chosen, stages)?;
     Ok(Condition { stages: chosen, metric, comparison, bound })
 }
 
@@ -97,23 +94,28 @@ fn split(text: &str) -> Result<(&str, Comparison, &str), Refusal> {
 }
 
 /// A stage's name wins over a kind of the same word.
-fn choose(subject: &str, stages: &[Stage]) -> Result<Vec<usize>, Refusal> {
+fn choose(subject: &str, stages: &[Head]) -> Result<Vec<usize>, Refusal> {
     if subject == "all" {
         return Ok((0..stages.len()).collect());
     }
-    if let Some(index) = stages.iter().position(|stage| stage.name == subject) {
-        return Ok(vec![index]);
-    }
-    if let Some(kind) = StageKind::ALL.into_iter().find(|kind| kind.name() == subject) {
-        let of_kind: Vec<usize> = (0..stages.len()).filter(|index| stages[*index].kind == kind).collect();
-        if !of_kind.is_empty() {
-            return Ok(of_kind);
+    let named = |stage: &Head| stage.name.as_deref() == Some(subject);
+    let of_kind = |stage: &Head| stage.kind.is_some_and(|kind| kind.name() == subject);
+    let which = |is: &dyn Fn(&Head) -> bool| -> Vec<usize> {
+        stages.iter().enumerate().filter(|(_, stage)| is(stage)).map(|(index, _)| index).collect()
+    };
+    for found in [which(&named), which(&of_kind)] {
+        if !found.is_empty() {
+            return Ok(found);
         }
     }
-    let mut names: Vec<&str> = stages.iter().map(|stage| stage.name.as_str()).collect();
-    for kind in stages.iter().map(|stage| stage.kind.name()) {
-        if !names.contains(&kind) {
-            names.push(kind);
+    if stages.iter().any(|stage| stage.name.is_none() || stage.kind.is_none()) {
+        // It may be the one that could not be read, whose problem is noted.
+        return Ok(Vec::new());
+    }
+    let mut names: Vec<&str> = stages.iter().filter_map(|stage| stage.name.as_deref()).collect();
+    for kind in stages.iter().filter_map(|stage| stage.kind) {
+        if !names.contains(&kind.name()) {
+            names.push(kind.name());
         }
     }
     names.push("all");
@@ -188,9 +190,10 @@ fn read_statistic(of: &str, part: Option<&str>) -> Result<Statistic, Refusal> {
 }
 
 /// Phases of a renewal are not measured anywhere else.
-fn check_phase(metric: Metric, chosen: &[usize], stages: &[Stage]) -> Result<(), Refusal> {
+fn check_phase(metric: Metric, chosen: &[usize], stages: &[Head]) -> Result<(), Refusal> {
     let Metric::Phase { phase: phase @ (Phase::RenewAccept | Phase::RenewIssue), .. } = metric else { return Ok(()) };
-    if chosen.iter().filter_map(|index| stages.get(*index)).any(|stage| stage.kind == StageKind::Renew) {
+    let mut kinds = chosen.iter().filter_map(|index| stages.get(*index)).map(|stage| stage.kind);
+    if chosen.is_empty() || kinds.any(|kind| kind.is_none_or(|kind| kind == StageKind::Renew)) {
         return Ok(());
     }
     Err(Refusal::new(format!("{phase} is a phase of renewals only"), "name a stage with kind = \"renew\""))

@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
+use crate::scenario::Threshold;
 use crate::scenario::expect::{self, boolean, duration};
 use crate::scenario::problem::Problem;
 use crate::scenario::reader::Section;
+use crate::scenario::stage::Head;
 use crate::scenario::threshold::parse::{self, Condition};
 use crate::scenario::tree::Place;
-use crate::scenario::{Stage, Threshold};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-pub(in crate::scenario) fn read_all(root: &mut Section<'_>, stages: Option<&[Stage]>) -> Option<Vec<Threshold>> {
+pub(in crate::scenario) fn read_all(root: &mut Section<'_>, stages: &[Head]) -> Option<Vec<Threshold>> {
     let valid = "a condition such as \"provision.total.p99 < 2s\"";
     let mut complete = true;
     let mut thresholds = Vec::new();
@@ -52,13 +53,7 @@ pub(in crate::scenario) fn read_all(root: &mut Section<'_>, stages: Option<&[Sta
     complete.then_some(thresholds)
 }
 
-fn read_condition(
-    section: &Section<'_>,
-    text: &str,
-    path: &str,
-    place: &Place,
-    stages: Option<&[Stage]>,
-) -> Option<Condition> {
+fn read_condition(section: &Section<'_>, text: &str, path: &str, place: &Place, stages: &[Head]) -> Option<Condition> {
     parse::parse(text, stages)
         .inspect_err(|refusal| {
             let problem = Problem::new(format!("`{path}` cannot be {text:?}: {}", refusal.reason));
