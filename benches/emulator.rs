@@ -17,8 +17,8 @@ use std::time::Duration;
 use bytes::BytesMut;
 use fleetstorm::cli::connection::Connection;
 use fleetstorm::device::{
-    Attestation, Connector as _, Credential, Endpoint, HubSettings, LocalEnd, Settings, Target, TcpConnector, prepare,
-    provision, reconnect,
+    Attestation, Connector as _, Credential, Endpoint, HubSettings, Link, LocalEnd, Settings, Source, Target,
+    TcpConnector, prepare, provision, reconnect,
 };
 use fleetstorm::domain::{CryptoProvider, IdScope, RegistrationId, TlsVersions};
 use fleetstorm::pki::chain::ChainVerifier;
@@ -89,9 +89,9 @@ async fn hold(settings: &Settings, credential: &Credential) -> impl Sized + use<
     let connector = TcpConnector::new();
     let address = settings.hub.as_ref().unwrap().address;
     let target = Target { host: &credential.hub, port: 8883, address };
-    let transport = connector.open(&target).await.unwrap();
+    let transport = connector.open(&target, Source::SYSTEM).await.unwrap();
     let tls = settings.tls.with_identity(credential.presented_chain(), Arc::clone(&credential.key));
-    let mut stream = connector.secure(transport, &target, tls).await.unwrap();
+    let mut stream = connector.secure(Link::Direct(transport), &target, tls).await.unwrap();
     let mut connect = Connect::new(&credential.device_id);
     connect.keep_alive = 600;
     let username = format!("{}/{}/?api-version=2021-04-12", credential.hub, credential.device_id);

@@ -1,3 +1,4 @@
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -148,15 +149,22 @@ impl<C: Connector> Attempt<'_, C> {
         target: &Target<'_>,
         config: Arc<rustls::ClientConfig>,
     ) -> Result<C::Stream, Failure> {
-        let (connector, limits) = (self.connector, self.settings.timeouts);
+        let Self { connector, settings, end, .. } = *self;
+        let limits = settings.timeouts;
         let start = Instant::now();
-        let opened = timeout(limits.connect, connector.open(target)).await;
+        let opened = timeout(limits.connect, async {
+            let transport = connector.open(target, end.source(settings)).await?;
+            let mut link = end.link(settings, transport);
+            link.round_trip().await;
+            Ok(link)
+        });
+        let opened = opened.await;
         self.phases.add(leg.tcp, start.elapsed());
-        let transport = opened
+        let link = opened
             .map_err(|_| late(&format!("TCP connection with {}", leg.service), limits.connect))?
-            .map_err(|error| from_io(leg.service, &error))?;
+            .map_err(|error: io::Error| from_io(leg.service, &error))?;
         let start = Instant::now();
-        let secured = timeout(limits.handshake, connector.secure(transport, target, config)).await;
+        let secured = timeout(limits.handshake, connector.secure(link, target, config)).await;
         self.phases.add(leg.tls, start.elapsed());
         secured
             .map_err(|_| late(&format!("end of the TLS handshake with {}", leg.service), limits.handshake))?

@@ -23,9 +23,9 @@ pub(super) fn from_io(service: &str, error: &io::Error) -> Failure {
         return generator("no file descriptor left: raise the limit (ulimit -n) or lower `max_in_flight`");
     }
     match error.kind() {
-        io::ErrorKind::AddrNotAvailable => {
-            generator("no source port left: lower the rate, or widen net.ipv4.ip_local_port_range")
-        }
+        io::ErrorKind::AddrNotAvailable => generator(
+            "no source port left: lower the rate, give more source addresses, or widen net.ipv4.ip_local_port_range",
+        ),
         io::ErrorKind::InvalidInput => generator(&error.to_string()),
         io::ErrorKind::ConnectionRefused => network("refused the connection: is it running at that address and port?"),
         io::ErrorKind::ConnectionReset => network("reset the connection"),

@@ -1,38 +1,88 @@
+use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::sync::Arc;
 
-use crate::device::{Credential, Prepared, Settings};
+use rand_chacha::rand_core::Rng as _;
+use rustls::ClientConfig;
+
+use crate::device::{Credential, Link, Prepared, Settings, Source};
+use crate::domain::rng;
+use crate::pki::tls::ClientTls;
 
 /// The device's own end of its connections: one per device, kept for the whole run, used by one attempt at a time.
-#[derive(Debug)]
 pub struct LocalEnd {
     /// Place of the device in the fleet.
     index: u32,
+    /// Connections over an impaired network so far; each has a stream of random draws of its own.
+    impaired: Cell<u32>,
+    /// Only when TLS sessions are resumed.
+    sessions: RefCell<Option<Box<Sessions>>>,
+}
+
+/// Configurations of TLS, each with the sessions that were had with it.
+#[derive(Default)]
+struct Sessions {
+    dps: Option<Arc<ClientConfig>>,
+    /// With the chain that it shows.
+    hub: Option<(Arc<[Vec<u8>]>, Arc<ClientConfig>)>,
 }
 
 impl LocalEnd {
     /// That of device `index` of the fleet.
-    pub const fn new(_settings: &Settings, index: u32) -> Self {
-        Self { index }
-    }
-
-    /// Place of the device in the fleet.
-    pub const fn index(&self) -> u32 {
-        self.index
+    pub fn new(_settings: &Settings, index: u32) -> Self {
+        Self { index, impaired: Cell::new(0), sessions: RefCell::default() }
     }
 
     /// Forgets every TLS session, as a device does that lost power: the next handshakes are full ones.
-    pub fn forget_sessions(&self) {}
-
-    /// TLS with DPS: with the bootstrap certificate, when the device has one.
-    pub(super) fn dps_tls(&self, settings: &Settings, prepared: &Prepared) -> Arc<rustls::ClientConfig> {
-        match prepared.bootstrap() {
-            None => settings.tls.anonymous(),
-            Some(identity) => settings.tls.with_identity(&identity.chain, identity.key.clone()),
-        }
+    pub fn forget_sessions(&self) {
+        self.sessions.take();
     }
 
-    /// TLS with the hub.
-    pub(super) fn hub_tls(&self, settings: &Settings, credential: &Credential) -> Arc<rustls::ClientConfig> {
-        settings.tls.with_identity(credential.presented_chain(), credential.key.clone())
+    /// Where the device's connections come from.
+    pub(super) const fn source<'a>(&self, settings: &'a Settings) -> Source<'a> {
+        Source::new(&settings.source, self.index)
+    }
+
+    /// A fresh connection as the device's network makes it.
+    pub(super) fn link<T>(&self, settings: &Settings, transport: T) -> Link<T> {
+        Link::new(transport, settings.network, || {
+            let number = self.impaired.get();
+            self.impaired.set(number.wrapping_add(1));
+            rng(settings.seed, "network", u64::from(self.index) | u64::from(number) << 32).next_u64()
+        })
+    }
+
+    /// TLS with DPS: with the bootstrap certificate, when the device has one.
+    pub(super) fn dps_tls(&self, settings: &Settings, prepared: &Prepared) -> Arc<ClientConfig> {
+        let fresh = || match prepared.bootstrap() {
+            None => settings.tls.anonymous(),
+            Some(identity) => settings.tls.with_identity(&identity.chain, identity.key.clone()),
+        };
+        if !settings.tls_resumption {
+            return fresh();
+        }
+        let mut sessions = self.sessions.borrow_mut();
+        let known = &mut sessions.get_or_insert_default().dps;
+        Arc::clone(known.get_or_insert_with(|| ClientTls::resuming(&fresh())))
+    }
+
+    /// TLS with the hub. Sessions that another certificate began are forgotten.
+    pub(super) fn hub_tls(&self, settings: &Settings, credential: &Credential) -> Arc<ClientConfig> {
+        let fresh = || settings.tls.with_identity(credential.presented_chain(), credential.key.clone());
+        if !settings.tls_resumption {
+            return fresh();
+        }
+        let mut sessions = self.sessions.borrow_mut();
+        let known = &mut sessions.get_or_insert_default().hub;
+        let of_this = known.take_if(|(chain, _)| Arc::ptr_eq(chain, &credential.chain));
+        let (_, config) =
+            known.insert(of_this.unwrap_or_else(|| (Arc::clone(&credential.chain), ClientTls::resuming(&fresh()))));
+        Arc::clone(config)
+    }
+}
+
+impl fmt::Debug for LocalEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalEnd").field("index", &self.index).finish_non_exhaustive()
     }
 }

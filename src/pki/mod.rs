@@ -22,4 +22,5 @@ pub mod store;
 #[cfg(test)]
 mod test_support;
 pub mod tls;
+mod tls_sessions;
 pub mod trust;

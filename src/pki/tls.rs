@@ -17,6 +17,7 @@ use crate::domain::CryptoProvider;
 pub use crate::domain::TlsVersions;
 use crate::pki::key::DeviceKey;
 use crate::pki::sign::TlsKey;
+use crate::pki::tls_sessions::TlsSessions;
 
 /// Why a TLS configuration could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +74,14 @@ impl ClientTls {
         let identity = CertifiedKey::new(chain, Arc::new(TlsKey(key)));
         let mut config = ClientConfig::clone(&self.anonymous);
         config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(identity));
+        Arc::new(config)
+    }
+
+    /// The same, but with a memory of its own for the sessions that a client has with one server: they are resumed. Not to be
+    /// shared between devices.
+    pub fn resuming(config: &ClientConfig) -> Arc<ClientConfig> {
+        let mut config = config.clone();
+        config.resumption = Resumption::store(Arc::new(TlsSessions::default()));
         Arc::new(config)
     }
 }

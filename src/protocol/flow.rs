@@ -83,6 +83,14 @@ impl Waits {
         }
     }
 
+    /// The wait before a refused request goes out again: never none at all, so that no device spins.
+    pub(super) fn after_refusal(&self, retry_after: Option<u32>, draws: &mut Draws) -> Duration {
+        match self.after(retry_after, draws) {
+            Duration::ZERO => Duration::from_millis(1),
+            wait => wait,
+        }
+    }
+
     /// How long those seconds of the service really take.
     pub(super) const fn real(&self, seconds: u32) -> Duration {
         self.second.saturating_mul(seconds)

@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | asked | 202 | accepted |
 //! | asked, accepted | 200 | done |
-//! | asked | 409, when `replace_pending` | asked again with `replace` |
+//! | asked | 409, when `replace_pending` | asked again with `replace`, at most 10 times |
 //! | asked with `replace` | 412 | asked again without: the pending request ended by itself |
 //! | asked, accepted | 429xxx, 500001, 503001 | paused, then asked again, at most `max_repeats` times |
 //! | asked, accepted | any other refusal | failed |
@@ -115,6 +115,7 @@ pub struct Renewal {
     /// When the present state began.
     since: Duration,
     repeats: u16,
+    replacements: u16,
     throttled: u16,
     /// What the refusal that ended it named, real time.
     retry_after: Option<Duration>,
@@ -134,6 +135,9 @@ enum State {
 pub type IssuedChain = Vec<Vec<u8>>;
 
 impl Renewal {
+    /// How often at most a pending request is given up for this one; there is no pause in between.
+    const REPLACEMENTS: u16 = 10;
+
     /// A renewal not yet begun; `seed` decides its request ids and jitter. A wait that reaches `deadline` on the caller's
     /// clock is not begun: the refusal that asks for it is final.
     pub fn new(request: RenewalRequest, policy: RenewalPolicy, deadline: Duration, seed: u64) -> Self {
@@ -147,6 +151,7 @@ impl Renewal {
             state: State::Ended,
             since: Duration::ZERO,
             repeats: 0,
+            replacements: 0,
             throttled: 0,
             retry_after: None,
             times: RenewalTimes::default(),
@@ -275,14 +280,16 @@ impl Renewal {
         if once_more(self.repeats, self.policy.max_repeats) {
             self.repeats = self.repeats.saturating_add(1);
             match (status, error.error_code) {
-                (409, _) if self.policy.replace_pending => {
+                (409, _) if self.policy.replace_pending && self.replacements < Self::REPLACEMENTS => {
+                    self.replacements += 1;
                     let pending = error.info.as_ref().and_then(|info| info.request_id.as_deref());
                     self.replace = Some(pending.unwrap_or("*").to_owned());
                     return self.ask(now, out);
                 }
                 (412, _) if self.replace.take().is_some() => return self.ask(now, out),
                 (429, _) | (_, 500_001 | 503_001) => {
-                    let until = now.saturating_add(self.policy.waits().after(error.retry_after, &mut self.draws));
+                    let until =
+                        now.saturating_add(self.policy.waits().after_refusal(error.retry_after, &mut self.draws));
                     if until < self.deadline {
                         self.enter(State::Paused { until }, now);
                         return self.wait();

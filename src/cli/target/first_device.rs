@@ -4,7 +4,7 @@ use tokio::time::timeout;
 
 use crate::cli::target::TargetError;
 use crate::cli::target::error::named;
-use crate::device::{Connector, LocalEnd, Settings, Target, TcpConnector, prepare, provision};
+use crate::device::{Connector, Link, LocalEnd, Settings, Source, Target, TcpConnector, prepare, provision};
 use crate::domain::{FailureClass, RegistrationId};
 
 /// Takes the first device of the fleet the whole way, so that a wrong address, CA or key costs one attempt instead of a
@@ -29,13 +29,13 @@ async fn reach(settings: &Settings, connector: &TcpConnector) -> Result<(), Targ
     let dps = &settings.dps;
     let target = Target { host: &dps.host, port: dps.port, address: dps.address };
     let address = named(&dps.host, dps.port, dps.address);
-    let transport = match timeout(settings.timeouts.connect, connector.open(&target)).await {
+    let transport = match timeout(settings.timeouts.connect, connector.open(&target, Source::SYSTEM)).await {
         Ok(Ok(transport)) => transport,
         Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused => return Err(TargetError::Refused { address }),
         Ok(Err(error)) => return Err(TargetError::Unreachable { address, reason: error.to_string() }),
         Err(_) => return Err(TargetError::Unreachable { address, reason: "no answer in time".to_owned() }),
     };
-    let handshake = connector.secure(transport, &target, settings.tls.anonymous());
+    let handshake = connector.secure(Link::Direct(transport), &target, settings.tls.anonymous());
     match timeout(settings.timeouts.handshake, handshake).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(TargetError::Handshake { address, reason: error.to_string() }),

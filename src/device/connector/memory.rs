@@ -7,6 +7,7 @@ use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::{Connector, Target};
+use crate::device::{Link, Source};
 
 /// Connections in memory, without TLS: for tests with paused time, where nothing may take real time.
 #[derive(Debug, Clone)]
@@ -48,9 +49,9 @@ impl MemoryConnector {
 
 impl Connector for MemoryConnector {
     type Transport = MemoryStream;
-    type Stream = MemoryStream;
+    type Stream = Link<MemoryStream>;
 
-    async fn open(&self, target: &Target<'_>) -> io::Result<MemoryStream> {
+    async fn open(&self, target: &Target<'_>, _source: Source<'_>) -> io::Result<MemoryStream> {
         if self.peers.is_closed() {
             return Err(io::ErrorKind::ConnectionRefused.into());
         }
@@ -62,15 +63,17 @@ impl Connector for MemoryConnector {
 
     async fn secure(
         &self,
-        mut transport: MemoryStream,
+        mut link: Link<MemoryStream>,
         _target: &Target<'_>,
         config: Arc<rustls::ClientConfig>,
-    ) -> io::Result<MemoryStream> {
-        if let Some(mut peer) = transport.peer.take() {
+    ) -> io::Result<Link<MemoryStream>> {
+        // As a handshake of TLS 1.3 would take.
+        link.round_trip().await;
+        if let Some(mut peer) = link.transport_mut().and_then(|transport| transport.peer.take()) {
             peer.certificates = certificates(&config);
             self.peers.send(peer).map_err(|_| io::ErrorKind::ConnectionReset)?;
         }
-        Ok(transport)
+        Ok(link)
     }
 }
 

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
+use crate::device::{Link, Source};
+
 mod memory;
 mod tcp;
 
@@ -32,17 +34,17 @@ impl Target<'_> {
 /// Makes the byte stream of a connection, in the two steps that are timed apart.
 pub trait Connector {
     /// The connection before TLS.
-    type Transport;
+    type Transport: AsyncRead + AsyncWrite + Unpin;
     /// The connection that carries MQTT.
     type Stream: AsyncRead + AsyncWrite + Unpin;
 
     /// Connects (phases `tcp`, `hub_tcp`).
-    fn open(&self, target: &Target<'_>) -> impl Future<Output = io::Result<Self::Transport>>;
+    fn open(&self, target: &Target<'_>, source: Source<'_>) -> impl Future<Output = io::Result<Self::Transport>>;
 
     /// Authenticates and encrypts (phases `tls`, `hub_tls`).
     fn secure(
         &self,
-        transport: Self::Transport,
+        transport: Link<Self::Transport>,
         target: &Target<'_>,
         config: Arc<rustls::ClientConfig>,
     ) -> impl Future<Output = io::Result<Self::Stream>>;

@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls_pki_types::ServerName;
 use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::{Connector, Target};
+use crate::device::{Link, Source};
 
 /// TCP with `TCP_NODELAY`, then TLS by rustls. Resolves each host once: a storm measures the service, not the resolver.
 #[derive(Debug, Default)]
@@ -37,16 +38,20 @@ impl TcpConnector {
 impl Connector for TcpConnector {
     type Transport = TcpStream;
     /// Boxed: an attempt hands it on several times, and a thousand bytes at every place would be kept for each.
-    type Stream = Box<TlsStream<TcpStream>>;
+    type Stream = Box<TlsStream<Link<TcpStream>>>;
 
-    async fn open(&self, target: &Target<'_>) -> io::Result<TcpStream> {
+    async fn open(&self, target: &Target<'_>, source: Source<'_>) -> io::Result<TcpStream> {
         let stream = match target.address {
-            Some(address) => TcpStream::connect(address).await?,
+            Some(address) => connect(address, source).await?,
             None => {
-                let addresses = self.addresses(target).await?;
-                let addresses: Vec<_> =
-                    addresses.iter().map(|address| SocketAddr::new(address.ip(), target.port)).collect();
-                TcpStream::connect(&*addresses).await?
+                let mut connected = Err(io::Error::new(io::ErrorKind::NotFound, "the host has no address"));
+                for address in &*self.addresses(target).await? {
+                    connected = connect(SocketAddr::new(address.ip(), target.port), source).await;
+                    if connected.is_ok() {
+                        break;
+                    }
+                }
+                connected?
             }
         };
         stream.set_nodelay(true)?;
@@ -55,13 +60,13 @@ impl Connector for TcpConnector {
 
     async fn secure(
         &self,
-        transport: TcpStream,
+        link: Link<TcpStream>,
         target: &Target<'_>,
         config: Arc<rustls::ClientConfig>,
     ) -> io::Result<Self::Stream> {
         let name = ServerName::try_from(target.host)
             .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "the host is no valid name for TLS"))?;
-        TlsConnector::from(config).connect(name.to_owned(), transport).await.map(Box::new)
+        TlsConnector::from(config).connect(name.to_owned(), link).await.map(Box::new)
     }
 
     /// The last record and close_notify leave together.
@@ -69,4 +74,32 @@ impl Connector for TcpConnector {
         stream.get_mut().1.writer().write_all(last)?;
         stream.shutdown().await
     }
+}
+
+async fn connect(address: SocketAddr, source: Source<'_>) -> io::Result<TcpStream> {
+    let Some(local) = source.towards(address.ip())? else { return TcpStream::connect(address).await };
+    let socket = if local.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    choose_port_late(&socket)?;
+    socket.bind(SocketAddr::new(local, 0)).map_err(|error| match error.kind() {
+        io::ErrorKind::AddrNotAvailable => {
+            let message = "a source address is not one of this machine: correct the list of source addresses";
+            io::Error::new(io::ErrorKind::InvalidInput, message)
+        }
+        _ => error,
+    })?;
+    socket.connect(address).await
+}
+
+/// Lets the port be chosen when the destination is known (`IP_BIND_ADDRESS_NO_PORT`, ip(7)): the same one serves once for
+/// each, instead of once for all.
+#[cfg(target_os = "linux")]
+fn choose_port_late(socket: &TcpSocket) -> io::Result<()> {
+    use nix::sys::socket::{setsockopt, sockopt::IpBindAddressNoPort};
+    Ok(setsockopt(socket, IpBindAddressNoPort, &true)?)
+}
+
+/// Elsewhere ports are chosen when the address is bound, and are bounded for all destinations together.
+#[cfg(not(target_os = "linux"))]
+fn choose_port_late(_socket: &TcpSocket) -> io::Result<()> {
+    Ok(())
 }

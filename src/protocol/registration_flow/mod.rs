@@ -236,7 +236,8 @@ impl Registration {
                     return self.fail(Failure::new(FailureClass::Timeout, message), now);
                 }
                 let obeyed = self.asks_status || self.policy.honours_first_retry_after;
-                self.pause(answer.retry_after.filter(|_| obeyed), true, now)
+                let wait = self.policy.waits().after(answer.retry_after.filter(|_| obeyed), &mut self.draws);
+                self.pause(wait, answer.retry_after, true, now)
             }
             RegistrationStatus::Failed => {
                 let state = status.registration_state.unwrap_or_default();
@@ -257,7 +258,8 @@ impl Registration {
             return self.fail(self.refusal(answer), now);
         }
         self.repeats = self.repeats.saturating_add(1);
-        let step = self.pause(answer.retry_after, asks_status, now);
+        let wait = self.policy.waits().after_refusal(answer.retry_after, &mut self.draws);
+        let step = self.pause(wait, answer.retry_after, asks_status, now);
         match step {
             // Not the wait is the reason then, but what made it necessary.
             Step::Failed(_) => Step::Failed(self.refusal(answer)),
@@ -265,8 +267,8 @@ impl Registration {
         }
     }
 
-    fn pause(&mut self, retry_after: Option<u32>, asks_status: bool, now: Duration) -> Step {
-        let wait = self.policy.waits().after(retry_after, &mut self.draws);
+    /// `retry_after` is what the service named.
+    fn pause(&mut self, wait: Duration, retry_after: Option<u32>, asks_status: bool, now: Duration) -> Step {
         let until = now.saturating_add(wait);
         self.asks_status = asks_status;
         if until >= self.limits.deadline {

@@ -217,6 +217,83 @@ fn throttling_is_waited_out_and_the_same_request_repeated() {
     assert_eq!((talk.flow.polls(), talk.flow.throttled()), (2, 1));
 }
 
+/// As far as the registration's PUBLISH, with that policy.
+fn registering_with(policy: Policy) -> Talk {
+    let mut talk = Talk::begin(policy);
+    talk.hears(Packet::ConnAck(ConnAck::new(ConnectReturnCode::Success, false))).hears(suback(1));
+    talk.sent();
+    talk
+}
+
+#[test]
+fn waits_are_those_of_the_policy() {
+    let ms = Duration::from_millis;
+    let plain = Policy { jitter: Duration::ZERO, ..Policy::default() };
+    let python = Policy { honours_first_retry_after: false, ..plain };
+    let c = Policy { longest_retry_after: 300, default_wait: secs(1), ..plain };
+    let deaf = Policy { honours_retry_after: false, ..plain };
+    let fast = Policy { second: ms(10), ..plain };
+    // Policy, status, retry-after, wait.
+    for (policy, status, retry_after, wait) in [
+        (plain, 202, Some(3), secs(3)),
+        (python, 202, Some(3), secs(2)),
+        (python, 429, Some(3), secs(3)),
+        (c, 429, Some(200), secs(200)),
+        (c, 429, Some(301), secs(1)),
+        (deaf, 202, Some(30), secs(2)),
+        (deaf, 429, Some(30), secs(2)),
+        (fast, 202, Some(3), ms(30)),
+        (fast, 503, Some(5_000), secs(50)),
+        (fast, 503, None, secs(2)),
+        (plain, 202, Some(0), Duration::ZERO),
+        (plain, 429, Some(0), ms(1)),
+    ] {
+        let mut talk = registering_with(policy);
+        talk.answers(status, retry_after, if status == 202 { ASSIGNING } else { "" });
+        assert_eq!(talk.wait(), wait, "{status} {retry_after:?} {policy:?}");
+    }
+    // Later polls obey.
+    let mut talk = registering_with(python);
+    talk.answers(202, Some(3), ASSIGNING).wakes().answers(202, Some(3), ASSIGNING);
+    assert_eq!(talk.wait(), secs(3));
+    let mut talk = registering_with(Policy { jitter_on_retry_after: true, ..Policy::default() });
+    talk.answers(429, Some(10), "");
+    assert!((secs(10)..secs(15)).contains(&talk.wait()) && talk.wait() != secs(10), "{:?}", talk.wait());
+}
+
+#[test]
+fn a_final_refusal_says_how_long_to_stay_away() {
+    let impatient = Policy { max_repeats: 0, second: Duration::from_millis(10), ..Policy::default() };
+    for (status, retry_after, expected) in [
+        (429, Some(7), Some(Duration::from_millis(70))),
+        (503, Some(7), Some(Duration::from_millis(70))),
+        (503, None, None),
+        (401, None, None),
+    ] {
+        let mut talk = registering_with(impatient);
+        talk.answers(status, retry_after, "");
+        assert!(matches!(talk.next, Next::Failed(_)));
+        assert_eq!(talk.flow.retry_after(), expected);
+    }
+    let mut talk = registering_with(Policy::default());
+    talk.answers(429, Some(1_000), THROTTLED);
+    assert_eq!((talk.failure().class, talk.flow.retry_after()), (FailureClass::Throttled, Some(secs(1_000))));
+    let mut talk = registering_with(Policy::default());
+    talk.answers(429, Some(1), THROTTLED).wakes().answers(401, None, UNAUTHORIZED);
+    assert_eq!(talk.flow.retry_after(), None, "that one was waited out");
+}
+
+#[test]
+fn repeats_can_be_without_bound() {
+    let mut talk = registering_with(Policy { max_repeats: u16::MAX, ..Policy::default() });
+    let wait = Policy { max_repeats: u16::MAX, ..Policy::default() };
+    assert!(crate::protocol::flow::once_more(u16::MAX, wait.max_repeats));
+    for _ in 0..100 {
+        talk.answers(429, Some(0), THROTTLED).wakes();
+    }
+    assert_eq!(talk.flow.throttled(), 100);
+}
+
 #[test]
 fn throttling_without_end_ends_as_throttled() {
     let mut talk = Talk::begin(Policy { max_repeats: 2, ..Policy::default() });

@@ -152,6 +152,46 @@ fn throttling_and_outages_are_waited_out() {
 }
 
 #[test]
+fn waits_are_those_of_the_policy() {
+    let plain = RenewalPolicy { jitter: Duration::ZERO, ..RenewalPolicy::default() };
+    let ms = Duration::from_millis;
+    for (policy, retry_after, wait) in [
+        (plain, Some(30), secs(30)),
+        (plain, None, secs(2)),
+        (plain, Some(0), ms(1)),
+        (RenewalPolicy { second: ms(10), ..plain }, Some(30), ms(300)),
+        (RenewalPolicy { honours_retry_after: false, ..plain }, Some(30), secs(2)),
+        (RenewalPolicy { longest_retry_after: 29, ..plain }, Some(30), secs(2)),
+    ] {
+        let mut talk = Talk::begin(policy, true);
+        talk.refuses(429_002, RenewalError { retry_after, ..RenewalError::default() });
+        assert_eq!(talk.next, Next::Read { until: talk.now + wait }, "{policy:?}");
+    }
+}
+
+#[test]
+fn a_final_refusal_says_how_long_to_stay_away() {
+    let impatient = RenewalPolicy { max_repeats: 0, second: Duration::from_millis(10), ..RenewalPolicy::default() };
+    let mut talk = Talk::begin(impatient, true);
+    talk.refuses(429_002, RenewalError { retry_after: Some(30), ..RenewalError::default() });
+    assert_eq!(
+        (talk.failure().as_str(), talk.flow.retry_after()),
+        ("throttled 429002: No {device}.", Some(secs(30) / 100))
+    );
+}
+
+#[test]
+fn nobody_gives_up_others_for_ever() {
+    let mut talk = Talk::begin(RenewalPolicy { max_repeats: u16::MAX, ..RenewalPolicy::default() }, true);
+    for _ in 0..10 {
+        talk.refuses(409_005, RenewalError::default());
+        assert!(matches!(talk.next, Next::Read { .. }));
+    }
+    talk.refuses(409_005, RenewalError::default());
+    assert_eq!(talk.failure(), "rejected 409005: No {device}.");
+}
+
+#[test]
 fn refusals_keep_the_code_and_words_of_the_service() {
     let (mut talk, _) = Talk::asking();
     talk.answers(400, RenewalError::from(RequestRefusal::CsrBase64).to_body());

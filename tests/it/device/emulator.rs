@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleetstorm::device::{
-    Attestation, Connector, Done, Endpoint, LocalEnd, Settings, TcpConnector, prepare, provision,
+    Attestation, Connector, Done, Endpoint, LocalEnd, Prepared, Settings, TcpConnector, prepare, provision,
 };
 use fleetstorm::domain::{CryptoProvider, FailureClass, IdScope, KeyAlgorithm, Phase, RegistrationId, TlsVersions};
 use fleetstorm::emulator::{Config, Emulator};
@@ -44,9 +44,13 @@ impl Target {
         Self { settings, server_root: endpoints.server_root, shutdown }
     }
 
-    pub(super) async fn provision(&self, index: u32) -> Done<<TcpConnector as Connector>::Stream> {
+    pub(super) fn prepared(&self, index: u32) -> Prepared {
         let id = RegistrationId::new(&format!("dev-{index}")).unwrap();
-        let prepared = prepare(&self.settings, index, 1, &id).unwrap();
+        prepare(&self.settings, index, 1, &id).unwrap()
+    }
+
+    pub(super) async fn provision(&self, index: u32) -> Done<<TcpConnector as Connector>::Stream> {
+        let prepared = self.prepared(index);
         let end = LocalEnd::new(&self.settings, index);
         provision(&self.settings, &TcpConnector::new(), &end, &prepared, false).await
     }

@@ -2,8 +2,12 @@
 
 mod emulator;
 mod loopback;
+mod network;
 mod renew;
+mod resumption;
 mod service;
+mod session;
+mod source;
 mod transports;
 
 use std::time::Duration;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fleetstorm::device::{Credential, LocalEnd, MemoryConnector, reconnect, renew};
+use fleetstorm::device::{Credential, Held, LocalEnd, MemoryConnector, reconnect, renew};
 use fleetstorm::domain::{FailureClass, Phase};
 use fleetstorm::protocol::mqtt::{ConnectReturnCode, Packet, Publish, QoS, SubAck, SubscribeReasonCode};
 use fleetstorm::protocol::payload::{
@@ -10,11 +10,14 @@ use fleetstorm::protocol::payload::{
 };
 use fleetstorm::protocol::topic::{HubDelivery, HubRequest};
 
+use tokio::time::Instant;
+
 use super::failure;
 use super::service::{Accept, MemoryDone, Service, World};
+use super::session::Life;
 
 /// A device that was provisioned before.
-async fn provisioned(world: &mut World) -> Credential {
+pub(super) async fn provisioned(world: &mut World) -> Credential {
     let hub = world.settings.hub.take();
     let script = async |mut accept: Accept| accept.next().await.assigns(|csr| world.issue(csr, "dev-1")).await;
     let credential = world.provision(script).await.result.unwrap();
@@ -39,10 +42,20 @@ async fn renewed<F: Future<Output = ()>>(
 /// CONNECT, SUBSCRIBE and the request. Gives its id and the CSR.
 async fn is_asked_for_a_certificate(hub: &mut Service) -> (String, Vec<u8>) {
     hub.accepts(ConnectReturnCode::Success).await;
+    is_subscribed_and_asked(hub).await
+}
+
+/// SUBSCRIBE and the request.
+async fn is_subscribed_and_asked(hub: &mut Service) -> (String, Vec<u8>) {
     let Some(Packet::Subscribe(subscribe)) = hub.hears().await else { panic!("no SUBSCRIBE") };
     assert_eq!(subscribe.filters[0].path, "$iothub/credentials/res/#");
     let granted = vec![SubscribeReasonCode::Success(QoS::AtLeastOnce)];
     hub.says(&[Packet::SubAck(SubAck::new(subscribe.pkid, granted))]).await;
+    is_only_asked(hub).await
+}
+
+/// The request.
+async fn is_only_asked(hub: &mut Service) -> (String, Vec<u8>) {
     let publish = hub.is_asked().await;
     let Ok(HubRequest::IssueCertificate { rid: Some(rid) }) = HubRequest::parse(&publish.topic) else { panic!() };
     let request = CheckedRequest::parse(&publish.payload, "dev-1").unwrap();
@@ -140,4 +153,112 @@ async fn comes_back_with_a_credential() {
     assert!(back.result.is_ok());
     let had: Vec<_> = back.phases.present().map(|(phase, _)| phase).collect();
     assert_eq!(had, [Phase::HubTcp, Phase::HubTls, Phase::HubConnack, Phase::TelemetryAck]);
+}
+
+async fn issues(hub: &mut Service, world: &World, rid: &str, csr: &[u8]) {
+    let certificates = encode_chain(&world.issue(csr, "dev-1"));
+    delivers(hub, 200, rid, CertificatesIssued { correlation_id: None, certificates }.to_body()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn renews_over_the_session_that_it_holds() {
+    let Life { world, credential, connector, mut accept, session, mut hub } = Life::connected().await;
+    let (end, prepared) = (LocalEnd::new(&world.settings, 0), world.device());
+    let device = async {
+        let done = renew(&world.settings, &connector, &end, &credential, Some(session), &prepared, true).await;
+        let renewed = done.result.unwrap();
+        assert_eq!(done.phases.get(Phase::Sas), None, "no token is needed");
+        let mut session = done.session.expect("it is kept");
+        assert_eq!(session.hold(Some(Instant::now() + Duration::from_secs(5))).await, Held::Until);
+        // Once more over the new session.
+        let again = world.device();
+        let done = renew(&world.settings, &connector, &end, &renewed, Some(session), &again, true).await;
+        assert!(done.session.is_some());
+        assert_ne!(done.result.unwrap().leaf.serial, renewed.leaf.serial);
+    };
+    let service = async {
+        for _ in 0..2 {
+            let (rid, csr) = is_subscribed_and_asked(&mut hub).await;
+            issues(&mut hub, &world, &rid, &csr).await;
+            let mut new = accept.next().await;
+            new.accepts(ConnectReturnCode::Success).await;
+            // The same client id: the hub ends the older session, which is no loss.
+            hub = new;
+        }
+        hub.hears().await
+    };
+    tokio::join!(device, service);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_renewal_keeps_the_old_session() {
+    let Life { mut world, credential, connector, session, mut hub, accept: _accept } = Life::connected().await;
+    world.settings.renewal.max_repeats = 0;
+    world.settings.renewal.second = Duration::from_millis(10);
+    let (end, prepared) = (LocalEnd::new(&world.settings, 0), world.device());
+    let device = async {
+        let done = renew(&world.settings, &connector, &end, &credential, Some(session), &prepared, true).await;
+        assert_eq!((done.throttled, done.retry_after), (1, Some(Duration::from_millis(300))));
+        assert_eq!(done.result.unwrap_err().class, FailureClass::Throttled);
+        assert!(done.phases.get(Phase::Keygen).is_some());
+        let mut session = done.session.expect("it lives");
+        assert_eq!(session.hold(Some(Instant::now() + Duration::from_secs(100))).await, Held::Until);
+        let done = renew(&world.settings, &connector, &end, &credential, Some(session), &prepared, true).await;
+        assert_eq!(done.result.unwrap_err().to_string(), "timeout: no answer to the renewal within 90 s");
+        assert_eq!(done.phases.get(Phase::Keygen), None, "the key was made for the first attempt");
+        assert_eq!(done.retry_after, None);
+        let session = done.session.expect("it lives still");
+        let done = renew(&world.settings, &connector, &end, &credential, Some(session), &prepared, true).await;
+        assert_eq!(done.result.unwrap_err().to_string(), "network: the hub closed the connection");
+        assert!(done.session.is_none());
+    };
+    let service = async move {
+        let (rid, first) = is_subscribed_and_asked(&mut hub).await;
+        let refusal = RenewalError { error_code: 429_002, retry_after: Some(30), ..RenewalError::default() };
+        delivers(&mut hub, 429, &rid, refusal.to_body()).await;
+        assert!(matches!(hub.hears().await, Some(Packet::PubAck(_))));
+        assert_eq!(hub.hears().await, Some(Packet::PingReq));
+        hub.says(&[Packet::PingResp]).await;
+        let (other, second) = is_only_asked(&mut hub).await;
+        assert!(first == second && rid != other, "the same CSR under another request id");
+        assert_eq!(hub.hears().await, Some(Packet::PingReq));
+        hub.says(&[Packet::PingResp]).await;
+        is_only_asked(&mut hub).await;
+        drop(hub);
+    };
+    tokio::join!(device, service);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_runs_out_of_time_keeps_the_session_and_its_packet_ids() {
+    let Life { mut world, credential, connector, session, mut hub, accept: _accept } = Life::connected().await;
+    world.settings.timeouts.attempt = Duration::from_secs(10);
+    let (end, prepared) = (LocalEnd::new(&world.settings, 0), world.device());
+    let device = async {
+        let done = renew(&world.settings, &connector, &end, &credential, Some(session), &prepared, true).await;
+        assert_eq!(done.result.unwrap_err().to_string(), "timeout: the attempt took longer than 10 s");
+        let mut session = done.session.expect("it lives");
+        session.send_telemetry(&world.settings, &credential).await.unwrap();
+    };
+    let service = async {
+        is_subscribed_and_asked(&mut hub).await;
+        assert_eq!(hub.is_asked().await.pkid, 3, "after SUBSCRIBE and the request");
+    };
+    tokio::join!(device, service);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_wait_is_not_begun() {
+    let mut world = World::new();
+    let old = provisioned(&mut world).await;
+    let refused = renewed(&world, &old, async |mut accept: Accept| {
+        let mut hub = accept.next().await;
+        let (rid, _) = is_asked_for_a_certificate(&mut hub).await;
+        let refusal = RenewalError { error_code: 429_002, retry_after: Some(300), ..RenewalError::default() };
+        delivers(&mut hub, 429, &rid, refusal.to_body()).await;
+        hub.hears_the_end().await;
+    })
+    .await;
+    assert_eq!((refused.throttled, refused.retry_after), (1, Some(Duration::from_secs(300))));
+    assert_eq!(refused.result.unwrap_err().class, FailureClass::Throttled);
 }

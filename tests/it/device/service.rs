@@ -146,12 +146,18 @@ impl Service {
 
     /// The next packet, `None` at the end of the connection.
     pub(super) async fn hears(&mut self) -> Option<Packet> {
+        let packet = self.hears_if_there().await;
+        assert!(packet.is_some() || self.incoming.is_empty(), "half a packet");
+        packet
+    }
+
+    /// The same, and half a packet at the end is as good as none.
+    async fn hears_if_there(&mut self) -> Option<Packet> {
         loop {
             if let Some(packet) = decode(&mut self.incoming, HUB_PACKET_LIMIT).unwrap() {
                 return Some(packet);
             }
             if self.stream.read_buf(&mut self.incoming).await.unwrap() == 0 {
-                assert!(self.incoming.is_empty(), "half a packet");
                 return None;
             }
         }
@@ -233,6 +239,33 @@ impl Service {
         assert!(poll.payload.is_empty());
         self.answers(200, "2", None, assigned(&chain(&csr))).await;
         self.hears_the_end().await;
+    }
+
+    /// The same for a device whose connection may break at any point.
+    pub(super) async fn assigns_or_is_left(&mut self, chain: impl FnOnce(&[u8]) -> Vec<Vec<u8>>) {
+        let mut chain = Some(chain);
+        let mut csr = Vec::new();
+        while let Some(packet) = self.hears_if_there().await {
+            match packet {
+                Packet::Connect(_) => {
+                    self.says(&[Packet::ConnAck(ConnAck::new(ConnectReturnCode::Success, false))]).await;
+                }
+                Packet::Subscribe(subscribe) => {
+                    let granted = vec![SubscribeReasonCode::Success(QoS::AtLeastOnce)];
+                    self.says(&[Packet::SubAck(SubAck::new(subscribe.pkid, granted))]).await;
+                }
+                Packet::Publish(publish) if csr.is_empty() => {
+                    let request = RegistrationRequest::parse(&publish.payload).unwrap();
+                    csr = decode_csr(&request.csr.unwrap()).unwrap();
+                    self.answers(202, "1", Some(3), assigning()).await;
+                }
+                Packet::Publish(_) => {
+                    let Some(chain) = chain.take() else { continue };
+                    self.answers(200, "2", None, assigned(&chain(&csr))).await;
+                }
+                _ => {}
+            }
+        }
     }
 
     /// Acknowledgements, DISCONNECT, the end.
