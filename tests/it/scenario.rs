@@ -1,5 +1,7 @@
 //! Scenario files: what they say, and how they are refused.
 
+mod docs;
+
 use std::collections::HashSet;
 use std::path::Path;
 use std::time::Duration;

@@ -74,7 +74,7 @@ impl Arrival {
     ///
     /// Fewer than `devices` come if a ramp ends at zero or a replay is too short; a scenario is refused for that.
     pub fn due_offsets(&self, devices: u32, seed: u64, stage: u16) -> Option<DueOffsets> {
-        let rng = || rng(seed, "arrival", u64::from(stage));
+        let rng = || Box::new(rng(seed, "arrival", u64::from(stage)));
         let source = match self {
             Self::AtOnce => Source::AtOnce,
             Self::Constant { .. } | Self::Ramp { .. } | Self::Spike { .. } => {

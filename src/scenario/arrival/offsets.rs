@@ -31,7 +31,7 @@ pub(super) enum Source {
     Poisson {
         profile: RateProfile,
         area: u128,
-        rng: ChaCha8Rng,
+        rng: Box<ChaCha8Rng>,
     },
     Spread(Spread),
     Replay(Replay),

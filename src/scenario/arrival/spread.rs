@@ -16,12 +16,12 @@ pub(super) struct Spread {
     devices: u32,
     /// Places moved so far.
     drawn: u32,
-    rng: ChaCha8Rng,
+    rng: Box<ChaCha8Rng>,
     ahead: BinaryHeap<Reverse<u64>>,
 }
 
 impl Spread {
-    pub(super) fn new(over: Duration, jitter: Duration, devices: u32, rng: ChaCha8Rng) -> Self {
+    pub(super) fn new(over: Duration, jitter: Duration, devices: u32, rng: Box<ChaCha8Rng>) -> Self {
         let over = u64::try_from(over.as_nanos()).unwrap_or(u64::MAX / 4).min(u64::MAX / 4);
         let jitter = u64::try_from(jitter.as_nanos()).unwrap_or(over).min(over);
         Self { over, jitter, devices, drawn: 0, rng, ahead: BinaryHeap::new() }

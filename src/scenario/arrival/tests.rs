@@ -119,7 +119,7 @@ fn poisson_intervals_are_exponential() {
 
 #[test]
 fn a_spread_holds_only_what_may_be_overtaken() {
-    let mut spread = Spread::new(1_000 * SECOND, SECOND, 100_000, rng(1, "arrival", 0));
+    let mut spread = Spread::new(1_000 * SECOND, SECOND, 100_000, Box::new(rng(1, "arrival", 0)));
     let mut most = 0;
     while spread.next().is_some() {
         most = most.max(spread.held());

@@ -158,11 +158,11 @@ impl BehaviourPreset {
             // The same request again on the same connection for as long as it takes; the application is told of the rest.
             Self::SdkPython => Behaviour { repeats: u16::MAX, wait_jitter: Duration::ZERO, ..one_attempt },
             Self::SdkNode => Behaviour { keep_alive: 180, ..Self::SdkPython.behaviour_as(self) },
-            Self::SdkC => Behaviour { default_wait: seconds(1), keep_alive: 0, ..Self::SdkPython.behaviour_as(self) },
+            // Its keep-alive is that with the hub; with DPS it has none, but is not there long enough to need one.
+            Self::SdkC => Behaviour { default_wait: seconds(1), keep_alive: 240, ..Self::SdkPython.behaviour_as(self) },
             // Every refusal ends the call; the application comes again with a new connection.
             Self::SdkCsharp => Behaviour {
                 repeats: 0,
-                wait_jitter: Duration::ZERO,
                 attempts: 10,
                 backoff: Backoff { first: seconds(2), factor: 1.0, longest: seconds(2), jitter: Jitter::None },
                 answer_timeout: seconds(60),
