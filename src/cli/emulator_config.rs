@@ -3,20 +3,23 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tempfile::NamedTempFile;
 use toml::{Table, Value};
 
 use crate::cli::{Exit, Explained};
 use crate::domain::{Origin, QuotaProfile, Setting};
-use crate::emulator::Config;
+use crate::emulator::{Config, Latency};
 use crate::pki::bootstrap::Folder;
 use crate::scenario::{Attestation, Scenario};
 
 /// What the embedded emulator is started with.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct EmulatorConfig {
     table: Table,
+    /// The table as the emulator reads it.
+    checked: Config,
     /// What is in force of the file.
     of_file: Vec<Setting>,
 }
@@ -71,7 +74,7 @@ impl EmulatorConfig {
     /// # Errors
     /// The file or the scenario's `[emulator]` is no configuration; the key is named.
     pub fn new(scenario: &Scenario, file: Option<&Path>, seed: u64) -> Result<Self, EmulatorConfigError> {
-        let mut config = Self { table: Table::new(), of_file: Vec::new() };
+        let mut config = Self { table: Table::new(), checked: Config::default(), of_file: Vec::new() };
         if let Some(file) = file {
             let text = std::fs::read_to_string(file)
                 .map_err(|source| EmulatorConfigError::Read { file: file.to_owned(), source })?;
@@ -83,7 +86,7 @@ impl EmulatorConfig {
             let mut values = Vec::new();
             leaves("emulator", &table, &mut values);
             let setting = |(key, value)| Setting { key, value, origin: Origin::CommandLine };
-            config = Self { table, of_file: values.into_iter().map(setting).collect() };
+            config = Self { table, of_file: values.into_iter().map(setting).collect(), ..config };
         }
         config.lay(scenario.emulator.clone());
         config.lay(stated(scenario));
@@ -93,8 +96,8 @@ impl EmulatorConfig {
         }
         config.let_bootstrap_authorities_in(scenario);
         let refused = |problem| EmulatorConfigError::Scenario { problem };
-        let checked: Config = config.table.clone().try_into().map_err(|error| refused(one_line(&error)))?;
-        checked.check().map_err(|error| refused(error.to_string()))?;
+        config.checked = config.table.clone().try_into().map_err(|error| refused(one_line(&error)))?;
+        config.checked.check().map_err(|error| refused(error.to_string()))?;
         Ok(config)
     }
 
@@ -109,6 +112,23 @@ impl EmulatorConfig {
     /// What is in force of the file, with dotted keys below `emulator`: the rest is among the scenario's own settings.
     pub fn of_file(&self) -> &[Setting] {
         &self.of_file
+    }
+
+    /// What DPS tells devices to wait until they ask for the state of their registration (fleet time).
+    pub fn retry_after(&self) -> Duration {
+        Duration::from_secs(self.checked.dps.retry_after_seconds.into())
+    }
+
+    /// How long DPS typically works at a registration (real time), as far as the model says; of a measured distribution
+    /// nothing is known without its file.
+    pub fn typical_assignment(&self) -> Duration {
+        let ms = match &self.checked.model.assign.latency {
+            Latency::Fixed { ms } => *ms,
+            Latency::Uniform { min_ms, max_ms } => f64::midpoint(*min_ms, *max_ms),
+            Latency::LogNormal { median_ms, .. } => *median_ms,
+            Latency::Histogram { .. } => 0.0,
+        };
+        Duration::try_from_secs_f64(ms / 1e3).unwrap_or_default()
     }
 
     /// Writes it to a file that only this user may read and that goes away when it is dropped.
@@ -233,7 +253,6 @@ fn one_line(error: &toml::de::Error) -> String {
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt as _;
-    use std::time::Duration;
 
     use crate::domain::{QuotaLimits, TimeScale};
 

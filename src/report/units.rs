@@ -6,11 +6,18 @@ use std::time::{Duration, SystemTime};
 pub fn duration(time: Duration) -> String {
     let seconds = time.as_secs_f64();
     match seconds {
-        s if s < 1e-3 => format!("{} µs", three_digits(s * 1e6)),
-        s if s < 1.0 => format!("{} ms", three_digits(s * 1e3)),
-        s if s < 60.0 => format!("{} s", three_digits(s)),
-        s if s < 3_600.0 => format!("{} min {} s", time.as_secs() / 60, time.as_secs() % 60),
-        _ => format!("{} h {} min", time.as_secs() / 3_600, time.as_secs() % 3_600 / 60),
+        // Bounds are where three digits would become four.
+        s if s < 0.999_5e-3 => format!("{} µs", three_digits(s * 1e6)),
+        s if s < 0.999_5 => format!("{} ms", three_digits(s * 1e3)),
+        s if s < 59.95 => format!("{} s", three_digits(s)),
+        s if s < 3_599.5 => {
+            let whole = s.round() as u64;
+            format!("{} min {} s", whole / 60, whole % 60)
+        }
+        s => {
+            let minutes = (s / 60.0).round() as u64;
+            format!("{} h {} min", minutes / 60, minutes % 60)
+        }
     }
 }
 
@@ -35,7 +42,8 @@ pub fn count(count: u64) -> String {
 /// A span of fleet time, which is often days: `1 day`, `30 days`, `7 days 2 h`, `3 h 20 min`, `45 s`.
 pub fn fleet_time(time: Duration) -> String {
     const DAY: u64 = 86_400;
-    let (days, hours) = (time.as_secs() / DAY, time.as_secs() % DAY / 3_600);
+    let whole_hours = (time.as_secs_f64() / 3_600.0).round() as u64;
+    let (days, hours) = if time.as_secs() < DAY - 30 { (0, 0) } else { (whole_hours / 24, whole_hours % 24) };
     match (days, hours) {
         (0, _) => short_duration(time),
         (1, 0) => "1 day".to_owned(),
@@ -132,7 +140,10 @@ mod tests {
             (999_400, "999 ms"),
             (7_900_000, "7.90 s"),
             (59_900_000, "59.9 s"),
+            (999_960, "1.00 s"),
+            (59_990_000, "1 min 0 s"),
             (125_000_000, "2 min 5 s"),
+            (3_599_900_000, "1 h 0 min"),
             (12_000_000_000, "3 h 20 min"),
         ];
         for (micros, text) in cases {

@@ -134,11 +134,107 @@ fn the_same_seed_gives_the_same_plan() {
     let plan = |seed: &str| {
         let mut command = fleetstorm(folder.path());
         command.arg("plan").arg(scenario("provisioning-ramp.toml")).args(["--json", "--seed", seed]);
-        command.output().unwrap().stdout
+        let mut plan: serde_json::Value = serde_json::from_slice(&command.output().unwrap().stdout).unwrap();
+        // Tried out on this machine.
+        for tried in ["key_work", "key_cpu_us"] {
+            assert!(plan.as_object_mut().unwrap().remove(tried).is_some());
+        }
+        plan
     };
     assert_eq!(plan("7"), plan("7"));
-    let parsed: serde_json::Value = serde_json::from_slice(&plan("8")).unwrap();
-    assert_eq!((&parsed["seed"], &parsed["keys"]), (&8.into(), &parsed["devices"]));
+    let other = plan("8");
+    assert_eq!((&other["seed"], &other["keys"]), (&8.into(), &other["devices"]));
+}
+
+/// A day's rollout and the renewals that follow from it, in compressed time, for two kinds of devices.
+const RENEWALS: &str = r#"schema = 1
+name = "renewals"
+seed = 1
+time_scale = "1d = 1s"
+[fleet]
+devices = 200000
+[[fleet.class]]
+name = "old"
+key_algorithm = "rsa-2048"
+[[fleet.class]]
+name = "new"
+share = 3
+[quotas]
+renewals_per_minute = 100
+certificates_per_minute = 500
+[[stage]]
+name = "rollout"
+kind = "provision"
+arrival = { process = "spread", over = "1d" }
+keep_connected = true
+[[stage]]
+name = "renewal"
+kind = "renew"
+with = "rollout"
+arrival = { process = "from-expiry", strategy = "window-opens" }
+"#;
+
+#[test]
+fn a_plan_tells_whether_declared_quotas_hold() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("renewals.toml"), RENEWALS).unwrap();
+    let plan = |more: &[&str]| {
+        let assert = fleetstorm(folder.path()).args(["plan", "renewals.toml"]).args(more).assert().success();
+        String::from_utf8(assert.get_output().stdout.clone()).unwrap()
+    };
+    let text = plan(&[]);
+    for told in [
+        "1 day of fleet time passes in 1 s",
+        "200,000 devices: 50,000 old, 150,000 new",
+        "kept: 500 certificates per minute allowed, at most 139 asked for",
+        "EXCEEDED after 23 days",
+        "100 renewals per minute allowed, up to 139 asked for",
+        "evenly over 1 day 10 h they fit",
+        "127.0.0.0/8",
+    ] {
+        let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(words.contains(told), "{told} is not told:\n{text}");
+    }
+    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+
+    let json: serde_json::Value = serde_json::from_str(&plan(&["--json"])).unwrap();
+    let quota = &json["stages"][1]["quotas"][0];
+    assert_eq!((&quota["quota"], &quota["exceeded"]), (&"renewals_per_minute".into(), &true.into()));
+    assert_eq!(json["stages"][0]["classes"][1]["devices"], 150_000);
+    let spread = quota["shortest_spread_fleet_us"].as_u64().unwrap();
+    // That spread, used.
+    let arrival = format!("stage.renewal.arrival={{ process = \"spread\", over = \"{spread}us\" }}");
+    assert!(plan(&["--set", &arrival]).contains("kept: 100 renewals per minute allowed"));
+}
+
+#[test]
+fn a_plan_of_a_closed_workload_leaves_open_what_the_target_decides() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("renewals.toml"), RENEWALS).unwrap();
+    let assert = fleetstorm(folder.path())
+        .args([
+            "plan",
+            "renewals.toml",
+            "--set",
+            "stage.renewal={ name = \"renewal\", kind = \"renew\", workload = \"closed\", concurrency = 9 }",
+        ])
+        .assert();
+    assert
+        .success()
+        .stdout(contains("unknown: 100 renewals per minute allowed").and(contains("as long as the target")));
+}
+
+#[test]
+fn settings_of_the_emulator_that_cannot_be_are_problems_of_the_scenario() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("wrong.toml"), format!("{RENEWALS}[emulator.dps]\nretry_after = 1\n")).unwrap();
+    for command in ["check", "plan", "run"] {
+        let assert = fleetstorm(folder.path()).args([command, "wrong.toml"]).assert();
+        assert.code(code(Exit::ScenarioInvalid)).stderr(contains("[emulator]").and(contains("retry_after")));
+    }
+    let output = fleetstorm(folder.path()).args(["check", "--json", "wrong.toml"]).output().unwrap();
+    let files: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(files[0]["problems"][0]["message"].as_str().unwrap().contains("retry_after"), "{files}");
 }
 
 #[test]

@@ -1,0 +1,188 @@
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::cli::command::plan::facts::{Facts, StageFacts};
+use crate::cli::command::plan::keys::KeyWork;
+use crate::domain;
+use crate::engine::quota_check::QuotaCheck;
+use crate::engine::{Needs, PlannedStage};
+
+/// The plan as JSON. Durations are integer microseconds (`_us`), real time unless the key says `fleet`.
+#[derive(Serialize)]
+pub(super) struct Document<'a> {
+    schema: u32,
+    scenario: &'a str,
+    question: Option<&'a str>,
+    seed: u64,
+    time_scale: String,
+    /// Fleet seconds per real second.
+    time_scale_factor: f64,
+    devices: u32,
+    /// Absent when a closed workload decides.
+    least_duration_us: Option<u64>,
+    stages: Vec<Stage<'a>>,
+    keys: u64,
+    key_work: Vec<Keys<'a>>,
+    key_cpu_us: u64,
+    in_flight: u64,
+    held: u64,
+    open_files_needed: u64,
+    open_files_available: u64,
+    ports: Ports,
+    settings: Vec<Setting<'a>>,
+}
+
+#[derive(Serialize)]
+struct Stage<'a> {
+    name: &'a str,
+    kind: &'static str,
+    workload: &'a str,
+    devices: u32,
+    classes: Vec<Class<'a>>,
+    start_us: Option<u64>,
+    start_fleet_us: Option<u64>,
+    last_due_us: Option<u64>,
+    last_due_fleet_us: Option<u64>,
+    peak_per_second: Option<u32>,
+    step_us: u64,
+    arrivals: &'a [u32],
+    quotas: Vec<Quota>,
+}
+
+#[derive(Serialize)]
+struct Class<'a> {
+    class: &'a str,
+    devices: u32,
+}
+
+#[derive(Serialize)]
+struct Quota {
+    quota: &'static str,
+    limit: u32,
+    period_fleet_us: u64,
+    needed: u64,
+    /// Absent when the target decides when devices come.
+    peak_per_period: Option<u64>,
+    exceeded: bool,
+    devices_over: u64,
+    first_over_fleet_us: Option<u64>,
+    /// Absent when no spread fits.
+    shortest_spread_fleet_us: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct Keys<'a> {
+    class: &'a str,
+    algorithm: &'static str,
+    keys: u64,
+    csrs: u64,
+    /// About.
+    cpu_us: u64,
+}
+
+#[derive(Serialize)]
+struct Ports {
+    needed: u64,
+    per_source_address: u64,
+    source_addresses_needed: u64,
+    loopback_addresses: bool,
+}
+
+#[derive(Serialize)]
+struct Setting<'a> {
+    key: &'a str,
+    value: &'a str,
+    origin: &'static str,
+}
+
+impl<'a> Document<'a> {
+    pub(super) fn of(facts: &'a Facts<'a>) -> Self {
+        let Facts { scenario, plan, stages, keys: key_work, open_files, ports, quotas_declared: _ } = facts;
+        let Needs { keys, in_flight, held, open_files: open_files_needed } = plan.needs;
+        Self {
+            schema: 1,
+            scenario: &scenario.name,
+            question: scenario.question.as_deref(),
+            seed: plan.seed,
+            time_scale: plan.time_scale.to_string(),
+            time_scale_factor: plan.time_scale.factor(),
+            devices: plan.devices,
+            least_duration_us: facts.least_duration().map(us),
+            stages: stages.iter().map(|stage| Stage::of(stage, plan.time_scale)).collect(),
+            keys,
+            key_work: key_work.iter().map(Keys::of).collect(),
+            key_cpu_us: us(facts.key_cpu()),
+            in_flight,
+            held,
+            open_files_needed,
+            open_files_available: open_files.limit,
+            ports: Ports {
+                needed: ports.needed,
+                per_source_address: ports.per_address,
+                source_addresses_needed: ports.addresses(),
+                loopback_addresses: ports.loopback,
+            },
+            settings: scenario.settings.iter().map(Setting::of).collect(),
+        }
+    }
+}
+
+impl<'a> Stage<'a> {
+    fn of(facts: &'a StageFacts<'a>, scale: domain::TimeScale) -> Self {
+        let StageFacts { stage: _, planned, classes, quotas } = facts;
+        let PlannedStage { name, kind, workload, devices, start, last_due, arrivals, step, peak_per_second } = planned;
+        let fleet = |real: &Duration| us(scale.to_fleet(*real));
+        Self {
+            name,
+            kind: kind.name(),
+            workload,
+            devices: *devices,
+            classes: classes.iter().map(|(class, devices)| Class { class: &class.name, devices: *devices }).collect(),
+            start_us: start.map(us),
+            start_fleet_us: start.as_ref().map(fleet),
+            last_due_us: last_due.map(us),
+            last_due_fleet_us: last_due.as_ref().map(fleet),
+            peak_per_second: *peak_per_second,
+            step_us: us(*step),
+            arrivals,
+            quotas: quotas.iter().map(Quota::of).collect(),
+        }
+    }
+}
+
+impl Quota {
+    fn of(check: &QuotaCheck) -> Self {
+        let QuotaCheck { quota, limit, period, needed, peak, over, first_over, shortest_spread } = *check;
+        Self {
+            quota: quota.key(),
+            limit,
+            period_fleet_us: us(period),
+            needed,
+            peak_per_period: peak,
+            exceeded: over > 0,
+            devices_over: over,
+            first_over_fleet_us: first_over.map(us),
+            // Rounded up: what is printed fits.
+            shortest_spread_fleet_us: shortest_spread.map(|spread| us(spread + Duration::from_nanos(999))),
+        }
+    }
+}
+
+impl<'a> Keys<'a> {
+    fn of(work: &KeyWork<'a>) -> Self {
+        let KeyWork { class, keys, csrs, cpu } = *work;
+        Self { class: &class.name, algorithm: class.key_algorithm.name(), keys, csrs, cpu_us: us(cpu) }
+    }
+}
+
+impl<'a> Setting<'a> {
+    fn of(setting: &'a domain::Setting) -> Self {
+        let domain::Setting { key, value, origin } = setting;
+        Self { key, value, origin: origin.name() }
+    }
+}
+
+fn us(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
