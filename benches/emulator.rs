@@ -1,7 +1,7 @@
 //! Whole-process figures of the emulator: `fleetstorm emulator` on core 0, our own devices on core 1.
 //!
 //! `cargo bench --bench emulator` prints registrations with issuance per second, hub connections over mutual TLS per second,
-//! and the memory of held hub connections, each with the emulator's own CPU time, which is what a core of it can do when the
+//! and the memory of held hub connections in both processes, each with the emulator's own CPU time, which is what a core of it can do when the
 //! devices are not the bottleneck. Without `--bench` it runs with a few devices, as a test of itself.
 //!
 //! Seen on an AMD EPYC with 2 cores, 9,000 devices: see the table in ARCHITECTURE.md.
@@ -14,19 +14,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BytesMut;
 use fleetstorm::cli::connection::Connection;
 use fleetstorm::device::{
-    Attestation, Connector as _, Credential, Endpoint, HubSettings, Link, LocalEnd, Settings, Source, Target,
-    TcpConnector, prepare, provision, reconnect,
+    Attestation, Endpoint, HubSettings, LocalEnd, Settings, TcpConnector, prepare, provision, reconnect,
 };
 use fleetstorm::domain::{CryptoProvider, IdScope, RegistrationId, TlsVersions};
 use fleetstorm::pki::chain::ChainVerifier;
 use fleetstorm::pki::sas::SymmetricKey;
 use fleetstorm::pki::store::read_certificates;
 use fleetstorm::pki::tls::ClientTls;
-use fleetstorm::protocol::mqtt::{Connect, Login, Packet, decode, encode};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::Instant;
@@ -39,6 +35,7 @@ fn main() {
     let emulator = Emulator::start();
     pin(std::process::id(), "1");
     let settings = Rc::new(emulator.settings());
+    let connector = Rc::new(TcpConnector::new());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     LocalSet::new().block_on(&runtime, async {
         let prepared: Vec<_> = (0..devices)
@@ -51,62 +48,53 @@ fn main() {
         let registering = Rc::new(registering);
         let credentials = emulator
             .measure("registrations with issuance", prepared, |prepared| {
-                let settings = Rc::clone(&registering);
+                let (settings, connector) = (Rc::clone(&registering), Rc::clone(&connector));
                 async move {
                     let end = LocalEnd::new(&settings, 0);
-                    provision(&settings, &TcpConnector::new(), &end, &prepared, false).await.result.unwrap()
+                    provision(&settings, &*connector, &end, &prepared, false).await.result.unwrap()
                 }
             })
             .await;
         let credentials = emulator
             .measure("hub connections, mutual TLS", credentials, |credential| {
-                let settings = Rc::clone(&settings);
+                let (settings, connector) = (Rc::clone(&settings), Rc::clone(&connector));
                 async move {
                     let end = LocalEnd::new(&settings, 0);
-                    reconnect(&settings, &TcpConnector::new(), &end, &credential, false).await.result.unwrap()
+                    reconnect(&settings, &*connector, &end, &credential, false).await.result.unwrap()
                 }
             })
             .await;
-        let before = emulator.resident_memory();
-        let held = emulator
+        let (before, own_before) = (emulator.resident_memory(), resident_memory(std::process::id()));
+        let sessions = emulator
             .measure("hub connections, held", credentials, |credential| {
-                let settings = Rc::clone(&settings);
-                async move { hold(&settings, &credential).await }
+                let (settings, connector) = (Rc::clone(&settings), Rc::clone(&connector));
+                async move {
+                    let end = LocalEnd::new(&settings, 0);
+                    let done = reconnect(&settings, &*connector, &end, &credential, true).await;
+                    (done.result.unwrap(), done.session.unwrap())
+                }
             })
             .await;
-        let after = emulator.resident_memory();
-        println!(
-            "{} held connections: emulator {:.0} MB in all, {:.1} KB for each",
-            held.len(),
-            after as f64 / 1e6,
-            after.saturating_sub(before) as f64 / 1e3 / held.len() as f64
-        );
-    });
-}
-
-/// One connection to the hub that stays: CONNECT, CONNACK, nothing more.
-async fn hold(settings: &Settings, credential: &Credential) -> impl Sized + use<> {
-    let connector = TcpConnector::new();
-    let address = settings.hub.as_ref().unwrap().address;
-    let target = Target { host: &credential.hub, port: 8883, address };
-    let transport = connector.open(&target, Source::SYSTEM).await.unwrap();
-    let tls = settings.tls.with_identity(credential.presented_chain(), Arc::clone(&credential.key));
-    let mut stream = connector.secure(Link::Direct(transport), &target, tls).await.unwrap();
-    let mut connect = Connect::new(&credential.device_id);
-    connect.keep_alive = 600;
-    let username = format!("{}/{}/?api-version=2021-04-12", credential.hub, credential.device_id);
-    connect.login = Some(Login { username, password: String::new() });
-    let mut bytes = BytesMut::new();
-    encode(&Packet::Connect(connect), &mut bytes).unwrap();
-    stream.write_all(&bytes).await.unwrap();
-    bytes.clear();
-    loop {
-        assert!(stream.read_buf(&mut bytes).await.unwrap() > 0, "refused");
-        if let Some(packet) = decode(&mut bytes, 1024).unwrap() {
-            assert!(matches!(packet, Packet::ConnAck(ack) if format!("{:?}", ack.code) == "Success"));
-            return stream;
+        let count = sessions.len() as f64;
+        let mut held = JoinSet::new();
+        for (credential, mut session) in sessions {
+            held.spawn_local(async move {
+                let lost = session.hold(None).await;
+                (credential, lost)
+            });
         }
-    }
+        // Every session waits once.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let (after, own_after) = (emulator.resident_memory(), resident_memory(std::process::id()));
+        let each = |before: u64, after: u64| after.saturating_sub(before) as f64 / 1e3 / count;
+        println!(
+            "{count} held connections: emulator {:.0} MB in all, {:.1} KB for each; generator {:.1} KB for each",
+            after as f64 / 1e6,
+            each(before, after),
+            each(own_before, own_after)
+        );
+        assert!(held.try_join_next().is_none(), "none is lost");
+    });
 }
 
 /// The emulator as a process of its own, on core 0.
@@ -187,11 +175,8 @@ impl Emulator {
         f64::from(ticks.max(1)) / 100.0
     }
 
-    /// Resident memory in bytes.
     fn resident_memory(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+        resident_memory(self.child.id())
     }
 }
 
@@ -201,6 +186,13 @@ impl Drop for Emulator {
         let _ = self.child.wait();
         let _ = self.folder.path();
     }
+}
+
+/// Resident memory of a process in bytes.
+fn resident_memory(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
 }
 
 /// All threads of a process on one core; where that cannot be, the figures are those of a shared machine.

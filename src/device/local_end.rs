@@ -23,8 +23,14 @@ pub struct LocalEnd {
 #[derive(Default)]
 struct Sessions {
     dps: Option<Arc<ClientConfig>>,
-    /// With the chain that it shows.
-    hub: Option<(Arc<[Vec<u8>]>, Arc<ClientConfig>)>,
+    hub: Option<HubTls>,
+}
+
+/// How a device was known to its hub.
+struct HubTls {
+    /// The chain that it showed.
+    chain: Arc<[Vec<u8>]>,
+    config: Arc<ClientConfig>,
 }
 
 impl LocalEnd {
@@ -74,10 +80,9 @@ impl LocalEnd {
         }
         let mut sessions = self.sessions.borrow_mut();
         let known = &mut sessions.get_or_insert_default().hub;
-        let of_this = known.take_if(|(chain, _)| Arc::ptr_eq(chain, &credential.chain));
-        let (_, config) =
-            known.insert(of_this.unwrap_or_else(|| (Arc::clone(&credential.chain), ClientTls::resuming(&fresh()))));
-        Arc::clone(config)
+        let of_this = known.take_if(|hub| Arc::ptr_eq(&hub.chain, &credential.chain));
+        let begin = || HubTls { chain: Arc::clone(&credential.chain), config: ClientTls::resuming(&fresh()) };
+        Arc::clone(&known.insert(of_this.unwrap_or_else(begin)).config)
     }
 }
 

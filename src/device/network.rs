@@ -81,7 +81,7 @@ mod tests {
         };
         assert_eq!(delays(7), delays(7));
         assert_ne!(delays(7), delays(8));
-        let fates: Vec<_> = (0..4_000).map(|seed| delays(seed)).collect();
+        let fates: Vec<_> = (0..4_000).map(delays).collect();
         for delay in fates.iter().flat_map(|(_, delays)| delays) {
             assert!((100..150).contains(&delay.as_millis()), "{delay:?}");
         }

@@ -287,7 +287,7 @@ fn a_final_refusal_says_how_long_to_stay_away() {
 fn repeats_can_be_without_bound() {
     let mut talk = registering_with(Policy { max_repeats: u16::MAX, ..Policy::default() });
     let wait = Policy { max_repeats: u16::MAX, ..Policy::default() };
-    assert!(crate::protocol::flow::once_more(u16::MAX, wait.max_repeats));
+    assert!(once_more(u16::MAX, wait.max_repeats));
     for _ in 0..100 {
         talk.answers(429, Some(0), THROTTLED).wakes();
     }
