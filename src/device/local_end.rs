@@ -74,7 +74,10 @@ impl LocalEnd {
 
     /// TLS with the hub. Sessions that another certificate began are forgotten.
     pub(super) fn hub_tls(&self, settings: &Settings, credential: &Credential) -> Arc<ClientConfig> {
-        let fresh = || settings.tls.with_identity(credential.presented_chain(), credential.key.clone());
+        let fresh = || {
+            let shown = credential.presented_chain().len();
+            settings.tls.with_shared_identity(Arc::clone(&credential.chain), shown, Arc::clone(&credential.key))
+        };
         if !settings.tls_resumption {
             return fresh();
         }

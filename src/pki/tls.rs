@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::client::{ResolvesClientCert, Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider as TlsProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{NoServerSessionStorage, ParsedCertificate};
-use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::sign::CertifiedKey;
 use rustls::{
     ClientConfig, DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig, SignatureScheme,
     SupportedProtocolVersion,
@@ -70,10 +70,14 @@ impl ClientTls {
 
     /// Mutual TLS with a chain (leaf first, DER) and its key. No session resumption.
     pub fn with_identity(&self, chain: &[Vec<u8>], key: Arc<DeviceKey>) -> Arc<ClientConfig> {
-        let chain = chain.iter().map(|der| CertificateDer::from(der.clone())).collect();
-        let identity = CertifiedKey::new(chain, Arc::new(TlsKey(key)));
+        self.with_shared_identity(chain.into(), chain.len(), key)
+    }
+
+    /// The same with the first `shown` certificates of a chain that the caller keeps too: a connection that is held has no
+    /// copy of it.
+    pub fn with_shared_identity(&self, chain: Arc<[Vec<u8>]>, shown: usize, key: Arc<DeviceKey>) -> Arc<ClientConfig> {
         let mut config = ClientConfig::clone(&self.anonymous);
-        config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(identity));
+        config.client_auth_cert_resolver = Arc::new(ClientIdentity { chain, shown, key });
         Arc::new(config)
     }
 
@@ -83,6 +87,26 @@ impl ClientTls {
         let mut config = config.clone();
         config.resumption = Resumption::store(Arc::new(TlsSessions::default()));
         Arc::new(config)
+    }
+}
+
+/// What a client shows to a server that asks for a certificate.
+#[derive(Debug)]
+struct ClientIdentity {
+    /// DER, leaf first.
+    chain: Arc<[Vec<u8>]>,
+    shown: usize,
+    key: Arc<DeviceKey>,
+}
+
+impl ResolvesClientCert for ClientIdentity {
+    fn resolve(&self, _root_hint_subjects: &[&[u8]], _schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        let chain = self.chain.iter().take(self.shown).map(|der| CertificateDer::from(der.clone())).collect();
+        Some(Arc::new(CertifiedKey::new(chain, Arc::new(TlsKey(Arc::clone(&self.key))))))
+    }
+
+    fn has_certs(&self) -> bool {
+        true
     }
 }
 

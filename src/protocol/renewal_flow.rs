@@ -13,6 +13,7 @@
 //! | asked, accepted | any other refusal | failed |
 //! | asked, accepted | silence | failed |
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -108,6 +109,9 @@ pub struct Renewal {
     policy: RenewalPolicy,
     deadline: Duration,
     draws: Draws,
+    /// Request ids follow from the CSR too: a hub answers an id that it knows with what it answered before, and the ids of an
+    /// earlier run with the same seed may be known.
+    rids: Draws,
     rid: String,
     /// The pending request that this one gives up.
     replace: Option<String>,
@@ -138,14 +142,17 @@ impl Renewal {
     /// How often at most a pending request is given up for this one; there is no pause in between.
     const REPLACEMENTS: u16 = 10;
 
-    /// A renewal not yet begun; `seed` decides its request ids and jitter. A wait that reaches `deadline` on the caller's
+    /// A renewal not yet begun; `seed` decides its jitter, with the CSR its request ids. A wait that reaches `deadline` on the caller's
     /// clock is not begun: the refusal that asks for it is final.
     pub fn new(request: RenewalRequest, policy: RenewalPolicy, deadline: Duration, seed: u64) -> Self {
+        let mut hasher = DefaultHasher::new();
+        (seed, &request.csr).hash(&mut hasher);
         Self {
             request,
             policy,
             deadline,
             draws: Draws::new(seed),
+            rids: Draws::new(hasher.finish()),
             rid: String::new(),
             replace: None,
             state: State::Ended,
@@ -223,7 +230,7 @@ impl Renewal {
     fn ask(&mut self, now: Duration, out: &mut BytesMut) -> Next<IssuedChain> {
         self.enter(State::Asked, now);
         // Nine digits, as the ids that the service was seen with.
-        self.rid = format!("{:.0}", 100_000_000.0 + (self.draws.draw() * 899_999_999.0).floor());
+        self.rid = format!("{:.0}", 100_000_000.0 + (self.rids.draw() * 899_999_999.0).floor());
         let body = CertificateRequest {
             id: self.request.device_id.as_str().into(),
             csr: self.request.csr.as_str().into(),

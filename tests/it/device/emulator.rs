@@ -4,19 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleetstorm::device::{
-    Attestation, Connector, Done, Endpoint, LocalEnd, Prepared, Settings, TcpConnector, prepare, provision,
+    Attestation, Connector, Done, Endpoint, Held, LocalEnd, Prepared, Settings, TcpConnector, prepare, provision, renew,
 };
 use fleetstorm::domain::{CryptoProvider, FailureClass, IdScope, KeyAlgorithm, Phase, RegistrationId, TlsVersions};
 use fleetstorm::emulator::{Config, Emulator};
 use fleetstorm::pki::chain::ChainVerifier;
 use fleetstorm::pki::sas::SymmetricKey;
 use fleetstorm::pki::tls::ClientTls;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// A running emulator and settings that fit it.
 pub(super) struct Target {
     pub(super) settings: Settings,
-    server_root: Vec<u8>,
+    pub(super) server_root: Vec<u8>,
     shutdown: CancellationToken,
 }
 
@@ -113,4 +114,28 @@ async fn an_unexpected_authority_is_a_wrong_certificate() {
     target.settings.chain = other.settings.chain.clone();
     let failure = target.provision(0).await.result.unwrap_err();
     assert_eq!(failure.class, FailureClass::Verification);
+}
+
+#[tokio::test]
+async fn renews_over_a_held_session_while_the_old_certificate_is_valid() {
+    let target = Target::start(|_| ()).await;
+    let (settings, connector, end) = (&target.settings, TcpConnector::new(), LocalEnd::new(&target.settings, 0));
+    let done = provision(settings, &connector, &end, &target.prepared(0), true).await;
+    let old = done.result.unwrap();
+    let prepared = prepare(settings, 0, 2, &RegistrationId::new("dev-0").unwrap()).unwrap();
+    let done = renew(settings, &connector, &end, &old, done.session, &prepared, true).await;
+    let new = done.result.unwrap();
+    assert_ne!(new.leaf.serial, old.leaf.serial);
+    assert_ne!(new.key.spki_der(), old.key.spki_der());
+    assert!(done.phases.get(Phase::RenewAccept).is_some() && done.phases.get(Phase::RenewIssue).is_some());
+    let mut session = done.session.expect("it is kept");
+    session.send_telemetry(settings, &new).await.unwrap();
+    let held = session.hold(Some(Instant::now() + Duration::from_millis(20))).await;
+    assert_eq!(held, Held::Until, "the end of the old session is no loss");
+    session.close(&connector).await;
+    // Without a session it connects with the old credential first.
+    let prepared = prepare(settings, 0, 3, &RegistrationId::new("dev-0").unwrap()).unwrap();
+    let done = renew(settings, &connector, &end, &new, None, &prepared, false).await;
+    assert!(done.session.is_none());
+    done.result.unwrap();
 }

@@ -3,6 +3,7 @@
 mod emulator;
 mod loopback;
 mod network;
+mod prepare;
 mod renew;
 mod resumption;
 mod service;

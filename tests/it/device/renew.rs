@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use fleetstorm::device::{Credential, Held, LocalEnd, MemoryConnector, reconnect, renew};
 use fleetstorm::domain::{FailureClass, Phase};
+use fleetstorm::pki::csr;
 use fleetstorm::protocol::mqtt::{ConnectReturnCode, Packet, Publish, QoS, SubAck, SubscribeReasonCode};
 use fleetstorm::protocol::payload::{
     CertificatesIssued, CheckedRequest, RenewalAccepted, RenewalError, RequestRefusal, encode_chain,
@@ -261,4 +262,30 @@ async fn a_long_wait_is_not_begun() {
     .await;
     assert_eq!((refused.throttled, refused.retry_after), (1, Some(Duration::from_secs(300))));
     assert_eq!(refused.result.unwrap_err().class, FailureClass::Throttled);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_csr_has_the_name_that_the_device_has_at_its_hub() {
+    let mut world = World::new();
+    let mut old = provisioned(&mut world).await;
+    old.device_id = "machine-7".to_owned();
+    let done = renewed(&world, &old, async |mut accept: Accept| {
+        let mut hub = accept.next().await;
+        hub.accepts(ConnectReturnCode::Success).await;
+        let Some(Packet::Subscribe(subscribe)) = hub.hears().await else { panic!("no SUBSCRIBE") };
+        let granted = vec![SubscribeReasonCode::Success(QoS::AtLeastOnce)];
+        hub.says(&[Packet::SubAck(SubAck::new(subscribe.pkid, granted))]).await;
+        let publish = hub.is_asked().await;
+        let Ok(HubRequest::IssueCertificate { rid: Some(rid) }) = HubRequest::parse(&publish.topic) else { panic!() };
+        let request = CheckedRequest::parse(&publish.payload, "machine-7").unwrap();
+        assert_eq!(csr::verify(&request.csr).unwrap().common_name, "machine-7");
+        let certificates = encode_chain(&world.issue(&request.csr, "machine-7"));
+        delivers(&mut hub, 200, rid, CertificatesIssued { correlation_id: None, certificates }.to_body()).await;
+        let mut new = accept.next().await;
+        assert_eq!(new.accepts(ConnectReturnCode::Success).await.client_id, "machine-7");
+        new.is_asked().await;
+        new.hears_the_end().await;
+    })
+    .await;
+    assert_eq!(done.result.unwrap().device_id, "machine-7");
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::BytesMut;
-use fleetstorm::device::{Credential, LocalEnd, TcpConnector, reconnect};
+use fleetstorm::device::{Credential, LocalEnd, TcpConnector, provision, reconnect, renew};
 use fleetstorm::domain::{CryptoProvider, TlsVersions};
 use fleetstorm::pki::tls::{ClientTls, server_config};
 use fleetstorm::protocol::mqtt::{ConnAck, ConnectReturnCode, Packet, decode, encode};
@@ -14,6 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
+use super::emulator::{Target, tls};
 use super::renew::provisioned;
 use super::service::{HUB, World};
 
@@ -84,6 +85,25 @@ async fn a_device_resumes_its_own_sessions_until_its_credential_changes() {
         world.settings.tls_resumption = false;
         for _ in 0..2 {
             assert_eq!(hub.visited(&world, &end, &first).await, HandshakeKind::Full);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_emulator_knows_a_device_by_its_resumed_session() {
+    for versions in [TlsVersions::Tls12, TlsVersions::Tls13] {
+        let mut target = Target::start(|config| config.listen.tls_resumption = true).await;
+        target.settings.tls = tls(&target.server_root, versions);
+        target.settings.tls_resumption = true;
+        let (connector, end, prepared) = (TcpConnector::new(), LocalEnd::new(&target.settings, 0), target.prepared(0));
+        let settings = &target.settings;
+        let mut credential = provision(settings, &connector, &end, &prepared, false).await.result.unwrap();
+        for _ in 0..2 {
+            let done = reconnect(settings, &connector, &end, &credential, true).await;
+            done.result.unwrap();
+            let prepared = target.prepared(0);
+            let renewed = renew(settings, &connector, &end, &credential, done.session, &prepared, false).await;
+            credential = renewed.result.unwrap();
         }
     }
 }

@@ -98,8 +98,8 @@ impl Accept {
     }
 
     pub(super) async fn next_or_end(&mut self) -> Option<Service> {
-        let MemoryPeer { host, port, stream, .. } = self.0.recv().await?;
-        Some(Service { host, port, stream: Box::new(stream), incoming: BytesMut::new() })
+        let MemoryPeer { host, port, certificates, stream } = self.0.recv().await?;
+        Some(Service { host, port, certificates, stream: Box::new(stream), incoming: BytesMut::new() })
     }
 
     pub(super) async fn is_over(&mut self) -> bool {
@@ -116,6 +116,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ByteStream for S {}
 pub(super) struct Service {
     pub(super) host: String,
     pub(super) port: u16,
+    pub(super) certificates: Vec<Vec<u8>>,
     pub(super) stream: Box<dyn ByteStream>,
     incoming: BytesMut,
 }
