@@ -286,6 +286,8 @@ fn a_running_emulator_is_tried_first() {
         .code(code(Exit::Unreachable))
         .stderr(contains("--issuing-root-file"));
     run(&["--emulator-config", "emulator.toml"]).assert().code(code(Exit::Usage));
+    let compressed = run(&["--set", "time_scale=1d = 1s"]).assert();
+    compressed.code(code(Exit::Usage)).stderr(contains("`time_scale`").and(contains("--target embedded")));
     assert!(!folder.path().join("results").read_dir().is_ok_and(|mut left| left.next().is_some()), "nothing is left");
 
     run(&["--out", "out"]).assert().code(code(Exit::Done)).stdout(contains("was provisioned once before the run"));
@@ -309,6 +311,136 @@ fn an_embedded_emulator_that_does_not_start_says_why() {
         .stdout("")
         .stderr(contains("the embedded emulator did not start").and(contains("/absent.pem")));
     assert!(!folder.path().join("out").exists());
+}
+
+#[test]
+fn devices_connect_from_the_addresses_that_are_given() {
+    let folder = folder("workload = \"closed\"\nconcurrency = 5", 5);
+    let run = |addresses: &str, out: &str| {
+        let mut command = fleetstorm(folder.path());
+        command.args(&RUN[..5]).args([out, "--source-address", addresses]);
+        command.assert()
+    };
+    run("127.0.0.7,192.0.2.1", "none").code(code(Exit::Usage)).stdout("").stderr(contains("192.0.2.1"));
+    run("127.0.0.7,127.0.0.8", "out").code(code(Exit::Done));
+    let run = check_sums(&folder.path().join("out"), 5);
+    let setting = run["settings"].as_array().unwrap().iter().find(|s| s["key"] == "run.source_address").unwrap();
+    assert_eq!(setting["value"], "127.0.0.7,127.0.0.8");
+}
+
+#[test]
+fn thresholds_decide_the_exit_code() {
+    let met = "thresholds = [\"storm.succeeded == 10\", \"storm.total.p99 < 1h\"]";
+    let unmet = "thresholds = [\"storm.succeeded == 10\", \"storm.total.p99 < 1us\", \"storm.recover.p50 < 1s\"]";
+    for (thresholds, exit, verdict) in
+        [(met, Exit::Done, "complete"), (unmet, Exit::ThresholdsFailed, "thresholds_failed")]
+    {
+        let folder = folder("workload = \"closed\"\nconcurrency = 10", 10);
+        let scenario = folder.path().join("small.toml");
+        let text = fs::read_to_string(&scenario).unwrap().replace("seed = 7", &format!("seed = 7\n{thresholds}"));
+        fs::write(&scenario, text).unwrap();
+        let assert = fleetstorm(folder.path()).args(RUN).assert();
+        assert.code(code(exit)).stdout(contains("storm.total.p99 < 1").and(contains("10 of 10 devices succeeded")));
+        let run = check_sums(&folder.path().join("out"), 10);
+        assert_eq!(run["verdicts"][0]["verdict"], verdict);
+        let rows = rows(&folder.path().join("out/thresholds.csv"));
+        let told: Vec<_> = rows.iter().map(|row| (row["met"].as_str(), row["unit"].as_str())).collect();
+        assert_eq!(told[0], ("true", "count"));
+        if exit == Exit::ThresholdsFailed {
+            assert_eq!(told[1..], [("false", "us"), ("false", "")], "nothing was recovered: not met");
+        }
+    }
+}
+
+#[test]
+fn a_threshold_may_stop_the_run() {
+    let arrival = "arrival = { process = \"constant\", rate = \"20/s\" }";
+    let folder = folder(arrival, 10_000);
+    let scenario = folder.path().join("small.toml");
+    let threshold = "[[threshold]]\ncheck = \"storm.succeeded < 3\"\nabort_on_fail = true\nabort_after = \"0s\"\n";
+    fs::write(&scenario, fs::read_to_string(&scenario).unwrap() + threshold).unwrap();
+    let assert = fleetstorm(folder.path()).args(RUN).assert();
+    assert
+        .code(code(Exit::ThresholdsFailed))
+        .stdout(contains("PARTIAL  stopped after").and(contains("storm.succeeded < 3")));
+    let run = check_sums(&folder.path().join("out"), 10_000);
+    assert_eq!(run["status"], "threshold-failed");
+    assert!(run["thresholds"][0]["stopped_at_us"].as_u64() > Some(0), "{}", run["thresholds"]);
+    assert!(run["totals"]["not_started"].as_u64() > Some(9_000));
+}
+
+/// Three kinds of devices get a certificate, renew it, and are connected for two days: a day is a second.
+const LIFE: &str = r#"schema = 1
+name = "life"
+seed = 3
+time_scale = "1d = 1s"
+[fleet]
+devices = 12
+behaviour = "well-behaved"
+[[fleet.class]]
+name = "mqtt"
+[[fleet.class]]
+name = "websocket"
+transport = "mqtt-websocket"
+[[fleet.class]]
+name = "https"
+transport = "https"
+[policy]
+validity = "P4D"
+renewal_window = "P2D"
+[quotas]
+registrations_per_minute = 1000
+[emulator.dps]
+retry_after_seconds = 2
+[[stage]]
+name = "rollout"
+kind = "provision"
+workload = "closed"
+concurrency = 4
+keep_connected = true
+[[stage]]
+name = "renewal"
+kind = "renew"
+arrival = { process = "from-expiry", strategy = "uniform" }
+max_lateness = "1h"
+keep_connected = true
+[[stage]]
+name = "hold"
+kind = "operate"
+arrival = "at-once"
+max_lateness = "1h"
+duration = "2d"
+telemetry_every = "6h"
+"#;
+
+#[test]
+fn a_fleets_life_passes_in_seconds() {
+    let folder = folder("", 1);
+    fs::write(folder.path().join("small.toml"), LIFE).unwrap();
+    let output = fleetstorm(folder.path()).args(RUN).output().unwrap();
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        stdout.contains("1 day of fleet time passes in 1 s"),
+        "{stdout}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(stdout.lines().all(|line| line.chars().count() <= 100), "{stdout}");
+    let run = check_sums(&folder.path().join("out"), 36);
+    assert_eq!(run["totals"]["succeeded"], 36, "{stdout}");
+    assert_eq!((&run["time_scale"]["text"], &run["time_scale"]["factor"]), (&"1d = 1s".into(), &86_400.0.into()));
+    let stages = run["stages"].as_array().unwrap();
+    let phase = |stage: usize, phase: &str| {
+        stages[stage]["phases"].as_array().unwrap().iter().find(|row| row["phase"] == phase).cloned()
+    };
+    // Two days passed in about two seconds: certificates of four days were renewed in their window.
+    assert!(phase(1, "renew_issue").is_some(), "{stdout}");
+    assert!(stages[2]["totals"]["telemetry"].as_u64() >= Some(12), "{stdout}");
+    let setting = |key: &str| {
+        let found = run["settings"].as_array().unwrap().iter().find(|setting| setting["key"] == key);
+        found.map(|setting| (setting["value"].clone(), setting["origin"].clone()))
+    };
+    assert_eq!(setting("emulator.dps.retry_after_seconds"), Some(("2".into(), "scenario".into())));
+    assert_eq!(setting("quotas.registrations_per_minute"), Some(("1000".into(), "scenario".into())));
 }
 
 /// A run that is going on.
