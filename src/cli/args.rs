@@ -97,8 +97,10 @@ Examples:
       5,000 devices at once against the embedded emulator; results go to results/
   fleetstorm run scenarios/smoke.toml --set fleet.devices=10 --json --quiet
       a small run for scripts: the content of run.json on stdout
-  fleetstorm plan scenarios/provisioning-ramp.toml
-      what it will do and need, without starting anything
+  fleetstorm plan scenarios/provisioning-ramp.toml --set quotas.profile=dps-default
+      what it will do and need, and whether the quotas of a DPS instance hold, without starting anything
+  fleetstorm run scenarios/smoke.toml --set 'thresholds=[\"provision.total.p99 < 2s\"]'
+      a condition that the run must meet, or it ends with code 5
   fleetstorm emulator --connection-file dps.json
       DPS, IoT Hub and ADR on loopback, for this tool or for your own SDK
   fleetstorm run scenarios/smoke.toml --target dps.json

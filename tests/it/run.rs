@@ -62,12 +62,12 @@ fn check_sums(out: &Path, devices: u64) -> Value {
         rows(&out.join("errors.csv")),
         rows(&out.join("phases.csv")),
     );
-    for column in ["started", "succeeded", "failed", "dropped", "throttled"] {
+    for column in ["started", "succeeded", "failed", "dropped", "throttled", "attempts", "failed_attempts", "expired"] {
         assert_eq!(sum(&summary, column), totals[column].as_u64().unwrap(), "summary.csv: {column}");
         assert_eq!(sum(&intervals, column), totals[column].as_u64().unwrap(), "intervals.csv: {column}");
     }
     assert_eq!(sum(&summary, "planned"), devices);
-    assert_eq!(sum(&errors, "count"), count("failed"), "errors.csv");
+    assert_eq!(sum(&errors, "count"), count("failed_attempts"), "errors.csv");
     let totals_of = |outcome: &str| {
         phases.iter().filter(|row| row["phase"] == "total" && row["outcome"] == outcome).cloned().collect::<Vec<_>>()
     };

@@ -63,6 +63,13 @@ Examples:
       against the embedded emulator, which is started and stopped with the run
   fleetstorm run scenarios/provisioning-storm.toml --set fleet.devices=20000 --seed 7
       more devices, the same ones on every run
+  fleetstorm run scenarios/provisioning-storm.toml --set quotas.profile=dps-default \\
+        --set fleet.behaviour=well-behaved --set time_scale='1m = 1s'
+      the same under the quotas of a DPS instance, by devices that come again when refused; a minute passes in a second
+  fleetstorm run scenarios/smoke.toml --set 'thresholds=[\"provision.failed == 0\"]'
+      ends with code 5 when it is not met
+  fleetstorm run scenarios/smoke.toml --emulator-config slow.toml
+      against an emulator with the latencies, faults and quotas of a file
   fleetstorm run scenarios/smoke.toml --target dps.json
       against `fleetstorm emulator --connection-file dps.json`
   fleetstorm run scenarios/smoke.toml --target my-dps.azure-devices-provisioning.net \\
