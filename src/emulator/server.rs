@@ -1,6 +1,6 @@
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use super::management::Management;
 use super::port::Port;
 use super::service::Service;
 use super::service_model::HistogramError;
-use super::session;
+use super::session::{self, End};
 use super::state::StateError;
 use crate::pki::chain::ChainError;
 use crate::pki::key::KeyError;
@@ -236,33 +236,48 @@ enum Carrier {
     Https,
 }
 
+/// A connection whose TLS handshake is done, being served.
+enum Serving {
+    Mqtt(Pin<Box<dyn Future<Output = End> + Send>>),
+    Https(Pin<Box<dyn Future<Output = ()> + Send>>),
+}
+
 /// TLS handshake, then what is inside. The handshake's memory is given back before the session begins.
 async fn connection(core: Arc<Core>, tls: TlsAcceptor, tcp: TcpStream, carrier: Carrier) {
+    match Box::pin(open(core, tls, tcp, carrier)).await {
+        Some(Serving::Mqtt(serving)) => {
+            serving.await;
+        }
+        Some(Serving::Https(serving)) => serving.await,
+        None => {}
+    }
+}
+
+async fn open(core: Arc<Core>, tls: TlsAcceptor, tcp: TcpStream, carrier: Carrier) -> Option<Serving> {
     // Answers are small and awaited: waiting for more of them would only delay. A socket that refuses is served anyway.
     let _ = tcp.set_nodelay(true);
-    let Some(stream) = Box::pin(handshake(&core, tls, tcp)).await else {
+    let Some(stream) = handshake(&core, tls, tcp).await else {
         core.tally.count(Event::HandshakeFailed);
-        return;
+        return None;
     };
     core.tally.count(Event::Handshake);
-    if stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed) {
+    let tls = stream.get_ref().1;
+    if tls.handshake_kind() == Some(HandshakeKind::Resumed) {
         core.tally.count(Event::Resumed);
     }
-    let peer = stream.get_ref().1.peer_certificates();
+    let peer = tls.peer_certificates();
     let peer = peer.map(|chain| chain.iter().map(|c| c.clone().into_owned()).collect()).unwrap_or_default();
-    match carrier {
-        Carrier::Mqtt => {
-            Box::pin(session::serve(&core, stream, peer)).await;
-        }
-        Carrier::Https => Box::pin(https::serve(&core, stream, peer)).await,
-    }
+    Some(match carrier {
+        Carrier::Mqtt => Serving::Mqtt(Box::pin(session::serve(core, stream, peer))),
+        Carrier::Https => Serving::Https(Box::pin(https::serve(core, stream, peer))),
+    })
 }
 
 /// One TLS handshake, when it is its turn. The time limit is for the peer and leaves out the wait for the turn.
 async fn handshake(core: &Arc<Core>, tls: TlsAcceptor, tcp: TcpStream) -> Option<TlsStream<Held<TcpStream>>> {
     let deadline = core.config.listen.handshake_timeout();
     let pause = &core.faults.pause;
-    pause.timeout(deadline, tcp.readable()).await.ok()?.ok()?;
+    pause.timeout(deadline, pin!(tcp.readable())).await.ok()?.ok()?;
     if pause.until().is_some() {
         // Who waits for the end of a pause is not to hold a turn.
         core.tally.count(Event::FaultPaused);
@@ -278,7 +293,7 @@ async fn handshake(core: &Arc<Core>, tls: TlsAcceptor, tcp: TcpStream) -> Option
         return done.ok();
     }
     drop(turn);
-    pause.timeout(deadline, handshake).await.ok()?.ok()
+    pause.timeout(deadline, handshake.as_mut()).await.ok()?.ok()
 }
 
 /// Listens, and tells the address with the port that was free.

@@ -40,7 +40,7 @@ impl Service {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        Ended(session::serve(&self.core, Held::new(&self.core, stream), certificates).await)
+        Ended(session::serve(Arc::clone(&self.core), Held::new(&self.core, stream), certificates).await)
     }
 
     /// Serves HTTPS and MQTT over WebSocket on `stream`, below TLS, until it ends. `certificates` as for
@@ -49,7 +49,7 @@ impl Service {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        https::serve(&self.core, Held::new(&self.core, stream), certificates).await;
+        https::serve(Arc::clone(&self.core), Held::new(&self.core, stream), certificates).await;
     }
 
     /// Primary key of the enrollment group.

@@ -172,24 +172,27 @@ impl Role {
 }
 
 /// Serves one connection until it ends.
-pub(crate) async fn serve<S>(core: &Arc<Core>, mut stream: S, peer: PeerChain) -> End
+#[allow(clippy::manual_async_fn, reason = "an async fn would hold the stream twice: 1.2 KB for each held connection")]
+pub(crate) fn serve<S>(core: Arc<Core>, mut stream: S, peer: PeerChain) -> impl Future<Output = End>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut wire = Wire::new(core);
-    let end = match converse(core, &mut wire, &mut stream, peer).await {
-        Ok(end) | Err(end) => end,
-    };
-    match end {
-        End::Violation => core.tally.count(Event::ProtocolViolation),
-        End::TimedOut => core.tally.count(Event::TimedOut),
-        End::TakenOver => core.tally.count(Event::TakenOver),
-        End::Throttled => core.tally.count(Event::Throttled),
-        End::Left | End::Closed | End::Refused | End::Expired | End::Dismissed | End::Injected | End::Broken => {}
+    async move {
+        let mut wire = Wire::new(&core);
+        let end = match converse(&core, &mut wire, &mut stream, peer).await {
+            Ok(end) | Err(end) => end,
+        };
+        match end {
+            End::Violation => core.tally.count(Event::ProtocolViolation),
+            End::TimedOut => core.tally.count(Event::TimedOut),
+            End::TakenOver => core.tally.count(Event::TakenOver),
+            End::Throttled => core.tally.count(Event::Throttled),
+            End::Left | End::Closed | End::Refused | End::Expired | End::Dismissed | End::Injected | End::Broken => {}
+        }
+        // The peer may be gone already; there is nobody to tell.
+        let _ = core.faults.pause.timeout(core.config.listen.write_timeout(), pin!(stream.shutdown())).await;
+        end
     }
-    // The peer may be gone already; there is nobody to tell.
-    let _ = core.faults.pause.timeout(core.config.listen.write_timeout(), stream.shutdown()).await;
-    end
 }
 
 async fn converse<S>(core: &Arc<Core>, wire: &mut Wire<'_>, stream: &mut S, peer: PeerChain) -> Result<End, End>
@@ -197,7 +200,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let limit = core.config.listen.unauthenticated_timeout();
-    let connect = core.faults.pause.timeout(limit, connect(wire, stream)).await.unwrap_or(Err(End::TimedOut))?;
+    let connect = core.faults.pause.timeout(limit, pin!(connect(wire, stream))).await.unwrap_or(Err(End::TimedOut))?;
     let mut role = begin(core, wire, stream, &connect, peer).await?;
     let end = match exchange(core, wire, stream, &mut role).await {
         Ok(end) | Err(end) => end,

@@ -46,5 +46,5 @@ where
     core.tally.count(Event::WebSocket);
     let stream = WebSocketBytes::upgraded(stream, read.into(), FRAME_LIMIT).await;
     // A future of its own on the heap, as in MQTT over TLS: HTTP's memory is given back before.
-    Box::pin(session::serve(core, stream, peer)).await;
+    Box::pin(session::serve(Arc::clone(core), stream, peer)).await;
 }

@@ -1,4 +1,5 @@
 use std::io;
+use std::pin::pin;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -54,15 +55,11 @@ impl<'a> Wire<'a> {
             return Ok(());
         }
         let limit = self.core.config.listen.write_timeout();
-        let written = self
-            .core
-            .faults
-            .pause
-            .timeout(limit, async {
-                stream.write_all(bytes).await?;
-                stream.flush().await
-            })
-            .await;
+        let write = pin!(async {
+            stream.write_all(bytes).await?;
+            stream.flush().await
+        });
+        let written = self.core.faults.pause.timeout(limit, write).await;
         bytes.clear();
         if bytes.capacity() > Self::READ {
             *bytes = BytesMut::new();

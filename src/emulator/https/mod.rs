@@ -7,6 +7,7 @@ mod hub_error;
 mod properties;
 mod route;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -44,19 +45,19 @@ struct Client {
 }
 
 /// Serves one connection until it ends. `peer` are the certificates of mutual TLS.
-pub(super) async fn serve<S>(core: &Arc<Core>, stream: S, peer: PeerChain)
+pub(super) async fn serve<S>(core: Arc<Core>, stream: S, peer: PeerChain)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let client = Client { core: Arc::clone(core), peer, upgraded: AtomicBool::new(false) };
+    let client = Client { core: Arc::clone(&core), peer, upgraded: AtomicBool::new(false) };
     let requests = service_fn(|request| client.answer(request));
     let Some((mut stream, read)) = Box::pin(http::serve(stream, &core.config.listen, requests)).await else { return };
     let Client { peer, upgraded, .. } = client;
     if upgraded.into_inner() {
-        websocket::serve(core, stream, read, peer).await;
+        websocket::serve(&core, stream, read, peer).await;
     } else {
         // The peer may be gone already; there is nobody to tell.
-        let _ = core.faults.pause.timeout(core.config.listen.write_timeout(), stream.shutdown()).await;
+        let _ = core.faults.pause.timeout(core.config.listen.write_timeout(), pin!(stream.shutdown())).await;
     }
 }
 

@@ -203,12 +203,10 @@ fn announce(connection: &Connection, terminal: &Terminal) -> Result<(), CommandE
 
 /// Every connection is an open file: raise the limit, and serve no more at once than it allows.
 fn limit_connections(config: &mut Config, terminal: &Terminal) -> Result<(), CommandError> {
-    /// Files of the process itself.
-    const OWN: u64 = 64;
     let asked = config.listen.max_connections;
-    let wanted = u64::try_from(asked).unwrap_or(u64::MAX).saturating_add(OWN);
+    let wanted = u64::try_from(asked).unwrap_or(u64::MAX).saturating_add(OWN_FILES);
     let limit = OpenFiles::raise(wanted)?.limit;
-    let possible = usize::try_from(limit.saturating_sub(OWN).max(1)).unwrap_or(usize::MAX);
+    let possible = connections_within(limit);
     if possible < asked && asked != Config::default().listen.max_connections {
         terminal.note(format_args!(
             "emulator: {possible} connections at once instead of {asked}, as {limit} open files are permitted \
@@ -219,10 +217,28 @@ fn limit_connections(config: &mut Config, terminal: &Terminal) -> Result<(), Com
     Ok(())
 }
 
+/// Open files that are no connections of devices: those of the process itself, and those of the control plane.
+const OWN_FILES: u64 = 128;
+
+/// Connections of devices that a limit on open files allows.
+fn connections_within(limit: u64) -> usize {
+    usize::try_from(limit.saturating_sub(OWN_FILES).max(1)).unwrap_or(usize::MAX)
+}
+
 /// On one core a second thread would only get in the way.
 fn runtime() -> io::Result<Runtime> {
     match std::thread::available_parallelism().map_or(1, usize::from) {
         1 => Builder::new_current_thread().enable_all().build(),
         cores => Builder::new_multi_thread().worker_threads(cores).enable_all().build(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nearly_all_open_files_may_be_connections() {
+        assert_eq!([0, 128, 20_000].map(connections_within), [1, 1, 19_872]);
     }
 }
