@@ -21,6 +21,7 @@ mod hub_twin;
 mod management;
 mod model;
 mod outages;
+mod parent;
 mod settings;
 mod sockets;
 mod state;
