@@ -343,6 +343,9 @@ impl Conductor {
 
     /// Shows progress, and ends the run when a threshold that may do so is not met. Never ends.
     pub(super) async fn watch(&self, clock: RunClock) {
+        if self.progress.is_none() && self.scenario.thresholds.iter().all(|threshold| threshold.abort_after.is_none()) {
+            return std::future::pending().await;
+        }
         let mut every = interval(live::EVERY);
         every.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {

@@ -26,6 +26,8 @@ pub(super) struct Retries<'a> {
 pub(super) enum At {
     Dps,
     Hub,
+    /// At the hub, which was asked for a new certificate.
+    Renewal,
 }
 
 /// What follows a failed attempt.
@@ -62,7 +64,7 @@ impl<'a> Retries<'a> {
     pub(super) fn failed(&mut self, failure: &Failure, at: At, retry_after: Option<Duration>) -> Next {
         let kind = kind(failure, at);
         self.failed = self.failed.saturating_add(1);
-        self.hub_failed = if at == At::Hub { self.hub_failed.saturating_add(1) } else { 0 };
+        self.hub_failed = if at != At::Dps { self.hub_failed.saturating_add(1) } else { 0 };
         let Behaviour { attempts, hub_attempts, honours_retry_after, .. } = *self.behaviour;
         if kind == Kind::Final || (attempts > 0 && self.failed >= attempts) {
             return Next::GiveUp;
@@ -102,7 +104,9 @@ fn kind(failure: &Failure, at: At) -> Kind {
         FailureClass::Tls => Kind::Passing,
         FailureClass::Rejected => match (failure.code, at) {
             (3 | 500..=599 | 500_000..=599_999, _) => Kind::Passing,
-            (2 | 4 | 5, At::Hub) => Kind::Unknown,
+            (2 | 4 | 5, At::Hub | At::Renewal) => Kind::Unknown,
+            // As long as its certificate is good a device asks again: authorities have bad days.
+            (_, At::Renewal) => Kind::Passing,
             _ => Kind::Final,
         },
         FailureClass::Protocol | FailureClass::Verification | FailureClass::Generator | FailureClass::Cut => {

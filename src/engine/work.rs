@@ -135,7 +135,11 @@ impl<C: Connector + 'static> Work<C> {
                     return false;
                 }
             };
-            let at = if done.phases.get(Phase::HubTcp).is_some() || way == Way::Renewal { At::Hub } else { At::Dps };
+            let at = match way {
+                Way::Renewal => At::Renewal,
+                _ if done.phases.get(Phase::HubTcp).is_some() => At::Hub,
+                _ => At::Dps,
+            };
             let found = Found::of(&done);
             let retry_after = done.retry_after;
             self.settle(way, done, held);

@@ -10,3 +10,4 @@ mod pki;
 mod run;
 mod scenario;
 mod sdk;
+mod storms;

@@ -1,0 +1,181 @@
+//! A whole run in virtual time: the engine against the real emulator, over connections in memory, with every duration
+//! decided by the scenario and the seed.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use fleetstorm::cli::emulator_config::EmulatorConfig;
+use fleetstorm::cli::target::{Access, Door};
+use fleetstorm::device::{MemoryConnector, ScaledClock, Settings, SourceAddresses, WallClock};
+use fleetstorm::domain::{IdScope, Transport};
+use fleetstorm::emulator::{Config, Service};
+use fleetstorm::engine::{EngineOutcome, Execution, Plan, RunInput, run};
+use fleetstorm::measure::{Machine, RunRecord};
+use fleetstorm::report::ResultsFolder;
+use fleetstorm::scenario::Scenario;
+use tokio_util::sync::CancellationToken;
+
+/// The seed of every run here.
+const SEED: u64 = 7;
+
+/// What shows on every clock when a run begins.
+fn start() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000)
+}
+
+/// A scenario from text.
+pub(super) fn scenario(text: &str) -> Scenario {
+    Scenario::parse("storm.toml", &format!("schema = 1\nname = 'storm'\n{text}"), &[]).unwrap_or_else(|problems| {
+        panic!("{}\n{text}", problems.iter().map(|p| format!("{p}: {:?}\n", p.remedy())).collect::<String>())
+    })
+}
+
+/// Runs a scenario from beginning to end, in no time.
+pub(super) fn outcome(scenario: &Scenario) -> EngineOutcome {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime");
+    runtime.block_on(virtual_run(scenario, CancellationToken::new()))
+}
+
+/// The same, stopped by the user after that time of the whole run.
+pub(super) fn outcome_until(scenario: &Scenario, stop_after: Duration) -> EngineOutcome {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime");
+    runtime.block_on(async {
+        let stop = CancellationToken::new();
+        let stopping = stop.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(stop_after).await;
+            stopping.cancel();
+        });
+        virtual_run(scenario, stop).await
+    })
+}
+
+async fn virtual_run(scenario: &Scenario, stop: CancellationToken) -> EngineOutcome {
+    let service = Service::new(emulator_config(scenario)).expect("an emulator");
+    let tended = service.clone();
+    tokio::spawn(async move { tended.tend().await });
+    let (connector, classes, clock) = (serve(&service), classes(scenario, &service), Arc::new(clock(scenario)));
+    let classes = classes.into_iter().map(|class| Settings { clock: clock.clone(), ..class }).collect();
+    let input = RunInput {
+        plan: Plan::new(scenario, SEED),
+        scenario: scenario.clone(),
+        classes,
+        connector: Arc::new(connector),
+        open_files: 200_000,
+        execution: Execution::Inline,
+        begun: Some(Box::new(move |moment| {
+            clock.begin(moment);
+            service.begin(moment);
+        })),
+        progress: None,
+        stop,
+        cut: CancellationToken::new(),
+        target_gone: CancellationToken::new(),
+    };
+    run(input).await.expect("the generator starts")
+}
+
+fn emulator_config(scenario: &Scenario) -> Config {
+    let file = EmulatorConfig::new(scenario, None, SEED).and_then(|config| config.write()).expect("a configuration");
+    let mut config: Config = toml::from_str(&fs::read_to_string(file.path()).expect("it was written")).expect("TOML");
+    config.virtual_time = Some(start());
+    config.adr.issue_inline = true;
+    config
+}
+
+fn clock(scenario: &Scenario) -> ScaledClock {
+    ScaledClock::starting_at(scenario.time_scale, start())
+}
+
+/// Connections in memory, served by the port that the device wants.
+fn serve(service: &Service) -> MemoryConnector {
+    let (connector, mut peers) = MemoryConnector::new();
+    let service = service.clone();
+    tokio::spawn(async move {
+        while let Some(peer) = peers.recv().await {
+            let service = service.clone();
+            let certificates = peer.certificates.into_iter().map(Into::into).collect();
+            tokio::spawn(async move {
+                if peer.port == Transport::Mqtt.port() {
+                    service.serve_connection(peer.stream, certificates).await;
+                } else {
+                    service.serve_https(peer.stream, certificates).await;
+                }
+            });
+        }
+    });
+    connector
+}
+
+fn classes(scenario: &Scenario, service: &Service) -> Vec<Settings> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path().join("root.pem");
+    fs::write(&root, pem::encode(&pem::Pem::new("CERTIFICATE", service.issuing_root()))).expect("a file");
+    let access = Access {
+        dps_host: "dps".to_owned(),
+        mqtt: Door { port: Transport::Mqtt.port(), address: None },
+        https: Some(Door { port: Transport::Https.port(), address: None }),
+        hub_address: None,
+        id_scope: IdScope::new("0ne00000001").expect("an id scope"),
+        group_key: Some(service.group_key().clone()),
+        // In memory there is no TLS, so that any will do.
+        ca_file: root.clone(),
+        issuing_root_file: Some(root),
+        source: SourceAddresses::System,
+    };
+    let clock: Arc<dyn WallClock> = Arc::new(clock(scenario));
+    access.device_settings(scenario, SEED, &clock).expect("settings")
+}
+
+/// One of the files that a run writes.
+pub(super) fn file(scenario: &Scenario, outcome: EngineOutcome, name: &str) -> String {
+    let EngineOutcome {
+        started_at,
+        prepare,
+        elapsed,
+        status,
+        generator,
+        health,
+        thresholds,
+        stages,
+        errors,
+        notes,
+    } = outcome;
+    let record = RunRecord {
+        scenario: scenario.name.clone(),
+        question: None,
+        version: String::new(),
+        command: Vec::new(),
+        target: "memory".to_owned(),
+        seed: SEED,
+        started_at,
+        prepare,
+        elapsed,
+        status,
+        time_scale: scenario.time_scale,
+        thresholds,
+        settings: Vec::new(),
+        machine: Machine::default(),
+        generator,
+        emulator: None,
+        health,
+        stages,
+        errors,
+        notes,
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let results = ResultsFolder::open(folder.path().to_owned()).expect("an empty folder");
+    let failed = results.write(&record);
+    assert!(failed.is_empty(), "{failed:?}");
+    fs::read_to_string(folder.path().join(name)).expect("it was written")
+}
+
+/// A scenario of the library.
+pub(super) fn library(path: &Path, sets: &[(&str, &str)]) -> Scenario {
+    let sets: Vec<_> = sets.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    Scenario::load(path, &sets).unwrap_or_else(|problems| panic!("{}: {problems}", path.display()))
+}

@@ -1,0 +1,219 @@
+//! From stage to stage: what devices carry with them, when renewals are due, what expires.
+
+use std::time::Duration;
+
+use fleetstorm::domain::Phase;
+use fleetstorm::measure::{Observed, RunStatus};
+
+use super::lab::{outcome, outcome_until, scenario};
+use super::{sound, stage};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn a_fleet_provisions_renews_over_its_session_and_reconnects() {
+    let outcome = outcome(&scenario(
+        "fleet.devices = 20
+         [[stage]]
+         name = 'rollout'
+         kind = 'provision'
+         arrival = 'at-once'
+         keep_connected = true
+         [[stage]]
+         name = 'renewal'
+         kind = 'renew'
+         arrival = 'at-once'
+         keep_connected = true
+         [[stage]]
+         name = 'outage'
+         kind = 'reconnect'
+         arrival = 'at-once'
+         [[stage]]
+         name = 'again'
+         kind = 'reprovision'
+         arrival = 'at-once'",
+    ));
+    sound(&outcome);
+    assert_eq!(outcome.status, RunStatus::Complete);
+    for stage in &outcome.stages {
+        assert_eq!((stage.totals.planned, stage.totals.succeeded), (20, 20), "{}: {:?}", stage.name, outcome.errors);
+    }
+    let count = |name, phase| stage(&outcome, name).phases.succeeded(phase).map_or(0, |h| h.count());
+    // Over the session that it held; the connection that is made is that with the new certificate.
+    assert_eq!((count("renewal", Phase::RenewAccept), count("renewal", Phase::RenewIssue)), (20, 20));
+    assert_eq!((count("renewal", Phase::HubTls), count("renewal", Phase::Register)), (20, 0));
+    assert_eq!((count("outage", Phase::HubConnack), count("outage", Phase::Keygen)), (20, 0));
+    assert_eq!((count("again", Phase::Register), count("again", Phase::HubConnack)), (20, 20));
+    assert_eq!(outcome.health.peak_connected, 20);
+}
+
+#[test]
+fn a_device_without_a_certificate_has_nothing_to_renew() {
+    let outcome = outcome(&scenario(
+        "fleet.devices = 30
+         policy = { validity = 'PT1H', renewal_window = 'PT10M' }
+         fleet.behaviour = { preset = 'one-attempt', repeats = 0 }
+         emulator.faults.server_error = { probability = 0.5 }
+         [[stage]]
+         name = 'rollout'
+         kind = 'provision'
+         arrival = 'at-once'
+         [[stage]]
+         name = 'renewal'
+         kind = 'renew'
+         arrival = { process = 'from-expiry', strategy = 'never' }
+         [[stage]]
+         name = 'reconnect'
+         kind = 'reconnect'
+         arrival = 'at-once'",
+    ));
+    sound(&outcome);
+    let rollout = stage(&outcome, "rollout").totals;
+    assert!(rollout.succeeded > 0 && rollout.failed_total() > 0, "{rollout:?}");
+    let renewal = stage(&outcome, "renewal").totals;
+    assert_eq!((renewal.planned, renewal.skipped), (30, rollout.failed_total()));
+    // Never until it has expired, so that all came too late.
+    assert_eq!(renewal.expired, rollout.succeeded);
+}
+
+#[test]
+fn renewals_are_due_where_each_certificate_puts_them() {
+    let outcome = outcome(&scenario(
+        "time_scale = '1d = 1s'
+         policy = { validity = 'P30D', renewal_window = 'P7D' }
+         fleet.devices = 50
+         [[stage]]
+         name = 'rollout'
+         kind = 'provision'
+         arrival = { process = 'spread', over = '5d' }
+         [[stage]]
+         name = 'renewal'
+         kind = 'renew'
+         with = 'rollout'
+         delay = '10d'
+         arrival = { process = 'from-expiry', strategy = 'window-opens' }",
+    ));
+    sound(&outcome);
+    let renewal = stage(&outcome, "renewal");
+    assert_eq!((renewal.totals.succeeded, renewal.totals.expired), (50, 0), "{:?}", outcome.errors);
+    // Ten devices on each of five days, 23 days after each got its certificate.
+    let due: Vec<(u64, u64)> = renewal.intervals.iter().map(|i| (i.start.as_secs(), i.due)).collect();
+    assert_eq!(due, [(23, 10), (24, 10), (25, 10), (26, 10), (27, 10)]);
+}
+
+#[test]
+fn an_outage_of_the_authority_through_the_window_lets_certificates_expire() {
+    let text = |outage: u64| {
+        format!(
+            "time_scale = '1d = 1s'
+             policy = {{ validity = 'P30D', renewal_window = 'P7D' }}
+             fleet.devices = 40
+             [fleet.behaviour]
+             preset = 'well-behaved'
+             attempts = 0
+             backoff = {{ first = '1h', longest = '1d' }}
+             [emulator]
+             faults.ca_outage = {{ from_seconds = 1987200, for_seconds = {outage}, effect = 'fail' }}
+             [[threshold]]
+             check = 'renewal.expired == 0'
+             [[stage]]
+             name = 'rollout'
+             kind = 'provision'
+             arrival = 'at-once'
+             [[stage]]
+             name = 'renewal'
+             kind = 'renew'
+             arrival = {{ process = 'from-expiry', strategy = 'uniform' }}"
+        )
+    };
+    // Two days of it are waited out by some, ten are not.
+    let short = outcome(&scenario(&text(86_400)));
+    let long = outcome(&scenario(&text(10 * 86_400)));
+    sound(&short);
+    sound(&long);
+    assert!(long.stages[1].totals.expired > short.stages[1].totals.expired, "{:?}", long.stages[1].totals);
+    assert!(long.stages[1].totals.expired > 0 && !long.thresholds[0].met);
+    assert_eq!(long.thresholds[0].observed, Observed::Number(long.stages[1].totals.expired as f64));
+}
+
+#[test]
+fn devices_that_operate_send_telemetry_renew_meanwhile_and_come_back_after_an_outage() {
+    let outcome = outcome(&scenario(
+        "fleet = { devices = 10, behaviour = 'well-behaved' }
+         emulator.faults.hub_outage = { from_seconds = 30, for_seconds = 5 }
+         [[stage]]
+         name = 'rollout'
+         kind = 'provision'
+         arrival = 'at-once'
+         telemetry = false
+         [[stage]]
+         name = 'life'
+         kind = 'operate'
+         arrival = 'at-once'
+         duration = '60s'
+         telemetry_every = '10s'
+         [[stage]]
+         name = 'renewal'
+         kind = 'renew'
+         with = 'life'
+         delay = '10s'
+         arrival = 'at-once'
+         telemetry = false",
+    ));
+    sound(&outcome);
+    let life = stage(&outcome, "life");
+    assert_eq!((life.totals.succeeded, life.totals.disconnects), (10, 10), "{:?}", outcome.errors);
+    // Six each, but for those that came due while the hub was away.
+    assert!((45..=60).contains(&life.totals.telemetry), "{:?}", life.totals);
+    let recovered = life.phases.succeeded(Phase::Recover).expect("they came back");
+    assert_eq!(recovered.count(), 10);
+    assert!(recovered.quantile(0.0).unwrap() >= 4 * SECOND, "{:?}", recovered.summary());
+    assert!(life.totals.attempts > 20, "some tried while the hub was away: {:?}", life.totals);
+    // The renewals were made over the sessions of the stage that goes on.
+    let renewal = stage(&outcome, "renewal");
+    assert_eq!(renewal.totals.succeeded, 10, "{:?}", outcome.errors);
+    assert_eq!(renewal.phases.succeeded(Phase::RenewAccept).map(|h| h.count()), Some(10));
+    assert_eq!(outcome.health.peak_connected, 20, "old and new connection of each device for a moment");
+}
+
+#[test]
+fn a_run_that_is_stopped_accounts_for_the_stages_that_never_began() {
+    let scenario = scenario(
+        "fleet.devices = 8
+         [[stage]]
+         name = 'rollout'
+         kind = 'provision'
+         arrival = { process = 'constant', rate = '1/s' }
+         [[stage]]
+         name = 'renewal'
+         kind = 'renew'
+         arrival = 'at-once'",
+    );
+    let outcome = outcome_until(&scenario, 2 * SECOND);
+    sound(&outcome);
+    assert_eq!(outcome.status, RunStatus::Interrupted);
+    let (rollout, renewal) = (outcome.stages[0].totals, outcome.stages[1].totals);
+    assert!(rollout.started < 8 && rollout.not_started > 0, "{rollout:?}");
+    assert_eq!((renewal.planned, renewal.not_started), (8, 8));
+}
+
+#[test]
+fn a_threshold_may_end_a_run() {
+    let outcome = outcome(&scenario(
+        "fleet = { devices = 100, behaviour = { preset = 'one-attempt', repeats = 0 } }
+         emulator.faults.server_error = { probability = 1.0 }
+         [[threshold]]
+         check = 'rollout.error_rate < 10%'
+         abort_on_fail = true
+         abort_after = '2s'
+         [[stage]]
+         name = 'rollout'
+         kind = 'provision'
+         arrival = { process = 'constant', rate = '10/s' }",
+    ));
+    sound(&outcome);
+    assert_eq!(outcome.status, RunStatus::ThresholdFailed);
+    let result = &outcome.thresholds[0];
+    assert!(!result.met && result.stopped_at.is_some_and(|at| at >= 2 * SECOND && at < 3 * SECOND), "{result:?}");
+    assert!(outcome.stages[0].totals.not_started > 70, "{:?}", outcome.stages[0].totals);
+}

@@ -1,0 +1,26 @@
+//! Storms over the whole life of a fleet, in virtual time against the real emulator.
+
+mod lab;
+mod life;
+mod retries;
+
+use fleetstorm::engine::EngineOutcome;
+use fleetstorm::measure::StageRecord;
+
+fn stage<'a>(outcome: &'a EngineOutcome, name: &str) -> &'a StageRecord {
+    outcome.stages.iter().find(|stage| stage.name == name).expect("the stage is there")
+}
+
+/// Holds for every run, whatever happened in it.
+fn sound(outcome: &EngineOutcome) {
+    for stage in &outcome.stages {
+        assert!(stage.totals.add_up(), "{}: {:?}", stage.name, stage.totals);
+        let sum = |of: fn(&fleetstorm::measure::Interval) -> u64| stage.intervals.iter().map(of).sum::<u64>();
+        assert_eq!(sum(|i| i.attempts), stage.totals.attempts, "{}", stage.name);
+        assert_eq!(sum(|i| i.succeeded), stage.totals.succeeded, "{}", stage.name);
+        assert_eq!(sum(|i| i.failed_attempts), stage.totals.failed_attempts_total(), "{}", stage.name);
+        assert_eq!(sum(|i| i.failed.iter().sum()), stage.totals.failed_total(), "{}", stage.name);
+        assert_eq!(sum(|i| i.expired), stage.totals.expired, "{}", stage.name);
+        assert_eq!(sum(|i| i.disconnects), stage.totals.disconnects, "{}", stage.name);
+    }
+}
