@@ -1,6 +1,7 @@
 //! Storms over the whole life of a fleet, in virtual time against the real emulator.
 
 mod lab;
+mod library;
 mod life;
 mod retries;
 
