@@ -69,7 +69,9 @@ impl Watch<'_> {
     /// Lateness counts as latency, so it spoils the numbers when it is a considerable part of them.
     fn late(&self, merged: &Merged) -> Option<String> {
         let lateness = merged.lateness.quantile(0.99)?;
-        let median = merged.stage.phases.succeeded(Phase::Total)?.quantile(0.5)?;
+        // Of a stage whose devices come back after a loss, how long that takes is what it is about.
+        let median = |phase| merged.stage.phases.succeeded(phase).and_then(|times| times.quantile(0.5));
+        let median = median(Phase::Total)?.max(median(Phase::Recover).unwrap_or_default());
         let allowed = (median / 10).max(HARMLESS);
         (lateness > allowed).then(|| {
             format!(

@@ -38,6 +38,7 @@ pub(super) async fn run<C: Connector + 'static>(
         work.entry.begin(None);
         let found = Found { phases: PhaseTimes::new(), polls: 0, throttled: 0, failure: None };
         work.entry.end(&found, Ending::Ready);
+        work.ready = true;
         drop(permit);
     } else if !work.attempts(behaviour, &mut retries, permit, None).await {
         return;

@@ -38,7 +38,7 @@ pub(super) struct Work<C: Connector> {
     /// An attempt of this stage already got what the stage is for; only the hub is left.
     obtained: bool,
     /// The device was connected before in this stage.
-    ready: bool,
+    pub(super) ready: bool,
 }
 
 /// Does all that a device does in a stage.

@@ -151,6 +151,7 @@ pub(super) fn renewal_storm() -> RunRecord {
     storm.totals.throttled = 2_002;
     for (interval, attempts) in storm.intervals.iter_mut().zip([2_100, 1_133]) {
         (interval.attempts, interval.failed_attempts, interval.expired) = (attempts, 1_000, 6);
+        interval.succeeded_attempts = interval.succeeded;
     }
     let mut hold = storm.clone();
     (hold.name, hold.kind) = ("hold".to_owned(), "operate".to_owned());

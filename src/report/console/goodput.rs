@@ -10,7 +10,7 @@ const COLUMNS: usize = 60;
 pub(super) fn over_time(text: &mut String, record: &RunRecord) {
     for stage in record.stages.iter().filter(|stage| stage.totals.attempts > stage.totals.started) {
         let offered = per_second(stage, |interval| interval.attempts);
-        let goodput = per_second(stage, |interval| interval.succeeded);
+        let goodput = per_second(stage, |interval| interval.succeeded_attempts);
         let highest = offered.iter().chain(&goodput).copied().fold(0.0, f64::max);
         let name = if record.stages.len() > 1 { format!("{}: ", stage.name) } else { String::new() };
         line(text, &format!(" {name}offered against goodput over time, on one scale"));

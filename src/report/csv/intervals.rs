@@ -9,7 +9,7 @@ use crate::report::csv::{moment, quantile_us, seconds, table, us};
 pub(in crate::report) struct IntervalsCsv;
 
 const BEFORE: [&str; 5] = ["stage", "started_at", "start_s", "length_us", "due"];
-const AFTER: [&str; 3] = ["in_flight", "p50_us", "p99_us"];
+const AFTER: [&str; 4] = ["succeeded_attempts", "in_flight", "p50_us", "p99_us"];
 
 impl Exporter for IntervalsCsv {
     fn file_name(&self) -> &'static str {
@@ -34,8 +34,12 @@ fn row(record: &RunRecord, stage: &str, interval: &Interval) -> impl Iterator<It
         us(interval.length),
         interval.due.to_string(),
     ];
-    let after: [String; AFTER.len()] =
-        [interval.in_flight.to_string(), quantile_us(&total, 0.50), quantile_us(&total, 0.99)];
+    let after: [String; AFTER.len()] = [
+        interval.succeeded_attempts.to_string(),
+        interval.in_flight.to_string(),
+        quantile_us(&total, 0.50),
+        quantile_us(&total, 0.99),
+    ];
     let outcomes = Outcomes::from(interval).values().into_iter().map(|count| count.to_string());
     before.into_iter().chain(outcomes).chain(after)
 }

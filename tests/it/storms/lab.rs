@@ -133,18 +133,8 @@ fn classes(scenario: &Scenario, service: &Service) -> Vec<Settings> {
 
 /// One of the files that a run writes.
 pub(super) fn file(scenario: &Scenario, outcome: EngineOutcome, name: &str) -> String {
-    let EngineOutcome {
-        started_at,
-        prepare,
-        elapsed,
-        status,
-        generator,
-        health,
-        thresholds,
-        stages,
-        errors,
-        notes,
-    } = outcome;
+    let EngineOutcome { started_at, prepare, elapsed, status, generator, health, thresholds, stages, errors, notes } =
+        outcome;
     let record = RunRecord {
         scenario: scenario.name.clone(),
         question: None,

@@ -25,7 +25,14 @@ fn scenarios() -> Vec<PathBuf> {
 fn bootstrap() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for step in [&["root"][..], &["intermediate"], &["devices", "--count", DEVICES]] {
-        Command::cargo_bin("fleetstorm").unwrap().arg("pki").args(step).arg("--dir").arg(folder.path()).assert().success();
+        Command::cargo_bin("fleetstorm")
+            .unwrap()
+            .arg("pki")
+            .args(step)
+            .arg("--dir")
+            .arg(folder.path())
+            .assert()
+            .success();
     }
     folder
 }
@@ -80,8 +87,7 @@ fn every_scenario_can_be_planned_and_takes_less_than_two_minutes() {
             assert!((start + last).as_secs() < 120, "{}: {} ends after {:?}", path.display(), stage.name, start + last);
             let foreseen = plan.arrivals(index).count();
             assert_eq!(foreseen, planned.devices as usize, "{}: {}", path.display(), stage.name);
-            let of_certificates =
-                matches!(&stage.workload, Workload::Open { arrival: Arrival::FromExpiry(_), .. });
+            let of_certificates = matches!(&stage.workload, Workload::Open { arrival: Arrival::FromExpiry(_), .. });
             assert_eq!(plan.due_offsets(index).is_none(), of_certificates);
         }
     }

@@ -88,3 +88,32 @@ fn every_preset_gets_a_fleet_through_a_service_that_refuses_most_of_it_at_first(
         assert!(totals.throttled > 0, "{preset}");
     }
 }
+
+#[test]
+fn a_pause_of_the_service_shows_in_the_corrected_latency_and_the_raw_one_hides_it() {
+    // The acceptance test of coordinated omission: 10 s at a constant rate, 2 s of them without an answer, and a generator
+    // that has few connections at a time.
+    let run = |limits: &str| {
+        outcome(&scenario(&format!(
+            "fleet.devices = 1000
+             emulator.dps.retry_after_seconds = 0
+             emulator.faults.pause = {{ from_seconds = 4, for_seconds = 2 }}
+             {limits}
+             [[stage]]
+             name = 'steady'
+             kind = 'provision'
+             arrival = {{ process = 'constant', rate = '100/s' }}"
+        )))
+    };
+    let p99 = |outcome: &fleetstorm::engine::EngineOutcome, phase| {
+        stage(outcome, "steady").phases.succeeded(phase).and_then(|h| h.quantile(0.99)).unwrap().as_secs_f64()
+    };
+    let open = run("");
+    sound(&open);
+    assert!((1.9..2.1).contains(&p99(&open, Phase::Total)), "{}", p99(&open, Phase::Total));
+    let few = run("limits.max_in_flight = 5");
+    sound(&few);
+    assert_eq!(stage(&few, "steady").totals.succeeded, 1_000);
+    assert!((1.9..2.1).contains(&p99(&few, Phase::Total)), "{}", p99(&few, Phase::Total));
+    assert!(p99(&few, Phase::TotalRaw) < 0.1, "{}", p99(&few, Phase::TotalRaw));
+}
