@@ -211,6 +211,7 @@ fn stated(scenario: &Scenario) -> Table {
         ];
         let quotas =
             quotas.map(|(key, limit)| (key.to_owned(), Value::Integer(limit.map_or(0, i64::from)))).into_iter();
+        let quotas = quotas.chain([("burst_periods".to_owned(), Value::Integer(limits.burst().into()))]);
         table.insert("quotas".to_owned(), Value::Table(quotas.collect()));
     }
     if states("policy") {

@@ -12,6 +12,8 @@ pub struct QuotaLimits {
     pub renewals_per_minute: Option<u32>,
     /// New connections with the hub per second.
     pub hub_connections_per_second: Option<u32>,
+    /// How many periods' worth of a quota may be used at once; `None` is one. The service's own way is not documented.
+    pub burst_periods: Option<u32>,
 }
 
 /// A named set of quotas.
@@ -71,6 +73,7 @@ impl QuotaProfile {
             polls_per_10_seconds: Some(5),
             renewals_per_minute: Some(500),
             hub_connections_per_second: hub,
+            burst_periods: None,
         }
     }
 }
@@ -83,7 +86,13 @@ impl QuotaLimits {
         polls_per_10_seconds: None,
         renewals_per_minute: None,
         hub_connections_per_second: None,
+        burst_periods: None,
     };
+
+    /// How many periods' worth of a quota may be used at once.
+    pub fn burst(&self) -> u32 {
+        self.burst_periods.unwrap_or(1).max(1)
+    }
 
     /// These with changes: `None` changes nothing, 0 lifts the limit.
     #[must_use]
@@ -95,6 +104,7 @@ impl QuotaLimits {
             polls_per_10_seconds: change(by.polls_per_10_seconds, self.polls_per_10_seconds),
             renewals_per_minute: change(by.renewals_per_minute, self.renewals_per_minute),
             hub_connections_per_second: change(by.hub_connections_per_second, self.hub_connections_per_second),
+            burst_periods: by.burst_periods.or(self.burst_periods),
         }
     }
 }

@@ -83,11 +83,13 @@ impl Conductor {
     pub(super) fn first_stages(&self) -> Vec<usize> {
         let mut first: Vec<usize> = Vec::new();
         for (index, stage) in self.scenario.stages.iter().enumerate() {
-            let begins = match stage.start {
-                Start::At(delay) => delay.is_zero(),
-                Start::With { stage, delay } => delay.is_zero() && first.contains(&stage),
-                Start::After { .. } => false,
-            };
+            // Renewals follow from the certificates that are there when the stage begins, so nothing can be made before.
+            let begins = from_expiry(stage).is_none()
+                && match stage.start {
+                    Start::At(delay) => delay.is_zero(),
+                    Start::With { stage, delay } => delay.is_zero() && first.contains(&stage),
+                    Start::After { .. } => false,
+                };
             if begins {
                 first.push(index);
             }

@@ -156,7 +156,7 @@ pub fn check(
     ];
     let shared = shared.into_iter().filter_map(|(quota, limit, each)| {
         let limit = limit.filter(|_| each > 0)?;
-        Some(check_shared(quota, limit, each, devices, due.cloned()))
+        Some(check_shared(quota, limit, limits.burst(), each, devices, due.cloned()))
     });
     let polls = limits.polls_per_10_seconds.filter(|_| demand.polls.count > 0);
     shared.chain(polls.map(|limit| check_polls(limit, demand.polls, devices))).collect()
@@ -165,12 +165,13 @@ pub fn check(
 fn check_shared(
     quota: Quota,
     limit: u32,
+    burst: u32,
     each: u32,
     devices: u32,
     due: Option<impl Iterator<Item = Duration> + Clone>,
 ) -> QuotaCheck {
     let period = quota.period();
-    let mut bucket = Bucket::new(limit, period);
+    let mut bucket = Bucket::new(limit, period, burst);
     let check = QuotaCheck {
         quota,
         limit,
@@ -224,20 +225,21 @@ pub(super) fn most_within(due: impl Iterator<Item = Duration> + Clone, span: Dur
     most
 }
 
-/// A token bucket that holds one period, as the one moment at which it will be full again (generic cell rate algorithm,
+/// A token bucket that holds some periods' worth, as the one moment at which it will be full again (generic cell rate algorithm,
 /// ITU-T I.371), in nanoseconds.
 #[derive(Debug, Clone, Copy)]
 struct Bucket {
-    period: u128,
+    /// What a full one holds.
+    full: u128,
     /// Between two tokens.
     interval: u128,
     full_at: u128,
 }
 
 impl Bucket {
-    fn new(limit: u32, period: Duration) -> Self {
+    fn new(limit: u32, period: Duration, burst: u32) -> Self {
         let period = period.as_nanos();
-        Self { period, interval: period / u128::from(limit.max(1)), full_at: 0 }
+        Self { full: period * u128::from(burst), interval: period / u128::from(limit.max(1)), full_at: 0 }
     }
 
     /// Takes as many tokens as there are, up to `count`; false when there were fewer.
@@ -245,7 +247,7 @@ impl Bucket {
         let now = at.as_nanos();
         for _ in 0..count {
             let after = self.full_at.max(now) + self.interval;
-            if after - now > self.period {
+            if after - now > self.full {
                 return false;
             }
             self.full_at = after;
@@ -256,11 +258,11 @@ impl Bucket {
     /// Device number k of n in a window comes at k/n of it, as an arrival process that spreads them does. The last one finds
     /// the bucket emptiest: it fits when what all have taken has been refilled, but for one full bucket.
     fn shortest_spread(&self, devices: u32, each: u32) -> Option<Duration> {
-        if self.interval * u128::from(each) > self.period {
+        if self.interval * u128::from(each) > self.full {
             return None;
         }
         let all = self.interval * u128::from(devices) * u128::from(each);
-        let refilled = all.saturating_sub(self.period);
+        let refilled = all.saturating_sub(self.full);
         if refilled == 0 {
             return Some(Duration::ZERO);
         }

@@ -64,7 +64,9 @@ impl<'a> Retries<'a> {
     pub(super) fn failed(&mut self, failure: &Failure, at: At, retry_after: Option<Duration>) -> Next {
         let kind = kind(failure, at);
         self.failed = self.failed.saturating_add(1);
-        self.hub_failed = if at != At::Dps { self.hub_failed.saturating_add(1) } else { 0 };
+        // A hub that refuses a renewal is there, and knows the device.
+        let away = at == At::Hub || (at == At::Renewal && kind == Kind::Passing && !answered(failure));
+        self.hub_failed = if away { self.hub_failed.saturating_add(1) } else { 0 };
         let Behaviour { attempts, hub_attempts, honours_retry_after, .. } = *self.behaviour;
         if kind == Kind::Final || (attempts > 0 && self.failed >= attempts) {
             return Next::GiveUp;
@@ -95,6 +97,11 @@ impl<'a> Retries<'a> {
         let draw = self.draws.get_or_insert_with(|| rng(seed, "backoff", stream)).random();
         self.scale.to_real(self.behaviour.backoff.wait(self.failed, draw))
     }
+}
+
+/// Whether the failure is an answer of the service.
+fn answered(failure: &Failure) -> bool {
+    matches!(failure.class, FailureClass::Throttled | FailureClass::Rejected)
 }
 
 fn kind(failure: &Failure, at: At) -> Kind {

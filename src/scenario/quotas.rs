@@ -17,6 +17,7 @@ pub(super) fn read(mut section: Section<'_>) -> Option<QuotaLimits> {
     let profile = section.or("profile", QuotaProfile::default().name(), &choice(&QuotaProfile::ALL));
     let [registrations, certificates, polls, renewals, connections] =
         LIMITS.map(|limit| section.optional(limit, &count(0..=u32::MAX)));
+    let burst_periods = section.optional("burst_periods", &count(1..=100_000));
     section.finish();
     let own = QuotaLimits {
         registrations_per_minute: registrations?,
@@ -24,6 +25,7 @@ pub(super) fn read(mut section: Section<'_>) -> Option<QuotaLimits> {
         polls_per_10_seconds: polls?,
         renewals_per_minute: renewals?,
         hub_connections_per_second: connections?,
+        burst_periods: burst_periods?,
     };
     Some(profile?.limits().changed(&own))
 }

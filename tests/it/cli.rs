@@ -171,6 +171,7 @@ keep_connected = true
 name = "renewal"
 kind = "renew"
 with = "rollout"
+delay = "2d"
 arrival = { process = "from-expiry", strategy = "window-opens" }
 "#;
 
@@ -187,7 +188,7 @@ fn a_plan_tells_whether_declared_quotas_hold() {
         "1 day of fleet time passes in 1 s",
         "200,000 devices: 50,000 old, 150,000 new",
         "kept: 500 certificates per minute allowed, at most 139 asked for",
-        "EXCEEDED after 23 days",
+        "EXCEEDED after 21 days",
         "100 renewals per minute allowed, up to 139 asked for",
         "evenly over 1 day 10 h they fit",
         "127.0.0.0/8",

@@ -2,12 +2,10 @@
 
 mod docs;
 
-use std::collections::HashSet;
 use std::path::Path;
 use std::time::Duration;
 
 use fleetstorm::domain::{KeyAlgorithm, Origin, QuotaLimits, TlsVersions};
-use fleetstorm::engine::Plan;
 use fleetstorm::scenario::{Arrival, Problems, Rate, Scenario, Start, TargetAddress, Workload};
 
 const SMALLEST: &str = r#"
@@ -288,30 +286,20 @@ fn a_missing_file_is_a_problem_with_its_name() {
     assert_eq!(problem.location(), None);
 }
 
-#[test]
-fn every_scenario_of_the_library_states_its_question_and_can_be_planned() {
-    let mut seen = 0;
-    for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios")).unwrap() {
-        let path = file.unwrap().path();
-        let scenario = Scenario::load(&path, &[]).unwrap_or_else(|p| panic!("{}", problems_of(&p)));
-        assert_eq!(path.file_stem().and_then(|s| s.to_str()), Some(scenario.name.as_str()));
-        let text = std::fs::read_to_string(&path).unwrap();
-        assert!(text.starts_with("# ") && text.lines().next().is_some_and(|l| l.ends_with('?')), "{path:?}");
-        assert!(scenario.question.is_some(), "{path:?}");
-        let plan = Plan::new(&scenario, 1);
-        assert_eq!(plan, Plan::new(&scenario, 1), "{path:?}");
-        for (index, stage) in plan.stages.iter().enumerate() {
-            let due = plan.due_offsets(index).map(|due| due.count());
-            assert!(due.is_none_or(|devices| devices == scenario.fleet.devices as usize), "{path:?} {}", stage.name);
-        }
-        let ids: HashSet<String> =
-            (0..plan.devices).filter_map(|device| plan.registration_id(device)).map(|id| id.to_string()).collect();
-        assert_eq!(ids.len(), plan.devices as usize, "{path:?}");
-        seen += 1;
-    }
-    assert!(seen >= 3);
-}
-
 fn problems_of(problems: &Problems) -> String {
     problems.iter().map(|p| format!("{:?} {p}\n", p.location())).collect()
+}
+
+#[test]
+fn a_stage_that_begins_with_the_provisioning_of_its_devices_would_find_none() {
+    let text = |delay: &str| {
+        format!(
+            "schema = 1\nname = 'x'\nfleet.devices = 5\n[[stage]]\nname = 'a'\nkind = 'provision'\narrival = 'at-once'\n\
+             [[stage]]\nname = 'b'\nkind = 'renew'\nwith = 'a'\n{delay}\narrival = {{ process = 'from-expiry', strategy = 'never' }}\n"
+        )
+    };
+    let problems = Scenario::parse("x.toml", &text(""), &[]).unwrap_err();
+    let problem = problems.iter().next().unwrap();
+    assert!(problem.to_string().contains("`stage.b.with` begins when its devices have no certificate"), "{problem}");
+    assert!(Scenario::parse("x.toml", &text("delay = '1s'"), &[]).is_ok());
 }

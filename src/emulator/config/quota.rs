@@ -20,6 +20,8 @@ pub struct Quotas {
     pub renewals_per_minute: Option<u32>,
     /// New connections with the hub per second.
     pub hub_connections_per_second: Option<u32>,
+    /// How many periods' worth of a quota may be used at once; one when absent.
+    pub burst_periods: Option<u32>,
     /// `retry-after` of a 429 for registrations, certificates and renewals, in seconds. For polls it is the time until the
     /// next one is allowed.
     pub retry_after_seconds: u32,
@@ -46,6 +48,7 @@ impl Default for Quotas {
             polls_per_10_seconds: None,
             renewals_per_minute: None,
             hub_connections_per_second: None,
+            burst_periods: None,
             retry_after_seconds: 30,
             hub_connections_over: Excess::default(),
         }
@@ -61,10 +64,14 @@ impl Quotas {
             polls_per_10_seconds: self.polls_per_10_seconds,
             renewals_per_minute: self.renewals_per_minute,
             hub_connections_per_second: self.hub_connections_per_second,
+            burst_periods: self.burst_periods,
         })
     }
 
     pub(super) const fn check(&self) -> Result<(), ConfigError> {
+        if matches!(self.burst_periods, Some(0 | 100_001..)) {
+            return Err(ConfigError::Range { key: "quotas.burst_periods", min: 1, max: 100_000 });
+        }
         // Device SDKs for C take a wait of more than 300 s for one of 1 s.
         match self.retry_after_seconds {
             1..=300 => Ok(()),

@@ -2,20 +2,21 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A token bucket: a number of tokens per period, of which a full period's worth may be taken at once.
+/// A token bucket: a number of tokens per period, of which some periods' worth may be taken at once.
 ///
 /// Kept as one moment, that at which the bucket will be full again (the virtual scheduling of the generic cell rate
 /// algorithm, ITU-T I.371): a token moves it by one interval, and there is none left when it lies a period ahead.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rate {
-    period: Duration,
+    /// What a full bucket holds.
+    full: Duration,
     interval: Duration,
 }
 
 impl Rate {
-    /// `tokens` per `period`; there is no bucket without tokens.
-    pub(super) fn new(tokens: u32, period: Duration) -> Self {
-        Self { period, interval: period / tokens.max(1) }
+    /// `tokens` per `period`, `burst` periods' worth in a full bucket; there is no bucket without tokens.
+    pub(super) fn new(tokens: u32, period: Duration, burst: u32) -> Self {
+        Self { full: period.saturating_mul(burst), interval: period / tokens.max(1) }
     }
 
     /// Takes a token from the bucket that is `full_at` then, or says how long there will be none.
@@ -36,7 +37,7 @@ impl Rate {
         let from = full_at.map_or(now, |full_at| full_at.max(now));
         let after = from + self.interval;
         // The rounding of the interval must not cost the last token of a full bucket.
-        let wait = after.duration_since(now).saturating_sub(self.period);
+        let wait = after.duration_since(now).saturating_sub(self.full);
         if wait > patience {
             return Err(wait);
         }
@@ -55,7 +56,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_full_bucket_holds_a_period_and_then_fills_token_by_token() {
-        let (rate, mut bucket, now) = (Rate::new(5, Duration::from_secs(10)), None, Instant::now());
+        let (rate, mut bucket, now) = (Rate::new(5, Duration::from_secs(10), 1), None, Instant::now());
         assert_eq!((0..9).filter(|_| rate.take(&mut bucket, now).is_ok()).count(), 5);
         assert_eq!(rate.take(&mut bucket, now), Err(Duration::from_secs(2)));
         let later = now + Duration::from_secs(2);
@@ -66,7 +67,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn tokens_can_be_had_in_advance() {
-        let (rate, mut bucket, now) = (Rate::new(10, Duration::from_secs(1)), None, Instant::now());
+        let (rate, mut bucket, now) = (Rate::new(10, Duration::from_secs(1), 1), None, Instant::now());
         let starts: Vec<_> = (0..12).map_while(|_| rate.reserve(&mut bucket, now, MINUTE).ok()).collect();
         assert!(starts[..10].iter().all(|start| *start == now));
         assert_eq!(starts[11] - now, Duration::from_millis(200));
@@ -79,7 +80,7 @@ mod tests {
             tokens in 1_u32..2000,
             gaps in proptest::collection::vec(0_u64..200, 1..400),
         ) {
-            let (rate, start) = (Rate::new(tokens, MINUTE), Instant::now());
+            let (rate, start) = (Rate::new(tokens, MINUTE, 1), Instant::now());
             let (mut bucket, mut now, mut given) = (None, start, Vec::new());
             for gap in gaps {
                 now += Duration::from_millis(gap);

@@ -47,7 +47,7 @@ impl Quotas {
     pub(super) fn new(limits: QuotaLimits, config: &config::Quotas, scale: TimeScale) -> Self {
         const SECOND: Duration = Duration::from_secs(1);
         const MINUTE: Duration = Duration::from_secs(60);
-        let rate = |tokens: u32, period| Rate::new(tokens, scale.to_real(period));
+        let rate = |tokens: u32, period| Rate::new(tokens, scale.to_real(period), limits.burst());
         let bucket = |tokens: Option<u32>, period| tokens.map(|tokens| Bucket::new(rate(tokens, period)));
         Self {
             registrations: bucket(limits.registrations_per_minute, MINUTE),

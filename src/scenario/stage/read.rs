@@ -76,6 +76,7 @@ fn read(mut section: Section<'_>, around: Surroundings<'_>, before: &mut Vec<Hea
     let operate = read_operate(&mut section, kind);
     if let (Some(kind), Some(classes), Some(fleet)) = (kind, &classes, around.fleet) {
         check_credentials(&section, kind, classes, fleet, before);
+        check_beside(&section, kind, classes, start, before);
     }
     section.finish();
     let provisions = if kind == Some(StageKind::Provision) { classes.clone().unwrap_or_default() } else { Vec::new() };
@@ -119,6 +120,23 @@ fn read_start(section: &mut Section<'_>, before: &[Head]) -> Option<Start> {
             None => Start::At(delay),
             Some(stage) => Start::After { stage, delay },
         }),
+    }
+}
+
+/// What begins together with the provisioning of its own devices finds none that has a certificate.
+fn check_beside(section: &Section<'_>, kind: StageKind, classes: &[usize], start: Option<Start>, before: &[Head]) {
+    let Some(Start::With { stage, delay: Duration::ZERO }) = start else { return };
+    let earlier = before.iter().enumerate().filter(|(index, _)| *index != stage);
+    let provided = |class: &usize| earlier.clone().any(|(_, head)| head.provisions.contains(class));
+    let waits = before
+        .get(stage)
+        .is_some_and(|head| head.provisions.iter().any(|class| classes.contains(class) && !provided(class)));
+    if kind.needs_credential() && waits {
+        section.problem(
+            "with",
+            "begins when its devices have no certificate yet, so that they would have nothing to do",
+            "use `after`, or give it a `delay` in which they get one",
+        );
     }
 }
 

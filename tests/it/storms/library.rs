@@ -1,5 +1,6 @@
 //! Every scenario of the library, in virtual time.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -80,6 +81,10 @@ fn every_scenario_can_be_planned_and_takes_less_than_two_minutes() {
     for path in scenarios() {
         let scenario = library(&path, &[]);
         let plan = Plan::new(&scenario, 1);
+        assert_eq!(plan, Plan::new(&scenario, 1), "{}", path.display());
+        let ids: HashSet<String> =
+            (0..plan.devices).filter_map(|device| plan.registration_id(device)).map(|id| id.to_string()).collect();
+        assert_eq!(ids.len(), plan.devices as usize, "{}", path.display());
         for (index, (stage, planned)) in scenario.stages.iter().zip(&plan.stages).enumerate() {
             let (Some(start), Some(last)) = (planned.start, planned.last_due) else {
                 panic!("{}: {} has no end that can be foreseen", path.display(), stage.name)
