@@ -104,6 +104,7 @@ struct Process {
 struct Health<'a> {
     saturated: &'a [String],
     peak_in_flight: u64,
+    peak_connected: u64,
     in_flight_limit: u64,
     lateness_p50_us: Option<u64>,
     lateness_p99_us: Option<u64>,
@@ -192,6 +193,7 @@ impl<'a> Run<'a> {
             health: Health {
                 saturated: &health.saturated,
                 peak_in_flight: health.peak_in_flight,
+                peak_connected: health.peak_connected,
                 in_flight_limit: health.in_flight_limit,
                 lateness_p50_us: quantile(&health.lateness, 0.50),
                 lateness_p99_us: quantile(&health.lateness, 0.99),

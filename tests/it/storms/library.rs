@@ -97,3 +97,18 @@ fn every_scenario_can_be_planned_and_takes_less_than_two_minutes() {
         }
     }
 }
+
+/// Run by hand, with optimisation: `cargo test --release --test it -- --ignored ten_thousand --nocapture`.
+#[test]
+#[ignore = "a figure, not a check: it takes minutes without optimisation"]
+fn ten_thousand_devices_in_virtual_time() {
+    for path in scenarios().iter().filter(|path| !fs::read_to_string(path).unwrap().contains("x509")) {
+        let scenario = library(path, &[("fleet.devices", "10000")]);
+        let begun = tokio::time::Instant::now();
+        let first = file(&scenario, outcome(&scenario), "phases.csv");
+        let took = begun.elapsed();
+        let second = file(&scenario, outcome(&scenario), "phases.csv");
+        println!("{}: {:.1} s, the same again: {}", scenario.name, took.as_secs_f64(), first == second);
+        assert_eq!(first, second, "{}", scenario.name);
+    }
+}
