@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::cli::Exit;
-use crate::cli::command::{check::CheckArgs, emulator::EmulatorArgs, pki::PkiArgs, plan::PlanArgs, run::RunArgs};
+use crate::cli::command::{
+    check::CheckArgs, emulator::EmulatorArgs, pki::PkiArgs, plan::PlanArgs, report::ReportArgs, run::RunArgs,
+};
 
 /// Environment variable with the enrollment group's key in base64. Never a flag: arguments are visible to every user of
 /// the machine.
@@ -53,6 +55,8 @@ pub struct GlobalArgs {
 pub enum Command {
     /// Run a scenario and write its results
     Run(Box<RunArgs>),
+    /// Redo every format of a run's results from its stored record
+    Report(ReportArgs),
     /// Say what a scenario will do, need and take, without starting anything
     Plan(PlanArgs),
     /// Report every problem of scenario files

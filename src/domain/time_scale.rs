@@ -25,6 +25,16 @@ impl TimeScale {
         (!real.is_zero() && fleet >= real && most.is_none_or(|most| fleet <= most)).then_some(Self { fleet, real })
     }
 
+    /// How much fleet time passes in [`Self::real`].
+    pub const fn fleet(self) -> Duration {
+        self.fleet
+    }
+
+    /// How much real time [`Self::fleet`] takes.
+    pub const fn real(self) -> Duration {
+        self.real
+    }
+
     /// Whether fleet time is real time.
     pub fn is_real(self) -> bool {
         self.fleet == self.real

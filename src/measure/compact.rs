@@ -23,6 +23,11 @@ impl CompactHistogram {
         Self { encoded: encoded.into_boxed_slice(), saturated: histogram.saturated() }
     }
 
+    /// The place of a histogram that is yet to come, of which only the values above its range are known.
+    pub(crate) fn announced(saturated: u64) -> Self {
+        Self { encoded: Box::default(), saturated }
+    }
+
     /// The histogram itself, for statistics and merging.
     pub fn decode(&self) -> Histogram {
         if self.encoded.is_empty() {
@@ -37,6 +42,11 @@ impl CompactHistogram {
     /// Whether nothing was recorded.
     pub fn is_empty(&self) -> bool {
         self.encoded.is_empty()
+    }
+
+    /// Values above the range of a histogram.
+    pub const fn saturated(&self) -> u64 {
+        self.saturated
     }
 
     /// Bytes in HdrHistogram's V2 encoding, uncompressed; empty when nothing was recorded.

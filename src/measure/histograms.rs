@@ -145,6 +145,12 @@ impl PhaseHistograms {
         self.succeeded[phase.index()].get_or_insert_default().record(nanos);
     }
 
+    /// Puts the histogram of a phase, of the successes or the failures, in the place of what was there.
+    pub fn set(&mut self, phase: Phase, succeeded: bool, histogram: Histogram) {
+        let set = if succeeded { &mut self.succeeded } else { &mut self.failed };
+        set[phase.index()] = Some(Box::new(histogram));
+    }
+
     /// Adds all of `other`.
     pub fn merge(&mut self, other: &Self) {
         for (mine, theirs) in

@@ -2,11 +2,14 @@
 
 mod attempt;
 mod compact;
+mod encoding;
 mod histograms;
+mod precision;
 mod record;
 
 pub use attempt::{Attempt, Outcome, PhaseTimes};
 pub use compact::CompactHistogram;
+pub use encoding::{EncodingError, MOST_VALUES};
 pub use histograms::{Histogram, PhaseHistograms, Recorded};
 pub use record::{
     CpuUse, ErrorRow, GeneratorHealth, Interval, Machine, Observed, Origin, RunRecord, RunStatus, Setting, StageRecord,

@@ -72,6 +72,24 @@ pub enum RunStatus {
     Aborted,
     /// Stopped by a threshold with `abort_on_fail`: results are partial.
     ThresholdFailed,
+    /// The run was killed: results go up to the last snapshot that it had written.
+    Lost,
+}
+
+impl RunStatus {
+    /// Every way to end.
+    pub const ALL: [Self; 5] = [Self::Complete, Self::Interrupted, Self::Aborted, Self::ThresholdFailed, Self::Lost];
+
+    /// The name in `run.json`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Interrupted => "interrupted",
+            Self::Aborted => "aborted",
+            Self::ThresholdFailed => "threshold-failed",
+            Self::Lost => "lost",
+        }
+    }
 }
 
 /// What became of a threshold.
@@ -235,9 +253,14 @@ impl Totals {
         self.failed_attempts.iter().sum()
     }
 
+    /// Devices with an outcome.
+    pub fn accounted(&self) -> u64 {
+        self.succeeded + self.failed_total() + self.dropped + self.not_started + self.skipped
+    }
+
     /// Whether every planned device has exactly one outcome.
     pub fn add_up(&self) -> bool {
-        self.planned == self.succeeded + self.failed_total() + self.dropped + self.not_started + self.skipped
+        self.planned == self.accounted()
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::measure::RunRecord;
+use crate::report::json::PartialJson;
 use crate::report::{EXPORTERS, Exporter, units};
 
 /// The folder that the results of one run go to. Made and tried before the run, so that an hour of load is not lost to
@@ -88,10 +89,23 @@ impl ResultsFolder {
             return Err(FolderError::NotWritable { path, source });
         }
         let folder = Self { path, created };
-        if EXPORTERS.iter().any(|exporter| folder.path.join(exporter.file_name()).exists()) {
+        if EXPORTERS
+            .iter()
+            .copied()
+            .chain([&PartialJson as &dyn Exporter])
+            .any(|e| folder.path.join(e.file_name()).exists())
+        {
             return Err(FolderError::Occupied { path: folder.path.clone() });
         }
         Self::tried(folder)
+    }
+
+    /// A folder that holds the results of a run, whose formats are to be redone.
+    ///
+    /// # Errors
+    /// It cannot be written to.
+    pub fn existing(path: PathBuf) -> Result<Self, FolderError> {
+        Self::tried(Self { path, created: false })
     }
 
     fn tried(self) -> Result<Self, FolderError> {
@@ -107,18 +121,31 @@ impl ResultsFolder {
     }
 
     /// Writes every format. A file appears whole or not at all (temporary file, fsync, rename), and one that fails does
-    /// not keep the others from being written.
+    /// not keep the others from being written. What [`Self::keep`] wrote goes away once the whole record is there.
     pub fn write(&self, record: &RunRecord) -> Vec<WriteError> {
-        EXPORTERS
-            .iter()
-            .filter_map(|exporter| {
-                let path = self.path.join(exporter.file_name());
-                self.write_one(*exporter, record, &path).err().map(|source| WriteError { path, source })
-            })
-            .collect()
+        let errors: Vec<_> =
+            EXPORTERS.iter().filter_map(|exporter| self.write_one(*exporter, record, Durable::Yes).err()).collect();
+        if errors.is_empty() {
+            // Not there in most cases.
+            let _ = fs::remove_file(self.path.join(PartialJson.file_name()));
+        }
+        errors
     }
 
-    fn write_one(&self, exporter: &dyn Exporter, record: &RunRecord, path: &Path) -> io::Result<()> {
+    /// Writes the record of a run that goes on, in the place of the one before: what is left when the run is killed.
+    ///
+    /// # Errors
+    /// It cannot be written; the one before is still there.
+    pub fn keep(&self, record: &RunRecord) -> Result<(), WriteError> {
+        self.write_one(&PartialJson, record, Durable::No)
+    }
+
+    fn write_one(&self, exporter: &dyn Exporter, record: &RunRecord, durable: Durable) -> Result<(), WriteError> {
+        let path = self.path.join(exporter.file_name());
+        self.write_file(exporter, record, &path, durable).map_err(|source| WriteError { path, source })
+    }
+
+    fn write_file(&self, exporter: &dyn Exporter, record: &RunRecord, path: &Path, durable: Durable) -> io::Result<()> {
         let file = tempfile::Builder::new()
             .prefix(".")
             .suffix(".tmp")
@@ -127,11 +154,22 @@ impl ResultsFolder {
         let mut writer = BufWriter::new(file);
         exporter.write(record, &mut writer)?;
         let file = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
+        if durable == Durable::No {
+            file.persist(path).map_err(|e| e.error)?;
+            return Ok(());
+        }
         file.as_file().sync_all()?;
         file.persist(path).map_err(|e| e.error)?;
         // The rename is only durable once the folder is.
         File::open(&self.path)?.sync_all()
     }
+}
+
+/// Whether a file must survive the machine, or only the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Durable {
+    Yes,
+    No,
 }
 
 impl Drop for ResultsFolder {

@@ -41,6 +41,6 @@ impl Exporter for LatencyLog {
 const NANOS_PER_MILLI: f64 = 1e6;
 
 /// A tag may hold neither a comma nor white space.
-fn tag(stage: &str) -> String {
+pub(super) fn tag(stage: &str) -> String {
     stage.chars().map(|c| if c == ',' || c.is_whitespace() || c.is_control() { '_' } else { c }).collect()
 }

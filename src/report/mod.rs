@@ -14,6 +14,7 @@ mod verdict;
 use std::io::{self, Write};
 
 pub use folder::{FolderError, ResultsFolder, WriteError};
+pub use json::{ReadError, holds_results, read};
 pub use sparkline::{columns, sparkline};
 pub use verdict::{Verdict, verdicts};
 

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use crate::domain::FailureClass;
-use crate::measure::{RunRecord, RunStatus, Totals};
+use crate::measure::{RunRecord, RunStatus};
 use crate::report::units;
 
 /// What a reader must know before any number. Derived from the record, never stored in it.
@@ -29,6 +29,11 @@ pub enum Verdict {
     Interrupted,
     /// Stopped because the target went away.
     Aborted,
+    /// Killed before all was done: the record is the last snapshot.
+    Lost {
+        /// Until when it goes, from the start of the measured part.
+        until: Duration,
+    },
     /// The outcomes do not add up to the devices planned: a defect of fleetstorm, the numbers are not to be trusted.
     Unaccounted {
         /// Devices planned.
@@ -50,6 +55,7 @@ impl Verdict {
             Self::Stopped { .. } => "stopped",
             Self::Interrupted => "interrupted",
             Self::Aborted => "aborted",
+            Self::Lost { .. } => "lost",
             Self::Unaccounted { .. } => "unaccounted",
             Self::Complete => "complete",
         }
@@ -73,6 +79,9 @@ impl Verdict {
             }
             Self::Interrupted => "stopped before all was done: the results are partial".to_owned(),
             Self::Aborted => "the target went away: the results are partial".to_owned(),
+            Self::Lost { until } => {
+                format!("the run was killed: results up to {} are there, they are partial", units::duration(*until))
+            }
             Self::Unaccounted { planned, accounted } => format!(
                 "{} planned, {} accounted for: a defect of fleetstorm, please report it",
                 devices(*planned),
@@ -91,7 +100,7 @@ pub fn verdicts(record: &RunRecord) -> Vec<Verdict> {
     if wrong > 0 {
         verdicts.push(Verdict::WrongCertificates(wrong));
     }
-    let accounted = accounted(&totals);
+    let accounted = totals.accounted();
     if accounted != totals.planned {
         verdicts.push(Verdict::Unaccounted { planned: totals.planned, accounted });
     }
@@ -107,6 +116,7 @@ pub fn verdicts(record: &RunRecord) -> Vec<Verdict> {
         RunStatus::Interrupted => Verdict::Interrupted,
         RunStatus::Aborted => Verdict::Aborted,
         RunStatus::ThresholdFailed => stopped(record),
+        RunStatus::Lost => Verdict::Lost { until: record.elapsed },
     });
     verdicts
 }
@@ -115,10 +125,6 @@ fn stopped(record: &RunRecord) -> Verdict {
     let first = record.thresholds.iter().filter_map(|t| Some((t.stopped_at?, &t.text))).min();
     let (at, threshold) = first.map_or((record.elapsed, String::new()), |(at, text)| (at, text.clone()));
     Verdict::Stopped { threshold, at }
-}
-
-fn accounted(totals: &Totals) -> u64 {
-    totals.succeeded + totals.failed_total() + totals.dropped + totals.not_started + totals.skipped
 }
 
 fn devices(count: u64) -> String {

@@ -7,6 +7,7 @@ mod emulator;
 mod engine;
 mod layering;
 mod pki;
+mod report;
 mod run;
 mod scenario;
 mod sdk;

@@ -20,7 +20,7 @@ use crate::cli::{code, fleetstorm};
 const MARK: &str = "FLEETSTORM_TEST_MARK";
 
 /// A folder with a scenario and an emulator that answers fast.
-fn folder(arrival: &str, devices: u32) -> TempDir {
+pub(crate) fn folder(arrival: &str, devices: u32) -> TempDir {
     let folder = TempDir::new().unwrap();
     let scenario = format!(
         "schema = 1\nname = \"small\"\nseed = 7\n[fleet]\ndevices = {devices}\n\
@@ -33,7 +33,7 @@ fn folder(arrival: &str, devices: u32) -> TempDir {
 }
 
 /// The last one is the results folder.
-const RUN: [&str; 6] = ["run", "small.toml", "--emulator-config", "emulator.toml", "--out", "out"];
+pub(crate) const RUN: [&str; 6] = ["run", "small.toml", "--emulator-config", "emulator.toml", "--out", "out"];
 
 fn json(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()

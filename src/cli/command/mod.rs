@@ -2,8 +2,10 @@
 
 pub mod check;
 pub mod emulator;
+mod finish;
 pub mod pki;
 pub mod plan;
+pub mod report;
 pub mod run;
 
 use crate::cli::args::Command;
@@ -13,6 +15,7 @@ use crate::cli::{CommandError, Exit, Terminal};
 pub fn dispatch(command: Command, terminal: &Terminal) -> Result<Exit, CommandError> {
     match command {
         Command::Run(args) => run::run(*args, terminal),
+        Command::Report(args) => report::run(args, terminal),
         Command::Plan(args) => plan::run(args, terminal),
         Command::Check(args) => check::run(args, terminal),
         Command::Emulator(args) => emulator::run(args, terminal),

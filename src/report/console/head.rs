@@ -38,7 +38,7 @@ pub(super) fn verdict(text: &mut String, record: &RunRecord, look: Look) {
     for verdict in verdicts(record) {
         let (label, style) = match &verdict {
             Verdict::Complete => ("COMPLETE", Style::new().bold().green()),
-            Verdict::Interrupted => ("PARTIAL", Style::new().bold().yellow()),
+            Verdict::Interrupted | Verdict::Lost { .. } => ("PARTIAL", Style::new().bold().yellow()),
             Verdict::Aborted | Verdict::Stopped { .. } => ("PARTIAL", Style::new().bold().red()),
             Verdict::ThresholdsFailed { .. } => ("THRESHOLDS FAILED", Style::new().bold().red()),
             Verdict::Saturated(_) => ("SATURATED", Style::new().bold().yellow()),
@@ -47,7 +47,7 @@ pub(super) fn verdict(text: &mut String, record: &RunRecord, look: Look) {
         };
         let words = match &verdict {
             Verdict::Complete => outcome(record),
-            Verdict::Interrupted | Verdict::Aborted | Verdict::Stopped { .. } => {
+            Verdict::Interrupted | Verdict::Lost { .. } | Verdict::Aborted | Verdict::Stopped { .. } => {
                 format!("{}; {}", verdict.sentence(), outcome(record))
             }
             Verdict::Saturated(_) => "the generator was the bottleneck, do not judge the target by this run".to_owned(),

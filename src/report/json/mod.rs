@@ -2,22 +2,41 @@
 
 mod shape;
 mod stage;
+mod stored;
 
 use std::io::{self, Write};
 
+pub(super) use stored::{PARTIAL_JSON, RUN_JSON};
+pub use stored::{ReadError, holds_results, read};
+
 use crate::measure::RunRecord;
 use crate::report::Exporter;
+use stage::Distributions;
 
 /// `run.json`.
 pub(super) struct RunJson;
 
 impl Exporter for RunJson {
     fn file_name(&self) -> &'static str {
-        "run.json"
+        RUN_JSON
     }
 
     fn write(&self, record: &RunRecord, to: &mut dyn Write) -> io::Result<()> {
-        serde_json::to_writer_pretty(&mut *to, &shape::Run::of(record)?)?;
+        serde_json::to_writer_pretty(&mut *to, &shape::Run::of(record, Distributions::Apart)?)?;
+        to.write_all(b"\n")
+    }
+}
+
+/// `partial.json`: the record of a run that goes on, in one file.
+pub(super) struct PartialJson;
+
+impl Exporter for PartialJson {
+    fn file_name(&self) -> &'static str {
+        PARTIAL_JSON
+    }
+
+    fn write(&self, record: &RunRecord, to: &mut dyn Write) -> io::Result<()> {
+        serde_json::to_writer(&mut *to, &shape::Run::of(record, Distributions::Inside)?)?;
         to.write_all(b"\n")
     }
 }

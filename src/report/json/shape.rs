@@ -3,9 +3,9 @@ use std::io;
 use serde::Serialize;
 
 use crate::domain::FailureClass;
-use crate::measure::{CpuUse, ErrorRow, Histogram, Machine, RunRecord, RunStatus, Setting, ThresholdResult, Totals};
+use crate::measure::{CpuUse, ErrorRow, Histogram, Machine, RunRecord, Setting, ThresholdResult, Totals};
 use crate::report::csv::{duration_micros, micros};
-use crate::report::json::stage::{Stage, encoded};
+use crate::report::json::stage::{Distributions, Stage, encoded};
 use crate::report::observed::Value;
 use crate::report::units::rounded;
 use crate::report::{SCHEMA, units, verdicts};
@@ -51,6 +51,9 @@ struct Scale {
     text: String,
     /// Fleet seconds per real second.
     factor: f64,
+    /// So much fleet time passes in `real_us`.
+    fleet_us: u64,
+    real_us: u64,
 }
 
 #[derive(Serialize)]
@@ -109,6 +112,8 @@ struct Health<'a> {
     lateness_p50_us: Option<u64>,
     lateness_p99_us: Option<u64>,
     lateness_max_us: Option<u64>,
+    /// Values above the range of the histogram (one hour), counted at its end.
+    lateness_above_range: u64,
     lateness_histogram: String,
 }
 
@@ -139,7 +144,7 @@ struct SettingRow<'a> {
 }
 
 impl<'a> Run<'a> {
-    pub(super) fn of(record: &'a RunRecord) -> io::Result<Self> {
+    pub(super) fn of(record: &'a RunRecord, distributions: Distributions) -> io::Result<Self> {
         let RunRecord {
             scenario,
             question,
@@ -175,13 +180,13 @@ impl<'a> Run<'a> {
             started_at: units::rfc3339(*started_at),
             prepare_us: duration_micros(*prepare),
             elapsed_us: duration_micros(*elapsed),
-            status: match status {
-                RunStatus::Complete => "complete",
-                RunStatus::Interrupted => "interrupted",
-                RunStatus::Aborted => "aborted",
-                RunStatus::ThresholdFailed => "threshold-failed",
+            status: status.name(),
+            time_scale: Scale {
+                text: time_scale.to_string(),
+                factor: time_scale.factor(),
+                fleet_us: duration_micros(time_scale.fleet()),
+                real_us: duration_micros(time_scale.real()),
             },
-            time_scale: Scale { text: time_scale.to_string(), factor: time_scale.factor() },
             thresholds: thresholds.iter().map(Threshold::of).collect(),
             verdicts: verdicts(record)
                 .iter()
@@ -198,10 +203,11 @@ impl<'a> Run<'a> {
                 lateness_p50_us: quantile(&health.lateness, 0.50),
                 lateness_p99_us: quantile(&health.lateness, 0.99),
                 lateness_max_us: quantile(&health.lateness, 1.0),
+                lateness_above_range: health.lateness.saturated(),
                 lateness_histogram: encoded(&health.lateness)?,
             },
             machine: Host { cpu, cores: *cores, memory_bytes: *memory, os, open_files: *open_files },
-            stages: stages.iter().map(Stage::of).collect::<io::Result<_>>()?,
+            stages: stages.iter().map(|stage| Stage::of(stage, distributions)).collect::<io::Result<_>>()?,
             errors: errors.iter().map(Error::of).collect(),
             settings: settings.iter().map(SettingRow::of).collect(),
             notes,

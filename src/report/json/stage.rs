@@ -62,10 +62,24 @@ struct IntervalRow {
     in_flight: u64,
     p50_us: Option<u64>,
     p99_us: Option<u64>,
+    /// Values above the range of the histogram (one hour), counted at its end.
+    above_range: u64,
+    /// The distribution of `total`: HdrHistogram V2, base64. Only where there is no `latency.hlog`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    histogram: Option<String>,
+}
+
+/// Where the distributions of the intervals are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Distributions {
+    /// In `latency.hlog`.
+    Apart,
+    /// In the rows themselves, not deflated and without percentiles: quick to write once a second.
+    Inside,
 }
 
 impl<'a> Stage<'a> {
-    pub(super) fn of(stage: &'a StageRecord) -> io::Result<Self> {
+    pub(super) fn of(stage: &'a StageRecord, distributions: Distributions) -> io::Result<Self> {
         let StageRecord { name, kind, workload, totals, start, elapsed, phases: _, intervals } = stage;
         Ok(Self {
             name,
@@ -77,7 +91,7 @@ impl<'a> Stage<'a> {
             phases: occurred(stage)
                 .filter_map(|(phase, outcome, histogram)| PhaseRow::of(phase, outcome, histogram).transpose())
                 .collect::<io::Result<_>>()?,
-            intervals: intervals.iter().map(IntervalRow::of).collect(),
+            intervals: intervals.iter().map(|interval| IntervalRow::of(interval, distributions)).collect(),
         })
     }
 }
@@ -106,7 +120,7 @@ impl PhaseRow {
 }
 
 impl IntervalRow {
-    fn of(interval: &Interval) -> Self {
+    fn of(interval: &Interval, distributions: Distributions) -> Self {
         let Interval {
             start,
             length,
@@ -125,7 +139,13 @@ impl IntervalRow {
             in_flight,
             total,
         } = interval;
-        let total = total.decode();
+        let ((p50_us, p99_us), histogram) = match distributions {
+            Distributions::Apart => {
+                let total = total.decode();
+                ((quantile(&total, 0.50), quantile(&total, 0.99)), None)
+            }
+            Distributions::Inside => ((None, None), Some(STANDARD.encode(total.as_v2()))),
+        };
         Self {
             start_us: duration_micros(*start),
             length_us: duration_micros(*length),
@@ -142,8 +162,10 @@ impl IntervalRow {
             disconnects: *disconnects,
             telemetry: *telemetry,
             in_flight: *in_flight,
-            p50_us: quantile(&total, 0.50),
-            p99_us: quantile(&total, 0.99),
+            p50_us,
+            p99_us,
+            above_range: total.saturated(),
+            histogram,
         }
     }
 }

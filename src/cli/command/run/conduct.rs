@@ -83,7 +83,7 @@ pub(super) async fn conduct(
     let outcome = outcome.map_err(GeneratorError::from)?;
     notes.extend(open_files.shortage());
     let around = Around { seed, target: description, emulator, open_files, settings: settings_of_run, notes };
-    Ok(Conducted::Measured(Box::new(record(scenario, around, outcome))))
+    Ok(Conducted::Measured(Box::new(record(scenario, around, outcome).at_rest())))
 }
 
 /// What happens the moment the measured part begins: from then on the fleet's life passes faster, in generator and emulator

@@ -1,7 +1,6 @@
 //! `fleetstorm run`: load, resolve, check limits, start the target, prepare, measure, drain, write, print, exit.
 
 mod conduct;
-mod finish;
 mod interrupts;
 mod opened;
 
@@ -10,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::cli::args::ScenarioArgs;
+use crate::cli::command::finish::finish;
 use crate::cli::open_files::OpenFiles;
 use crate::cli::settings::{Resolved, resolve};
 use crate::cli::{CommandError, Exit, Explained, Terminal};
@@ -118,7 +118,7 @@ pub fn run(args: RunArgs, terminal: &Terminal) -> Result<Exit, CommandError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RuntimeError)?;
     let wishes = opened::Wishes { hub_address, source_address, confirm_id_scope, emulator_config };
     match runtime.block_on(conduct::conduct(&scenario, plan, open_files, wishes, terminal))? {
-        conduct::Conducted::Measured(record) => finish::finish(&record, &folder, terminal),
+        conduct::Conducted::Measured(record) => finish(&record, &folder, terminal),
         conduct::Conducted::Interrupted => {
             terminal.note("stopped before anything was measured");
             Ok(Exit::Interrupted)

@@ -25,7 +25,7 @@ pub(super) fn finish(record: &RunRecord, folder: &ResultsFolder, terminal: &Term
 fn exit_of(record: &RunRecord) -> Exit {
     let verdicts = verdicts(record);
     let has = |wanted: fn(&Verdict) -> bool| verdicts.iter().any(wanted);
-    if has(|v| matches!(v, Verdict::Interrupted)) {
+    if has(|v| matches!(v, Verdict::Interrupted | Verdict::Lost { .. })) {
         Exit::Interrupted
     } else if has(|v| matches!(v, Verdict::Aborted | Verdict::Unaccounted { .. })) {
         Exit::Unexpected

@@ -1,0 +1,37 @@
+//! `fleetstorm report`: every format once more, from the stored record.
+
+use std::path::PathBuf;
+
+use crate::cli::command::finish::finish;
+use crate::cli::{CommandError, Exit, Explained, Terminal};
+use crate::report::{ReadError, ResultsFolder, read};
+
+/// Arguments of `fleetstorm report`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct ReportArgs {
+    /// Folder with the results of a run
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  fleetstorm report results/20250301T093000Z-provisioning-storm
+      writes summary, tables and logs anew, prints the summary and ends with the code of the run
+  fleetstorm report results/20250301T093000Z-provisioning-storm --json --quiet
+      the content of run.json on stdout
+
+A run that was killed leaves what it had measured up to a second before: its report is marked as partial.";
+
+/// Runs the command.
+///
+/// # Errors
+/// The folder holds no results that can be read, or cannot be written to.
+pub fn run(args: ReportArgs, terminal: &Terminal) -> Result<Exit, CommandError> {
+    let ReportArgs { folder } = args;
+    let record = read(&folder)?;
+    finish(&record, &ResultsFolder::existing(folder)?, terminal)
+}
+
+impl Explained for ReadError {}

@@ -1,0 +1,181 @@
+//! Histograms out of bytes that anybody may have written: what they may cost is bounded before they are decoded.
+
+use std::borrow::Cow;
+use std::io::Read as _;
+
+use flate2::read::ZlibDecoder;
+use hdrhistogram::serialization::Deserializer;
+
+use crate::measure::{CompactHistogram, Histogram};
+
+/// Bytes that are no histogram of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum EncodingError {
+    /// Neither V2 nor deflated V2.
+    #[error("it is no HdrHistogram in V2 encoding")]
+    NotV2,
+    /// Longer than a histogram of our bounds can be.
+    #[error("it is longer than a histogram from 1 µs to 1 h with three digits can be")]
+    TooLong,
+    /// Other bounds or digits, so that it cannot be added to others.
+    #[error("its bounds are not 1 µs to 1 h with three digits")]
+    Bounds,
+    /// The counts make no sense.
+    #[error("it is damaged")]
+    Damaged,
+}
+
+/// Most values in a stored histogram: more than any run records, and so few that sums of thousands do not overflow.
+pub const MOST_VALUES: u64 = 1_000_000_000_000_000;
+
+const V2: u32 = 0x1c84_9313;
+const V2_DEFLATED: u32 = 0x1c84_9314;
+const HEADER: usize = 40;
+/// Header, and nine bytes for each count between the bounds.
+const MOST_BYTES: usize = HEADER + 9 * 25_000;
+
+impl Histogram {
+    /// From HdrHistogram's V2 encoding, deflated or not. `above_range`: see [`Self::saturated`].
+    ///
+    /// # Errors
+    /// The bytes are no histogram with the bounds of [`Self::new`].
+    pub fn from_v2(bytes: &[u8], above_range: u64) -> Result<Self, EncodingError> {
+        let plain = plain(bytes)?;
+        check(&plain)?;
+        let inner: hdrhistogram::Histogram<u64> =
+            Deserializer::new().deserialize(&mut plain.as_ref()).map_err(|_| EncodingError::Damaged)?;
+        if inner.len() > MOST_VALUES || above_range > inner.len() {
+            return Err(EncodingError::Damaged);
+        }
+        Ok(Self::from_parts(inner, above_range))
+    }
+}
+
+impl CompactHistogram {
+    /// As [`Histogram::from_v2`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn from_v2(bytes: &[u8], above_range: u64) -> Result<Self, EncodingError> {
+        Histogram::from_v2(bytes, above_range).map(|histogram| Self::new(&histogram))
+    }
+}
+
+/// Inflates, but never to more than a histogram of ours takes.
+fn plain(bytes: &[u8]) -> Result<Cow<'_, [u8]>, EncodingError> {
+    match number(bytes, 0).ok_or(EncodingError::NotV2)? {
+        V2 if bytes.len() > MOST_BYTES => Err(EncodingError::TooLong),
+        V2 => Ok(Cow::Borrowed(bytes)),
+        V2_DEFLATED => {
+            let deflated = bytes.get(8..).ok_or(EncodingError::Damaged)?;
+            let mut plain = Vec::new();
+            let most = MOST_BYTES as u64 + 1;
+            ZlibDecoder::new(deflated).take(most).read_to_end(&mut plain).map_err(|_| EncodingError::Damaged)?;
+            if plain.len() > MOST_BYTES { Err(EncodingError::TooLong) } else { Ok(Cow::Owned(plain)) }
+        }
+        _ => Err(EncodingError::NotV2),
+    }
+}
+
+/// Looks at everything that decides how much memory decoding takes.
+fn check(plain: &[u8]) -> Result<(), EncodingError> {
+    let header = |at| number(plain, at).ok_or(EncodingError::Damaged);
+    if header(0)? != V2 {
+        return Err(EncodingError::NotV2);
+    }
+    let wide = |at| Ok((u64::from(header(at)?) << 32) | u64::from(header(at + 4)?));
+    if (header(12)?, wide(16)?, wide(24)?) != (3, Histogram::LOWEST, Histogram::HIGHEST) {
+        return Err(EncodingError::Bounds);
+    }
+    let counts = plain.get(HEADER..).ok_or(EncodingError::Damaged)?;
+    if usize::try_from(header(4)?).ok() != Some(counts.len()) {
+        return Err(EncodingError::Damaged);
+    }
+    // A number of nine bytes is a count that no run reaches; negating the greatest would overflow.
+    if counts.windows(8).any(|bytes| bytes.iter().all(|byte| byte & 0x80 != 0)) {
+        return Err(EncodingError::Damaged);
+    }
+    Ok(())
+}
+
+fn number(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..at + 4)?.try_into().ok().map(u32::from_be_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
+    use proptest::prelude::*;
+
+    fn histogram(values: &[u64]) -> Histogram {
+        let mut histogram = Histogram::new();
+        values.iter().for_each(|value| histogram.record(*value));
+        histogram
+    }
+
+    fn deflated(histogram: &Histogram) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        V2DeflateSerializer::new().serialize(histogram.as_hdr(), &mut bytes).unwrap();
+        bytes
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(values in prop::collection::vec(0u64..2 * Histogram::HIGHEST, 0..60)) {
+            let histogram = histogram(&values);
+            let above = histogram.saturated();
+            prop_assert_eq!(&Histogram::from_v2(&deflated(&histogram), above).unwrap(), &histogram);
+            let compact = CompactHistogram::new(&histogram);
+            if !compact.is_empty() {
+                prop_assert_eq!(CompactHistogram::from_v2(compact.as_v2(), above).unwrap(), compact);
+            }
+        }
+
+        #[test]
+        fn damaged_bytes_never_panic(
+            values in prop::collection::vec(0u64..Histogram::HIGHEST, 1..40),
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let histogram = histogram(&values);
+            for mut bytes in [deflated(&histogram), CompactHistogram::new(&histogram).as_v2().to_vec()] {
+                for (place, value) in &changes {
+                    let place = place.index(bytes.len());
+                    bytes[place] = *value;
+                }
+                if let Ok(read) = Histogram::from_v2(&bytes, 0) {
+                    prop_assert!(read.count() <= MOST_VALUES);
+                }
+                bytes.truncate(cut.index(bytes.len()));
+                let _ = Histogram::from_v2(&bytes, 0);
+            }
+        }
+
+        #[test]
+        fn any_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            prop_assert!(Histogram::from_v2(&bytes, 0).is_err());
+        }
+    }
+
+    #[test]
+    fn what_would_take_gigabytes_is_refused() {
+        let mut huge = CompactHistogram::new(&histogram(&[5_000_000])).as_v2().to_vec();
+        huge[12..16].copy_from_slice(&5u32.to_be_bytes());
+        assert_eq!(Histogram::from_v2(&huge, 0), Err(EncodingError::Bounds));
+        let mut long = CompactHistogram::new(&histogram(&[5_000_000])).as_v2().to_vec();
+        long[4..8].copy_from_slice(&u32::MAX.to_be_bytes());
+        assert_eq!(Histogram::from_v2(&long, 0), Err(EncodingError::Damaged));
+        let mut negative = CompactHistogram::new(&histogram(&[5_000_000])).as_v2()[..40].to_vec();
+        negative[4..8].copy_from_slice(&9u32.to_be_bytes());
+        negative.extend([0xff; 9]);
+        assert_eq!(Histogram::from_v2(&negative, 0), Err(EncodingError::Damaged));
+        let mut bomb = V2_DEFLATED.to_be_bytes().to_vec();
+        let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+        std::io::Write::write_all(&mut zlib, &vec![0; 10 * MOST_BYTES]).unwrap();
+        let zlib = zlib.finish().unwrap();
+        bomb.extend(u32::try_from(zlib.len()).unwrap().to_be_bytes());
+        bomb.extend(zlib);
+        assert_eq!(Histogram::from_v2(&bomb, 0), Err(EncodingError::TooLong));
+    }
+}

@@ -1,0 +1,61 @@
+use std::time::{Duration, SystemTime};
+
+use crate::measure::{CpuUse, ErrorRow, Interval, Observed, RunRecord, StageRecord, ThresholdResult};
+
+impl RunRecord {
+    /// As precise as files are: durations in microseconds, the start in milliseconds, shares and ratios to nine digits. A
+    /// report made of the stored record is then the same to the byte as the one that the run wrote.
+    #[must_use]
+    pub fn at_rest(mut self) -> Self {
+        let since_epoch = self.started_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        self.started_at = SystemTime::UNIX_EPOCH + whole(since_epoch, MILLISECOND);
+        for time in [&mut self.prepare, &mut self.elapsed] {
+            *time = rounded(*time);
+        }
+        for CpuUse { user, system, peak_memory: _ } in std::iter::once(&mut self.generator).chain(&mut self.emulator) {
+            (*user, *system) = (rounded(*user), rounded(*system));
+        }
+        for ThresholdResult { text: _, observed, met: _, stopped_at } in &mut self.thresholds {
+            *observed = observed.at_rest();
+            *stopped_at = stopped_at.map(rounded);
+        }
+        for StageRecord { start, elapsed, intervals, .. } in &mut self.stages {
+            (*start, *elapsed) = (rounded(*start), rounded(*elapsed));
+            for Interval { start, length, .. } in intervals {
+                (*start, *length) = (rounded(*start), rounded(*length));
+            }
+        }
+        for ErrorRow { first, last, .. } in &mut self.errors {
+            (*first, *last) = (rounded(*first), rounded(*last));
+        }
+        self
+    }
+}
+
+impl Observed {
+    /// See [`RunRecord::at_rest`].
+    #[must_use]
+    pub fn at_rest(self) -> Self {
+        let digits = |value: f64, digits: f64| (value * digits).round() / digits;
+        match self {
+            Self::Time(time) => Self::Time(rounded(time)),
+            Self::Share(share) => Self::Share(digits(share, 1e9)),
+            Self::PerSecond(rate) => Self::PerSecond(digits(rate, 1e3)),
+            Self::Number(number) => Self::Number(digits(number, 1e9)),
+            Self::Nothing => Self::Nothing,
+        }
+    }
+}
+
+const MILLISECOND: u128 = 1_000_000;
+
+/// To the nearest microsecond.
+fn rounded(time: Duration) -> Duration {
+    whole(time.saturating_add(Duration::from_nanos(500)), 1_000)
+}
+
+/// To the unit below, in nanoseconds.
+fn whole(time: Duration, unit: u128) -> Duration {
+    let nanos = time.as_nanos() / unit * unit;
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX / 1_000 * 1_000))
+}

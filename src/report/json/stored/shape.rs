@@ -1,0 +1,425 @@
+//! What `run.json` must look like to be read. Derived values are not read: they follow from the others.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+
+use crate::domain::{FailureClass, Origin, Phase, TimeScale};
+use crate::measure::{
+    CompactHistogram, CpuUse, ErrorRow, GeneratorHealth, Histogram, Interval, MOST_VALUES, Machine, Observed,
+    PhaseHistograms, RunRecord, RunStatus, Setting, StageRecord, ThresholdResult, Totals,
+};
+
+/// What is looked at first.
+#[derive(Deserialize)]
+pub(super) struct Head {
+    pub(super) schema: u64,
+}
+
+/// The file as a whole.
+#[derive(Deserialize)]
+pub(super) struct Run {
+    fleetstorm: String,
+    command: Vec<String>,
+    scenario: String,
+    question: Option<String>,
+    target: String,
+    seed: u64,
+    started_at: Moment,
+    prepare_us: Micros,
+    elapsed_us: Micros,
+    status: Status,
+    time_scale: Scale,
+    thresholds: Vec<Threshold>,
+    generator: Process,
+    emulator: Option<Process>,
+    health: Health,
+    machine: Host,
+    stages: Vec<Stage>,
+    errors: Vec<Error>,
+    settings: Vec<SettingRow>,
+    notes: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Scale {
+    fleet_us: Micros,
+    real_us: Micros,
+}
+
+#[derive(Deserialize)]
+struct Threshold {
+    threshold: String,
+    met: bool,
+    observed: Option<f64>,
+    unit: Option<String>,
+    stopped_at_us: Option<Micros>,
+}
+
+#[derive(Deserialize)]
+struct Process {
+    cpu_user_us: Micros,
+    cpu_system_us: Micros,
+    peak_memory_bytes: u64,
+}
+
+#[derive(Deserialize)]
+struct Health {
+    saturated: Vec<String>,
+    peak_in_flight: u64,
+    peak_connected: u64,
+    in_flight_limit: u64,
+    lateness_above_range: u64,
+    lateness_histogram: String,
+}
+
+#[derive(Deserialize)]
+struct Host {
+    cpu: String,
+    cores: usize,
+    memory_bytes: u64,
+    os: String,
+    open_files: u64,
+}
+
+#[derive(Deserialize)]
+struct Stage {
+    name: String,
+    kind: String,
+    workload: String,
+    start_us: Micros,
+    elapsed_us: Micros,
+    totals: Counts,
+    phases: Vec<PhaseRow>,
+    intervals: Vec<IntervalRow>,
+}
+
+#[derive(Deserialize)]
+struct Counts {
+    planned: Count,
+    started: Count,
+    succeeded: Count,
+    failed_by_class: ByClass,
+    dropped: Count,
+    not_started: Count,
+    skipped: Count,
+    expired: Count,
+    attempts: Count,
+    failed_attempts_by_class: ByClass,
+    throttled: Count,
+    polls: Count,
+    disconnects: Count,
+    telemetry: Count,
+}
+
+#[derive(Deserialize)]
+struct PhaseRow {
+    phase: PhaseName,
+    outcome: PhaseOutcome,
+    count: u64,
+    above_range: u64,
+    histogram: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum PhaseOutcome {
+    Succeeded,
+    Failed,
+}
+
+#[derive(Deserialize)]
+struct IntervalRow {
+    start_us: Micros,
+    length_us: Micros,
+    due: Count,
+    started: Count,
+    succeeded: Count,
+    failed_by_class: ByClass,
+    attempts: Count,
+    failed_attempts: Count,
+    succeeded_attempts: Count,
+    throttled: Count,
+    dropped: Count,
+    expired: Count,
+    disconnects: Count,
+    telemetry: Count,
+    in_flight: Count,
+    above_range: u64,
+    /// Only in the record of a run that goes on.
+    histogram: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Error {
+    class: Class,
+    code: u32,
+    message: String,
+    count: Count,
+    first_us: Micros,
+    last_us: Micros,
+}
+
+#[derive(Deserialize)]
+struct SettingRow {
+    key: String,
+    value: String,
+    origin: OriginName,
+}
+
+/// A number of events, so small that sums do not overflow.
+#[derive(Deserialize, Clone, Copy)]
+#[serde(try_from = "u64")]
+struct Count(u64);
+
+impl TryFrom<u64> for Count {
+    type Error = String;
+
+    fn try_from(count: u64) -> Result<Self, String> {
+        if count <= MOST_VALUES { Ok(Self(count)) } else { Err(format!("{count} is more than any run counts")) }
+    }
+}
+
+/// A time of at most 31 years.
+#[derive(Deserialize, Clone, Copy)]
+#[serde(try_from = "u64")]
+struct Micros(Duration);
+
+impl TryFrom<u64> for Micros {
+    type Error = String;
+
+    fn try_from(micros: u64) -> Result<Self, String> {
+        if micros <= MOST_VALUES {
+            Ok(Self(Duration::from_micros(micros)))
+        } else {
+            Err(format!("{micros} µs is longer than any run"))
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct Moment(SystemTime);
+
+impl TryFrom<String> for Moment {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let moment: jiff::Timestamp = text.parse().map_err(|error| format!("{text:?} is no moment: {error}"))?;
+        let moment = SystemTime::try_from(moment).map_err(|error| format!("{text:?} is no moment: {error}"))?;
+        if moment < SystemTime::UNIX_EPOCH { Err(format!("{text} is before 1970")) } else { Ok(Self(moment)) }
+    }
+}
+
+/// A value of a fixed set of names.
+macro_rules! named {
+    ($type:ident, $of:ty, $all:expr, $name:expr) => {
+        #[derive(Deserialize, Clone, Copy)]
+        #[serde(try_from = "String")]
+        struct $type($of);
+
+        impl TryFrom<String> for $type {
+            type Error = String;
+
+            fn try_from(text: String) -> Result<Self, String> {
+                let name: fn($of) -> &'static str = $name;
+                let found = $all.into_iter().find(|value| name(*value) == text);
+                found.map(Self).ok_or_else(|| format!("{text:?} is not known to this version"))
+            }
+        }
+    };
+}
+
+named!(Class, FailureClass, FailureClass::ALL, FailureClass::name);
+named!(PhaseName, Phase, Phase::ALL, Phase::name);
+named!(Status, RunStatus, RunStatus::ALL, RunStatus::name);
+named!(OriginName, Origin, [Origin::Default, Origin::Scenario, Origin::CommandLine], Origin::name);
+
+/// Failures per class; a class that is not listed did not occur.
+#[derive(Deserialize)]
+#[serde(try_from = "BTreeMap<String, Count>")]
+struct ByClass([u64; FailureClass::ALL.len()]);
+
+impl TryFrom<BTreeMap<String, Count>> for ByClass {
+    type Error = String;
+
+    fn try_from(map: BTreeMap<String, Count>) -> Result<Self, String> {
+        let mut counts = [0; FailureClass::ALL.len()];
+        for (name, Count(count)) in map {
+            let Class(class) = Class::try_from(name)?;
+            counts[class.index()] = count;
+        }
+        Ok(Self(counts))
+    }
+}
+
+/// More phases with a histogram than a run of a hundred stages has; each takes 200 kB.
+const MOST_PHASES: usize = 100 * 2 * Phase::COUNT;
+
+impl Run {
+    /// The record, but for what `latency.hlog` holds.
+    pub(super) fn into_record(self) -> Result<RunRecord, String> {
+        let Self { fleetstorm, command, scenario, question, target, seed, started_at, prepare_us, elapsed_us, .. } =
+            self;
+        let Self { status, time_scale, thresholds, generator, emulator, health, machine, .. } = self;
+        let Self { stages, errors, settings, notes, .. } = self;
+        if stages.iter().map(|stage| stage.phases.len()).sum::<usize>() > MOST_PHASES {
+            return Err(format!("it has more than {MOST_PHASES} phases"));
+        }
+        let Scale { fleet_us: Micros(fleet), real_us: Micros(real) } = time_scale;
+        let Host { cpu, cores, memory_bytes, os, open_files } = machine;
+        Ok(RunRecord {
+            scenario,
+            question,
+            version: fleetstorm,
+            command,
+            target,
+            seed,
+            started_at: started_at.0,
+            prepare: prepare_us.0,
+            elapsed: elapsed_us.0,
+            status: status.0,
+            time_scale: TimeScale::new(fleet, real).ok_or("time_scale is none that a scenario may have")?,
+            thresholds: thresholds.into_iter().map(Threshold::into_result).collect::<Result<_, _>>()?,
+            settings: settings
+                .into_iter()
+                .map(|SettingRow { key, value, origin }| Setting { key, value, origin: origin.0 })
+                .collect(),
+            machine: Machine { cpu, cores, memory: memory_bytes, os, open_files },
+            generator: generator.into(),
+            emulator: emulator.map(CpuUse::from),
+            health: health.into_health()?,
+            stages: stages.into_iter().map(Stage::into_record).collect::<Result<_, _>>()?,
+            errors: errors.into_iter().map(ErrorRow::from).collect(),
+            notes,
+        })
+    }
+}
+
+impl Threshold {
+    fn into_result(self) -> Result<ThresholdResult, String> {
+        let Self { threshold: text, met, observed, unit, stopped_at_us } = self;
+        let observed = match (observed, unit.as_deref()) {
+            (None, None) => Observed::Nothing,
+            // Negative numbers become zero.
+            (Some(micros), Some("us")) if micros <= MOST_VALUES as f64 => {
+                Observed::Time(Duration::from_micros(micros as u64))
+            }
+            (Some(share), Some("share")) => Observed::Share(share),
+            (Some(rate), Some("per_s")) => Observed::PerSecond(rate),
+            (Some(number), Some("count")) => Observed::Number(number),
+            _ => return Err(format!("threshold {text:?}: what was observed makes no sense")),
+        };
+        Ok(ThresholdResult { text, observed, met, stopped_at: stopped_at_us.map(|at| at.0) })
+    }
+}
+
+impl From<Process> for CpuUse {
+    fn from(process: Process) -> Self {
+        let Process { cpu_user_us, cpu_system_us, peak_memory_bytes } = process;
+        Self { user: cpu_user_us.0, system: cpu_system_us.0, peak_memory: peak_memory_bytes }
+    }
+}
+
+impl Health {
+    fn into_health(self) -> Result<GeneratorHealth, String> {
+        let Self { saturated, peak_in_flight, peak_connected, in_flight_limit, .. } = self;
+        let lateness = histogram(&self.lateness_histogram, self.lateness_above_range)
+            .map_err(|reason| format!("health: lateness_histogram: {reason}"))?;
+        Ok(GeneratorHealth { lateness, saturated, peak_in_flight, peak_connected, in_flight_limit })
+    }
+}
+
+impl Stage {
+    fn into_record(self) -> Result<StageRecord, String> {
+        let Self { name, kind, workload, start_us, elapsed_us, totals, phases: rows, intervals } = self;
+        let mut phases = PhaseHistograms::new();
+        for PhaseRow { phase: PhaseName(phase), outcome, count, above_range, histogram: encoded } in rows {
+            let wrong = |reason: String| format!("stage {name}: phase {phase}: {reason}");
+            let histogram = histogram(&encoded, above_range).map_err(wrong)?;
+            if histogram.count() != count {
+                return Err(wrong(format!("count is {count}, but the histogram holds {}", histogram.count())));
+            }
+            phases.set(phase, matches!(outcome, PhaseOutcome::Succeeded), histogram);
+        }
+        let wrong = |reason: String| format!("stage {name}: {reason}");
+        let intervals =
+            intervals.into_iter().map(IntervalRow::into_interval).collect::<Result<_, _>>().map_err(wrong)?;
+        let (start, elapsed) = (start_us.0, elapsed_us.0);
+        Ok(StageRecord { name, kind, workload, totals: totals.into(), start, elapsed, phases, intervals })
+    }
+}
+
+impl From<Counts> for Totals {
+    fn from(counts: Counts) -> Self {
+        let Counts { planned, started, succeeded, failed_by_class, dropped, not_started, skipped, .. } = counts;
+        let Counts { expired, attempts, failed_attempts_by_class, throttled, polls, disconnects, telemetry, .. } =
+            counts;
+        Self {
+            planned: planned.0,
+            started: started.0,
+            succeeded: succeeded.0,
+            failed: failed_by_class.0,
+            dropped: dropped.0,
+            not_started: not_started.0,
+            skipped: skipped.0,
+            expired: expired.0,
+            attempts: attempts.0,
+            failed_attempts: failed_attempts_by_class.0,
+            throttled: throttled.0,
+            polls: polls.0,
+            disconnects: disconnects.0,
+            telemetry: telemetry.0,
+        }
+    }
+}
+
+impl IntervalRow {
+    fn into_interval(self) -> Result<Interval, String> {
+        let start = self.start_us.0;
+        // Without a distribution of its own it only remembers what its distribution in the log does not say.
+        let total = match self.histogram {
+            Some(encoded) => histogram(&encoded, self.above_range)
+                .map(|histogram| CompactHistogram::new(&histogram))
+                .map_err(|reason| format!("interval at {:.3} s: {reason}", start.as_secs_f64()))?,
+            None => CompactHistogram::announced(self.above_range),
+        };
+        Ok(Interval {
+            start,
+            length: self.length_us.0,
+            due: self.due.0,
+            started: self.started.0,
+            attempts: self.attempts.0,
+            failed_attempts: self.failed_attempts.0,
+            succeeded_attempts: self.succeeded_attempts.0,
+            succeeded: self.succeeded.0,
+            failed: self.failed_by_class.0,
+            throttled: self.throttled.0,
+            dropped: self.dropped.0,
+            expired: self.expired.0,
+            disconnects: self.disconnects.0,
+            telemetry: self.telemetry.0,
+            in_flight: self.in_flight.0,
+            total,
+        })
+    }
+}
+
+impl From<Error> for ErrorRow {
+    fn from(error: Error) -> Self {
+        let Error { class, code, message, count, first_us, last_us } = error;
+        Self { class: class.0, code, message, count: count.0, first: first_us.0, last: last_us.0 }
+    }
+}
+
+/// Deflated or not, in base64; empty for nothing.
+fn histogram(encoded: &str, above_range: u64) -> Result<Histogram, String> {
+    if encoded.is_empty() {
+        return Ok(Histogram::new());
+    }
+    let bytes = STANDARD.decode(encoded).map_err(|error| error.to_string())?;
+    Histogram::from_v2(&bytes, above_range).map_err(|error| error.to_string())
+}

@@ -1,0 +1,143 @@
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use proptest::prelude::*;
+
+use crate::measure::{CompactHistogram, Histogram, Observed, RunRecord, RunStatus};
+use crate::report::console::{Look, summary};
+use crate::report::{EXPORTERS, ReadError, ResultsFolder, fixture, read, verdicts};
+
+/// Every format of a record, and the summary.
+fn everything(record: &RunRecord) -> Vec<(String, String)> {
+    let files = EXPORTERS.iter().map(|exporter| {
+        let mut bytes = Vec::new();
+        exporter.write(record, &mut bytes).unwrap();
+        (exporter.file_name().to_owned(), String::from_utf8_lossy(&bytes).into_owned())
+    });
+    files.chain([("summary".to_owned(), summary(record, Look { color: false }))]).collect()
+}
+
+fn stored(record: &RunRecord, folder: &Path) {
+    let folder = ResultsFolder::existing(folder.to_owned()).unwrap();
+    assert!(folder.write(record).is_empty());
+}
+
+fn there_and_back(record: &RunRecord) -> RunRecord {
+    let folder = tempfile::tempdir().unwrap();
+    stored(record, folder.path());
+    read(folder.path()).unwrap()
+}
+
+/// A record with numbers as a run has them, not as a person writes them.
+fn untidy(nanos: u64, numbers: [f64; 3], times: &[u64]) -> RunRecord {
+    let mut record = fixture::renewal_storm();
+    let odd = Duration::from_nanos(nanos);
+    record.started_at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_740_821_400) + odd;
+    (record.prepare, record.elapsed) = (odd / 3, odd);
+    (record.generator.user, record.generator.system) = (odd / 7, odd / 11);
+    record.health.peak_connected = 17;
+    times.iter().for_each(|nanos| record.health.lateness.record(*nanos));
+    let observed = [Observed::Share(numbers[0]), Observed::PerSecond(numbers[1]), Observed::Number(numbers[2])];
+    for (threshold, observed) in record.thresholds.iter_mut().zip(observed) {
+        threshold.observed = observed;
+    }
+    let mut total = Histogram::new();
+    times.iter().for_each(|nanos| total.record(*nanos));
+    for (stage, name) in record.stages.iter_mut().zip(["first, of two", "second\tof two"]) {
+        stage.name = name.to_owned();
+        stage.elapsed = odd / 2;
+        for interval in &mut stage.intervals {
+            interval.length = odd / 5;
+            interval.total = CompactHistogram::new(&total);
+        }
+    }
+    record
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_read_is_what_was_written(
+        nanos in 1u64..100_000_000_000_000,
+        numbers in prop::array::uniform3(0.0f64..1e6),
+        times in prop::collection::vec(0u64..2 * Histogram::HIGHEST, 0..50),
+    ) {
+        let record = untidy(nanos, numbers, &times).at_rest();
+        let read = there_and_back(&record);
+        prop_assert_eq!(everything(&read), everything(&record));
+        prop_assert_eq!(&read.health, &record.health);
+        prop_assert_eq!(&read.thresholds, &record.thresholds);
+        let intervals = |record: &RunRecord| -> Vec<_> {
+            record.stages.iter().flat_map(|s| s.intervals.iter().map(|i| (i.start, i.length, i.total.clone()))).collect()
+        };
+        prop_assert_eq!(intervals(&read), intervals(&record));
+    }
+
+    #[test]
+    fn damaged_files_are_refused_or_read_but_never_panic(
+        file in 0usize..2,
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        cut in prop::option::of(any::<prop::sample::Index>()),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        stored(&fixture::renewal_storm(), folder.path());
+        let path = folder.path().join(["run.json", "latency.hlog"][file]);
+        let mut bytes = fs::read(&path).unwrap();
+        for (place, value) in changes {
+            let place = place.index(bytes.len());
+            bytes[place] = value;
+        }
+        if let Some(cut) = cut {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        fs::write(&path, bytes).unwrap();
+        if let Ok(record) = read(folder.path()) {
+            everything(&record);
+        }
+    }
+}
+
+#[test]
+fn a_run_that_was_killed_is_read_from_its_last_snapshot() {
+    let folder = tempfile::tempdir().unwrap();
+    let results = ResultsFolder::open(folder.path().join("r")).unwrap();
+    let record = fixture::record().at_rest();
+    results.keep(&record).unwrap();
+    results.keep(&record).unwrap();
+    let lost = read(results.path()).unwrap();
+    assert_eq!(lost.status, RunStatus::Lost);
+    assert_eq!(verdicts(&lost).last().unwrap().name(), "lost");
+    let mut same = lost.clone();
+    same.status = record.status;
+    assert_eq!(everything(&same), everything(&record));
+    // Its report takes the place of the snapshot.
+    assert!(results.write(&lost).is_empty());
+    assert!(!results.path().join("partial.json").exists());
+    assert_eq!(everything(&read(results.path()).unwrap()), everything(&lost));
+}
+
+#[test]
+fn what_cannot_be_read_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(matches!(read(folder.path()), Err(ReadError::Nothing { .. })));
+    stored(&fixture::record(), folder.path());
+    let path = folder.path().join("run.json");
+    let text = fs::read_to_string(&path).unwrap();
+    let told = |from: &str, to: &str| {
+        assert!(text.contains(from), "{from}");
+        fs::write(&path, text.replace(from, to)).unwrap();
+        read(folder.path()).expect_err(to).to_string()
+    };
+    assert!(
+        told("\"schema\": 1", "\"schema\": 2, \"scenario\": 7").contains("has schema 2, this fleetstorm reads up to 1")
+    );
+    assert!(told("\"planned\": 1234", "\"planned\": 18446744073709551615").contains("more than any run counts"));
+    assert!(told("\"status\": \"complete\"", "\"status\": \"done\"").contains("\"done\" is not known"));
+    assert!(told("\"count\": 1230,", "\"count\": 1231,").contains("phase queued: count is 1231"));
+    assert!(told("\"start_us\": 1000000", "\"start_us\": 2000000").contains("latency.hlog"));
+    fs::write(&path, &text).unwrap();
+    fs::remove_file(folder.path().join("latency.hlog")).unwrap();
+    assert!(read(folder.path()).unwrap_err().to_string().contains("latency.hlog"));
+}
