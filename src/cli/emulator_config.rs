@@ -219,6 +219,11 @@ fn stated(scenario: &Scenario) -> Table {
         let adr = Table::from_iter([("leaf_validity_seconds".to_owned(), Value::Integer(seconds))]);
         table.insert("adr".to_owned(), Value::Table(adr));
     }
+    if scenario.fleet.any(|class| class.tls_resumption) {
+        // A device cannot resume a session for which it got no ticket.
+        let listen = Table::from_iter([("tls_resumption".to_owned(), Value::Boolean(true))]);
+        table.insert("listen".to_owned(), Value::Table(listen));
+    }
     table
 }
 
@@ -273,6 +278,19 @@ mod tests {
         let config: Config = toml::from_str(&std::fs::read_to_string(file.path()).unwrap()).unwrap();
         config.check().unwrap();
         config
+    }
+
+    #[test]
+    fn tickets_are_handed_out_to_fleets_that_resume_sessions() {
+        let resumes = |text: &str| {
+            let text = format!(
+                "schema = 1\nname = 'x'\nfleet.devices = 1\n{text}\n[[stage]]\nname = 's'\nkind = 'provision'\narrival = 'at-once'\n"
+            );
+            let scenario = Scenario::parse("x.toml", &text, &[]).unwrap();
+            let config: Config = EmulatorConfig::new(&scenario, None, 1).unwrap().table.try_into().unwrap();
+            config.listen.tls_resumption
+        };
+        assert_eq!([resumes(""), resumes("fleet.tls_resumption = true")], [false, true]);
     }
 
     #[test]

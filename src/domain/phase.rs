@@ -10,7 +10,7 @@ pub enum Phase {
     Keygen,
     /// Building and signing the CSR. Done ahead of need on the CPU pool, not part of `total`.
     Csr,
-    /// Deriving the device key and signing the SAS token. Done ahead of need on the CPU pool.
+    /// Deriving the device key, ahead of need on the CPU pool, and signing the SAS token, at the start of each attempt.
     Sas,
     /// TCP connect to DPS.
     Tcp,

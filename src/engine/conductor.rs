@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
@@ -19,11 +19,12 @@ use crate::engine::merge::{self, Merged};
 use crate::engine::pacer::{DueList, Pacer};
 use crate::engine::recorder::Errors;
 use crate::engine::setup::{StageSetup, members};
+use crate::engine::share::Share;
 use crate::engine::stage_loop::Feed;
 use crate::engine::thresholds::{self, Numbers};
 use crate::engine::worker::{Certified, StageOrder};
 use crate::engine::{EngineError, Plan, Progress, RunPart};
-use crate::measure::ThresholdResult;
+use crate::measure::{Observed, ThresholdResult};
 use crate::scenario::{Arrival, KeySource, RenewalTiming, Scenario, Stage, Start, Workload};
 
 /// What all stages of a run share.
@@ -183,7 +184,7 @@ impl Conductor {
         // In the order in which devices are due, whichever worker they belong to.
         let wanted = self.keys_wanted(stage, order.len());
         for device in order.iter().take(wanted).take_while(|_| !self.halt.is_cancelled()) {
-            let worker = crate::engine::share::Share::worker_of(*device, workers);
+            let worker = Share::worker_of(*device, workers);
             if let Some(Some(supply)) = supplies.get_mut(worker) {
                 supply.order_one();
             }
@@ -207,7 +208,7 @@ impl Conductor {
         let all = by_worker(members(&self.scenario, index), self.crew.size());
         let certified = self.crew.certificates(all).await?;
         let (scenario, seed) = (&self.scenario, self.plan.seed);
-        let now = self.classes.first().map_or(std::time::SystemTime::UNIX_EPOCH, |class| class.clock.now());
+        let now = self.classes.first().map_or(SystemTime::UNIX_EPOCH, |class| class.clock.now());
         let round = u32::try_from(index).unwrap_or(u32::MAX);
         let mut due: Vec<(Duration, u32)> = certified
             .into_iter()
@@ -388,7 +389,7 @@ impl Conductor {
             concerned.iter().for_each(|display| display.add_to(threshold.metric, now, &mut numbers));
             let result = thresholds::judge(threshold, &numbers, Some(now));
             // As long as there is nothing to look at, nothing is wrong yet.
-            if !result.met && result.observed != crate::measure::Observed::Nothing {
+            if !result.met && result.observed != Observed::Nothing {
                 self.broken.borrow_mut().get_or_insert(result);
                 self.halt.cancel();
                 return;

@@ -1,5 +1,6 @@
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::device::{Connector, Done};
@@ -13,7 +14,7 @@ use crate::measure::{Attempt, Outcome, PhaseTimes};
 /// What the devices of one worker share in one stage.
 pub(super) struct Job<C: Connector> {
     pub(super) station: Rc<Station<C>>,
-    pub(super) setup: std::sync::Arc<StageSetup>,
+    pub(super) setup: Arc<StageSetup>,
     pub(super) recorder: RefCell<Recorder>,
     /// When the stage is over for devices that stay connected, on the clock of the run.
     pub(super) until: Option<Duration>,

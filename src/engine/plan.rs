@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::domain::{RegistrationId, TimeScale};
+use crate::engine::quota_check::most_within;
 use crate::engine::setup::members;
 use crate::engine::share::open_files_for;
 use crate::scenario::{Arrival, DueOffsets, IdPattern, RenewalTiming, Scenario, Stage, StageKind, Start, Workload};
@@ -55,9 +56,11 @@ pub struct Needs {
     pub keys: u64,
     /// Most attempts in flight at once if the service answered nothing, bounded by `limits.max_in_flight`.
     pub in_flight: u64,
-    /// Most connections with hubs held at once, beside those in flight.
+    /// Most connections with hubs held at once.
     pub held: u64,
-    /// Open files for both. With fewer, less is in flight and devices that are due wait.
+    /// Most connections of both kinds at once.
+    pub connections: u64,
+    /// Open files for those. With fewer, less is in flight and devices that are due wait.
     pub open_files: u64,
 }
 
@@ -275,7 +278,8 @@ impl Needs {
         let renews = scenario.stages.iter().any(|stage| stage.kind == StageKind::Renew);
         let held = held.unwrap_or_default();
         let both = if renews && held > 0 { held + in_flight } else { held.max(in_flight) };
-        Self { keys, in_flight: bounded(in_flight), held, open_files: open_files_for(bounded(both)) }
+        let connections = bounded(both);
+        Self { keys, in_flight: bounded(in_flight), held, connections, open_files: open_files_for(connections) }
     }
 }
 
@@ -294,20 +298,6 @@ fn steps(due: impl Iterator<Item = Duration>, last: Duration) -> (Vec<u32>, Dura
         }
     }
     (counts, step)
-}
-
-/// Most arrivals within any span of that length.
-fn most_within(due: impl Iterator<Item = Duration> + Clone, span: Duration) -> u32 {
-    let (mut most, mut within) = (0, 0);
-    let mut oldest = due.clone().peekable();
-    for offset in due {
-        within += 1;
-        while oldest.next_if(|o| *o + span <= offset).is_some() {
-            within -= 1;
-        }
-        most = most.max(within);
-    }
-    most
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What a device does in a stage, attempt by attempt.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
@@ -11,6 +12,7 @@ use crate::domain::{Failure, FailureClass, Phase};
 use crate::engine::entry::{Ending, Entry, Found, Job};
 use crate::engine::holder::{self, Back, Kept};
 use crate::engine::keys::{self, Key};
+use crate::engine::operate;
 use crate::engine::retry::{At, Next, Retries};
 use crate::scenario::{Behaviour, StageKind};
 
@@ -45,7 +47,7 @@ pub(super) struct Work<C: Connector> {
 pub(super) async fn run<C: Connector + 'static>(entry: Entry<C>, key: Option<Key>, permit: OwnedSemaphorePermit) {
     let job = Rc::clone(&entry.job);
     let device = entry.device;
-    let scenario = std::sync::Arc::clone(&job.station.scenario);
+    let scenario = Arc::clone(&job.station.scenario);
     let behaviour = &scenario.fleet.class_of(device).behaviour;
     let mut retries = Retries::new(behaviour, scenario.time_scale, job.station.seed, device, job.setup.index);
     let mut work = Work::new(entry);
@@ -58,7 +60,7 @@ pub(super) async fn run<C: Connector + 'static>(entry: Entry<C>, key: Option<Key
         None => {}
     }
     if job.setup.stage.kind == StageKind::Operate {
-        return Box::pin(crate::engine::operate::run(work, retries, permit)).await;
+        return Box::pin(operate::run(work, retries, permit)).await;
     }
     work.borrow_connection().await;
     Box::pin(work.attempts(behaviour, &mut retries, permit, None)).await;
@@ -179,7 +181,7 @@ impl<C: Connector + 'static> Work<C> {
 
     /// A slot for one more connection.
     pub(super) async fn slot(&self) -> OwnedSemaphorePermit {
-        let slots = std::sync::Arc::clone(&self.job.station.slots);
+        let slots = Arc::clone(&self.job.station.slots);
         match slots.acquire_owned().await {
             Ok(permit) => permit,
             // Never closed.
@@ -237,7 +239,7 @@ impl<C: Connector + 'static> Work<C> {
     /// One attempt. An error is one of the generator's own.
     async fn attempt(&mut self, way: Way) -> Result<Done<C::Stream>, Failure> {
         let station = Rc::clone(&self.job.station);
-        let setup = std::sync::Arc::clone(&self.job.setup);
+        let setup = Arc::clone(&self.job.setup);
         let settings = setup.settings_of(self.entry.device);
         let (connector, end) = (&*station.connector, Rc::clone(&self.end));
         if way != Way::Hub && self.prepared.is_none() {

@@ -138,7 +138,7 @@ const fn meaning(phase: Phase) -> &'static str {
         Phase::Queued => "due until started",
         Phase::Keygen => "key pair (ahead of need)",
         Phase::Csr => "CSR (ahead of need)",
-        Phase::Sas => "SAS token (ahead of need)",
+        Phase::Sas => "SAS token",
         Phase::Tcp => "DPS: TCP connect",
         Phase::Tls => "DPS: TLS handshake",
         Phase::Connack => "DPS: MQTT connect",

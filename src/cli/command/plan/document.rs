@@ -99,7 +99,7 @@ struct Setting<'a> {
 impl<'a> Document<'a> {
     pub(super) fn of(facts: &'a Facts<'a>) -> Self {
         let Facts { scenario, plan, stages, keys: key_work, open_files, ports, quotas_declared: _ } = facts;
-        let Needs { keys, in_flight, held, open_files: open_files_needed } = plan.needs;
+        let Needs { keys, in_flight, held, connections: _, open_files: open_files_needed } = plan.needs;
         Self {
             schema: 1,
             scenario: &scenario.name,

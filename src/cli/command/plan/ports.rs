@@ -1,7 +1,7 @@
 use std::fs;
 
 use crate::engine::Needs;
-use crate::scenario::{Scenario, StageKind, TargetAddress};
+use crate::scenario::{Scenario, TargetAddress};
 
 /// Source ports: towards one address and port of the service, every connection needs its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,10 +22,7 @@ impl Ports {
             TargetAddress::Host { host, .. } => host == "localhost" || is_loopback(host),
             TargetAddress::ConnectionFile(_) => false,
         };
-        // A device that is in flight holds no connection beside, but for those that renew.
-        let renews = scenario.stages.iter().any(|stage| stage.kind == StageKind::Renew);
-        let needed = if renews { needs.in_flight + needs.held } else { needs.in_flight.max(needs.held) };
-        Self { needed, per_address: ephemeral().unwrap_or(USUAL), loopback }
+        Self { needed: needs.connections, per_address: ephemeral().unwrap_or(USUAL), loopback }
     }
 
     /// Source addresses that are enough.
