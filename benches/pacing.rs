@@ -43,6 +43,8 @@ fn main() {
             execution: Execution::Threads,
             begun: None,
             progress: None,
+            distributions: false,
+            rows: None,
             stop: CancellationToken::new(),
             cut: CancellationToken::new(),
             target_gone: CancellationToken::new(),

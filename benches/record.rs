@@ -23,6 +23,7 @@ fn attempt(index: u64, outcome: Outcome) -> Attempt {
         ended: Duration::from_micros(index + 20_000),
         phases,
         outcome,
+        code: 0,
         polls: 1,
         throttled: 0,
     }

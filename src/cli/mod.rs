@@ -10,6 +10,7 @@ mod error;
 mod exit;
 pub mod live;
 pub mod machine;
+pub mod metrics;
 pub mod open_files;
 pub mod settings;
 pub mod target;

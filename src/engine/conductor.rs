@@ -37,6 +37,8 @@ pub(super) struct Conductor {
     pub(super) execution: Execution,
     pub(super) connected: Arc<Gauge>,
     pub(super) progress: Option<watch::Sender<Progress>>,
+    /// Whether snapshots tell how times are distributed.
+    pub(super) distributions: bool,
     /// Ends the run early.
     pub(super) halt: CancellationToken,
     /// After `halt`: cuts attempts in flight at once.
@@ -123,7 +125,12 @@ impl Conductor {
             let now = clock.now();
             self.moments[index].began.send_replace(Some(now));
             self.moments[index].ended.send_replace(Some(now));
-            Merged::not_started(&self.plan.stages[index], now)
+            let planned = &self.plan.stages[index];
+            let merged = Merged::not_started(planned, now);
+            let mut display = Display::new(Vec::new(), index, u64::from(planned.devices), now, false);
+            display.end(&merged);
+            self.displays.borrow_mut().push(display);
+            merged
         };
         let Some(begins) = begins else { return Ok(not_started()) };
         let from_expiry = from_expiry(stage);
@@ -312,7 +319,8 @@ impl Conductor {
                 }
                 Workload::Closed { .. } => (Feed::Pulled(due.into_iter()), None),
             };
-            let live = is_watched.then(|| Live::shared(watched.iter().map(|threshold| threshold.metric)));
+            let metrics = watched.iter().map(|threshold| threshold.metric);
+            let live = is_watched.then(|| Live::shared(metrics, self.distributions));
             lives.extend(live.clone());
             orders.push(StageOrder {
                 setup: Arc::clone(&setup),
@@ -330,7 +338,9 @@ impl Conductor {
                 until,
             });
         }
-        self.displays.borrow_mut().push(Display::new(lives, index, u64::from(planned.devices), start));
+        let open = matches!(stage.workload, Workload::Open { .. });
+        let display = Display::new(lives, index, u64::from(planned.devices), start, open);
+        self.displays.borrow_mut().push(display);
         let mut list = list.map(Iterator::peekable);
         let first_due = list.as_mut().and_then(|list| list.peek()).map_or(Duration::ZERO, |(at, _)| *at);
         let pacer =
@@ -338,10 +348,11 @@ impl Conductor {
         let pacer = pacer.transpose().map_err(EngineError::Pacer)?;
         let shares = self.crew.stage(orders).await?;
         drop(pacer);
+        let merged = merge::stage(planned, shares, start + first_due, &mut self.errors.borrow_mut());
         if let Some(display) = self.displays.borrow_mut().iter_mut().find(|display| display.stage == index) {
-            display.over = true;
+            display.end(&merged);
         }
-        Ok(merge::stage(planned, shares, start + first_due, &mut self.errors.borrow_mut()))
+        Ok(merged)
     }
 
     /// Shows progress, and ends the run when a threshold that may do so is not met. Never ends.
@@ -365,11 +376,14 @@ impl Conductor {
     pub(super) fn snapshot(&self, now: Duration) -> Progress {
         let mut displays = self.displays.borrow_mut();
         let last = displays.len().saturating_sub(1);
-        let going = displays.iter_mut().enumerate().filter(|(place, display)| !display.over || *place == last);
-        let stages: Vec<_> = going.map(|(_, display)| display.snapshot(now)).collect();
+        let (mut stages, mut over) = (Vec::new(), Vec::new());
+        for (place, display) in displays.iter_mut().enumerate() {
+            let shown = if display.over.is_none() || place == last { &mut stages } else { &mut over };
+            shown.push(display.snapshot(now));
+        }
         let part = if stages.iter().all(|stage| stage.all_due) { RunPart::Drain } else { RunPart::Measure };
         let connected = self.connected.now();
-        Progress { part, elapsed: now, keys_ready: 0, keys_wanted: 0, stages, connected }
+        Progress { part, elapsed: now, keys_ready: 0, keys_wanted: 0, stages, over, connected }
     }
 
     fn check_thresholds(&self, now: Duration) {

@@ -127,6 +127,7 @@ impl<C: Connector> Entry<C> {
             ended,
             phases,
             outcome,
+            code: found.failure.as_ref().map_or(0, |failure| failure.code),
             polls: found.polls,
             throttled: found.throttled,
         };

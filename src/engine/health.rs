@@ -72,7 +72,7 @@ impl Watch<'_> {
         // Of a stage whose devices come back after a loss, how long that takes is what it is about.
         let median = |phase| merged.stage.phases.succeeded(phase).and_then(|times| times.quantile(0.5));
         let median = median(Phase::Total)?.max(median(Phase::Recover).unwrap_or_default());
-        let allowed = (median / 10).max(HARMLESS);
+        let allowed = harmless(median);
         (lateness > allowed).then(|| {
             format!(
                 "{}: one in a hundred devices started {} after it was due, where {} would be harmless: {}",
@@ -115,6 +115,11 @@ impl Watch<'_> {
             format!("the generator computed {:.0} % of the time; use more cores or lower the load", share * 100.0)
         })
     }
+}
+
+/// The lateness of one in a hundred that does not spoil a median of that time.
+pub(super) fn harmless(median: Duration) -> Duration {
+    (median / 10).max(HARMLESS)
 }
 
 fn failed(merged: &Merged) -> Option<String> {

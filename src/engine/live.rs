@@ -4,15 +4,19 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::domain::Phase;
-use crate::engine::StageProgress;
+use crate::domain::{FailureClass, Phase};
+use crate::engine::merge::Merged;
 use crate::engine::recorder::Recorder;
 use crate::engine::thresholds::Numbers;
-use crate::measure::{Histogram, PhaseHistograms, Totals};
+use crate::engine::{Distributions, StageProgress, health};
+use crate::measure::{Histogram, PhaseBuckets, PhaseHistograms, StageRecord, Totals};
 use crate::scenario::Metric;
 
 /// How often a snapshot is made.
 pub(super) const EVERY: Duration = Duration::from_millis(200);
+
+/// Every so many of them tells how times are distributed, which costs more.
+const DISTRIBUTIONS_EVERY: u32 = 5;
 
 /// What a worker tells about a stage a few times a second.
 #[derive(Debug, Default)]
@@ -23,16 +27,36 @@ pub(super) struct Live {
     total: Histogram,
     /// Metrics of times that somebody waits for, with those times.
     watched: Vec<(Metric, Histogram)>,
+    detail: Option<Detail>,
+}
+
+/// What is told once a second, when somebody wants it.
+#[derive(Debug, Default)]
+struct Detail {
+    /// How often the worker told about the stage.
+    told: u32,
+    phases: PhaseBuckets,
+    lateness: Histogram,
+    /// Median time until a lost connection was there again.
+    recover: Option<Duration>,
+}
+
+impl Detail {
+    fn new(phases: &PhaseHistograms, lateness: &Histogram) -> Self {
+        let recover = phases.succeeded(Phase::Recover).and_then(|times| times.quantile(0.5));
+        Self { told: 0, phases: PhaseBuckets::of(phases), lateness: lateness.clone(), recover }
+    }
 }
 
 /// One per worker and stage, shared with those who look.
 pub(super) type SharedLive = Arc<Mutex<Live>>;
 
 impl Live {
-    /// Nothing yet; `watched` are metrics whose times are wanted.
-    pub(super) fn shared(watched: impl IntoIterator<Item = Metric>) -> SharedLive {
+    /// Nothing yet; `watched` are metrics whose times are wanted, `distributions` whether those of every phase are.
+    pub(super) fn shared(watched: impl IntoIterator<Item = Metric>, distributions: bool) -> SharedLive {
         let watched = watched.into_iter().map(|metric| (metric, Histogram::new())).collect();
-        Arc::new(Mutex::new(Self { watched, ..Self::default() }))
+        let detail = distributions.then(Detail::default);
+        Arc::new(Mutex::new(Self { watched, detail, ..Self::default() }))
     }
 
     pub(super) fn publish(shared: &SharedLive, recorder: &Recorder, all_due: bool) {
@@ -47,6 +71,13 @@ impl Live {
             if let Some(found) = times_of(*metric, &recorder.phases, &recorder.lateness) {
                 times.clone_from(found);
             }
+        }
+        if let Some(detail) = &mut live.detail {
+            let told = detail.told.wrapping_add(1);
+            if detail.told.is_multiple_of(DISTRIBUTIONS_EVERY) {
+                *detail = Detail::new(&recorder.phases, &recorder.lateness);
+            }
+            detail.told = told;
         }
     }
 }
@@ -73,18 +104,38 @@ pub(super) struct Display {
     pub(super) planned: u64,
     /// When it began, on the clock of the run.
     pub(super) start: Duration,
-    /// Whether it is over.
-    pub(super) over: bool,
+    /// What is left of it once it is over.
+    pub(super) over: Option<StageProgress>,
+    /// Whether devices come when they are due, so that the generator can be late.
+    open: bool,
     /// Successful attempts at the last times, for the rate.
     recent: VecDeque<(Duration, u64)>,
 }
 
 impl Display {
-    pub(super) const fn new(workers: Vec<SharedLive>, stage: usize, planned: u64, start: Duration) -> Self {
-        Self { workers, stage, planned, start, over: false, recent: VecDeque::new() }
+    pub(super) const fn new(workers: Vec<SharedLive>, stage: usize, planned: u64, start: Duration, open: bool) -> Self {
+        Self { workers, stage, planned, start, over: None, open, recent: VecDeque::new() }
+    }
+
+    /// The stage is over: from now on what it came to is told.
+    pub(super) fn end(&mut self, merged: &Merged) {
+        let StageRecord { totals, phases, .. } = &merged.stage;
+        let has_detail = |live: &SharedLive| live.lock().unwrap_or_else(PoisonError::into_inner).detail.is_some();
+        let all = Live {
+            totals: *totals,
+            attempts_ended: totals.attempts,
+            all_due: true,
+            total: phases.succeeded(Phase::Total).cloned().unwrap_or_default(),
+            watched: Vec::new(),
+            detail: self.workers.iter().any(has_detail).then(|| Detail::new(phases, &merged.lateness)),
+        };
+        self.over = Some(self.told(&all, 0.0));
     }
 
     pub(super) fn snapshot(&mut self, now: Duration) -> StageProgress {
+        if let Some(over) = &self.over {
+            return over.clone();
+        }
         let mut all = Live { all_due: true, ..Live::default() };
         for worker in &self.workers {
             let live = worker.lock().unwrap_or_else(PoisonError::into_inner);
@@ -92,9 +143,14 @@ impl Display {
             all.attempts_ended += live.attempts_ended;
             all.all_due &= live.all_due;
             all.total.merge(&live.total);
+            if let Some(detail) = &live.detail {
+                let all = all.detail.get_or_insert_default();
+                all.phases.add(&detail.phases);
+                all.lateness.merge(&detail.lateness);
+                all.recover = all.recover.max(detail.recover);
+            }
         }
-        let Live { totals, attempts_ended, all_due, total, .. } = all;
-        let good = attempts_ended - totals.failed_attempts_total();
+        let good = all.attempts_ended - all.totals.failed_attempts_total();
         self.recent.push_back((now, good));
         while self.recent.front().is_some_and(|(at, _)| *at + Duration::from_millis(1_100) < now) {
             self.recent.pop_front();
@@ -103,10 +159,26 @@ impl Display {
             let seconds = now.saturating_sub(*at).as_secs_f64();
             if seconds > 0.0 { good.saturating_sub(*before) as f64 / seconds } else { 0.0 }
         });
+        self.told(&all, rate)
+    }
+
+    fn told(&self, all: &Live, rate: f64) -> StageProgress {
+        let Live { totals, attempts_ended, all_due, total, detail, .. } = all;
         let failed = totals.failed_total();
+        let p50 = total.quantile(0.5);
+        let distributions = detail.as_ref().map(|detail| Distributions {
+            lateness_p50: detail.lateness.quantile(0.5),
+            lateness_p99: detail.lateness.quantile(0.99),
+            phases: detail.phases.clone(),
+        });
+        let recover = detail.as_ref().and_then(|detail| detail.recover);
+        let lateness = distributions.as_ref().and_then(|distributions| distributions.lateness_p99);
+        let is_late = |(lateness, median)| lateness > health::harmless(recover.map_or(median, |time| time.max(median)));
+        let late = lateness.zip(p50).is_some_and(is_late);
+        let saturated = totals.failed[FailureClass::Generator.index()] > 0 || self.open && (totals.dropped > 0 || late);
         StageProgress {
             stage: self.stage,
-            all_due,
+            all_due: *all_due,
             planned: self.planned,
             done: totals.succeeded + failed + totals.dropped + totals.skipped,
             succeeded: totals.succeeded,
@@ -115,12 +187,15 @@ impl Display {
             expired: totals.expired,
             attempts: totals.attempts,
             failed_attempts: totals.failed_attempts_total(),
-            in_flight: totals.attempts.saturating_sub(attempts_ended),
+            in_flight: totals.attempts.saturating_sub(*attempts_ended),
             disconnects: totals.disconnects,
             throttled: totals.throttled,
             rate,
-            p50: total.quantile(0.5),
+            p50,
             p99: total.quantile(0.99),
+            totals: *totals,
+            saturated,
+            distributions: distributions.map(Arc::new),
         }
     }
 

@@ -1,4 +1,7 @@
+use std::sync::Arc;
 use std::time::Duration;
+
+use crate::measure::{PhaseBuckets, Totals};
 
 /// What a live display shows, about five times a second.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -13,11 +16,13 @@ pub struct Progress {
     pub keys_wanted: u64,
     /// Stages that go on, in the order in which they began.
     pub stages: Vec<StageProgress>,
+    /// Stages that are over and not in `stages`, as they ended.
+    pub over: Vec<StageProgress>,
     /// Connections with the hub that are held.
     pub connected: u64,
 }
 
-/// One stage that goes on.
+/// One stage that goes on, or has ended just now.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct StageProgress {
     /// Index of the stage.
@@ -52,6 +57,24 @@ pub struct StageProgress {
     pub p50: Option<Duration>,
     /// 99th percentile of `total` of the successes so far.
     pub p99: Option<Duration>,
+    /// Every count. While the stage goes on, `planned` and `not_started` are not known, and `skipped` in part.
+    pub totals: Totals,
+    /// Whether the generator was the bottleneck so far, by what can be told before the end: devices dropped, started too late,
+    /// or failed within the generator.
+    pub saturated: bool,
+    /// What is told when [`crate::engine::RunInput::distributions`] asks for it.
+    pub distributions: Option<Arc<Distributions>>,
+}
+
+/// How the times of a stage are distributed so far, as of the last second.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Distributions {
+    /// Median of start minus due time of the attempts started.
+    pub lateness_p50: Option<Duration>,
+    /// 99th percentile of the same.
+    pub lateness_p99: Option<Duration>,
+    /// Times of every phase that occurred.
+    pub phases: PhaseBuckets,
 }
 
 /// Part of a run.

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use crate::domain::{Failure, FailureClass, Phase};
+use crate::engine::rows::Batch;
 use crate::measure::{Attempt, CompactHistogram, ErrorRow, Histogram, Outcome, PhaseHistograms, Totals};
 
 /// What one worker writes down of one stage. Owned by its thread: recording takes no lock and, once a phase was seen, no
@@ -16,12 +17,19 @@ pub struct Recorder {
     pub(super) attempts_ended: u64,
     /// When the last attempt ended.
     pub(super) last_end: Duration,
+    /// Every attempt on its way to somebody who writes it down.
+    pub(super) rows: Option<Batch>,
 }
 
 impl Recorder {
     /// Nothing recorded.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The same; every attempt goes to `rows` too, if there are any.
+    pub(super) fn with(rows: Option<Batch>) -> Self {
+        Self { rows, ..Self::default() }
     }
 
     /// A device became due.
@@ -64,6 +72,9 @@ impl Recorder {
         }
         if let Some(failure) = failure {
             self.errors.count(failure, attempt.ended, 1);
+        }
+        if let Some(rows) = &mut self.rows {
+            rows.push(attempt);
         }
     }
 

@@ -17,6 +17,7 @@ use crate::engine::gauge::Gauge;
 use crate::engine::health::Watch;
 use crate::engine::keys::KeyWorks;
 use crate::engine::merge::Merged;
+use crate::engine::rows::RowSink;
 use crate::engine::serials::Serials;
 use crate::engine::share::{InFlightLimit, Share};
 use crate::engine::thresholds::{self, Numbers};
@@ -47,6 +48,10 @@ pub struct RunInput<C> {
     pub begun: Option<Begun>,
     /// Snapshots about five times a second, when somebody watches.
     pub progress: Option<watch::Sender<Progress>>,
+    /// Whether snapshots tell how the times of every phase are distributed, once a second.
+    pub distributions: bool,
+    /// Where every attempt goes when it ended, when somebody wants them one by one.
+    pub rows: Option<RowSink>,
     /// The user wants to stop: nothing more is started, attempts in flight get a short grace, what was measured stays.
     pub stop: CancellationToken,
     /// After `stop`: attempts in flight do not even get the grace.
@@ -98,8 +103,21 @@ async fn conduct<C>(input: RunInput<C>) -> Result<EngineOutcome, EngineError>
 where
     C: Connector + Send + Sync + 'static,
 {
-    let RunInput { scenario, plan, classes, connector, open_files, execution, begun, progress, stop, cut, target_gone } =
-        input;
+    let RunInput {
+        scenario,
+        plan,
+        classes,
+        connector,
+        open_files,
+        execution,
+        begun,
+        progress,
+        distributions,
+        rows,
+        stop,
+        cut,
+        target_gone,
+    } = input;
     if classes.len() != scenario.fleet.classes.len() {
         return Err(EngineError::Classes { settings: classes.len(), classes: scenario.fleet.classes.len() });
     }
@@ -128,6 +146,7 @@ where
         slots: share.of(limit.limit) as usize,
         in_flight: Arc::clone(&in_flight),
         connected: Arc::clone(&connected),
+        rows: rows.clone(),
     });
     let mut conductor = Conductor {
         crew: Crew::start(execution, workers.collect()).await?,
@@ -137,6 +156,7 @@ where
         execution,
         connected: Arc::clone(&connected),
         progress,
+        distributions,
         halt: halt.clone(),
         cut,
         displays: RefCell::default(),

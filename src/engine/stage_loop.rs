@@ -173,6 +173,7 @@ impl<C: Connector + 'static> StageLoop<C> {
             self.members.iter().for_each(|device| work::note_expiry(&self.job, *device));
         }
         let mut recorder = std::mem::take(&mut *self.job.recorder.borrow_mut());
+        recorder.rows = None;
         let members = self.members.len() as u64;
         recorder.totals.planned = members;
         recorder.totals.skipped += members - self.listed;
@@ -280,6 +281,9 @@ impl<C: Connector + 'static> StageLoop<C> {
     }
 
     fn publish(&self) {
+        if let Some(rows) = &mut self.job.recorder.borrow_mut().rows {
+            rows.hand_over();
+        }
         if let Some(live) = &self.live {
             let operates = self.job.setup.stage.kind == StageKind::Operate;
             Live::publish(live, &self.job.recorder.borrow(), matches!(self.feed, Feed::Ended) && !operates);

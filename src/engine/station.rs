@@ -8,6 +8,7 @@ use crate::engine::clock::RunClock;
 use crate::engine::fleet::Fleet;
 use crate::engine::gauge::Gauge;
 use crate::engine::keys::KeyWorks;
+use crate::engine::rows::RowSink;
 use crate::engine::serials::Serials;
 use crate::scenario::Scenario;
 
@@ -25,6 +26,8 @@ pub(super) struct Station<C: Connector> {
     /// Attempts in flight, and connections held, of all workers.
     pub(super) in_flight: Arc<Gauge>,
     pub(super) connected: Arc<Gauge>,
+    /// Where attempts go one by one, when somebody wants them.
+    pub(super) rows: Option<RowSink>,
     /// Kept connections that were lost while no stage used them.
     pub(super) lost_between_stages: Cell<u64>,
 }

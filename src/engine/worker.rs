@@ -15,6 +15,7 @@ use crate::engine::gauge::Gauge;
 use crate::engine::keys::{KeySupply, KeyWorks};
 use crate::engine::live::SharedLive;
 use crate::engine::recorder::Recorder;
+use crate::engine::rows::{Batch, RowSink};
 use crate::engine::serials::Serials;
 use crate::engine::setup::StageSetup;
 use crate::engine::share::Share;
@@ -35,6 +36,7 @@ pub(super) struct Worker<C> {
     pub(super) slots: usize,
     pub(super) in_flight: Arc<Gauge>,
     pub(super) connected: Arc<Gauge>,
+    pub(super) rows: Option<RowSink>,
 }
 
 /// What a worker is told.
@@ -82,7 +84,7 @@ pub(super) struct WorkerEnd {
 impl<C: Connector + 'static> Worker<C> {
     /// Does what it is told until nobody tells it anything any more. Must be inside a [`tokio::task::LocalSet`].
     pub(super) async fn run(self, clock: RunClock, mut commands: UnboundedReceiver<Command>) -> WorkerEnd {
-        let Self { scenario, seed, connector, serials, works, share, slots, in_flight, connected } = self;
+        let Self { scenario, seed, connector, serials, works, share, slots, in_flight, connected, rows } = self;
         let fleet = Fleet::new(share, scenario.fleet.devices);
         let slots = Arc::new(Semaphore::new(slots));
         let lost_between_stages = Cell::new(0);
@@ -97,6 +99,7 @@ impl<C: Connector + 'static> Worker<C> {
             slots,
             in_flight,
             connected,
+            rows,
             lost_between_stages,
         });
         while let Some(command) = commands.recv().await {
@@ -130,6 +133,7 @@ fn certificates<S>(fleet: &Fleet<S>, members: Vec<u32>) -> Vec<Certified> {
 fn stage<C: Connector>(station: &Rc<Station<C>>, order: StageOrder) -> StageLoop<C> {
     let StageOrder { setup, feed, keys, members, listed, turns, max_lateness, drain, grace, halt, cut, live, until } =
         order;
-    let job = Job { station: Rc::clone(station), setup, recorder: RefCell::new(Recorder::new()), until };
+    let recorder = RefCell::new(Recorder::with(station.rows.clone().map(Batch::new)));
+    let job = Job { station: Rc::clone(station), setup, recorder, until };
     StageLoop { job: Rc::new(job), feed, keys, members, listed, turns, max_lateness, drain, grace, halt, cut, live }
 }

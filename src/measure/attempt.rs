@@ -74,6 +74,8 @@ pub struct Attempt {
     pub phases: PhaseTimes,
     /// How it ended.
     pub outcome: Outcome,
+    /// The code of the service when it failed, 0 when there is none; see [`crate::domain::Failure::code`].
+    pub code: u32,
     /// Status polls sent.
     pub polls: u16,
     /// Answers 429 received.

@@ -1,6 +1,7 @@
 //! What was measured: attempts, histograms, intervals and the record of a run. Does not know who produced the numbers.
 
 mod attempt;
+mod buckets;
 mod compact;
 mod encoding;
 mod histograms;
@@ -8,6 +9,7 @@ mod precision;
 mod record;
 
 pub use attempt::{Attempt, Outcome, PhaseTimes};
+pub use buckets::{Buckets, PhaseBuckets};
 pub use compact::CompactHistogram;
 pub use encoding::{EncodingError, MOST_VALUES};
 pub use histograms::{Histogram, PhaseHistograms, Recorded};

@@ -214,6 +214,7 @@ fn attempt(device: u32) -> Attempt {
         ended: started + took,
         phases,
         outcome,
+        code: 0,
         polls: 1,
         throttled: 0,
     }

@@ -7,6 +7,7 @@ mod folder;
 mod hlog;
 mod json;
 mod observed;
+pub mod rows;
 mod sparkline;
 pub mod units;
 mod verdict;

@@ -6,6 +6,7 @@ mod device;
 mod emulator;
 mod engine;
 mod layering;
+mod metrics;
 mod pki;
 mod report;
 mod run;

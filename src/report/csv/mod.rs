@@ -60,7 +60,7 @@ fn quantile_us(histogram: &Histogram, quantile: f64) -> String {
 }
 
 /// An offset from the start of the measured part as a moment.
-fn moment(start: SystemTime, offset: Duration) -> String {
+pub(super) fn moment(start: SystemTime, offset: Duration) -> String {
     start.checked_add(offset).map(units::rfc3339).unwrap_or_default()
 }
 

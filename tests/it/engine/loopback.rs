@@ -52,6 +52,8 @@ async fn the_generator_and_the_service_count_the_same() {
         open_files: 1_024,
         execution: Execution::Threads,
         progress: None,
+        distributions: false,
+        rows: None,
         stop: CancellationToken::new(),
         cut: CancellationToken::new(),
         target_gone: CancellationToken::new(),

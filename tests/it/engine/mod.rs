@@ -79,6 +79,8 @@ impl Run {
             open_files: self.open_files,
             execution: self.execution,
             progress: self.progress,
+            distributions: false,
+            rows: None,
             stop: self.stop,
             cut: self.cut,
             target_gone: self.target_gone,

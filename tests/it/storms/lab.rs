@@ -72,6 +72,8 @@ async fn virtual_run(scenario: &Scenario, stop: CancellationToken) -> EngineOutc
             service.begin(moment);
         })),
         progress: None,
+        distributions: false,
+        rows: None,
         stop,
         cut: CancellationToken::new(),
         target_gone: CancellationToken::new(),

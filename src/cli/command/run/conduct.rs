@@ -1,14 +1,18 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use crossbeam_channel::Sender;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::cli::command::run::aside::Aside;
 use crate::cli::command::run::interrupts::Interrupts;
 use crate::cli::command::run::opened::{Opened, Wishes, open};
+use crate::cli::command::run::rows::RowsFile;
 use crate::cli::embedded::Embedded;
 use crate::cli::live::Live;
 use crate::cli::machine::{children, machine};
+use crate::cli::metrics::Endpoint;
 use crate::cli::open_files::OpenFiles;
 use crate::cli::{CommandError, Explained, Terminal};
 use crate::device::{ScaledClock, TcpConnector};
@@ -21,7 +25,12 @@ use crate::scenario::Scenario;
 #[derive(Debug)]
 pub(super) enum Conducted {
     /// To its end, or to where it was stopped.
-    Measured(Box<RunRecord>),
+    Measured {
+        /// What was measured.
+        record: Box<RunRecord>,
+        /// Where its last metrics can be read.
+        endpoint: Option<Endpoint>,
+    },
     /// Stopped before the engine began.
     Interrupted,
 }
@@ -44,19 +53,23 @@ pub(super) async fn conduct(
     plan: Plan,
     open_files: OpenFiles,
     wishes: Wishes,
+    mut aside: Aside,
     terminal: &Terminal,
 ) -> Result<Conducted, CommandError> {
     let mut interrupts = Interrupts::listen()?;
     let mut settings_of_run = wishes.settings();
+    settings_of_run.extend(aside.settings());
+    let (progress, newest) = watch::channel(Progress::default());
+    let endpoint = aside.serve(scenario, &plan, &newest)?;
     let Some(opened) = interrupts.unless(open(scenario, &plan, wishes)).await else {
         return Ok(Conducted::Interrupted);
     };
     let Opened { description, devices, clock, emulator_settings, mut embedded, mut notes } = opened?;
     settings_of_run.extend(emulator_settings);
-    let begun = begun(clock, embedded.as_ref())?;
+    let mut rows = aside.rows;
+    let begun = begun(clock, embedded.as_ref(), rows.as_mut().and_then(RowsFile::begin))?;
     let seed = plan.seed;
     let stages = scenario.stages.iter().map(|stage| stage.name.clone()).collect();
-    let (progress, newest) = watch::channel(Progress::default());
     let halts = Halts::default();
     let work = engine::run(RunInput {
         scenario: scenario.clone(),
@@ -67,6 +80,8 @@ pub(super) async fn conduct(
         open_files: open_files.limit,
         execution: Execution::Threads,
         progress: Some(progress),
+        distributions: endpoint.is_some(),
+        rows: rows.as_mut().and_then(RowsFile::sink),
         stop: halts.stop.clone(),
         cut: halts.cut.clone(),
         target_gone: halts.target_gone.clone(),
@@ -81,9 +96,13 @@ pub(super) async fn conduct(
         None => None,
     };
     let outcome = outcome.map_err(GeneratorError::from)?;
+    if let Some(endpoint) = &endpoint {
+        endpoint.over();
+    }
     notes.extend(open_files.shortage());
+    notes.extend(rows.and_then(RowsFile::finish));
     let around = Around { seed, target: description, emulator, open_files, settings: settings_of_run, notes };
-    Ok(Conducted::Measured(Box::new(record(scenario, around, outcome).at_rest())))
+    Ok(Conducted::Measured { record: Box::new(record(scenario, around, outcome).at_rest()), endpoint })
 }
 
 /// What happens the moment the measured part begins: from then on the fleet's life passes faster, in generator and emulator
@@ -91,12 +110,17 @@ pub(super) async fn conduct(
 fn begun(
     clock: Arc<ScaledClock>,
     embedded: Option<&Embedded>,
+    rows: Option<Sender<SystemTime>>,
 ) -> Result<Box<dyn FnOnce(SystemTime) + Send>, GeneratorError> {
     let tell = embedded.map(Embedded::begin).transpose().map_err(GeneratorError::Pipe)?;
     Ok(Box::new(move |moment| {
         clock.begin(moment);
         if let Some(tell) = tell {
             tell(moment);
+        }
+        if let Some(rows) = rows {
+            // Not taken only when the writer is gone, which shows at the end.
+            let _ = rows.send(moment);
         }
     }))
 }

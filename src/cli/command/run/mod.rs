@@ -1,15 +1,18 @@
 //! `fleetstorm run`: load, resolve, check limits, start the target, prepare, measure, drain, write, print, exit.
 
+mod aside;
 mod conduct;
 mod interrupts;
 mod opened;
+mod rows;
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::cli::args::ScenarioArgs;
 use crate::cli::command::finish::finish;
+use crate::cli::metrics::MetricsAddress;
 use crate::cli::open_files::OpenFiles;
 use crate::cli::settings::{Resolved, resolve};
 use crate::cli::{CommandError, Exit, Explained, Terminal};
@@ -55,6 +58,16 @@ pub struct RunArgs {
     /// Folder for the results, made if need be (otherwise a new one under results/, named by time and scenario)
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Write devices.csv too, with one row per attempt
+    #[arg(long)]
+    pub devices: bool,
+    /// Tell how the run goes to Prometheus and others, at a port of this machine's loopback or an address
+    #[arg(long, value_name = "[ADDRESS:]PORT", help_heading = "Metrics")]
+    pub metrics: Option<MetricsAddress>,
+    /// After the end, wait until the metrics were read once more, for at most this long (0s unless given)
+    #[arg(long, value_name = "DURATION", requires = "metrics", value_parser = humantime::parse_duration)]
+    #[arg(help_heading = "Metrics")]
+    pub metrics_linger: Option<Duration>,
 }
 
 const EXAMPLES: &str = "\
@@ -70,6 +83,8 @@ Examples:
       ends with code 5 when it is not met
   fleetstorm run scenarios/smoke.toml --emulator-config slow.toml
       against an emulator with the latencies, faults and quotas of a file
+  fleetstorm run scenarios/provisioning-storm.toml --metrics 9464
+      can be watched at http://127.0.0.1:9464/metrics; dashboards/ has what Prometheus and Grafana need
   fleetstorm run scenarios/smoke.toml --target dps.json
       against `fleetstorm emulator --connection-file dps.json`
   fleetstorm run scenarios/smoke.toml --target my-dps.azure-devices-provisioning.net \\
@@ -96,6 +111,9 @@ pub fn run(args: RunArgs, terminal: &Terminal) -> Result<Exit, CommandError> {
         confirm_id_scope,
         emulator_config,
         out,
+        devices,
+        metrics,
+        metrics_linger,
     } = args;
     let path = |file: Option<PathBuf>| file.map(|file| file.display().to_string());
     let flags = vec![
@@ -111,14 +129,21 @@ pub fn run(args: RunArgs, terminal: &Terminal) -> Result<Exit, CommandError> {
         None => ResultsFolder::fresh(Path::new("results"), SystemTime::now(), &scenario.name)?,
     };
     let plan = Plan::new(&scenario, seed);
+    let aside = aside::Aside::new((devices, metrics), &folder, &scenario, terminal)?;
     let open_files = OpenFiles::raise(plan.needs.open_files)?;
     if let Some(shortage) = open_files.shortage() {
         terminal.note(wrapped("note: ", &shortage));
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RuntimeError)?;
     let wishes = opened::Wishes { hub_address, source_address, confirm_id_scope, emulator_config };
-    match runtime.block_on(conduct::conduct(&scenario, plan, open_files, wishes, terminal))? {
-        conduct::Conducted::Measured(record) => finish(&record, &folder, terminal),
+    match runtime.block_on(conduct::conduct(&scenario, plan, open_files, wishes, aside, terminal))? {
+        conduct::Conducted::Measured { record, endpoint } => {
+            let exit = finish(&record, &folder, terminal);
+            if let Some(endpoint) = endpoint {
+                runtime.block_on(aside::close(endpoint, metrics_linger.unwrap_or_default(), terminal))?;
+            }
+            exit
+        }
         conduct::Conducted::Interrupted => {
             terminal.note("stopped before anything was measured");
             Ok(Exit::Interrupted)

@@ -1,0 +1,198 @@
+//! `--devices`: a thread that writes one row per attempt while the run goes on.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, SystemTime};
+
+use crossbeam_channel::{Sender, bounded};
+use tokio::time::Instant;
+
+use crate::cli::Explained;
+use crate::engine::{Received, RowSink, RowSource, rows};
+use crate::report::rows::{CsvRows, RowNames};
+use crate::report::{FolderError, ResultsFolder, units};
+use crate::scenario::Scenario;
+
+/// The file while it is written.
+const PARTIAL: &str = "devices.csv.partial";
+/// The file when it is whole.
+const WHOLE: &str = "devices.csv";
+
+/// How often what was written reaches the file, so that a run that is killed leaves rows.
+const FLUSH_EVERY: Duration = Duration::from_secs(1);
+
+/// The rows cannot be written at all.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub(super) enum RowsError {
+    #[error("cannot write {}: {source}", path.display())]
+    #[diagnostic(help("choose another folder with --out DIR, or leave --devices away"))]
+    File { path: PathBuf, source: io::Error },
+    #[error("cannot start the thread that writes {WHOLE}: {0}")]
+    #[diagnostic(help("is the limit on processes (`ulimit -u`) far too low?"))]
+    Thread(#[source] io::Error),
+}
+
+impl Explained for RowsError {}
+
+/// A file of rows on its way. What is not finished is removed.
+#[derive(Debug)]
+pub(super) struct RowsFile {
+    sink: Option<RowSink>,
+    begin: Option<Sender<SystemTime>>,
+    thread: Option<JoinHandle<io::Result<u64>>>,
+    lost: Arc<AtomicU64>,
+    partial: PathBuf,
+    whole: PathBuf,
+}
+
+impl RowsFile {
+    /// Makes the file in `folder`, before the run: an hour of load is not lost to a folder that takes no files.
+    pub(super) fn create(folder: &ResultsFolder, scenario: &Scenario) -> Result<Self, crate::cli::CommandError> {
+        let (partial, whole) = (folder.path().join(PARTIAL), folder.path().join(WHOLE));
+        if whole.exists() || partial.exists() {
+            return Err(FolderError::Occupied { path: folder.path().to_owned() }.into());
+        }
+        let file = File::create_new(&partial).map_err(|source| RowsError::File { path: partial.clone(), source })?;
+        Ok(Self::to(file, partial, whole, scenario)?)
+    }
+
+    fn to(file: File, partial: PathBuf, whole: PathBuf, scenario: &Scenario) -> Result<Self, RowsError> {
+        let (sink, source, lost) = rows();
+        let (begin, begun) = bounded(1);
+        let mut this = Self { sink: Some(sink), begin: Some(begin), thread: None, lost, partial, whole };
+        let scenario = scenario.clone();
+        let write = move || match begun.recv() {
+            Ok(started_at) => write(file, &source, RowNames::new(&scenario, started_at)),
+            // The run never began.
+            Err(_) => Ok(0),
+        };
+        this.thread = Some(thread::Builder::new().name("rows".to_owned()).spawn(write).map_err(RowsError::Thread)?);
+        Ok(this)
+    }
+
+    /// Where the engine is to put attempts; once.
+    pub(super) fn sink(&mut self) -> Option<RowSink> {
+        self.sink.take()
+    }
+
+    /// How many rows were lost so far.
+    pub(super) fn lost(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.lost)
+    }
+
+    /// To be told when the measured part begins; once.
+    pub(super) fn begin(&mut self) -> Option<Sender<SystemTime>> {
+        self.begin.take()
+    }
+
+    /// Waits until everything is written, after the engine ended. Gives what the reader of the results must know.
+    pub(super) fn finish(mut self) -> Option<String> {
+        self.sink = None;
+        self.begin = None;
+        let written = match self.thread.take()?.join() {
+            Ok(written) => written,
+            Err(_) => Err(io::Error::other("its thread panicked: a defect in fleetstorm")),
+        };
+        let written = written.and_then(|rows| persist(&self.partial, &self.whole).map(|()| rows));
+        let lost = self.lost.load(Ordering::Relaxed);
+        match written {
+            Ok(_) if lost == 0 => None,
+            Ok(rows) => Some(format!(
+                "{WHOLE} has {} of {} attempts: the disk was too slow for the others, and no device waits for a disk",
+                units::count(rows),
+                units::count(rows + lost)
+            )),
+            Err(error) => Some(format!(
+                "{WHOLE} could not be written ({error}) and was given up, which leaves the other results their room"
+            )),
+        }
+    }
+}
+
+impl Drop for RowsFile {
+    fn drop(&mut self) {
+        // There is none when it was finished well.
+        let _ = fs::remove_file(&self.partial);
+    }
+}
+
+fn write(file: File, source: &RowSource, names: RowNames) -> io::Result<u64> {
+    let mut rows = CsvRows::new(BufWriter::with_capacity(1 << 20, file), names)?;
+    let mut written = 0;
+    let mut flushed = Instant::now();
+    loop {
+        match source.next(FLUSH_EVERY) {
+            Received::Rows(attempts) => {
+                attempts.iter().try_for_each(|attempt| rows.write(attempt))?;
+                written += attempts.len() as u64;
+            }
+            Received::Nothing => {}
+            Received::End => break,
+        }
+        if flushed.elapsed() >= FLUSH_EVERY {
+            rows.flush()?;
+            flushed = Instant::now();
+        }
+    }
+    let file = rows.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
+    file.sync_all()?;
+    Ok(written)
+}
+
+fn persist(partial: &Path, whole: &Path) -> io::Result<()> {
+    fs::rename(partial, whole)?;
+    match whole.parent() {
+        // The rename is only durable once the folder is.
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows of a run without attempts, to a file in a folder of their own.
+    fn rows_to(file: impl FnOnce(&Path) -> File) -> (tempfile::TempDir, RowsFile) {
+        let text = "schema = 1\nname = 'test'\nfleet = { devices = 1, registration_id = 'd-{index}' }\n\
+                    [[stage]]\nname = 'stage'\nkind = 'provision'\narrival = 'at-once'\n";
+        let scenario = Scenario::parse("test.toml", text, &[]).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let (partial, whole) = (folder.path().join(PARTIAL), folder.path().join(WHOLE));
+        let file = file(&partial);
+        let rows = RowsFile::to(file, partial, whole, &scenario).unwrap();
+        (folder, rows)
+    }
+
+    #[test]
+    fn a_file_appears_whole() {
+        let (folder, mut rows) = rows_to(|path| File::create(path).unwrap());
+        rows.begin().unwrap().send(SystemTime::UNIX_EPOCH).unwrap();
+        assert_eq!(rows.finish(), None);
+        assert!(folder.path().join(WHOLE).exists() && !folder.path().join(PARTIAL).exists());
+    }
+
+    #[test]
+    fn a_run_that_never_begins_leaves_nothing() {
+        let (folder, rows) = rows_to(|path| File::create(path).unwrap());
+        drop(rows);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_full_disk_is_said_and_leaves_room() {
+        let (folder, mut rows) = rows_to(|path| {
+            File::create(path).unwrap();
+            // Takes no byte.
+            File::options().write(true).open("/dev/full").unwrap()
+        });
+        rows.begin().unwrap().send(SystemTime::UNIX_EPOCH).unwrap();
+        let note = rows.finish().unwrap();
+        assert!(note.contains("devices.csv could not be written") && note.contains("No space left"), "{note}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}

@@ -1,0 +1,132 @@
+use crate::domain::Phase;
+use crate::measure::{Histogram, PhaseHistograms};
+
+/// How often a time was at most so long: a [`Histogram`] in few steps, for those who cannot take a whole one.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Buckets {
+    /// Times up to the bound of that place and above the one before; the last place is for those above every bound.
+    pub counts: [u64; Self::BOUNDS.len() + 1],
+    /// Sum of the times in nanoseconds.
+    pub sum: f64,
+}
+
+impl Buckets {
+    /// Upper bounds in nanoseconds, each included: 1, 2 and 5 of every power of ten from 100 µs to 1,000 s, and an hour.
+    pub const BOUNDS: [u64; 23] = {
+        let mut bounds = [Histogram::HIGHEST; 23];
+        let (mut place, mut power) = (0, 100_000);
+        while place + 1 < bounds.len() {
+            bounds[place] = power * [1, 2, 5][place % 3];
+            place += 1;
+            if place % 3 == 0 {
+                power *= 10;
+            }
+        }
+        bounds
+    };
+
+    /// Of the values in `histogram`, each as exact as that is.
+    pub fn of(histogram: &Histogram) -> Self {
+        let mut buckets = Self::default();
+        let hdr = histogram.as_hdr();
+        let mut place = 0;
+        for cell in hdr.iter_recorded() {
+            // The middle of the cell: a value that is a bound itself lies in a cell that goes beyond it.
+            let value = hdr.median_equivalent(cell.value_iterated_to());
+            while Self::BOUNDS.get(place).is_some_and(|bound| hdr.lowest_equivalent(value) > *bound) {
+                place += 1;
+            }
+            buckets.counts[place] += cell.count_since_last_iteration();
+            buckets.sum += value as f64 * cell.count_since_last_iteration() as f64;
+        }
+        buckets
+    }
+
+    /// Adds all of `other`.
+    pub fn add(&mut self, other: &Self) {
+        for (mine, theirs) in self.counts.iter_mut().zip(other.counts) {
+            *mine += theirs;
+        }
+        self.sum += other.sum;
+    }
+
+    /// Times counted.
+    pub fn count(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+}
+
+/// The [`Buckets`] of every phase that occurred, of successes and failures apart.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct PhaseBuckets {
+    succeeded: [Option<Buckets>; Phase::COUNT],
+    failed: [Option<Buckets>; Phase::COUNT],
+}
+
+impl PhaseBuckets {
+    /// Of all that `phases` holds.
+    pub fn of(phases: &PhaseHistograms) -> Self {
+        Self {
+            succeeded: Phase::ALL.map(|phase| phases.succeeded(phase).map(Buckets::of)),
+            failed: Phase::ALL.map(|phase| phases.failed(phase).map(Buckets::of)),
+        }
+    }
+
+    /// Adds all of `other`.
+    pub fn add(&mut self, other: &Self) {
+        let mine = self.succeeded.iter_mut().chain(&mut self.failed);
+        for (mine, theirs) in mine.zip(other.succeeded.iter().chain(&other.failed)) {
+            if let Some(theirs) = theirs {
+                mine.get_or_insert_default().add(theirs);
+            }
+        }
+    }
+
+    /// Phases that occurred, whether in successes (`true`) or failures, and how long they took.
+    pub fn iter(&self) -> impl Iterator<Item = (Phase, bool, &Buckets)> {
+        [(true, &self.succeeded), (false, &self.failed)].into_iter().flat_map(|(succeeded, set)| {
+            let phases = Phase::ALL.into_iter().zip(set);
+            phases.filter_map(move |(phase, buckets)| Some((phase, succeeded, buckets.as_ref()?)))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn bounds_rise_from_100_microseconds_to_an_hour() {
+        assert!(Buckets::BOUNDS.is_sorted_by(|a, b| a < b), "{:?}", Buckets::BOUNDS);
+        assert_eq!((Buckets::BOUNDS[0], Buckets::BOUNDS[3]), (100_000, 1_000_000));
+        assert_eq!(Buckets::BOUNDS.last(), Some(&Histogram::HIGHEST));
+    }
+
+    #[test]
+    fn a_bound_belongs_to_its_own_bucket() {
+        for (place, bound) in Buckets::BOUNDS.into_iter().enumerate() {
+            let mut histogram = Histogram::new();
+            histogram.record(bound);
+            histogram.record(bound + bound / 100);
+            let buckets = Buckets::of(&histogram);
+            assert!(buckets.counts[place] >= 1, "{bound} ns: {buckets:?}");
+            assert_eq!(buckets.counts[..place].iter().sum::<u64>(), 0, "{bound} ns: {buckets:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_lost_and_the_sum_is_right(values in prop::collection::vec(0..=Histogram::HIGHEST, 0..60)) {
+            let mut histogram = Histogram::new();
+            values.iter().for_each(|value| histogram.record(*value));
+            let buckets = Buckets::of(&histogram);
+            prop_assert_eq!(buckets.count(), values.len() as u64);
+            let sum: f64 = values.iter().map(|value| *value as f64).sum();
+            prop_assert!((buckets.sum - sum).abs() <= sum / 500.0 + 1e3 * values.len() as f64);
+            let mut twice = buckets;
+            twice.add(&buckets);
+            prop_assert_eq!(twice.count(), 2 * buckets.count());
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! What a run tells while it goes on: metrics for Prometheus, and one row per attempt.
+
+mod endpoint;
+mod pandas;
+mod prometheus;
+mod rows;
+
+use std::fs;
+use std::io::Write as _;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A folder with a scenario of some seconds, and an emulator that loses some messages, so that their devices come again.
+fn folder() -> TempDir {
+    let folder = TempDir::new().unwrap();
+    let scenario = "schema = 1\nname = \"told\"\nseed = 7\nthresholds = [\"storm.failed == 0\"]\n\
+                    [fleet]\ndevices = 60\nbehaviour = \"ignores-retry-after\"\n\
+                    [[stage]]\nname = \"storm\"\nkind = \"provision\"\ntimeout = \"30s\"\n\
+                    arrival = { process = \"constant\", rate = \"30/s\" }\n";
+    fs::write(folder.path().join("told.toml"), scenario).unwrap();
+    fs::write(
+        folder.path().join("emulator.toml"),
+        "[dps]\nretry_after_seconds = 0\n[faults]\ndrop_before_puback = { probability = 0.04 }\n",
+    )
+    .unwrap();
+    folder
+}
+
+/// Arguments of a run in that folder.
+const RUN: [&str; 6] = ["run", "told.toml", "--emulator-config", "emulator.toml", "--out", "out"];
+
+/// A run that goes on; it ends with the test at the latest.
+struct Running(Child);
+
+impl Running {
+    fn start(folder: &Path, more: &[&str]) -> Self {
+        let mut command = Command::new(assert_cmd::cargo::cargo_bin!("fleetstorm"));
+        command.current_dir(folder).args(RUN).args(more).stdout(Stdio::null());
+        Self(command.spawn().unwrap())
+    }
+
+    fn code(&mut self) -> Option<i32> {
+        self.0.wait().unwrap().code()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It has ended when all went well.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A port that was free a moment ago.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// What an HTTP server answers, when it does.
+fn get(url: &str, parameters: &[(&str, &str)]) -> Option<String> {
+    let mut command = Command::new("curl");
+    command.args(["--silent", "--show-error", "--fail", "--max-time", "10", "--get"]).stderr(Stdio::null());
+    for (name, value) in parameters {
+        command.arg("--data-urlencode").arg(format!("{name}={value}"));
+    }
+    let output = command.arg(url).output().expect("curl is needed: apt-get install curl");
+    output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
+}
+
+/// Asks again and again, for at most a minute.
+fn until<T>(what: &str, ask: impl Fn() -> Option<T>) -> T {
+    for _ in 0..600 {
+        if let Some(found) = ask() {
+            return found;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    panic!("{what} did not come within a minute");
+}
+
+fn run_json(folder: &Path) -> Value {
+    serde_json::from_slice(&fs::read(folder.join("out/run.json")).unwrap()).unwrap()
+}
+
+/// Whether a tool that the test needs is there; where `CI` is set it must be.
+fn present(tool: &str, is_there: bool, remedy: &str) -> bool {
+    if !is_there {
+        let missing = format!("NOT RUN: {tool} is missing; install it with `{remedy}`\n");
+        assert!(std::env::var_os("CI").is_none(), "{missing}");
+        // Not by a macro: what macros print is hidden when a test passes.
+        let _ = std::io::stderr().write_all(missing.as_bytes());
+    }
+    is_there
+}

@@ -1,0 +1,31 @@
+//! Libraries that people evaluate results with read them as they are.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use fleetstorm::cli::Exit;
+
+use super::{RUN, folder, present};
+use crate::cli::{code, fleetstorm};
+
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/pandas/check.py");
+
+#[test]
+fn pandas_and_duckdb_find_the_sums_of_the_record() {
+    let Some(python) = python() else { return };
+    let folder = folder();
+    fleetstorm(folder.path()).args(RUN).args(["--devices", "--quiet"]).assert().code(code(Exit::Done));
+    let output = Command::new(python).arg(SCRIPT).arg(folder.path().join("out")).output().unwrap();
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && out.contains("ok devices.csv errors.csv"), "{out}\n{err}");
+}
+
+/// The interpreter that has both; `None`, said on stderr, when there is none and this is not CI.
+fn python() -> Option<PathBuf> {
+    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/pandas/bin/python");
+    let python = std::env::var_os("FLEETSTORM_PANDAS_PYTHON").map_or(default, PathBuf::from);
+    let imports = ["-c", "import pandas, duckdb"];
+    let is_there = Command::new(&python).args(imports).stderr(Stdio::null()).status().is_ok_and(|s| s.success());
+    let remedy = "python3 -m venv target/pandas && target/pandas/bin/pip install -r tests/pandas/requirements.txt";
+    present("a Python with pandas and DuckDB", is_there, remedy).then_some(python)
+}
