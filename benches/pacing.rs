@@ -44,6 +44,7 @@ fn main() {
             begun: None,
             progress: None,
             distributions: false,
+            snapshots: None,
             rows: None,
             stop: CancellationToken::new(),
             cut: CancellationToken::new(),

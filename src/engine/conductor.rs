@@ -20,6 +20,7 @@ use crate::engine::pacer::{DueList, Pacer};
 use crate::engine::recorder::Errors;
 use crate::engine::setup::{StageSetup, members};
 use crate::engine::share::Share;
+use crate::engine::snapshot::{Copies, Keeper, Kept};
 use crate::engine::stage_loop::Feed;
 use crate::engine::thresholds::{self, Numbers};
 use crate::engine::worker::{Certified, StageOrder};
@@ -37,6 +38,9 @@ pub(super) struct Conductor {
     pub(super) execution: Execution,
     pub(super) connected: Arc<Gauge>,
     pub(super) progress: Option<watch::Sender<Progress>>,
+    /// What stages recorded so far, when it is wanted.
+    pub(super) keeps: bool,
+    pub(super) kept: RefCell<Vec<Kept>>,
     /// Whether snapshots tell how times are distributed.
     pub(super) distributions: bool,
     /// Ends the run early.
@@ -306,9 +310,9 @@ impl Conductor {
             Workload::Open { .. } => None,
         };
         let watched: Vec<_> = self.scenario.thresholds.iter().filter(|t| t.abort_after.is_some()).collect();
-        let is_watched = self.progress.is_some() || !watched.is_empty();
+        let is_watched = self.progress.is_some() || self.keeps || !watched.is_empty();
         let all = by_worker(members(&self.scenario, index), self.crew.size());
-        let (mut feeds, mut orders, mut lives) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut feeds, mut orders, mut lives, mut kept) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for ((due, members), keys) in due.into_iter().zip(all).zip(supplies) {
             let listed = due.len() as u64;
             let (feed, max_lateness) = match stage.workload {
@@ -322,6 +326,8 @@ impl Conductor {
             let metrics = watched.iter().map(|threshold| threshold.metric);
             let live = is_watched.then(|| Live::shared(metrics, self.distributions));
             lives.extend(live.clone());
+            let copies = self.keeps.then(Copies::default);
+            kept.extend(copies.clone().map(|copies| (copies, None)));
             orders.push(StageOrder {
                 setup: Arc::clone(&setup),
                 feed,
@@ -335,6 +341,7 @@ impl Conductor {
                 halt: self.halt.clone(),
                 cut: self.cut.clone(),
                 live,
+                copies,
                 until,
             });
         }
@@ -343,6 +350,7 @@ impl Conductor {
         self.displays.borrow_mut().push(display);
         let mut list = list.map(Iterator::peekable);
         let first_due = list.as_mut().and_then(|list| list.peek()).map_or(Duration::ZERO, |(at, _)| *at);
+        self.kept.borrow_mut().push(Kept { stage: index, from: start + first_due, workers: kept });
         let pacer =
             list.map(|list| Pacer::new(Box::new(list), feeds)).map(|pacer| pacer.start(self.execution, clock, start));
         let pacer = pacer.transpose().map_err(EngineError::Pacer)?;
@@ -355,9 +363,12 @@ impl Conductor {
         Ok(merged)
     }
 
-    /// Shows progress, and ends the run when a threshold that may do so is not met. Never ends.
-    pub(super) async fn watch(&self, clock: RunClock) {
-        if self.progress.is_none() && self.scenario.thresholds.iter().all(|threshold| threshold.abort_after.is_none()) {
+    /// Shows progress, keeps what was measured, and ends the run when a threshold that may do so is not met. Never ends.
+    pub(super) async fn watch(&self, clock: RunClock, mut keeper: Option<Keeper<'_>>) {
+        if self.progress.is_none()
+            && keeper.is_none()
+            && self.scenario.thresholds.iter().all(|threshold| threshold.abort_after.is_none())
+        {
             return std::future::pending().await;
         }
         let mut every = interval(live::EVERY);
@@ -367,6 +378,9 @@ impl Conductor {
             let now = clock.now();
             if let Some(progress) = &self.progress {
                 progress.send_replace(self.snapshot(now));
+            }
+            if let Some(keeper) = &mut keeper {
+                keeper.keep(self, now);
             }
             self.check_thresholds(now);
         }

@@ -114,6 +114,50 @@ impl Recorder {
         self.phases.record_one(Phase::Recover, nanos(after));
     }
 
+    /// What was recorded, without the rows on their way to somebody else.
+    pub(super) fn copy(&self) -> Self {
+        let Self { totals, phases, lateness, seconds, errors, attempts_ended, last_end, rows: _ } = self;
+        Self {
+            totals: *totals,
+            phases: phases.clone(),
+            lateness: lateness.clone(),
+            seconds: seconds.clone(),
+            errors: errors.clone(),
+            attempts_ended: *attempts_ended,
+            last_end: *last_end,
+            rows: None,
+        }
+    }
+
+    /// A copy, as if the stage had been cut off at that time: of `members` devices `listed` become due, and those that are
+    /// not through are cut or not started.
+    pub(super) fn cut_off(&self, at: Duration, members: u64, listed: u64) -> Self {
+        const CUT: usize = FailureClass::Cut.index();
+        let mut cut = self.copy();
+        let totals = &mut cut.totals;
+        let devices = totals.started.saturating_sub(totals.succeeded + totals.failed_total());
+        let attempts = totals.attempts.saturating_sub(cut.attempts_ended);
+        totals.failed[CUT] += devices;
+        totals.failed_attempts[CUT] += attempts;
+        totals.planned = members;
+        totals.skipped += members.saturating_sub(listed);
+        totals.not_started = 0;
+        totals.not_started = members.saturating_sub(totals.accounted());
+        cut.attempts_ended += attempts;
+        let second = cut.seconds.at(at);
+        second.failed[CUT] += devices;
+        second.failed_attempts += attempts;
+        second.attempts_ended += attempts;
+        if attempts > 0 {
+            let failure = Failure::new(FailureClass::Cut, "it was going on when the run was killed");
+            cut.errors.count(&failure, at, attempts);
+        }
+        if devices > 0 {
+            cut.last_end = cut.last_end.max(at);
+        }
+        cut
+    }
+
     /// A telemetry message was acknowledged.
     pub fn telemetry(&mut self, at: Duration, took: Duration) {
         self.last_end = self.last_end.max(at);
@@ -128,7 +172,7 @@ fn nanos(time: Duration) -> u64 {
 }
 
 /// Counts per second of the run, and the latencies of each second.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Seconds {
     pub(super) counts: Vec<Second>,
     /// Latencies of the seconds that are over.
@@ -184,7 +228,7 @@ impl Seconds {
 }
 
 /// Distinct failures. Messages name no device, so there are few; should there be many, the rest is counted together.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Errors {
     rows: Vec<ErrorRow>,
 }

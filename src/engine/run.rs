@@ -12,19 +12,19 @@ use tokio_util::sync::CancellationToken;
 use crate::device::{Connector, Settings};
 use crate::engine::clock::RunClock;
 use crate::engine::conductor::{Conductor, Moments};
-use crate::engine::crew::{Crew, Execution, cores};
+use crate::engine::crew::{Crew, Execution};
 use crate::engine::gauge::Gauge;
-use crate::engine::health::Watch;
 use crate::engine::keys::KeyWorks;
 use crate::engine::merge::Merged;
+use crate::engine::outcome::{self, EngineOutcome, Measured};
 use crate::engine::rows::RowSink;
 use crate::engine::serials::Serials;
 use crate::engine::share::{InFlightLimit, Share};
-use crate::engine::thresholds::{self, Numbers};
+use crate::engine::snapshot::{Keeper, Snapshots};
 use crate::engine::worker::Worker;
-use crate::engine::{EngineError, Plan, Progress, live, usage};
-use crate::measure::{CpuUse, ErrorRow, GeneratorHealth, RunStatus, StageRecord, ThresholdResult};
-use crate::scenario::{KeySource, Scenario, Threshold};
+use crate::engine::{EngineError, Plan, Progress, usage};
+use crate::measure::RunStatus;
+use crate::scenario::{KeySource, Scenario};
 
 /// What is to be done when the measured part begins.
 pub type Begun = Box<dyn FnOnce(SystemTime) + Send>;
@@ -50,6 +50,8 @@ pub struct RunInput<C> {
     pub progress: Option<watch::Sender<Progress>>,
     /// Whether snapshots tell how the times of every phase are distributed, once a second.
     pub distributions: bool,
+    /// Everything measured so far about once a second, when somebody keeps it for the case that the run is killed.
+    pub snapshots: Option<Snapshots>,
     /// Where every attempt goes when it ended, when somebody wants them one by one.
     pub rows: Option<RowSink>,
     /// The user wants to stop: nothing more is started, attempts in flight get a short grace, what was measured stays.
@@ -58,31 +60,6 @@ pub struct RunInput<C> {
     pub cut: CancellationToken,
     /// The target is gone for good: the same, but the run counts as aborted.
     pub target_gone: CancellationToken,
-}
-
-/// What the engine found out: the part of a [`crate::measure::RunRecord`] that it knows.
-#[derive(Debug, Clone)]
-pub struct EngineOutcome {
-    /// Start of the measured part.
-    pub started_at: SystemTime,
-    /// Length of the prepare part: making the first keys.
-    pub prepare: Duration,
-    /// Length of the measured part and the drain after it.
-    pub elapsed: Duration,
-    /// How it ended.
-    pub status: RunStatus,
-    /// CPU of this process from the start of prepare to the end, and its peak memory.
-    pub generator: CpuUse,
-    /// Whether the generator was the bottleneck.
-    pub health: GeneratorHealth,
-    /// One entry per stage, in order.
-    pub stages: Vec<StageRecord>,
-    /// What became of the thresholds.
-    pub thresholds: Vec<ThresholdResult>,
-    /// Distinct failures of all stages, most frequent first.
-    pub errors: Vec<ErrorRow>,
-    /// Things that the reader must know.
-    pub notes: Vec<String>,
 }
 
 /// Carries out a scenario: every stage is prepared, measured and drained. Whatever happens to single devices is in the
@@ -113,6 +90,7 @@ where
         begun,
         progress,
         distributions,
+        snapshots,
         rows,
         stop,
         cut,
@@ -157,6 +135,8 @@ where
         connected: Arc::clone(&connected),
         progress,
         distributions,
+        keeps: snapshots.is_some(),
+        kept: RefCell::default(),
         halt: halt.clone(),
         cut,
         displays: RefCell::default(),
@@ -194,13 +174,25 @@ where
     if let Some(begun) = begun {
         begun(started_at);
     }
+    let begun = outcome::Begun {
+        scenario: Arc::clone(&scenario),
+        started_at,
+        prepare,
+        cpu_at_start,
+        cpu_at_begin,
+        limit,
+        in_flight,
+        connected,
+        execution,
+    };
+    let keeper = snapshots.map(|snapshots| Keeper { snapshots, begun: &begun, next: Duration::ZERO });
     conductor.crew.begin(clock);
     let all = async {
         let stages = prepared.into_iter().enumerate().map(|(index, prepared)| conductor.stage(index, prepared, clock));
         tokio::select! {
             biased;
             merged = join_all(stages) => merged.into_iter().collect::<Result<Vec<Merged>, EngineError>>(),
-            () = conductor.watch(clock) => Ok(Vec::new()),
+            () = conductor.watch(clock, keeper) => Ok(Vec::new()),
         }
     };
     let merged = while_ending(all, ends.as_mut(), &mut status).await?;
@@ -221,36 +213,8 @@ where
         (None, Some(status)) => status,
         (None, None) => RunStatus::Complete,
     };
-    let generator = usage::since(&cpu_at_start);
-    let health = Watch {
-        scenario: &scenario,
-        stages: &merged,
-        limit,
-        elapsed,
-        cores: cores(),
-        peak_in_flight: in_flight.peak(),
-        peak_connected: connected.peak(),
-        busiest: ends.iter().map(|end| end.cpu).max().unwrap_or_default(),
-        // Real CPU time says nothing about virtual time.
-        cpu: (execution == Execution::Threads).then(|| usage::since(&cpu_at_begin).total()),
-    }
-    .verdict();
-    let thresholds = scenario.thresholds.iter().map(|threshold| {
-        let stopped = broken.as_ref().filter(|result| result.text == threshold.text);
-        stopped.cloned().unwrap_or_else(|| thresholds::judge(threshold, &numbers(threshold, &merged), None))
-    });
-    Ok(EngineOutcome {
-        started_at,
-        prepare,
-        elapsed,
-        status,
-        generator,
-        health,
-        thresholds: thresholds.collect(),
-        stages: merged.into_iter().map(|merged| merged.stage).collect(),
-        errors: errors.into_inner().into_rows(),
-        notes,
-    })
+    let busiest = ends.iter().map(|end| end.cpu).max().unwrap_or_default();
+    Ok(begun.outcome(Measured { elapsed, status, stages: merged, errors: errors.into_inner(), notes, broken, busiest }))
 }
 
 /// Does `work`; `ends` may bid it end, which it then does by itself.
@@ -267,19 +231,6 @@ async fn while_ending<T>(
             done = &mut work => return done,
         }
     }
-}
-
-/// What a threshold is about, at the end of the run.
-fn numbers(threshold: &Threshold, merged: &[Merged]) -> Numbers {
-    let mut numbers = Numbers::default();
-    for merged in threshold.stages.iter().filter_map(|stage| merged.get(*stage)) {
-        numbers.totals.add(&merged.stage.totals);
-        numbers.elapsed = numbers.elapsed.max(merged.stage.elapsed);
-        if let Some(times) = live::times_of(threshold.metric, &merged.stage.phases, &merged.lateness) {
-            numbers.times.merge(times);
-        }
-    }
-    numbers
 }
 
 fn key_pool() -> Result<rayon::ThreadPool, rayon::ThreadPoolBuildError> {

@@ -15,6 +15,7 @@ use crate::engine::keys::KeySupply;
 use crate::engine::live::{self, Live, SharedLive};
 use crate::engine::pacer::Due;
 use crate::engine::recorder::Recorder;
+use crate::engine::snapshot::Copies;
 use crate::engine::work;
 use crate::scenario::StageKind;
 
@@ -60,6 +61,8 @@ pub(super) struct StageLoop<C: Connector> {
     pub(super) cut: CancellationToken,
     /// `None`: nobody watches.
     pub(super) live: Option<SharedLive>,
+    /// `None`: nobody keeps what was recorded before the end. Else somebody watches, too.
+    pub(super) copies: Option<Copies>,
 }
 
 /// What a stage brings back from one worker.
@@ -165,13 +168,20 @@ impl<C: Connector + 'static> StageLoop<C> {
                     while state.at_work.try_join_next().is_some() {}
                 }
                 () = async { if let Some(at) = wake { sleep_until(at).await } }, if wake.is_some() => {}
-                _ = publish.tick(), if self.live.is_some() => self.publish(),
+                _ = publish.tick(), if self.live.is_some() => {
+                    self.publish();
+                    let now = self.job.now();
+                    if self.copies.as_ref().is_some_and(|copies| copies.are_wanted(now)) {
+                        self.put_copy(now);
+                    }
+                }
             }
         }
         self.publish();
         if self.job.setup.stage.kind.needs_credential() {
             self.members.iter().for_each(|device| work::note_expiry(&self.job, *device));
         }
+        self.put_copy(self.job.now());
         let mut recorder = std::mem::take(&mut *self.job.recorder.borrow_mut());
         recorder.rows = None;
         let members = self.members.len() as u64;
@@ -278,6 +288,14 @@ impl<C: Connector + 'static> StageLoop<C> {
         state.waiting.clear();
         let grace = self.job.now() + self.grace;
         state.cut = Some(state.cut.map_or(grace, |cut| cut.min(grace)));
+    }
+
+    /// What was recorded until now stays even when the run is killed.
+    fn put_copy(&self, now: Duration) {
+        if let Some(copies) = &self.copies {
+            let copy = self.job.recorder.borrow().cut_off(now, self.members.len() as u64, self.listed);
+            copies.put(now, Box::new(copy));
+        }
     }
 
     fn publish(&self) {

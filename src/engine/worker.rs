@@ -19,6 +19,7 @@ use crate::engine::rows::{Batch, RowSink};
 use crate::engine::serials::Serials;
 use crate::engine::setup::StageSetup;
 use crate::engine::share::Share;
+use crate::engine::snapshot::Copies;
 use crate::engine::stage_loop::{Feed, StageLoop, StageShare};
 use crate::engine::station::Station;
 use crate::scenario::Scenario;
@@ -69,6 +70,7 @@ pub(super) struct StageOrder {
     pub(super) halt: CancellationToken,
     pub(super) cut: CancellationToken,
     pub(super) live: Option<SharedLive>,
+    pub(super) copies: Option<Copies>,
     pub(super) until: Option<Duration>,
 }
 
@@ -131,9 +133,23 @@ fn certificates<S>(fleet: &Fleet<S>, members: Vec<u32>) -> Vec<Certified> {
 }
 
 fn stage<C: Connector>(station: &Rc<Station<C>>, order: StageOrder) -> StageLoop<C> {
-    let StageOrder { setup, feed, keys, members, listed, turns, max_lateness, drain, grace, halt, cut, live, until } =
-        order;
+    let StageOrder { setup, feed, keys, members, listed, turns, max_lateness, drain, grace, halt, cut, .. } = order;
+    let StageOrder { live, copies, until, .. } = order;
     let recorder = RefCell::new(Recorder::with(station.rows.clone().map(Batch::new)));
     let job = Job { station: Rc::clone(station), setup, recorder, until };
-    StageLoop { job: Rc::new(job), feed, keys, members, listed, turns, max_lateness, drain, grace, halt, cut, live }
+    StageLoop {
+        job: Rc::new(job),
+        feed,
+        keys,
+        members,
+        listed,
+        turns,
+        max_lateness,
+        drain,
+        grace,
+        halt,
+        cut,
+        live,
+        copies,
+    }
 }

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use fleetstorm::cli::Exit;
+use nix::sys::signal::{Signal, kill};
 use predicates::str::contains;
 
 use crate::cli::{code, fleetstorm};
-use crate::run::{RUN, folder};
+use crate::run::{RUN, Running, folder, json, rows, sum, until};
 
 /// Every file of a folder with its content.
 fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
@@ -43,4 +45,56 @@ fn what_is_no_result_is_refused() {
     fs::write(folder.path().join("run.json"), "{\"schema\": 2}").unwrap();
     let refused = fleetstorm(folder.path()).args(["report", "."]).assert();
     refused.code(code(Exit::Unexpected)).stderr(contains("has schema 2"));
+}
+
+#[test]
+fn a_killed_run_leaves_what_it_had_measured() {
+    let folder = folder("arrival = { process = \"constant\", rate = \"20/s\" }", 10_000);
+    let mut running = Running::start(&folder, &[]);
+    running.until_told("p99");
+    let out = folder.path().join("out");
+    let succeeded = || {
+        // Renamed over, so that it is always whole.
+        let partial = out.join("partial.json");
+        if partial.exists() { json(&partial)["totals"]["succeeded"].as_u64().unwrap() } else { 0 }
+    };
+    until("a success is kept", || succeeded() > 0);
+    kill(running.pid(), Signal::SIGKILL).unwrap();
+    running.finish();
+    let kept = succeeded();
+
+    let report = fleetstorm(folder.path()).args(["report", "out"]).output().unwrap();
+    assert_eq!(report.status.code(), Some(code(Exit::Interrupted)));
+    let stdout = String::from_utf8_lossy(&report.stdout);
+    assert!(stdout.contains("PARTIAL  the run was killed: results up to"), "{stdout}");
+    let run = json(&out.join("run.json"));
+    assert_eq!((&run["status"], run["totals"]["succeeded"].as_u64()), (&"lost".into(), Some(kept)));
+    let count = |key: &str| run["totals"][key].as_u64().unwrap();
+    assert_eq!(count("planned"), 10_000);
+    let outcomes = ["succeeded", "failed", "dropped", "not_started", "skipped"].map(count);
+    assert_eq!(outcomes.iter().sum::<u64>(), 10_000);
+    for file in ["summary.csv", "intervals.csv"] {
+        let rows = rows(&out.join(file));
+        for column in ["started", "succeeded", "failed", "attempts", "failed_attempts"] {
+            assert_eq!(sum(&rows, column), count(column), "{file}: {column}");
+        }
+    }
+    assert_eq!(sum(&rows(&out.join("errors.csv")), "count"), count("failed_attempts"));
+    assert!(!out.join("partial.json").exists());
+    // What was recovered is a result like any other.
+    let again = fleetstorm(folder.path()).args(["report", "out"]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&again.stdout), stdout);
+}
+
+#[test]
+fn a_run_goes_on_when_the_disk_is_full_and_says_what_is_lost() {
+    let folder = folder("arrival = \"at-once\"", 10);
+    let mut shell = assert_cmd::Command::new("sh");
+    // A limit on the size of files stands for a full disk.
+    shell.current_dir(folder.path()).args(["-c", "trap '' XFSZ; ulimit -f 8; exec \"$0\" \"$@\""]);
+    shell.arg(assert_cmd::cargo::cargo_bin!("fleetstorm")).args(RUN).timeout(Duration::from_secs(60));
+    let run = shell.assert().code(code(Exit::Unexpected));
+    let stdout = String::from_utf8_lossy(&run.get_output().stdout).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(stdout.contains("COMPLETE 10 of 10"), "{stdout}");
+    assert!(stdout.contains("could not be kept while the run went on"), "{stdout}");
 }

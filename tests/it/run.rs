@@ -35,16 +35,16 @@ pub(crate) fn folder(arrival: &str, devices: u32) -> TempDir {
 /// The last one is the results folder.
 pub(crate) const RUN: [&str; 6] = ["run", "small.toml", "--emulator-config", "emulator.toml", "--out", "out"];
 
-fn json(path: &Path) -> Value {
+pub(crate) fn json(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
 /// The rows of a CSV file as maps.
-fn rows(path: &Path) -> Vec<std::collections::HashMap<String, String>> {
+pub(crate) fn rows(path: &Path) -> Vec<std::collections::HashMap<String, String>> {
     csv::Reader::from_path(path).unwrap().deserialize().map(Result::unwrap).collect()
 }
 
-fn sum(rows: &[std::collections::HashMap<String, String>], column: &str) -> u64 {
+pub(crate) fn sum(rows: &[std::collections::HashMap<String, String>], column: &str) -> u64 {
     rows.iter().map(|row| row[column].parse::<u64>().unwrap()).sum()
 }
 
@@ -444,7 +444,7 @@ fn a_fleets_life_passes_in_seconds() {
 }
 
 /// A run that is going on.
-struct Running {
+pub(crate) struct Running {
     child: Child,
     stderr: BufReader<std::process::ChildStderr>,
     told: String,
@@ -452,7 +452,7 @@ struct Running {
 }
 
 impl Running {
-    fn start(folder: &TempDir, more: &[&str]) -> Self {
+    pub(crate) fn start(folder: &TempDir, more: &[&str]) -> Self {
         let mark = folder.path().display().to_string();
         let mut child = Process::new(assert_cmd::cargo::cargo_bin!("fleetstorm"))
             .args(RUN)
@@ -468,12 +468,12 @@ impl Running {
         Self { child, stderr, told: String::new(), mark }
     }
 
-    fn pid(&self) -> Pid {
+    pub(crate) fn pid(&self) -> Pid {
         Pid::from_raw(self.child.id().try_into().unwrap())
     }
 
     /// Reads stderr until it tells that; `p99` comes with the first success.
-    fn until_told(&mut self, what: &str) {
+    pub(crate) fn until_told(&mut self, what: &str) {
         loop {
             let mut line = String::new();
             assert!(self.stderr.read_line(&mut line).unwrap() > 0, "ended too early: {}", self.told);
@@ -491,7 +491,7 @@ impl Running {
         others[0]
     }
 
-    fn finish(mut self) -> (Option<i32>, String, String) {
+    pub(crate) fn finish(mut self) -> (Option<i32>, String, String) {
         let mut stdout = String::new();
         self.stderr.read_to_string(&mut self.told).unwrap();
         self.child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
@@ -511,7 +511,7 @@ fn marked(mark: &str) -> Vec<Pid> {
 }
 
 /// Waits for something that another process does.
-fn until(what: &str, done: impl Fn() -> bool) {
+pub(crate) fn until(what: &str, done: impl Fn() -> bool) {
     for _ in 0..500 {
         if done() {
             return;

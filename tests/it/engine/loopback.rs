@@ -53,6 +53,7 @@ async fn the_generator_and_the_service_count_the_same() {
         execution: Execution::Threads,
         progress: None,
         distributions: false,
+        snapshots: None,
         rows: None,
         stop: CancellationToken::new(),
         cut: CancellationToken::new(),

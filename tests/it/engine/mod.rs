@@ -5,6 +5,7 @@ mod bounds;
 mod invariants;
 mod loopback;
 mod service;
+mod snapshots;
 mod threads;
 mod workloads;
 
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleetstorm::device::{MemoryConnector, Settings};
-use fleetstorm::engine::{EngineError, EngineOutcome, Execution, Plan, Progress, RunInput, run};
+use fleetstorm::engine::{EngineError, EngineOutcome, Execution, Plan, Progress, RunInput, Snapshots, run};
 use fleetstorm::scenario::Scenario;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -44,6 +45,7 @@ struct Run {
     open_files: u64,
     execution: Execution,
     progress: Option<watch::Sender<Progress>>,
+    snapshots: Option<Snapshots>,
     stop: CancellationToken,
     cut: CancellationToken,
     target_gone: CancellationToken,
@@ -58,6 +60,7 @@ impl Run {
             open_files: 20_000,
             execution: Execution::Inline,
             progress: None,
+            snapshots: None,
             stop: CancellationToken::new(),
             cut: CancellationToken::new(),
             target_gone: CancellationToken::new(),
@@ -80,6 +83,7 @@ impl Run {
             execution: self.execution,
             progress: self.progress,
             distributions: false,
+            snapshots: self.snapshots,
             rows: None,
             stop: self.stop,
             cut: self.cut,

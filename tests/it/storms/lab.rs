@@ -73,6 +73,7 @@ async fn virtual_run(scenario: &Scenario, stop: CancellationToken) -> EngineOutc
         })),
         progress: None,
         distributions: false,
+        snapshots: None,
         rows: None,
         stop,
         cut: CancellationToken::new(),

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::command::run::aside::Aside;
 use crate::cli::command::run::interrupts::Interrupts;
+use crate::cli::command::run::keep::keep;
 use crate::cli::command::run::opened::{Opened, Wishes, open};
 use crate::cli::command::run::rows::RowsFile;
 use crate::cli::embedded::Embedded;
@@ -19,6 +20,7 @@ use crate::device::{ScaledClock, TcpConnector};
 use crate::domain::Setting;
 use crate::engine::{self, EngineError, EngineOutcome, Execution, Plan, Progress, RunInput};
 use crate::measure::{CpuUse, RunRecord};
+use crate::report::ResultsFolder;
 use crate::scenario::Scenario;
 
 /// How far a run came.
@@ -54,6 +56,7 @@ pub(super) async fn conduct(
     open_files: OpenFiles,
     wishes: Wishes,
     mut aside: Aside,
+    folder: &Arc<ResultsFolder>,
     terminal: &Terminal,
 ) -> Result<Conducted, CommandError> {
     let mut interrupts = Interrupts::listen()?;
@@ -70,6 +73,17 @@ pub(super) async fn conduct(
     let begun = begun(clock, embedded.as_ref(), rows.as_mut().and_then(RowsFile::begin))?;
     let seed = plan.seed;
     let stages = scenario.stages.iter().map(|stage| stage.name.clone()).collect();
+    let (snapshots, latest) = watch::channel(None);
+    let mut around = Around {
+        scenario: scenario.clone(),
+        seed,
+        target: description,
+        emulator: None,
+        open_files,
+        settings: settings_of_run,
+        notes: notes.clone(),
+    };
+    let keeping = tokio::spawn(keep(Arc::clone(folder), Arc::new(around.clone()), latest));
     let halts = Halts::default();
     let work = engine::run(RunInput {
         scenario: scenario.clone(),
@@ -81,6 +95,7 @@ pub(super) async fn conduct(
         execution: Execution::Threads,
         progress: Some(progress),
         distributions: endpoint.is_some(),
+        snapshots: Some(snapshots),
         rows: rows.as_mut().and_then(RowsFile::sink),
         stop: halts.stop.clone(),
         cut: halts.cut.clone(),
@@ -88,7 +103,7 @@ pub(super) async fn conduct(
     });
     let watched = Watched { embedded: embedded.as_mut(), interrupts, newest, halts, notes: &mut notes };
     let outcome = watched.until_done(work, Live::new(terminal, stages)).await;
-    let emulator = match embedded {
+    around.emulator = match embedded {
         Some(embedded) => {
             embedded.stop().await;
             children()
@@ -99,10 +114,13 @@ pub(super) async fn conduct(
     if let Some(endpoint) = &endpoint {
         endpoint.over();
     }
-    notes.extend(open_files.shortage());
+    notes.extend(around.open_files.shortage());
     notes.extend(rows.and_then(RowsFile::finish));
-    let around = Around { seed, target: description, emulator, open_files, settings: settings_of_run, notes };
-    Ok(Conducted::Measured { record: Box::new(record(scenario, around, outcome).at_rest()), endpoint })
+    if let Ok(Some(lost)) = keeping.await {
+        notes.push(format!("what was measured could not be kept while the run went on, had it been killed: {lost}"));
+    }
+    around.notes = notes;
+    Ok(Conducted::Measured { record: Box::new(around.record(outcome)), endpoint })
 }
 
 /// What happens the moment the measured part begins: from then on the fleet's life passes faster, in generator and emulator
@@ -182,7 +200,9 @@ async fn ended(embedded: &mut Option<&mut Embedded>) -> String {
 }
 
 /// What only the command line knows of a run.
-struct Around {
+#[derive(Debug, Clone)]
+pub(super) struct Around {
+    scenario: Scenario,
     seed: u64,
     target: String,
     emulator: Option<CpuUse>,
@@ -191,42 +211,36 @@ struct Around {
     notes: Vec<String>,
 }
 
-fn record(scenario: &Scenario, around: Around, outcome: EngineOutcome) -> RunRecord {
-    let Around { seed, target, emulator, open_files, settings, mut notes } = around;
-    let EngineOutcome {
-        started_at,
-        prepare,
-        elapsed,
-        status,
-        generator,
-        health,
-        thresholds,
-        stages,
-        errors,
-        notes: more,
-    } = outcome;
-    notes.extend(more);
-    RunRecord {
-        scenario: scenario.name.clone(),
-        question: scenario.question.clone(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        command: command_line(std::env::args()),
-        target,
-        seed,
-        started_at,
-        prepare,
-        elapsed,
-        status,
-        time_scale: scenario.time_scale,
-        thresholds,
-        settings: scenario.settings.iter().cloned().chain(settings).collect(),
-        machine: machine(open_files),
-        generator,
-        emulator,
-        health,
-        stages,
-        errors,
-        notes,
+impl Around {
+    /// Everything about a run.
+    pub(super) fn record(self, outcome: EngineOutcome) -> RunRecord {
+        let Self { scenario, seed, target, emulator, open_files, settings, mut notes } = self;
+        let EngineOutcome { started_at, prepare, elapsed, status, generator, health, .. } = outcome;
+        let EngineOutcome { thresholds, stages, errors, notes: more, .. } = outcome;
+        notes.extend(more);
+        RunRecord {
+            scenario: scenario.name,
+            question: scenario.question,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            command: command_line(std::env::args()),
+            target,
+            seed,
+            started_at,
+            prepare,
+            elapsed,
+            status,
+            time_scale: scenario.time_scale,
+            thresholds,
+            settings: scenario.settings.into_iter().chain(settings).collect(),
+            machine: machine(open_files),
+            generator,
+            emulator,
+            health,
+            stages,
+            errors,
+            notes,
+        }
+        .at_rest()
     }
 }
 

@@ -3,11 +3,13 @@
 mod aside;
 mod conduct;
 mod interrupts;
+mod keep;
 mod opened;
 mod rows;
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::cli::args::ScenarioArgs;
@@ -128,6 +130,7 @@ pub fn run(args: RunArgs, terminal: &Terminal) -> Result<Exit, CommandError> {
         Some(out) => ResultsFolder::open(out)?,
         None => ResultsFolder::fresh(Path::new("results"), SystemTime::now(), &scenario.name)?,
     };
+    let folder = Arc::new(folder);
     let plan = Plan::new(&scenario, seed);
     let aside = aside::Aside::new((devices, metrics), &folder, &scenario, terminal)?;
     let open_files = OpenFiles::raise(plan.needs.open_files)?;
@@ -136,7 +139,7 @@ pub fn run(args: RunArgs, terminal: &Terminal) -> Result<Exit, CommandError> {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RuntimeError)?;
     let wishes = opened::Wishes { hub_address, source_address, confirm_id_scope, emulator_config };
-    match runtime.block_on(conduct::conduct(&scenario, plan, open_files, wishes, aside, terminal))? {
+    match runtime.block_on(conduct::conduct(&scenario, plan, open_files, wishes, aside, &folder, terminal))? {
         conduct::Conducted::Measured { record, endpoint } => {
             let exit = finish(&record, &folder, terminal);
             if let Some(endpoint) = endpoint {

@@ -1,0 +1,112 @@
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crate::engine::crew::{Execution, cores};
+use crate::engine::gauge::Gauge;
+use crate::engine::health::Watch;
+use crate::engine::merge::Merged;
+use crate::engine::recorder::Errors;
+use crate::engine::share::InFlightLimit;
+use crate::engine::thresholds::{self, Numbers};
+use crate::engine::{live, usage};
+use crate::measure::{CpuUse, ErrorRow, GeneratorHealth, RunStatus, StageRecord, ThresholdResult};
+use crate::scenario::{Scenario, Threshold};
+
+/// What the engine found out: the part of a [`crate::measure::RunRecord`] that it knows.
+#[derive(Debug, Clone)]
+pub struct EngineOutcome {
+    /// Start of the measured part.
+    pub started_at: SystemTime,
+    /// Length of the prepare part: making the first keys.
+    pub prepare: Duration,
+    /// Length of the measured part and the drain after it.
+    pub elapsed: Duration,
+    /// How it ended.
+    pub status: RunStatus,
+    /// CPU of this process from the start of prepare to the end, and its peak memory.
+    pub generator: CpuUse,
+    /// Whether the generator was the bottleneck.
+    pub health: GeneratorHealth,
+    /// One entry per stage, in order.
+    pub stages: Vec<StageRecord>,
+    /// What became of the thresholds.
+    pub thresholds: Vec<ThresholdResult>,
+    /// Distinct failures of all stages, most frequent first.
+    pub errors: Vec<ErrorRow>,
+    /// Things that the reader must know.
+    pub notes: Vec<String>,
+}
+
+/// What is known of a run from the moment on at which its measured part begins.
+pub(super) struct Begun {
+    pub(super) scenario: Arc<Scenario>,
+    pub(super) started_at: SystemTime,
+    pub(super) prepare: Duration,
+    pub(super) cpu_at_start: CpuUse,
+    pub(super) cpu_at_begin: CpuUse,
+    pub(super) limit: InFlightLimit,
+    pub(super) in_flight: Arc<Gauge>,
+    pub(super) connected: Arc<Gauge>,
+    pub(super) execution: Execution,
+}
+
+/// What the stages found out, until the end or until now.
+pub(super) struct Measured {
+    pub(super) elapsed: Duration,
+    pub(super) status: RunStatus,
+    pub(super) stages: Vec<Merged>,
+    pub(super) errors: Errors,
+    pub(super) notes: Vec<String>,
+    /// The threshold that ended the run.
+    pub(super) broken: Option<ThresholdResult>,
+    /// CPU time of the busiest worker, when it is known.
+    pub(super) busiest: Duration,
+}
+
+impl Begun {
+    pub(super) fn outcome(&self, measured: Measured) -> EngineOutcome {
+        let Measured { elapsed, status, stages, errors, notes, broken, busiest } = measured;
+        let health = Watch {
+            scenario: &self.scenario,
+            stages: &stages,
+            limit: self.limit,
+            elapsed,
+            cores: cores(),
+            peak_in_flight: self.in_flight.peak(),
+            peak_connected: self.connected.peak(),
+            busiest,
+            // Real CPU time says nothing about virtual time.
+            cpu: (self.execution == Execution::Threads).then(|| usage::since(&self.cpu_at_begin).total()),
+        }
+        .verdict();
+        let thresholds = self.scenario.thresholds.iter().map(|threshold| {
+            let stopped = broken.as_ref().filter(|result| result.text == threshold.text);
+            stopped.cloned().unwrap_or_else(|| thresholds::judge(threshold, &numbers(threshold, &stages), None))
+        });
+        EngineOutcome {
+            started_at: self.started_at,
+            prepare: self.prepare,
+            elapsed,
+            status,
+            generator: usage::since(&self.cpu_at_start),
+            health,
+            thresholds: thresholds.collect(),
+            stages: stages.into_iter().map(|merged| merged.stage).collect(),
+            errors: errors.into_rows(),
+            notes,
+        }
+    }
+}
+
+/// What a threshold is about.
+fn numbers(threshold: &Threshold, merged: &[Merged]) -> Numbers {
+    let mut numbers = Numbers::default();
+    for merged in threshold.stages.iter().filter_map(|stage| merged.get(*stage)) {
+        numbers.totals.add(&merged.stage.totals);
+        numbers.elapsed = numbers.elapsed.max(merged.stage.elapsed);
+        if let Some(times) = live::times_of(threshold.metric, &merged.stage.phases, &merged.lateness) {
+            numbers.times.merge(times);
+        }
+    }
+    numbers
+}

@@ -1,0 +1,57 @@
+use std::sync::Arc;
+
+use fleetstorm::engine::EngineOutcome;
+use fleetstorm::measure::{RunStatus, StageRecord};
+use tokio::sync::watch;
+
+use super::service::{self, Answer};
+use super::{MS, Run, scenario, script};
+
+/// Whatever the stages say is the same in totals, intervals, phases and errors.
+fn check(outcome: &EngineOutcome) {
+    let failed_attempts: u64 = outcome.stages.iter().map(|stage| stage.totals.failed_attempts_total()).sum();
+    assert_eq!(outcome.errors.iter().map(|row| row.count).sum::<u64>(), failed_attempts);
+    for StageRecord { totals, intervals, .. } in &outcome.stages {
+        assert!(totals.add_up(), "{totals:?}");
+        assert_eq!(totals.planned, 60);
+        let sum = |of: fn(&fleetstorm::measure::Interval) -> u64| intervals.iter().map(of).sum::<u64>();
+        assert_eq!(sum(|i| i.started), totals.started);
+        assert_eq!(sum(|i| i.succeeded), totals.succeeded);
+        assert_eq!(sum(|i| i.failed.iter().sum()), totals.failed_total());
+        assert_eq!(sum(|i| i.failed_attempts), totals.failed_attempts_total());
+        assert_eq!(sum(|i| i.total.decode().count()), totals.succeeded);
+        assert_eq!(intervals.last().map_or(0, |i| i.in_flight), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_second_there_is_a_record_that_adds_up_and_the_last_is_the_outcome() {
+    let scenario = scenario(60, "arrival = { process = 'constant', rate = '10/s' }");
+    let answer = |device| if device % 7 == 0 { Answer::Refuse(MS(900)) } else { Answer::Issue(MS(1_700)) };
+    let (sender, mut receiver) = watch::channel(None);
+    let kept = tokio::spawn(async move {
+        let mut kept: Vec<Arc<EngineOutcome>> = Vec::new();
+        while receiver.changed().await.is_ok() {
+            kept.extend(receiver.borrow_and_update().clone());
+        }
+        kept
+    });
+    let mut run = Run::new(scenario, service::start(script(answer)));
+    run.snapshots = Some(sender);
+    let outcome = run.outcome().await;
+    let kept = kept.await.unwrap();
+    assert!(kept.len() >= 7, "{} snapshots", kept.len());
+    assert_eq!(outcome.status, RunStatus::Complete);
+    check(&outcome);
+    let mut before = 0;
+    for snapshot in &kept {
+        check(snapshot);
+        assert_eq!(snapshot.status, RunStatus::Lost);
+        let totals = &snapshot.stages[0].totals;
+        assert!(totals.succeeded >= before && totals.succeeded <= outcome.stages[0].totals.succeeded);
+        // At most a second and a publication behind: ten start in each, and those that succeed take 1.7 s.
+        let at_least = snapshot.elapsed.as_secs_f64() - 1.7 - 1.5;
+        assert!(totals.succeeded as f64 >= at_least * 10.0 * 6.0 / 7.0 - 2.0, "{totals:?} at {:?}", snapshot.elapsed);
+        before = totals.succeeded;
+    }
+}
