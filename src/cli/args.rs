@@ -6,7 +6,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::cli::Exit;
 use crate::cli::command::{
-    check::CheckArgs, emulator::EmulatorArgs, pki::PkiArgs, plan::PlanArgs, report::ReportArgs, run::RunArgs,
+    check::CheckArgs, completions::CompletionsArgs, emulator::EmulatorArgs, man::ManArgs, pki::PkiArgs, plan::PlanArgs,
+    report::ReportArgs, run::RunArgs,
 };
 
 /// Environment variable with the enrollment group's key in base64. Never a flag: arguments are visible to every user of
@@ -65,6 +66,10 @@ pub enum Command {
     Emulator(EmulatorArgs),
     /// Make certificate authorities and bootstrap certificates
     Pki(PkiArgs),
+    /// Print what a shell needs to complete commands and flags
+    Completions(CompletionsArgs),
+    /// Print the manual, or write a page per command
+    Man(ManArgs),
 }
 
 /// The scenario and what is laid over it.

@@ -25,6 +25,7 @@ pub(super) struct Live {
     attempts_ended: u64,
     all_due: bool,
     total: Histogram,
+    lateness: Histogram,
     /// Metrics of times that somebody waits for, with those times.
     watched: Vec<(Metric, Histogram)>,
     detail: Option<Detail>,
@@ -67,6 +68,7 @@ impl Live {
         if let Some(total) = recorder.phases.succeeded(Phase::Total) {
             live.total.clone_from(total);
         }
+        live.lateness.clone_from(&recorder.lateness);
         for (metric, times) in &mut live.watched {
             if let Some(found) = times_of(*metric, &recorder.phases, &recorder.lateness) {
                 times.clone_from(found);
@@ -126,6 +128,7 @@ impl Display {
             attempts_ended: totals.attempts,
             all_due: true,
             total: phases.succeeded(Phase::Total).cloned().unwrap_or_default(),
+            lateness: merged.lateness.clone(),
             watched: Vec::new(),
             detail: self.workers.iter().any(has_detail).then(|| Detail::new(phases, &merged.lateness)),
         };
@@ -143,6 +146,7 @@ impl Display {
             all.attempts_ended += live.attempts_ended;
             all.all_due &= live.all_due;
             all.total.merge(&live.total);
+            all.lateness.merge(&live.lateness);
             if let Some(detail) = &live.detail {
                 let all = all.detail.get_or_insert_default();
                 all.phases.add(&detail.phases);
@@ -196,6 +200,7 @@ impl Display {
             totals: *totals,
             saturated,
             distributions: distributions.map(Arc::new),
+            lateness_p99: all.lateness.quantile(0.99),
         }
     }
 

@@ -57,6 +57,8 @@ pub struct StageProgress {
     pub p50: Option<Duration>,
     /// 99th percentile of `total` of the successes so far.
     pub p99: Option<Duration>,
+    /// 99th percentile of how long after their due time attempts started: the generator's own part.
+    pub lateness_p99: Option<Duration>,
     /// Every count. While the stage goes on, `planned` and `not_started` are not known, and `skipped` in part.
     pub totals: Totals,
     /// Whether the generator was the bottleneck so far, by what can be told before the end: devices dropped, started too late,

@@ -1,8 +1,10 @@
 //! One module per command, each with its arguments and `run`.
 
 pub mod check;
+pub mod completions;
 pub mod emulator;
 mod finish;
+pub mod man;
 pub mod pki;
 pub mod plan;
 pub mod report;
@@ -20,5 +22,7 @@ pub fn dispatch(command: Command, terminal: &Terminal) -> Result<Exit, CommandEr
         Command::Check(args) => check::run(args, terminal),
         Command::Emulator(args) => emulator::run(args, terminal),
         Command::Pki(args) => pki::run(args, terminal),
+        Command::Completions(args) => completions::run(args, terminal),
+        Command::Man(args) => man::run(args, terminal),
     }
 }

@@ -11,7 +11,7 @@ use crate::cli::command::run::keep::keep;
 use crate::cli::command::run::opened::{Opened, Wishes, open};
 use crate::cli::command::run::rows::RowsFile;
 use crate::cli::embedded::Embedded;
-use crate::cli::live::Live;
+use crate::cli::live::{About, Live};
 use crate::cli::machine::{children, machine};
 use crate::cli::metrics::Endpoint;
 use crate::cli::open_files::OpenFiles;
@@ -72,7 +72,6 @@ pub(super) async fn conduct(
     let mut rows = aside.rows;
     let begun = begun(clock, embedded.as_ref(), rows.as_mut().and_then(RowsFile::begin))?;
     let seed = plan.seed;
-    let stages = scenario.stages.iter().map(|stage| stage.name.clone()).collect();
     let (snapshots, latest) = watch::channel(None);
     let mut around = Around {
         scenario: scenario.clone(),
@@ -84,6 +83,11 @@ pub(super) async fn conduct(
         notes: notes.clone(),
     };
     let keeping = tokio::spawn(keep(Arc::clone(folder), Arc::new(around.clone()), latest));
+    let about = About {
+        stages: scenario.stages.iter().map(|stage| stage.name.clone()).collect(),
+        time_scale: scenario.time_scale,
+        open_files: open_files.limit,
+    };
     let halts = Halts::default();
     let work = engine::run(RunInput {
         scenario: scenario.clone(),
@@ -102,7 +106,7 @@ pub(super) async fn conduct(
         target_gone: halts.target_gone.clone(),
     });
     let watched = Watched { embedded: embedded.as_mut(), interrupts, newest, halts, notes: &mut notes };
-    let outcome = watched.until_done(work, Live::new(terminal, stages)).await;
+    let outcome = watched.until_done(work, Live::new(terminal, about)).await;
     around.emulator = match embedded {
         Some(embedded) => {
             embedded.stop().await;

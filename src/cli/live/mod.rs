@@ -1,0 +1,139 @@
+//! The live display of a run on stderr: a panel that is redrawn on a terminal, plain lines elsewhere, nothing with
+//! `--quiet`.
+
+mod history;
+mod panel;
+mod words;
+
+use std::time::Duration;
+
+use console::Term;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike as _};
+
+use crate::cli::Terminal;
+use crate::cli::terminal::stderr;
+use crate::domain::TimeScale;
+use crate::engine::{Progress, RunPart};
+
+use history::Histories;
+use panel::{Panel, Surroundings};
+
+/// What is known of a run before it begins.
+#[derive(Debug, Clone)]
+pub struct About {
+    /// Names of the stages in order.
+    pub stages: Vec<String>,
+    /// How much faster than real time the fleet lives.
+    pub time_scale: TimeScale,
+    /// Open files that this process may have.
+    pub open_files: u64,
+}
+
+/// Shows snapshots of a run as they come.
+#[derive(Debug)]
+pub struct Live {
+    about: About,
+    show: Show,
+}
+
+#[derive(Debug)]
+enum Show {
+    Nothing,
+    Lines { last: Option<(RunPart, usize, Duration)> },
+    Panel(Box<Drawn>),
+}
+
+#[derive(Debug)]
+struct Drawn {
+    /// Only redraws text: it knows the terminal, what was drawn before and how often may be drawn.
+    canvas: ProgressBar,
+    histories: Histories,
+    /// Stages that are known to be over.
+    over: usize,
+    color: bool,
+}
+
+impl Live {
+    /// For a run about which `about` is known.
+    pub fn new(terminal: &Terminal, about: About) -> Self {
+        let show = if terminal.quiet {
+            Show::Nothing
+        } else if terminal.interactive {
+            let target = ProgressDrawTarget::stderr_with_hz(10);
+            Show::Panel(Box::new(Drawn::on(target, terminal.color_stderr)))
+        } else {
+            Show::Lines { last: None }
+        };
+        Self { about, show }
+    }
+
+    /// Shows the newest snapshot.
+    pub fn update(&mut self, progress: &Progress) {
+        match &mut self.show {
+            Show::Nothing => {}
+            // Asked each time, as a window may be resized.
+            Show::Panel(drawn) => drawn.update(&self.about, progress, usize::from(Term::stderr().width())),
+            Show::Lines { last } => {
+                let now = (progress.part, progress.stages.last().map_or(0, |stage| stage.stage), progress.elapsed);
+                if due(*last, now) {
+                    *last = Some(now);
+                    stderr(format_args!("{}\n", words::line(&self.about, progress)));
+                }
+            }
+        }
+    }
+
+    /// A line that stays, above the display.
+    pub fn note(&self, line: &str) {
+        match &self.show {
+            Show::Nothing => {}
+            Show::Lines { .. } => stderr(format_args!("{line}\n")),
+            Show::Panel(drawn) => drawn.canvas.suspend(|| stderr(format_args!("{line}\n"))),
+        }
+    }
+}
+
+impl Drop for Live {
+    /// Removes the display; what stays is the summary.
+    fn drop(&mut self) {
+        if let Show::Panel(drawn) = &self.show {
+            drawn.canvas.finish_and_clear();
+        }
+    }
+}
+
+impl Drawn {
+    fn on(target: ProgressDrawTarget, color: bool) -> Self {
+        let canvas = ProgressBar::with_draw_target(None, target);
+        canvas.set_style(ProgressStyle::with_template("{msg}").expect("a constant template"));
+        Self { canvas, histories: Histories::default(), over: 0, color }
+    }
+
+    fn update(&mut self, about: &About, progress: &Progress, width: usize) {
+        self.histories.add(progress);
+        for ended in progress.over.iter().skip(self.over) {
+            self.canvas.println(words::ended(about, ended, progress.elapsed));
+        }
+        self.over = self.over.max(progress.over.len());
+        let surroundings = Surroundings { width, color: self.color, open_files: open_files() };
+        let panel = Panel { about, progress, histories: &self.histories, surroundings };
+        self.canvas.set_message(panel.lines().join("\n"));
+    }
+}
+
+/// Open files of this process; `None` where the kernel does not tell their number at once (Linux before 6.2).
+fn open_files() -> Option<u64> {
+    let number = std::fs::metadata("/proc/self/fd").ok()?.len();
+    (number > 0).then_some(number)
+}
+
+/// Plain lines come with every new part and stage, each second at first and each ten seconds later.
+fn due(last: Option<(RunPart, usize, Duration)>, now: (RunPart, usize, Duration)) -> bool {
+    let Some((part, stage, at)) = last else { return true };
+    let (now_part, now_stage, now_at) = now;
+    let pause = Duration::from_secs(if now_at < Duration::from_secs(10) { 1 } else { 10 });
+    part != now_part || stage != now_stage || now_at >= at + pause
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,166 @@
+//! The panel: a pure function of a snapshot, what came before it and the width of the terminal.
+
+use console::{measure_text_width, truncate_str};
+use owo_colors::{OwoColorize as _, Style};
+
+use crate::cli::live::About;
+use crate::cli::live::history::Histories;
+use crate::cli::live::words::{self, Mood};
+use crate::engine::{Progress, RunPart, StageProgress};
+use crate::report::units;
+
+/// More columns do not make it easier to read.
+const WIDEST: usize = 120;
+/// Stages beside each other that are shown at length; of more, each is a bar.
+const AT_LENGTH: usize = 3;
+
+/// What surrounds the panel.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Surroundings {
+    /// Columns of the terminal.
+    pub(super) width: usize,
+    /// Whether colours are wanted.
+    pub(super) color: bool,
+    /// Open files of this process now.
+    pub(super) open_files: Option<u64>,
+}
+
+/// All that it shows.
+#[derive(Debug)]
+pub(super) struct Panel<'a> {
+    pub(super) about: &'a About,
+    pub(super) progress: &'a Progress,
+    pub(super) histories: &'a Histories,
+    pub(super) surroundings: Surroundings,
+}
+
+impl Panel<'_> {
+    /// From top to bottom; none is wider than the terminal.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let mut lines = match (self.progress.part, self.progress.stages.as_slice()) {
+            (RunPart::Prepare, _) => self.prepare(),
+            (_, []) => vec!["waiting for a stage to begin".to_owned()],
+            (_, stages) => self.stages(stages),
+        };
+        lines.push(self.foot());
+        lines.iter().map(|line| truncate_str(line, self.width(), "…").into_owned()).collect()
+    }
+
+    /// A column is left free: terminals differ in what they do when the last one is written.
+    fn width(&self) -> usize {
+        self.surroundings.width.saturating_sub(1).min(WIDEST)
+    }
+
+    fn prepare(&self) -> Vec<String> {
+        let Progress { keys_ready, keys_wanted, .. } = *self.progress;
+        vec![self.bar("prepare", keys_ready, keys_wanted), "  keys made ahead of need; not measured".to_owned()]
+    }
+
+    fn stages(&self, stages: &[StageProgress]) -> Vec<String> {
+        let mut lines = Vec::new();
+        for stage in stages {
+            lines.push(self.bar(words::name(self.about, stage.stage), stage.done, stage.planned));
+            if stages.len() <= AT_LENGTH {
+                lines.extend(self.details(stage));
+            }
+        }
+        lines
+    }
+
+    fn bar(&self, name: &str, done: u64, wanted: u64) -> String {
+        let numbers = format!("{}/{} {:>3} %", units::count(done), units::count(wanted), share(done, wanted, 100));
+        let name_width = self.name_width();
+        let name = format!("{:name_width$}", truncate_str(name, name_width, "…"));
+        let columns = self.width().saturating_sub(name_width + measure_text_width(&numbers) + 2).min(60);
+        let full = share(done, wanted, columns as u64) as usize;
+        let bar = format!(
+            "{}{}",
+            self.styled("━".repeat(full), Style::new().cyan()),
+            self.styled("─".repeat(columns.saturating_sub(full)), Style::new().dimmed())
+        );
+        format!("{} {bar} {numbers}", self.styled(name, Style::new().bold()))
+    }
+
+    /// All bars begin in the same column.
+    fn name_width(&self) -> usize {
+        let longest = self.about.stages.iter().map(|name| measure_text_width(name)).max().unwrap_or_default();
+        longest.clamp("prepare".len(), 24)
+    }
+
+    fn details(&self, stage: &StageProgress) -> Vec<String> {
+        let history = self.histories.of(stage.stage);
+        let offered = history.map_or(0.0, |history| history.offered_rate());
+        let plain = |text: String| (text, Mood::Plain);
+        let mut words = vec![plain(format!("{:.0}/s succeed of {offered:.0}/s offered", stage.rate))];
+        words.extend(words::percentiles(stage).map(plain));
+        words.push(plain(format!("{} in flight", units::count(stage.in_flight))));
+        words.extend(words::counts(stage));
+        let mut lines = self.flow(words);
+        if let Some((bars, most)) = history.and_then(|history| history.sparkline(self.width().saturating_sub(24))) {
+            let bars = self.styled(bars, Style::new().cyan());
+            lines.push(format!("  {bars} at most {}/s", units::count(most)));
+        }
+        lines
+    }
+
+    /// Words one after the other, as many to a line as fit.
+    fn flow(&self, words: Vec<(String, Mood)>) -> Vec<String> {
+        let mut lines: Vec<String> = Vec::new();
+        let mut room = 0;
+        for (text, mood) in words {
+            let columns = measure_text_width(&text) + 3;
+            let text = self.styled(text, style(mood));
+            match lines.last_mut() {
+                Some(line) if columns <= room => {
+                    line.push_str(" · ");
+                    line.push_str(&text);
+                    room -= columns;
+                }
+                _ => {
+                    lines.push(format!("  {text}"));
+                    room = (self.width() + 1).saturating_sub(columns);
+                }
+            }
+        }
+        lines
+    }
+
+    /// Time, what is held, and whether this machine keeps up.
+    fn foot(&self) -> String {
+        let progress = self.progress;
+        let mut words = vec![words::time(self.about, progress)];
+        if progress.part == RunPart::Drain {
+            words.push("all were due".to_owned());
+        }
+        if progress.connected > 0 {
+            words.push(format!("{} connected", units::count(progress.connected)));
+        }
+        if let Some(late) = progress.stages.iter().filter_map(|stage| stage.lateness_p99).max() {
+            words.push(format!("started late p99 {}", units::duration(late)));
+        }
+        let mut full = false;
+        if let Some(open) = self.surroundings.open_files {
+            let limit = self.about.open_files;
+            full = open >= limit.saturating_mul(9) / 10;
+            words.push(format!("{} of {} open files", units::count(open), units::count(limit)));
+        }
+        self.styled(words.join(" · "), if full { Style::new().yellow() } else { Style::new().dimmed() })
+    }
+
+    fn styled(&self, text: String, style: Style) -> String {
+        if self.surroundings.color { text.style(style).to_string() } else { text }
+    }
+}
+
+fn style(mood: Mood) -> Style {
+    match mood {
+        Mood::Plain => Style::new(),
+        Mood::Warning => Style::new().yellow(),
+        Mood::Bad => Style::new().red(),
+    }
+}
+
+/// `done` of `wanted`, of `whole`; never full before all are done.
+fn share(done: u64, wanted: u64, whole: u64) -> u64 {
+    if wanted == 0 { 0 } else { (u128::from(done.min(wanted)) * u128::from(whole) / u128::from(wanted)) as u64 }
+}

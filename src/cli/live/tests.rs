@@ -1,0 +1,132 @@
+use indicatif::InMemoryTerm;
+
+use super::*;
+use crate::engine::StageProgress;
+
+fn about(time_scale: TimeScale) -> About {
+    About { stages: vec!["storm".to_owned(), "renewal".to_owned()], time_scale, open_files: 20_000 }
+}
+
+fn storm(second: u64) -> Progress {
+    let attempts = 620 * second + 40;
+    let stage = StageProgress {
+        planned: 5_000,
+        done: 600 * second,
+        failed: 2,
+        attempts,
+        failed_attempts: 20,
+        in_flight: attempts - 600 * second,
+        throttled: 1_033,
+        rate: 600.4,
+        p50: Some(Duration::from_millis(1_200)),
+        p99: Some(Duration::from_millis(3_400)),
+        lateness_p99: Some(Duration::from_micros(1_300)),
+        ..StageProgress::default()
+    };
+    Progress {
+        part: RunPart::Measure,
+        elapsed: Duration::from_secs(second),
+        stages: vec![stage],
+        connected: 412,
+        ..Progress::default()
+    }
+}
+
+/// What a person sees after five seconds of a storm on a terminal with so many columns.
+fn seen(columns: u16, about: &About) -> String {
+    let term = InMemoryTerm::new(30, columns);
+    let mut drawn = Drawn::on(ProgressDrawTarget::term_like(Box::new(term.clone())), false);
+    for second in 0..=5 {
+        drawn.update(about, &storm(second), usize::from(columns));
+    }
+    // The number of open files is that of the test.
+    let contents = term.contents();
+    contents.lines().map(|line| line.split(" · started late").next().unwrap_or(line).to_owned() + "\n").collect()
+}
+
+#[test]
+fn a_storm_at_80_columns() {
+    insta::assert_snapshot!(seen(80, &about(TimeScale::REAL)));
+}
+
+#[test]
+fn a_storm_at_120_columns_with_the_fleets_time() {
+    let day = TimeScale::new(Duration::from_secs(86_400), Duration::from_secs(1)).expect("a scale");
+    insta::assert_snapshot!(seen(120, &about(day)));
+}
+
+#[test]
+fn a_narrow_terminal_gets_no_line_that_wraps() {
+    for columns in [1, 10, 33, 60] {
+        let histories = Histories::default();
+        let about = about(TimeScale::REAL);
+        let surroundings = Surroundings { width: columns, color: true, open_files: Some(19_000) };
+        let panel = Panel { about: &about, progress: &storm(3), histories: &histories, surroundings };
+        for line in panel.lines() {
+            assert!(console::measure_text_width(&line) < columns.max(2), "{columns}: {line}");
+        }
+    }
+}
+
+#[test]
+fn a_stage_that_ended_leaves_a_line_and_the_panel_leaves_none() {
+    let term = InMemoryTerm::new(30, 80);
+    let about = about(TimeScale::REAL);
+    let mut drawn = Drawn::on(ProgressDrawTarget::term_like(Box::new(term.clone())), false);
+    drawn.update(&about, &storm(3), 80);
+    let mut next = storm(4);
+    next.stages[0].stage = 1;
+    next.over = storm(4).stages;
+    next.over[0].succeeded = 4_998;
+    drawn.update(&about, &next, 80);
+    drawn.update(&about, &next, 80);
+    let contents = term.contents();
+    let left =
+        "storm over at 4.00 s: 4,998 of 5,000 succeeded, p50 1.20 s, p99 3.40 s, 2 failed, 18 retried, 1,033 times 429";
+    // The terminal wraps it after 80 columns.
+    let contents = contents.replace('\n', "");
+    assert!(contents.starts_with(&format!("{left}renewal")), "{contents}");
+    drop(Live { about, show: Show::Panel(Box::new(drawn)) });
+    assert_eq!(term.contents().replace('\n', ""), left);
+}
+
+#[test]
+fn colours_only_where_they_are_wanted() {
+    let about = about(TimeScale::REAL);
+    let text = |color| {
+        let surroundings = Surroundings { width: 80, color, open_files: None };
+        Panel { about: &about, progress: &storm(3), histories: &Histories::default(), surroundings }.lines().join("\n")
+    };
+    assert!(!text(false).contains('\x1b'));
+    assert!(text(true).contains("\x1b[31m2 failed"), "{:?}", text(true));
+}
+
+#[test]
+fn keys_made_ahead_are_a_bar_too() {
+    let progress = Progress { keys_ready: 250, keys_wanted: 1_000, ..Progress::default() };
+    let about = about(TimeScale::REAL);
+    let surroundings = Surroundings { width: 80, color: false, open_files: None };
+    let panel = Panel { about: &about, progress: &progress, histories: &Histories::default(), surroundings };
+    let lines = panel.lines();
+    assert!(lines[0].starts_with("prepare ━") && lines[0].ends_with(" 250/1,000  25 %"), "{lines:?}");
+    assert_eq!(words::line(&about, &progress), "prepare 250/1,000 keys made ahead of need, 0 µs");
+}
+
+#[test]
+fn a_plain_line_says_what_a_person_watches_for() {
+    assert_eq!(
+        words::line(&about(TimeScale::REAL), &storm(5)),
+        "storm (measure) 3,000/5,000, 600/s, p50 1.20 s, p99 3.40 s, 2 failed, 18 retried, 1,033 times 429, 412 connected, \
+         140 in flight, 5.00 s"
+    );
+}
+
+#[test]
+fn plain_lines_become_rarer() {
+    let at = |seconds| (RunPart::Measure, 0, Duration::from_secs(seconds));
+    assert!(due(None, at(0)));
+    assert!(due(Some(at(0)), at(1)));
+    assert!(!due(Some(at(12)), at(13)));
+    assert!(due(Some(at(12)), at(22)));
+    assert!(due(Some(at(12)), (RunPart::Drain, 0, Duration::from_secs(12))));
+}
