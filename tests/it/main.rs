@@ -3,6 +3,7 @@
 
 mod cli;
 mod device;
+mod docs;
 mod emulator;
 mod engine;
 mod layering;

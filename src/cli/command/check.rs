@@ -11,11 +11,19 @@ use crate::scenario::{Problem, Scenario};
 
 /// Arguments of `fleetstorm check`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct CheckArgs {
     /// Scenario files (TOML)
     #[arg(required = true)]
     pub scenarios: Vec<PathBuf>,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  fleetstorm check scenarios/*.toml
+      every mistake of every file at once, with its line and what would be valid; code 3 when there is one
+  fleetstorm check my.toml --json | jq '.[].problems[]'
+      for editors and CI";
 
 /// What was found in one file, for `--json`.
 #[derive(Serialize)]

@@ -138,7 +138,11 @@ impl Panel<'_> {
         if let Some(late) = progress.stages.iter().filter_map(|stage| stage.lateness_p99).max() {
             words.push(format!("started late p99 {}", units::duration(late)));
         }
-        let mut full = false;
+        let saturated = progress.stages.iter().any(|stage| stage.saturated);
+        if saturated {
+            words.push("this machine is the bottleneck".to_owned());
+        }
+        let mut full = saturated;
         if let Some(open) = self.surroundings.open_files {
             let limit = self.about.open_files;
             full = open >= limit.saturating_mul(9) / 10;

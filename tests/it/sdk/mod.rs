@@ -64,3 +64,21 @@ fn run_case(name: &str) {
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && out.contains(&format!("ok {name}")), "{out}\n{err}");
 }
+
+/// The example of docs/own-sdk.md, as it stands there, but for the port: the SDK's is fixed, the test's is a free one.
+#[test]
+fn the_example_of_the_documentation_works() {
+    let Some(python) = sdk_python() else { return };
+    let lab = Lab::get();
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sdk");
+    let redirected = "import runpy, sys; sys.path.insert(0, sys.argv.pop(1)); from emulator import Emulator; \
+                      Emulator(sys.argv[1]).use_ports(); runpy.run_path(sys.path[0] + '/example.py')";
+    let output = Command::new(python)
+        .args(["-c", redirected, folder])
+        .arg(&lab.connection_file)
+        .arg("example-1")
+        .output()
+        .unwrap();
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && out == "assigned to localhost\nsent\n", "{out}\n{err}");
+}

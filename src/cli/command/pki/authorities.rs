@@ -13,6 +13,13 @@ use crate::pki::store;
 /// Longest validity that can be asked for: a hundred years.
 pub(super) const MAX_DAYS: i64 = 36_500;
 
+const PROOF_EXAMPLES: &str = "\
+Example:
+  az iot dps certificate generate-verification-code … --query properties.verificationCode
+      the code, after the authority was uploaded
+  fleetstorm pki proof --code 0123456789ABCDEF
+      the certificate to upload with `az iot dps certificate verify`";
+
 /// Arguments of `fleetstorm pki root`.
 #[derive(Debug, clap::Args)]
 pub struct RootArgs {
@@ -49,6 +56,7 @@ pub struct IntermediateArgs {
 
 /// Arguments of `fleetstorm pki proof`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = PROOF_EXAMPLES)]
 pub struct ProofArgs {
     /// Where the authority is, and where the proof goes.
     #[command(flatten)]

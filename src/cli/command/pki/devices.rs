@@ -26,9 +26,18 @@ use crate::scenario::{Fleet, IdPattern, Scenario};
 /// machine.
 pub(super) const PASSWORD_ENV: &str = "FLEETSTORM_PFX_PASSWORD";
 
+const EXAMPLES: &str = "\
+Examples:
+  fleetstorm pki devices --scenario scenarios/x509-fleet.toml
+      one for each device of a scenario
+  fleetstorm pki devices --count 10000 --pattern 'meter-{index:05}' --only-missing
+      goes on where it was interrupted
+  fleetstorm pki devices sensor-1 sensor-2 --export pfx --password-file password.txt
+      PKCS#12 for two devices with names of their own";
+
 /// Arguments of `fleetstorm pki devices`.
 #[derive(Debug, clap::Args)]
-#[command(group = clap::ArgGroup::new("which").required(true).args(["ids", "count", "scenario"]))]
+#[command(after_help = EXAMPLES, group = clap::ArgGroup::new("which").required(true).args(["ids", "count", "scenario"]))]
 pub struct DevicesArgs {
     /// Registration ids
     #[arg(value_name = "ID")]
