@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::cli::Exit;
 use crate::cli::command::{
-    check::CheckArgs, completions::CompletionsArgs, emulator::EmulatorArgs, man::ManArgs, pki::PkiArgs, plan::PlanArgs,
-    report::ReportArgs, run::RunArgs,
+    check::CheckArgs, compare::CompareArgs, completions::CompletionsArgs, emulator::EmulatorArgs, man::ManArgs,
+    merge::MergeArgs, pki::PkiArgs, plan::PlanArgs, report::ReportArgs, run::RunArgs,
 };
 
 /// Environment variable with the enrollment group's key in base64. Never a flag: arguments are visible to every user of
@@ -56,6 +56,10 @@ pub struct GlobalArgs {
 pub enum Command {
     /// Run a scenario and write its results
     Run(Box<RunArgs>),
+    /// Compare two runs, or several runs of either side, phase by phase
+    Compare(CompareArgs),
+    /// Add the results of several runs, or of parts of one, without loss
+    Merge(MergeArgs),
     /// Redo every format of a run's results from its stored record
     Report(ReportArgs),
     /// Say what a scenario will do, need and take, without starting anything

@@ -5,6 +5,7 @@ mod buckets;
 mod compact;
 mod encoding;
 mod histograms;
+mod merge;
 mod precision;
 mod record;
 
@@ -13,6 +14,7 @@ pub use buckets::{Buckets, PhaseBuckets};
 pub use compact::CompactHistogram;
 pub use encoding::{EncodingError, MOST_VALUES};
 pub use histograms::{Histogram, PhaseHistograms, Recorded};
+pub use merge::{MergeError, merge};
 pub use record::{
     CpuUse, ErrorRow, GeneratorHealth, Interval, Machine, Observed, Origin, RunRecord, RunStatus, Setting, StageRecord,
     ThresholdResult, Totals,

@@ -1,6 +1,7 @@
 //! A finished record for people and machines. Every format is a pure function of [`RunRecord`]: nothing here knows the
 //! engine, live state or the terminal.
 
+pub mod compare;
 pub mod console;
 mod csv;
 mod folder;

@@ -1,10 +1,12 @@
 //! One module per command, each with its arguments and `run`.
 
 pub mod check;
+pub mod compare;
 pub mod completions;
 pub mod emulator;
 mod finish;
 pub mod man;
+pub mod merge;
 pub mod pki;
 pub mod plan;
 pub mod report;
@@ -17,6 +19,8 @@ use crate::cli::{CommandError, Exit, Terminal};
 pub fn dispatch(command: Command, terminal: &Terminal) -> Result<Exit, CommandError> {
     match command {
         Command::Run(args) => run::run(*args, terminal),
+        Command::Compare(args) => compare::run(args, terminal),
+        Command::Merge(args) => merge::run(args, terminal),
         Command::Report(args) => report::run(args, terminal),
         Command::Plan(args) => plan::run(args, terminal),
         Command::Check(args) => check::run(args, terminal),

@@ -11,6 +11,7 @@ use owo_colors::Style;
 
 use crate::measure::RunRecord;
 pub use head::compressed;
+pub(super) use tables::{print, right, table as columns};
 
 /// How to print.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +52,7 @@ impl Look {
     }
 }
 
-fn line(text: &mut String, content: &str) {
+pub(super) fn line(text: &mut String, content: &str) {
     // Writing to a string cannot fail.
     let _ = writeln!(text, "{}", content.trim_end());
 }

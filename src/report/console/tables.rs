@@ -98,7 +98,7 @@ pub(super) fn errors(text: &mut String, record: &RunRecord, look: Look) {
 
 const SHOWN_ERRORS: usize = 10;
 
-pub(super) fn table(look: Look, header: &[&str]) -> Table {
+pub(in crate::report) fn table(look: Look, header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(UNDERLINED).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH).set_header(
         header.iter().enumerate().map(|(position, name)| {
@@ -119,13 +119,13 @@ const UNDERLINED: TableStyle = TableStyle::new().header_separator(LineStyle::non
 
 const LEFT_ALIGNED: [&str; 3] = ["what it is", "what was said", "verdict"];
 
-pub(super) fn print(text: &mut String, table: &Table) {
+pub(in crate::report) fn print(text: &mut String, table: &Table) {
     for row in table.lines() {
         line(text, &row);
     }
 }
 
-pub(super) fn right(text: &str) -> Cell {
+pub(in crate::report) fn right(text: &str) -> Cell {
     Cell::new(text).set_alignment(CellAlignment::Right)
 }
 

@@ -13,14 +13,16 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::cli::args::ScenarioArgs;
+use crate::cli::command::compare::{JudgingArgs, judge, read_runs};
 use crate::cli::command::finish::finish;
 use crate::cli::metrics::MetricsAddress;
 use crate::cli::open_files::OpenFiles;
 use crate::cli::settings::{Resolved, resolve};
 use crate::cli::{CommandError, Exit, Explained, Terminal};
 use crate::engine::Plan;
-use crate::report::ResultsFolder;
 use crate::report::console::wrapped;
+use crate::report::{ReadError, ResultsFolder};
+use crate::scenario::Scenario;
 
 /// Arguments of `fleetstorm run`.
 #[derive(Debug, clap::Args)]
@@ -60,6 +62,15 @@ pub struct RunArgs {
     /// Folder for the results, made if need be (otherwise a new one under results/, named by time and scenario)
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Run so often, with one seed after the other, into the folders 1, 2, … of the results: tells how much runs differ
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub repeat: u32,
+    /// Compare with the results in a folder (a run, or a folder of runs), and end with code 6 when something got worse
+    #[arg(long, value_name = "DIR", help_heading = "Comparison")]
+    pub baseline: Option<PathBuf>,
+    /// When a difference counts.
+    #[command(flatten)]
+    pub judging: JudgingArgs,
     /// Write devices.csv too, with one row per attempt
     #[arg(long)]
     pub devices: bool,
@@ -83,6 +94,8 @@ Examples:
       the same under the quotas of a DPS instance, by devices that come again when refused; a minute passes in a second
   fleetstorm run scenarios/smoke.toml --set 'thresholds=[\"provision.failed == 0\"]'
       ends with code 5 when it is not met
+  fleetstorm run scenarios/smoke.toml --repeat 5 --baseline before
+      five runs, held against those in the folder before; ends with code 6 when a phase got slower
   fleetstorm run scenarios/smoke.toml --emulator-config slow.toml
       against an emulator with the latencies, faults and quotas of a file
   fleetstorm run scenarios/provisioning-storm.toml --metrics 9464
@@ -113,10 +126,15 @@ pub fn run(args: RunArgs, terminal: &Terminal) -> Result<Exit, CommandError> {
         confirm_id_scope,
         emulator_config,
         out,
+        repeat,
+        baseline,
+        judging,
         devices,
         metrics,
         metrics_linger,
     } = args;
+    // Before an hour of load, not after it.
+    let baseline = baseline.map(|folder| Ok::<_, ReadError>((read_runs(&folder)?, folder))).transpose()?;
     let path = |file: Option<PathBuf>| file.map(|file| file.display().to_string());
     let flags = vec![
         ("target.address", target),
@@ -130,20 +148,57 @@ pub fn run(args: RunArgs, terminal: &Terminal) -> Result<Exit, CommandError> {
         Some(out) => ResultsFolder::open(out)?,
         None => ResultsFolder::fresh(Path::new("results"), SystemTime::now(), &scenario.name)?,
     };
-    let folder = Arc::new(folder);
-    let plan = Plan::new(&scenario, seed);
-    let aside = aside::Aside::new((devices, metrics), &folder, &scenario, terminal)?;
+    let wishes = opened::Wishes { hub_address, source_address, confirm_id_scope, emulator_config };
+    let results = folder.path().to_owned();
+    let mut worst = Exit::Done;
+    for number in 1..=repeat {
+        let folder = match repeat {
+            1 => Arc::new(ResultsFolder::open(results.clone())?),
+            _ => Arc::new(ResultsFolder::open(results.join(format!("{number:0>width$}", width = digits(repeat))))?),
+        };
+        let seed = seed.wrapping_add(u64::from(number - 1));
+        let aside = aside::Aside::new((devices, metrics), &folder, &scenario, terminal)?;
+        let linger = metrics_linger.filter(|_| number == repeat).unwrap_or_default();
+        match once(&scenario, seed, wishes.clone(), aside, &folder, linger, terminal)? {
+            Exit::Done => {}
+            Exit::Interrupted => return Ok(Exit::Interrupted),
+            exit if worst == Exit::Done => worst = exit,
+            _ => {}
+        }
+    }
+    let Some((before, path)) = baseline else { return Ok(worst) };
+    let names = [path.display().to_string(), results.display().to_string()];
+    let names = names.each_ref().map(String::as_str);
+    let compared = judge([&before, &read_runs(&results)?], names, &judging, terminal)?;
+    // Numbers that are wrong for another reason are no regression.
+    Ok(if worst == Exit::Done { compared } else { worst })
+}
+
+const fn digits(number: u32) -> usize {
+    number.ilog10() as usize + 1
+}
+
+/// One run, from its plan to its results.
+fn once(
+    scenario: &Scenario,
+    seed: u64,
+    wishes: opened::Wishes,
+    aside: aside::Aside,
+    folder: &Arc<ResultsFolder>,
+    linger: Duration,
+    terminal: &Terminal,
+) -> Result<Exit, CommandError> {
+    let plan = Plan::new(scenario, seed);
     let open_files = OpenFiles::raise(plan.needs.open_files)?;
     if let Some(shortage) = open_files.shortage() {
         terminal.note(wrapped("note: ", &shortage));
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RuntimeError)?;
-    let wishes = opened::Wishes { hub_address, source_address, confirm_id_scope, emulator_config };
-    match runtime.block_on(conduct::conduct(&scenario, plan, open_files, wishes, aside, &folder, terminal))? {
+    match runtime.block_on(conduct::conduct(scenario, plan, open_files, wishes, aside, folder, terminal))? {
         conduct::Conducted::Measured { record, endpoint } => {
-            let exit = finish(&record, &folder, terminal);
+            let exit = finish(&record, folder, terminal);
             if let Some(endpoint) = endpoint {
-                runtime.block_on(aside::close(endpoint, metrics_linger.unwrap_or_default(), terminal))?;
+                runtime.block_on(aside::close(endpoint, linger, terminal))?;
             }
             exit
         }

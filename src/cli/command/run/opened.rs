@@ -13,7 +13,7 @@ use crate::engine::Plan;
 use crate::scenario::{Scenario, TargetAddress};
 
 /// What the command line says of the target beyond the scenario.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Wishes {
     pub(super) hub_address: Option<String>,
     pub(super) source_address: Vec<IpAddr>,

@@ -4,7 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use proptest::prelude::*;
 
-use crate::measure::{CompactHistogram, Histogram, Observed, RunRecord, RunStatus};
+use crate::domain::Phase;
+use crate::measure::{CompactHistogram, Histogram, MergeError, Observed, RunRecord, RunStatus, merge};
 use crate::report::console::{Look, summary};
 use crate::report::{EXPORTERS, ReadError, ResultsFolder, fixture, read, verdicts};
 
@@ -140,4 +141,63 @@ fn what_cannot_be_read_is_told() {
     fs::write(&path, &text).unwrap();
     fs::remove_file(folder.path().join("latency.hlog")).unwrap();
     assert!(read(folder.path()).unwrap_err().to_string().contains("latency.hlog"));
+}
+
+fn part(seed: u64, times: &[u64]) -> RunRecord {
+    let mut record = fixture::record();
+    record.seed = seed;
+    let mut total = Histogram::new();
+    times.iter().for_each(|nanos| total.record(*nanos));
+    record.stages[0].intervals[0].total = CompactHistogram::new(&total);
+    record.stages[0].phases.set(Phase::Total, true, total);
+    record
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
+
+    #[test]
+    fn merging_loses_nothing_and_the_order_does_not_matter(
+        times in prop::collection::vec(prop::collection::vec(1u64..2 * Histogram::HIGHEST, 1..30), 1..4),
+    ) {
+        let parts: Vec<_> = (0..).zip(&times).map(|(seed, times)| part(seed, times)).collect();
+        let sum = merge(&parts).unwrap();
+        let mut all = Histogram::new();
+        times.concat().iter().for_each(|nanos| all.record(*nanos));
+        prop_assert_eq!(sum.stages[0].phases.succeeded(Phase::Total), Some(&all));
+        prop_assert_eq!(&sum.stages[0].intervals[0].total.decode(), &all);
+        prop_assert!(sum.totals().add_up());
+        prop_assert_eq!(sum.totals().planned, 1_234 * parts.len() as u64);
+        prop_assert_eq!(sum.errors.iter().map(|row| row.count).sum::<u64>(), 3 * parts.len() as u64);
+        let reversed = merge(&parts.iter().rev().cloned().collect::<Vec<_>>()).unwrap();
+        prop_assert_eq!(reversed.totals(), sum.totals());
+        prop_assert_eq!(&reversed.stages[0].intervals[0].total, &sum.stages[0].intervals[0].total);
+        prop_assert_eq!(&reversed.errors, &sum.errors);
+        // What is merged is a result like any other, and knows what it is made of.
+        let read = there_and_back(&sum.at_rest());
+        let overlaps = matches!(merge(&[read, parts[0].clone()]), Err(MergeError::Overlap { .. }));
+        prop_assert!(overlaps);
+    }
+}
+
+#[test]
+fn what_does_not_belong_together_is_not_merged() {
+    let record = fixture::record();
+    let told = |change: fn(&mut RunRecord)| {
+        let mut other = record.clone();
+        other.seed = 43;
+        change(&mut other);
+        merge(&[record.clone(), other]).map(drop).map_err(|error| error.to_string())
+    };
+    assert_eq!(told(|_| {}), Ok(()));
+    for (change, words) in [
+        ((|other| other.seed = 42) as fn(&mut RunRecord), "the same devices"),
+        (|other| other.scenario = "other".to_owned(), "scenario differs"),
+        (|other| other.time_scale = fixture::renewal_storm().time_scale, "time_scale differs"),
+        (|other| other.stages[0].name = "other".to_owned(), "list of stages differs"),
+        (|other| other.stages[0].totals.dropped = 0, "1234 were planned"),
+    ] {
+        assert!(told(change).unwrap_err().contains(words), "{words}");
+    }
+    assert!(matches!(merge(&[]), Err(MergeError::Nothing)));
 }

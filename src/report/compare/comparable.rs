@@ -1,0 +1,86 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::measure::{RunRecord, RunStatus};
+
+/// Runs that say nothing about each other.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, miette::Diagnostic)]
+#[error("these runs are not comparable:\n- {}", .0.join("\n- "))]
+#[diagnostic(help("run the same scenario with the same settings; --allow KEY lets a setting differ"))]
+pub struct NotComparable(
+    /// Every reason.
+    pub Vec<String>,
+);
+
+/// What the target is made of is what runs are compared for; what only this run was asked beside.
+const OF_TARGET: [&str; 3] = ["target", "emulator", "run"];
+/// Seeds may differ, and words and thresholds change nothing that is measured.
+const HARMLESS: [&str; 4] = ["seed", "thresholds", "question", "name"];
+
+/// Every reason why runs cannot be compared, or what the reader must know.
+pub(super) fn check(a: &[RunRecord], b: &[RunRecord], allowed: &[String]) -> Result<Vec<String>, NotComparable> {
+    let mut reasons = BTreeSet::new();
+    let mut notes = BTreeSet::new();
+    let Some(first) = a.first().filter(|_| !b.is_empty()) else {
+        return Err(NotComparable(vec!["one side has no runs".to_owned()]));
+    };
+    for run in a.iter().chain(b) {
+        if run.status != RunStatus::Complete {
+            reasons.insert(format!("a run of seed {} is partial ({})", run.seed, run.status.name()));
+        }
+        if !run.health.saturated.is_empty() {
+            reasons.insert(format!(
+                "the generator was the bottleneck in a run of seed {}: {}",
+                run.seed,
+                run.health.saturated.join("; ")
+            ));
+        }
+        if run.scenario != first.scenario {
+            reasons.insert(format!("scenario: {} and {}", first.scenario, run.scenario));
+            continue;
+        }
+        if run.time_scale != first.time_scale {
+            reasons.insert(format!("time_scale: {} and {}", first.time_scale, run.time_scale));
+        }
+        let stages = |run: &RunRecord| -> Vec<_> {
+            run.stages.iter().map(|stage| format!("{} ({}, {})", stage.name, stage.kind, stage.workload)).collect()
+        };
+        if stages(run) != stages(first) {
+            reasons.insert(format!("stages: {} and {}", stages(first).join(", "), stages(run).join(", ")));
+        }
+        for (key, values) in differences(first, run) {
+            let begins = |beginning: &str| {
+                key.strip_prefix(beginning).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+            };
+            if OF_TARGET.into_iter().any(begins) || allowed.iter().any(|allowed| begins(allowed)) {
+                notes.insert(format!("{key} differs: {values}"));
+            } else if !HARMLESS.into_iter().any(begins) {
+                reasons.insert(format!("{key}: {values}"));
+            }
+        }
+        if run.target != first.target {
+            notes.insert(format!("the target differs: {} and {}", first.target, run.target));
+        }
+        if run.version != first.version {
+            notes.insert(format!("fleetstorm differs: {} and {}", first.version, run.version));
+        }
+        let machine = |run: &RunRecord| format!("{}, {} cores, {}", run.machine.cpu, run.machine.cores, run.machine.os);
+        if machine(run) != machine(first) {
+            notes.insert(format!("the machine differs: {} and {}", machine(first), machine(run)));
+        }
+    }
+    if reasons.is_empty() { Ok(notes.into_iter().collect()) } else { Err(NotComparable(reasons.into_iter().collect())) }
+}
+
+/// Settings that differ, with both values.
+fn differences(a: &RunRecord, b: &RunRecord) -> Vec<(String, String)> {
+    let map = |run: &RunRecord| -> BTreeMap<String, String> {
+        run.settings.iter().map(|setting| (setting.key.clone(), setting.value.clone())).collect()
+    };
+    let (a, b) = (map(a), map(b));
+    let keys: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
+    let value = |of: &BTreeMap<String, String>, key: &String| of.get(key).map_or("nothing", String::as_str).to_owned();
+    keys.into_iter()
+        .filter(|key| a.get(*key) != b.get(*key))
+        .map(|key| (key.clone(), format!("{} and {}", value(&a, key), value(&b, key))))
+        .collect()
+}

@@ -1,0 +1,208 @@
+use crate::domain::Phase;
+use crate::measure::{Histogram, Interval, RunRecord, StageRecord};
+use crate::report::compare::statistics::{Block, Share, chance};
+use crate::report::compare::{FailureRow, Judgement, Limits, PERCENTILES, PhaseRow};
+
+/// From so many runs on either side, each counts as one block.
+pub(super) const REPEATS: usize = 3;
+/// So many blocks of intervals are needed on either side of single runs, and so many are made at most of a run.
+const FEWEST_BLOCKS: usize = 8;
+const MOST_BLOCKS: usize = 16;
+/// So many values must lie beyond a percentile for it to say something.
+const FEWEST_BEYOND: f64 = 5.0;
+/// Times that differ by less are the same to the histograms.
+const RESOLUTION: u64 = 2_000;
+/// Smallest difference of shares of failed devices that matters.
+const SHARE: f64 = 0.001;
+
+/// Every phase and the failures of every stage. The confidence is that of all rows together.
+pub(super) fn judged(a: &[RunRecord], b: &[RunRecord], limits: Limits) -> (Vec<PhaseRow>, Vec<FailureRow>) {
+    let (mut phases, mut failures) = (Vec::new(), Vec::new());
+    for index in 0..a.first().map_or(0, |run| run.stages.len()) {
+        let sides = [a, b].map(|runs| Side::new(runs, index));
+        phases.extend(Phase::ALL.into_iter().filter_map(|phase| phase_row(&sides, phase)));
+        failures.extend(failure_row(&sides));
+    }
+    let told =
+        phases.iter().filter(|row| told(row) >= 2).count() + failures.iter().filter(|r| r.chance.is_some()).count();
+    let each = (1.0 - limits.confidence) / told.max(1) as f64;
+    for row in &mut phases {
+        row.judgement = phase_judgement(row, each, limits.effect);
+    }
+    for row in &mut failures {
+        row.judgement = failure_judgement(row, each, limits.effect);
+    }
+    (phases, failures)
+}
+
+/// One stage of all runs of one side.
+struct Side<'a> {
+    stages: Vec<&'a StageRecord>,
+    /// `total` of the successes in blocks of intervals that follow each other.
+    blocks: Vec<Histogram>,
+    /// Devices with an outcome in the same way, and those of them that failed.
+    outcomes: Vec<Block>,
+}
+
+impl<'a> Side<'a> {
+    fn new(runs: &'a [RunRecord], index: usize) -> Self {
+        let stages: Vec<_> = runs.iter().filter_map(|run| run.stages.get(index)).collect();
+        let (mut blocks, mut outcomes) = (Vec::new(), Vec::new());
+        for stage in &stages {
+            let busy: Vec<&Interval> = stage.intervals.iter().filter(|i| outcome(i).count > 0.0).collect();
+            for part in busy.chunks(busy.len().div_ceil(MOST_BLOCKS).max(1)) {
+                let mut sum = Histogram::new();
+                part.iter().for_each(|interval| sum.merge(&interval.total.decode()));
+                blocks.push(sum);
+                let add = |sum: Block, interval: &&Interval| {
+                    let Block { count, above } = outcome(interval);
+                    Block { count: sum.count + count, above: sum.above + above }
+                };
+                outcomes.push(part.iter().fold(Block { count: 0.0, above: 0.0 }, add));
+            }
+        }
+        Self { stages, blocks, outcomes }
+    }
+
+    fn histograms(&self, phase: Phase) -> impl Iterator<Item = &Histogram> {
+        self.stages.iter().filter_map(move |stage| stage.phases.succeeded(phase)).filter(|h| h.count() > 0)
+    }
+
+    fn merged(&self, phase: Phase) -> Histogram {
+        let mut sum = Histogram::new();
+        self.histograms(phase).for_each(|histogram| sum.merge(histogram));
+        sum
+    }
+
+    /// Whether every run counts as a block: `other` must have as many, too.
+    fn repeats(&self, other: &Self) -> bool {
+        self.stages.len().min(other.stages.len()) >= REPEATS
+    }
+
+    /// The share of a phase above `bound`; `sum` is all of the phase, `percentile` where the bound is.
+    fn share(&self, phase: Phase, sum: &Histogram, bound: u64, percentile: f64, repeats: bool) -> Option<Share> {
+        if repeats {
+            let blocks: Vec<_> = self.histograms(phase).map(|histogram| block(histogram, bound)).collect();
+            return (blocks.len() >= REPEATS).then(|| Share::of_runs(&blocks))?;
+        }
+        if self.blocks.len() < FEWEST_BLOCKS {
+            return None;
+        }
+        if phase == Phase::Total {
+            return Share::of(&self.blocks.iter().map(|histogram| block(histogram, bound)).collect::<Vec<_>>());
+        }
+        // Only `total` is known by interval: other phases are as uncertain as it is at the same percentile.
+        let total = self.merged(Phase::Total).as_hdr().value_at_quantile(percentile);
+        let like = Share::of(&self.blocks.iter().map(|histogram| block(histogram, total)).collect::<Vec<_>>())?;
+        let Block { count, above } = block(sum, bound);
+        Share::like(above, count, like.spread(), like.freedom())
+    }
+}
+
+/// Devices that came to an end in an interval, and those of them that did not succeed.
+fn outcome(interval: &Interval) -> Block {
+    let bad = interval.failed.iter().sum::<u64>() + interval.dropped;
+    Block { count: (interval.succeeded + bad) as f64, above: bad as f64 }
+}
+
+fn block(histogram: &Histogram, bound: u64) -> Block {
+    let hdr = histogram.as_hdr();
+    Block { count: hdr.len() as f64, above: hdr.len().saturating_sub(hdr.count_between(0, bound)) as f64 }
+}
+
+fn phase_row(sides: &[Side<'_>; 2], phase: Phase) -> Option<PhaseRow> {
+    let [a, b] = sides;
+    let sums = [a, b].map(|side| side.merged(phase));
+    let counts = [sums[0].count(), sums[1].count()];
+    if counts.contains(&0) {
+        return None;
+    }
+    let nanos = [0, 1].map(|side| PERCENTILES.map(|p| sums[side].as_hdr().value_at_quantile(p)));
+    let repeats = a.repeats(b);
+    let of = |place: usize| {
+        let percentile = PERCENTILES[place];
+        if counts.iter().any(|count| *count as f64 * (1.0 - percentile) < FEWEST_BEYOND) {
+            return None;
+        }
+        let [first, second] = [nanos[0][place], nanos[1][place]];
+        // Between both percentiles: the one side has more above it, the other less.
+        let bound = (first as f64 * second as f64).sqrt() as u64;
+        let first_share = a.share(phase, &sums[0], bound, percentile, repeats)?;
+        let second_share = b.share(phase, &sums[1], bound, percentile, repeats)?;
+        Some(if first == second { 1.0 } else { chance(&first_share, &second_share) })
+    };
+    let chance = [of(0), of(1), of(2)];
+    let stage = a.stages.first().map(|stage| stage.name.clone()).unwrap_or_default();
+    Some(PhaseRow { stage, phase, counts, nanos, chance, judgement: Judgement::TooFew })
+}
+
+/// Percentiles of which something can be told.
+fn told(row: &PhaseRow) -> usize {
+    row.chance.iter().flatten().count()
+}
+
+/// Two percentiles at least must agree. Then a row without a difference is called one no more often than `chance`: of three
+/// percentiles at two thirds of it each, two are wrong at once at most as often.
+fn phase_judgement(row: &PhaseRow, chance: f64, effect: f64) -> Judgement {
+    if told(row) < 2 {
+        return Judgement::TooFew;
+    }
+    let (mut slower, mut faster) = (0, 0);
+    for (place, found) in row.chance.iter().enumerate() {
+        let [a, b] = [row.nanos[0][place], row.nanos[1][place]];
+        let counts = found.is_some_and(|found| found < chance * 2.0 / 3.0)
+            && a.abs_diff(b) >= RESOLUTION
+            && row.change(place).is_some_and(|change| change.abs() >= effect);
+        slower += u32::from(counts && b > a);
+        faster += u32::from(counts && b < a);
+    }
+    match (slower, faster) {
+        (2.., 0) => Judgement::Worse,
+        (0, 2..) => Judgement::Better,
+        _ => Judgement::Same,
+    }
+}
+
+fn failure_row(sides: &[Side<'_>; 2]) -> Option<FailureRow> {
+    let [a, b] = sides;
+    let runs = [a, b].map(|side| {
+        let outcome = |stage: &&StageRecord| {
+            let totals = &stage.totals;
+            let bad = totals.failed_total() + totals.dropped;
+            (totals.succeeded + bad, bad)
+        };
+        side.stages.iter().map(outcome).collect::<Vec<_>>()
+    });
+    let sum = |of: fn(&(u64, u64)) -> u64| [0, 1].map(|side| runs[side].iter().map(of).sum::<u64>());
+    let (counts, failed) = (sum(|run| run.0), sum(|run| run.1));
+    if counts.contains(&0) {
+        return None;
+    }
+    let repeats = a.repeats(b);
+    let share = |side: usize| {
+        let blocks: Vec<_> = if repeats {
+            runs[side].iter().map(|(count, bad)| Block { count: *count as f64, above: *bad as f64 }).collect()
+        } else {
+            sides[side].outcomes.clone()
+        };
+        if repeats {
+            return Share::of_runs(&blocks);
+        }
+        (blocks.len() >= FEWEST_BLOCKS).then(|| Share::of(&blocks))?
+    };
+    let chance = share(0).zip(share(1)).map(|(a, b)| if failed == [0, 0] { 1.0 } else { chance(&a, &b) });
+    let stage = a.stages.first().map(|stage| stage.name.clone()).unwrap_or_default();
+    Some(FailureRow { stage, failed, counts, chance, judgement: Judgement::TooFew })
+}
+
+fn failure_judgement(row: &FailureRow, chance: f64, effect: f64) -> Judgement {
+    let Some(found) = row.chance else { return Judgement::TooFew };
+    let [a, b] = row.shares();
+    if found >= chance || (b - a).abs() < SHARE.max(a * effect) {
+        Judgement::Same
+    } else if b > a {
+        Judgement::Worse
+    } else {
+        Judgement::Better
+    }
+}

@@ -1,0 +1,134 @@
+//! Can chance alone have made this difference? Shares of values above a bound are compared over blocks of a run, so that
+//! values that depend on each other (a queue, a pause of the machine) are not counted as if they did not.
+
+/// A part of a run: a few intervals, or one run of several.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Block {
+    /// Values seen.
+    pub(super) count: f64,
+    /// Those above the bound.
+    pub(super) above: f64,
+}
+
+/// A share of values, and how far it is to be trusted.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Share {
+    share: f64,
+    count: f64,
+    variance: f64,
+    freedom: f64,
+}
+
+impl Share {
+    /// Of blocks that follow each other, two at least. `None` when there are no values.
+    pub(super) fn of(blocks: &[Block]) -> Option<Self> {
+        Self::new(blocks, true)
+    }
+
+    /// Of blocks that have nothing to do with each other, two at least. `None` when there are no values.
+    pub(super) fn of_runs(blocks: &[Block]) -> Option<Self> {
+        Self::new(blocks, false)
+    }
+
+    fn new(blocks: &[Block], follow: bool) -> Option<Self> {
+        let count: f64 = blocks.iter().map(|block| block.count).sum();
+        if count <= 0.0 || blocks.len() < 2 {
+            return None;
+        }
+        let above: f64 = blocks.iter().map(|block| block.above).sum();
+        let share = above / count;
+        let off: Vec<f64> = blocks.iter().map(|block| block.above - share * block.count).collect();
+        let squares: f64 = off.iter().map(|off| off * off).sum();
+        // Neighbours that are off in the same direction say less than two.
+        let lag: f64 = if follow { off.windows(2).map(|pair| pair[0] * pair[1]).sum() } else { 0.0 };
+        let blocks = blocks.len() as f64;
+        let between = blocks / (blocks - 1.0) * (squares + 2.0 * lag.max(0.0)) / (count * count);
+        Some(Self { share, count, variance: between.max(independent(above, count)), freedom: blocks - 1.0 })
+    }
+
+    /// Of values of which no blocks are known: as uncertain as `like`, whose blocks are, is in proportion.
+    pub(super) fn like(above: f64, count: f64, spread: f64, freedom: f64) -> Option<Self> {
+        let share = above / count;
+        (count > 0.0).then(|| Self { share, count, variance: independent(above, count) * spread, freedom })
+    }
+
+    /// How many times greater the variance is than that of independent values.
+    pub(super) fn spread(&self) -> f64 {
+        (self.variance / independent(self.share * self.count, self.count)).max(1.0)
+    }
+
+    /// Degrees of freedom.
+    pub(super) const fn freedom(&self) -> f64 {
+        self.freedom
+    }
+}
+
+/// Variance of a share of independent values; never zero, as nobody saw all values that there could be.
+fn independent(above: f64, count: f64) -> f64 {
+    let share = (above + 1.0) / (count + 2.0);
+    share * (1.0 - share) / count
+}
+
+/// How probable a difference like this is when both sides are the same (Welch's test, two-sided).
+pub(super) fn chance(a: &Share, b: &Share) -> f64 {
+    let variance = a.variance + b.variance;
+    let freedom = variance * variance / (a.variance * a.variance / a.freedom + b.variance * b.variance / b.freedom);
+    student(((a.share - b.share) / variance.sqrt()).abs(), freedom)
+}
+
+/// Probability that Student's t is beyond ±`t`. Degrees of freedom are rounded down, to be on the safe side.
+///
+/// Abramowitz and Stegun, 26.7.3 and 26.7.4.
+fn student(t: f64, freedom: f64) -> f64 {
+    let freedom = freedom.clamp(1.0, 1_000.0).floor();
+    let angle = (t / freedom.sqrt()).atan();
+    let (sine, square) = (angle.sin(), angle.cos().powi(2));
+    let odd = freedom % 2.0 == 1.0;
+    let terms = ((freedom - if odd { 1.0 } else { 0.0 }) / 2.0) as u32;
+    let (mut sum, mut term) = (0.0, if odd { angle.cos() } else { 1.0 });
+    for number in 0..terms {
+        sum += term;
+        let number = f64::from(number);
+        let (up, down) =
+            if odd { (2.0 * number + 2.0, 2.0 * number + 3.0) } else { (2.0 * number + 1.0, 2.0 * number + 2.0) };
+        term *= square * up / down;
+    }
+    let within = if odd { (angle + sine * sum) * std::f64::consts::FRAC_2_PI } else { sine * sum };
+    (1.0 - within).clamp(0.0, 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tails_are_those_of_the_tables() {
+        // t, degrees of freedom, two-sided probability.
+        for (t, freedom, chance) in [
+            (12.706, 1.0, 0.05),
+            (4.303, 2.0, 0.05),
+            (3.182, 3.0, 0.05),
+            (4.604, 4.0, 0.01),
+            (2.228, 10.0, 0.05),
+            (2.131, 15.0, 0.05),
+            (2.576, 1_000.0, 0.01),
+            (0.0, 7.0, 1.0),
+        ] {
+            assert!((student(t, freedom) - chance).abs() < 3e-4, "{t} {freedom}: {}", student(t, freedom));
+        }
+        assert!(student(40.0, 14.0) < 1e-12);
+    }
+
+    #[test]
+    fn a_few_values_prove_nothing_and_blocks_that_move_together_count_less() {
+        let blocks = |shares: &[f64], count: f64| -> Share {
+            Share::of(&shares.iter().map(|share| Block { count, above: share * count }).collect::<Vec<_>>()).unwrap()
+        };
+        assert!(chance(&blocks(&[0.0; 8], 1.0), &blocks(&[1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0], 1.0)) > 0.1);
+        assert!(chance(&blocks(&[0.1; 8], 500.0), &blocks(&[0.3; 8], 500.0)) < 1e-6);
+        let (trend, mixed) = ([0.1, 0.2, 0.3, 0.4, 0.6, 0.7, 0.8, 0.9], [0.1, 0.9, 0.2, 0.8, 0.3, 0.7, 0.4, 0.6]);
+        assert!(blocks(&trend, 500.0).variance > 1.5 * blocks(&mixed, 500.0).variance);
+        assert!(blocks(&trend, 500.0).spread() > 10.0);
+        assert_eq!(Share::of(&[Block { count: 0.0, above: 0.0 }; 4]), None);
+    }
+}
