@@ -88,6 +88,9 @@ impl Panel<'_> {
     }
 
     fn details(&self, stage: &StageProgress) -> Vec<String> {
+        if stage.attempts == 0 && stage.done == 0 {
+            return vec!["  no device has started yet".to_owned()];
+        }
         let history = self.histories.of(stage.stage);
         let offered = history.map_or(0.0, |history| history.offered_rate());
         let plain = |text: String| (text, Mood::Plain);

@@ -130,3 +130,13 @@ fn plain_lines_become_rarer() {
     assert!(due(Some(at(12)), at(22)));
     assert!(due(Some(at(12)), (RunPart::Drain, 0, Duration::from_secs(12))));
 }
+
+#[test]
+fn a_stage_that_waits_for_its_first_device_says_so() {
+    let mut progress = storm(3);
+    progress.stages[0] = StageProgress { planned: 400, ..StageProgress::default() };
+    let about = about(TimeScale::REAL);
+    let surroundings = Surroundings { width: 80, color: false, open_files: None };
+    let panel = Panel { about: &about, progress: &progress, histories: &Histories::default(), surroundings };
+    assert_eq!(panel.lines()[1..], ["  no device has started yet", "3.00 s · 412 connected"]);
+}
