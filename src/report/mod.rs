@@ -6,6 +6,7 @@ pub mod console;
 mod csv;
 mod folder;
 mod hlog;
+mod html;
 mod json;
 mod observed;
 pub mod rows;
@@ -32,7 +33,7 @@ pub trait Exporter {
 }
 
 /// Every format that a run writes; the record itself (`run.json`) comes first, so that it survives a full disk best.
-pub const EXPORTERS: [&dyn Exporter; 7] = [
+pub const EXPORTERS: [&dyn Exporter; 8] = [
     &json::RunJson,
     &csv::SummaryCsv,
     &csv::PhasesCsv,
@@ -40,6 +41,7 @@ pub const EXPORTERS: [&dyn Exporter; 7] = [
     &csv::ErrorsCsv,
     &csv::ThresholdsCsv,
     &hlog::LatencyLog,
+    &html::HtmlReport,
 ];
 
 /// `run.json` as text, for `--json`.

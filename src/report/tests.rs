@@ -151,7 +151,16 @@ fn a_folder_is_written_once_and_an_unused_one_goes_away() {
     files.sort();
     assert_eq!(
         files,
-        ["errors.csv", "intervals.csv", "latency.hlog", "phases.csv", "run.json", "summary.csv", "thresholds.csv"],
+        [
+            "errors.csv",
+            "intervals.csv",
+            "latency.hlog",
+            "phases.csv",
+            "report.html",
+            "run.json",
+            "summary.csv",
+            "thresholds.csv"
+        ],
         "no temporary file is left"
     );
     assert!(matches!(ResultsFolder::open(path), Err(FolderError::Occupied { .. })));

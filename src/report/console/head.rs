@@ -68,7 +68,7 @@ pub(super) fn verdict(text: &mut String, record: &RunRecord, look: Look) {
 }
 
 /// `5,000 of 5,000 devices succeeded in 7.90 s (633/s), 0 wrong certificates`.
-fn outcome(record: &RunRecord) -> String {
+pub(in crate::report) fn outcome(record: &RunRecord) -> String {
     let totals = record.totals();
     let mut words = format!(
         "{} of {} devices succeeded in {} ({})",

@@ -11,7 +11,8 @@ use owo_colors::Style;
 
 use crate::measure::RunRecord;
 pub use head::compressed;
-pub(super) use tables::{print, right, table as columns};
+pub(super) use head::outcome;
+pub(super) use tables::{meaning, print, right, table as columns};
 
 /// How to print.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

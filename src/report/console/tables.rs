@@ -133,7 +133,7 @@ pub(super) fn warn(text: &str, bad: bool, color: Color) -> Cell {
     if bad { right(text).fg(color) } else { right(text) }
 }
 
-const fn meaning(phase: Phase) -> &'static str {
+pub(in crate::report) const fn meaning(phase: Phase) -> &'static str {
     match phase {
         Phase::Queued => "due until started",
         Phase::Keygen => "key pair (ahead of need)",

@@ -1,0 +1,45 @@
+use std::io;
+
+use serde::Serialize;
+
+use crate::measure::RunRecord;
+use crate::report::html::escape;
+use crate::report::html::plots::{self, Plot};
+use crate::report::html::series::{self, Columns};
+
+/// What the page's script draws.
+#[derive(Debug, Serialize)]
+pub(super) struct Data {
+    stages: Vec<Stage>,
+    pub(super) plots: Vec<Plot>,
+}
+
+#[derive(Debug, Serialize)]
+struct Stage {
+    time: Columns,
+    percentile: Columns,
+}
+
+impl Data {
+    pub(super) fn of(record: &RunRecord) -> Self {
+        let mut data = Self { stages: Vec::new(), plots: Vec::new() };
+        for (position, stage) in record.stages.iter().enumerate() {
+            let time = series::over_time(stage, record.stages.len());
+            let percentile = series::percentiles(stage);
+            data.plots.extend(plots::over_time(position, &time));
+            data.plots.extend(plots::curve(position, &percentile));
+            data.stages.push(Stage { time, percentile });
+        }
+        data
+    }
+
+    /// The plots of one stage, in order.
+    pub(super) fn plots_of(&self, stage: usize) -> impl Iterator<Item = &Plot> {
+        self.plots.iter().filter(move |plot| plot.stage() == stage)
+    }
+
+    /// As JSON that can stand inside of a `<script>`.
+    pub(super) fn json(&self) -> io::Result<String> {
+        Ok(escape::json(&serde_json::to_string(self)?))
+    }
+}

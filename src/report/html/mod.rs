@@ -1,0 +1,30 @@
+//! `report.html`: the results for a person, in one file that needs nothing else. Its plots are drawn by uPlot from data that
+//! the page carries as JSON; the bars of the phases are drawn here, as they need no scale that one can zoom.
+
+mod bars;
+mod data;
+mod escape;
+mod page;
+mod plots;
+mod series;
+mod tables;
+#[cfg(test)]
+mod tests;
+
+use std::io::{self, Write};
+
+use crate::measure::RunRecord;
+use crate::report::Exporter;
+
+/// `report.html`.
+pub(super) struct HtmlReport;
+
+impl Exporter for HtmlReport {
+    fn file_name(&self) -> &'static str {
+        "report.html"
+    }
+
+    fn write(&self, record: &RunRecord, to: &mut dyn Write) -> io::Result<()> {
+        to.write_all(page::page(record)?.as_bytes())
+    }
+}

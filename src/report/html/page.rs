@@ -1,0 +1,210 @@
+use std::fmt::{self, Write};
+use std::io;
+
+use crate::measure::RunRecord;
+use crate::report::console::{compressed, outcome};
+use crate::report::html::data::Data;
+use crate::report::html::escape::Text;
+use crate::report::html::plots::Plot;
+use crate::report::html::{bars, series, tables};
+use crate::report::{Verdict, units, verdicts};
+
+const STYLE: &str = include_str!("assets/style.css");
+const SCRIPT: &str = include_str!("assets/app.js");
+const UPLOT_STYLE: &str = include_str!("assets/uplot/uPlot.min.css");
+const UPLOT: &str = include_str!("assets/uplot/uPlot.iife.min.js");
+
+/// Nothing is loaded from anywhere, and only elements that name the nonce are obeyed: a second wall behind escaping. As the
+/// nonce is no secret, the wall stops attributes such as `onerror` and scripts of who does not know this program.
+const POLICY: &str = "default-src 'none'; script-src 'nonce-fleetstorm'; style-src 'nonce-fleetstorm'; base-uri 'none'; \
+                      form-action 'none'";
+
+/// The whole page.
+pub(super) fn page(record: &RunRecord) -> io::Result<String> {
+    let data = Data::of(record);
+    let json = data.json()?;
+    let mut out = String::with_capacity(json.len() + UPLOT.len() + 64 * 1024);
+    body(&mut out, record, &data, &json).map_err(io::Error::other)?;
+    Ok(out)
+}
+
+fn body(out: &mut String, record: &RunRecord, data: &Data, json: &str) -> fmt::Result {
+    let (scenario, version) = (Text(&record.scenario), Text(&record.version));
+    write!(
+        out,
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta http-equiv=\"Content-Security-Policy\" \
+         content=\"{POLICY}\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><meta \
+         name=\"color-scheme\" content=\"light dark\"><meta name=\"generator\" content=\"fleetstorm {version}\">\
+         <title>{scenario} – fleetstorm</title>\n<style nonce=\"fleetstorm\">{UPLOT_STYLE}{STYLE}</style></head>\n<body>\
+         <header><p class=\"product\">fleetstorm {version}</p><h1>{scenario}</h1>"
+    )?;
+    if let Some(question) = &record.question {
+        write!(out, "<p class=\"question\">{}</p>", Text(question))?;
+    }
+    write!(
+        out,
+        "<p class=\"about\">against {}, seed {}, <time>{}</time></p></header>\n<main>",
+        Text(&record.target),
+        record.seed,
+        units::rfc3339(record.started_at)
+    )?;
+    verdict(out, record)?;
+    asked(out, record)?;
+    stages(out, record, data)?;
+    out.push_str("<section id=\"resources\"><h2>Resources</h2>");
+    tables::resources(out, record)?;
+    out.push_str("</section>\n<section id=\"phases\"><h2>Phases</h2>");
+    for stage in &record.stages {
+        tables::phases(out, stage)?;
+    }
+    out.push_str("</section>\n<section id=\"errors\"><h2>Errors</h2>");
+    tables::errors(out, record)?;
+    write!(
+        out,
+        "</section></main>\n<footer><p>Made by fleetstorm {version}. Times are real time since the start of the measured part \
+         unless they say otherwise. Plots by uPlot 1.6.32, © 2022 Leon Sorokin, MIT licence.</p></footer>\n<script \
+         id=\"data\" type=\"application/json\">{json}</script>\n<script nonce=\"fleetstorm\">{UPLOT}</script>\n<script \
+         nonce=\"fleetstorm\">{SCRIPT}</script></body></html>\n"
+    )
+}
+
+/// The worst first; then what the run had to meet.
+fn verdict(out: &mut String, record: &RunRecord) -> fmt::Result {
+    out.push_str("<section id=\"verdict\"><h2>Verdict</h2><ul class=\"verdicts\">");
+    for verdict in verdicts(record) {
+        let (class, sign, label) = match &verdict {
+            Verdict::Complete => ("good", "✓", "Complete"),
+            Verdict::Interrupted | Verdict::Lost { .. } => ("warn", "!", "Partial"),
+            Verdict::Aborted | Verdict::Stopped { .. } => ("bad", "✗", "Partial"),
+            Verdict::ThresholdsFailed { .. } => ("bad", "✗", "Thresholds failed"),
+            Verdict::Saturated(_) => ("warn", "!", "Generator saturated"),
+            Verdict::WrongCertificates(_) => ("bad", "✗", "Wrong certificates"),
+            Verdict::Unaccounted { .. } => ("bad", "✗", "Unaccounted"),
+        };
+        write!(
+            out,
+            "<li class=\"{class}\"><span class=\"sign\" aria-hidden=\"true\">{sign}</span> <strong>{label}</strong> {}</li>",
+            Text(&verdict.sentence())
+        )?;
+    }
+    write!(out, "</ul><p class=\"outcome\">{}.</p>", Text(&outcome(record)))?;
+    tables::thresholds(out, record)?;
+    tables::outcomes(out, record)?;
+    let health = &record.health;
+    let lateness = match (health.lateness.quantile(0.50), health.lateness.quantile(0.99)) {
+        (Some(p50), Some(p99)) => {
+            format!(
+                "; devices started {} after due at the median, {} at p99",
+                units::duration(p50),
+                units::duration(p99)
+            )
+        }
+        _ => String::new(),
+    };
+    write!(
+        out,
+        "<p>Generator: {}; at most {} of {} attempts in flight, {} connections held{lateness}.</p>",
+        if health.saturated.is_empty() { "not the bottleneck" } else { "the bottleneck, see above" },
+        units::count(health.peak_in_flight),
+        units::count(health.in_flight_limit),
+        units::count(health.peak_connected)
+    )?;
+    for note in &record.notes {
+        write!(out, "<p class=\"note\"><strong>Note:</strong> {}</p>", Text(note))?;
+    }
+    out.push_str("</section>\n");
+    Ok(())
+}
+
+fn asked(out: &mut String, record: &RunRecord) -> fmt::Result {
+    out.push_str("<section id=\"asked\"><h2>What was asked</h2><dl>");
+    let machine = &record.machine;
+    let mut pairs = vec![
+        ("Scenario", record.scenario.clone()),
+        ("Target", record.target.clone()),
+        ("Seed", record.seed.to_string()),
+        ("Version", format!("fleetstorm {}", record.version)),
+        ("Command", record.command.join(" ")),
+        ("Started", units::rfc3339(record.started_at)),
+        (
+            "Took",
+            format!("{}, after {} of preparation", units::duration(record.elapsed), units::duration(record.prepare)),
+        ),
+    ];
+    pairs.push((
+        "Time scale",
+        if record.time_scale.is_real() { "real time".to_owned() } else { compressed(record.time_scale) },
+    ));
+    pairs.push((
+        "Machine",
+        format!(
+            "{}, {} cores, {}, {}, {} open files",
+            machine.cpu,
+            machine.cores,
+            units::bytes(machine.memory),
+            machine.os,
+            units::count(machine.open_files)
+        ),
+    ));
+    for (name, value) in pairs {
+        write!(out, "<div><dt>{name}</dt><dd>{}</dd></div>", Text(&value))?;
+    }
+    out.push_str("</dl><h3>Stages</h3><ol class=\"stages\">");
+    for (position, stage) in record.stages.iter().enumerate() {
+        write!(
+            out,
+            "<li><a href=\"#stage-{position}\"><strong>{}</strong></a> ({}), {}; first device due after {}</li>",
+            Text(&stage.name),
+            Text(&stage.kind),
+            Text(&stage.workload),
+            units::duration(stage.start)
+        )?;
+    }
+    write!(
+        out,
+        "</ol><details><summary>All {} settings (fleet, classes, emulator, limits)</summary>",
+        units::count(record.settings.len() as u64)
+    )?;
+    tables::settings(out, record)?;
+    out.push_str("</details></section>\n");
+    Ok(())
+}
+
+fn stages(out: &mut String, record: &RunRecord, data: &Data) -> fmt::Result {
+    out.push_str(
+        "<section id=\"plots\"><h2>Plots</h2><noscript><p>The plots need scripting; their data is in the CSV files that \
+         each of them names.</p></noscript><p>Point at a plot, or touch it, to read values; drag over a span to enlarge it, \
+         click twice to see all again; click a name in a legend to hide its line.</p>",
+    );
+    for (position, stage) in record.stages.iter().enumerate() {
+        write!(
+            out,
+            "<section class=\"stage\" id=\"stage-{position}\"><h3>Stage {} <small>{}</small></h3>",
+            Text(&stage.name),
+            Text(&stage.kind)
+        )?;
+        let merged = series::per_point(series::lived(stage).len(), record.stages.len());
+        if merged > 1 {
+            write!(out, "<p>Each point stands for {merged} intervals; intervals.csv has every one of them.</p>")?;
+        }
+        out.push_str("<div class=\"plots\">");
+        for plot in data.plots_of(position) {
+            figure(out, plot)?;
+        }
+        bars::phases(out, position, stage)?;
+        out.push_str("</div></section>\n");
+    }
+    out.push_str("</section>\n");
+    Ok(())
+}
+
+fn figure(out: &mut String, plot: &Plot) -> fmt::Result {
+    let Plot { id, title, words, source, alternative, .. } = plot;
+    write!(
+        out,
+        "<figure><figcaption><h4>{title}</h4><p>{words}</p></figcaption><div class=\"plot\" id=\"{id}\" role=\"img\" \
+         aria-label=\"{}\"></div><p class=\"source\">Data: {}</p></figure>",
+        Text(alternative),
+        Text(source)
+    )
+}

@@ -1,0 +1,236 @@
+use serde::Serialize;
+
+use crate::domain::FailureClass;
+use crate::report::html::series::{Columns, Number};
+use crate::report::units;
+
+/// One plot, as the page's script reads it and the page describes it.
+#[derive(Debug, Serialize)]
+pub(super) struct Plot {
+    /// Identifier of the element.
+    pub(super) id: String,
+    /// Position of the stage.
+    stage: usize,
+    /// What the horizontal axis is: `time` or `percentile`.
+    axis: &'static str,
+    unit: Unit,
+    /// Whether the vertical axis is logarithmic.
+    log: bool,
+    series: Vec<Series>,
+    #[serde(skip)]
+    pub(super) title: &'static str,
+    #[serde(skip)]
+    pub(super) words: &'static str,
+    /// Where the data is.
+    #[serde(skip)]
+    pub(super) source: String,
+    /// The plot in words, for who cannot see it.
+    #[serde(skip)]
+    pub(super) alternative: String,
+}
+
+/// What the vertical axis counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Unit {
+    PerSecond,
+    Count,
+    Milliseconds,
+}
+
+#[derive(Debug, Serialize)]
+struct Series {
+    column: &'static str,
+    name: &'static str,
+}
+
+struct Kind {
+    name: &'static str,
+    title: &'static str,
+    words: &'static str,
+    unit: Unit,
+    series: &'static [(&'static str, &'static str)],
+    /// Without a value in one of these there is no plot.
+    needs: &'static [&'static str],
+}
+
+const KINDS: [Kind; 8] = [
+    Kind {
+        name: "arrivals",
+        title: "Arrivals: due, started, succeeded",
+        words: "Devices per second. Started below due: the generator could not keep up. Succeeded below started: the \
+                target did not, or devices are still under way.",
+        unit: Unit::PerSecond,
+        series: &[("due", "due"), ("started", "started"), ("succeeded", "succeeded"), ("dropped", "dropped")],
+        needs: &["due", "started", "succeeded"],
+    },
+    Kind {
+        name: "goodput",
+        title: "Offered load and goodput",
+        words: "Attempts per second, further ones of the same device included, and those that succeeded. A storm that \
+                feeds itself shows as an offer that stays high while the goodput does not.",
+        unit: Unit::PerSecond,
+        series: &[
+            ("attempts", "attempts (offered)"),
+            ("succeeded_attempts", "succeeded attempts (goodput)"),
+            ("failed_attempts", "failed attempts"),
+        ],
+        needs: &["attempts"],
+    },
+    Kind {
+        name: "in_flight",
+        title: "In flight",
+        words: "Attempts under way at the end of each interval.",
+        unit: Unit::Count,
+        series: &[("in_flight", "in flight")],
+        needs: &["in_flight"],
+    },
+    Kind {
+        name: "latency",
+        title: "Latency over time",
+        words: "From due until done, waits and further attempts included, of the devices that succeeded in each interval; \
+                an interval without successes has no point.",
+        unit: Unit::Milliseconds,
+        series: &[("p50", "p50"), ("p90", "p90"), ("p99", "p99")],
+        needs: &["p50"],
+    },
+    Kind {
+        name: "failures",
+        title: "Failures by class",
+        words: "Devices per second that failed for good, by the class of their last failure.",
+        unit: Unit::PerSecond,
+        series: &CLASSES,
+        needs: &CLASS_NAMES,
+    },
+    Kind {
+        name: "throttled",
+        title: "Answers 429",
+        words: "Throttling answers per second, of the attempts that ended in each interval.",
+        unit: Unit::PerSecond,
+        series: &[("throttled", "429s")],
+        needs: &["throttled"],
+    },
+    Kind {
+        name: "losses",
+        title: "Expired certificates and lost connections",
+        words: "Devices per second found with an expired certificate; held connections with the hub lost per second.",
+        unit: Unit::PerSecond,
+        series: &[("expired", "expired"), ("disconnects", "connections lost")],
+        needs: &["expired", "disconnects"],
+    },
+    Kind {
+        name: "telemetry",
+        title: "Telemetry",
+        words: "Messages per second that the hub acknowledged.",
+        unit: Unit::PerSecond,
+        series: &[("telemetry", "messages")],
+        needs: &["telemetry"],
+    },
+];
+
+const CURVE: Kind = Kind {
+    name: "percentiles",
+    title: "Percentile curve",
+    words: "Latency of the devices that succeeded, on the HDR scale: each step to the right is ten times rarer. Corrected \
+            counts from the due time; raw from the start of the last attempt, which is what a client that forgets its waits \
+            would report. A gap between them is time that devices waited and a naive benchmark would hide.",
+    unit: Unit::Milliseconds,
+    series: &[("total", "corrected (total)"), ("total_raw", "raw (total_raw)")],
+    needs: &["total", "total_raw"],
+};
+
+const CLASS_NAMES: [&str; FailureClass::ALL.len()] = {
+    let mut names = [""; FailureClass::ALL.len()];
+    let mut i = 0;
+    while i < names.len() {
+        names[i] = FailureClass::ALL[i].name();
+        i += 1;
+    }
+    names
+};
+
+const CLASSES: [(&str, &str); FailureClass::ALL.len()] = {
+    let mut series = [("", ""); FailureClass::ALL.len()];
+    let mut i = 0;
+    while i < series.len() {
+        series[i] = (CLASS_NAMES[i], CLASS_NAMES[i]);
+        i += 1;
+    }
+    series
+};
+
+/// The plots over time of a stage for which there is data.
+pub(super) fn over_time(stage: usize, columns: &Columns) -> Vec<Plot> {
+    KINDS.iter().filter_map(|kind| kind.plot(stage, columns, "time")).collect()
+}
+
+/// The percentile curve of a stage in which something succeeded.
+pub(super) fn curve(stage: usize, columns: &Columns) -> Option<Plot> {
+    CURVE.plot(stage, columns, "percentile")
+}
+
+impl Plot {
+    pub(super) const fn stage(&self) -> usize {
+        self.stage
+    }
+}
+
+impl Kind {
+    fn plot(&self, stage: usize, columns: &Columns, axis: &'static str) -> Option<Plot> {
+        if !self.needs.iter().any(|column| columns.contains_key(column)) {
+            return None;
+        }
+        let shown: Vec<_> = self.series.iter().filter(|(column, _)| columns.contains_key(column)).collect();
+        let ends: Vec<_> =
+            shown.iter().filter_map(|(column, name)| Some((name, ends(columns.get(column)?)?))).collect();
+        let lowest = ends.iter().map(|(_, (lowest, _))| *lowest).fold(f64::INFINITY, f64::min);
+        let highest = ends.iter().map(|(_, (_, highest))| *highest).fold(0.0, f64::max);
+        let peaks: Vec<_> =
+            ends.iter().map(|(name, (_, highest))| format!("{name} at most {}", self.unit.words(*highest))).collect();
+        Some(Plot {
+            id: format!("plot-{stage}-{}", self.name),
+            stage,
+            axis,
+            unit: self.unit,
+            log: self.unit == Unit::Milliseconds && lowest > 0.0 && highest > 30.0 * lowest,
+            series: shown.iter().map(|(column, name)| Series { column, name }).collect(),
+            title: self.title,
+            words: self.words,
+            source: self.source(&shown),
+            alternative: format!("{}. {}.", self.title, peaks.join("; ")),
+        })
+    }
+
+    fn source(&self, shown: &[&(&'static str, &'static str)]) -> String {
+        let columns = |prefix: &str, suffix: &str| {
+            shown.iter().map(|(column, _)| format!("{prefix}{column}{suffix}")).collect::<Vec<_>>().join(", ")
+        };
+        match self.name {
+            "percentiles" => {
+                "phases.csv, rows total and total_raw (percentiles); run.json, stages[].phases[].histogram (whole curve)"
+                    .to_owned()
+            }
+            "latency" => "intervals.csv: start_s, p50_us, p99_us; p90 and the whole distribution in latency.hlog".to_owned(),
+            "failures" => format!("intervals.csv: start_s, {}", columns("failed_", "")),
+            _ => format!("intervals.csv: start_s, length_us, {}", columns("", "")),
+        }
+    }
+}
+
+impl Unit {
+    fn words(self, value: f64) -> String {
+        match self {
+            Self::PerSecond => units::rate_of(value),
+            Self::Count => units::count(value as u64),
+            Self::Milliseconds => units::nanos((value * 1e6) as u64),
+        }
+    }
+}
+
+fn ends(values: &[Number]) -> Option<(f64, f64)> {
+    let present = values.iter().filter_map(|value| value.0);
+    present.fold(None, |ends, value| match ends {
+        None => Some((value, value)),
+        Some((low, high)) => Some((f64::min(low, value), f64::max(high, value))),
+    })
+}

@@ -1,0 +1,130 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+
+use crate::domain::{FailureClass, Phase};
+use crate::measure::{Histogram, Interval, StageRecord};
+use crate::report::units;
+
+/// Name and values of every column that plots of a stage show.
+pub(super) type Columns = BTreeMap<&'static str, Vec<Number>>;
+
+/// A value of a column; `None` where there is none, such as the latency of a second without successes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Number(pub(super) Option<f64>);
+
+impl Serialize for Number {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            // As integers most values are half as long. Lossless up to 2^53.
+            Some(value) if value.fract() == 0.0 && value.abs() < 9e15 => serializer.serialize_i64(value as i64),
+            value => value.serialize(serializer),
+        }
+    }
+}
+
+/// Points over time of all stages together, so that the page stays small however long a run was.
+const POINTS: usize = 6_000;
+/// Fewest and most points of one stage. More than a screen has columns would only slow the page down.
+const POINTS_OF_A_STAGE: (usize, usize) = (50, 1_000);
+
+/// Intervals that become one point, in a run with so many stages.
+pub(super) fn per_point(intervals: usize, stages: usize) -> usize {
+    let (least, most) = POINTS_OF_A_STAGE;
+    intervals.div_ceil((POINTS / stages.max(1)).clamp(least, most)).max(1)
+}
+
+/// The intervals of a stage from its first due time on.
+pub(super) fn lived(stage: &StageRecord) -> &[Interval] {
+    let before = stage.intervals.iter().take_while(|i| i.start + i.length <= stage.start).count();
+    match stage.intervals.get(before..) {
+        Some(rest) if !rest.is_empty() => rest,
+        _ => &stage.intervals,
+    }
+}
+
+type Count = fn(&Interval) -> u64;
+
+/// What is shown per second.
+const RATES: [(&str, Count); 11] = [
+    ("due", |i| i.due),
+    ("started", |i| i.started),
+    ("succeeded", |i| i.succeeded),
+    ("attempts", |i| i.attempts),
+    ("succeeded_attempts", |i| i.succeeded_attempts),
+    ("failed_attempts", |i| i.failed_attempts),
+    ("throttled", |i| i.throttled),
+    ("dropped", |i| i.dropped),
+    ("expired", |i| i.expired),
+    ("disconnects", |i| i.disconnects),
+    ("telemetry", |i| i.telemetry),
+];
+
+/// The columns over time: rates per second, latencies in milliseconds.
+pub(super) fn over_time(stage: &StageRecord, stages: usize) -> Columns {
+    let intervals = lived(stage);
+    let mut columns = Columns::new();
+    let mut total = Histogram::new();
+    for points in intervals.chunks(per_point(intervals.len(), stages)) {
+        let length: Duration = points.iter().map(|interval| interval.length).sum();
+        // The last point may be of any length; a rate of a few milliseconds would say nothing.
+        let seconds = length.as_secs_f64().max(0.5);
+        let mut push = |name, value: Option<f64>| {
+            columns.entry(name).or_default().push(Number(value.map(units::rounded)));
+        };
+        let rate = |count: Count| points.iter().map(count).sum::<u64>() as f64 / seconds;
+        push("start_s", points.first().map(|interval| interval.start.as_secs_f64()));
+        for (name, count) in RATES {
+            push(name, Some(rate(count)));
+        }
+        for class in FailureClass::ALL {
+            let failed = points.iter().map(|i| i.failed[class.index()]).sum::<u64>();
+            push(class.name(), Some(failed as f64 / seconds));
+        }
+        push("in_flight", points.last().map(|interval| interval.in_flight as f64));
+        if total.count() > 0 {
+            total.clear();
+        }
+        for interval in points.iter().filter(|interval| !interval.total.is_empty()) {
+            total.merge(&interval.total.decode());
+        }
+        for (name, quantile) in [("p50", 0.50), ("p90", 0.90), ("p99", 0.99)] {
+            push(name, total.quantile(quantile).map(millis));
+        }
+    }
+    // A column in which nothing happened is not plotted and need not be carried.
+    columns.retain(|name, values| *name == "start_s" || values.iter().any(|value| value.0.is_some_and(|v| v != 0.0)));
+    columns
+}
+
+/// The percentile curve: `inverse` is 1/(1-q), against which `total` and `total_raw` are drawn.
+pub(super) fn percentiles(stage: &StageRecord) -> Columns {
+    let [total, raw] = [Phase::Total, Phase::TotalRaw].map(|phase| stage.phases.succeeded(phase));
+    let most = [total, raw].into_iter().flatten().map(Histogram::count).max().unwrap_or(0);
+    let mut columns = Columns::new();
+    if most == 0 {
+        return columns;
+    }
+    for step in 0.. {
+        let inverse = 10_f64.powf(f64::from(step) / STEPS_PER_DECADE);
+        // Beyond one in all values there is only the largest.
+        let last = inverse >= most as f64;
+        let inverse = if last { (most as f64).max(1.0) } else { inverse };
+        columns.entry("inverse").or_default().push(Number(Some(units::rounded(inverse))));
+        for (name, histogram) in [("total", total), ("total_raw", raw)] {
+            let value = histogram.and_then(|h| h.quantile(1.0 - 1.0 / inverse)).map(millis);
+            columns.entry(name).or_default().push(Number(value.map(units::rounded)));
+        }
+        if last {
+            break;
+        }
+    }
+    columns
+}
+
+const STEPS_PER_DECADE: f64 = 24.0;
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
