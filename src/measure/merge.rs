@@ -52,7 +52,7 @@ pub enum MergeError {
 pub fn merge(parts: &[RunRecord]) -> Result<RunRecord, MergeError> {
     let (first, others) = parts.split_first().ok_or(MergeError::Nothing)?;
     for part in parts {
-        for stage in part.stages.iter().filter(|stage| !stage.totals.add_up()) {
+        if let Some(stage) = part.stages.iter().find(|stage| !stage.totals.add_up()) {
             let totals = &stage.totals;
             return Err(MergeError::Unaccounted {
                 stage: stage.name.clone(),

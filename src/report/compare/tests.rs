@@ -1,3 +1,4 @@
+use std::slice::from_ref;
 use std::time::Duration;
 
 use rand::{RngExt as _, SeedableRng as _};
@@ -71,8 +72,8 @@ fn the_same_is_hardly_ever_called_different() {
 fn a_clear_difference_is_told_in_either_direction_and_a_small_one_does_not_matter() {
     let mut random = ChaCha8Rng::seed_from_u64(2);
     let [a, b, small] = [1.0, 1.5, 1.02].map(|factor| run(&mut random, 40, factor));
-    assert_eq!(judgements(&[a.clone()], &[b.clone()]), [Judgement::Worse; 2]);
-    assert_eq!(judgements(&[b], &[a.clone()]), [Judgement::Better; 2]);
+    assert_eq!(judgements(from_ref(&a), from_ref(&b)), [Judgement::Worse; 2]);
+    assert_eq!(judgements(&[b], from_ref(&a)), [Judgement::Better; 2]);
     assert_eq!(judgements(&[a], &[small]), [Judgement::Same; 2]);
     // Several short runs on either side do as well, one does not.
     let mut runs = |factor: f64| -> Vec<_> { (0..6).map(|_| run(&mut random, 4, factor)).collect() };
@@ -102,18 +103,18 @@ fn runs_that_are_not_comparable_are_refused_with_every_reason() {
     b.settings[0].value = "99".to_owned();
     b.health.saturated.push("late".to_owned());
     b.machine.cores = 8;
-    let NotComparable(reasons) = compare(&[a.clone()], &[b.clone()], &[], LIMITS).unwrap_err();
+    let NotComparable(reasons) = compare(from_ref(&a), from_ref(&b), &[], LIMITS).unwrap_err();
     for word in ["fleet.devices: 1234 and 99", "time_scale", "stages", "partial (threshold-failed)", "bottleneck"] {
         assert!(reasons.iter().any(|reason| reason.contains(word)), "{word}: {reasons:#?}");
     }
     let mut c = a.clone();
     (c.settings[0].value, c.seed, c.machine.cores) = ("99".to_owned(), 7, 8);
-    assert!(compare(&[a.clone()], &[c.clone()], &[], LIMITS).is_err());
-    let allowed = compare(&[a.clone()], &[c], &["fleet".to_owned()], LIMITS).unwrap();
+    assert!(compare(from_ref(&a), from_ref(&c), &[], LIMITS).is_err());
+    let allowed = compare(from_ref(&a), &[c], &["fleet".to_owned()], LIMITS).unwrap();
     assert!(allowed.notes.iter().any(|note| note.contains("machine differs")), "{:?}", allowed.notes);
     b = a.clone();
     b.status = RunStatus::Lost;
-    assert!(compare(&[a.clone()], &[b], &[], LIMITS).is_err());
+    assert!(compare(from_ref(&a), &[b], &[], LIMITS).is_err());
     assert!(compare(&[a], &[], &[], LIMITS).is_err());
 }
 
