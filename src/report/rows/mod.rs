@@ -1,13 +1,16 @@
-//! One row per attempt, written while the run goes on: `devices.csv`. Its columns are documented in the README and held by
-//! a snapshot test, as those of the other files.
+//! One row per attempt, written while the run goes on: `devices.csv` or `devices.parquet`. Columns are documented in the
+//! README and held by a snapshot test, as those of the other files.
 
 mod csv;
+mod parquet;
 
-pub use csv::CsvRows;
-
+use std::io::{self, Write};
 use std::time::SystemTime;
 
 use crate::domain::RegistrationId;
+use crate::measure::Attempt;
+use crate::report::rows::csv::CsvRows;
+use crate::report::rows::parquet::ParquetRows;
 use crate::scenario::{IdPattern, Scenario};
 
 /// What rows are told with that attempts do not know themselves.
@@ -36,13 +39,86 @@ impl RowNames {
     }
 }
 
+/// What rows are written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RowFormat {
+    /// Text, which everything reads.
+    #[default]
+    Csv,
+    /// Columns with types, compressed: less than half the size.
+    Parquet,
+}
+
+impl RowFormat {
+    /// The name on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Csv => "csv",
+            Self::Parquet => "parquet",
+        }
+    }
+
+    /// Name of the file inside the results folder.
+    pub const fn file_name(self) -> &'static str {
+        match self {
+            Self::Csv => "devices.csv",
+            Self::Parquet => "devices.parquet",
+        }
+    }
+}
+
+/// Writes rows in either format.
+pub enum RowWriter<W: Write + Send> {
+    /// To `devices.csv`.
+    Csv(Box<CsvRows<W>>),
+    /// To `devices.parquet`.
+    Parquet(Box<ParquetRows<W>>),
+}
+
+impl<W: Write + Send> RowWriter<W> {
+    /// Begins a file.
+    ///
+    /// # Errors
+    /// Those of `to`, as of every method.
+    pub fn new(format: RowFormat, to: W, names: RowNames) -> io::Result<Self> {
+        Ok(match format {
+            RowFormat::Csv => Self::Csv(Box::new(CsvRows::new(to, names)?)),
+            RowFormat::Parquet => Self::Parquet(Box::new(ParquetRows::new(to, names)?)),
+        })
+    }
+
+    /// One row.
+    pub fn write(&mut self, attempt: &Attempt) -> io::Result<()> {
+        match self {
+            Self::Csv(rows) => rows.write(attempt),
+            Self::Parquet(rows) => rows.write(attempt),
+        }
+    }
+
+    /// Hands on what can be read before the end.
+    pub fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Csv(rows) => rows.flush(),
+            Self::Parquet(_) => Ok(()),
+        }
+    }
+
+    /// The end; gives back where it was written.
+    pub fn finish(self) -> io::Result<W> {
+        match self {
+            Self::Csv(rows) => rows.finish(),
+            Self::Parquet(rows) => rows.finish(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::*;
     use crate::domain::{FailureClass, Phase};
-    use crate::measure::{Attempt, Outcome, PhaseTimes};
+    use crate::measure::{Outcome, PhaseTimes};
 
     fn names() -> RowNames {
         let text = "schema = 1\nname = 'test'\nfleet = { devices = 9, registration_id = 'd-{index:03}' }\n\
@@ -74,8 +150,25 @@ mod tests {
 
     #[test]
     fn devices_csv() {
-        let mut rows = CsvRows::new(Vec::new(), names()).unwrap();
+        let mut rows = RowWriter::new(RowFormat::Csv, Vec::new(), names()).unwrap();
         attempts().iter().for_each(|attempt| rows.write(attempt).unwrap());
         insta::assert_snapshot!("devices.csv", String::from_utf8(rows.finish().unwrap()).unwrap());
+    }
+
+    /// Judged as a file by another reader in `tests/pandas`.
+    #[test]
+    fn devices_parquet_has_the_columns_of_the_csv() {
+        use ::parquet::file::reader::{FileReader as _, SerializedFileReader};
+
+        let mut rows = RowWriter::new(RowFormat::Parquet, Vec::new(), names()).unwrap();
+        attempts().iter().for_each(|attempt| rows.write(attempt).unwrap());
+        let file = bytes::Bytes::from(rows.finish().unwrap());
+        let reader = SerializedFileReader::new(file).unwrap();
+        let schema = reader.metadata().file_metadata().schema_descr_ptr();
+        let columns: Vec<_> = schema.columns().iter().map(|column| column.name().to_owned()).collect();
+        let csv = CsvRows::new(Vec::new(), names()).and_then(CsvRows::finish).unwrap();
+        assert_eq!(columns.join(","), String::from_utf8(csv).unwrap().trim_end());
+        let text: Vec<_> = reader.get_row_iter(None).unwrap().map(|row| row.unwrap().to_string()).collect();
+        insta::assert_snapshot!("devices.parquet", text.join("\n"));
     }
 }

@@ -18,7 +18,8 @@ use tempfile::TempDir;
 fn folder() -> TempDir {
     let folder = TempDir::new().unwrap();
     let scenario = "schema = 1\nname = \"told\"\nseed = 7\nthresholds = [\"storm.failed == 0\"]\n\
-                    [fleet]\ndevices = 60\nbehaviour = \"ignores-retry-after\"\n\
+                    [fleet]\ndevices = 60\n[fleet.behaviour]\nattempts = 0\ndefault_wait = \"200ms\"\n\
+                    backoff = { first = \"300ms\", factor = 1.0, longest = \"300ms\", jitter = \"none\" }\n\
                     [[stage]]\nname = \"storm\"\nkind = \"provision\"\ntimeout = \"30s\"\n\
                     arrival = { process = \"constant\", rate = \"30/s\" }\n";
     fs::write(folder.path().join("told.toml"), scenario).unwrap();

@@ -12,12 +12,21 @@ const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/pandas/check.py
 
 #[test]
 fn pandas_and_duckdb_find_the_sums_of_the_record() {
+    check(&[], "ok devices.csv errors.csv");
+}
+
+#[test]
+fn duckdb_reads_parquet() {
+    check(&["--devices-format", "parquet"], "devices.parquet");
+}
+
+fn check(options: &[&str], wanted: &str) {
     let Some(python) = python() else { return };
     let folder = folder();
-    fleetstorm(folder.path()).args(RUN).args(["--devices", "--quiet"]).assert().code(code(Exit::Done));
+    fleetstorm(folder.path()).args(RUN).args(["--devices", "--quiet"]).args(options).assert().code(code(Exit::Done));
     let output = Command::new(python).arg(SCRIPT).arg(folder.path().join("out")).output().unwrap();
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success() && out.contains("ok devices.csv errors.csv"), "{out}\n{err}");
+    assert!(output.status.success() && out.contains(wanted), "{out}\n{err}");
 }
 
 /// The interpreter that has both; `None`, said on stderr, when there is none and this is not CI.

@@ -84,7 +84,8 @@ fn a_real_prometheus_sees_what_the_record_says() {
     let folder = folder();
     let port = free_port();
     let prometheus = Prometheus::start(folder.path(), port);
-    let options = ["--quiet", "--metrics", &port.to_string(), "--metrics-linger", "1m", "--set", "fleet.devices=120"];
+    // Long enough for several scrapes, whatever else the machine does.
+    let options = ["--quiet", "--metrics", &port.to_string(), "--metrics-linger", "1m", "--set", "fleet.devices=240"];
     let mut run = Running::start(folder.path(), &options);
     assert_eq!(run.code(), Some(code(Exit::Done)));
 
@@ -116,7 +117,7 @@ fn a_real_prometheus_sees_what_the_record_says() {
     assert!(expressions.len() > 20, "{expressions:?}");
     for (title, expression) in expressions {
         // As Grafana fills them in.
-        let query = expression.replace("$stage", ".*").replace("$__rate_interval", "5s");
+        let query = expression.replace("$stage", ".*").replace("$__rate_interval", "1m");
         let range = [("query", &*query), ("start", &start.to_string()), ("end", &end.to_string()), ("step", "1")];
         let found = prometheus.query("query_range", &range);
         assert!(!found.is_empty(), "{title}: {query} finds nothing");

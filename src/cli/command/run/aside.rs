@@ -9,6 +9,7 @@ use crate::domain::{Origin, Setting};
 use crate::engine::{Plan, Progress};
 use crate::report::ResultsFolder;
 use crate::report::console::wrapped;
+use crate::report::rows::RowFormat;
 use crate::scenario::Scenario;
 
 /// What a run tells beside its results: rows of attempts, metrics while it goes on.
@@ -22,19 +23,22 @@ pub(super) struct Aside {
 impl Aside {
     /// Takes the port and makes the file, so that neither fails in the middle of a run.
     pub(super) fn new(
-        (devices, metrics): (bool, Option<MetricsAddress>),
+        (devices, metrics): (Option<RowFormat>, Option<MetricsAddress>),
         folder: &ResultsFolder,
         scenario: &Scenario,
         terminal: &Terminal,
     ) -> Result<Self, CommandError> {
-        let given = [("devices", devices.then(|| true.to_string())), ("metrics", metrics.map(|at| at.to_string()))];
+        let given = [
+            ("devices", devices.map(|format| format.name().to_owned())),
+            ("metrics", metrics.map(|at| at.to_string())),
+        ];
         let settings = given
             .into_iter()
             .filter_map(|(key, value)| Some((key, value?)))
             .map(|(key, value)| Setting { key: format!("run.{key}"), value, origin: Origin::CommandLine })
             .collect();
         let metrics = metrics.map(Bound::new).transpose()?;
-        let rows = devices.then(|| RowsFile::create(folder, scenario)).transpose()?;
+        let rows = devices.map(|format| RowsFile::create(format, folder, scenario)).transpose()?;
         if let Some(bound) = &metrics {
             terminal.note(format!("metrics at {}", bound.url()));
             if !bound.is_loopback() {

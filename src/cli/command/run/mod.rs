@@ -21,6 +21,7 @@ use crate::cli::settings::{Resolved, resolve};
 use crate::cli::{CommandError, Exit, Explained, Terminal};
 use crate::engine::Plan;
 use crate::report::console::wrapped;
+use crate::report::rows::RowFormat;
 use crate::report::{ReadError, ResultsFolder};
 use crate::scenario::Scenario;
 
@@ -74,6 +75,9 @@ pub struct RunArgs {
     /// Write devices.csv too, with one row per attempt
     #[arg(long)]
     pub devices: bool,
+    /// What --devices writes: devices.csv or devices.parquet
+    #[arg(long, value_name = "FORMAT", requires = "devices")]
+    pub devices_format: Option<RowFormat>,
     /// Tell how the run goes to Prometheus and others, at a port of this machine's loopback or an address
     #[arg(long, value_name = "[ADDRESS:]PORT", help_heading = "Metrics")]
     pub metrics: Option<MetricsAddress>,
@@ -130,6 +134,7 @@ pub fn run(args: RunArgs, terminal: &Terminal) -> Result<Exit, CommandError> {
         baseline,
         judging,
         devices,
+        devices_format,
         metrics,
         metrics_linger,
     } = args;
@@ -148,6 +153,7 @@ pub fn run(args: RunArgs, terminal: &Terminal) -> Result<Exit, CommandError> {
         Some(out) => ResultsFolder::open(out)?,
         None => ResultsFolder::fresh(Path::new("results"), SystemTime::now(), &scenario.name)?,
     };
+    let devices = devices.then(|| devices_format.unwrap_or_default());
     let wishes = opened::Wishes { hub_address, source_address, confirm_id_scope, emulator_config };
     let results = folder.path().to_owned();
     let mut worst = Exit::Done;

@@ -13,14 +13,12 @@ use tokio::time::Instant;
 
 use crate::cli::Explained;
 use crate::engine::{Received, RowSink, RowSource, rows};
-use crate::report::rows::{CsvRows, RowNames};
+use crate::report::rows::{RowFormat, RowNames, RowWriter};
 use crate::report::{FolderError, ResultsFolder, units};
 use crate::scenario::Scenario;
 
-/// The file while it is written.
-const PARTIAL: &str = "devices.csv.partial";
-/// The file when it is whole.
-const WHOLE: &str = "devices.csv";
+/// What the file is called while it is written, after its name.
+const PARTIAL: &str = ".partial";
 
 /// How often what was written reaches the file, so that a run that is killed leaves rows.
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
@@ -31,12 +29,22 @@ pub(super) enum RowsError {
     #[error("cannot write {}: {source}", path.display())]
     #[diagnostic(help("choose another folder with --out DIR, or leave --devices away"))]
     File { path: PathBuf, source: io::Error },
-    #[error("cannot start the thread that writes {WHOLE}: {0}")]
+    #[error("cannot start the thread that writes the rows of --devices: {0}")]
     #[diagnostic(help("is the limit on processes (`ulimit -u`) far too low?"))]
     Thread(#[source] io::Error),
 }
 
 impl Explained for RowsError {}
+
+impl clap::ValueEnum for RowFormat {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Csv, Self::Parquet]
+    }
+
+    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
+        Some(self.name().into())
+    }
+}
 
 /// A file of rows on its way. What is not finished is removed.
 #[derive(Debug)]
@@ -45,28 +53,34 @@ pub(super) struct RowsFile {
     begin: Option<Sender<SystemTime>>,
     thread: Option<JoinHandle<io::Result<u64>>>,
     lost: Arc<AtomicU64>,
+    format: RowFormat,
     partial: PathBuf,
     whole: PathBuf,
 }
 
 impl RowsFile {
     /// Makes the file in `folder`, before the run: an hour of load is not lost to a folder that takes no files.
-    pub(super) fn create(folder: &ResultsFolder, scenario: &Scenario) -> Result<Self, crate::cli::CommandError> {
-        let (partial, whole) = (folder.path().join(PARTIAL), folder.path().join(WHOLE));
+    pub(super) fn create(
+        format: RowFormat,
+        folder: &ResultsFolder,
+        scenario: &Scenario,
+    ) -> Result<Self, crate::cli::CommandError> {
+        let (partial, whole) = paths(format, folder.path());
         if whole.exists() || partial.exists() {
             return Err(FolderError::Occupied { path: folder.path().to_owned() }.into());
         }
         let file = File::create_new(&partial).map_err(|source| RowsError::File { path: partial.clone(), source })?;
-        Ok(Self::to(file, partial, whole, scenario)?)
+        Ok(Self::to(file, format, folder.path(), scenario)?)
     }
 
-    fn to(file: File, partial: PathBuf, whole: PathBuf, scenario: &Scenario) -> Result<Self, RowsError> {
+    fn to(file: File, format: RowFormat, folder: &Path, scenario: &Scenario) -> Result<Self, RowsError> {
+        let (partial, whole) = paths(format, folder);
         let (sink, source, lost) = rows();
         let (begin, begun) = bounded(1);
-        let mut this = Self { sink: Some(sink), begin: Some(begin), thread: None, lost, partial, whole };
+        let mut this = Self { sink: Some(sink), begin: Some(begin), thread: None, lost, format, partial, whole };
         let scenario = scenario.clone();
         let write = move || match begun.recv() {
-            Ok(started_at) => write(file, &source, RowNames::new(&scenario, started_at)),
+            Ok(started_at) => write(format, file, &source, RowNames::new(&scenario, started_at)),
             // The run never began.
             Err(_) => Ok(0),
         };
@@ -98,16 +112,16 @@ impl RowsFile {
             Err(_) => Err(io::Error::other("its thread panicked: a defect in fleetstorm")),
         };
         let written = written.and_then(|rows| persist(&self.partial, &self.whole).map(|()| rows));
-        let lost = self.lost.load(Ordering::Relaxed);
+        let (lost, file) = (self.lost.load(Ordering::Relaxed), self.format.file_name());
         match written {
             Ok(_) if lost == 0 => None,
             Ok(rows) => Some(format!(
-                "{WHOLE} has {} of {} attempts: the disk was too slow for the others, and no device waits for a disk",
+                "{file} has {} of {} attempts: the disk was too slow for the others, and no device waits for a disk",
                 units::count(rows),
                 units::count(rows + lost)
             )),
             Err(error) => Some(format!(
-                "{WHOLE} could not be written ({error}) and was given up, which leaves the other results their room"
+                "{file} could not be written ({error}) and was given up, which leaves the other results their room"
             )),
         }
     }
@@ -120,8 +134,13 @@ impl Drop for RowsFile {
     }
 }
 
-fn write(file: File, source: &RowSource, names: RowNames) -> io::Result<u64> {
-    let mut rows = CsvRows::new(BufWriter::with_capacity(1 << 20, file), names)?;
+fn paths(format: RowFormat, folder: &Path) -> (PathBuf, PathBuf) {
+    let whole = format.file_name();
+    (folder.join(format!("{whole}{PARTIAL}")), folder.join(whole))
+}
+
+fn write(format: RowFormat, file: File, source: &RowSource, names: RowNames) -> io::Result<u64> {
+    let mut rows = RowWriter::new(format, BufWriter::with_capacity(1 << 20, file), names)?;
     let mut written = 0;
     let mut flushed = Instant::now();
     loop {
@@ -162,10 +181,13 @@ mod tests {
                     [[stage]]\nname = 'stage'\nkind = 'provision'\narrival = 'at-once'\n";
         let scenario = Scenario::parse("test.toml", text, &[]).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let (partial, whole) = (folder.path().join(PARTIAL), folder.path().join(WHOLE));
-        let file = file(&partial);
-        let rows = RowsFile::to(file, partial, whole, &scenario).unwrap();
+        let file = file(&folder.path().join("devices.csv.partial"));
+        let rows = RowsFile::to(file, RowFormat::Csv, folder.path(), &scenario).unwrap();
         (folder, rows)
+    }
+
+    fn files(folder: &tempfile::TempDir) -> Vec<std::ffi::OsString> {
+        fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect()
     }
 
     #[test]
@@ -173,14 +195,14 @@ mod tests {
         let (folder, mut rows) = rows_to(|path| File::create(path).unwrap());
         rows.begin().unwrap().send(SystemTime::UNIX_EPOCH).unwrap();
         assert_eq!(rows.finish(), None);
-        assert!(folder.path().join(WHOLE).exists() && !folder.path().join(PARTIAL).exists());
+        assert_eq!(files(&folder), ["devices.csv"]);
     }
 
     #[test]
     fn a_run_that_never_begins_leaves_nothing() {
         let (folder, rows) = rows_to(|path| File::create(path).unwrap());
         drop(rows);
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        assert!(files(&folder).is_empty());
     }
 
     #[test]
@@ -193,6 +215,6 @@ mod tests {
         rows.begin().unwrap().send(SystemTime::UNIX_EPOCH).unwrap();
         let note = rows.finish().unwrap();
         assert!(note.contains("devices.csv could not be written") && note.contains("No space left"), "{note}");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        assert!(files(&folder).is_empty());
     }
 }
