@@ -131,7 +131,7 @@ impl Conductor {
             self.moments[index].ended.send_replace(Some(now));
             let planned = &self.plan.stages[index];
             let merged = Merged::not_started(planned, now);
-            let mut display = Display::new(Vec::new(), index, u64::from(planned.devices), now, false);
+            let mut display = Display::new(Vec::new(), index, u64::from(planned.devices), now, None);
             display.end(&merged);
             self.displays.borrow_mut().push(display);
             merged
@@ -346,7 +346,8 @@ impl Conductor {
             });
         }
         let open = matches!(stage.workload, Workload::Open { .. });
-        let display = Display::new(lives, index, u64::from(planned.devices), start, open);
+        let harmless = open.then_some(self.scenario.limits.harmless_lateness);
+        let display = Display::new(lives, index, u64::from(planned.devices), start, harmless);
         self.displays.borrow_mut().push(display);
         let mut list = list.map(Iterator::peekable);
         let first_due = list.as_mut().and_then(|list| list.peek()).map_or(Duration::ZERO, |(at, _)| *at);

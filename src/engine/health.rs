@@ -8,8 +8,6 @@ use crate::engine::share::{InFlightLimit, LimitedBy};
 use crate::measure::GeneratorHealth;
 use crate::scenario::{Scenario, Workload};
 
-/// Lateness that matters to nobody.
-const HARMLESS: Duration = Duration::from_millis(50);
 /// Share of its time that a worker may compute before it is the bottleneck.
 const BUSY: f64 = 0.9;
 
@@ -72,7 +70,7 @@ impl Watch<'_> {
         // Of a stage whose devices come back after a loss, how long that takes is what it is about.
         let median = |phase| merged.stage.phases.succeeded(phase).and_then(|times| times.quantile(0.5));
         let median = median(Phase::Total)?.max(median(Phase::Recover).unwrap_or_default());
-        let allowed = harmless(median);
+        let allowed = harmless(median, self.scenario.limits.harmless_lateness);
         (lateness > allowed).then(|| {
             format!(
                 "{}: one in a hundred devices started {} after it was due, where {} would be harmless: {}",
@@ -117,9 +115,9 @@ impl Watch<'_> {
     }
 }
 
-/// The lateness of one in a hundred that does not spoil a median of that time.
-pub(super) fn harmless(median: Duration) -> Duration {
-    (median / 10).max(HARMLESS)
+/// The lateness of one in a hundred that does not spoil a median of that time; `least` matters to nobody.
+pub(super) fn harmless(median: Duration, least: Duration) -> Duration {
+    (median / 10).max(least)
 }
 
 fn failed(merged: &Merged) -> Option<String> {

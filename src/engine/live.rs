@@ -108,15 +108,21 @@ pub(super) struct Display {
     pub(super) start: Duration,
     /// What is left of it once it is over.
     pub(super) over: Option<StageProgress>,
-    /// Whether devices come when they are due, so that the generator can be late.
-    open: bool,
+    /// Lateness that matters to nobody; `None` when devices do not come when they are due, so that nobody can be late.
+    harmless: Option<Duration>,
     /// Successful attempts at the last times, for the rate.
     recent: VecDeque<(Duration, u64)>,
 }
 
 impl Display {
-    pub(super) const fn new(workers: Vec<SharedLive>, stage: usize, planned: u64, start: Duration, open: bool) -> Self {
-        Self { workers, stage, planned, start, over: None, open, recent: VecDeque::new() }
+    pub(super) const fn new(
+        workers: Vec<SharedLive>,
+        stage: usize,
+        planned: u64,
+        start: Duration,
+        harmless: Option<Duration>,
+    ) -> Self {
+        Self { workers, stage, planned, start, over: None, harmless, recent: VecDeque::new() }
     }
 
     /// The stage is over: from now on what it came to is told.
@@ -177,9 +183,13 @@ impl Display {
         });
         let recover = detail.as_ref().and_then(|detail| detail.recover);
         let lateness = distributions.as_ref().and_then(|distributions| distributions.lateness_p99);
-        let is_late = |(lateness, median)| lateness > health::harmless(recover.map_or(median, |time| time.max(median)));
-        let late = lateness.zip(p50).is_some_and(is_late);
-        let saturated = totals.failed[FailureClass::Generator.index()] > 0 || self.open && (totals.dropped > 0 || late);
+        let too_late = |least| {
+            let is_late = |(lateness, median)| {
+                lateness > health::harmless(recover.map_or(median, |time| time.max(median)), least)
+            };
+            totals.dropped > 0 || lateness.zip(p50).is_some_and(is_late)
+        };
+        let saturated = totals.failed[FailureClass::Generator.index()] > 0 || self.harmless.is_some_and(too_late);
         StageProgress {
             stage: self.stage,
             all_due: *all_due,

@@ -16,6 +16,9 @@ pub struct Limits {
     pub prepare: Duration,
     /// How long the run waits for attempts in flight after the last one could start.
     pub drain: Duration,
+    /// How late one device in a hundred may start without the run being called saturated; a tenth of what an attempt takes is
+    /// allowed in any case.
+    pub harmless_lateness: Duration,
     /// How long attempts in flight may go on after the run was interrupted.
     pub grace: Duration,
 }
@@ -29,6 +32,7 @@ pub(super) fn read(mut section: Section<'_>) -> Option<Limits> {
     let prepare = section.or("prepare", "30s", &duration(Duration::ZERO..=HOUR));
     let drain = section.or("drain", "2m", &duration(Duration::ZERO..=HOUR));
     let grace = section.or("grace", "2s", &duration(Duration::ZERO..=HOUR));
+    let harmless_lateness = section.or("harmless_lateness", "50ms", &duration(Duration::ZERO..=HOUR));
     section.finish();
     Some(Limits {
         max_in_flight: max_in_flight?,
@@ -37,5 +41,6 @@ pub(super) fn read(mut section: Section<'_>) -> Option<Limits> {
         prepare: prepare?,
         drain: drain?,
         grace: grace?,
+        harmless_lateness: harmless_lateness?,
     })
 }

@@ -20,12 +20,13 @@ use crate::cli::{code, fleetstorm};
 const MARK: &str = "FLEETSTORM_TEST_MARK";
 
 /// A folder with a scenario and an emulator that answers fast.
+/// How fast this machine is is not judged: no lateness makes the run saturated.
 pub(crate) fn folder(arrival: &str, devices: u32) -> TempDir {
     let folder = TempDir::new().unwrap();
     let scenario = format!(
         "schema = 1\nname = \"small\"\nseed = 7\n[fleet]\ndevices = {devices}\n\
          [[stage]]\nname = \"storm\"\nkind = \"provision\"\n{arrival}\ntimeout = \"30s\"\n\
-         [limits]\ngrace = \"500ms\"\n"
+         [limits]\ngrace = \"500ms\"\nharmless_lateness = \"1h\"\n"
     );
     fs::write(folder.path().join("small.toml"), scenario).unwrap();
     fs::write(folder.path().join("emulator.toml"), "[dps]\nretry_after_seconds = 1\n").unwrap();
@@ -141,6 +142,11 @@ fn quiet_says_nothing_but_the_summary() {
 #[test]
 fn few_open_files_bound_the_run_and_are_told() {
     let folder = folder("arrival = \"at-once\"\nmax_lateness = \"30s\"", 80);
+    let scenario = folder.path().join("small.toml");
+    // Here it is the point, and it is more than a second.
+    let text =
+        fs::read_to_string(&scenario).unwrap().replace("harmless_lateness = \"1h\"", "harmless_lateness = \"50ms\"");
+    fs::write(&scenario, text).unwrap();
     let binary = assert_cmd::cargo::cargo_bin!("fleetstorm");
     let run = |limit: u32| {
         let mut shell = assert_cmd::Command::new("sh");
@@ -392,6 +398,8 @@ renewal_window = "P2D"
 registrations_per_minute = 1000
 [emulator.dps]
 retry_after_seconds = 2
+[limits]
+harmless_lateness = "1h"
 [[stage]]
 name = "rollout"
 kind = "provision"
