@@ -36,8 +36,9 @@ pub(super) fn phases(out: &mut String, position: usize, stage: &StageRecord) -> 
         "<figure class=\"wide\" id=\"bars-{position}\"><figcaption><h4>Where a device’s time goes</h4><p>The p50 and the p99 \
          of every phase of the attempts that succeeded, stacked, each bar on a scale of its own. They are percentiles of each \
          phase by itself: the device with a slow handshake is not the one with a slow register, so a stack is not the p50 or \
-         p99 of the whole and does not add up to it exactly. Keys and CSRs are made ahead of need and not part of \
-         it.</p></figcaption>"
+         p99 of the whole and does not add up to it exactly. The whole (total) also holds the failed attempts that a device made \
+         before it succeeded, whose phases are not in the stack: where devices tried again, the stack is much shorter. Keys and \
+         CSRs are made ahead of need and not part of it.</p></figcaption>"
     )?;
     for (index, quantile) in ["p50", "p99"].into_iter().enumerate() {
         bar(out, &segments, index, quantile, stage)?;

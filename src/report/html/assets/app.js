@@ -21,7 +21,7 @@
   const percentile = (inverse) => {
     const percent = 100 - 100 / inverse;
     const decimals = inverse < 10 ? 0 : Math.max(0, Math.ceil(Math.log10(inverse) - 2 + 1e-9));
-    return percent.toFixed(inverse > 1 && inverse < 10 ? 1 : decimals).replace(/\.0+$/, "") + " %";
+    return percent.toFixed(inverse > 1 && inverse < 10 ? 1 : decimals).replace(/(\.\d*?)0+$/, "$1").replace(/\.$/, "") + " %";
   };
 
   const decade = (v) => Math.abs(Math.log10(v) - Math.round(Math.log10(v))) < 1e-9;
@@ -40,6 +40,7 @@
     const onLog = (splits) => splits.map((v) => (v !== null && decade(v) ? v : null));
     return {
       width, height: HEIGHT,
+      padding: [null, 28, null, null],
       scales: {
         x: overTime ? { time: false } : { time: false, distr: 3, log: 10 },
         y: plot.log ? { distr: 3, log: 10 } : { range: (u, min, max) => [0, max > 0 ? max * 1.08 : 1] },
@@ -73,6 +74,7 @@
           stroke: () => color("c" + (i % 8)),
           width: 2,
           dash: DASHES[i % 8],
+          points: { fill: () => color("card") },
           spanGaps: false,
           value: (u, v) => (v == null ? "–" : value(v)),
         })),
