@@ -1,7 +1,7 @@
 use serde::Serialize;
 
 use crate::domain::FailureClass;
-use crate::report::html::series::{Columns, Number};
+use crate::report::html::series::{Columns, Number, failed_column};
 use crate::report::units;
 
 /// One plot, as the page's script reads it and the page describes it.
@@ -100,7 +100,7 @@ const KINDS: [Kind; 8] = [
         words: "Devices per second that failed for good, by the class of their last failure.",
         unit: Unit::PerSecond,
         series: &CLASSES,
-        needs: &CLASS_NAMES,
+        needs: &CLASS_COLUMNS,
     },
     Kind {
         name: "throttled",
@@ -139,24 +139,24 @@ const CURVE: Kind = Kind {
     needs: &["total", "total_raw"],
 };
 
-const CLASS_NAMES: [&str; FailureClass::ALL.len()] = {
-    let mut names = [""; FailureClass::ALL.len()];
-    let mut i = 0;
-    while i < names.len() {
-        names[i] = FailureClass::ALL[i].name();
-        i += 1;
-    }
-    names
-};
-
 const CLASSES: [(&str, &str); FailureClass::ALL.len()] = {
     let mut series = [("", ""); FailureClass::ALL.len()];
     let mut i = 0;
     while i < series.len() {
-        series[i] = (CLASS_NAMES[i], CLASS_NAMES[i]);
+        series[i] = (failed_column(FailureClass::ALL[i]), FailureClass::ALL[i].name());
         i += 1;
     }
     series
+};
+
+const CLASS_COLUMNS: [&str; FailureClass::ALL.len()] = {
+    let mut columns = [""; FailureClass::ALL.len()];
+    let mut i = 0;
+    while i < columns.len() {
+        columns[i] = CLASSES[i].0;
+        i += 1;
+    }
+    columns
 };
 
 /// The plots over time of a stage for which there is data.
@@ -202,17 +202,14 @@ impl Kind {
     }
 
     fn source(&self, shown: &[&(&'static str, &'static str)]) -> String {
-        let columns = |prefix: &str, suffix: &str| {
-            shown.iter().map(|(column, _)| format!("{prefix}{column}{suffix}")).collect::<Vec<_>>().join(", ")
-        };
+        let columns = shown.iter().map(|(column, _)| *column).collect::<Vec<_>>().join(", ");
         match self.name {
             "percentiles" => {
                 "phases.csv, rows total and total_raw (percentiles); run.json, stages[].phases[].histogram (whole curve)"
                     .to_owned()
             }
             "latency" => "intervals.csv: start_s, p50_us, p99_us; p90 and the whole distribution in latency.hlog".to_owned(),
-            "failures" => format!("intervals.csv: start_s, {}", columns("failed_", "")),
-            _ => format!("intervals.csv: start_s, length_us, {}", columns("", "")),
+            _ => format!("intervals.csv: start_s, length_us, {columns}"),
         }
     }
 }

@@ -61,6 +61,22 @@ const RATES: [(&str, Count); 11] = [
     ("telemetry", |i| i.telemetry),
 ];
 
+/// The column of devices that failed for good with this class, as `intervals.csv` names it: `throttled` by itself is the
+/// count of answers 429.
+pub(super) const fn failed_column(class: FailureClass) -> &'static str {
+    match class {
+        FailureClass::Network => "failed_network",
+        FailureClass::Tls => "failed_tls",
+        FailureClass::Throttled => "failed_throttled",
+        FailureClass::Rejected => "failed_rejected",
+        FailureClass::Protocol => "failed_protocol",
+        FailureClass::Verification => "failed_verification",
+        FailureClass::Timeout => "failed_timeout",
+        FailureClass::Generator => "failed_generator",
+        FailureClass::Cut => "failed_cut",
+    }
+}
+
 /// The columns over time: rates per second, latencies in milliseconds.
 pub(super) fn over_time(stage: &StageRecord, stages: usize) -> Columns {
     let intervals = lived(stage);
@@ -80,7 +96,7 @@ pub(super) fn over_time(stage: &StageRecord, stages: usize) -> Columns {
         }
         for class in FailureClass::ALL {
             let failed = points.iter().map(|i| i.failed[class.index()]).sum::<u64>();
-            push(class.name(), Some(failed as f64 / seconds));
+            push(failed_column(class), Some(failed as f64 / seconds));
         }
         push("in_flight", points.last().map(|interval| interval.in_flight as f64));
         if total.count() > 0 {

@@ -2,10 +2,12 @@ use std::time::Duration;
 
 use crate::domain::FailureClass;
 use crate::measure::{ErrorRow, Interval, RunRecord, Setting};
+use crate::report::Exporter as _;
+use crate::report::csv::IntervalsCsv;
 use crate::report::fixture;
 use crate::report::html::data::Data;
 use crate::report::html::page::page;
-use crate::report::html::series::over_time;
+use crate::report::html::series::{failed_column, over_time};
 
 /// The page without what is the same in every page: library, script and style.
 fn own(record: &RunRecord) -> String {
@@ -90,6 +92,39 @@ fn the_page_loads_nothing() {
     assert!(html.contains("default-src 'none'"));
     let own_assets = concat!(include_str!("assets/app.js"), include_str!("assets/style.css"));
     assert!(!own_assets.contains("http") && !own_assets.contains("url("));
+}
+
+#[test]
+fn every_column_has_a_value_per_point_and_the_sums_of_the_intervals() {
+    let mut record = fixture::renewal_storm();
+    let stage = &mut record.stages[0];
+    for (interval, n) in stage.intervals.iter_mut().zip(1..) {
+        interval.length = Duration::from_secs(1);
+        interval.throttled = 100 * n;
+        for (failed, class) in interval.failed.iter_mut().zip(1..) {
+            *failed = n * class;
+        }
+    }
+    let columns = over_time(stage, 1);
+    let points = columns["start_s"].len();
+    for (name, values) in &columns {
+        assert_eq!(values.len(), points, "{name}");
+    }
+    let sum = |name| columns[name].iter().filter_map(|n| n.0).sum::<f64>();
+    assert!((sum("throttled") - 300.0).abs() < 1e-9);
+    for (class, n) in FailureClass::ALL.into_iter().zip([3.0, 6.0, 9.0, 12.0, 15.0, 18.0, 21.0, 24.0, 27.0]) {
+        assert!((sum(failed_column(class)) - n).abs() < 1e-9, "{class:?}");
+    }
+}
+
+#[test]
+fn columns_are_named_as_in_the_csv() {
+    let mut text = Vec::new();
+    IntervalsCsv.write(&fixture::record(), &mut text).unwrap();
+    let header = String::from_utf8(text).unwrap().lines().next().unwrap().to_owned();
+    for class in FailureClass::ALL {
+        assert!(header.split(',').any(|column| column == failed_column(class)), "{class:?}");
+    }
 }
 
 #[test]
