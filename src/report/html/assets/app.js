@@ -45,7 +45,7 @@
         x: overTime ? { time: false } : { time: false, distr: 3, log: 10 },
         y: plot.log ? { distr: 3, log: 10 } : { range: (u, min, max) => [0, max > 0 ? max * 1.08 : 1] },
       },
-      cursor: { sync: overTime ? { key: "stage-" + plot.stage } : undefined, y: false, points: { size: 7 } },
+      cursor: { sync: overTime ? { key: "stage-" + plot.stage } : undefined, y: false, points: { size: 8, fill: (u, i) => color("c" + ((i - 1) % 8)) } },
       legend: {
         markers: {
           width: 2,
