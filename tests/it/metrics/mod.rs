@@ -17,7 +17,7 @@ use tempfile::TempDir;
 /// A folder with a scenario of some seconds, and an emulator that loses some messages, so that their devices come again.
 fn folder() -> TempDir {
     let folder = TempDir::new().unwrap();
-    let scenario = "schema = 1\nname = \"told\"\nseed = 7\nthresholds = [\"storm.failed == 0\"]\n\
+    let scenario = "schema = 1\nname = \"told\"\nseed = 7\nthresholds = [\"storm.failed == 0\"]\nlimits.harmless_lateness = \"1h\"\n\
                     [fleet]\ndevices = 60\n[fleet.behaviour]\nattempts = 0\ndefault_wait = \"200ms\"\n\
                     backoff = { first = \"300ms\", factor = 1.0, longest = \"300ms\", jitter = \"none\" }\n\
                     [[stage]]\nname = \"storm\"\nkind = \"provision\"\ntimeout = \"30s\"\n\
