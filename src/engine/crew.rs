@@ -11,8 +11,8 @@ use tokio::task::LocalSet;
 use crate::device::Connector;
 use crate::engine::clock::RunClock;
 use crate::engine::share::Share;
-use crate::engine::stage_loop::StageShare;
-use crate::engine::worker::{Certified, Command, StageOrder, Worker, WorkerEnd};
+use crate::engine::stage_loop::{StageOrder, StageShare};
+use crate::engine::worker::{Certified, Command, Worker, WorkerEnd};
 use crate::engine::{EngineError, usage};
 use crate::scenario::Limits;
 

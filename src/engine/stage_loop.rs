@@ -15,6 +15,7 @@ use crate::engine::keys::KeySupply;
 use crate::engine::live::{self, Live, SharedLive};
 use crate::engine::pacer::Due;
 use crate::engine::recorder::Recorder;
+use crate::engine::setup::StageSetup;
 use crate::engine::snapshot::Copies;
 use crate::engine::work;
 use crate::scenario::StageKind;
@@ -44,6 +45,14 @@ pub(super) enum Feed {
 /// | nobody waits, none at work, none to come | done | done |
 pub(super) struct StageLoop<C: Connector> {
     pub(super) job: Rc<Job<C>>,
+    pub(super) order: StageOrder,
+}
+
+/// A worker's part of a stage.
+pub(super) struct StageOrder {
+    pub(super) setup: Arc<StageSetup>,
+    /// When the stage is over for devices that stay connected, on the clock of the run.
+    pub(super) until: Option<Duration>,
     pub(super) feed: Feed,
     /// `None`: devices of this stage need none.
     pub(super) keys: Option<KeySupply>,
@@ -131,47 +140,47 @@ impl<C: Connector + 'static> StageLoop<C> {
             counted: None,
             share: StageShare::default(),
         };
-        let halted = self.halt.clone().cancelled_owned();
-        let cut = self.cut.clone().cancelled_owned();
+        let halted = self.order.halt.clone().cancelled_owned();
+        let cut = self.order.cut.clone().cancelled_owned();
         tokio::pin!(halted, cut);
         let slots = Arc::clone(&self.job.station.slots);
         let mut publish = interval(live::EVERY);
         publish.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut inbox = Vec::new();
         loop {
-            if self.halt.is_cancelled() && !state.halting {
+            if self.order.halt.is_cancelled() && !state.halting {
                 self.halt(&mut state);
             }
             self.advance(&mut state);
-            let ended = matches!(self.feed, Feed::Ended);
+            let ended = matches!(self.order.feed, Feed::Ended);
             if ended && state.waiting.is_empty() && state.at_work.is_empty() {
                 break;
             }
             let wake = self.wake(&state).map(|at| self.job.station.clock.instant(at));
-            let (job, keys) = (&self.job, &mut self.keys);
-            let pulls = matches!(self.feed, Feed::Pulled(_)) && state.waiting.is_empty();
+            let (job, keys) = (&self.job, &mut self.order.keys);
+            let pulls = matches!(self.order.feed, Feed::Pulled(_)) && state.waiting.is_empty();
             tokio::select! {
                 biased;
                 () = &mut halted, if !state.halting => {}
                 () = &mut cut, if state.halting && !state.was_cut => state.cut_now(),
-                count = receive(&mut self.feed, &mut inbox) => {
+                count = receive(&mut self.order.feed, &mut inbox) => {
                     if count == 0 {
-                        self.feed = Feed::Ended;
+                        self.order.feed = Feed::Ended;
                     }
                     came(job, &mut state, inbox.drain(..).map(|due| Waiting { due, turn: None }));
                 }
                 () = key_ready(keys), if state.waits_for == Some(Lack::Key) => {}
                 // Let go at once: whoever waits first takes it in `advance`.
                 _ = slots.acquire(), if state.waits_for == Some(Lack::Slot) => {}
-                _ = next_turn(&self.turns), if pulls => {}
+                _ = next_turn(&self.order.turns), if pulls => {}
                 Some(_) = state.at_work.join_next(), if !state.at_work.is_empty() => {
                     while state.at_work.try_join_next().is_some() {}
                 }
                 () = async { if let Some(at) = wake { sleep_until(at).await } }, if wake.is_some() => {}
-                _ = publish.tick(), if self.live.is_some() => {
+                _ = publish.tick(), if self.order.live.is_some() => {
                     self.publish();
                     let now = self.job.now();
-                    if self.copies.as_ref().is_some_and(|copies| copies.are_wanted(now)) {
+                    if self.order.copies.as_ref().is_some_and(|copies| copies.are_wanted(now)) {
                         self.put_copy(now);
                     }
                 }
@@ -179,15 +188,15 @@ impl<C: Connector + 'static> StageLoop<C> {
         }
         self.publish();
         if self.job.setup.stage.kind.needs_credential() {
-            self.members.iter().for_each(|device| work::note_expiry(&self.job, *device));
+            self.order.members.iter().for_each(|device| work::note_expiry(&self.job, *device));
         }
         self.put_copy(self.job.now());
         let mut recorder = std::mem::take(&mut *self.job.recorder.borrow_mut());
         recorder.rows = None;
-        let members = self.members.len() as u64;
+        let members = self.order.members.len() as u64;
         recorder.totals.planned = members;
-        recorder.totals.skipped += members - self.listed;
-        recorder.totals.not_started += self.listed - state.came;
+        recorder.totals.skipped += members - self.order.listed;
+        recorder.totals.not_started += self.order.listed - state.came;
         StageShare { recorder, ..state.share }
     }
 
@@ -196,10 +205,10 @@ impl<C: Connector + 'static> StageLoop<C> {
         let now = self.job.now();
         self.pull(state, now);
         self.admit(state, now);
-        let all_started = matches!(self.feed, Feed::Ended) && state.waiting.is_empty();
+        let all_started = matches!(self.order.feed, Feed::Ended) && state.waiting.is_empty();
         match state.cut {
             None if all_started && !state.halting => {
-                state.cut = Some(self.job.until.unwrap_or_default().max(now) + self.drain);
+                state.cut = Some(self.job.until.unwrap_or_default().max(now) + self.order.drain);
             }
             Some(at) if now >= at && !state.was_cut => {
                 state.cut_now();
@@ -210,13 +219,16 @@ impl<C: Connector + 'static> StageLoop<C> {
 
     /// In a closed workload a device is due when it gets its turn.
     fn pull(&mut self, state: &mut State, now: Duration) {
-        let (Feed::Pulled(devices), Some(turns), false) = (&mut self.feed, &self.turns, state.halting) else { return };
+        let (Feed::Pulled(devices), Some(turns), false) = (&mut self.order.feed, &self.order.turns, state.halting)
+        else {
+            return;
+        };
         while devices.len() > 0 {
             let Ok(turn) = Arc::clone(turns).try_acquire_owned() else { return };
             let due = devices.next().map(|device| Due { device, at: now });
             came(&self.job, state, due.map(|due| Waiting { due, turn: Some(turn) }));
         }
-        self.feed = Feed::Ended;
+        self.order.feed = Feed::Ended;
     }
 
     /// Starts those that wait, as far as there are slots and keys; drops those that wait for too long.
@@ -229,7 +241,7 @@ impl<C: Connector + 'static> StageLoop<C> {
                 self.job.recorder.borrow_mut().totals.skipped += 1;
                 continue;
             }
-            if self.max_lateness.is_some_and(|max| now > due.at + max) {
+            if self.order.max_lateness.is_some_and(|max| now > due.at + max) {
                 state.waiting.pop_front();
                 self.skip_key();
                 self.job.recorder.borrow_mut().dropped(now);
@@ -238,7 +250,7 @@ impl<C: Connector + 'static> StageLoop<C> {
             let Ok(slot) = Arc::clone(&self.job.station.slots).try_acquire_owned() else {
                 return state.lacks(Lack::Slot, due.device);
             };
-            let key = match &mut self.keys {
+            let key = match &mut self.order.keys {
                 None => None,
                 Some(keys) => match keys.take() {
                     Some(key) => Some(key),
@@ -263,7 +275,7 @@ impl<C: Connector + 'static> StageLoop<C> {
     }
 
     fn skip_key(&mut self) {
-        if let Some(keys) = &mut self.keys {
+        if let Some(keys) = &mut self.order.keys {
             keys.skip();
         }
     }
@@ -271,7 +283,7 @@ impl<C: Connector + 'static> StageLoop<C> {
     /// When something must happen although nothing comes.
     fn wake(&self, state: &State) -> Option<Duration> {
         // The runtime's timers are good to a millisecond, and exactly on time is not yet too late.
-        let late = |due: &Due| self.max_lateness.map(|max| due.at + max + Duration::from_millis(1));
+        let late = |due: &Due| self.order.max_lateness.map(|max| due.at + max + Duration::from_millis(1));
         [
             state.waiting.front().and_then(|waiting| late(&waiting.due)),
             state.cut.filter(|_| !state.was_cut && !state.at_work.is_empty()),
@@ -283,17 +295,17 @@ impl<C: Connector + 'static> StageLoop<C> {
 
     fn halt(&mut self, state: &mut State) {
         state.halting = true;
-        self.feed = Feed::Ended;
+        self.order.feed = Feed::Ended;
         self.job.recorder.borrow_mut().totals.not_started += state.waiting.len() as u64;
         state.waiting.clear();
-        let grace = self.job.now() + self.grace;
+        let grace = self.job.now() + self.order.grace;
         state.cut = Some(state.cut.map_or(grace, |cut| cut.min(grace)));
     }
 
     /// What was recorded until now stays even when the run is killed.
     fn put_copy(&self, now: Duration) {
-        if let Some(copies) = &self.copies {
-            let copy = self.job.recorder.borrow().cut_off(now, self.members.len() as u64, self.listed);
+        if let Some(copies) = &self.order.copies {
+            let copy = self.job.recorder.borrow().cut_off(now, self.order.members.len() as u64, self.order.listed);
             copies.put(now, Box::new(copy));
         }
     }
@@ -302,9 +314,9 @@ impl<C: Connector + 'static> StageLoop<C> {
         if let Some(rows) = &mut self.job.recorder.borrow_mut().rows {
             rows.hand_over();
         }
-        if let Some(live) = &self.live {
+        if let Some(live) = &self.order.live {
             let operates = self.job.setup.stage.kind == StageKind::Operate;
-            Live::publish(live, &self.job.recorder.borrow(), matches!(self.feed, Feed::Ended) && !operates);
+            Live::publish(live, &self.job.recorder.borrow(), matches!(self.order.feed, Feed::Ended) && !operates);
         }
     }
 }

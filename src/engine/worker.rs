@@ -5,22 +5,18 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{Semaphore, oneshot};
-use tokio_util::sync::CancellationToken;
 
 use crate::device::Connector;
 use crate::engine::clock::RunClock;
 use crate::engine::entry::Job;
 use crate::engine::fleet::Fleet;
 use crate::engine::gauge::Gauge;
-use crate::engine::keys::{KeySupply, KeyWorks};
-use crate::engine::live::SharedLive;
+use crate::engine::keys::KeyWorks;
 use crate::engine::recorder::Recorder;
 use crate::engine::rows::{Batch, RowSink};
 use crate::engine::serials::Serials;
-use crate::engine::setup::StageSetup;
 use crate::engine::share::Share;
-use crate::engine::snapshot::Copies;
-use crate::engine::stage_loop::{Feed, StageLoop, StageShare};
+use crate::engine::stage_loop::{StageLoop, StageOrder, StageShare};
 use crate::engine::station::Station;
 use crate::scenario::Scenario;
 
@@ -54,24 +50,6 @@ pub(super) struct Certified {
     pub(super) device: u32,
     pub(super) not_before: SystemTime,
     pub(super) not_after: SystemTime,
-}
-
-/// A worker's part of a stage. See [`StageLoop`].
-pub(super) struct StageOrder {
-    pub(super) setup: Arc<StageSetup>,
-    pub(super) feed: Feed,
-    pub(super) keys: Option<KeySupply>,
-    pub(super) members: Vec<u32>,
-    pub(super) listed: u64,
-    pub(super) turns: Option<Arc<Semaphore>>,
-    pub(super) max_lateness: Option<Duration>,
-    pub(super) drain: Duration,
-    pub(super) grace: Duration,
-    pub(super) halt: CancellationToken,
-    pub(super) cut: CancellationToken,
-    pub(super) live: Option<SharedLive>,
-    pub(super) copies: Option<Copies>,
-    pub(super) until: Option<Duration>,
 }
 
 /// What a worker says at the end of the run.
@@ -133,23 +111,7 @@ fn certificates<S>(fleet: &Fleet<S>, members: Vec<u32>) -> Vec<Certified> {
 }
 
 fn stage<C: Connector>(station: &Rc<Station<C>>, order: StageOrder) -> StageLoop<C> {
-    let StageOrder { setup, feed, keys, members, listed, turns, max_lateness, drain, grace, halt, cut, .. } = order;
-    let StageOrder { live, copies, until, .. } = order;
     let recorder = RefCell::new(Recorder::with(station.rows.clone().map(Batch::new)));
-    let job = Job { station: Rc::clone(station), setup, recorder, until };
-    StageLoop {
-        job: Rc::new(job),
-        feed,
-        keys,
-        members,
-        listed,
-        turns,
-        max_lateness,
-        drain,
-        grace,
-        halt,
-        cut,
-        live,
-        copies,
-    }
+    let (setup, until) = (Arc::clone(&order.setup), order.until);
+    StageLoop { job: Rc::new(Job { station: Rc::clone(station), setup, recorder, until }), order }
 }
