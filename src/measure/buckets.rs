@@ -25,6 +25,11 @@ impl Buckets {
         bounds
     };
 
+    /// The same in seconds.
+    pub fn bounds_in_seconds() -> impl Iterator<Item = f64> {
+        Self::BOUNDS.iter().map(|nanos| *nanos as f64 / 1e9)
+    }
+
     /// Of the values in `histogram`, each as exact as that is.
     pub fn of(histogram: &Histogram) -> Self {
         let mut buckets = Self::default();

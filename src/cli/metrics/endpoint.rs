@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::cli::metrics::moment::Moment;
 use crate::cli::metrics::{Facts, MetricsAddress, exposition};
 use crate::cli::{Exit, Explained};
 use crate::engine::Progress;
@@ -139,7 +140,7 @@ impl Endpoint {
 async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
     let over = shared.over.load(Ordering::Relaxed);
     let progress = shared.newest.borrow().clone();
-    let Ok(text) = exposition::text(&shared.facts, progress, over) else {
+    let Ok(text) = exposition::text(Moment::now(&shared.facts, progress, over)) else {
         // Writing to a text fails only when a metric of ours is malformed.
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };

@@ -1,86 +1,67 @@
-use std::fmt;
-
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
-use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
-use prometheus_client::registry::Unit;
-
 use crate::measure::Buckets;
+
+/// What every name of a metric begins with.
+pub(super) const PREFIX: &str = "fleetstorm";
 
 /// Names and values that tell one series of a family from another.
 pub(super) type Labels<'a> = Vec<(&'static str, &'a str)>;
 
-/// What a family of metrics is.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Family {
+/// A family of metrics at one moment: what it is and what it has come to. Every encoding is made of these.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Family<'a> {
     /// Without prefix, unit and suffix.
     pub(super) name: &'static str,
     pub(super) help: &'static str,
-    pub(super) unit: Option<&'static str>,
+    pub(super) unit: Option<Unit>,
+    pub(super) series: Series<'a>,
 }
 
-/// Writes families of metrics whose values are at hand.
-pub(super) struct Families<'a>(pub(super) DescriptorEncoder<'a>);
+/// What the values of a family are measured in, when they are no plain numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unit {
+    Seconds,
+    Bytes,
+}
 
-impl Families<'_> {
-    pub(super) fn counters<'l>(
-        &mut self,
-        family: Family,
-        series: impl IntoIterator<Item = (Labels<'l>, u64)>,
-    ) -> fmt::Result {
-        self.each(family, MetricType::Counter, series.into_iter().map(|(l, count)| (l, ConstCounter::new(count))))
+/// The series of a family, each with its value, and what kind of value that is.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Series<'a> {
+    /// Never fall in the course of a run.
+    Counters(Vec<(Labels<'a>, u64)>),
+    /// The same, with fractions.
+    Sums(Vec<(Labels<'a>, f64)>),
+    /// What is so at that moment.
+    Gauges(Vec<(Labels<'a>, f64)>),
+    /// Distributions of times, which are kept in nanoseconds and told in [`Unit::Seconds`].
+    Histograms(Vec<(Labels<'a>, &'a Buckets)>),
+}
+
+impl<'a> Family<'a> {
+    pub(super) const fn new(name: &'static str, help: &'static str, series: Series<'a>) -> Self {
+        Self { name, help, unit: None, series }
     }
 
-    pub(super) fn counters_f64<'l>(
-        &mut self,
-        family: Family,
-        series: impl IntoIterator<Item = (Labels<'l>, f64)>,
-    ) -> fmt::Result {
-        self.each(family, MetricType::Counter, series.into_iter().map(|(l, count)| (l, ConstCounter::new(count))))
+    pub(super) fn seconds(self) -> Self {
+        Self { unit: Some(Unit::Seconds), ..self }
     }
 
-    pub(super) fn gauges<'l>(
-        &mut self,
-        family: Family,
-        series: impl IntoIterator<Item = (Labels<'l>, f64)>,
-    ) -> fmt::Result {
-        self.each(family, MetricType::Gauge, series.into_iter().map(|(l, value)| (l, ConstGauge::new(value))))
-    }
-
-    pub(super) fn histograms<'l, 'b>(
-        &mut self,
-        family: Family,
-        series: impl IntoIterator<Item = (Labels<'l>, &'b Buckets)>,
-    ) -> fmt::Result {
-        let Family { name, help, unit } = family;
-        let unit = unit.map(unit_of);
-        let mut encoder = self.0.encode_descriptor(name, help, unit.as_ref(), MetricType::Histogram)?;
-        for (labels, buckets) in series {
-            let bounds = Buckets::BOUNDS.iter().map(|nanos| *nanos as f64 / 1e9).chain([f64::INFINITY]);
-            let cells: Vec<_> = bounds.zip(buckets.counts).collect();
-            let mut encoder = encoder.encode_family(&labels)?;
-            encoder.encode_histogram::<Labels<'static>>(buckets.sum / 1e9, buckets.count(), &cells, None)?;
-        }
-        Ok(())
-    }
-
-    fn each<'l>(
-        &mut self,
-        family: Family,
-        kind: MetricType,
-        series: impl Iterator<Item = (Labels<'l>, impl EncodeMetric)>,
-    ) -> fmt::Result {
-        let Family { name, help, unit } = family;
-        let unit = unit.map(unit_of);
-        let mut encoder = self.0.encode_descriptor(name, help, unit.as_ref(), kind)?;
-        for (labels, metric) in series {
-            metric.encode(encoder.encode_family(&labels)?)?;
-        }
-        Ok(())
+    pub(super) fn bytes(self) -> Self {
+        Self { unit: Some(Unit::Bytes), ..self }
     }
 }
 
-fn unit_of(unit: &str) -> Unit {
-    Unit::Other(unit.to_owned())
+pub(super) fn counters<'a>(series: impl IntoIterator<Item = (Labels<'a>, u64)>) -> Series<'a> {
+    Series::Counters(series.into_iter().collect())
+}
+
+pub(super) fn sums<'a>(series: impl IntoIterator<Item = (Labels<'a>, f64)>) -> Series<'a> {
+    Series::Sums(series.into_iter().collect())
+}
+
+pub(super) fn gauges<'a>(series: impl IntoIterator<Item = (Labels<'a>, f64)>) -> Series<'a> {
+    Series::Gauges(series.into_iter().collect())
+}
+
+pub(super) fn histograms<'a>(series: impl IntoIterator<Item = (Labels<'a>, &'a Buckets)>) -> Series<'a> {
+    Series::Histograms(series.into_iter().collect())
 }

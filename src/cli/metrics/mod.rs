@@ -5,8 +5,9 @@ mod address;
 mod endpoint;
 mod exposition;
 mod families;
+mod moment;
 mod process;
 
 pub use address::MetricsAddress;
 pub use endpoint::{Bound, Endpoint, MetricsError};
-pub use exposition::Facts;
+pub use moment::Facts;
