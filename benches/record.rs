@@ -26,6 +26,7 @@ fn attempt(index: u64, outcome: Outcome) -> Attempt {
         code: 0,
         polls: 1,
         throttled: 0,
+        retry_after_max: None,
     }
 }
 

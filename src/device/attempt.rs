@@ -23,6 +23,8 @@ pub struct Done<S> {
     pub throttled: u16,
     /// How long the refusal that ended the attempt asks to stay away, in real time.
     pub retry_after: Option<Duration>,
+    /// The longest retry-after that a refusal named, whether it was waited out or ended the attempt; in fleet time.
+    pub retry_after_max: Option<Duration>,
     /// The credential, or why there is none.
     pub result: Result<Credential, Failure>,
     /// The credential that a failed attempt got nevertheless: only the hub could not be reached with it.
@@ -61,6 +63,7 @@ where
         polls: 0,
         throttled: 0,
         retry_after: None,
+        retry_after_max: None,
         obtained: None,
         session,
     };
@@ -69,7 +72,7 @@ where
         let message = format!("the attempt took longer than {} s", limit.as_secs_f64());
         Err(Failure::new(FailureClass::Timeout, message))
     });
-    let Attempt { phases, polls, throttled, retry_after, obtained, session, .. } = attempt;
+    let Attempt { phases, polls, throttled, retry_after, retry_after_max, obtained, session, .. } = attempt;
     let session = match session.filter(HubSession::is_alive) {
         Some(session) if !keep => {
             session.close(connector).await;
@@ -78,7 +81,7 @@ where
         session => session,
     };
     let obtained = obtained.filter(|_| result.is_err());
-    Done { phases, polls, throttled, retry_after, result, obtained, session }
+    Done { phases, polls, throttled, retry_after, retry_after_max, result, obtained, session }
 }
 
 /// What an attempt uses and what it has found out so far; kept apart from the work, so that it survives a time-out.
@@ -92,6 +95,7 @@ pub(super) struct Attempt<'a, C: Connector> {
     pub(super) polls: u16,
     pub(super) throttled: u16,
     pub(super) retry_after: Option<Duration>,
+    pub(super) retry_after_max: Option<Duration>,
     /// A new credential, once it was checked.
     pub(super) obtained: Option<Credential>,
     pub(super) session: Option<HubSession<C::Stream>>,

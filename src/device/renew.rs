@@ -67,6 +67,7 @@ impl<C: Connector> Attempt<'_, C> {
         }
         self.throttled = self.throttled.saturating_add(flow.throttled());
         self.retry_after = flow.retry_after();
+        self.retry_after_max = self.retry_after_max.max(flow.retry_after_max());
         let issued = Issued { hub: old.hub.clone(), device_id: old.device_id.clone(), chain: chain? };
         let renewed = self.verify(issued, prepared.key(), &old.device_id)?;
         self.obtained = Some(renewed.clone());

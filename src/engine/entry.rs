@@ -31,18 +31,31 @@ pub(super) struct Found {
     pub(super) phases: PhaseTimes,
     pub(super) polls: u16,
     pub(super) throttled: u16,
+    /// Fleet time.
+    pub(super) retry_after_max: Option<Duration>,
     pub(super) failure: Option<Failure>,
 }
 
 impl Found {
+    /// It ended well, without a phase of its own.
+    pub(super) const fn nothing() -> Self {
+        Self { phases: PhaseTimes::new(), polls: 0, throttled: 0, retry_after_max: None, failure: None }
+    }
+
     /// Nothing but a failure.
-    pub(super) const fn failed(failure: Failure) -> Self {
-        Self { phases: PhaseTimes::new(), polls: 0, throttled: 0, failure: Some(failure) }
+    pub(super) fn failed(failure: Failure) -> Self {
+        Self { failure: Some(failure), ..Self::nothing() }
     }
 
     pub(super) fn of<S>(done: &Done<S>) -> Self {
-        let Done { phases, polls, throttled, result, .. } = done;
-        Self { phases: *phases, polls: *polls, throttled: *throttled, failure: result.as_ref().err().cloned() }
+        let Done { phases, polls, throttled, retry_after_max, result, .. } = done;
+        Self {
+            phases: *phases,
+            polls: *polls,
+            throttled: *throttled,
+            retry_after_max: *retry_after_max,
+            failure: result.as_ref().err().cloned(),
+        }
     }
 }
 
@@ -130,6 +143,7 @@ impl<C: Connector> Entry<C> {
             code: found.failure.as_ref().map_or(0, |failure| failure.code),
             polls: found.polls,
             throttled: found.throttled,
+            retry_after_max: found.retry_after_max,
         };
         self.job.station.in_flight.fall();
         let mut recorder = self.job.recorder.borrow_mut();

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use crate::domain::FailureClass;
 use crate::engine::PlannedStage;
 use crate::engine::recorder::{Errors, Recorder, Second};
 use crate::engine::stage_loop::StageShare;
-use crate::measure::{CompactHistogram, Histogram, Interval, PhaseHistograms, StageRecord, Totals};
+use crate::measure::{CompactHistogram, Histogram, Interval, PhaseHistograms, StageRecord, Totals, add_each};
 
 /// One stage out of the records of its workers. `from` is the stage's first due time, on the clock of the run.
 pub(super) fn stage(planned: &PlannedStage, shares: Vec<StageShare>, from: Duration, errors: &mut Errors) -> Merged {
@@ -85,22 +86,25 @@ fn intervals(workers: &[WorkerSeconds], from: Duration, until: Duration) -> Vec<
         let start = Duration::from_secs(second);
         let length = until.saturating_sub(start).min(Duration::from_secs(1));
         let mut interval = Interval { start, length, ..Interval::default() };
+        let mut failed_attempts = [0; FailureClass::ALL.len()];
         for count in workers.iter().filter_map(|w| w.counts.get(second as usize)) {
             interval.due += count.due;
             interval.started += count.started;
             interval.attempts += count.attempts;
-            interval.failed_attempts += count.failed_attempts;
-            interval.succeeded_attempts += count.attempts_ended - count.failed_attempts;
+            let failed: u64 = count.failed_attempts.iter().sum();
+            interval.failed_attempts += failed;
+            interval.succeeded_attempts += count.attempts_ended - failed;
             interval.succeeded += count.succeeded;
             interval.throttled += count.throttled;
+            interval.retry_after_max = interval.retry_after_max.max(count.retry_after_max);
             interval.dropped += count.dropped;
             interval.expired += count.expired;
             interval.disconnects += count.disconnects;
             interval.telemetry += count.telemetry;
-            for (sum, failed) in interval.failed.iter_mut().zip(count.failed) {
-                *sum += failed;
-            }
+            add_each(&mut interval.failed, &count.failed);
+            add_each(&mut failed_attempts, &count.failed_attempts);
         }
+        interval.failed_attempts_by_class = Some(failed_attempts);
         in_flight += interval.attempts;
         in_flight -= interval.succeeded_attempts + interval.failed_attempts;
         interval.in_flight = in_flight;

@@ -14,7 +14,7 @@ use crate::engine::entry::{Ending, Found, Job};
 use crate::engine::holder::{Kept, Mailbox};
 use crate::engine::retry::Retries;
 use crate::engine::work::Work;
-use crate::measure::{Outcome, PhaseTimes};
+use crate::measure::Outcome;
 
 /// How a time of being connected ended.
 enum Ended<S> {
@@ -36,7 +36,7 @@ pub(super) async fn run<C: Connector + 'static>(
     work.borrow_connection().await;
     if work.kept.is_some() {
         work.entry.begin(None);
-        let found = Found { phases: PhaseTimes::new(), polls: 0, throttled: 0, failure: None };
+        let found = Found::nothing();
         work.entry.end(&found, Ending::Ready);
         work.ready = true;
         drop(permit);

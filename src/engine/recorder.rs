@@ -66,8 +66,10 @@ impl Recorder {
         second.attempts_ended += 1;
         self.attempts_ended += 1;
         second.throttled += u64::from(attempt.throttled);
+        second.retry_after_max = second.retry_after_max.max(attempt.retry_after_max);
+        self.totals.retry_after_max = self.totals.retry_after_max.max(attempt.retry_after_max);
         if let Outcome::Failed(class) = attempt.outcome {
-            second.failed_attempts += 1;
+            second.failed_attempts[class.index()] += 1;
             self.totals.failed_attempts[class.index()] += 1;
         }
         if let Some(failure) = failure {
@@ -146,7 +148,7 @@ impl Recorder {
         cut.attempts_ended += attempts;
         let second = cut.seconds.at(at);
         second.failed[CUT] += devices;
-        second.failed_attempts += attempts;
+        second.failed_attempts[CUT] += attempts;
         second.attempts_ended += attempts;
         if attempts > 0 {
             let failure = Failure::new(FailureClass::Cut, "it was going on when the run was killed");
@@ -187,10 +189,11 @@ pub(super) struct Second {
     pub(super) started: u64,
     pub(super) attempts: u64,
     pub(super) attempts_ended: u64,
-    pub(super) failed_attempts: u64,
+    pub(super) failed_attempts: [u64; FailureClass::ALL.len()],
     pub(super) succeeded: u64,
     pub(super) failed: [u64; FailureClass::ALL.len()],
     pub(super) throttled: u64,
+    pub(super) retry_after_max: Option<Duration>,
     pub(super) dropped: u64,
     pub(super) expired: u64,
     pub(super) disconnects: u64,

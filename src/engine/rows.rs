@@ -113,6 +113,7 @@ mod tests {
             code: 0,
             polls: 0,
             throttled: 0,
+            retry_after_max: None,
         }
     }
 

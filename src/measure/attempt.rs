@@ -80,4 +80,7 @@ pub struct Attempt {
     pub polls: u16,
     /// Answers 429 received.
     pub throttled: u16,
+    /// The longest retry-after that a refusal named to it: a 429, an outage or another error; the wait that follows an accepted
+    /// request is none. Fleet time, as the service says it. Absent when none was named.
+    pub retry_after_max: Option<Duration>,
 }

@@ -1,7 +1,7 @@
 //! Several runs, or parts of one, as one: histograms are added, counts are added and checked.
 
 use crate::measure::{CompactHistogram, CpuUse, ErrorRow, GeneratorHealth, Interval, Origin, RunRecord, RunStatus};
-use crate::measure::{Setting, StageRecord};
+use crate::measure::{Setting, StageRecord, add_each};
 
 /// Settings by which a merged record knows what it is made of.
 const PART: &str = "merged.";
@@ -183,9 +183,16 @@ fn add_interval(sum: &mut Interval, other: &Interval) {
     ] {
         *sum += other;
     }
-    for (sum, other) in sum.failed.iter_mut().zip(other.failed) {
-        *sum += other;
-    }
+    add_each(&mut sum.failed, &other.failed);
+    sum.failed_attempts_by_class = match (sum.failed_attempts_by_class, &other.failed_attempts_by_class) {
+        (Some(mut sum), Some(other)) => {
+            add_each(&mut sum, other);
+            Some(sum)
+        }
+        // Of one of them nobody knows.
+        _ => None,
+    };
+    sum.retry_after_max = sum.retry_after_max.max(other.retry_after_max);
 }
 
 fn add_error(rows: &mut Vec<ErrorRow>, row: &ErrorRow) {

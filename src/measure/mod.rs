@@ -15,6 +15,7 @@ pub use compact::CompactHistogram;
 pub use encoding::{EncodingError, MOST_VALUES};
 pub use histograms::{Histogram, PhaseHistograms, Recorded};
 pub use merge::{MergeError, merge};
+pub(crate) use record::add_each;
 pub use record::{
     CpuUse, ErrorRow, GeneratorHealth, Interval, Machine, Observed, Origin, RunRecord, RunStatus, Setting, StageRecord,
     ThresholdResult, Totals,

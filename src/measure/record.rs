@@ -200,6 +200,8 @@ pub struct Totals {
     pub failed_attempts: [u64; FailureClass::ALL.len()],
     /// Answers 429 received.
     pub throttled: u64,
+    /// The longest retry-after that a refusal named, in fleet time; see [`crate::measure::Attempt::retry_after_max`].
+    pub retry_after_max: Option<Duration>,
     /// Status polls sent.
     pub polls: u64,
     /// Held connections with the hub that were lost.
@@ -223,6 +225,7 @@ impl Totals {
             attempts,
             failed_attempts,
             throttled,
+            retry_after_max,
             polls,
             disconnects,
             telemetry,
@@ -238,6 +241,7 @@ impl Totals {
         self.attempts += attempts;
         add_each(&mut self.failed_attempts, failed_attempts);
         self.throttled += throttled;
+        self.retry_after_max = self.retry_after_max.max(*retry_after_max);
         self.polls += polls;
         self.disconnects += disconnects;
         self.telemetry += telemetry;
@@ -264,7 +268,8 @@ impl Totals {
     }
 }
 
-fn add_each<const N: usize>(sums: &mut [u64; N], parts: &[u64; N]) {
+/// Adds count by count.
+pub(crate) fn add_each<const N: usize>(sums: &mut [u64; N], parts: &[u64; N]) {
     for (sum, part) in sums.iter_mut().zip(parts) {
         *sum += part;
     }
@@ -306,6 +311,8 @@ pub struct Interval {
     pub attempts: u64,
     /// Attempts that failed.
     pub failed_attempts: u64,
+    /// The same by class; absent in records of before it was counted.
+    pub failed_attempts_by_class: Option<[u64; FailureClass::ALL.len()]>,
     /// Attempts that succeeded: goodput, as against `attempts`.
     pub succeeded_attempts: u64,
     /// Devices that ended well.
@@ -314,6 +321,8 @@ pub struct Interval {
     pub failed: [u64; FailureClass::ALL.len()],
     /// Answers 429 received.
     pub throttled: u64,
+    /// The longest retry-after that a refusal named, in fleet time.
+    pub retry_after_max: Option<Duration>,
     /// Dropped.
     pub dropped: u64,
     /// Devices found with an expired certificate.

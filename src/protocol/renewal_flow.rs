@@ -123,6 +123,8 @@ pub struct Renewal {
     throttled: u16,
     /// What the refusal that ended it named, real time.
     retry_after: Option<Duration>,
+    /// Longest that a refusal named, in seconds of the service.
+    retry_after_max: Option<u32>,
     times: RenewalTimes,
 }
 
@@ -161,6 +163,7 @@ impl Renewal {
             replacements: 0,
             throttled: 0,
             retry_after: None,
+            retry_after_max: None,
             times: RenewalTimes::default(),
         }
     }
@@ -206,6 +209,11 @@ impl Renewal {
     /// How long the refusal that ended it asks to stay away, in real time.
     pub const fn retry_after(&self) -> Option<Duration> {
         self.retry_after
+    }
+
+    /// The longest retry-after that a refusal named, in time of the service.
+    pub fn retry_after_max(&self) -> Option<Duration> {
+        self.retry_after_max.map(|seconds| Duration::from_secs(seconds.into()))
     }
 
     /// Whether the session is subscribed to the answers by now.
@@ -284,6 +292,7 @@ impl Renewal {
         });
         let throttled = status == 429;
         self.throttled = self.throttled.saturating_add(u16::from(throttled));
+        self.retry_after_max = self.retry_after_max.max(error.retry_after);
         if once_more(self.repeats, self.policy.max_repeats) {
             self.repeats = self.repeats.saturating_add(1);
             match (status, error.error_code) {

@@ -149,8 +149,14 @@ pub(super) fn renewal_storm() -> RunRecord {
     storm.totals.attempts += 2_000;
     storm.totals.failed_attempts[FailureClass::Throttled.index()] = 2_000;
     storm.totals.throttled = 2_002;
+    storm.totals.retry_after_max = Some(Duration::from_secs(90));
+    storm.intervals[1].retry_after_max = Some(Duration::from_secs(90));
     for (interval, attempts) in storm.intervals.iter_mut().zip([2_100, 1_133]) {
         (interval.attempts, interval.failed_attempts, interval.expired) = (attempts, 1_000, 6);
+        let mut by_class = [0; FailureClass::ALL.len()];
+        by_class[FailureClass::Throttled.index()] = 1_000;
+        interval.failed_attempts_by_class = Some(by_class);
+        interval.throttled = 1_001;
         interval.succeeded_attempts = interval.succeeded;
     }
     let mut hold = storm.clone();
@@ -217,6 +223,7 @@ fn attempt(device: u32) -> Attempt {
         code: 0,
         polls: 1,
         throttled: 0,
+        retry_after_max: None,
     }
 }
 

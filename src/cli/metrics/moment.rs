@@ -294,6 +294,7 @@ pub(super) mod sample {
             code: 0,
             polls: 0,
             throttled: 0,
+            retry_after_max: None,
         });
         let mut totals = Totals { succeeded: 2, attempts: 5, started: 4, throttled: 6, ..Totals::default() };
         totals.failed[FailureClass::Timeout.index()] = 1;

@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
-use super::DpsConnection;
+use super::{Booked, DpsConnection};
 use crate::device::attempt::{Attempt, Leg};
 use crate::device::failures::from_io;
 use crate::device::{Connector, Prepared};
@@ -54,7 +54,13 @@ impl<C: Connector> Attempt<'_, C> {
         let id = prepared.registration_id().as_str();
         let mut core = Registration::new(id, self.settings.policy, limits, prepared.draws_seed());
         let result = self.converse_https(&mut core, &mut connection, &claim).await;
-        self.book(core.times(), core.polls(), core.throttled(), core.retry_after());
+        self.book(&Booked {
+            times: *core.times(),
+            polls: core.polls(),
+            throttled: core.throttled(),
+            retry_after: core.retry_after(),
+            retry_after_max: core.retry_after_max(),
+        });
         match result {
             Ok(assignment) => Ok((assignment, DpsConnection::Https(Box::new(connection)))),
             Err(failure) => {

@@ -21,6 +21,17 @@ pub(super) enum DpsConnection<S: AsyncRead + AsyncWrite + Unpin> {
     Https(Box<https::HttpsConnection<S>>),
 }
 
+/// What a conversation found out, whatever it was carried by.
+struct Booked {
+    times: RegistrationTimes,
+    polls: u16,
+    throttled: u16,
+    /// Of the answer that ended it, real time.
+    retry_after: Option<Duration>,
+    /// Longest of its refusals, time of the service.
+    retry_after_max: Option<Duration>,
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin> DpsConnection<S> {
     /// Takes leave and closes.
     pub(super) async fn close<C: Connector<Stream = S>>(self, connector: &C) {
@@ -52,12 +63,14 @@ impl<C: Connector> Attempt<'_, C> {
     }
 
     /// Keeps what a conversation found out.
-    fn book(&mut self, times: &RegistrationTimes, polls: u16, throttled: u16, retry_after: Option<Duration>) {
+    fn book(&mut self, booked: &Booked) {
+        let Booked { times, polls, throttled, retry_after, retry_after_max } = booked;
         for (phase, time) in times.present() {
             self.phases.set(phase, time);
         }
-        self.polls = self.polls.saturating_add(polls);
-        self.throttled = self.throttled.saturating_add(throttled);
-        self.retry_after = retry_after;
+        self.polls = self.polls.saturating_add(*polls);
+        self.throttled = self.throttled.saturating_add(*throttled);
+        self.retry_after = *retry_after;
+        self.retry_after_max = self.retry_after_max.max(*retry_after_max);
     }
 }

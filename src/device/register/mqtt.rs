@@ -1,4 +1,4 @@
-use super::DpsConnection;
+use super::{Booked, DpsConnection};
 use crate::device::attempt::{Attempt, Leg};
 use crate::device::session::{Peer, Session};
 use crate::device::{Connector, Prepared};
@@ -31,7 +31,13 @@ impl<C: Connector> Attempt<'_, C> {
                 Some(input) => flow.handle(input, now, out),
             })
             .await;
-        self.book(&flow.times(), flow.polls(), flow.throttled(), flow.retry_after());
+        self.book(&Booked {
+            times: flow.times(),
+            polls: flow.polls(),
+            throttled: flow.throttled(),
+            retry_after: flow.retry_after(),
+            retry_after_max: flow.retry_after_max(),
+        });
         match result {
             Ok(assignment) => Ok((assignment, DpsConnection::Mqtt(session))),
             Err(failure) => {

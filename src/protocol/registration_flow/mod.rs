@@ -93,6 +93,8 @@ pub struct Registration {
     throttled: u16,
     /// What the answer that ended it named, real time.
     retry_after: Option<Duration>,
+    /// Longest that a refusal named, in seconds of the service.
+    retry_after_max: Option<u32>,
     times: RegistrationTimes,
 }
 
@@ -119,6 +121,7 @@ impl Registration {
             polls: 0,
             throttled: 0,
             retry_after: None,
+            retry_after_max: None,
             times: RegistrationTimes::default(),
         }
     }
@@ -163,6 +166,9 @@ impl Registration {
             return Step::Pause;
         }
         self.settle(now);
+        if !(200..=299).contains(&answer.status) {
+            self.retry_after_max = self.retry_after_max.max(answer.retry_after);
+        }
         match answer.status {
             200..=299 => self.progress(answer, now),
             429 | 500..=599 => {
@@ -203,6 +209,12 @@ impl Registration {
     /// How long the answer that ended it asks to stay away, in real time.
     pub const fn retry_after(&self) -> Option<Duration> {
         self.retry_after
+    }
+
+    /// The longest retry-after that a refusal named, in time of the service: 429, an outage, or any other error. When to ask
+    /// again for a registration that was accepted is no refusal.
+    pub fn retry_after_max(&self) -> Option<Duration> {
+        self.retry_after_max.map(|seconds| Duration::from_secs(seconds.into()))
     }
 
     /// Time spent so far, per phase.

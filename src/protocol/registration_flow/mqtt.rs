@@ -110,6 +110,11 @@ impl MqttRegistration {
         self.core.retry_after()
     }
 
+    /// The longest retry-after that a refusal named, in time of the service.
+    pub fn retry_after_max(&self) -> Option<Duration> {
+        self.core.retry_after_max()
+    }
+
     fn packet(&mut self, packet: Packet, now: Duration, out: &mut BytesMut) -> Next<Assignment> {
         match (self.stage, packet) {
             (Stage::Connecting, Packet::ConnAck(connack)) => self.connected(&connack, now, out),

@@ -284,6 +284,25 @@ fn a_final_refusal_says_how_long_to_stay_away() {
 }
 
 #[test]
+fn the_longest_retry_after_is_that_of_refusals_in_time_of_the_service() {
+    let fast = Policy { second: Duration::from_millis(1), ..Policy::default() };
+    let mut talk = registering_with(fast);
+    assert_eq!(talk.flow.retry_after_max(), None);
+    talk.answers(429, None, THROTTLED).wakes();
+    assert_eq!(talk.flow.retry_after_max(), None, "it named none");
+    talk.answers(429, Some(20), THROTTLED)
+        .wakes()
+        .answers(503, Some(30), "")
+        .wakes()
+        .answers(429, Some(0), THROTTLED)
+        .wakes();
+    talk.answers(202, Some(120), ASSIGNING).wakes();
+    assert_eq!(talk.flow.retry_after_max(), Some(secs(30)), "the wait after a 202 is no refusal's");
+    talk.answers(429, Some(40), THROTTLED).wakes().answers(401, Some(50), UNAUTHORIZED);
+    assert_eq!((talk.failure().class, talk.flow.retry_after_max()), (FailureClass::Rejected, Some(secs(50))));
+}
+
+#[test]
 fn repeats_can_be_without_bound() {
     let mut talk = registering_with(Policy { max_repeats: u16::MAX, ..Policy::default() });
     let wait = Policy { max_repeats: u16::MAX, ..Policy::default() };

@@ -144,7 +144,7 @@ fn throttling_and_outages_are_waited_out() {
     assert!((secs(2)..secs(7)).contains(&(until - talk.now)));
     talk.wakes().answers(202, ACCEPTED).answers(200, ISSUED);
     assert!(matches!(talk.next, Next::Done(_)));
-    assert_eq!(talk.flow.throttled(), 1);
+    assert_eq!((talk.flow.throttled(), talk.flow.retry_after_max()), (1, Some(secs(5))));
 
     let mut talk = Talk::begin(RenewalPolicy { max_repeats: 1, ..RenewalPolicy::default() }, true);
     talk.refuses(429_003, RenewalError::default()).wakes().refuses(429_003, RenewalError::default());

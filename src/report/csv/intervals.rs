@@ -3,13 +3,14 @@ use std::io::{self, Write};
 use crate::measure::{Interval, RunRecord};
 use crate::report::Exporter;
 use crate::report::csv::outcomes::Outcomes;
+use crate::report::csv::refusals::Refusals;
 use crate::report::csv::{moment, quantile_us, seconds, table, us};
 
 /// `intervals.csv`: one row per stage and second.
 pub(in crate::report) struct IntervalsCsv;
 
 const BEFORE: [&str; 5] = ["stage", "started_at", "start_s", "length_us", "due"];
-const AFTER: [&str; 4] = ["succeeded_attempts", "in_flight", "p50_us", "p99_us"];
+const AFTER: [&str; 5] = ["succeeded_attempts", "in_flight", "p50_us", "p99_us", "p90_us"];
 
 impl Exporter for IntervalsCsv {
     fn file_name(&self) -> &'static str {
@@ -21,7 +22,8 @@ impl Exporter for IntervalsCsv {
             .stages
             .iter()
             .flat_map(|stage| stage.intervals.iter().map(|interval| row(record, &stage.name, interval)));
-        table(to, BEFORE.into_iter().chain(Outcomes::COLUMNS).chain(AFTER), rows)
+        let columns = BEFORE.into_iter().chain(Outcomes::COLUMNS).chain(AFTER).chain(Refusals::COLUMNS);
+        table(to, columns, rows)
     }
 }
 
@@ -39,7 +41,10 @@ fn row(record: &RunRecord, stage: &str, interval: &Interval) -> impl Iterator<It
         interval.in_flight.to_string(),
         quantile_us(&total, 0.50),
         quantile_us(&total, 0.99),
+        quantile_us(&total, 0.90),
     ];
     let outcomes = Outcomes::from(interval).values().into_iter().map(|count| count.to_string());
-    before.into_iter().chain(outcomes).chain(after)
+    let refusals =
+        Refusals { retry_after_max: interval.retry_after_max, failed_attempts: interval.failed_attempts_by_class };
+    before.into_iter().chain(outcomes).chain(after).chain(refusals.values())
 }

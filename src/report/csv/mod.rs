@@ -6,6 +6,7 @@ mod errors;
 mod intervals;
 mod outcomes;
 mod phases;
+mod refusals;
 mod summary;
 mod thresholds;
 

@@ -3,6 +3,7 @@ use std::io::{self, Write};
 use crate::domain::Phase;
 use crate::measure::{RunRecord, StageRecord};
 use crate::report::csv::outcomes::Outcomes;
+use crate::report::csv::refusals::Refusals;
 use crate::report::csv::{moment, per_success, quantile_us, seconds, table, us};
 use crate::report::{Exporter, Verdict, units, verdicts};
 
@@ -34,7 +35,7 @@ impl Exporter for SummaryCsv {
 
     fn write(&self, record: &RunRecord, to: &mut dyn Write) -> io::Result<()> {
         let verdict = verdicts(record).iter().map(Verdict::name).collect::<Vec<_>>().join("+");
-        let columns = BEFORE.into_iter().chain(Outcomes::COLUMNS).chain(AFTER);
+        let columns = BEFORE.into_iter().chain(Outcomes::COLUMNS).chain(AFTER).chain(Refusals::COLUMNS);
         table(to, columns, record.stages.iter().map(|stage| row(record, stage, &verdict)))
     }
 }
@@ -69,5 +70,6 @@ fn row(record: &RunRecord, stage: &StageRecord, verdict: &str) -> impl Iterator<
         quantile(Phase::TotalRaw, 1.0),
     ];
     let outcomes = Outcomes::from(totals).values().into_iter().map(|count| count.to_string());
-    before.into_iter().chain(outcomes).chain(after)
+    let refusals = Refusals { retry_after_max: totals.retry_after_max, failed_attempts: Some(totals.failed_attempts) };
+    before.into_iter().chain(outcomes).chain(after).chain(refusals.values())
 }

@@ -85,6 +85,8 @@ pub(super) struct Counts {
     /// Absent when nothing succeeded.
     attempts_per_success: Option<f64>,
     throttled: u64,
+    /// Fleet time; absent when no refusal named one.
+    retry_after_max_us: Option<u64>,
     polls: u64,
     disconnects: u64,
     telemetry: u64,
@@ -230,6 +232,7 @@ impl Counts {
             attempts,
             failed_attempts,
             throttled,
+            retry_after_max,
             polls,
             disconnects,
             telemetry,
@@ -249,6 +252,7 @@ impl Counts {
             failed_attempts_by_class: ByClass(failed_attempts),
             attempts_per_success: units::ratio(attempts, succeeded).map(rounded),
             throttled,
+            retry_after_max_us: retry_after_max.map(duration_micros),
             polls,
             disconnects,
             telemetry,

@@ -53,14 +53,20 @@ struct IntervalRow {
     failed_by_class: ByClass,
     attempts: u64,
     failed_attempts: u64,
+    /// Absent in records of before it was counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failed_attempts_by_class: Option<ByClass>,
     succeeded_attempts: u64,
     throttled: u64,
+    /// Fleet time; absent when no refusal named one.
+    retry_after_max_us: Option<u64>,
     dropped: u64,
     expired: u64,
     disconnects: u64,
     telemetry: u64,
     in_flight: u64,
     p50_us: Option<u64>,
+    p90_us: Option<u64>,
     p99_us: Option<u64>,
     /// Values above the range of the histogram (one hour), counted at its end.
     above_range: u64,
@@ -128,10 +134,12 @@ impl IntervalRow {
             started,
             attempts,
             failed_attempts,
+            failed_attempts_by_class,
             succeeded_attempts,
             succeeded,
             failed,
             throttled,
+            retry_after_max,
             dropped,
             expired,
             disconnects,
@@ -139,12 +147,12 @@ impl IntervalRow {
             in_flight,
             total,
         } = interval;
-        let ((p50_us, p99_us), histogram) = match distributions {
+        let ([p50_us, p90_us, p99_us], histogram) = match distributions {
             Distributions::Apart => {
                 let total = total.decode();
-                ((quantile(&total, 0.50), quantile(&total, 0.99)), None)
+                ([0.50, 0.90, 0.99].map(|q| quantile(&total, q)), None)
             }
-            Distributions::Inside => ((None, None), Some(STANDARD.encode(total.as_v2()))),
+            Distributions::Inside => ([None; 3], Some(STANDARD.encode(total.as_v2()))),
         };
         Self {
             start_us: duration_micros(*start),
@@ -155,14 +163,17 @@ impl IntervalRow {
             failed_by_class: ByClass(*failed),
             attempts: *attempts,
             failed_attempts: *failed_attempts,
+            failed_attempts_by_class: failed_attempts_by_class.map(ByClass),
             succeeded_attempts: *succeeded_attempts,
             throttled: *throttled,
+            retry_after_max_us: retry_after_max.map(duration_micros),
             dropped: *dropped,
             expired: *expired,
             disconnects: *disconnects,
             telemetry: *telemetry,
             in_flight: *in_flight,
             p50_us,
+            p90_us,
             p99_us,
             above_range: total.saturated(),
             histogram,

@@ -24,6 +24,9 @@ const BEFORE: [&str; 13] = [
     "throttled",
 ];
 
+/// The column after those of the phases.
+pub(super) const RETRY_AFTER: &str = "retry_after_us";
+
 /// Writes `devices.csv` row by row.
 #[derive(Debug)]
 pub struct CsvRows<W: Write> {
@@ -48,13 +51,15 @@ impl<W: Write> CsvRows<W> {
             let _ = write!(field, "{phase}_us");
             writer.write_field(&field)?;
         }
+        writer.write_field(RETRY_AFTER)?;
         writer.write_record(None::<&[u8]>)?;
         Ok(Self { writer, names, field })
     }
 
     /// One row.
     pub fn write(&mut self, attempt: &Attempt) -> io::Result<()> {
-        let Attempt { device, stage, number, due, started, ended, phases, outcome, code, polls, throttled } = attempt;
+        let Attempt { device, stage, number, due, started, ended, phases, outcome, code, .. } = attempt;
+        let Attempt { polls, throttled, retry_after_max, .. } = attempt;
         let (outcome, class) = match outcome {
             Outcome::Success => ("succeeded", ""),
             Outcome::Failed(class) => ("failed", class.name()),
@@ -80,6 +85,10 @@ impl<W: Write> CsvRows<W> {
                 Some(time) => self.number(duration_micros(time))?,
                 None => self.writer.write_field("")?,
             }
+        }
+        match retry_after_max {
+            Some(time) => self.number(duration_micros(*time))?,
+            None => self.writer.write_field("")?,
         }
         Ok(self.writer.write_record(None::<&[u8]>)?)
     }

@@ -143,6 +143,7 @@ mod tests {
             code: 429_001,
             polls: 3,
             throttled: 2,
+            retry_after_max: Some(Duration::from_secs(30)),
         };
         phases.set(Phase::Total, Duration::from_secs(3_700));
         [refused, Attempt { number: 2, outcome: Outcome::Success, code: 0, phases, ..refused }]

@@ -13,6 +13,7 @@ use crate::domain::Phase;
 use crate::measure::{Attempt, Outcome};
 use crate::report::csv::duration_micros;
 use crate::report::rows::RowNames;
+use crate::report::rows::csv::RETRY_AFTER;
 
 /// Columns before those of the phases, as in `devices.csv`.
 const BEFORE: &str = "
@@ -48,7 +49,7 @@ impl<W: Write + Send> ParquetRows<W> {
     /// Those of `to`, as of every method.
     pub fn new(to: W, names: RowNames) -> io::Result<Self> {
         let phases: String = Phase::ALL.iter().map(|phase| format!("optional int64 {phase}_us;\n")).collect();
-        let schema = parse_message_type(&format!("message devices {{{BEFORE}{phases}}}"))?;
+        let schema = parse_message_type(&format!("message devices {{{BEFORE}{phases}optional int64 {RETRY_AFTER};}}"))?;
         let properties = WriterProperties::builder()
             .set_compression(Compression::SNAPPY)
             .set_created_by(concat!("fleetstorm ", env!("CARGO_PKG_VERSION")).to_owned())
@@ -103,6 +104,7 @@ impl<W: Write + Send> ParquetRows<W> {
         for phase in Phase::ALL {
             columns.optional::<Int64Type>(rows.iter().map(|row| row.phases.get(phase).map(micros)))?;
         }
+        columns.optional::<Int64Type>(rows.iter().map(|row| row.retry_after_max.map(micros)))?;
         columns.0.close()?;
         self.waiting.clear();
         Ok(())

@@ -5,6 +5,7 @@ mod library;
 mod life;
 mod retries;
 
+use fleetstorm::domain::FailureClass;
 use fleetstorm::engine::EngineOutcome;
 use fleetstorm::measure::StageRecord;
 
@@ -20,6 +21,12 @@ fn sound(outcome: &EngineOutcome) {
         assert_eq!(sum(|i| i.attempts), stage.totals.attempts, "{}", stage.name);
         assert_eq!(sum(|i| i.succeeded), stage.totals.succeeded, "{}", stage.name);
         assert_eq!(sum(|i| i.failed_attempts), stage.totals.failed_attempts_total(), "{}", stage.name);
+        for (class, total) in FailureClass::ALL.into_iter().zip(stage.totals.failed_attempts) {
+            let by_class = stage.intervals.iter().filter_map(|i| i.failed_attempts_by_class);
+            assert_eq!(by_class.map(|counts| counts[class.index()]).sum::<u64>(), total, "{} {class:?}", stage.name);
+        }
+        let longest = stage.intervals.iter().filter_map(|i| i.retry_after_max).max();
+        assert_eq!(longest, stage.totals.retry_after_max, "{}", stage.name);
         assert_eq!(sum(|i| i.failed.iter().sum()), stage.totals.failed_total(), "{}", stage.name);
         assert_eq!(sum(|i| i.expired), stage.totals.expired, "{}", stage.name);
         assert_eq!(sum(|i| i.disconnects), stage.totals.disconnects, "{}", stage.name);

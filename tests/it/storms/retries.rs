@@ -33,6 +33,11 @@ fn well_behaved_devices_get_through_with_few_attempts_and_those_that_do_not_list
     assert_eq!(ill.totals.succeeded, 300, "{:?}", ill.totals);
     let per_success = |stage: &fleetstorm::measure::StageRecord| stage.totals.throttled / stage.totals.succeeded;
     assert!(per_success(ill) > 5 * per_success(well).max(1), "{} and {}", per_success(ill), per_success(well));
+    // The quota is one of a minute, and no wait for it is longer.
+    for stage in [well, ill] {
+        let named = stage.totals.retry_after_max.unwrap();
+        assert!(named.as_secs() > 0 && named.as_secs() <= 300, "{named:?}");
+    }
     // Every refusal of these devices ends an attempt, and the waits between attempts are a time of their own.
     assert_eq!(ill.totals.attempts, ill.totals.succeeded + ill.totals.throttled);
     assert!(ill.phases.succeeded(Phase::Backoff).is_some_and(|h| h.count() == 200), "{:?}", ill.totals);

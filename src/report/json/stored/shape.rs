@@ -1,4 +1,7 @@
 //! What `run.json` must look like to be read. Derived values are not read: they follow from the others.
+//!
+//! Within a schema keys are only added. A record of before a key existed is read as what its time knew: there was no
+//! compressed time, no threshold, one attempt per device, and what was not counted yet did not occur.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -32,7 +35,8 @@ pub(super) struct Run {
     prepare_us: Micros,
     elapsed_us: Micros,
     status: Status,
-    time_scale: Scale,
+    time_scale: Option<Scale>,
+    #[serde(default)]
     thresholds: Vec<Threshold>,
     generator: Process,
     emulator: Option<Process>,
@@ -46,8 +50,10 @@ pub(super) struct Run {
 
 #[derive(Deserialize)]
 struct Scale {
-    fleet_us: Micros,
-    real_us: Micros,
+    /// Fleet seconds per real second: what the first records with a scale had.
+    factor: Option<f64>,
+    fleet_us: Option<Micros>,
+    real_us: Option<Micros>,
 }
 
 #[derive(Deserialize)]
@@ -70,8 +76,10 @@ struct Process {
 struct Health {
     saturated: Vec<String>,
     peak_in_flight: u64,
+    #[serde(default)]
     peak_connected: u64,
     in_flight_limit: u64,
+    #[serde(default)]
     lateness_above_range: u64,
     lateness_histogram: String,
 }
@@ -105,13 +113,18 @@ struct Counts {
     failed_by_class: ByClass,
     dropped: Count,
     not_started: Count,
+    #[serde(default)]
     skipped: Count,
+    #[serde(default)]
     expired: Count,
-    attempts: Count,
-    failed_attempts_by_class: ByClass,
+    attempts: Option<Count>,
+    failed_attempts_by_class: Option<ByClass>,
     throttled: Count,
+    retry_after_max_us: Option<Micros>,
     polls: Count,
+    #[serde(default)]
     disconnects: Count,
+    #[serde(default)]
     telemetry: Count,
 }
 
@@ -139,15 +152,21 @@ struct IntervalRow {
     started: Count,
     succeeded: Count,
     failed_by_class: ByClass,
-    attempts: Count,
-    failed_attempts: Count,
-    succeeded_attempts: Count,
+    attempts: Option<Count>,
+    failed_attempts: Option<Count>,
+    failed_attempts_by_class: Option<ByClass>,
+    succeeded_attempts: Option<Count>,
     throttled: Count,
+    retry_after_max_us: Option<Micros>,
     dropped: Count,
+    #[serde(default)]
     expired: Count,
+    #[serde(default)]
     disconnects: Count,
+    #[serde(default)]
     telemetry: Count,
     in_flight: Count,
+    #[serde(default)]
     above_range: u64,
     /// Only in the record of a run that goes on.
     histogram: Option<String>,
@@ -171,7 +190,7 @@ struct SettingRow {
 }
 
 /// A number of events, so small that sums do not overflow.
-#[derive(Deserialize, Clone, Copy)]
+#[derive(Deserialize, Clone, Copy, Default)]
 #[serde(try_from = "u64")]
 struct Count(u64);
 
@@ -239,7 +258,7 @@ named!(Status, RunStatus, RunStatus::ALL, RunStatus::name);
 named!(OriginName, Origin, [Origin::Default, Origin::Scenario, Origin::CommandLine], Origin::name);
 
 /// Failures per class; a class that is not listed did not occur.
-#[derive(Deserialize)]
+#[derive(Deserialize, Clone, Copy)]
 #[serde(try_from = "BTreeMap<String, Count>")]
 struct ByClass([u64; FailureClass::ALL.len()]);
 
@@ -269,7 +288,6 @@ impl Run {
         if stages.iter().map(|stage| stage.phases.len()).sum::<usize>() > MOST_PHASES {
             return Err(format!("it has more than {MOST_PHASES} phases"));
         }
-        let Scale { fleet_us: Micros(fleet), real_us: Micros(real) } = time_scale;
         let Host { cpu, cores, memory_bytes, os, open_files } = machine;
         Ok(RunRecord {
             scenario,
@@ -282,7 +300,7 @@ impl Run {
             prepare: prepare_us.0,
             elapsed: elapsed_us.0,
             status: status.0,
-            time_scale: TimeScale::new(fleet, real).ok_or("time_scale is none that a scenario may have")?,
+            time_scale: time_scale.map_or(Ok(TimeScale::REAL), Scale::into_scale)?,
             thresholds: thresholds.into_iter().map(Threshold::into_result).collect::<Result<_, _>>()?,
             settings: settings
                 .into_iter()
@@ -296,6 +314,18 @@ impl Run {
             errors: errors.into_iter().map(ErrorRow::from).collect(),
             notes,
         })
+    }
+}
+
+impl Scale {
+    fn into_scale(self) -> Result<TimeScale, String> {
+        let second = Duration::from_secs(1);
+        let (fleet, real) = match (self.fleet_us, self.real_us, self.factor) {
+            (Some(Micros(fleet)), Some(Micros(real)), _) => (fleet, real),
+            (None, None, Some(factor)) => (Duration::try_from_secs_f64(factor).unwrap_or_default(), second),
+            _ => return Err("time_scale has neither fleet_us and real_us nor a factor".to_owned()),
+        };
+        TimeScale::new(fleet, real).ok_or_else(|| "time_scale is none that a scenario may have".to_owned())
     }
 }
 
@@ -356,8 +386,8 @@ impl Stage {
 impl From<Counts> for Totals {
     fn from(counts: Counts) -> Self {
         let Counts { planned, started, succeeded, failed_by_class, dropped, not_started, skipped, .. } = counts;
-        let Counts { expired, attempts, failed_attempts_by_class, throttled, polls, disconnects, telemetry, .. } =
-            counts;
+        let Counts { expired, attempts, failed_attempts_by_class, throttled, retry_after_max_us, .. } = counts;
+        let Counts { polls, disconnects, telemetry, .. } = counts;
         Self {
             planned: planned.0,
             started: started.0,
@@ -367,9 +397,10 @@ impl From<Counts> for Totals {
             not_started: not_started.0,
             skipped: skipped.0,
             expired: expired.0,
-            attempts: attempts.0,
-            failed_attempts: failed_attempts_by_class.0,
+            attempts: attempts.unwrap_or(started).0,
+            failed_attempts: failed_attempts_by_class.unwrap_or(failed_by_class).0,
             throttled: throttled.0,
+            retry_after_max: retry_after_max_us.map(|time| time.0),
             polls: polls.0,
             disconnects: disconnects.0,
             telemetry: telemetry.0,
@@ -387,17 +418,22 @@ impl IntervalRow {
                 .map_err(|reason| format!("interval at {:.3} s: {reason}", start.as_secs_f64()))?,
             None => CompactHistogram::announced(self.above_range),
         };
+        // As long as every device had one attempt, its class was that of the device.
+        let by_class =
+            if self.failed_attempts.is_some() { self.failed_attempts_by_class } else { Some(self.failed_by_class) };
         Ok(Interval {
             start,
             length: self.length_us.0,
             due: self.due.0,
             started: self.started.0,
-            attempts: self.attempts.0,
-            failed_attempts: self.failed_attempts.0,
-            succeeded_attempts: self.succeeded_attempts.0,
+            attempts: self.attempts.unwrap_or(self.started).0,
+            failed_attempts: self.failed_attempts.map_or_else(|| self.failed_by_class.0.iter().sum(), |count| count.0),
+            failed_attempts_by_class: by_class.map(|by_class| by_class.0),
+            succeeded_attempts: self.succeeded_attempts.unwrap_or(self.succeeded).0,
             succeeded: self.succeeded.0,
             failed: self.failed_by_class.0,
             throttled: self.throttled.0,
+            retry_after_max: self.retry_after_max_us.map(|time| time.0),
             dropped: self.dropped.0,
             expired: self.expired.0,
             disconnects: self.disconnects.0,
