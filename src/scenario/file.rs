@@ -23,6 +23,22 @@ pub(super) const LONGEST: Duration = Duration::from_secs(366 * 86_400);
 /// `folder` is that of the file; files that it names are looked for there.
 pub(super) fn parse(name: &str, folder: &Path, text: &str, sets: &[(String, String)]) -> Result<Scenario, Problems> {
     let findings = Findings::default();
+    let scenario = read_text(&findings, name, folder, text, sets);
+    let problems = findings.problems.into_inner();
+    match scenario {
+        Some(scenario) if problems.is_empty() => Ok(Scenario { settings: findings.settings.into_inner(), ..scenario }),
+        _ => Err(Problems::new(name, problems)),
+    }
+}
+
+/// Like [`parse`]; problems, settings and keys are in `findings`.
+pub(super) fn read_text(
+    findings: &Findings,
+    name: &str,
+    folder: &Path,
+    text: &str,
+    sets: &[(String, String)],
+) -> Option<Scenario> {
     findings.add_source(name, text.to_owned());
     let (table, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
@@ -32,23 +48,18 @@ pub(super) fn parse(name: &str, folder: &Path, text: &str, sets: &[(String, Stri
                 .help("text stands in double quotes; tables begin with [fleet], [[stage]], [limits] or [target]");
             findings.problem(&place, problem);
         }
-        return Err(Problems::new(name, findings.problems.into_inner()));
+        return None;
     }
     let place = Place { source: 0, span: 0..0 };
     let mut root = Value { kind: Kind::Table(Table::from_toml(table.get_ref(), 0, 0)), place };
     short_form::expand(&mut root);
     for (key, value) in sets {
-        lay_over(&mut root, &findings, key, value);
+        lay_over(&mut root, findings, key, value);
         short_form::expand(&mut root);
     }
-    let scenario = match &root.kind {
-        Kind::Table(table) => read(&findings, table, root.place.clone(), folder),
+    match &root.kind {
+        Kind::Table(table) => read(findings, table, root.place.clone(), folder),
         _ => None,
-    };
-    let problems = findings.problems.into_inner();
-    match scenario {
-        Some(scenario) if problems.is_empty() => Ok(Scenario { settings: findings.settings.into_inner(), ..scenario }),
-        _ => Err(Problems::new(name, problems)),
     }
 }
 
@@ -79,7 +90,7 @@ fn lay_over(root: &mut Value, findings: &Findings, key: &str, value: &str) {
 }
 
 fn read(findings: &Findings, table: &Table, place: Place, folder: &Path) -> Option<Scenario> {
-    let mut root = Section::new(findings, String::new(), Some(table), place);
+    let mut root = Section::root(findings, table, place);
     let schema = root.required("schema", &expect::integer(0..=u64::from(u32::MAX)));
     if schema.is_some_and(|s| s != SCHEMA) {
         root.problem("schema", "is not one that this version reads", "use schema = 1, or a newer fleetstorm");

@@ -8,6 +8,7 @@ use miette::NamedSource;
 
 use crate::domain::Setting;
 use crate::scenario::expect::{Expect, nearest};
+use crate::scenario::key::{Asked, KeyDefault};
 use crate::scenario::problem::{Problem, Source};
 use crate::scenario::tree::{Entry, Kind, Place, Table, Value};
 
@@ -18,6 +19,7 @@ pub(super) struct Findings {
     pub(super) sources: RefCell<Vec<Source>>,
     pub(super) problems: RefCell<Vec<Problem>>,
     pub(super) settings: RefCell<Vec<Setting>>,
+    pub(super) keys: Asked,
 }
 
 impl Findings {
@@ -46,18 +48,29 @@ impl Findings {
 pub(super) struct Section<'a> {
     findings: &'a Findings,
     path: String,
+    /// The path without the names of items: what the table is called.
+    kind: String,
     table: Option<&'a Table>,
     place: Place,
     known: Vec<&'static str>,
 }
 
 impl<'a> Section<'a> {
-    pub(super) fn new(findings: &'a Findings, path: String, table: Option<&'a Table>, place: Place) -> Self {
-        Self { findings, path, table, place, known: Vec::new() }
+    /// The whole file.
+    pub(super) fn root(findings: &'a Findings, table: &'a Table, place: Place) -> Self {
+        Self { findings, path: String::new(), kind: String::new(), table: Some(table), place, known: Vec::new() }
+    }
+
+    fn below(&self, key: &str, path: String, table: Option<&'a Table>, place: Place) -> Self {
+        Self { findings: self.findings, path, kind: dotted(&self.kind, key), table, place, known: Vec::new() }
     }
 
     fn path_of(&self, key: &str) -> String {
-        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+        dotted(&self.path, key)
+    }
+
+    fn note<T>(&self, key: &'static str, default: KeyDefault, expect: &Expect<T>) {
+        self.findings.keys.note(&self.kind, key, default, expect);
     }
 
     fn entry(&mut self, key: &'static str) -> Option<&'a Entry> {
@@ -67,6 +80,7 @@ impl<'a> Section<'a> {
 
     /// A key that must be there.
     pub(super) fn required<T>(&mut self, key: &'static str, expect: &Expect<T>) -> Option<T> {
+        self.note(key, KeyDefault::Required, expect);
         match self.entry(key) {
             Some(entry) => self.read(key, &entry.value, expect),
             None => {
@@ -80,6 +94,11 @@ impl<'a> Section<'a> {
 
     /// A key that may be left out.
     pub(super) fn optional<T>(&mut self, key: &'static str, expect: &Expect<T>) -> Option<Option<T>> {
+        self.note(key, KeyDefault::Nothing, expect);
+        self.given(key, expect)
+    }
+
+    fn given<T>(&mut self, key: &'static str, expect: &Expect<T>) -> Option<Option<T>> {
         match self.entry(key) {
             Some(entry) => self.read(key, &entry.value, expect).map(Some),
             None => Some(None),
@@ -88,6 +107,7 @@ impl<'a> Section<'a> {
 
     /// A key with a default, written as in a file (text without its quotes).
     pub(super) fn or<T>(&mut self, key: &'static str, default: &str, expect: &Expect<T>) -> Option<T> {
+        self.note(key, KeyDefault::Value(default.to_owned()), expect);
         match self.entry(key) {
             Some(entry) => self.read(key, &entry.value, expect),
             None => self.read(key, &Value::from_text(default, Place::BUILT_IN, 0), expect),
@@ -96,11 +116,13 @@ impl<'a> Section<'a> {
 
     /// A key whose default is not of its own: that of what this inherits from.
     pub(super) fn inherit<T>(&mut self, key: &'static str, inherited: T, expect: &Expect<T>) -> Option<T> {
-        self.optional(key, expect).map(|own| own.unwrap_or(inherited))
+        self.note(key, KeyDefault::Inherited, expect);
+        self.given(key, expect).map(|own| own.unwrap_or(inherited))
     }
 
     /// A key that takes a list; each item is read on its own. Items with their path and place.
     pub(super) fn list<T>(&mut self, key: &'static str, expect: &Expect<T>) -> Option<Vec<(T, String, Place)>> {
+        self.note(key, KeyDefault::Nothing, expect);
         let Some(entry) = self.entry(key) else { return Some(Vec::new()) };
         let Kind::Array(items) = &entry.value.kind else {
             let problem = Problem::new(format!("`{}` must be a list", self.path_of(key)));
@@ -174,7 +196,7 @@ impl<'a> Section<'a> {
                 (None, entry.value.place.clone())
             }
         };
-        Section::new(self.findings, path, table, place)
+        self.below(key, path, table, place)
     }
 
     /// A list of tables that may be left out. Each goes by its `name` or its index.
@@ -199,7 +221,7 @@ impl<'a> Section<'a> {
             let path = format!("{path}.{}", item.name_or(index));
             match &item.kind {
                 Kind::Table(table) => {
-                    sections.push(Section::new(self.findings, path, Some(table), item.place.clone()));
+                    sections.push(self.below(key, path, Some(table), item.place.clone()));
                 }
                 _ => self.findings.problem(&item.place, Problem::new(format!("`{path}` must be a table")).help(how)),
             }
@@ -242,4 +264,8 @@ impl<'a> Section<'a> {
             self.findings.problem(&entry.key_place, problem);
         }
     }
+}
+
+fn dotted(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }

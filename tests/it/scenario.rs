@@ -1,6 +1,7 @@
 //! Scenario files: what they say, and how they are refused.
 
 mod docs;
+mod reference;
 
 use std::path::Path;
 use std::time::Duration;
