@@ -19,6 +19,7 @@ use tokio::time::timeout;
 
 use crate::cli::Explained;
 use crate::cli::connection::{Connection, ConnectionError};
+use crate::cli::process::Other;
 use crate::domain::Transport;
 use crate::scenario::Fleet;
 
@@ -123,6 +124,11 @@ impl Embedded {
     /// Where to find it.
     pub const fn connection(&self) -> &Connection {
         &self.connection
+    }
+
+    /// Its process, to see what it uses.
+    pub fn process(&self) -> Option<Other> {
+        Other::running(self.child.0.id()?)
     }
 
     /// What tells the emulator that the measured part of the run began, to be called once.

@@ -12,6 +12,7 @@ pub mod live;
 pub mod machine;
 pub mod metrics;
 pub mod open_files;
+pub mod process;
 pub mod settings;
 pub mod target;
 mod terminal;

@@ -1,7 +1,7 @@
 //! Several runs, or parts of one, as one: histograms are added, counts are added and checked.
 
 use crate::measure::{CompactHistogram, CpuUse, ErrorRow, GeneratorHealth, Interval, Origin, RunRecord, RunStatus};
-use crate::measure::{Setting, StageRecord, add_each};
+use crate::measure::{Setting, StageRecord, add_each, resources};
 
 /// Settings by which a merged record knows what it is made of.
 const PART: &str = "merged.";
@@ -133,6 +133,7 @@ fn add(sum: &mut RunRecord, other: &RunRecord) {
     sum.health.peak_in_flight = sum.health.peak_in_flight.max(*peak_in_flight);
     sum.health.peak_connected = sum.health.peak_connected.max(*peak_connected);
     sum.health.in_flight_limit = sum.health.in_flight_limit.max(*in_flight_limit);
+    sum.resources = resources::beside(&sum.resources, &other.resources);
     for (sum, other) in sum.stages.iter_mut().zip(&other.stages) {
         add_stage(sum, other);
     }

@@ -8,6 +8,7 @@ mod histograms;
 mod merge;
 mod precision;
 mod record;
+mod resources;
 
 pub use attempt::{Attempt, Outcome, PhaseTimes};
 pub use buckets::{Buckets, PhaseBuckets};
@@ -20,3 +21,4 @@ pub use record::{
     CpuUse, ErrorRow, GeneratorHealth, Interval, Machine, Observed, Origin, RunRecord, RunStatus, Setting, StageRecord,
     ThresholdResult, Totals,
 };
+pub use resources::{ProcessSample, ResourceLog, ResourceSample, joined};

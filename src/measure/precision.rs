@@ -1,6 +1,6 @@
 use std::time::{Duration, SystemTime};
 
-use crate::measure::{CpuUse, ErrorRow, Interval, Observed, RunRecord, StageRecord, ThresholdResult};
+use crate::measure::{CpuUse, ErrorRow, Interval, Observed, ResourceSample, RunRecord, StageRecord, ThresholdResult};
 
 impl RunRecord {
     /// As precise as files are: durations in microseconds, the start in milliseconds, shares and ratios to nine digits. A
@@ -27,6 +27,12 @@ impl RunRecord {
         }
         for ErrorRow { first, last, .. } in &mut self.errors {
             (*first, *last) = (rounded(*first), rounded(*last));
+        }
+        for ResourceSample { at, length, generator, emulator } in &mut self.resources {
+            (*at, *length) = (rounded(*at), rounded(*length));
+            for process in [generator, emulator] {
+                process.cpu = process.cpu.map(rounded);
+            }
         }
         self
     }

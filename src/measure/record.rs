@@ -3,7 +3,7 @@ use std::time::{Duration, SystemTime};
 pub use crate::domain::{Origin, Setting};
 
 use crate::domain::{FailureClass, TimeScale};
-use crate::measure::{CompactHistogram, Histogram, PhaseHistograms};
+use crate::measure::{CompactHistogram, Histogram, PhaseHistograms, ResourceSample};
 
 /// Everything that a run found out. Reports are pure functions of it.
 #[derive(Debug, Clone)]
@@ -48,6 +48,8 @@ pub struct RunRecord {
     pub errors: Vec<ErrorRow>,
     /// Things that the reader must know (file descriptor bound, seeded keys, …).
     pub notes: Vec<String>,
+    /// CPU and memory of both sides over the measured part; empty when nobody looked.
+    pub resources: Vec<ResourceSample>,
 }
 
 impl RunRecord {

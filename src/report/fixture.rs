@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime};
 use crate::domain::{FailureClass, Phase, TimeScale};
 use crate::measure::{
     Attempt, CpuUse, ErrorRow, GeneratorHealth, Histogram, Interval, Machine, Observed, Origin, Outcome,
-    PhaseHistograms, PhaseTimes, RunRecord, RunStatus, Setting, StageRecord, ThresholdResult, Totals,
+    PhaseHistograms, PhaseTimes, ProcessSample, ResourceSample, RunRecord, RunStatus, Setting, StageRecord,
+    ThresholdResult, Totals,
 };
 
 const DEVICES: u32 = 1_234;
@@ -121,6 +122,20 @@ pub(super) fn record() -> RunRecord {
             error(FailureClass::Timeout, 0, "no SUBACK from DPS within 10 s (`timeouts.response`)", 1, 1_900),
         ],
         notes: vec!["in flight limited to 9,900 by 20,000 open files".to_owned()],
+        resources: vec![
+            ResourceSample {
+                at: Duration::ZERO,
+                length: Duration::from_millis(1_000),
+                generator: used(730, 61_440_000),
+                emulator: used(980, 78_020_608),
+            },
+            ResourceSample {
+                at: Duration::from_millis(1_000),
+                length: Duration::from_millis(950),
+                generator: used(520, 63_987_712),
+                emulator: used(810, 81_498_112),
+            },
+        ],
     }
 }
 
@@ -130,6 +145,8 @@ pub(super) fn renewal_storm() -> RunRecord {
     const DAY: Duration = Duration::from_secs(86_400);
     record.time_scale = TimeScale::new(DAY, Duration::from_secs(1)).unwrap();
     record.status = RunStatus::ThresholdFailed;
+    // It had ended before the second reading.
+    record.resources[1].emulator = ProcessSample::default();
     let threshold =
         |text: &str, observed, met| ThresholdResult { text: text.to_owned(), observed, met, stopped_at: None };
     record.thresholds = vec![
@@ -225,6 +242,10 @@ fn attempt(device: u32) -> Attempt {
         throttled: 0,
         retry_after_max: None,
     }
+}
+
+fn used(cpu_millis: u64, memory: u64) -> ProcessSample {
+    ProcessSample { cpu: Some(Duration::from_millis(cpu_millis)), memory: Some(memory) }
 }
 
 fn setting(key: &str, value: &str, origin: Origin) -> Setting {

@@ -33,13 +33,14 @@ pub trait Exporter {
 }
 
 /// Every format that a run writes; the record itself (`run.json`) comes first, so that it survives a full disk best.
-pub const EXPORTERS: [&dyn Exporter; 8] = [
+pub const EXPORTERS: [&dyn Exporter; 9] = [
     &json::RunJson,
     &csv::SummaryCsv,
     &csv::PhasesCsv,
     &csv::IntervalsCsv,
     &csv::ErrorsCsv,
     &csv::ThresholdsCsv,
+    &csv::ResourcesCsv,
     &hlog::LatencyLog,
     &html::HtmlReport,
 ];

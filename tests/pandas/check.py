@@ -42,7 +42,7 @@ def with_duckdb(file, what):
 
 
 tables = {path.name: with_pandas(path.name) for path in sorted(folder.glob("*.csv"))}
-for name in ["summary.csv", "phases.csv", "intervals.csv", "errors.csv", "thresholds.csv"]:
+for name in ["summary.csv", "phases.csv", "intervals.csv", "errors.csv", "thresholds.csv", "resources.csv"]:
     assert name in tables, f"{name} is missing"
 for name, table in tables.items():
     equal(f"rows of {name}, DuckDB against pandas", with_duckdb(name, "count(*)"), len(table))
@@ -59,6 +59,20 @@ equal("errors.csv", int(tables["errors.csv"]["count"].sum()), totals["failed_att
 phases = tables["phases.csv"]
 through = phases[(phases.phase == "total") & (phases.outcome == "succeeded")]
 equal("phases.csv", int(through["count"].sum()), totals["succeeded"])
+
+# Looked at from outside, once a second and only in the measured part: not more than the whole, but for one look and one tick.
+resources = tables["resources.csv"]
+assert len(resources) > 0 and resources.generator_cpu_us.notna().all(), "resources.csv: nothing was seen"
+for side in ["generator", "emulator"]:
+    seen, whole = int(resources[f"{side}_cpu_us"].sum()), run[side]
+    equal(f"resources.csv, {side}, DuckDB", int(with_duckdb("resources.csv", f"sum({side}_cpu_us)")), seen)
+    assert 0 < seen <= whole["cpu_us"] + 20_000, f"resources.csv, {side}: {seen} µs, in run.json {whole['cpu_us']}"
+    memory = resources[f"{side}_memory_bytes"]
+    peak = whole["peak_memory_bytes"]
+    assert 0 < memory.max() <= 1.05 * peak, f"resources.csv, {side}: {memory.max()} bytes, in run.json at most {peak}"
+ends = resources.start_s + resources.length_us / 1e6
+assert (resources.start_s[1:].to_numpy() - ends[:-1].to_numpy() < 0.01).all(), "resources.csv: a gap"
+assert abs(ends.max() - run["elapsed_us"] / 1e6) < 1, f"resources.csv ends at {ends.max()} s"
 
 if "devices.csv" in tables:
     devices = tables["devices.csv"]

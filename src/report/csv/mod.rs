@@ -7,6 +7,7 @@ mod intervals;
 mod outcomes;
 mod phases;
 mod refusals;
+mod resources;
 mod summary;
 mod thresholds;
 
@@ -16,6 +17,7 @@ use std::time::{Duration, SystemTime};
 pub(super) use errors::ErrorsCsv;
 pub(super) use intervals::IntervalsCsv;
 pub(super) use phases::{PhasesCsv, occurred};
+pub(super) use resources::ResourcesCsv;
 pub(super) use summary::SummaryCsv;
 pub(super) use thresholds::ThresholdsCsv;
 

@@ -1,5 +1,6 @@
 //! `run.json`: everything of the record. Durations are integer microseconds (`_us`), moments RFC 3339 in UTC (`_at`).
 
+mod resource;
 mod shape;
 mod stage;
 mod stored;

@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::domain::FailureClass;
 use crate::measure::{CpuUse, ErrorRow, Histogram, Machine, RunRecord, Setting, ThresholdResult, Totals};
 use crate::report::csv::{duration_micros, micros};
+use crate::report::json::resource::Resource;
 use crate::report::json::stage::{Distributions, Stage, encoded};
 use crate::report::observed::Value;
 use crate::report::units::rounded;
@@ -37,6 +38,7 @@ pub(super) struct Run<'a> {
     errors: Vec<Error<'a>>,
     settings: Vec<SettingRow<'a>>,
     notes: &'a [String],
+    resources: Vec<Resource>,
 }
 
 #[derive(Serialize)]
@@ -168,6 +170,7 @@ impl<'a> Run<'a> {
             stages,
             errors,
             notes,
+            resources,
         } = record;
         let totals = record.totals();
         let Machine { cpu, cores, memory, os, open_files } = machine;
@@ -213,6 +216,7 @@ impl<'a> Run<'a> {
             errors: errors.iter().map(Error::of).collect(),
             settings: settings.iter().map(SettingRow::of).collect(),
             notes,
+            resources: resources.iter().map(Resource::of).collect(),
             totals: Counts::of(&totals),
         })
     }

@@ -159,6 +159,7 @@ pub(super) fn file(scenario: &Scenario, outcome: EngineOutcome, name: &str) -> S
         stages,
         errors,
         notes,
+        resources: Vec::new(),
     };
     let folder = tempfile::tempdir().expect("a folder");
     let results = ResultsFolder::open(folder.path().to_owned()).expect("an empty folder");

@@ -2,7 +2,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crossbeam_channel::Sender;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::command::run::aside::Aside;
@@ -10,6 +11,7 @@ use crate::cli::command::run::interrupts::Interrupts;
 use crate::cli::command::run::keep::keep;
 use crate::cli::command::run::opened::{Opened, Wishes, open};
 use crate::cli::command::run::rows::RowsFile;
+use crate::cli::command::run::sampler::Sampler;
 use crate::cli::embedded::Embedded;
 use crate::cli::live::{About, Live};
 use crate::cli::machine::{children, machine};
@@ -19,7 +21,7 @@ use crate::cli::{CommandError, Explained, Terminal};
 use crate::device::{ScaledClock, TcpConnector};
 use crate::domain::Setting;
 use crate::engine::{self, EngineError, EngineOutcome, Execution, Plan, Progress, RunInput};
-use crate::measure::{CpuUse, RunRecord};
+use crate::measure::{CpuUse, ResourceLog, RunRecord};
 use crate::report::ResultsFolder;
 use crate::scenario::Scenario;
 
@@ -70,7 +72,9 @@ pub(super) async fn conduct(
     let Opened { description, devices, clock, emulator_settings, mut embedded, mut notes } = opened?;
     settings_of_run.extend(emulator_settings);
     let mut rows = aside.rows;
-    let begun = begun(clock, embedded.as_ref(), rows.as_mut().and_then(RowsFile::begin))?;
+    let (begin, sampled) = (oneshot::channel(), watch::channel(ResourceLog::default()));
+    let sampler = Sampler::start(embedded.as_ref().and_then(Embedded::process), begin.1, sampled.0);
+    let begun = begun(clock, embedded.as_ref(), rows.as_mut().and_then(RowsFile::begin), begin.0)?;
     let seed = plan.seed;
     let (snapshots, latest) = watch::channel(None);
     let mut around = Around {
@@ -81,6 +85,7 @@ pub(super) async fn conduct(
         open_files,
         settings: settings_of_run,
         notes: notes.clone(),
+        resources: sampled.1,
     };
     let keeping = tokio::spawn(keep(Arc::clone(folder), Arc::new(around.clone()), latest));
     let about = About {
@@ -107,6 +112,7 @@ pub(super) async fn conduct(
     });
     let watched = Watched { embedded: embedded.as_mut(), interrupts, newest, halts, notes: &mut notes };
     let outcome = watched.until_done(work, Live::new(terminal, about)).await;
+    sampler.finish().await;
     around.emulator = match embedded {
         Some(embedded) => {
             embedded.stop().await;
@@ -133,10 +139,13 @@ fn begun(
     clock: Arc<ScaledClock>,
     embedded: Option<&Embedded>,
     rows: Option<Sender<SystemTime>>,
+    sampler: oneshot::Sender<Instant>,
 ) -> Result<Box<dyn FnOnce(SystemTime) + Send>, GeneratorError> {
     let tell = embedded.map(Embedded::begin).transpose().map_err(GeneratorError::Pipe)?;
     Ok(Box::new(move |moment| {
         clock.begin(moment);
+        // Not taken only when the sampler is gone, with the runtime.
+        let _ = sampler.send(Instant::now());
         if let Some(tell) = tell {
             tell(moment);
         }
@@ -213,12 +222,13 @@ pub(super) struct Around {
     open_files: OpenFiles,
     settings: Vec<Setting>,
     notes: Vec<String>,
+    resources: watch::Receiver<ResourceLog>,
 }
 
 impl Around {
     /// Everything about a run.
     pub(super) fn record(self, outcome: EngineOutcome) -> RunRecord {
-        let Self { scenario, seed, target, emulator, open_files, settings, mut notes } = self;
+        let Self { scenario, seed, target, emulator, open_files, settings, mut notes, resources } = self;
         let EngineOutcome { started_at, prepare, elapsed, status, generator, health, .. } = outcome;
         let EngineOutcome { thresholds, stages, errors, notes: more, .. } = outcome;
         notes.extend(more);
@@ -243,6 +253,7 @@ impl Around {
             stages,
             errors,
             notes,
+            resources: resources.borrow().samples().to_vec(),
         }
         .at_rest()
     }

@@ -6,6 +6,7 @@ mod interrupts;
 mod keep;
 mod opened;
 mod rows;
+mod sampler;
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,7 @@
 //! Reading results back. The files may come from anywhere: sizes and counts are bounded, nothing here panics.
 
 mod log;
+mod resource;
 mod shape;
 #[cfg(test)]
 mod tests;

@@ -13,8 +13,9 @@ use serde::Deserialize;
 use crate::domain::{FailureClass, Origin, Phase, TimeScale};
 use crate::measure::{
     CompactHistogram, CpuUse, ErrorRow, GeneratorHealth, Histogram, Interval, MOST_VALUES, Machine, Observed,
-    PhaseHistograms, RunRecord, RunStatus, Setting, StageRecord, ThresholdResult, Totals,
+    PhaseHistograms, ResourceSample, RunRecord, RunStatus, Setting, StageRecord, ThresholdResult, Totals,
 };
+use crate::report::json::stored::resource::Resource;
 
 /// What is looked at first.
 #[derive(Deserialize)]
@@ -46,6 +47,9 @@ pub(super) struct Run {
     errors: Vec<Error>,
     settings: Vec<SettingRow>,
     notes: Vec<String>,
+    /// Records of before have none.
+    #[serde(default)]
+    resources: Vec<Resource>,
 }
 
 #[derive(Deserialize)]
@@ -205,7 +209,7 @@ impl TryFrom<u64> for Count {
 /// A time of at most 31 years.
 #[derive(Deserialize, Clone, Copy)]
 #[serde(try_from = "u64")]
-struct Micros(Duration);
+pub(super) struct Micros(pub(super) Duration);
 
 impl TryFrom<u64> for Micros {
     type Error = String;
@@ -284,7 +288,7 @@ impl Run {
         let Self { fleetstorm, command, scenario, question, target, seed, started_at, prepare_us, elapsed_us, .. } =
             self;
         let Self { status, time_scale, thresholds, generator, emulator, health, machine, .. } = self;
-        let Self { stages, errors, settings, notes, .. } = self;
+        let Self { stages, errors, settings, notes, resources, .. } = self;
         if stages.iter().map(|stage| stage.phases.len()).sum::<usize>() > MOST_PHASES {
             return Err(format!("it has more than {MOST_PHASES} phases"));
         }
@@ -313,6 +317,7 @@ impl Run {
             stages: stages.into_iter().map(Stage::into_record).collect::<Result<_, _>>()?,
             errors: errors.into_iter().map(ErrorRow::from).collect(),
             notes,
+            resources: resources.into_iter().map(ResourceSample::from).collect(),
         })
     }
 }

@@ -38,6 +38,9 @@ fn untidy(nanos: u64, numbers: [f64; 3], times: &[u64]) -> RunRecord {
     (record.prepare, record.elapsed) = (odd / 3, odd);
     (record.generator.user, record.generator.system) = (odd / 7, odd / 11);
     record.health.peak_connected = 17;
+    for sample in &mut record.resources {
+        (sample.at, sample.length, sample.generator.cpu) = (odd / 2, odd / 13, Some(odd / 17));
+    }
     times.iter().for_each(|nanos| record.health.lateness.record(*nanos));
     let observed = [Observed::Share(numbers[0]), Observed::PerSecond(numbers[1]), Observed::Number(numbers[2])];
     for (threshold, observed) in record.thresholds.iter_mut().zip(observed) {
@@ -70,6 +73,7 @@ proptest! {
         prop_assert_eq!(everything(&read), everything(&record));
         prop_assert_eq!(&read.health, &record.health);
         prop_assert_eq!(&read.thresholds, &record.thresholds);
+        prop_assert_eq!(&read.resources, &record.resources);
         let intervals = |record: &RunRecord| -> Vec<_> {
             record.stages.iter().flat_map(|s| s.intervals.iter().map(|i| (i.start, i.length, i.total.clone()))).collect()
         };
@@ -120,6 +124,20 @@ fn a_run_that_was_killed_is_read_from_its_last_snapshot() {
 }
 
 #[test]
+fn records_of_before_have_no_resources_over_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let record = fixture::record();
+    stored(&record, folder.path());
+    let path = folder.path().join("run.json");
+    let mut run: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    run.as_object_mut().unwrap().remove("resources").unwrap();
+    fs::write(&path, run.to_string()).unwrap();
+    let read = read(folder.path()).unwrap();
+    assert!(read.resources.is_empty());
+    assert_eq!(read.generator, record.generator);
+}
+
+#[test]
 fn what_cannot_be_read_is_told() {
     let folder = tempfile::tempdir().unwrap();
     assert!(matches!(read(folder.path()), Err(ReadError::Nothing { .. })));
@@ -162,14 +180,18 @@ proptest! {
     ) {
         let parts: Vec<_> = (0..).zip(&times).map(|(seed, times)| part(seed, times)).collect();
         let sum = merge(&parts).unwrap();
+        let reversed = merge(&parts.iter().rev().cloned().collect::<Vec<_>>()).unwrap();
         let mut all = Histogram::new();
         times.concat().iter().for_each(|nanos| all.record(*nanos));
         prop_assert_eq!(sum.stages[0].phases.succeeded(Phase::Total), Some(&all));
         prop_assert_eq!(&sum.stages[0].intervals[0].total.decode(), &all);
         prop_assert!(sum.totals().add_up());
         prop_assert_eq!(sum.totals().planned, 1_234 * parts.len() as u64);
+        prop_assert_eq!(sum.resources.len(), 2);
+        prop_assert_eq!(sum.resources[0].generator.cpu, Some(Duration::from_millis(730) * parts.len() as u32));
+        prop_assert_eq!(sum.resources[1].emulator.memory, Some(81_498_112));
+        prop_assert_eq!(&reversed.resources, &sum.resources);
         prop_assert_eq!(sum.errors.iter().map(|row| row.count).sum::<u64>(), 3 * parts.len() as u64);
-        let reversed = merge(&parts.iter().rev().cloned().collect::<Vec<_>>()).unwrap();
         prop_assert_eq!(reversed.totals(), sum.totals());
         prop_assert_eq!(&reversed.stages[0].intervals[0].total, &sum.stages[0].intervals[0].total);
         prop_assert_eq!(&reversed.errors, &sum.errors);

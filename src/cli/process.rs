@@ -1,0 +1,152 @@
+//! What processes use: the only place that asks the system.
+
+use std::fs;
+use std::time::Duration;
+
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike as _;
+use nix::unistd::{SysconfVar, sysconf};
+
+/// What a process uses at a moment. What the system does not tell is absent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Process {
+    /// User time, system time, since it began.
+    pub cpu: Option<[Duration; 2]>,
+    /// In bytes.
+    pub resident_memory: Option<u64>,
+}
+
+impl Process {
+    /// This process.
+    pub fn own() -> Self {
+        let time = |time: nix::sys::time::TimeVal| {
+            Duration::from_micros(u64::try_from(time.num_microseconds()).unwrap_or_default())
+        };
+        let usage = getrusage(UsageWho::RUSAGE_SELF).ok();
+        Self {
+            // To the microsecond, which /proc does not tell.
+            cpu: usage.map(|usage| [time(usage.user_time()), time(usage.system_time())]),
+            resident_memory: stat("self").and_then(|stat| stat.resident_memory()),
+        }
+    }
+
+    /// User and system time together.
+    pub fn cpu_total(&self) -> Option<Duration> {
+        self.cpu.map(|[user, system]| user.saturating_add(system))
+    }
+}
+
+/// How many files this process has open.
+pub fn open_files() -> Option<u64> {
+    // The one that lists them is among them.
+    fs::read_dir("/proc/self/fd").ok().map(|files| (files.count() as u64).saturating_sub(1))
+}
+
+/// Another process, which may end at any time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Other {
+    pid: u32,
+    /// Ticks since the machine began: another process with the same number began at another time.
+    began: u64,
+}
+
+impl Other {
+    /// A running process; `None` when there is no such, or the system does not tell.
+    pub fn running(pid: u32) -> Option<Self> {
+        Some(Self { pid, began: stat(&pid.to_string())?.began })
+    }
+
+    /// What it uses; nothing once it has ended.
+    pub fn now(&self) -> Process {
+        match stat(&self.pid.to_string()) {
+            Some(stat) if stat.began == self.began && stat.runs => {
+                Process { cpu: stat.cpu(), resident_memory: stat.resident_memory() }
+            }
+            _ => Process::default(),
+        }
+    }
+}
+
+/// What proc_pid_stat(5) tells, in its own units.
+#[derive(Debug, PartialEq, Eq)]
+struct Stat {
+    /// Neither dead nor waiting to be reaped.
+    runs: bool,
+    user_ticks: u64,
+    system_ticks: u64,
+    began: u64,
+    pages: u64,
+}
+
+fn stat(process: &str) -> Option<Stat> {
+    Stat::parse(&fs::read_to_string(format!("/proc/{process}/stat")).ok()?)
+}
+
+impl Stat {
+    fn parse(text: &str) -> Option<Self> {
+        // The name in brackets may hold brackets and spaces itself. Behind it comes field 3.
+        let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
+        let number = |field: usize| fields.get(field - 3)?.parse().ok();
+        Some(Self {
+            runs: !matches!(*fields.first()?, "Z" | "X" | "x"),
+            user_ticks: number(14)?,
+            system_ticks: number(15)?,
+            began: number(22)?,
+            pages: number(24)?,
+        })
+    }
+
+    fn cpu(&self) -> Option<[Duration; 2]> {
+        let ticks_per_second = system_value(SysconfVar::CLK_TCK)?;
+        let time = |ticks: u64| Duration::from_micros(ticks.saturating_mul(1_000_000) / ticks_per_second);
+        Some([time(self.user_ticks), time(self.system_ticks)])
+    }
+
+    fn resident_memory(&self) -> Option<u64> {
+        Some(self.pages.saturating_mul(system_value(SysconfVar::PAGE_SIZE)?))
+    }
+}
+
+/// A value of sysconf(3) that is not zero.
+fn system_value(variable: SysconfVar) -> Option<u64> {
+    let value = sysconf(variable).ok()??;
+    u64::try_from(value).ok().filter(|value| *value > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINE: &str = "4242 (a) b (c)) S 1 4242 4242 0 -1 4194560 1000 0 0 0 123 45 0 0 20 0 3 0 987654 12345678 2500 \
+                        18446744073709551615 1 1 0 0 0 0 0 0 0 0 0 0 17 1 0 0 0 0 0\n";
+
+    #[test]
+    fn fields_are_counted_behind_the_name() {
+        let stat = Stat::parse(LINE).unwrap();
+        assert_eq!(stat, Stat { runs: true, user_ticks: 123, system_ticks: 45, began: 987_654, pages: 2_500 });
+        assert!(!Stat::parse(&LINE.replace(") S 1", ") Z 1")).unwrap().runs);
+        for cut in ["", "4242", "4242 (a", "4242 (a)", "4242 (a) S 1 2", &LINE[..90]] {
+            assert_eq!(Stat::parse(cut), None, "{cut}");
+        }
+    }
+
+    #[test]
+    fn this_process_computes_and_has_memory_and_files() {
+        let process = Process::own();
+        assert!(process.cpu.is_some() && process.resident_memory > Some(1_000_000) && open_files() > Some(2));
+        let seen = Other::running(std::process::id()).unwrap().now();
+        assert!(seen.cpu_total().is_some() && seen.resident_memory > Some(1_000_000), "{seen:?}");
+    }
+
+    #[test]
+    fn a_process_that_ended_uses_nothing() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let process = Other::running(child.id()).unwrap();
+        assert!(process.now().resident_memory > Some(0));
+        let other = Other { began: process.began + 1, ..process };
+        assert_eq!(other.now(), Process::default(), "another one with its number");
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!((process.now(), Other::running(0)), (Process::default(), None));
+    }
+}
