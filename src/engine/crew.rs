@@ -2,6 +2,7 @@
 
 use std::io;
 use std::thread;
+use std::time::SystemTime;
 
 use tokio::runtime::Builder;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -14,6 +15,7 @@ use crate::engine::share::Share;
 use crate::engine::stage_loop::{StageOrder, StageShare};
 use crate::engine::worker::{Certified, Command, Worker, WorkerEnd};
 use crate::engine::{EngineError, usage};
+use crate::measure::Certificates;
 use crate::scenario::Limits;
 
 /// Where the devices of a run live.
@@ -109,6 +111,21 @@ impl Crew {
         let mut all = Vec::new();
         for (answer, worker) in replies.into_iter().zip(1..) {
             all.extend(answer.await.map_err(|_| EngineError::WorkerLost(worker))?);
+        }
+        Ok(all)
+    }
+
+    /// When the certificates of all devices expire.
+    pub(super) async fn expiries(&self, now: SystemTime) -> Result<Certificates, EngineError> {
+        let mut replies = Vec::new();
+        for member in &self.workers {
+            let (reply, answer) = oneshot::channel();
+            let _ = member.commands.send(Command::Expiries { now, reply });
+            replies.push(answer);
+        }
+        let mut all = Certificates::default();
+        for (answer, worker) in replies.into_iter().zip(1..) {
+            all.add(&answer.await.map_err(|_| EngineError::WorkerLost(worker))?);
         }
         Ok(all)
     }

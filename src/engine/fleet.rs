@@ -2,10 +2,12 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::SystemTime;
 
 use crate::device::{Credential, LocalEnd};
 use crate::engine::holder::Mailbox;
 use crate::engine::share::Share;
+use crate::measure::Certificates;
 
 /// The devices of one worker.
 pub(super) struct Fleet<S> {
@@ -38,6 +40,18 @@ impl<S> Fleet<S> {
     pub(super) fn new(share: Share, devices: u32) -> Self {
         let devices = share.devices(devices).map(|_| Device::default()).collect();
         Self { share, devices: RefCell::new(devices) }
+    }
+
+    /// When the certificates expire that the devices have.
+    pub(super) fn expiries(&self, now: SystemTime) -> Certificates {
+        let mut expiries = Certificates::default();
+        for device in self.devices.borrow().iter() {
+            match &device.credential {
+                Some(credential) => expiries.count(credential.leaf.not_after, now),
+                None => expiries.without += 1,
+            }
+        }
+        expiries
     }
 
     /// Looks at a device, or changes it. Not to be called from within itself.

@@ -9,7 +9,7 @@ use crate::engine::recorder::Errors;
 use crate::engine::share::InFlightLimit;
 use crate::engine::thresholds::{self, Numbers};
 use crate::engine::{live, usage};
-use crate::measure::{CpuUse, ErrorRow, GeneratorHealth, RunStatus, StageRecord, ThresholdResult};
+use crate::measure::{Certificates, CpuUse, ErrorRow, GeneratorHealth, RunStatus, StageRecord, ThresholdResult};
 use crate::scenario::{Scenario, Threshold};
 
 /// What the engine found out: the part of a [`crate::measure::RunRecord`] that it knows.
@@ -31,6 +31,8 @@ pub struct EngineOutcome {
     pub stages: Vec<StageRecord>,
     /// What became of the thresholds.
     pub thresholds: Vec<ThresholdResult>,
+    /// When the certificates expire that the devices had at the end; absent until then.
+    pub certificates: Option<Certificates>,
     /// Distinct failures of all stages, most frequent first.
     pub errors: Vec<ErrorRow>,
     /// Things that the reader must know.
@@ -55,6 +57,7 @@ pub(super) struct Measured {
     pub(super) elapsed: Duration,
     pub(super) status: RunStatus,
     pub(super) stages: Vec<Merged>,
+    pub(super) certificates: Option<Certificates>,
     pub(super) errors: Errors,
     pub(super) notes: Vec<String>,
     /// The threshold that ended the run.
@@ -65,7 +68,7 @@ pub(super) struct Measured {
 
 impl Begun {
     pub(super) fn outcome(&self, measured: Measured) -> EngineOutcome {
-        let Measured { elapsed, status, stages, errors, notes, broken, busiest } = measured;
+        let Measured { elapsed, status, stages, certificates, errors, notes, broken, busiest } = measured;
         let health = Watch {
             scenario: &self.scenario,
             stages: &stages,
@@ -92,6 +95,7 @@ impl Begun {
             health,
             thresholds: thresholds.collect(),
             stages: stages.into_iter().map(|merged| merged.stage).collect(),
+            certificates,
             errors: errors.into_rows(),
             notes,
         }

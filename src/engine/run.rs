@@ -200,6 +200,8 @@ where
         progress.send_replace(conductor.snapshot(clock.now()));
     }
     let elapsed = clock.now();
+    let now = conductor.classes.first().map_or(SystemTime::UNIX_EPOCH, |class| class.clock.now());
+    let certificates = Some(conductor.crew.expiries(now).await?);
     let Conductor { crew, errors, notes, broken, .. } = conductor;
     let ends = crew.end().await?;
     let mut notes = notes.into_inner();
@@ -214,7 +216,16 @@ where
         (None, None) => RunStatus::Complete,
     };
     let busiest = ends.iter().map(|end| end.cpu).max().unwrap_or_default();
-    Ok(begun.outcome(Measured { elapsed, status, stages: merged, errors: errors.into_inner(), notes, broken, busiest }))
+    Ok(begun.outcome(Measured {
+        elapsed,
+        status,
+        stages: merged,
+        certificates,
+        errors: errors.into_inner(),
+        notes,
+        broken,
+        busiest,
+    }))
 }
 
 /// Does `work`; `ends` may bid it end, which it then does by itself.

@@ -89,6 +89,7 @@ impl Keeper<'_> {
             elapsed: now,
             status: RunStatus::Lost,
             stages,
+            certificates: None,
             errors,
             notes: conductor.notes.borrow().clone(),
             broken: conductor.broken.borrow().clone(),

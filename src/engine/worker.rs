@@ -18,6 +18,7 @@ use crate::engine::serials::Serials;
 use crate::engine::share::Share;
 use crate::engine::stage_loop::{StageLoop, StageOrder, StageShare};
 use crate::engine::station::Station;
+use crate::measure::Certificates;
 use crate::scenario::Scenario;
 
 /// A worker on its way to its thread. It owns its devices for the whole run and carries out stages as it is told, beside
@@ -40,6 +41,8 @@ pub(super) struct Worker<C> {
 pub(super) enum Command {
     /// Say which of these devices have a certificate.
     Certificates { members: Vec<u32>, reply: oneshot::Sender<Vec<Certified>> },
+    /// Say when the certificates of your devices expire.
+    Expiries { now: SystemTime, reply: oneshot::Sender<Certificates> },
     /// Carry out a stage.
     Stage { order: Box<StageOrder>, reply: oneshot::Sender<StageShare> },
 }
@@ -87,6 +90,9 @@ impl<C: Connector + 'static> Worker<C> {
                 Command::Certificates { members, reply } => {
                     // Not taken only when the run is given up.
                     let _ = reply.send(certificates(&station.fleet, members));
+                }
+                Command::Expiries { now, reply } => {
+                    let _ = reply.send(station.fleet.expiries(now));
                 }
                 Command::Stage { order, reply } => {
                     let stage = stage(&station, *order);

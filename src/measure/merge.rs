@@ -137,6 +137,14 @@ fn add(sum: &mut RunRecord, other: &RunRecord) {
     for (sum, other) in sum.stages.iter_mut().zip(&other.stages) {
         add_stage(sum, other);
     }
+    sum.certificates = match (sum.certificates.take(), &other.certificates) {
+        (Some(mut sum), Some(other)) => {
+            sum.add(other);
+            Some(sum)
+        }
+        // Those of only a part of the devices would be taken for those of all.
+        _ => None,
+    };
     for row in &other.errors {
         add_error(&mut sum.errors, row);
     }

@@ -2,6 +2,7 @@
 
 mod attempt;
 mod buckets;
+mod certificates;
 mod compact;
 mod encoding;
 mod histograms;
@@ -12,6 +13,7 @@ mod resources;
 
 pub use attempt::{Attempt, Outcome, PhaseTimes};
 pub use buckets::{Buckets, PhaseBuckets};
+pub use certificates::{Certificates, ExpiryBin};
 pub use compact::CompactHistogram;
 pub use encoding::{EncodingError, MOST_VALUES};
 pub use histograms::{Histogram, PhaseHistograms, Recorded};

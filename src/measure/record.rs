@@ -3,7 +3,7 @@ use std::time::{Duration, SystemTime};
 pub use crate::domain::{Origin, Setting};
 
 use crate::domain::{FailureClass, TimeScale};
-use crate::measure::{CompactHistogram, Histogram, PhaseHistograms, ResourceSample};
+use crate::measure::{Certificates, CompactHistogram, Histogram, PhaseHistograms, ResourceSample};
 
 /// Everything that a run found out. Reports are pure functions of it.
 #[derive(Debug, Clone)]
@@ -44,6 +44,9 @@ pub struct RunRecord {
     pub health: GeneratorHealth,
     /// One entry per stage, in order.
     pub stages: Vec<StageRecord>,
+    /// When the certificates expire that the devices had at the end. Absent until the end, and in records of before it was
+    /// counted.
+    pub certificates: Option<Certificates>,
     /// Distinct failures of all stages, most frequent first.
     pub errors: Vec<ErrorRow>,
     /// Things that the reader must know (file descriptor bound, seeded keys, …).

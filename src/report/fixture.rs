@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::domain::{FailureClass, Phase, TimeScale};
 use crate::measure::{
-    Attempt, CpuUse, ErrorRow, GeneratorHealth, Histogram, Interval, Machine, Observed, Origin, Outcome,
+    Attempt, Certificates, CpuUse, ErrorRow, GeneratorHealth, Histogram, Interval, Machine, Observed, Origin, Outcome,
     PhaseHistograms, PhaseTimes, ProcessSample, ResourceSample, RunRecord, RunStatus, Setting, StageRecord,
     ThresholdResult, Totals,
 };
@@ -117,6 +117,7 @@ pub(super) fn record() -> RunRecord {
             phases,
             intervals: intervals.to_vec(),
         }],
+        certificates: None,
         errors: vec![
             error(FailureClass::Rejected, 401_002, "Unauthorized: CA certificate, \"not found\"", 2, 412),
             error(FailureClass::Timeout, 0, "no SUBACK from DPS within 10 s (`timeouts.response`)", 1, 1_900),
@@ -203,7 +204,19 @@ pub(super) fn renewal_storm() -> RunRecord {
         ..Interval::default()
     };
     record.stages.push(hold);
+    record.certificates = Some(certificates(record.started_at));
     record
+}
+
+/// A fleet renewed over three days, but for twenty devices; 14 have no certificate.
+fn certificates(now: SystemTime) -> Certificates {
+    let mut certificates = Certificates::default();
+    certificates.without = 14;
+    for device in 0..u64::from(DEVICES - 14) {
+        let hours = if device < 20 { device / 2 } else { 27 * 24 + device * device % 71 };
+        certificates.count(now + Duration::from_secs(hours * 3_600), now + Duration::from_secs(6 * 3_600));
+    }
+    certificates
 }
 
 fn attempt(device: u32) -> Attempt {

@@ -33,7 +33,7 @@ pub trait Exporter {
 }
 
 /// Every format that a run writes; the record itself (`run.json`) comes first, so that it survives a full disk best.
-pub const EXPORTERS: [&dyn Exporter; 9] = [
+pub const EXPORTERS: [&dyn Exporter; 10] = [
     &json::RunJson,
     &csv::SummaryCsv,
     &csv::PhasesCsv,
@@ -41,6 +41,7 @@ pub const EXPORTERS: [&dyn Exporter; 9] = [
     &csv::ErrorsCsv,
     &csv::ThresholdsCsv,
     &csv::ResourcesCsv,
+    &csv::CertificatesCsv,
     &hlog::LatencyLog,
     &html::HtmlReport,
 ];

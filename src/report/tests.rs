@@ -29,7 +29,7 @@ fn every_csv() {
 #[test]
 fn every_csv_of_a_renewal_storm() {
     let record = fixture::renewal_storm();
-    for file in ["summary.csv", "intervals.csv", "thresholds.csv", "resources.csv"] {
+    for file in ["summary.csv", "intervals.csv", "thresholds.csv", "resources.csv", "certificates.csv"] {
         insta::assert_snapshot!(format!("renewal_storm_{file}"), exported(file, &record));
     }
 }
@@ -152,6 +152,7 @@ fn a_folder_is_written_once_and_an_unused_one_goes_away() {
     assert_eq!(
         files,
         [
+            "certificates.csv",
             "errors.csv",
             "intervals.csv",
             "latency.hlog",
@@ -192,7 +193,15 @@ fn folders_are_named_by_time_and_scenario() {
 #[test]
 fn every_column_is_documented() {
     let readme = include_str!("../../README.md");
-    for file in ["summary.csv", "phases.csv", "intervals.csv", "errors.csv", "thresholds.csv", "resources.csv"] {
+    for file in [
+        "summary.csv",
+        "phases.csv",
+        "intervals.csv",
+        "errors.csv",
+        "thresholds.csv",
+        "resources.csv",
+        "certificates.csv",
+    ] {
         let section = readme.split(&format!("**`{file}`**")).nth(1).unwrap().split("\n**").next().unwrap();
         let header = exported(file, &fixture::record()).lines().next().unwrap().to_owned();
         let summarised = |column: &str| {

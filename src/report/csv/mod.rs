@@ -2,6 +2,7 @@
 //! Durations are integer microseconds (`_us`), moments are RFC 3339 in UTC (`_at`) and seconds since the start of the
 //! measured part (`_s`).
 
+mod certificates;
 mod errors;
 mod intervals;
 mod outcomes;
@@ -14,6 +15,7 @@ mod thresholds;
 use std::io::{self, Write};
 use std::time::{Duration, SystemTime};
 
+pub(super) use certificates::CertificatesCsv;
 pub(super) use errors::ErrorsCsv;
 pub(super) use intervals::IntervalsCsv;
 pub(super) use phases::{PhasesCsv, occurred};

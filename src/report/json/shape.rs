@@ -3,7 +3,9 @@ use std::io;
 use serde::Serialize;
 
 use crate::domain::FailureClass;
-use crate::measure::{CpuUse, ErrorRow, Histogram, Machine, RunRecord, Setting, ThresholdResult, Totals};
+use crate::measure::{
+    self, CpuUse, ErrorRow, ExpiryBin, Histogram, Machine, RunRecord, Setting, ThresholdResult, Totals,
+};
 use crate::report::csv::{duration_micros, micros};
 use crate::report::json::resource::Resource;
 use crate::report::json::stage::{Distributions, Stage, encoded};
@@ -35,6 +37,8 @@ pub(super) struct Run<'a> {
     health: Health<'a>,
     machine: Host<'a>,
     stages: Vec<Stage<'a>>,
+    /// Absent until the end, and in records of before it was counted.
+    certificates: Option<Certificates>,
     errors: Vec<Error<'a>>,
     settings: Vec<SettingRow<'a>>,
     notes: &'a [String],
@@ -92,6 +96,22 @@ pub(super) struct Counts {
     polls: u64,
     disconnects: u64,
     telemetry: u64,
+}
+
+/// Certificates of the devices at the end of the run.
+#[derive(Serialize)]
+struct Certificates {
+    without: u64,
+    expired: u64,
+    bin_s: u64,
+    bins: Vec<Bin>,
+}
+
+/// Certificates that expire from then on, for the length of a bin; the fleet's wall clock.
+#[derive(Serialize)]
+struct Bin {
+    expires_from: String,
+    certificates: u64,
 }
 
 /// Failures per class as an object with one key per class.
@@ -168,6 +188,7 @@ impl<'a> Run<'a> {
             emulator,
             health,
             stages,
+            certificates,
             errors,
             notes,
             resources,
@@ -213,6 +234,7 @@ impl<'a> Run<'a> {
             },
             machine: Host { cpu, cores: *cores, memory_bytes: *memory, os, open_files: *open_files },
             stages: stages.iter().map(|stage| Stage::of(stage, distributions)).collect::<io::Result<_>>()?,
+            certificates: certificates.as_ref().map(Certificates::of),
             errors: errors.iter().map(Error::of).collect(),
             settings: settings.iter().map(SettingRow::of).collect(),
             notes,
@@ -260,6 +282,18 @@ impl Counts {
             polls,
             disconnects,
             telemetry,
+        }
+    }
+}
+
+impl Certificates {
+    fn of(certificates: &measure::Certificates) -> Self {
+        let bin = |ExpiryBin { from, to: _, certificates }| Bin { expires_from: units::rfc3339(from), certificates };
+        Self {
+            without: certificates.without,
+            expired: certificates.expired,
+            bin_s: certificates.width().as_secs(),
+            bins: certificates.bins().map(bin).collect(),
         }
     }
 }

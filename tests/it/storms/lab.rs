@@ -79,7 +79,15 @@ async fn virtual_run(scenario: &Scenario, stop: CancellationToken) -> EngineOutc
         cut: CancellationToken::new(),
         target_gone: CancellationToken::new(),
     };
-    run(input).await.expect("the generator starts")
+    let outcome = run(input).await.expect("the generator starts");
+    let certificates = outcome.certificates.as_ref().expect("the run ended");
+    assert_eq!(
+        certificates.certificates() + certificates.without,
+        u64::from(scenario.fleet.devices),
+        "{certificates:?}"
+    );
+    assert!(certificates.expired <= certificates.certificates());
+    outcome
 }
 
 fn emulator_config(scenario: &Scenario) -> Config {
@@ -136,8 +144,8 @@ fn classes(scenario: &Scenario, service: &Service) -> Vec<Settings> {
 
 /// One of the files that a run writes.
 pub(super) fn file(scenario: &Scenario, outcome: EngineOutcome, name: &str) -> String {
-    let EngineOutcome { started_at, prepare, elapsed, status, generator, health, thresholds, stages, errors, notes } =
-        outcome;
+    let EngineOutcome { started_at, prepare, elapsed, status, generator, health, .. } = outcome;
+    let EngineOutcome { thresholds, stages, certificates, errors, notes, .. } = outcome;
     let record = RunRecord {
         scenario: scenario.name.clone(),
         question: None,
@@ -157,6 +165,7 @@ pub(super) fn file(scenario: &Scenario, outcome: EngineOutcome, name: &str) -> S
         emulator: None,
         health,
         stages,
+        certificates,
         errors,
         notes,
         resources: Vec::new(),

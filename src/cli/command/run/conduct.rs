@@ -230,7 +230,7 @@ impl Around {
     pub(super) fn record(self, outcome: EngineOutcome) -> RunRecord {
         let Self { scenario, seed, target, emulator, open_files, settings, mut notes, resources } = self;
         let EngineOutcome { started_at, prepare, elapsed, status, generator, health, .. } = outcome;
-        let EngineOutcome { thresholds, stages, errors, notes: more, .. } = outcome;
+        let EngineOutcome { thresholds, stages, certificates, errors, notes: more, .. } = outcome;
         notes.extend(more);
         RunRecord {
             scenario: scenario.name,
@@ -251,6 +251,7 @@ impl Around {
             emulator,
             health,
             stages,
+            certificates,
             errors,
             notes,
             resources: resources.borrow().samples().to_vec(),

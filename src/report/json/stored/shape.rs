@@ -12,8 +12,8 @@ use serde::Deserialize;
 
 use crate::domain::{FailureClass, Origin, Phase, TimeScale};
 use crate::measure::{
-    CompactHistogram, CpuUse, ErrorRow, GeneratorHealth, Histogram, Interval, MOST_VALUES, Machine, Observed,
-    PhaseHistograms, ResourceSample, RunRecord, RunStatus, Setting, StageRecord, ThresholdResult, Totals,
+    Certificates, CompactHistogram, CpuUse, ErrorRow, GeneratorHealth, Histogram, Interval, MOST_VALUES, Machine,
+    Observed, PhaseHistograms, ResourceSample, RunRecord, RunStatus, Setting, StageRecord, ThresholdResult, Totals,
 };
 use crate::report::json::stored::resource::Resource;
 
@@ -44,6 +44,7 @@ pub(super) struct Run {
     health: Health,
     machine: Host,
     stages: Vec<Stage>,
+    certificates: Option<Expiries>,
     errors: Vec<Error>,
     settings: Vec<SettingRow>,
     notes: Vec<String>,
@@ -177,6 +178,20 @@ struct IntervalRow {
 }
 
 #[derive(Deserialize)]
+struct Expiries {
+    without: Count,
+    expired: Count,
+    bin_s: u64,
+    bins: Vec<Bin>,
+}
+
+#[derive(Deserialize)]
+struct Bin {
+    expires_from: Moment,
+    certificates: Count,
+}
+
+#[derive(Deserialize)]
 struct Error {
     class: Class,
     code: u32,
@@ -288,7 +303,7 @@ impl Run {
         let Self { fleetstorm, command, scenario, question, target, seed, started_at, prepare_us, elapsed_us, .. } =
             self;
         let Self { status, time_scale, thresholds, generator, emulator, health, machine, .. } = self;
-        let Self { stages, errors, settings, notes, resources, .. } = self;
+        let Self { stages, certificates, errors, settings, notes, resources, .. } = self;
         if stages.iter().map(|stage| stage.phases.len()).sum::<usize>() > MOST_PHASES {
             return Err(format!("it has more than {MOST_PHASES} phases"));
         }
@@ -315,6 +330,7 @@ impl Run {
             emulator: emulator.map(CpuUse::from),
             health: health.into_health()?,
             stages: stages.into_iter().map(Stage::into_record).collect::<Result<_, _>>()?,
+            certificates: certificates.map(Expiries::into_certificates).transpose()?,
             errors: errors.into_iter().map(ErrorRow::from).collect(),
             notes,
             resources: resources.into_iter().map(ResourceSample::from).collect(),
@@ -385,6 +401,15 @@ impl Stage {
             intervals.into_iter().map(IntervalRow::into_interval).collect::<Result<_, _>>().map_err(wrong)?;
         let (start, elapsed) = (start_us.0, elapsed_us.0);
         Ok(StageRecord { name, kind, workload, totals: totals.into(), start, elapsed, phases, intervals })
+    }
+}
+
+impl Expiries {
+    fn into_certificates(self) -> Result<Certificates, String> {
+        let Self { without, expired, bin_s, bins } = self;
+        let bins = bins.into_iter().map(|Bin { expires_from, certificates }| (expires_from.0, certificates.0));
+        Certificates::from_parts(without.0, expired.0, Duration::from_secs(bin_s), bins)
+            .ok_or_else(|| format!("certificates: bins of {bin_s} s do not lie as this version lays them"))
     }
 }
 
