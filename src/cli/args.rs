@@ -56,16 +56,16 @@ pub struct GlobalArgs {
 pub enum Command {
     /// Run a scenario and write its results
     Run(Box<RunArgs>),
-    /// Compare two runs, or several runs of either side, phase by phase
-    Compare(CompareArgs),
-    /// Add the results of several runs, or of parts of one, without loss
-    Merge(MergeArgs),
-    /// Redo every format of a run's results from its stored record
-    Report(ReportArgs),
     /// Say what a scenario will do, need and take, without starting anything
     Plan(PlanArgs),
     /// Report every problem of scenario files
     Check(CheckArgs),
+    /// Redo every format of a run's results from its stored record
+    Report(ReportArgs),
+    /// Compare two runs, or several runs of either side, phase by phase
+    Compare(CompareArgs),
+    /// Add the results of several runs, or of parts of one, without loss
+    Merge(MergeArgs),
     /// Run DPS, IoT Hub and ADR on loopback
     Emulator(EmulatorArgs),
     /// Make certificate authorities and bootstrap certificates

@@ -8,7 +8,7 @@ use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 
 use crate::domain::FailureClass;
 use crate::measure::{RunRecord, RunStatus};
-use crate::report::console::{Look, WIDTH, summary};
+use crate::report::console::{Look, WIDTH, summary, summary_within};
 use crate::report::{EXPORTERS, FolderError, ResultsFolder, Verdict, fixture, verdicts};
 
 fn exported(file: &str, record: &RunRecord) -> String {
@@ -52,6 +52,16 @@ fn json() {
     insta::with_settings!({ filters => vec![(r#"histogram": "HISTF?[^"]+|histogram": "eN[^"]+"#, r#"histogram": "…"#)] }, {
         insta::assert_snapshot!("run.json", exported("run.json", &record));
     });
+}
+
+#[test]
+fn on_a_narrow_terminal_the_table_of_phases_is_not_broken() {
+    for record in [fixture::record(), fixture::renewal_storm()] {
+        let text = summary_within(&record, Look { color: false }, 80);
+        let widest =
+            text.lines().skip_while(|line| !line.starts_with(" phase ")).map(|line| line.chars().count()).max();
+        assert!(widest.is_some_and(|widest| widest <= 80), "{text}");
+    }
 }
 
 #[test]

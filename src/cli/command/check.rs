@@ -21,9 +21,11 @@ pub struct CheckArgs {
 const EXAMPLES: &str = "\
 Examples:
   fleetstorm check scenarios/*.toml
-      every mistake of every file at once, with its line and what would be valid; code 3 when there is one
+      every mistake of every file at once, with its line and what would be valid
   fleetstorm check my.toml --json | jq '.[].problems[]'
-      for editors and CI";
+      for editors and CI
+
+Ends with code 3 when a file has a problem.";
 
 /// What was found in one file, for `--json`.
 #[derive(Serialize)]

@@ -40,7 +40,7 @@ pub struct JudgingArgs {
 
 const EXAMPLES: &str = "\
 Examples:
-  fleetstorm compare results/20250301T093000Z-provisioning-storm results/20250308T093000Z-provisioning-storm
+  fleetstorm compare results/20250301T093000Z-smoke results/20250308T093000Z-smoke
       phase by phase: p50, p90 and p99 of both, and whether the difference is more than noise
   fleetstorm run scenarios/smoke.toml --repeat 5 --out before
   fleetstorm run scenarios/smoke.toml --repeat 5 --out after --baseline before
@@ -48,7 +48,7 @@ Examples:
   fleetstorm compare before after --allow fleet.key_algorithm --json
       a setting that was changed on purpose; for machines
 
-Ends with code 6 when a phase got slower or more devices fail. Two percentiles of a phase at least must agree, and chance
+Ends with code 6 when a phase got slower or more devices fail. Two percentiles of a phase at least must agree, and chance \
 alone must not explain it: blocks of intervals, or whole runs from three on either side, are held against each other.";
 
 fn percent(text: &str) -> Result<f64, String> {

@@ -1,16 +1,20 @@
+use console::Term;
+
 use crate::cli::{CommandError, Exit, Terminal};
 use crate::measure::RunRecord;
-use crate::report::console::{Look, summary};
+use crate::report::console::{Look, WIDTH, summary_within};
 use crate::report::{ResultsFolder, Verdict, run_json, verdicts};
 
 /// Writes and prints a record. What cannot be written never costs what is printed.
 pub(super) fn finish(record: &RunRecord, folder: &ResultsFolder, terminal: &Terminal) -> Result<Exit, CommandError> {
     let unwritten = folder.write(record);
     if terminal.json {
-        terminal.note(summary(record, Look { color: terminal.color_stderr }));
+        let look = Look { color: terminal.color_stderr };
+        terminal.note(summary_within(record, look, columns(&Term::stderr())));
         terminal.print(&run_json(record).map_err(miette::Report::msg)?)?;
     } else {
-        terminal.print(&summary(record, Look { color: terminal.color_stdout }))?;
+        let look = Look { color: terminal.color_stdout };
+        terminal.print(&summary_within(record, look, columns(&Term::stdout())))?;
     }
     terminal.note(format!("results in {}", folder.path().display()));
     let written = unwritten.is_empty();
@@ -19,6 +23,11 @@ pub(super) fn finish(record: &RunRecord, folder: &ResultsFolder, terminal: &Term
     }
     let exit = exit_of(record);
     Ok(if exit == Exit::Done && !written { Exit::Unexpected } else { exit })
+}
+
+/// What a summary may take: all that it would, but on a terminal not more than that has.
+fn columns(term: &Term) -> u16 {
+    term.size_checked().map_or(WIDTH, |(_, columns)| columns.min(WIDTH))
 }
 
 /// The exit code of a run that was measured: what invalidates most goes first.

@@ -27,8 +27,8 @@ Examples:
   fleetstorm run scenarios/smoke.toml --repeat 5 --out runs && fleetstorm merge runs --out sum
       five runs as one
 
-Runs of different scenarios, targets, stages or time scales are refused, and so are runs with the same seed: they have the
-same devices.";
+Runs of different scenarios, targets, stages or time scales are refused, and so are runs with the same seed: they have the \
+same devices. Ends with the code of the sum, as if it were one run.";
 
 /// Runs the command.
 ///

@@ -22,7 +22,8 @@ Examples:
   fleetstorm report results/20250301T093000Z-provisioning-storm --json --quiet
       the content of run.json on stdout
 
-A run that was killed leaves what it had measured up to a second before: its report is marked as partial.";
+A run that was killed leaves what it had measured up to a second before: its report is marked as partial. Ends with the code \
+of the run, so with 130 then.";
 
 /// Runs the command.
 ///

@@ -14,6 +14,7 @@ use crate::cli::Terminal;
 use crate::cli::terminal::stderr;
 use crate::domain::TimeScale;
 use crate::engine::{Progress, RunPart};
+use crate::report::console::wrapped_within;
 
 use history::Histories;
 use panel::{Panel, Surroundings};
@@ -58,13 +59,18 @@ impl Live {
     pub fn new(terminal: &Terminal, about: About) -> Self {
         let show = if terminal.quiet {
             Show::Nothing
-        } else if terminal.interactive {
+        } else if Self::tells_phases(terminal) {
             let target = ProgressDrawTarget::stderr_with_hz(10);
             Show::Panel(Box::new(Drawn::on(target, terminal.color_stderr)))
         } else {
             Show::Lines { last: None }
         };
         Self { about, show }
+    }
+
+    /// Whether it shows where the time goes, for which the engine has to tell how times are distributed.
+    pub const fn tells_phases(terminal: &Terminal) -> bool {
+        terminal.interactive && !terminal.quiet
     }
 
     /// Shows the newest snapshot.
@@ -112,7 +118,8 @@ impl Drawn {
     fn update(&mut self, about: &About, progress: &Progress, width: usize) {
         self.histories.add(progress);
         for ended in progress.over.iter().skip(self.over) {
-            self.canvas.println(words::ended(about, ended, progress.elapsed));
+            let words = words::ended(about, ended, progress.elapsed);
+            self.canvas.println(wrapped_within("", &words, width.saturating_sub(1).max(20)));
         }
         self.over = self.over.max(progress.over.len());
         let surroundings = Surroundings { width, color: self.color, open_files: open_files() };

@@ -42,7 +42,7 @@ impl Panel<'_> {
             (_, []) => vec!["waiting for a stage to begin".to_owned()],
             (_, stages) => self.stages(stages),
         };
-        lines.push(self.foot());
+        lines.extend(self.foot());
         lines.iter().map(|line| truncate_str(line, self.width(), "…").into_owned()).collect()
     }
 
@@ -94,11 +94,13 @@ impl Panel<'_> {
         let history = self.histories.of(stage.stage);
         let offered = history.map_or(0.0, |history| history.offered_rate());
         let plain = |text: String| (text, Mood::Plain);
-        let mut words = vec![plain(format!("{:.0}/s succeed of {offered:.0}/s offered", stage.rate))];
+        let mut words =
+            vec![plain(format!("{} succeed of {} offered", words::rate_of(stage.rate), words::rate_of(offered)))];
         words.extend(words::percentiles(stage).map(plain));
         words.push(plain(format!("{} in flight", units::count(stage.in_flight))));
         words.extend(words::counts(stage));
-        let mut lines = self.flow(words);
+        let mut lines = self.flow("  ", words);
+        lines.extend(words::phases(stage).map(|phases| self.styled(format!("  {phases}"), style(Mood::Aside))));
         if let Some((bars, most)) = history.and_then(|history| history.sparkline(self.width().saturating_sub(24))) {
             let bars = self.styled(bars, Style::new().cyan());
             lines.push(format!("  {bars} at most {}/s", units::count(most)));
@@ -107,21 +109,21 @@ impl Panel<'_> {
     }
 
     /// Words one after the other, as many to a line as fit.
-    fn flow(&self, words: Vec<(String, Mood)>) -> Vec<String> {
+    fn flow(&self, indent: &str, words: Vec<(String, Mood)>) -> Vec<String> {
         let mut lines: Vec<String> = Vec::new();
         let mut room = 0;
         for (text, mood) in words {
-            let columns = measure_text_width(&text) + 3;
+            let columns = measure_text_width(&text);
             let text = self.styled(text, style(mood));
             match lines.last_mut() {
-                Some(line) if columns <= room => {
+                Some(line) if columns + 3 <= room => {
                     line.push_str(" · ");
                     line.push_str(&text);
-                    room -= columns;
+                    room -= columns + 3;
                 }
                 _ => {
-                    lines.push(format!("  {text}"));
-                    room = (self.width() + 1).saturating_sub(columns);
+                    lines.push(format!("{indent}{text}"));
+                    room = self.width().saturating_sub(columns + indent.len());
                 }
             }
         }
@@ -129,7 +131,7 @@ impl Panel<'_> {
     }
 
     /// Time, what is held, and whether this machine keeps up.
-    fn foot(&self) -> String {
+    fn foot(&self) -> Vec<String> {
         let progress = self.progress;
         let mut words = vec![words::time(self.about, progress)];
         if progress.part == RunPart::Drain {
@@ -149,9 +151,10 @@ impl Panel<'_> {
         if let Some(open) = self.surroundings.open_files {
             let limit = self.about.open_files;
             full = open >= limit.saturating_mul(9) / 10;
-            words.push(format!("{} of {} open files", units::count(open), units::count(limit)));
+            words.push(format!("{}/{} open files", units::count(open), units::count(limit)));
         }
-        self.styled(words.join(" · "), if full { Style::new().yellow() } else { Style::new().dimmed() })
+        let mood = if full { Mood::Warning } else { Mood::Aside };
+        self.flow("", words.into_iter().map(|text| (text, mood)).collect())
     }
 
     fn styled(&self, text: String, style: Style) -> String {
@@ -162,6 +165,7 @@ impl Panel<'_> {
 fn style(mood: Mood) -> Style {
     match mood {
         Mood::Plain => Style::new(),
+        Mood::Aside => Style::new().dimmed(),
         Mood::Warning => Style::new().yellow(),
         Mood::Bad => Style::new().red(),
     }

@@ -1,10 +1,30 @@
 use indicatif::InMemoryTerm;
 
 use super::*;
-use crate::engine::StageProgress;
+use std::sync::Arc;
+
+use crate::domain::{FailureClass, Phase};
+use crate::engine::{Distributions, StageProgress};
+use crate::measure::{PhaseBuckets, PhaseHistograms};
 
 fn about(time_scale: TimeScale) -> About {
     About { stages: vec!["storm".to_owned(), "renewal".to_owned()], time_scale, open_files: 20_000 }
+}
+
+fn distributions() -> Arc<Distributions> {
+    let mut phases = PhaseHistograms::new();
+    for (phase, millis) in [
+        (Phase::Queued, 1),
+        (Phase::Keygen, 5_000),
+        (Phase::Tls, 310),
+        (Phase::Register, 25),
+        (Phase::PollWait, 1_000),
+        (Phase::HubTls, 420),
+        (Phase::Total, 1_800),
+    ] {
+        phases.record_one(phase, millis * 1_000_000);
+    }
+    Arc::new(Distributions { phases: PhaseBuckets::of(&phases), ..Distributions::default() })
 }
 
 fn storm(second: u64) -> Progress {
@@ -21,6 +41,7 @@ fn storm(second: u64) -> Progress {
         p50: Some(Duration::from_millis(1_200)),
         p99: Some(Duration::from_millis(3_400)),
         lateness_p99: Some(Duration::from_micros(1_300)),
+        distributions: Some(distributions()),
         ..StageProgress::default()
     };
     Progress {
@@ -83,11 +104,11 @@ fn a_stage_that_ended_leaves_a_line_and_the_panel_leaves_none() {
     let contents = term.contents();
     let left =
         "storm over at 4.00 s: 4,998 of 5,000 succeeded, p50 1.20 s, p99 3.40 s, 2 failed, 18 retried, 1,033 times 429";
-    // The terminal wraps it after 80 columns.
-    let contents = contents.replace('\n', "");
-    assert!(contents.starts_with(&format!("{left}renewal")), "{contents}");
+    // It is folded within 80 columns.
+    let contents = contents.replace('\n', " ");
+    assert!(contents.starts_with(&format!("{left} renewal")), "{contents}");
     drop(Live { about, show: Show::Panel(Box::new(drawn)) });
-    assert_eq!(term.contents().replace('\n', ""), left);
+    assert_eq!(term.contents().replace('\n', " "), left);
 }
 
 #[test]
@@ -99,6 +120,16 @@ fn colours_only_where_they_are_wanted() {
     };
     assert!(!text(false).contains('\x1b'));
     assert!(text(true).contains("\x1b[31m2 failed"), "{:?}", text(true));
+}
+
+#[test]
+fn failures_are_told_by_class_the_most_frequent_first() {
+    let mut stage = StageProgress { failed: 1_260, ..StageProgress::default() };
+    for (class, count) in [(FailureClass::Tls, 10), (FailureClass::Timeout, 1_200), (FailureClass::Throttled, 50)] {
+        stage.totals.failed[class.index()] = count;
+    }
+    let words: Vec<_> = words::counts(&stage).map(|(words, _)| words).collect();
+    assert_eq!(words[0], "1,260 failed (1,200 timeout, 50 throttled, …)");
 }
 
 #[test]

@@ -26,6 +26,12 @@ pub const WIDTH: u16 = 100;
 
 /// The summary of a run, ending in a line break.
 pub fn summary(record: &RunRecord, look: Look) -> String {
+    summary_within(record, look, WIDTH)
+}
+
+/// As [`summary`], for a terminal that may have fewer columns: its tables leave out what explains them before they would be
+/// broken.
+pub fn summary_within(record: &RunRecord, look: Look, columns: u16) -> String {
     let mut text = String::new();
     head::title(&mut text, record, look);
     head::verdict(&mut text, record, look);
@@ -37,9 +43,9 @@ pub fn summary(record: &RunRecord, look: Look) -> String {
     tables::resources(&mut text, record, look);
     head::circumstances(&mut text, record);
     for stage in &record.stages {
-        tables::phases(&mut text, stage, record.stages.len() > 1, look);
+        tables::phases(&mut text, stage, record.stages.len() > 1, look, columns);
     }
-    tables::errors(&mut text, record, look);
+    tables::errors(&mut text, record, look, columns);
     for note in &record.notes {
         line(&mut text, &wrapped("note: ", note));
     }
@@ -60,12 +66,17 @@ pub(super) fn line(text: &mut String, content: &str) {
 
 /// `label` and `words`, folded at [`WIDTH`] and indented below the label.
 pub fn wrapped(label: &str, words: &str) -> String {
+    wrapped_within(label, words, usize::from(WIDTH))
+}
+
+/// As [`wrapped`], folded at `width`.
+pub fn wrapped_within(label: &str, words: &str, width: usize) -> String {
     let mut text = label.to_owned();
     let indent = label.chars().count();
     let mut column = indent;
     for (position, word) in words.split_whitespace().enumerate() {
         let length = word.chars().count();
-        if position > 0 && column + 1 + length > usize::from(WIDTH) {
+        if position > 0 && column + 1 + length > width {
             text.push('\n');
             text.extend(std::iter::repeat_n(' ', indent));
             column = indent;

@@ -45,13 +45,23 @@ pub(super) fn resources(text: &mut String, record: &RunRecord, look: Look) {
     print(text, &table);
 }
 
+/// Columns that the table of phases takes with what each of them is.
+const EXPLAINED: u16 = 95;
+
 /// The phases of the attempts that succeeded.
-pub(super) fn phases(text: &mut String, stage: &StageRecord, several: bool, look: Look) {
-    let mut table = table(look, &["phase", "what it is", "count", "p50", "p90", "p99", "max"]);
+pub(super) fn phases(text: &mut String, stage: &StageRecord, several: bool, look: Look, columns: u16) {
+    let explained = columns >= EXPLAINED;
+    let header: Vec<&str> = ["phase", "what it is", "count", "p50", "p90", "p99", "max"]
+        .into_iter()
+        .filter(|name| explained || *name != "what it is")
+        .collect();
+    let mut table = table(look, &header);
     for phase in Phase::ALL {
         let Some(summary) = stage.phases.succeeded(phase).and_then(|h| h.summary()) else { continue };
         let Recorded { count, p50, p90, p99, max, .. } = summary;
-        let mut cells = vec![Cell::new(phase.name()), Cell::new(meaning(phase)), right(&units::count(count))];
+        let mut cells = vec![Cell::new(phase.name())];
+        cells.extend(explained.then(|| Cell::new(meaning(phase))));
+        cells.push(right(&units::count(count)));
         cells.extend([p50, p90, p99, max].map(|nanos| right(&units::nanos(nanos))));
         if phase == Phase::Total {
             cells = cells.into_iter().map(|cell| cell.add_attribute(Attribute::Bold)).collect();
@@ -69,11 +79,12 @@ pub(super) fn phases(text: &mut String, stage: &StageRecord, several: bool, look
 }
 
 /// Most frequent failures first.
-pub(super) fn errors(text: &mut String, record: &RunRecord, look: Look) {
+pub(super) fn errors(text: &mut String, record: &RunRecord, look: Look, columns: u16) {
     if record.errors.is_empty() {
         return;
     }
     let mut table = table(look, &["failure", "code", "what was said", "count", "first", "last"]);
+    table.set_width(columns);
     if let Some(words) = table.column_mut(2) {
         words.set_constraint(ColumnConstraint::UpperBoundary(Width::Fixed(50)));
         words.set_cell_alignment(CellAlignment::Left);

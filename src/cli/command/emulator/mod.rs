@@ -89,8 +89,7 @@ pub struct EmulatorArgs {
 const LONG_HELP: &str = "\
 Examples:
   fleetstorm emulator
-      MQTT on 127.0.0.1:8883, HTTPS and WebSocket on 8443, control plane on 8444, with new keys; says how
-      to connect
+      MQTT on 127.0.0.1:8883, HTTPS and WebSocket on 8443, control plane on 8444, with new keys; says how to connect
   fleetstorm emulator --mqtt-port 0 --connection-file dps.json
       on free ports; `fleetstorm run SCENARIO --target dps.json` finds it
   FLEETSTORM_GROUP_KEY=$(cat group.key) fleetstorm emulator --json
@@ -102,11 +101,11 @@ Examples:
   fleetstorm emulator --hub-host contoso.azure-devices.net --listen 0.0.0.0 --allow-remote
       under a true host name, for devices on other machines
 
-All keys are new at every start, unless --state keeps them: nothing that it issues is worth anything
+All keys are new at every start, unless --state keeps them: nothing that it issues is worth anything \
 elsewhere.
 With --json one line is printed when all is ready; it names the files that hold keys and certificates.
 
-Exit codes: 0 ended by a signal or by its parent; 2 settings that cannot be; 4 cannot listen; 1 anything else.";
+Ends with code 0 by a signal or by its parent, 2 when settings cannot be, 4 when it cannot listen, 1 otherwise.";
 
 /// One of the names of profiles.
 fn profile() -> impl TypedValueParser<Value = QuotaProfile> {

@@ -13,8 +13,22 @@ use crate::pki::store;
 /// Longest validity that can be asked for: a hundred years.
 pub(super) const MAX_DAYS: i64 = 36_500;
 
+const ROOT_EXAMPLES: &str = "\
+Examples:
+  fleetstorm pki root
+      pki/root.pem and its key pki/root.key.pem: everything else in the folder is made under it
+  fleetstorm pki root --dir test-pki --name 'Contoso test root' --key-algorithm ecdsa-p384 --days 730
+      elsewhere, with another name, key and life";
+
+const INTERMEDIATE_EXAMPLES: &str = "\
+Examples:
+  fleetstorm pki intermediate
+      pki/intermediate.pem, its key, and pki/chain.pem with it and the root in one file
+  fleetstorm pki intermediate --force --days 90
+      a new one in the place of the old; devices have to be made anew";
+
 const PROOF_EXAMPLES: &str = "\
-Example:
+Examples:
   az iot dps certificate generate-verification-code … --query properties.verificationCode
       the code, after the authority was uploaded
   fleetstorm pki proof --code 0123456789ABCDEF
@@ -22,6 +36,7 @@ Example:
 
 /// Arguments of `fleetstorm pki root`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = ROOT_EXAMPLES)]
 pub struct RootArgs {
     /// Where it goes.
     #[command(flatten)]
@@ -39,6 +54,7 @@ pub struct RootArgs {
 
 /// Arguments of `fleetstorm pki intermediate`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = INTERMEDIATE_EXAMPLES)]
 pub struct IntermediateArgs {
     /// Where it goes, and where the root is.
     #[command(flatten)]

@@ -73,7 +73,7 @@ Certificates are readable by all, private keys by their owner alone (mode 0600).
 They are not encrypted: these authorities are for tests. Nothing is overwritten without --force.
 With --json the files that were written are listed on stdout.
 
-Exit codes: 0 done; 1 a file is there already, or cannot be read or written; 2 wrong command line.";
+Ends with code 1 when a file is there already, or cannot be read or written, and with 2 for a wrong command line.";
 
 /// Runs the command.
 ///

@@ -30,7 +30,8 @@ Examples:
   fleetstorm plan scenarios/provisioning-storm.toml --set fleet.devices=1000000 --json
       the same for scripts
 
-Quotas are checked for first attempts alone: devices that are refused come again and make it worse.";
+Quotas are checked for first attempts alone: devices that are refused come again and make it worse. Ends with code 0 even when \
+they do not hold, and with 3 when the scenario is invalid.";
 
 /// Runs the command.
 ///

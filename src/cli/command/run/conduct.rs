@@ -103,7 +103,7 @@ pub(super) async fn conduct(
         open_files: open_files.limit,
         execution: Execution::Threads,
         progress: Some(progress),
-        distributions: endpoint.is_some(),
+        distributions: endpoint.is_some() || Live::tells_phases(terminal),
         snapshots: Some(snapshots),
         rows: rows.as_mut().and_then(RowsFile::sink),
         stop: halts.stop.clone(),

@@ -33,7 +33,8 @@ pub struct RunArgs {
     /// What to run.
     #[command(flatten)]
     pub scenario: ScenarioArgs,
-    /// Whom to put under load: embedded, HOST or HOST:PORT of a DPS endpoint, or the FILE.json that an emulator wrote
+    /// Whom to put under load: HOST or HOST:PORT of a DPS endpoint, or the FILE.json that an emulator wrote [default: what the
+    /// scenario says, else embedded: an emulator of its own]
     #[arg(long, value_name = "TARGET", help_heading = "Target")]
     pub target: Option<String>,
     /// Id scope of the DPS instance, such as 0ne00000001
@@ -112,7 +113,10 @@ Examples:
         --group-key-file group.key --ca-file /etc/ssl/certs/ca-certificates.crt
       against the service: it counts towards its quota and its bill, begin with few devices
 
-Ctrl-C stops the run and keeps what was measured; a second one does not wait for devices in flight.";
+Ctrl-C stops the run and keeps what was measured; a second one does not wait for devices in flight.
+Devices that fail are data: the run ends with code 0 unless a threshold is not met (5), a device got a wrong certificate \
+(5), the generator was the bottleneck (7), something got worse than the baseline (6), or it was stopped (130). Nothing was \
+measured with 2 (command line), 3 (scenario) and 4 (target). All codes: fleetstorm --help.";
 
 /// Runs the command.
 ///
