@@ -126,7 +126,7 @@ impl Embedded {
         &self.connection
     }
 
-    /// Its process, to see what it uses.
+    /// Its process, to see what it uses; `None` when it has ended, or when the system does not tell.
     pub fn process(&self) -> Option<Other> {
         Other::running(self.child.0.id()?)
     }
@@ -159,7 +159,7 @@ impl Embedded {
         self.stderr.quoted()
     }
 
-    /// Ends it and waits for its end, so that [`crate::cli::machine::children`] counts it.
+    /// Ends it and waits for its end, so that [`crate::cli::process::ChildProcess::whole`] counts it.
     pub async fn stop(mut self) {
         drop(self.stdin.take());
         // When it does not end by itself, dropping it kills it.

@@ -3,11 +3,7 @@
 use std::fs;
 
 use crate::cli::open_files::OpenFiles;
-use crate::measure::{CpuUse, Machine};
-
-use nix::sys::resource::{Usage, UsageWho, getrusage};
-use nix::sys::time::TimeValLike as _;
-use std::time::Duration;
+use crate::measure::Machine;
 
 /// Reads the machine's description; what the system does not tell becomes `unknown` or 0.
 pub fn machine(open_files: OpenFiles) -> Machine {
@@ -21,24 +17,6 @@ pub fn machine(open_files: OpenFiles) -> Machine {
             .map_or(0, |kib| kib * 1024),
         os: if kernel.trim().is_empty() { std::env::consts::OS.to_owned() } else { kernel },
         open_files: open_files.limit,
-    }
-}
-
-/// What all ended and awaited children used, from getrusage(2). `None` when the system does not tell.
-pub fn children() -> Option<CpuUse> {
-    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).ok()?;
-    Some(cpu_use(&usage))
-}
-
-fn cpu_use(usage: &Usage) -> CpuUse {
-    let time = |time: nix::sys::time::TimeVal| {
-        Duration::from_micros(u64::try_from(time.num_microseconds()).unwrap_or_default())
-    };
-    CpuUse {
-        user: time(usage.user_time()),
-        system: time(usage.system_time()),
-        // Linux counts ru_maxrss in KiB.
-        peak_memory: u64::try_from(usage.max_rss()).unwrap_or_default() * 1024,
     }
 }
 

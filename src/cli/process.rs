@@ -1,11 +1,14 @@
 //! What processes use: the only place that asks the system.
 
 use std::fs;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::time::TimeValLike as _;
+use nix::sys::resource::{Usage, UsageWho, getrusage};
+use nix::sys::time::{TimeVal, TimeValLike as _};
 use nix::unistd::{SysconfVar, sysconf};
+
+use crate::measure::CpuUse;
 
 /// What a process uses at a moment. What the system does not tell is absent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -19,13 +22,9 @@ pub struct Process {
 impl Process {
     /// This process.
     pub fn own() -> Self {
-        let time = |time: nix::sys::time::TimeVal| {
-            Duration::from_micros(u64::try_from(time.num_microseconds()).unwrap_or_default())
-        };
-        let usage = getrusage(UsageWho::RUSAGE_SELF).ok();
         Self {
             // To the microsecond, which /proc does not tell.
-            cpu: usage.map(|usage| [time(usage.user_time()), time(usage.system_time())]),
+            cpu: getrusage(UsageWho::RUSAGE_SELF).ok().map(|usage| cpu(&usage)),
             resident_memory: stat("self").and_then(|stat| stat.resident_memory()),
         }
     }
@@ -42,6 +41,61 @@ pub fn open_files() -> Option<u64> {
     fs::read_dir("/proc/self/fd").ok().map(|files| (files.count() as u64).saturating_sub(1))
 }
 
+fn cpu(usage: &Usage) -> [Duration; 2] {
+    let time = |time: TimeVal| Duration::from_micros(u64::try_from(time.num_microseconds()).unwrap_or_default());
+    [time(usage.user_time()), time(usage.system_time())]
+}
+
+/// What all ended and awaited children used, from getrusage(2). `None` when the system does not tell.
+fn ended_children() -> Option<CpuUse> {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).ok()?;
+    let [user, system] = cpu(&usage);
+    // Linux counts ru_maxrss in KiB.
+    Some(CpuUse { user, system, peak_memory: u64::try_from(usage.max_rss()).unwrap_or_default() * 1024 })
+}
+
+/// A child of this process, which is started later than somebody wants to look at it, and looked at after its end. No other
+/// child may end in between.
+#[derive(Debug, Clone, Default)]
+pub struct ChildProcess(Arc<OnceLock<Started>>);
+
+#[derive(Debug)]
+struct Started {
+    process: Option<Other>,
+    /// What children used that ended before it: those of earlier runs.
+    earlier: CpuUse,
+}
+
+impl ChildProcess {
+    /// It was started; once. Without `process`, only what it used in all can be told.
+    pub fn started(&self, process: Option<Other>) {
+        let earlier = ended_children().unwrap_or_default();
+        // A second time nothing changes.
+        let _ = self.0.set(Started { process, earlier });
+    }
+
+    /// What it uses now; after its end, the CPU that it used.
+    pub fn now(&self) -> Process {
+        let Some(Started { process: Some(process), .. }) = self.0.get() else { return Process::default() };
+        match process.now() {
+            Process { cpu: None, resident_memory: None } => {
+                let whole = self.whole();
+                Process { cpu: whole.map(|whole| [whole.user, whole.system]), resident_memory: None }
+            }
+            now => now,
+        }
+    }
+
+    /// What it used, once it has ended and was awaited; `None` when it was not started, or the system does not tell. The peak of
+    /// its memory is that of the largest child so far.
+    pub fn whole(&self) -> Option<CpuUse> {
+        let Started { earlier, .. } = self.0.get()?;
+        let CpuUse { user, system, peak_memory } = ended_children()?;
+        let (user, system) = (user.saturating_sub(earlier.user), system.saturating_sub(earlier.system));
+        Some(CpuUse { user, system, peak_memory })
+    }
+}
+
 /// Another process, which may end at any time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Other {
@@ -56,11 +110,11 @@ impl Other {
         Some(Self { pid, began: stat(&pid.to_string())?.began })
     }
 
-    /// What it uses; nothing once it has ended.
+    /// What it uses; nothing once it has ended, but for its CPU until its parent asks how.
     pub fn now(&self) -> Process {
         match stat(&self.pid.to_string()) {
-            Some(stat) if stat.began == self.began && stat.runs => {
-                Process { cpu: stat.cpu(), resident_memory: stat.resident_memory() }
+            Some(stat) if stat.began == self.began => {
+                Process { cpu: stat.cpu(), resident_memory: stat.resident_memory().filter(|_| stat.runs) }
             }
             _ => Process::default(),
         }
@@ -145,8 +199,14 @@ mod tests {
         assert!(process.now().resident_memory > Some(0));
         let other = Other { began: process.began + 1, ..process };
         assert_eq!(other.now(), Process::default(), "another one with its number");
+        let (watched, never) = (ChildProcess::default(), ChildProcess::default());
+        watched.started(Some(process));
+        assert!(watched.now().resident_memory > Some(0));
         child.kill().unwrap();
         child.wait().unwrap();
         assert_eq!((process.now(), Other::running(0)), (Process::default(), None));
+        assert!(watched.now().cpu.is_some() && watched.now().resident_memory.is_none(), "its CPU stays known");
+        assert!(watched.whole().is_some_and(|whole| whole.peak_memory > 0));
+        assert_eq!((never.now(), never.whole()), (Process::default(), None));
     }
 }

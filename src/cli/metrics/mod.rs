@@ -6,7 +6,6 @@ mod endpoint;
 mod exposition;
 mod families;
 mod moment;
-mod process;
 
 pub use address::MetricsAddress;
 pub use endpoint::{Bound, Endpoint, MetricsError};

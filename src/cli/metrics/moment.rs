@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::cli::metrics::families::{Family, Labels, Series, counters, gauges, histograms, sums};
-use crate::cli::metrics::process::Process;
+use crate::cli::process::{ChildProcess, Process, open_files};
 use crate::domain::FailureClass;
 use crate::engine::{Plan, Progress, RunPart, StageProgress};
 use crate::measure::Totals;
@@ -19,13 +19,14 @@ pub struct Facts {
     stages: Vec<(String, u64)>,
     /// Attempts that `--devices` could not write; `None` without it.
     lost_rows: Option<Arc<AtomicU64>>,
+    emulator: ChildProcess,
 }
 
 impl Facts {
-    /// Of a run of `scenario`; `lost_rows` counts the attempts that `--devices` could not write.
-    pub fn new(scenario: &Scenario, plan: &Plan, lost_rows: Option<Arc<AtomicU64>>) -> Self {
-        let stages = plan.stages.iter().map(|stage| (stage.name.clone(), u64::from(stage.devices)));
-        Self { scenario: scenario.name.clone(), seed: plan.seed.to_string(), stages: stages.collect(), lost_rows }
+    /// Of a run of `scenario`; `lost_rows` counts the attempts that `--devices` could not write, `emulator` is the embedded one.
+    pub fn new(scenario: &Scenario, plan: &Plan, lost_rows: Option<Arc<AtomicU64>>, emulator: ChildProcess) -> Self {
+        let stages = plan.stages.iter().map(|stage| (stage.name.clone(), u64::from(stage.devices))).collect();
+        Self { scenario: scenario.name.clone(), seed: plan.seed.to_string(), stages, lost_rows, emulator }
     }
 }
 
@@ -35,18 +36,27 @@ pub(super) struct Moment {
     facts: Arc<Facts>,
     progress: Progress,
     over: bool,
-    process: Process,
+    generator: Process,
+    open_files: Option<u64>,
+    emulator: Process,
 }
 
 impl Moment {
     /// The moment of a snapshot; `over` once the run has come to its end.
     pub(super) fn now(facts: &Arc<Facts>, progress: Progress, over: bool) -> Self {
-        Self { facts: Arc::clone(facts), progress, over, process: Process::now() }
+        let (generator, emulator) = (Process::own(), facts.emulator.now());
+        Self { facts: Arc::clone(facts), progress, over, generator, open_files: open_files(), emulator }
     }
 
     /// Every family, in the order in which they are told.
     pub(super) fn families(&self) -> impl Iterator<Item = Family<'_>> {
-        self.run().into_iter().chain(self.devices()).chain(self.attempts()).chain(self.times()).chain(self.generator())
+        self.run()
+            .into_iter()
+            .chain(self.devices())
+            .chain(self.attempts())
+            .chain(self.times())
+            .chain(self.generator())
+            .chain(self.emulator())
     }
 
     fn run(&self) -> [Family<'_>; 3] {
@@ -186,8 +196,6 @@ impl Moment {
     }
 
     fn generator(&self) -> [Family<'_>; 5] {
-        let Process { cpu, resident_memory, open_files } = self.process;
-        let cpu = cpu.into_iter().flat_map(|[user, system]| [("user", user), ("system", system)]);
         let lost = self.facts.lost_rows.as_ref().map(|lost| lost.load(Ordering::Relaxed));
         [
             Family::new(
@@ -195,28 +203,32 @@ impl Moment {
                 "1 when the generator was the bottleneck of the stage so far, else 0.",
                 gauges(self.gauge(|stage| Some(f64::from(u8::from(stage.saturated))))),
             ),
-            Family::new(
-                "generator_cpu",
-                "CPU time of the generator's process.",
-                sums(cpu.map(|(mode, time)| (vec![("mode", mode)], time.as_secs_f64()))),
-            )
-            .seconds(),
-            Family::new(
-                "generator_resident_memory",
-                "Resident memory of the generator.",
-                gauges(resident_memory.map(|bytes| (Vec::new(), bytes as f64))),
-            )
-            .bytes(),
+            Family::new("generator_cpu", "CPU time of the generator's process.", by_mode(self.generator)).seconds(),
+            Family::new("generator_resident_memory", "Resident memory of the generator.", resident(self.generator))
+                .bytes(),
             Family::new(
                 "generator_open_files",
                 "Open files of the generator, sockets included.",
-                gauges(open_files.map(|files| (Vec::new(), files as f64))),
+                gauges(self.open_files.map(|files| (Vec::new(), files as f64))),
             ),
             Family::new(
                 "device_rows_lost",
                 "Attempts that are missing in devices.csv because the disk was too slow.",
                 counters(lost.map(|lost| (Vec::new(), lost))),
             ),
+        ]
+    }
+
+    fn emulator(&self) -> [Family<'_>; 2] {
+        [
+            Family::new("emulator_cpu", "CPU time of the embedded emulator's process.", by_mode(self.emulator))
+                .seconds(),
+            Family::new(
+                "emulator_resident_memory",
+                "Resident memory of the embedded emulator.",
+                resident(self.emulator),
+            )
+            .bytes(),
         ]
     }
 
@@ -262,6 +274,15 @@ impl Moment {
     }
 }
 
+fn by_mode(process: Process) -> Series<'static> {
+    let cpu = process.cpu.into_iter().flat_map(|[user, system]| [("user", user), ("system", system)]);
+    sums(cpu.map(|(mode, time)| (vec![("mode", mode)], time.as_secs_f64())))
+}
+
+fn resident(process: Process) -> Series<'static> {
+    gauges(process.resident_memory.map(|bytes| (Vec::new(), bytes as f64)))
+}
+
 fn stage(name: &str) -> Labels<'_> {
     vec![("stage", name)]
 }
@@ -275,7 +296,13 @@ pub(super) mod sample {
 
     pub(in crate::cli::metrics) fn facts() -> Arc<Facts> {
         let stages = vec![("storm".to_owned(), 5), ("renew".to_owned(), 3)];
-        Arc::new(Facts { scenario: "a \"test\"".to_owned(), seed: "7".to_owned(), stages, lost_rows: None })
+        Arc::new(Facts {
+            scenario: "a \"test\"".to_owned(),
+            seed: "7".to_owned(),
+            stages,
+            lost_rows: None,
+            emulator: ChildProcess::default(),
+        })
     }
 
     pub(in crate::cli::metrics) fn progress() -> Progress {

@@ -4,6 +4,7 @@ use tokio::sync::watch;
 
 use crate::cli::command::run::rows::RowsFile;
 use crate::cli::metrics::{Bound, Endpoint, Facts, MetricsAddress};
+use crate::cli::process::ChildProcess;
 use crate::cli::{CommandError, Terminal};
 use crate::domain::{Origin, Setting};
 use crate::engine::{Plan, Progress};
@@ -17,6 +18,8 @@ use crate::scenario::Scenario;
 pub(super) struct Aside {
     pub(super) rows: Option<RowsFile>,
     metrics: Option<Bound>,
+    /// To be told when it was started.
+    pub(super) emulator: ChildProcess,
     settings: Vec<Setting>,
 }
 
@@ -46,7 +49,7 @@ impl Aside {
                 terminal.note(wrapped("note: ", warning));
             }
         }
-        Ok(Self { rows, metrics, settings })
+        Ok(Self { rows, metrics, emulator: ChildProcess::default(), settings })
     }
 
     /// What was asked for, for the record.
@@ -62,7 +65,7 @@ impl Aside {
         newest: &watch::Receiver<Progress>,
     ) -> Result<Option<Endpoint>, CommandError> {
         let Some(bound) = self.metrics.take() else { return Ok(None) };
-        let facts = Facts::new(scenario, plan, self.rows.as_ref().map(RowsFile::lost));
+        let facts = Facts::new(scenario, plan, self.rows.as_ref().map(RowsFile::lost), self.emulator.clone());
         Ok(Some(bound.serve(facts, newest.clone())?))
     }
 }

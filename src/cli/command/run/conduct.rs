@@ -14,7 +14,7 @@ use crate::cli::command::run::rows::RowsFile;
 use crate::cli::command::run::sampler::Sampler;
 use crate::cli::embedded::Embedded;
 use crate::cli::live::{About, Live};
-use crate::cli::machine::{children, machine};
+use crate::cli::machine::machine;
 use crate::cli::metrics::Endpoint;
 use crate::cli::open_files::OpenFiles;
 use crate::cli::{CommandError, Explained, Terminal};
@@ -71,9 +71,13 @@ pub(super) async fn conduct(
     };
     let Opened { description, devices, clock, emulator_settings, mut embedded, mut notes } = opened?;
     settings_of_run.extend(emulator_settings);
+    let emulator = aside.emulator;
+    if let Some(embedded) = &embedded {
+        emulator.started(embedded.process());
+    }
     let mut rows = aside.rows;
     let (begin, sampled) = (oneshot::channel(), watch::channel(ResourceLog::default()));
-    let sampler = Sampler::start(embedded.as_ref().and_then(Embedded::process), begin.1, sampled.0);
+    let sampler = Sampler::start(emulator.clone(), begin.1, sampled.0);
     let begun = begun(clock, embedded.as_ref(), rows.as_mut().and_then(RowsFile::begin), begin.0)?;
     let seed = plan.seed;
     let (snapshots, latest) = watch::channel(None);
@@ -113,13 +117,10 @@ pub(super) async fn conduct(
     let watched = Watched { embedded: embedded.as_mut(), interrupts, newest, halts, notes: &mut notes };
     let outcome = watched.until_done(work, Live::new(terminal, about)).await;
     sampler.finish().await;
-    around.emulator = match embedded {
-        Some(embedded) => {
-            embedded.stop().await;
-            children()
-        }
-        None => None,
-    };
+    if let Some(embedded) = embedded {
+        embedded.stop().await;
+        around.emulator = emulator.whole();
+    }
     let outcome = outcome.map_err(GeneratorError::from)?;
     if let Some(endpoint) = &endpoint {
         endpoint.over();

@@ -5,7 +5,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::process::{Other, Process};
+use crate::cli::process::{ChildProcess, Process};
 use crate::measure::{ProcessSample, ResourceLog, ResourceSample};
 
 /// How often is looked.
@@ -22,7 +22,7 @@ impl Sampler {
     /// Begins with the measured part, which `begun` tells. `log` has everything seen so far at any time. Must be inside a
     /// runtime.
     pub(super) fn start(
-        emulator: Option<Other>,
+        emulator: ChildProcess,
         begun: oneshot::Receiver<Instant>,
         log: watch::Sender<ResourceLog>,
     ) -> Self {
@@ -40,14 +40,14 @@ impl Sampler {
 }
 
 async fn sample(
-    emulator: Option<Other>,
+    emulator: ChildProcess,
     begun: oneshot::Receiver<Instant>,
     log: watch::Sender<ResourceLog>,
     stop: CancellationToken,
 ) {
     // The other half is dropped by a run that ends before it begins.
     let Ok(start) = begun.await else { return };
-    let mut last = Reading::now(emulator);
+    let mut last = Reading::now(&emulator);
     let mut seconds = interval_at(start + EVERY, EVERY);
     seconds.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
@@ -56,7 +56,7 @@ async fn sample(
             () = stop.cancelled() => true,
             _ = seconds.tick() => false,
         };
-        let next = Reading::now(emulator);
+        let next = Reading::now(&emulator);
         log.send_modify(|log| log.push(last.until(&next, start)));
         if over {
             return;
@@ -73,12 +73,8 @@ struct Reading {
 }
 
 impl Reading {
-    fn now(emulator: Option<Other>) -> Self {
-        Self {
-            at: Instant::now(),
-            generator: Process::own(),
-            emulator: emulator.map(|process| process.now()).unwrap_or_default(),
-        }
+    fn now(emulator: &ChildProcess) -> Self {
+        Self { at: Instant::now(), generator: Process::own(), emulator: emulator.now() }
     }
 
     /// What was used from this reading to the next one. In whole microseconds, so that neither times nor sums are rounded.
@@ -107,7 +103,7 @@ mod tests {
     async fn there_is_a_sample_a_second_and_one_of_the_rest() {
         let (log, seen) = watch::channel(ResourceLog::default());
         let (begin, begun) = oneshot::channel();
-        let sampler = Sampler::start(None, begun, log);
+        let sampler = Sampler::start(ChildProcess::default(), begun, log);
         // What comes before the measured part is not looked at.
         tokio::time::sleep(Duration::from_secs(7)).await;
         begin.send(Instant::now()).unwrap();
@@ -127,7 +123,7 @@ mod tests {
     async fn a_run_that_never_begins_has_no_samples() {
         let (log, seen) = watch::channel(ResourceLog::default());
         let (begin, begun) = oneshot::channel();
-        let sampler = Sampler::start(None, begun, log);
+        let sampler = Sampler::start(ChildProcess::default(), begun, log);
         drop(begin);
         sampler.finish().await;
         assert!(seen.borrow().samples().is_empty());
