@@ -41,6 +41,7 @@ fn main() {
             connector: Arc::new(connector),
             open_files: 20_000,
             execution: Execution::Threads,
+            start_at: None,
             begun: None,
             progress: None,
             distributions: false,

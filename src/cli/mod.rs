@@ -13,7 +13,9 @@ pub mod machine;
 pub mod metrics;
 pub mod open_files;
 pub mod process;
+pub mod quotas;
 pub mod settings;
+pub mod start_at;
 pub mod target;
 mod terminal;
 

@@ -94,6 +94,19 @@ impl QuotaLimits {
         self.burst_periods.unwrap_or(1).max(1)
     }
 
+    /// These where they say something, else those of `others`.
+    #[must_use]
+    pub fn or(self, others: &Self) -> Self {
+        Self {
+            registrations_per_minute: self.registrations_per_minute.or(others.registrations_per_minute),
+            certificates_per_minute: self.certificates_per_minute.or(others.certificates_per_minute),
+            polls_per_10_seconds: self.polls_per_10_seconds.or(others.polls_per_10_seconds),
+            renewals_per_minute: self.renewals_per_minute.or(others.renewals_per_minute),
+            hub_connections_per_second: self.hub_connections_per_second.or(others.hub_connections_per_second),
+            burst_periods: self.burst_periods.or(others.burst_periods),
+        }
+    }
+
     /// These with changes: `None` changes nothing, 0 lifts the limit.
     #[must_use]
     pub fn changed(self, by: &Self) -> Self {

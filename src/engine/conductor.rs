@@ -19,7 +19,6 @@ use crate::engine::merge::{self, Merged};
 use crate::engine::pacer::{DueList, Pacer};
 use crate::engine::recorder::Errors;
 use crate::engine::setup::{StageSetup, members};
-use crate::engine::share::Share;
 use crate::engine::snapshot::{Copies, Keeper, Kept};
 use crate::engine::stage_loop::{Feed, StageOrder};
 use crate::engine::thresholds::{self, Numbers};
@@ -178,13 +177,13 @@ impl Conductor {
 
     /// Who is due when, and the first of their keys ordered. `renewals`: due times by device, in order.
     fn prepare(&self, index: usize, setup: Arc<StageSetup>, renewals: Option<Vec<(Duration, u32)>>) -> Prepared {
-        let workers = self.crew.size();
+        let split = self.crew.split();
         let stage = &setup.stage;
         let order: Vec<u32> = match &renewals {
             Some(renewals) => renewals.iter().map(|(_, device)| *device).collect(),
-            None => members(&self.scenario, index).collect(),
+            None => members(&self.scenario, self.plan.shard, index).collect(),
         };
-        let due = by_worker(order.iter().copied(), workers);
+        let due = by_worker(order.iter().copied(), split);
         let mut supplies: Vec<Option<KeySupply>> = due
             .iter()
             .map(|devices| {
@@ -195,8 +194,7 @@ impl Conductor {
         // In the order in which devices are due, whichever worker they belong to.
         let wanted = self.keys_wanted(stage, order.len());
         for device in order.iter().take(wanted).take_while(|_| !self.halt.is_cancelled()) {
-            let worker = Share::worker_of(*device, workers);
-            if let Some(Some(supply)) = supplies.get_mut(worker) {
+            if let Some(Some(supply)) = supplies.get_mut(split.worker_of(*device)) {
                 supply.order_one();
             }
         }
@@ -216,7 +214,7 @@ impl Conductor {
     /// The renewals of a stage, due where each device's own certificate puts them.
     async fn renewals(&self, index: usize, timing: RenewalTiming) -> Result<Prepared, EngineError> {
         let setup = Arc::new(StageSetup::new(index, &self.scenario, &self.classes));
-        let all = by_worker(members(&self.scenario, index), self.crew.size());
+        let all = by_worker(members(&self.scenario, self.plan.shard, index), self.crew.split());
         let certified = self.crew.certificates(all).await?;
         let (scenario, seed) = (&self.scenario, self.plan.seed);
         let now = self.classes.first().map_or(SystemTime::UNIX_EPOCH, |class| class.clock.now());
@@ -306,12 +304,14 @@ impl Conductor {
         let planned = &self.plan.stages[index];
         let until = setup.duration().map(|duration| start + scale.to_real(duration));
         let turns = match stage.workload {
-            Workload::Closed { concurrency } => Some(Arc::new(Semaphore::new(concurrency as usize))),
+            Workload::Closed { concurrency } => {
+                Some(Arc::new(Semaphore::new(self.plan.shard.of(concurrency) as usize)))
+            }
             Workload::Open { .. } => None,
         };
         let watched: Vec<_> = self.scenario.thresholds.iter().filter(|t| t.abort_after.is_some()).collect();
         let is_watched = self.progress.is_some() || self.keeps || !watched.is_empty();
-        let all = by_worker(members(&self.scenario, index), self.crew.size());
+        let all = by_worker(members(&self.scenario, self.plan.shard, index), self.crew.split());
         let (mut feeds, mut orders, mut lives, mut kept) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for ((due, members), keys) in due.into_iter().zip(all).zip(supplies) {
             let listed = due.len() as u64;
@@ -352,8 +352,10 @@ impl Conductor {
         let mut list = list.map(Iterator::peekable);
         let first_due = list.as_mut().and_then(|list| list.peek()).map_or(Duration::ZERO, |(at, _)| *at);
         self.kept.borrow_mut().push(Kept { stage: index, from: start + first_due, workers: kept });
-        let pacer =
-            list.map(|list| Pacer::new(Box::new(list), feeds)).map(|pacer| pacer.start(self.execution, clock, start));
+        let split = self.crew.split();
+        let pacer = list
+            .map(|list| Pacer::new(Box::new(list), feeds, split))
+            .map(|pacer| pacer.start(self.execution, clock, start));
         let pacer = pacer.transpose().map_err(EngineError::Pacer)?;
         let shares = self.crew.stage(orders).await?;
         drop(pacer);
@@ -398,7 +400,7 @@ impl Conductor {
         }
         let part = if stages.iter().all(|stage| stage.all_due) { RunPart::Drain } else { RunPart::Measure };
         let connected = self.connected.now();
-        Progress { part, elapsed: now, keys_ready: 0, keys_wanted: 0, stages, over, connected }
+        Progress { part, elapsed: now, stages, over, connected, ..Progress::default() }
     }
 
     fn check_thresholds(&self, now: Duration) {

@@ -11,7 +11,7 @@ use tokio::task::LocalSet;
 
 use crate::device::Connector;
 use crate::engine::clock::RunClock;
-use crate::engine::share::Share;
+use crate::engine::share::Split;
 use crate::engine::stage_loop::{StageOrder, StageShare};
 use crate::engine::worker::{Certified, Command, Worker, WorkerEnd};
 use crate::engine::{EngineError, usage};
@@ -46,6 +46,7 @@ pub(super) fn cores() -> usize {
 /// The workers of a run.
 pub(super) struct Crew {
     workers: Vec<Member>,
+    split: Split,
 }
 
 /// How to reach a worker.
@@ -57,7 +58,11 @@ struct Member {
 
 impl Crew {
     /// Starts them, on threads where there are any, and waits until each has its runtime. Must be inside a [`LocalSet`].
-    pub(super) async fn start<C>(execution: Execution, workers: Vec<Worker<C>>) -> Result<Self, EngineError>
+    pub(super) async fn start<C>(
+        execution: Execution,
+        workers: Vec<Worker<C>>,
+        split: Split,
+    ) -> Result<Self, EngineError>
     where
         C: Connector + Send + Sync + 'static,
     {
@@ -84,12 +89,12 @@ impl Crew {
             }
             members.push(Member { begin: Some(begin), commands, end });
         }
-        Ok(Self { workers: members })
+        Ok(Self { workers: members, split })
     }
 
-    /// How many there are.
-    pub(super) fn size(&self) -> u32 {
-        u32::try_from(self.workers.len()).unwrap_or(u32::MAX)
+    /// Which devices each of them has.
+    pub(super) const fn split(&self) -> Split {
+        self.split
     }
 
     /// The measured part begins.
@@ -189,11 +194,11 @@ impl<C: Connector + 'static> Place<C> {
     }
 }
 
-/// The devices of each of `workers` workers, in their order.
-pub(super) fn by_worker(devices: impl IntoIterator<Item = u32>, workers: u32) -> Vec<Vec<u32>> {
-    let mut parts: Vec<Vec<u32>> = (0..workers).map(|_| Vec::new()).collect();
+/// The devices of each worker, in their order.
+pub(super) fn by_worker(devices: impl IntoIterator<Item = u32>, split: Split) -> Vec<Vec<u32>> {
+    let mut parts: Vec<Vec<u32>> = (0..split.workers).map(|_| Vec::new()).collect();
     for device in devices {
-        if let Some(part) = parts.get_mut(Share::worker_of(device, workers)) {
+        if let Some(part) = parts.get_mut(split.worker_of(device)) {
             part.push(device);
         }
     }

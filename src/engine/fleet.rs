@@ -38,7 +38,7 @@ impl<S> Default for Device<S> {
 impl<S> Fleet<S> {
     /// The devices of that share of a fleet, which own nothing yet.
     pub(super) fn new(share: Share, devices: u32) -> Self {
-        let devices = share.devices(devices).map(|_| Device::default()).collect();
+        let devices = (0..share.devices(devices)).map(|_| Device::default()).collect();
         Self { share, devices: RefCell::new(devices) }
     }
 

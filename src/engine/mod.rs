@@ -6,6 +6,7 @@
 //! the fleet (every n-th device, with credential and connection) for the whole run and works through stages as the
 //! conductor tells it, beside each other where they overlap. Workers share nothing that waits.
 
+mod arrivals;
 mod clock;
 mod conductor;
 mod crew;
@@ -15,6 +16,7 @@ mod fleet;
 mod gauge;
 mod health;
 mod holder;
+mod judge;
 mod keys;
 mod live;
 mod merge;
@@ -36,13 +38,16 @@ mod stage_loop;
 mod station;
 mod thresholds;
 mod usage;
+mod waiting;
 mod work;
 mod worker;
 
+pub use arrivals::Offsets;
 pub use crew::Execution;
 pub use error::EngineError;
+pub use judge::judge_again;
 pub use outcome::EngineOutcome;
-pub use plan::{Needs, Offsets, Plan, PlannedStage};
+pub use plan::{IdleShard, Needs, Plan, PlannedStage};
 pub use progress::{Distributions, Progress, RunPart, StageProgress};
 pub use recorder::Recorder;
 pub use rows::{Received, RowSink, RowSource, rows};

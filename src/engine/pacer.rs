@@ -13,7 +13,7 @@ use tokio::task::AbortHandle;
 
 use crate::engine::clock::RunClock;
 use crate::engine::crew::Execution;
-use crate::engine::share::Share;
+use crate::engine::share::Split;
 
 /// A device that became due.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +27,7 @@ pub(super) struct Due {
 pub(super) struct Pacer {
     due: Peekable<DueList>,
     feeds: Vec<UnboundedSender<Due>>,
+    split: Split,
 }
 
 /// Who is due when, from the start of the stage (real time), in order.
@@ -39,9 +40,9 @@ pub(super) enum Pacing {
 }
 
 impl Pacer {
-    /// `feeds`: one per worker.
-    pub(super) fn new(due: DueList, feeds: Vec<UnboundedSender<Due>>) -> Self {
-        Self { due: due.peekable(), feeds }
+    /// `feeds`: one per worker of the split.
+    pub(super) fn new(due: DueList, feeds: Vec<UnboundedSender<Due>>, split: Split) -> Self {
+        Self { due: due.peekable(), feeds, split }
     }
 
     /// Starts it where the devices are.
@@ -63,7 +64,7 @@ impl Pacer {
                 return Some(at);
             }
             self.due.next();
-            let feed = self.feeds.get(Share::worker_of(device, self.feeds.len() as u32))?;
+            let feed = self.feeds.get(self.split.worker_of(device))?;
             feed.send(Due { device, at }).ok()?;
         }
         None

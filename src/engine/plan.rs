@@ -1,19 +1,21 @@
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::domain::{RegistrationId, TimeScale};
+use crate::domain::{RegistrationId, Shard, TimeScale};
+use crate::engine::arrivals::{Arrivals, Offsets};
 use crate::engine::quota_check::most_within;
 use crate::engine::setup::members;
 use crate::engine::share::open_files_for;
-use crate::scenario::{Arrival, DueOffsets, IdPattern, RenewalTiming, Scenario, Stage, StageKind, Start, Workload};
+use crate::scenario::{Arrival, IdPattern, RenewalTiming, Scenario, Stage, StageKind, Start, Workload};
 
-/// What a run will do, derived from scenario and seed alone: the same two give the same plan and the same devices.
-/// Making it starts nothing.
+/// What a run will do, derived from scenario, seed and shard alone: the same three give the same plan and the same devices.
+/// Making it starts nothing. The plans of all shards together are the plan of the whole fleet.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     /// Seed of all random draws.
     pub seed: u64,
-    /// Devices of the fleet.
+    /// The part of the fleet that it is about.
+    pub shard: Shard,
+    /// Devices of the whole fleet.
     pub devices: u32,
     /// How fast the fleet's life passes.
     pub time_scale: TimeScale,
@@ -49,6 +51,29 @@ pub struct PlannedStage {
     pub peak_per_second: Option<u32>,
 }
 
+/// A shard that has nothing to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IdleShard {
+    /// There are more shards than devices.
+    #[error("{shard} has no device: the fleet has {devices}")]
+    Devices {
+        /// The shard.
+        shard: Shard,
+        /// Devices of the fleet.
+        devices: u32,
+    },
+    /// There are more shards than slots of a closed workload.
+    #[error("{shard} has no part in stage {stage}, of which {concurrency} devices are at work at a time")]
+    Concurrency {
+        /// The shard.
+        shard: Shard,
+        /// Name of the stage.
+        stage: String,
+        /// Slots of the stage on all shards together.
+        concurrency: u32,
+    },
+}
+
 /// What a plan needs of the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Needs {
@@ -64,76 +89,60 @@ pub struct Needs {
     pub open_files: u64,
 }
 
-/// When the devices of a stage are due.
-#[derive(Debug, Clone, PartialEq)]
-enum Arrivals {
-    /// As the arrival process says.
-    Process { arrival: Arrival, devices: u32, seed: u64, stage: u16 },
-    /// As the certificates will say, if every device gets its own when it is due. Fleet time from the start of the stage.
-    Renewals(Arc<[Duration]>),
-    /// When a slot is free.
-    Pulled,
-}
-
-impl Arrivals {
-    /// In fleet time from the start of the stage, in order.
-    fn offsets(&self) -> Offsets {
-        match self {
-            Self::Process { arrival, devices, seed, stage } => match arrival.due_offsets(*devices, *seed, *stage) {
-                Some(due) => Offsets::Due(due),
-                None => Offsets::List(Arc::default(), 0),
-            },
-            Self::Renewals(list) => Offsets::List(Arc::clone(list), 0),
-            Self::Pulled => Offsets::List(Arc::default(), 0),
-        }
-    }
-}
-
-/// Due times in fleet time, in order. See [`Plan::arrivals`].
-#[derive(Debug, Clone)]
-pub enum Offsets {
-    /// Of an arrival process.
-    Due(DueOffsets),
-    /// Foreseen renewals, from that place on.
-    List(Arc<[Duration]>, usize),
-}
-
-impl Iterator for Offsets {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
-        match self {
-            Self::Due(due) => due.next(),
-            Self::List(list, place) => {
-                let at = list.get(*place).copied();
-                *place += 1;
-                at
-            }
-        }
-    }
-}
-
 /// Steps of [`PlannedStage::arrivals`].
 const STEPS: u32 = 60;
 
 impl Plan {
-    /// Derives the plan.
+    /// Derives the plan of the whole fleet.
     pub fn new(scenario: &Scenario, seed: u64) -> Self {
-        let mut foreseen = Foreseen { scenario, seed, stages: Vec::new() };
+        Self::make(scenario, seed, Shard::WHOLE)
+    }
+
+    /// Derives the plan of a shard: its devices, due when they would be without sharding.
+    ///
+    /// # Errors
+    /// It has nothing to do.
+    pub fn of_shard(scenario: &Scenario, seed: u64, shard: Shard) -> Result<Self, IdleShard> {
+        let devices = scenario.fleet.devices;
+        if shard.of(devices) == 0 {
+            return Err(IdleShard::Devices { shard, devices });
+        }
+        for stage in &scenario.stages {
+            if let Workload::Closed { concurrency } = stage.workload
+                && shard.of(concurrency) == 0
+            {
+                return Err(IdleShard::Concurrency { shard, stage: stage.name.clone(), concurrency });
+            }
+        }
+        Ok(Self::make(scenario, seed, shard))
+    }
+
+    fn make(scenario: &Scenario, seed: u64, shard: Shard) -> Self {
+        let mut foreseen = Foreseen { scenario, seed, shard, stages: Vec::new() };
         let mut stages = Vec::new();
         let mut arrivals = Vec::new();
         for (index, stage) in scenario.stages.iter().enumerate() {
             let start = foreseen.start(stage);
             let how = foreseen.arrivals(index, stage, start);
-            let planned = PlannedStage::new(scenario, index, &how, start);
+            let planned = PlannedStage::new(scenario, shard, index, &how, start);
             foreseen.stages.push((start, planned.last_due, how.clone()));
             stages.push(planned);
             arrivals.push(how);
         }
-        let needs = Needs::new(scenario, &stages, &arrivals);
+        let needs = Needs::new(scenario, shard, &stages, &arrivals);
         let ids = scenario.fleet.registration_id.clone();
         let devices = scenario.fleet.devices;
-        Self { seed, devices, time_scale: scenario.time_scale, stages, needs, ids, arrivals }
+        Self { seed, shard, devices, time_scale: scenario.time_scale, stages, needs, ids, arrivals }
+    }
+
+    /// How many devices it is about.
+    pub const fn own_devices(&self) -> u32 {
+        self.shard.of(self.devices)
+    }
+
+    /// The first device that it is about.
+    pub const fn first_device(&self) -> u32 {
+        self.shard.index() - 1
     }
 
     /// Registration id of a device of the fleet, `None` past its end.
@@ -143,10 +152,10 @@ impl Plan {
 
     /// When each device of a stage is due, in order, from the start of the stage in fleet time; `None` in a closed workload,
     /// where certificates decide, or past the last stage.
-    pub fn due_offsets(&self, stage: usize) -> Option<DueOffsets> {
-        match self.arrivals.get(stage)?.offsets() {
-            Offsets::Due(due) => Some(due),
-            Offsets::List(..) => None,
+    pub fn due_offsets(&self, stage: usize) -> Option<Offsets> {
+        match self.arrivals.get(stage)? {
+            drawn @ (Arrivals::Process { .. } | Arrivals::Drawn(_)) => Some(drawn.offsets()),
+            Arrivals::Renewals(_) | Arrivals::Pulled => None,
         }
     }
 
@@ -161,6 +170,7 @@ impl Plan {
 struct Foreseen<'a> {
     scenario: &'a Scenario,
     seed: u64,
+    shard: Shard,
     stages: Vec<(Option<Duration>, Option<Duration>, Arrivals)>,
 }
 
@@ -184,12 +194,20 @@ impl Foreseen<'_> {
             Workload::Open { arrival: Arrival::FromExpiry(timing), .. } => {
                 Arrivals::Renewals(self.renewals(index, timing, start.unwrap_or_default()).into())
             }
-            Workload::Open { arrival, .. } => Arrivals::Process {
-                arrival: arrival.clone(),
-                devices: u32::try_from(members(self.scenario, index).count()).unwrap_or(u32::MAX),
-                seed: self.seed,
-                stage: u16::try_from(index).unwrap_or(u16::MAX),
-            },
+            Workload::Open { arrival, .. } => {
+                // Times are drawn for the whole fleet, so that a device is due when it would be without sharding.
+                let process = Arrivals::Process {
+                    arrival: arrival.clone(),
+                    devices: u32::try_from(members(self.scenario, Shard::WHOLE, index).count()).unwrap_or(u32::MAX),
+                    seed: self.seed,
+                    stage: u16::try_from(index).unwrap_or(u16::MAX),
+                };
+                if self.shard.is_whole() {
+                    return process;
+                }
+                let all = members(self.scenario, Shard::WHOLE, index).zip(process.offsets());
+                Arrivals::Drawn(all.filter(|(device, _)| self.shard.has(*device)).map(|(_, due)| due).collect())
+            }
         }
     }
 
@@ -208,13 +226,13 @@ impl Foreseen<'_> {
                 Workload::Closed { .. } => Box::new(at_once),
                 Workload::Open { .. } => Box::new(arrivals.offsets()),
             };
-            for (device, offset) in members(self.scenario, before).zip(offsets) {
+            for (device, offset) in members(self.scenario, self.shard, before).zip(offsets) {
                 issued[device as usize] = Some(began + offset);
             }
         }
         let start = time_scale.to_fleet(start);
         let round = u32::try_from(index).unwrap_or(u32::MAX);
-        let mut due: Vec<Duration> = members(self.scenario, index)
+        let mut due: Vec<Duration> = members(self.scenario, self.shard, index)
             .filter_map(|device| {
                 let issued = begin + issued[device as usize]?;
                 let due = timing.due(policy, (issued, issued + policy.validity), self.seed, device, round);
@@ -227,13 +245,13 @@ impl Foreseen<'_> {
 }
 
 impl PlannedStage {
-    fn new(scenario: &Scenario, index: usize, arrivals: &Arrivals, start: Option<Duration>) -> Self {
+    fn new(scenario: &Scenario, shard: Shard, index: usize, arrivals: &Arrivals, start: Option<Duration>) -> Self {
         let stage = &scenario.stages[index];
         let planned = Self {
             name: stage.name.clone(),
             kind: stage.kind,
             workload: stage.workload.to_string(),
-            devices: u32::try_from(members(scenario, index).count()).unwrap_or(u32::MAX),
+            devices: u32::try_from(members(scenario, shard, index).count()).unwrap_or(u32::MAX),
             start,
             last_due: None,
             arrivals: Vec::new(),
@@ -259,14 +277,14 @@ impl PlannedStage {
 }
 
 impl Needs {
-    fn new(scenario: &Scenario, stages: &[PlannedStage], arrivals: &[Arrivals]) -> Self {
+    fn new(scenario: &Scenario, shard: Shard, stages: &[PlannedStage], arrivals: &[Arrivals]) -> Self {
         let each = || scenario.stages.iter().zip(stages).zip(arrivals);
         let keys =
             each().filter(|((stage, _), _)| stage.kind.makes_keys()).map(|((_, p), _)| u64::from(p.devices)).sum();
         let holds = |stage: &Stage| stage.keep_connected || stage.kind == StageKind::Operate;
         let held = each().filter(|((stage, _), _)| holds(stage)).map(|((_, p), _)| u64::from(p.devices)).max();
         let in_flight = each().map(|((stage, planned), arrivals)| match stage.workload {
-            Workload::Closed { concurrency } => u64::from(concurrency.min(planned.devices)),
+            Workload::Closed { concurrency } => u64::from(shard.of(concurrency).min(planned.devices)),
             Workload::Open { .. } => {
                 let due = arrivals.offsets().map(|at| scenario.time_scale.to_real(at));
                 u64::from(most_within(due, stage.timeout))
@@ -302,6 +320,8 @@ fn steps(due: impl Iterator<Item = Duration>, last: Duration) -> (Vec<u32>, Dura
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn plan(arrival: &str, devices: u32) -> Plan {
@@ -325,6 +345,67 @@ mod tests {
         let closed = plan("workload = 'closed'\nconcurrency = 8", 500);
         assert_eq!((closed.needs.in_flight, closed.stages[0].last_due), (8, None));
         assert!(closed.due_offsets(0).is_none() && spread.due_offsets(1).is_none());
+    }
+
+    proptest! {
+        /// Every arrival process, several classes, renewals that follow from certificates.
+        #[test]
+        fn shards_have_the_devices_of_the_fleet_due_when_they_would_be_without(
+            devices in 1u32..400,
+            count in 1u32..9,
+            arrival in prop_oneof![
+                Just("'at-once'"),
+                Just("{ process = 'constant', rate = '7/s' }"),
+                Just("{ process = 'poisson', rate = '20/s' }"),
+                Just("{ process = 'spike', rate = '5/s', peak = '50/s', at = '2s', lasts = '3s' }"),
+                Just("{ process = 'spread', over = '1m', jitter = '9s' }"),
+            ],
+            classes in 1usize..4,
+        ) {
+            let class = |n| format!("[[fleet.class]]\nname = 'c{n}'\nshare = {}\n", n + 1);
+            let text = format!(
+                "schema = 1\nname = 'x'\nfleet.devices = {devices}\n{}\n\
+                 [[stage]]\nname = 's'\nkind = 'provision'\narrival = {arrival}\nclasses = ['c0']\n\
+                 [[stage]]\nname = 'more'\nkind = 'provision'\narrival = {arrival}\nwith = 's'\ndelay = '1s'\n\
+                 [[stage]]\nname = 'r'\nkind = 'renew'\nwith = 'more'\ndelay = '1d'\narrival = {{ process = 'from-expiry', strategy = 'uniform' }}\n",
+                (0..classes).map(class).collect::<String>()
+            );
+            let scenario = Scenario::parse("x.toml", &text, &[]).unwrap();
+            let whole = Plan::new(&scenario, 3);
+            let count = count.min(devices);
+            let shards: Vec<Plan> = (1..=count)
+                .map(|index| Plan::of_shard(&scenario, 3, Shard::new(index, count).unwrap()).unwrap())
+                .collect();
+            for stage in 0..3 {
+                let of = |plan: &Plan| -> Vec<(u32, Duration)> {
+                    members(&scenario, plan.shard, stage).zip(plan.due_offsets(stage).unwrap()).collect()
+                };
+                if stage < 2 {
+                    let mut parts: Vec<_> = shards.iter().flat_map(of).collect();
+                    parts.sort_unstable();
+                    prop_assert_eq!(parts, of(&whole));
+                }
+                let mut foreseen: Vec<_> = shards.iter().flat_map(|plan| plan.arrivals(stage)).collect();
+                foreseen.sort_unstable();
+                prop_assert_eq!(foreseen, whole.arrivals(stage).collect::<Vec<_>>());
+                let planned: u32 = shards.iter().map(|plan| plan.stages[stage].devices).sum();
+                prop_assert_eq!(planned, whole.stages[stage].devices);
+            }
+            prop_assert_eq!(shards.iter().map(|plan| plan.needs.keys).sum::<u64>(), whole.needs.keys);
+            prop_assert_eq!(shards.iter().map(Plan::own_devices).sum::<u32>(), devices);
+        }
+    }
+
+    #[test]
+    fn a_closed_workload_is_divided_and_a_shard_without_a_part_is_refused() {
+        let text = "schema = 1\nname = 'x'\nfleet.devices = 50\n[[stage]]\nname = 's'\nkind = 'provision'\n\
+                    workload = 'closed'\nconcurrency = 5\n";
+        let scenario = Scenario::parse("x.toml", text, &[]).unwrap();
+        let shard = |index, count| Plan::of_shard(&scenario, 1, Shard::new(index, count).unwrap());
+        let parts = [1, 2, 3].map(|index| shard(index, 3).unwrap().needs.in_flight);
+        assert_eq!(parts, [2, 2, 1]);
+        assert!(matches!(shard(6, 6), Err(IdleShard::Concurrency { concurrency: 5, .. })));
+        assert!(matches!(shard(51, 60), Err(IdleShard::Devices { devices: 50, .. })));
     }
 
     #[test]

@@ -8,8 +8,10 @@ use crate::measure::{PhaseBuckets, Totals};
 pub struct Progress {
     /// Part of the run.
     pub part: RunPart,
-    /// Since the start of the measured part; of the prepare part while that lasts.
+    /// Since the start of the measured part; of the prepare part, or of waiting, while that lasts.
     pub elapsed: Duration,
+    /// While waiting: time until the measured part begins.
+    pub begins_in: Duration,
     /// Keys made ahead of need, while preparing.
     pub keys_ready: u64,
     /// Keys wanted before the measured part begins.
@@ -85,6 +87,8 @@ pub enum RunPart {
     /// Making keys ahead of need. Not measured.
     #[default]
     Prepare,
+    /// All is prepared, and the moment at which the measured part is to begin has not come.
+    Wait,
     /// Devices become due.
     Measure,
     /// All devices were due, the last attempts finish.
@@ -96,6 +100,7 @@ impl RunPart {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Prepare => "prepare",
+            Self::Wait => "wait",
             Self::Measure => "measure",
             Self::Drain => "drain",
         }

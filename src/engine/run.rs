@@ -19,7 +19,7 @@ use crate::engine::merge::Merged;
 use crate::engine::outcome::{self, EngineOutcome, Measured};
 use crate::engine::rows::RowSink;
 use crate::engine::serials::Serials;
-use crate::engine::share::{InFlightLimit, Share};
+use crate::engine::share::{InFlightLimit, Split};
 use crate::engine::snapshot::{Keeper, Snapshots};
 use crate::engine::worker::Worker;
 use crate::engine::{EngineError, Plan, Progress, usage};
@@ -43,6 +43,9 @@ pub struct RunInput<C> {
     pub open_files: u64,
     /// Where the devices live.
     pub execution: Execution,
+    /// When the measured part is to begin, by the wall clock, so that several generators begin together. It begins at once when
+    /// that has passed, which is noted.
+    pub start_at: Option<SystemTime>,
     /// Called once, at the moment at which the measured part begins, with the wall clock's time then: from here on the fleet's
     /// time may pass faster than real time.
     pub begun: Option<Begun>,
@@ -87,6 +90,7 @@ where
         connector,
         open_files,
         execution,
+        start_at,
         begun,
         progress,
         distributions,
@@ -113,8 +117,9 @@ where
     let works = Arc::new(KeyWorks::new(pool, Arc::clone(&plan)));
     let (in_flight, connected) = (Arc::new(Gauge::default()), Arc::new(Gauge::default()));
     let serials = Arc::new(Serials::new());
-    let workers = execution.workers(&scenario.limits).min(limit.limit).min(scenario.fleet.devices);
-    let workers = (0..workers).map(|index| Share { index, workers }).map(|share| Worker {
+    let workers = execution.workers(&scenario.limits).min(limit.limit).min(plan.own_devices()).max(1);
+    let split = Split { shard: plan.shard, workers };
+    let workers = split.shares().map(|share| Worker {
         scenario: Arc::clone(&scenario),
         seed: plan.seed,
         connector: Arc::clone(&connector),
@@ -127,7 +132,7 @@ where
         rows: rows.clone(),
     });
     let mut conductor = Conductor {
-        crew: Crew::start(execution, workers.collect()).await?,
+        crew: Crew::start(execution, workers.collect(), split).await?,
         moments: scenario.stages.iter().map(|_| Moments::new()).collect(),
         classes,
         works,
@@ -168,6 +173,14 @@ where
     let mut status = None;
     let prepared = while_ending(prepare, ends.as_mut(), &mut status).await;
     let prepare = prepare_began.elapsed();
+    if let Some(moment) = start_at
+        && status.is_none()
+        && let Some(missed) = while_ending(conductor.wait_for(moment), ends.as_mut(), &mut status).await
+    {
+        let missed = missed.as_secs_f64();
+        let note = format!("the run began {missed:.3} s after the moment of --start-at: preparing it took longer");
+        conductor.notes.borrow_mut().push(note);
+    }
     let cpu_at_begin = usage::own();
     let started_at = conductor.classes.first().map_or(SystemTime::UNIX_EPOCH, |class| class.clock.now());
     let clock = RunClock::start();

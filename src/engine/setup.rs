@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use crate::device::Settings;
+use crate::domain::Shard;
 use crate::engine::keys::Made;
 use crate::scenario::{Mix, Scenario, Stage};
 
@@ -51,9 +52,9 @@ fn for_stage(settings: &Settings, stage: &Stage) -> Settings {
     settings
 }
 
-/// Devices of a fleet that take part in a stage, in order.
-pub(super) fn members(scenario: &Scenario, stage: usize) -> impl Iterator<Item = u32> + Clone + use<'_> {
+/// Devices of a shard that take part in a stage, in order.
+pub(super) fn members(scenario: &Scenario, shard: Shard, stage: usize) -> impl Iterator<Item = u32> + Clone + use<'_> {
     let (mix, classes) = (&scenario.fleet.mix, &scenario.stages[stage].classes);
     let all = classes.len() == scenario.fleet.classes.len();
-    (0..scenario.fleet.devices).filter(move |device| all || classes.contains(&mix.class_of(*device)))
+    shard.devices(scenario.fleet.devices).filter(move |device| all || classes.contains(&mix.class_of(*device)))
 }

@@ -1,5 +1,6 @@
 //! Who gets what: how many attempts may be in flight, and which part of that and of the fleet each worker has.
 
+use crate::domain::Shard;
 use crate::engine::EngineError;
 
 /// Open files of the process itself: standard streams, runtimes, result files, the child's pipes.
@@ -42,32 +43,47 @@ impl InFlightLimit {
     }
 }
 
-/// One worker's share: of `workers`, number `index`.
+/// How the devices of this generator are divided among its workers: every n-th of them, by their place in its shard, as every
+/// n-th of the fleet might be nobody's or all be one worker's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Share {
-    pub(super) index: u32,
+pub(super) struct Split {
+    pub(super) shard: Shard,
     pub(super) workers: u32,
 }
 
-impl Share {
-    /// Which worker a device belongs to.
-    pub(super) const fn worker_of(device: u32, workers: u32) -> usize {
-        (device % workers) as usize
+impl Split {
+    /// Which worker a device of the shard belongs to.
+    pub(super) const fn worker_of(self, device: u32) -> usize {
+        (self.shard.place_of(device) % self.workers) as usize
     }
 
-    /// The devices of this worker in order: every n-th.
-    pub(super) fn devices(self, devices: u32) -> std::iter::StepBy<std::ops::Range<u32>> {
-        (self.index..devices).step_by(self.workers as usize)
+    /// Every worker's share.
+    pub(super) fn shares(self) -> impl Iterator<Item = Share> + Clone {
+        (0..self.workers).map(move |index| Share { index, split: self })
+    }
+}
+
+/// One worker's share: number `index` of a split.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Share {
+    index: u32,
+    split: Split,
+}
+
+impl Share {
+    /// How many devices of a fleet are this worker's.
+    pub(super) const fn devices(self, fleet: u32) -> u32 {
+        self.of(self.split.shard.of(fleet))
     }
 
     /// The place of one of this worker's devices among them.
     pub(super) const fn place_of(self, device: u32) -> usize {
-        (device / self.workers) as usize
+        (self.split.shard.place_of(device) / self.split.workers) as usize
     }
 
     /// This worker's part of `total`; the parts of all workers add up to it.
     pub(super) const fn of(self, total: u32) -> u32 {
-        total / self.workers + if self.index < total % self.workers { 1 } else { 0 }
+        total / self.split.workers + if self.index < total % self.split.workers { 1 } else { 0 }
     }
 }
 
@@ -78,17 +94,24 @@ mod tests {
 
     proptest! {
         #[test]
-        fn shares_add_up_and_every_device_has_one_worker(total in 0u32..5_000, workers in 1u32..9) {
-            let shares = (0..workers).map(|index| Share { index, workers });
-            prop_assert_eq!(shares.clone().map(|s| s.of(total)).sum::<u32>(), total);
-            let mut seen = vec![0; total as usize];
-            for share in shares {
-                for device in share.devices(total) {
-                    seen[device as usize] += 1;
-                    prop_assert_eq!(Share::worker_of(device, workers), share.index as usize);
-                }
+        fn shares_add_up_and_every_device_has_one_worker_and_place(
+            fleet in 0u32..5_000,
+            workers in 1u32..9,
+            count in 1u32..9,
+            index in 0u32..9,
+        ) {
+            let shard = Shard::new(index % count + 1, count).unwrap();
+            let split = Split { shard, workers };
+            let total = shard.of(fleet);
+            prop_assert_eq!(split.shares().map(|share| share.of(total)).sum::<u32>(), total);
+            let mut places: Vec<Vec<bool>> =
+                split.shares().map(|share| vec![false; share.devices(fleet) as usize]).collect();
+            for device in shard.devices(fleet) {
+                let worker = split.worker_of(device);
+                let share = split.shares().nth(worker).unwrap();
+                prop_assert!(!std::mem::replace(&mut places[worker][share.place_of(device)], true));
             }
-            prop_assert!(seen.iter().all(|n| *n == 1));
+            prop_assert!(places.iter().flatten().all(|taken| *taken));
         }
     }
 

@@ -1,10 +1,13 @@
 //! Several runs, or parts of one, as one: histograms are added, counts are added and checked.
 
-use crate::measure::{CompactHistogram, CpuUse, ErrorRow, GeneratorHealth, Interval, Origin, RunRecord, RunStatus};
-use crate::measure::{Setting, StageRecord, add_each, resources};
+use std::time::Duration;
 
-/// Settings by which a merged record knows what it is made of.
-const PART: &str = "merged.";
+use crate::measure::identity::{Fleet, fleets, identities, set_identities};
+use crate::measure::{CompactHistogram, CpuUse, ErrorRow, GeneratorHealth, Identity, Interval, RunRecord, RunStatus};
+use crate::measure::{StageRecord, add_each, resources};
+
+/// Shards that began further apart than this did not happen at the same time.
+const TOGETHER: Duration = Duration::from_secs(1);
 
 /// Runs that cannot be added.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -22,13 +25,13 @@ pub enum MergeError {
         /// In another one.
         other: String,
     },
-    /// The same run twice, or two with the same devices.
-    #[error("the same devices are in two of them: scenario {scenario}, seed {seed}")]
+    /// The same run twice, or two with devices in common.
+    #[error("the same devices of scenario {scenario} are in {} and in {}", parts[0], parts[1])]
     Overlap {
         /// Name of the scenario.
         scenario: String,
-        /// The seed.
-        seed: String,
+        /// Which parts of which runs.
+        parts: [Identity; 2],
     },
     /// The outcomes of a part do not add up.
     #[error("stage {stage} of seed {seed}: {accounted} devices have an outcome, but {planned} were planned")]
@@ -44,8 +47,9 @@ pub enum MergeError {
     },
 }
 
-/// Adds runs, without loss: every histogram and count of the result is the sum of those of the parts. What was true of a part
-/// alone (thresholds, saturation) is told as such.
+/// Adds runs, or shards of one, without loss: every histogram and count of the result is the sum of those of the parts.
+/// Times are since each part's own start. What was true of a part alone (thresholds, saturation) is told as such; the sum has
+/// no thresholds.
 ///
 /// # Errors
 /// They are of different things, have devices in common, or do not add up.
@@ -65,35 +69,75 @@ pub fn merge(parts: &[RunRecord]) -> Result<RunRecord, MergeError> {
     for other in others {
         same_thing(first, other)?;
     }
-    let mut identities: Vec<String> = parts.iter().flat_map(identities).collect();
-    identities.sort();
-    if let Some(twice) = identities.windows(2).find(|pair| pair[0] == pair[1]) {
-        return Err(MergeError::Overlap { scenario: first.scenario.clone(), seed: twice[0].clone() });
+    let mut all: Vec<Identity> = parts.iter().flat_map(identities).collect();
+    all.sort_unstable();
+    for (place, one) in all.iter().enumerate() {
+        // Sorted by seed first, so that only those of the same are looked at.
+        let others = all.iter().skip(place + 1).take_while(|other| other.seed == one.seed);
+        if let Some(other) = others.copied().find(|other| one.overlaps(*other)) {
+            return Err(MergeError::Overlap { scenario: first.scenario.clone(), parts: [*one, other] });
+        }
     }
     let mut merged = first.clone();
     for other in others {
         add(&mut merged, other);
     }
+    let fleets = fleets(&all);
+    merged.notes.extend(fleets.iter().filter_map(Fleet::missing));
+    merged.notes.extend(apart(parts));
     for part in parts {
         for threshold in &part.thresholds {
             let met = if threshold.met { "met" } else { "NOT met" };
-            merged.notes.push(format!("seed {}: threshold {} was {met}", part.seed, threshold.text));
+            merged.notes.push(format!("{}: threshold {} was {met}", name(part), threshold.text));
         }
     }
+    merged.health.saturated = parts.iter().flat_map(saturated).collect();
+    (merged.health.peak_in_flight, merged.health.peak_connected, merged.health.in_flight_limit) = peaks(parts);
     // They judge one run; of several there is no one moment at which they held.
     merged.thresholds.clear();
     merged.errors.sort_by(|a, b| (b.count, a.class, a.code, &a.message).cmp(&(a.count, b.class, b.code, &b.message)));
-    merged.settings.retain(|setting| !setting.key.starts_with(PART));
-    let part = |(number, value)| Setting { key: format!("{PART}{number}"), value, origin: Origin::CommandLine };
-    merged.settings.extend((1..).zip(identities).map(part));
+    set_identities(&mut merged, &all);
     Ok(merged)
 }
 
-/// The seeds that a record is made of: seed and scenario say which devices came.
-fn identities(record: &RunRecord) -> Vec<String> {
-    let parts: Vec<_> =
-        record.settings.iter().filter(|setting| setting.key.starts_with(PART)).map(|part| part.value.clone()).collect();
-    if parts.is_empty() { vec![record.seed.to_string()] } else { parts }
+/// What a part is called.
+fn name(part: &RunRecord) -> String {
+    match part.shard.filter(|shard| !shard.is_whole()) {
+        Some(shard) => Identity { seed: part.seed, shard }.to_string(),
+        None => format!("seed {}", part.seed),
+    }
+}
+
+/// That shards of one run did not begin together.
+fn apart(parts: &[RunRecord]) -> Option<String> {
+    let of_seed = |seed| parts.iter().filter(move |part| part.seed == seed).map(|part| part.started_at);
+    let span = |part: &RunRecord| {
+        let (first, last) = (of_seed(part.seed).min()?, of_seed(part.seed).max()?);
+        last.duration_since(first).ok()
+    };
+    let most = parts.iter().filter_map(span).max().filter(|span| *span > TOGETHER)?;
+    Some(format!(
+        "the shards began up to {:.1} s apart: what stands in the same interval did not happen at the same time (run them \
+         with --start-at)",
+        most.as_secs_f64()
+    ))
+}
+
+/// Why a generator was the bottleneck, and which one where there are several of a run.
+fn saturated(part: &RunRecord) -> impl Iterator<Item = String> + '_ {
+    let shard = part.shard.filter(|shard| !shard.is_whole());
+    let which = shard.map(|shard| format!("{shard}: ")).unwrap_or_default();
+    part.health.saturated.iter().map(move |reason| format!("{which}{reason}"))
+}
+
+/// Most attempts in flight and most connections held at once, and the bound on them: of shards of one run, which go on at the same time, the sum (the
+/// peaks need not be at the same moment, so it is no more than that); of runs, the largest.
+fn peaks(parts: &[RunRecord]) -> (u64, u64, u64) {
+    let of_seed = |seed, what: fn(&GeneratorHealth) -> u64| -> u64 {
+        parts.iter().filter(|part| part.seed == seed).map(|part| what(&part.health)).sum()
+    };
+    let most = |what| parts.iter().map(|part| of_seed(part.seed, what)).max().unwrap_or_default();
+    (most(|health| health.peak_in_flight), most(|health| health.peak_connected), most(|health| health.in_flight_limit))
 }
 
 fn same_thing(first: &RunRecord, other: &RunRecord) -> Result<(), MergeError> {
@@ -103,7 +147,6 @@ fn same_thing(first: &RunRecord, other: &RunRecord) -> Result<(), MergeError> {
     let pairs = [
         ("scenario", first.scenario.clone(), other.scenario.clone()),
         ("time_scale", first.time_scale.to_string(), other.time_scale.to_string()),
-        ("target", first.target.clone(), other.target.clone()),
         ("list of stages", shape(first), shape(other)),
     ];
     match pairs.into_iter().find(|(_, first, other)| first != other) {
@@ -113,6 +156,11 @@ fn same_thing(first: &RunRecord, other: &RunRecord) -> Result<(), MergeError> {
 }
 
 fn add(sum: &mut RunRecord, other: &RunRecord) {
+    if let (Some(sum), Some(other)) = (&mut sum.rows_lost, other.rows_lost) {
+        *sum += other;
+    } else {
+        sum.rows_lost = sum.rows_lost.or(other.rows_lost);
+    }
     let note = |note: &String| !sum.notes.contains(note);
     let notes: Vec<_> = other.notes.iter().filter(|n| note(n)).cloned().collect();
     sum.notes.extend(notes);
@@ -127,12 +175,8 @@ fn add(sum: &mut RunRecord, other: &RunRecord) {
         (Some(sum), Some(other)) => add_cpu(sum, other),
         (sum, other) => *sum = sum.or(*other),
     }
-    let GeneratorHealth { lateness, saturated, peak_in_flight, peak_connected, in_flight_limit } = &other.health;
-    sum.health.lateness.merge(lateness);
-    sum.health.saturated.extend(saturated.iter().cloned());
-    sum.health.peak_in_flight = sum.health.peak_in_flight.max(*peak_in_flight);
-    sum.health.peak_connected = sum.health.peak_connected.max(*peak_connected);
-    sum.health.in_flight_limit = sum.health.in_flight_limit.max(*in_flight_limit);
+    sum.health.lateness.merge(&other.health.lateness);
+    // The rest of it is not added pair by pair.
     sum.resources = resources::beside(&sum.resources, &other.resources);
     for (sum, other) in sum.stages.iter_mut().zip(&other.stages) {
         add_stage(sum, other);

@@ -6,6 +6,7 @@ mod certificates;
 mod compact;
 mod encoding;
 mod histograms;
+mod identity;
 mod merge;
 mod precision;
 mod record;
@@ -17,6 +18,7 @@ pub use certificates::{Certificates, ExpiryBin};
 pub use compact::CompactHistogram;
 pub use encoding::{EncodingError, MOST_VALUES};
 pub use histograms::{Histogram, PhaseHistograms, Recorded};
+pub use identity::Identity;
 pub use merge::{MergeError, merge};
 pub(crate) use record::add_each;
 pub use record::{

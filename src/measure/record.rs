@@ -2,7 +2,7 @@ use std::time::{Duration, SystemTime};
 
 pub use crate::domain::{Origin, Setting};
 
-use crate::domain::{FailureClass, TimeScale};
+use crate::domain::{FailureClass, Shard, TimeScale};
 use crate::measure::{Certificates, CompactHistogram, Histogram, PhaseHistograms, ResourceSample};
 
 /// Everything that a run found out. Reports are pure functions of it.
@@ -53,6 +53,10 @@ pub struct RunRecord {
     pub notes: Vec<String>,
     /// CPU and memory of both sides over the measured part; empty when nobody looked.
     pub resources: Vec<ResourceSample>,
+    /// The part of the fleet that this generator ran; `None` is the whole fleet, or what several parts were merged to.
+    pub shard: Option<Shard>,
+    /// Attempts that are missing in `devices.csv` or `devices.parquet`; `None` when there was to be no such file.
+    pub rows_lost: Option<u64>,
 }
 
 impl RunRecord {

@@ -137,6 +137,8 @@ pub(super) fn record() -> RunRecord {
                 emulator: used(810, 81_498_112),
             },
         ],
+        shard: None,
+        rows_lost: None,
     }
 }
 

@@ -147,6 +147,24 @@ fn the_worst_verdict_comes_first() {
 }
 
 #[test]
+fn a_shard_and_lost_rows_are_told_in_every_format() {
+    let mut record = fixture::record();
+    record.shard = crate::domain::Shard::new(2, 4);
+    record.rows_lost = Some(233);
+    let text = summary(&record, Look { color: false });
+    for told in ["seed 42, shard 2 of 4, 2025", "ROWS LOST  233 of 1,233 attempts have no row", "COMPLETE"] {
+        assert!(text.contains(told), "{told}: {text}");
+    }
+    assert!(text.lines().all(|line| line.chars().count() <= usize::from(WIDTH)), "{text}");
+    let page = exported("report.html", &record);
+    assert!(page.contains("seed 42, shard 2 of 4, <time>") && page.contains("<strong>Rows lost</strong> 233 of 1,233"));
+    let run: serde_json::Value = serde_json::from_str(&exported("run.json", &record)).unwrap();
+    assert_eq!(run["shard"], serde_json::json!({"index": 2, "count": 4}));
+    assert_eq!((&run["rows_lost"], &run["verdicts"][0]["verdict"]), (&233.into(), &"rows_lost".into()));
+    assert!(exported("summary.csv", &record).contains(",rows_lost+complete,"));
+}
+
+#[test]
 fn a_folder_is_written_once_and_an_unused_one_goes_away() {
     let parent = tempfile::tempdir().unwrap();
     let path = parent.path().join("deep/results");

@@ -41,6 +41,13 @@ pub enum Verdict {
         /// Devices with an outcome.
         accounted: u64,
     },
+    /// So many attempts are missing in `devices.csv` or `devices.parquet`. Every other number is whole.
+    RowsLost {
+        /// Attempts without a row.
+        lost: u64,
+        /// All of them.
+        all: u64,
+    },
     /// All planned work was done, failed or dropped.
     Complete,
 }
@@ -57,6 +64,7 @@ impl Verdict {
             Self::Aborted => "aborted",
             Self::Lost { .. } => "lost",
             Self::Unaccounted { .. } => "unaccounted",
+            Self::RowsLost { .. } => "rows_lost",
             Self::Complete => "complete",
         }
     }
@@ -87,6 +95,11 @@ impl Verdict {
                 devices(*planned),
                 units::count(*accounted)
             ),
+            Self::RowsLost { lost, all } => format!(
+                "{} of {} attempts have no row in the file of --devices; everything else is whole",
+                units::count(*lost),
+                units::count(*all)
+            ),
             Self::Complete => "all planned work was done".to_owned(),
         }
     }
@@ -110,6 +123,9 @@ pub fn verdicts(record: &RunRecord) -> Vec<Verdict> {
     let unmet = record.thresholds.iter().filter(|threshold| !threshold.met).count() as u64;
     if unmet > 0 {
         verdicts.push(Verdict::ThresholdsFailed { failed: unmet, all: record.thresholds.len() as u64 });
+    }
+    if let Some(lost) = record.rows_lost.filter(|lost| *lost > 0) {
+        verdicts.push(Verdict::RowsLost { lost, all: totals.attempts });
     }
     verdicts.push(match record.status {
         RunStatus::Complete => Verdict::Complete,

@@ -14,4 +14,5 @@ mod report;
 mod run;
 mod scenario;
 mod sdk;
+mod shards;
 mod storms;

@@ -19,7 +19,7 @@ pub(super) struct Histories {
 impl Histories {
     /// Takes in what a snapshot of the measured part tells.
     pub(super) fn add(&mut self, progress: &Progress) {
-        if progress.part != RunPart::Prepare {
+        if !matches!(progress.part, RunPart::Prepare | RunPart::Wait) {
             for stage in &progress.stages {
                 self.stages.entry(stage.stage).or_default().add(progress.elapsed, stage);
             }

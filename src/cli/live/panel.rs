@@ -39,6 +39,7 @@ impl Panel<'_> {
     pub(super) fn lines(&self) -> Vec<String> {
         let mut lines = match (self.progress.part, self.progress.stages.as_slice()) {
             (RunPart::Prepare, _) => self.prepare(),
+            (RunPart::Wait, _) => vec![format!("ready: {}", words::begins(self.progress))],
             (_, []) => vec!["waiting for a stage to begin".to_owned()],
             (_, stages) => self.stages(stages),
         };

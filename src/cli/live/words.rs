@@ -18,6 +18,9 @@ pub(super) fn line(about: &About, progress: &Progress) -> String {
             units::count(*keys_wanted)
         );
     }
+    if progress.part == RunPart::Wait {
+        return format!("ready: {}", begins(progress));
+    }
     let Some(newest) = progress.stages.last() else {
         return format!("waiting for a stage to begin, {time}");
     };
@@ -36,6 +39,13 @@ pub(super) fn line(about: &About, progress: &Progress) -> String {
     format!("{names} ({}) {done}/{planned}, {}", progress.part.name(), words.join(", "))
 }
 
+/// When the measured part begins.
+pub(super) fn begins(progress: &Progress) -> String {
+    // Up, so that it is never said to begin in no time.
+    let seconds = progress.begins_in.as_secs() + u64::from(progress.begins_in.subsec_nanos() > 0);
+    format!("begins in {}", units::duration(Duration::from_secs(seconds)))
+}
+
 /// What a stage that is over came to, seen at `elapsed`.
 pub(super) fn ended(about: &About, stage: &StageProgress, elapsed: Duration) -> String {
     let mut words = vec![format!("{} of {} succeeded", units::count(stage.succeeded), units::count(stage.planned))];
@@ -52,7 +62,7 @@ pub(super) fn name(about: &About, stage: usize) -> &str {
 /// Real time, and beside it that of the fleet where it is another.
 pub(super) fn time(about: &About, progress: &Progress) -> String {
     let real = units::duration(progress.elapsed);
-    if about.time_scale.is_real() || progress.part == RunPart::Prepare {
+    if about.time_scale.is_real() || matches!(progress.part, RunPart::Prepare | RunPart::Wait) {
         return real;
     }
     format!("{real} = {} of the fleet", units::fleet_time(about.time_scale.to_fleet(progress.elapsed)))

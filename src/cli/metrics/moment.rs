@@ -64,7 +64,8 @@ impl Moment {
         let version = env!("CARGO_PKG_VERSION");
         let labels = vec![("version", version), ("scenario", scenario.as_str()), ("seed", seed.as_str())];
         let part = if self.over { "over" } else { self.progress.part.name() };
-        let parts = [RunPart::Prepare.name(), RunPart::Measure.name(), RunPart::Drain.name(), "over"];
+        let parts = [RunPart::Prepare, RunPart::Wait, RunPart::Measure, RunPart::Drain].map(RunPart::name);
+        let parts = parts.into_iter().chain(["over"]);
         [
             Family::new("run", "Always 1; the labels say which run this is.", gauges(once((labels, 1.0)))),
             Family::new(

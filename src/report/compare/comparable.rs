@@ -14,7 +14,70 @@ pub struct NotComparable(
 /// What the target is made of is what runs are compared for; what only this run was asked beside.
 const OF_TARGET: [&str; 3] = ["target", "emulator", "run"];
 /// Seeds may differ, and words and thresholds change nothing that is measured.
-const HARMLESS: [&str; 4] = ["seed", "thresholds", "question", "name"];
+const HARMLESS: [&str; 6] = ["seed", "thresholds", "threshold", "question", "name", "merged"];
+/// How a generator reaches the target, and what only its command line says, is another matter on every machine.
+const OF_GENERATOR: [&str; 3] = ["target", "run", "limits.workers"];
+
+/// Runs that are not parts of one sum.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, miette::Diagnostic)]
+#[error("these runs cannot be merged:\n- {}", .0.join("\n- "))]
+#[diagnostic(help(
+    "merge runs of one scenario with the same settings, with different seeds or as shards of one; --allow KEY lets a \
+     setting differ"
+))]
+pub struct NotMergeable(
+    /// Every reason.
+    pub Vec<String>,
+);
+
+/// Every reason why runs must not be added although they could be, or what the reader must know. `allowed`: settings that
+/// may differ (keys, or their beginnings); `target` lets the targets differ.
+///
+/// # Errors
+/// They were asked for different things.
+pub fn mergeable(parts: &[RunRecord], allowed: &[String]) -> Result<Vec<String>, NotMergeable> {
+    let (mut reasons, mut notes) = (BTreeSet::new(), BTreeSet::new());
+    let Some(first) = parts.first() else { return Ok(Vec::new()) };
+    for run in parts {
+        if run.scenario != first.scenario {
+            reasons.insert(format!("scenario: {} and {}", first.scenario, run.scenario));
+            continue;
+        }
+        if run.time_scale != first.time_scale {
+            reasons.insert(format!("time_scale: {} and {}", first.time_scale, run.time_scale));
+        }
+        for (key, values) in differences(first, run) {
+            if allowed.iter().any(|allowed| begins(&key, allowed)) {
+                notes.insert(format!("{key} differs: {values}"));
+            } else if !OF_GENERATOR.into_iter().chain(HARMLESS).any(|harmless| begins(&key, harmless)) {
+                reasons.insert(format!("{key}: {values}"));
+            }
+        }
+        if run.target != first.target {
+            let what = format!("target: {} and {}", first.target, run.target);
+            let into = if allowed.iter().any(|allowed| allowed == "target") { &mut notes } else { &mut reasons };
+            into.insert(what);
+        }
+        if run.version != first.version {
+            notes.insert(format!("fleetstorm differs: {} and {}", first.version, run.version));
+        }
+    }
+    let machines: BTreeSet<String> = parts.iter().map(machine).collect();
+    if machines.len() > 1 {
+        let machines: Vec<String> = machines.into_iter().collect();
+        notes.insert(format!("the generators had different machines: {}", machines.join("; ")));
+    }
+    if reasons.is_empty() { Ok(notes.into_iter().collect()) } else { Err(NotMergeable(reasons.into_iter().collect())) }
+}
+
+fn machine(run: &RunRecord) -> String {
+    format!("{}, {} cores, {}", run.machine.cpu, run.machine.cores, run.machine.os)
+}
+
+/// Whether a key is that one or below it.
+fn begins(key: &str, beginning: &str) -> bool {
+    key.strip_prefix(beginning).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
 
 /// Every reason why runs cannot be compared, or what the reader must know.
 pub(super) fn check(a: &[RunRecord], b: &[RunRecord], allowed: &[String]) -> Result<Vec<String>, NotComparable> {
@@ -41,6 +104,10 @@ pub(super) fn check(a: &[RunRecord], b: &[RunRecord], allowed: &[String]) -> Res
         if run.time_scale != first.time_scale {
             reasons.insert(format!("time_scale: {} and {}", first.time_scale, run.time_scale));
         }
+        let part = |run: &RunRecord| run.part_of_fleet().unwrap_or_else(|| "the whole fleet".to_owned());
+        if part(run) != part(first) {
+            reasons.insert(format!("part of the fleet: {} and {}", part(first), part(run)));
+        }
         let stages = |run: &RunRecord| -> Vec<_> {
             run.stages.iter().map(|stage| format!("{} ({}, {})", stage.name, stage.kind, stage.workload)).collect()
         };
@@ -48,12 +115,9 @@ pub(super) fn check(a: &[RunRecord], b: &[RunRecord], allowed: &[String]) -> Res
             reasons.insert(format!("stages: {} and {}", stages(first).join(", "), stages(run).join(", ")));
         }
         for (key, values) in differences(first, run) {
-            let begins = |beginning: &str| {
-                key.strip_prefix(beginning).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-            };
-            if OF_TARGET.into_iter().any(begins) || allowed.iter().any(|allowed| begins(allowed)) {
+            if OF_TARGET.into_iter().any(|of| begins(&key, of)) || allowed.iter().any(|allowed| begins(&key, allowed)) {
                 notes.insert(format!("{key} differs: {values}"));
-            } else if !HARMLESS.into_iter().any(begins) {
+            } else if !HARMLESS.into_iter().any(|harmless| begins(&key, harmless)) {
                 reasons.insert(format!("{key}: {values}"));
             }
         }
@@ -63,7 +127,6 @@ pub(super) fn check(a: &[RunRecord], b: &[RunRecord], allowed: &[String]) -> Res
         if run.version != first.version {
             notes.insert(format!("fleetstorm differs: {} and {}", first.version, run.version));
         }
-        let machine = |run: &RunRecord| format!("{}, {} cores, {}", run.machine.cpu, run.machine.cores, run.machine.os);
         if machine(run) != machine(first) {
             notes.insert(format!("the machine differs: {} and {}", machine(first), machine(run)));
         }

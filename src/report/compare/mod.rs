@@ -11,7 +11,7 @@ mod tests;
 use crate::domain::Phase;
 use crate::measure::{Observed, RunRecord};
 
-pub use comparable::NotComparable;
+pub use comparable::{NotComparable, NotMergeable, mergeable};
 pub use document::ComparisonJson;
 pub use table::table;
 

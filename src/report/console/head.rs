@@ -10,7 +10,8 @@ use crate::report::{Verdict, units, verdicts};
 /// What was run.
 pub(super) fn title(text: &mut String, record: &RunRecord, look: Look) {
     let when = units::rfc3339(record.started_at);
-    let about = format!("against {}, seed {}, {when}, fleetstorm {}", record.target, record.seed, record.version);
+    let part = record.part_of_fleet().map(|part| format!("{part}, ")).unwrap_or_default();
+    let about = format!("against {}, seed {}, {part}{when}, fleetstorm {}", record.target, record.seed, record.version);
     line(text, "");
     line(text, &look.paint(&record.scenario, Style::new().bold()));
     if let Some(question) = &record.question {
@@ -44,6 +45,7 @@ pub(super) fn verdict(text: &mut String, record: &RunRecord, look: Look) {
             Verdict::Saturated(_) => ("SATURATED", Style::new().bold().yellow()),
             Verdict::WrongCertificates(_) => ("WRONG CERTIFICATES", Style::new().bold().red()),
             Verdict::Unaccounted { .. } => ("UNACCOUNTED", Style::new().bold().red()),
+            Verdict::RowsLost { .. } => ("ROWS LOST", Style::new().bold().yellow()),
         };
         let words = match &verdict {
             Verdict::Complete => outcome(record),
@@ -51,9 +53,10 @@ pub(super) fn verdict(text: &mut String, record: &RunRecord, look: Look) {
                 format!("{}; {}", verdict.sentence(), outcome(record))
             }
             Verdict::Saturated(_) => "the generator was the bottleneck, do not judge the target by this run".to_owned(),
-            Verdict::WrongCertificates(_) | Verdict::Unaccounted { .. } | Verdict::ThresholdsFailed { .. } => {
-                verdict.sentence()
-            }
+            Verdict::WrongCertificates(_)
+            | Verdict::Unaccounted { .. }
+            | Verdict::ThresholdsFailed { .. }
+            | Verdict::RowsLost { .. } => verdict.sentence(),
         };
         // Painted after folding, so that escape sequences do not count as columns.
         let folded = wrapped(&format!("{label}  "), &words);

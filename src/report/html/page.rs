@@ -41,11 +41,13 @@ fn body(out: &mut String, record: &RunRecord, data: &Data, json: &str) -> fmt::R
     if let Some(question) = &record.question {
         write!(out, "<p class=\"question\">{}</p>", Text(question))?;
     }
+    let part = record.part_of_fleet().map(|part| format!("{part}, ")).unwrap_or_default();
     write!(
         out,
-        "<p class=\"about\">against {}, seed {}, <time>{}</time></p></header>\n<main>",
+        "<p class=\"about\">against {}, seed {}, {}<time>{}</time></p></header>\n<main>",
         Text(&record.target),
         record.seed,
+        Text(&part),
         units::rfc3339(record.started_at)
     )?;
     verdict(out, record)?;
@@ -80,6 +82,7 @@ fn verdict(out: &mut String, record: &RunRecord) -> fmt::Result {
             Verdict::Saturated(_) => ("warn", "!", "Generator saturated"),
             Verdict::WrongCertificates(_) => ("bad", "✗", "Wrong certificates"),
             Verdict::Unaccounted { .. } => ("bad", "✗", "Unaccounted"),
+            Verdict::RowsLost { .. } => ("warn", "!", "Rows lost"),
         };
         write!(
             out,

@@ -43,6 +43,19 @@ pub(super) struct Run<'a> {
     settings: Vec<SettingRow<'a>>,
     notes: &'a [String],
     resources: Vec<Resource>,
+    /// Absent when it is the whole fleet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shard: Option<ShardOf>,
+    /// Absent without `--devices`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rows_lost: Option<u64>,
+}
+
+/// Which part of the fleet.
+#[derive(Serialize)]
+struct ShardOf {
+    index: u32,
+    count: u32,
 }
 
 #[derive(Serialize)]
@@ -192,6 +205,8 @@ impl<'a> Run<'a> {
             errors,
             notes,
             resources,
+            shard,
+            rows_lost,
         } = record;
         let totals = record.totals();
         let Machine { cpu, cores, memory, os, open_files } = machine;
@@ -239,6 +254,8 @@ impl<'a> Run<'a> {
             settings: settings.iter().map(SettingRow::of).collect(),
             notes,
             resources: resources.iter().map(Resource::of).collect(),
+            shard: shard.map(|shard| ShardOf { index: shard.index(), count: shard.count() }),
+            rows_lost: *rows_lost,
             totals: Counts::of(&totals),
         })
     }

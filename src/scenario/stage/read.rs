@@ -26,6 +26,13 @@ pub(in crate::scenario) struct Head {
     provisions: Vec<usize>,
 }
 
+impl Head {
+    /// Of a stage that is known by its name and kind alone.
+    pub(in crate::scenario) fn named(name: &str, kind: StageKind) -> Self {
+        Self { name: Some(name.to_owned()), kind: Some(kind), provisions: Vec::new() }
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Shape {
     Open,

@@ -8,6 +8,9 @@ use std::time::Duration;
 use crate::domain::{FailureClass, Phase};
 pub(super) use read::read_all;
 
+use crate::scenario::StageKind;
+use crate::scenario::stage::Head;
+
 /// A condition that a run must meet, such as `provision.total.p99 < 2s`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Threshold {
@@ -129,6 +132,20 @@ impl Comparison {
             Self::Equal => observed == bound,
             Self::NotEqual => observed != bound,
         }
+    }
+}
+
+impl Threshold {
+    /// Reads the condition of a threshold that a run of stages with these names and kinds had to meet. It is judged at the end
+    /// only.
+    ///
+    /// # Errors
+    /// Why it is none, in words.
+    pub fn read(text: &str, stages: &[(&str, StageKind)]) -> Result<Self, String> {
+        let heads: Vec<Head> = stages.iter().map(|(name, kind)| Head::named(name, *kind)).collect();
+        let parse::Condition { stages, metric, comparison, bound } =
+            parse::parse(text, &heads).map_err(|refusal| refusal.reason)?;
+        Ok(Self { text: text.trim().to_owned(), stages, metric, comparison, bound, abort_after: None })
     }
 }
 

@@ -47,6 +47,7 @@ async fn the_generator_and_the_service_count_the_same() {
         plan: Plan::new(&scenario, 1),
         scenario,
         classes: vec![device],
+        start_at: None,
         begun: None,
         connector: Arc::new(TcpConnector::new()),
         open_files: 1_024,

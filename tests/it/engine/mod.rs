@@ -77,6 +77,7 @@ impl Run {
             scenario: self.scenario,
             plan,
             classes: vec![self.device],
+            start_at: None,
             begun: None,
             connector: self.connector,
             open_files: self.open_files,

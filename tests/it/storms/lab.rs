@@ -9,10 +9,10 @@ use std::time::{Duration, SystemTime};
 use fleetstorm::cli::emulator_config::EmulatorConfig;
 use fleetstorm::cli::target::{Access, Door};
 use fleetstorm::device::{MemoryConnector, ScaledClock, Settings, SourceAddresses, WallClock};
-use fleetstorm::domain::{IdScope, Transport};
+use fleetstorm::domain::{IdScope, Shard, Transport};
 use fleetstorm::emulator::{Config, Service};
-use fleetstorm::engine::{EngineOutcome, Execution, Plan, RunInput, run};
-use fleetstorm::measure::{Machine, RunRecord};
+use fleetstorm::engine::{EngineOutcome, Execution, Plan, Received, RowSink, RunInput, rows, run};
+use fleetstorm::measure::{Attempt, Machine, RunRecord};
 use fleetstorm::report::ResultsFolder;
 use fleetstorm::scenario::Scenario;
 use tokio_util::sync::CancellationToken;
@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 const SEED: u64 = 7;
 
 /// What shows on every clock when a run begins.
-fn start() -> SystemTime {
+pub(super) fn start() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000)
 }
 
@@ -36,7 +36,45 @@ pub(super) fn scenario(text: &str) -> Scenario {
 pub(super) fn outcome(scenario: &Scenario) -> EngineOutcome {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime");
-    runtime.block_on(virtual_run(scenario, CancellationToken::new()))
+    runtime.block_on(virtual_run(scenario, Manner::default()))
+}
+
+/// A shard of it, with every attempt.
+pub(super) fn sharded(scenario: &Scenario, shard: Shard) -> (EngineOutcome, Vec<Attempt>) {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime");
+    let (sink, source, lost) = rows();
+    let collecting = std::thread::spawn(move || {
+        let mut all = Vec::new();
+        loop {
+            match source.next(Duration::from_secs(1)) {
+                Received::Rows(attempts) => all.extend(attempts),
+                Received::Nothing => {}
+                Received::End => return all,
+            }
+        }
+    });
+    let outcome = runtime.block_on(virtual_run(scenario, Manner { shard, rows: Some(sink), ..Manner::default() }));
+    drop(runtime);
+    assert_eq!(lost.load(std::sync::atomic::Ordering::Relaxed), 0);
+    (outcome, collecting.join().expect("it only collects"))
+}
+
+/// It begins at that time after the clock's start.
+pub(super) fn outcome_from(scenario: &Scenario, start_at: Duration) -> EngineOutcome {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime");
+    let manner = Manner { start_at: Some(start() + start_at), ..Manner::default() };
+    runtime.block_on(virtual_run(scenario, manner))
+}
+
+/// How a scenario is run.
+#[derive(Default)]
+struct Manner {
+    stop: CancellationToken,
+    shard: Shard,
+    rows: Option<RowSink>,
+    start_at: Option<SystemTime>,
 }
 
 /// The same, stopped by the user after that time of the whole run.
@@ -50,23 +88,25 @@ pub(super) fn outcome_until(scenario: &Scenario, stop_after: Duration) -> Engine
             tokio::time::sleep(stop_after).await;
             stopping.cancel();
         });
-        virtual_run(scenario, stop).await
+        virtual_run(scenario, Manner { stop, ..Manner::default() }).await
     })
 }
 
-async fn virtual_run(scenario: &Scenario, stop: CancellationToken) -> EngineOutcome {
+async fn virtual_run(scenario: &Scenario, manner: Manner) -> EngineOutcome {
+    let Manner { stop, shard, rows, start_at } = manner;
     let service = Service::new(emulator_config(scenario)).expect("an emulator");
     let tended = service.clone();
     tokio::spawn(async move { tended.tend().await });
     let (connector, classes, clock) = (serve(&service), classes(scenario, &service), Arc::new(clock(scenario)));
     let classes = classes.into_iter().map(|class| Settings { clock: clock.clone(), ..class }).collect();
     let input = RunInput {
-        plan: Plan::new(scenario, SEED),
+        plan: Plan::of_shard(scenario, SEED, shard).expect("it has devices"),
         scenario: scenario.clone(),
         classes,
         connector: Arc::new(connector),
         open_files: 200_000,
         execution: Execution::Inline,
+        start_at,
         begun: Some(Box::new(move |moment| {
             clock.begin(moment);
             service.begin(moment);
@@ -74,7 +114,7 @@ async fn virtual_run(scenario: &Scenario, stop: CancellationToken) -> EngineOutc
         progress: None,
         distributions: false,
         snapshots: None,
-        rows: None,
+        rows,
         stop,
         cut: CancellationToken::new(),
         target_gone: CancellationToken::new(),
@@ -144,9 +184,19 @@ fn classes(scenario: &Scenario, service: &Service) -> Vec<Settings> {
 
 /// One of the files that a run writes.
 pub(super) fn file(scenario: &Scenario, outcome: EngineOutcome, name: &str) -> String {
+    let record = record(scenario, outcome, Shard::WHOLE);
+    let folder = tempfile::tempdir().expect("a folder");
+    let results = ResultsFolder::open(folder.path().to_owned()).expect("an empty folder");
+    let failed = results.write(&record);
+    assert!(failed.is_empty(), "{failed:?}");
+    fs::read_to_string(folder.path().join(name)).expect("it was written")
+}
+
+/// All that a run knows of itself.
+pub(super) fn record(scenario: &Scenario, outcome: EngineOutcome, shard: Shard) -> RunRecord {
     let EngineOutcome { started_at, prepare, elapsed, status, generator, health, .. } = outcome;
     let EngineOutcome { thresholds, stages, certificates, errors, notes, .. } = outcome;
-    let record = RunRecord {
+    RunRecord {
         scenario: scenario.name.clone(),
         question: None,
         version: String::new(),
@@ -159,7 +209,7 @@ pub(super) fn file(scenario: &Scenario, outcome: EngineOutcome, name: &str) -> S
         status,
         time_scale: scenario.time_scale,
         thresholds,
-        settings: Vec::new(),
+        settings: scenario.settings.clone(),
         machine: Machine::default(),
         generator,
         emulator: None,
@@ -169,12 +219,9 @@ pub(super) fn file(scenario: &Scenario, outcome: EngineOutcome, name: &str) -> S
         errors,
         notes,
         resources: Vec::new(),
-    };
-    let folder = tempfile::tempdir().expect("a folder");
-    let results = ResultsFolder::open(folder.path().to_owned()).expect("an empty folder");
-    let failed = results.write(&record);
-    assert!(failed.is_empty(), "{failed:?}");
-    fs::read_to_string(folder.path().join(name)).expect("it was written")
+        shard: (!shard.is_whole()).then_some(shard),
+        rows_lost: None,
+    }
 }
 
 /// A scenario of the library.

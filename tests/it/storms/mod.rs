@@ -4,6 +4,7 @@ mod lab;
 mod library;
 mod life;
 mod retries;
+mod shards;
 
 use fleetstorm::domain::FailureClass;
 use fleetstorm::engine::EngineOutcome;

@@ -19,6 +19,9 @@ pub(super) struct Document<'a> {
     /// Fleet seconds per real second.
     time_scale_factor: f64,
     devices: u32,
+    /// The part of them that this plan is about; quotas are checked for all.
+    own_devices: u32,
+    shard: Shard,
     /// Absent when a closed workload decides.
     least_duration_us: Option<u64>,
     stages: Vec<Stage<'a>>,
@@ -31,6 +34,12 @@ pub(super) struct Document<'a> {
     open_files_available: u64,
     ports: Ports,
     settings: Vec<Setting<'a>>,
+}
+
+#[derive(Serialize)]
+struct Shard {
+    index: u32,
+    count: u32,
 }
 
 #[derive(Serialize)]
@@ -108,6 +117,8 @@ impl<'a> Document<'a> {
             time_scale: plan.time_scale.to_string(),
             time_scale_factor: plan.time_scale.factor(),
             devices: plan.devices,
+            own_devices: plan.own_devices(),
+            shard: Shard { index: plan.shard.index(), count: plan.shard.count() },
             least_duration_us: facts.least_duration().map(us),
             stages: stages.iter().map(|stage| Stage::of(stage, plan.time_scale)).collect(),
             keys,

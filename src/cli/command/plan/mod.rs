@@ -9,8 +9,9 @@ mod text;
 use crate::cli::args::ScenarioArgs;
 use crate::cli::open_files::OpenFiles;
 use crate::cli::settings::{Resolved, resolve};
-use crate::cli::{CommandError, Exit, Terminal};
-use crate::engine::Plan;
+use crate::cli::{CommandError, Exit, Explained, Terminal};
+use crate::domain::Shard;
+use crate::engine::{IdleShard, Plan};
 
 /// Arguments of `fleetstorm plan`.
 #[derive(Debug, clap::Args)]
@@ -19,6 +20,9 @@ pub struct PlanArgs {
     /// What to plan.
     #[command(flatten)]
     pub scenario: ScenarioArgs,
+    /// Only the part of the fleet that `run --shard` runs: number I of N
+    #[arg(long, value_name = "I/N")]
+    pub shard: Option<Shard>,
 }
 
 const EXAMPLES: &str = "\
@@ -29,6 +33,8 @@ Examples:
       and whether, when and by how much that is over the quotas of a DPS instance, with the shortest spread that fits
   fleetstorm plan scenarios/provisioning-storm.toml --set fleet.devices=1000000 --json
       the same for scripts
+  fleetstorm plan scenarios/provisioning-storm.toml --set fleet.devices=40000 --shard 1/4
+      what the first of four machines will do and need; quotas are checked for all four together
 
 Quotas are checked for first attempts alone: devices that are refused come again and make it worse. Ends with code 0 even when \
 they do not hold, and with 3 when the scenario is invalid.";
@@ -38,9 +44,9 @@ they do not hold, and with 3 when the scenario is invalid.";
 /// # Errors
 /// The scenario is invalid, or stdout cannot be written.
 pub fn run(args: PlanArgs, terminal: &Terminal) -> Result<Exit, CommandError> {
-    let PlanArgs { scenario } = args;
+    let PlanArgs { scenario, shard } = args;
     let Resolved { scenario, seed } = resolve(scenario, Vec::new())?;
-    let plan = Plan::new(&scenario, seed);
+    let plan = Plan::of_shard(&scenario, seed, shard.unwrap_or(Shard::WHOLE)).map_err(Idle)?;
     let open_files = OpenFiles::available(plan.needs.open_files)?;
     let facts = facts::Facts::new(&scenario, &plan, open_files)?;
     if terminal.json {
@@ -49,4 +55,16 @@ pub fn run(args: PlanArgs, terminal: &Terminal) -> Result<Exit, CommandError> {
         terminal.print(&text::of(&facts))?;
     }
     Ok(Exit::Done)
+}
+
+/// More shards than there is work for.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+#[error("--shard: {0}")]
+#[diagnostic(help("divide the run into fewer shards, or enlarge fleet.devices or `concurrency`"))]
+pub(super) struct Idle(#[source] pub(super) IdleShard);
+
+impl Explained for Idle {
+    fn exit(&self) -> Exit {
+        Exit::Usage
+    }
 }

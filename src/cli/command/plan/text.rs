@@ -4,12 +4,12 @@ use std::time::Duration;
 use crate::cli::command::plan::facts::{Facts, StageFacts};
 use crate::cli::command::plan::keys::KeyWork;
 use crate::cli::command::plan::ports::Ports;
+use crate::cli::quotas;
 use crate::domain::TimeScale;
-use crate::engine::quota_check::{Quota, QuotaCheck};
-use crate::engine::{Needs, PlannedStage};
+use crate::engine::{Needs, Plan, PlannedStage};
 use crate::report::console::{compressed, wrapped};
 use crate::report::{columns, sparkline, units};
-use crate::scenario::{Attestation, DeviceClass, Start};
+use crate::scenario::{Attestation, DeviceClass, Start, Workload};
 
 /// Widest drawing.
 const COLUMNS: usize = 60;
@@ -26,7 +26,7 @@ pub(super) fn of(facts: &Facts<'_>) -> String {
     if !plan.time_scale.is_real() {
         rows.row("time", &compressed(plan.time_scale));
     }
-    rows.row("devices", &units::count(plan.devices.into()));
+    rows.row("devices", &devices(plan));
     if scenario.fleet.classes.len() > 1 {
         for class in &scenario.fleet.classes {
             rows.row("class", &class_words(class));
@@ -59,6 +59,16 @@ impl Rows {
     }
 }
 
+/// How many, and of how many where it is a part.
+fn devices(plan: &Plan) -> String {
+    let all = units::count(plan.devices.into());
+    if plan.shard.is_whole() {
+        all
+    } else {
+        format!("{} of {all}: {}", units::count(plan.own_devices().into()), plan.shard)
+    }
+}
+
 fn class_words(class: &DeviceClass) -> String {
     let attestation = match &class.attestation {
         Attestation::SymmetricKey => "symmetric key",
@@ -69,7 +79,7 @@ fn class_words(class: &DeviceClass) -> String {
 }
 
 fn stage_rows(rows: &mut Rows, facts: &StageFacts<'_>, all: &Facts<'_>) {
-    let StageFacts { stage, planned, classes, quotas } = facts;
+    let StageFacts { stage, planned, classes, quotas: checks } = facts;
     let PlannedStage { name, kind, workload, devices, start, last_due, arrivals, step, peak_per_second } = planned;
     let mut who = format!("{name} ({kind}), {} devices", units::count((*devices).into()));
     if all.scenario.fleet.classes.len() > 1 {
@@ -77,7 +87,13 @@ fn stage_rows(rows: &mut Rows, facts: &StageFacts<'_>, all: &Facts<'_>) {
         let _ = write!(who, ": {}", each.collect::<Vec<_>>().join(", "));
     }
     rows.row("stage", &who);
-    rows.row("workload", workload);
+    let shard = all.plan.shard;
+    match stage.workload {
+        Workload::Closed { concurrency } if !shard.is_whole() => {
+            rows.row("workload", &format!("{workload} on all shards together, {} on this one", shard.of(concurrency)));
+        }
+        _ => rows.row("workload", workload),
+    }
     let scale = all.plan.time_scale;
     if let Some(begins) = begins(stage.start, *start, all) {
         rows.row("begins", &begins);
@@ -97,8 +113,13 @@ fn stage_rows(rows: &mut Rows, facts: &StageFacts<'_>, all: &Facts<'_>) {
         let column = *step * u32::try_from(counts.len().div_ceil(COLUMNS)).unwrap_or(1);
         rows.row("arrivals", &format!("{} ({} per column)", sparkline(&drawn, highest), units::duration(column)));
     }
-    for check in quotas {
-        rows.row("quota", &quota_words(check));
+    // Quotas are the service's, whoever asks.
+    let together = match shard {
+        shard if shard.is_whole() => String::new(),
+        shard => format!(" (all {} shards together)", shard.count()),
+    };
+    for check in checks {
+        rows.row("quota", &format!("{}{together}", quotas::words(check)));
     }
 }
 
@@ -123,47 +144,6 @@ fn both_times(real: Duration, scale: TimeScale) -> String {
         return units::duration(real);
     }
     format!("{} ({} of fleet time)", units::duration(real), units::fleet_time(scale.to_fleet(real)))
-}
-
-fn quota_words(check: &QuotaCheck) -> String {
-    let QuotaCheck { quota, limit, period, needed: _, peak, over, first_over, shortest_spread } = check;
-    let period = match period.as_secs() {
-        1 => "second".to_owned(),
-        60 => "minute".to_owned(),
-        _ => units::fleet_time(*period),
-    };
-    let allowed = format!("{} {} per {period} allowed", units::count((*limit).into()), quota.name());
-    let spread = match shortest_spread {
-        Some(spread) if spread.is_zero() => "all devices at once fit".to_owned(),
-        Some(spread) => format!("evenly over {} they fit", units::fleet_time(enough(*spread))),
-        None if *quota == Quota::Polls => "each device asks too often, whenever it comes".to_owned(),
-        None => "no spread fits: one device needs more than that".to_owned(),
-    };
-    match (peak, first_over) {
-        (None, _) => format!("unknown: {allowed}, the target decides when devices come; {spread}"),
-        (Some(peak), None) => format!("kept: {allowed}, at most {} asked for", units::count(*peak)),
-        (Some(peak), Some(first)) => {
-            let when =
-                if first.is_zero() { "at once".to_owned() } else { format!("after {}", units::fleet_time(*first)) };
-            format!(
-                "EXCEEDED {when}: {allowed}, up to {} asked for; {} refused at first; {spread}",
-                units::count(*peak),
-                devices(*over),
-            )
-        }
-    }
-}
-
-/// That long or a little longer, so that what is printed fits: whole seconds, minutes or hours.
-fn enough(spread: Duration) -> Duration {
-    let step = match spread.as_secs() {
-        0..60 => 1,
-        60..3_600 => 5,
-        3_600..86_400 => 60,
-        _ => 3_600,
-    };
-    let seconds = spread.as_secs() + u64::from(spread.subsec_nanos() > 0);
-    Duration::from_secs(seconds.div_ceil(step) * step)
 }
 
 fn need_rows(rows: &mut Rows, facts: &Facts<'_>) {
@@ -213,23 +193,5 @@ fn takes(facts: &Facts<'_>) -> String {
         None => "as long as the target needs: a closed workload starts a device when another is done".to_owned(),
         Some(Duration::ZERO) => format!("as long as the target needs to answer{keys}"),
         Some(least) => format!("{} and the time of the last answers{keys}", units::duration(least)),
-    }
-}
-
-fn devices(count: u64) -> String {
-    format!("{} {}", units::count(count), if count == 1 { "device" } else { "devices" })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_spread_that_is_printed_is_long_enough_and_not_much_longer() {
-        for (seconds, text) in
-            [(240.001, "4 min 5 s"), (49.5, "50 s"), (4_001.0, "1 h 7 min"), (119_880.0, "1 day 10 h")]
-        {
-            assert_eq!(units::fleet_time(enough(Duration::from_secs_f64(seconds))), text);
-        }
     }
 }

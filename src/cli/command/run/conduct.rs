@@ -10,7 +10,7 @@ use crate::cli::command::run::aside::Aside;
 use crate::cli::command::run::interrupts::Interrupts;
 use crate::cli::command::run::keep::keep;
 use crate::cli::command::run::opened::{Opened, Wishes, open};
-use crate::cli::command::run::rows::RowsFile;
+use crate::cli::command::run::rows::{RowsFile, RowsLost};
 use crate::cli::command::run::sampler::Sampler;
 use crate::cli::embedded::Embedded;
 use crate::cli::live::{About, Live};
@@ -19,7 +19,7 @@ use crate::cli::metrics::Endpoint;
 use crate::cli::open_files::OpenFiles;
 use crate::cli::{CommandError, Explained, Terminal};
 use crate::device::{ScaledClock, TcpConnector};
-use crate::domain::Setting;
+use crate::domain::{Setting, Shard};
 use crate::engine::{self, EngineError, EngineOutcome, Execution, Plan, Progress, RunInput};
 use crate::measure::{CpuUse, ResourceLog, RunRecord};
 use crate::report::ResultsFolder;
@@ -63,6 +63,7 @@ pub(super) async fn conduct(
 ) -> Result<Conducted, CommandError> {
     let mut interrupts = Interrupts::listen()?;
     let mut settings_of_run = wishes.settings();
+    let start_at = wishes.start_at;
     settings_of_run.extend(aside.settings());
     let (progress, newest) = watch::channel(Progress::default());
     let endpoint = aside.serve(scenario, &plan, &newest)?;
@@ -79,7 +80,7 @@ pub(super) async fn conduct(
     let (begin, sampled) = (oneshot::channel(), watch::channel(ResourceLog::default()));
     let sampler = Sampler::start(emulator.clone(), begin.1, sampled.0);
     let begun = begun(clock, embedded.as_ref(), rows.as_mut().and_then(RowsFile::begin), begin.0)?;
-    let seed = plan.seed;
+    let (seed, shard) = (plan.seed, plan.shard);
     let (snapshots, latest) = watch::channel(None);
     let mut around = Around {
         scenario: scenario.clone(),
@@ -90,6 +91,8 @@ pub(super) async fn conduct(
         settings: settings_of_run,
         notes: notes.clone(),
         resources: sampled.1,
+        shard: (!shard.is_whole()).then_some(shard),
+        rows: rows.as_ref().map(|rows| RowsLost::Counted(rows.lost())),
     };
     let keeping = tokio::spawn(keep(Arc::clone(folder), Arc::new(around.clone()), latest));
     let about = About {
@@ -106,6 +109,7 @@ pub(super) async fn conduct(
         connector: Arc::new(TcpConnector::new()),
         open_files: open_files.limit,
         execution: Execution::Threads,
+        start_at,
         progress: Some(progress),
         distributions: endpoint.is_some() || Live::tells_phases(terminal),
         snapshots: Some(snapshots),
@@ -126,7 +130,10 @@ pub(super) async fn conduct(
         endpoint.over();
     }
     notes.extend(around.open_files.shortage());
-    notes.extend(rows.and_then(RowsFile::finish));
+    if let Some((lost, note)) = rows.map(RowsFile::finish) {
+        around.rows = Some(lost);
+        notes.extend(note);
+    }
     if let Ok(Some(lost)) = keeping.await {
         notes.push(format!("what was measured could not be kept while the run went on, had it been killed: {lost}"));
     }
@@ -224,15 +231,20 @@ pub(super) struct Around {
     settings: Vec<Setting>,
     notes: Vec<String>,
     resources: watch::Receiver<ResourceLog>,
+    shard: Option<Shard>,
+    /// With `--devices`.
+    rows: Option<RowsLost>,
 }
 
 impl Around {
     /// Everything about a run.
     pub(super) fn record(self, outcome: EngineOutcome) -> RunRecord {
-        let Self { scenario, seed, target, emulator, open_files, settings, mut notes, resources } = self;
+        let Self { scenario, seed, target, emulator, open_files, settings, mut notes, resources, shard, rows } = self;
         let EngineOutcome { started_at, prepare, elapsed, status, generator, health, .. } = outcome;
         let EngineOutcome { thresholds, stages, certificates, errors, notes: more, .. } = outcome;
         notes.extend(more);
+        let attempts = stages.iter().map(|stage| stage.totals.attempts).sum();
+        let rows_lost = rows.map(|rows| rows.of(attempts));
         RunRecord {
             scenario: scenario.name,
             question: scenario.question,
@@ -256,6 +268,8 @@ impl Around {
             errors,
             notes,
             resources: resources.borrow().samples().to_vec(),
+            shard,
+            rows_lost,
         }
         .at_rest()
     }

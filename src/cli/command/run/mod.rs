@@ -5,8 +5,10 @@ mod conduct;
 mod interrupts;
 mod keep;
 mod opened;
+mod rail;
 mod rows;
 mod sampler;
+mod sharded;
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -16,10 +18,13 @@ use std::time::{Duration, SystemTime};
 use crate::cli::args::ScenarioArgs;
 use crate::cli::command::compare::{JudgingArgs, judge, read_runs};
 use crate::cli::command::finish::finish;
+use crate::cli::command::plan::Idle;
 use crate::cli::metrics::MetricsAddress;
 use crate::cli::open_files::OpenFiles;
 use crate::cli::settings::{Resolved, resolve};
+use crate::cli::start_at::StartAt;
 use crate::cli::{CommandError, Exit, Explained, Terminal};
+use crate::domain::Shard;
 use crate::engine::Plan;
 use crate::report::console::wrapped;
 use crate::report::rows::RowFormat;
@@ -59,6 +64,9 @@ pub struct RunArgs {
     /// Repeat the id scope to confirm load on a target that is not on this machine
     #[arg(long, value_name = "SCOPE", help_heading = "Target")]
     pub confirm_id_scope: Option<String>,
+    /// Ask for more than the quotas of a target that is not on this machine, on purpose
+    #[arg(long, help_heading = "Target")]
+    pub above_quota: bool,
     /// Settings of the embedded emulator, as for `fleetstorm emulator --config`
     #[arg(long, value_name = "FILE", help_heading = "Target")]
     pub emulator_config: Option<PathBuf>,
@@ -68,6 +76,12 @@ pub struct RunArgs {
     /// Run so often, with one seed after the other, into the folders 1, 2, … of the results: tells how much runs differ
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub repeat: u32,
+    /// Run only a part of the fleet, number I of N, while other machines run the others with the same scenario and seed
+    #[arg(long, value_name = "I/N", help_heading = "Several machines")]
+    pub shard: Option<Shard>,
+    /// Prepare, then wait until that moment to begin: 2026-03-01T09:30:00Z, 09:30 or 09:30:15 (UTC), or +30s
+    #[arg(long, value_name = "TIME", conflicts_with = "repeat", help_heading = "Several machines")]
+    pub start_at: Option<StartAt>,
     /// Compare with the results in a folder (a run, or a folder of runs), and end with code 6 when something got worse
     #[arg(long, value_name = "DIR", help_heading = "Comparison")]
     pub baseline: Option<PathBuf>,
@@ -113,6 +127,14 @@ Examples:
         --group-key-file group.key --ca-file /etc/ssl/certs/ca-certificates.crt
       against the service: it counts towards its quota and its bill, begin with few devices
 
+  fleetstorm run scenarios/provisioning-storm.toml --seed 7 --shard 1/4 --start-at 09:30 \\
+        --target dps.json --confirm-id-scope 0ne00000001 --above-quota --out shard-1
+      the first quarter of the fleet; with 2/4, 3/4 and 4/4 on three other machines the whole of it, from 09:30 (UTC) on;
+      then `fleetstorm merge shard-1 shard-2 shard-3 shard-4 --out whole`
+
+A target that is not on this machine is not asked for more than its quotas: `[quotas]` of the scenario, else the defaults of \
+DPS. The run is refused before anything is sent, with the figures; --above-quota insists.
+
 Ctrl-C stops the run and keeps what was measured; a second one does not wait for devices in flight.
 Devices that fail are data: the run ends with code 0 unless a threshold is not met (5), a device got a wrong certificate \
 (5), the generator was the bottleneck (7), something got worse than the baseline (6), or it was stopped (130). Nothing was \
@@ -133,9 +155,12 @@ pub fn run(args: RunArgs, terminal: &Terminal) -> Result<Exit, CommandError> {
         hub_address,
         source_address,
         confirm_id_scope,
+        above_quota,
         emulator_config,
         out,
         repeat,
+        shard,
+        start_at,
         baseline,
         judging,
         devices,
@@ -154,12 +179,19 @@ pub fn run(args: RunArgs, terminal: &Terminal) -> Result<Exit, CommandError> {
         ("target.issuing_root_file", path(issuing_root_file)),
     ];
     let Resolved { scenario, seed } = resolve(scenario, flags)?;
+    let shard = shard.unwrap_or(Shard::WHOLE);
+    if !shard.is_whole() && scenario.seed.is_none() {
+        return Err(sharded::NoSeed(shard).into());
+    }
+    // SAS tokens are made before, and must live through the stage.
+    let start_at = start_at.map(|at| at.moment(SystemTime::now(), scenario.fleet.token_life / 2)).transpose()?;
     let folder = match out {
         Some(out) => ResultsFolder::open(out)?,
         None => ResultsFolder::fresh(Path::new("results"), SystemTime::now(), &scenario.name)?,
     };
     let devices = devices.then(|| devices_format.unwrap_or_default());
-    let wishes = opened::Wishes { hub_address, source_address, confirm_id_scope, emulator_config };
+    let wishes =
+        opened::Wishes { hub_address, source_address, confirm_id_scope, emulator_config, above_quota, start_at };
     let results = folder.path().to_owned();
     let mut worst = Exit::Done;
     for number in 1..=repeat {
@@ -170,7 +202,7 @@ pub fn run(args: RunArgs, terminal: &Terminal) -> Result<Exit, CommandError> {
         let seed = seed.wrapping_add(u64::from(number - 1));
         let aside = aside::Aside::new((devices, metrics), &folder, &scenario, terminal)?;
         let linger = metrics_linger.filter(|_| number == repeat).unwrap_or_default();
-        match once(&scenario, seed, wishes.clone(), aside, &folder, linger, terminal)? {
+        match once(&scenario, (seed, shard), wishes.clone(), aside, &folder, linger, terminal)? {
             Exit::Done => {}
             Exit::Interrupted => return Ok(Exit::Interrupted),
             exit if worst == Exit::Done => worst = exit,
@@ -192,14 +224,14 @@ const fn digits(number: u32) -> usize {
 /// One run, from its plan to its results.
 fn once(
     scenario: &Scenario,
-    seed: u64,
+    (seed, shard): (u64, Shard),
     wishes: opened::Wishes,
     aside: aside::Aside,
     folder: &Arc<ResultsFolder>,
     linger: Duration,
     terminal: &Terminal,
 ) -> Result<Exit, CommandError> {
-    let plan = Plan::new(scenario, seed);
+    let plan = Plan::of_shard(scenario, seed, shard).map_err(Idle)?;
     let open_files = OpenFiles::raise(plan.needs.open_files)?;
     if let Some(shortage) = open_files.shortage() {
         terminal.note(wrapped("note: ", &shortage));

@@ -1,7 +1,10 @@
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::SystemTime;
 
+use crate::cli::command::run::rail::{AboveQuota, above_quota as above_quota_of};
+use crate::cli::command::run::sharded;
 use crate::cli::connection::Connection;
 use crate::cli::embedded::Embedded;
 use crate::cli::emulator_config::EmulatorConfig;
@@ -10,6 +13,7 @@ use crate::cli::{CommandError, Exit, Explained};
 use crate::device::{ScaledClock, Settings, SourceAddresses, WallClock};
 use crate::domain::{Origin, Setting};
 use crate::engine::Plan;
+use crate::report::units;
 use crate::scenario::{Scenario, TargetAddress};
 
 /// What the command line says of the target beyond the scenario.
@@ -19,12 +23,16 @@ pub(super) struct Wishes {
     pub(super) source_address: Vec<IpAddr>,
     pub(super) confirm_id_scope: Option<String>,
     pub(super) emulator_config: Option<PathBuf>,
+    /// Asks for more than the target's quotas on purpose.
+    pub(super) above_quota: bool,
+    /// When the measured part is to begin.
+    pub(super) start_at: Option<SystemTime>,
 }
 
 impl Wishes {
     /// Those that were given, for the record.
     pub(super) fn settings(&self) -> Vec<Setting> {
-        let Self { hub_address, source_address, confirm_id_scope, emulator_config } = self;
+        let Self { hub_address, source_address, confirm_id_scope, emulator_config, above_quota, start_at } = self;
         let addresses: Vec<String> = source_address.iter().map(IpAddr::to_string).collect();
         let sources = (!addresses.is_empty()).then(|| addresses.join(","));
         let config = emulator_config.as_ref().map(|file| file.display().to_string());
@@ -33,6 +41,8 @@ impl Wishes {
             ("source_address", &sources),
             ("confirm_id_scope", confirm_id_scope),
             ("emulator_config", &config),
+            ("above_quota", &above_quota.then(|| "true".to_owned())),
+            ("start_at", &start_at.map(units::rfc3339)),
         ];
         given
             .into_iter()
@@ -78,7 +88,7 @@ impl Explained for NotEmbedded {
 
 /// Starts the embedded emulator, or makes sure that the target given answers and may be put under load.
 pub(super) async fn open(scenario: &Scenario, plan: &Plan, wishes: Wishes) -> Result<Opened, CommandError> {
-    let Wishes { hub_address, source_address, confirm_id_scope, emulator_config } = wishes;
+    let Wishes { hub_address, source_address, confirm_id_scope, emulator_config, above_quota, start_at: _ } = wishes;
     let target = &scenario.target;
     if target.address != TargetAddress::Embedded {
         if emulator_config.is_some() {
@@ -88,7 +98,13 @@ pub(super) async fn open(scenario: &Scenario, plan: &Plan, wishes: Wishes) -> Re
             return Err(NotEmbedded::TimeScale.into());
         }
     }
+    let hub_address = match hub_address {
+        Some(address) => Some(resolve_one(&address).await?),
+        None => None,
+    };
+    let is_given_remote = hub_address.is_some_and(|address| !address.ip().is_loopback());
     let given = GivenKey::from_environment();
+    let mut is_remote = false;
     let mut emulator_settings = Vec::new();
     let (description, mut access, embedded) = match &target.address {
         TargetAddress::Embedded => {
@@ -103,27 +119,38 @@ pub(super) async fn open(scenario: &Scenario, plan: &Plan, wishes: Wishes) -> Re
         TargetAddress::ConnectionFile(file) => {
             let connection = Connection::read(file).map_err(TargetError::from)?;
             let access = Access::of_connection(&connection, scenario, &given)?;
-            confirm(&connection.mqtt.ip().to_string(), connection.mqtt.port(), &access, confirm_id_scope.as_deref())
-                .await?;
+            let (host, port) = (connection.mqtt.ip().to_string(), connection.mqtt.port());
+            let https_remote = connection.https.is_some_and(|address| !address.ip().is_loopback());
+            is_remote = is_given_remote || https_remote || !is_loopback(&host, port).await?;
+            confirm(&host, is_remote, &access, confirm_id_scope.as_deref())?;
             (format!("emulator at {}", connection.mqtt), access, None)
         }
         TargetAddress::Host { host, port } => {
             let access = Access::of_host(host, *port, scenario, &given)?;
             let Door { port, .. } = access.door(scenario.fleet.classes[0].transport)?;
-            confirm(host, port, &access, confirm_id_scope.as_deref()).await?;
+            is_remote = is_given_remote || !is_loopback(host, port).await?;
+            confirm(host, is_remote, &access, confirm_id_scope.as_deref())?;
             (format!("{host}:{port}"), access, None)
         }
     };
-    if let Some(address) = hub_address {
-        access.hub_address = Some(resolve_one(&address).await?);
+    access.hub_address = hub_address;
+    let mut notes = sharded::notes(scenario, plan.shard, embedded.is_some());
+    if is_remote {
+        // Before anything is sent there.
+        let reasons = above_quota_of(scenario, plan.seed)?;
+        if !above_quota && !reasons.is_empty() {
+            return Err(AboveQuota { target: description, reasons }.into());
+        }
+        notes.extend(reasons.iter().map(|reason| format!("--above-quota: {reason}")));
     }
     access.source = source_addresses(&access, source_address).await?;
     let clock = Arc::new(ScaledClock::new(scenario.time_scale));
     let wall_clock: Arc<dyn WallClock> = clock.clone();
     let devices = access.device_settings(scenario, plan.seed, &wall_clock)?;
-    let mut notes = Vec::new();
+    let first = plan.first_device();
     if embedded.is_none()
-        && let (Some(id), Some(settings)) = (plan.registration_id(0), devices.get(scenario.fleet.mix.class_of(0)))
+        && let (Some(id), Some(settings)) =
+            (plan.registration_id(first), devices.get(scenario.fleet.mix.class_of(first)))
     {
         try_first_device(settings, &id).await?;
         notes.push(format!("{id} was provisioned once before the run, to try the target"));
@@ -165,9 +192,9 @@ impl Explained for NotOurs {
 }
 
 /// Load on somebody else's machine must be meant.
-async fn confirm(host: &str, port: u16, access: &Access, confirmed: Option<&str>) -> Result<(), TargetError> {
+fn confirm(host: &str, is_remote: bool, access: &Access, confirmed: Option<&str>) -> Result<(), TargetError> {
     let id_scope = access.id_scope.as_str();
-    if is_loopback(host, port).await? || confirmed == Some(id_scope) {
+    if !is_remote || confirmed == Some(id_scope) {
         return Ok(());
     }
     Err(TargetError::NotConfirmed { host: host.to_owned(), id_scope: id_scope.to_owned() })

@@ -103,26 +103,52 @@ impl RowsFile {
         self.begin.take()
     }
 
-    /// Waits until everything is written, after the engine ended. Gives what the reader of the results must know.
-    pub(super) fn finish(mut self) -> Option<String> {
+    /// Waits until everything is written, after the engine ended. Gives what was lost, and what the reader of the results must
+    /// know of it.
+    pub(super) fn finish(mut self) -> (RowsLost, Option<String>) {
         self.sink = None;
         self.begin = None;
-        let written = match self.thread.take()?.join() {
-            Ok(written) => written,
-            Err(_) => Err(io::Error::other("its thread panicked: a defect in fleetstorm")),
+        let written = match self.thread.take().map(JoinHandle::join) {
+            Some(Ok(written)) => written,
+            Some(Err(_)) | None => Err(io::Error::other("its thread panicked: a defect in fleetstorm")),
         };
         let written = written.and_then(|rows| persist(&self.partial, &self.whole).map(|()| rows));
         let (lost, file) = (self.lost.load(Ordering::Relaxed), self.format.file_name());
         match written {
-            Ok(_) if lost == 0 => None,
-            Ok(rows) => Some(format!(
-                "{file} has {} of {} attempts: the disk was too slow for the others, and no device waits for a disk",
-                units::count(rows),
-                units::count(rows + lost)
-            )),
-            Err(error) => Some(format!(
-                "{file} could not be written ({error}) and was given up, which leaves the other results their room"
-            )),
+            Ok(_) if lost == 0 => (RowsLost::Counted(self.lost()), None),
+            Ok(rows) => {
+                let note = format!(
+                    "{file} has {} of {} attempts: the disk was too slow for the others, and no device waits for a disk",
+                    units::count(rows),
+                    units::count(rows + lost)
+                );
+                (RowsLost::Counted(self.lost()), Some(note))
+            }
+            Err(error) => {
+                let note = format!(
+                    "{file} could not be written ({error}) and was given up, which leaves the other results their room"
+                );
+                (RowsLost::All, Some(note))
+            }
+        }
+    }
+}
+
+/// How many rows are missing.
+#[derive(Debug, Clone)]
+pub(super) enum RowsLost {
+    /// Those that were counted, so far.
+    Counted(Arc<AtomicU64>),
+    /// There is no file.
+    All,
+}
+
+impl RowsLost {
+    /// How many of so many attempts.
+    pub(super) fn of(&self, attempts: u64) -> u64 {
+        match self {
+            Self::Counted(lost) => lost.load(Ordering::Relaxed),
+            Self::All => attempts,
         }
     }
 }
@@ -194,7 +220,8 @@ mod tests {
     fn a_file_appears_whole() {
         let (folder, mut rows) = rows_to(|path| File::create(path).unwrap());
         rows.begin().unwrap().send(SystemTime::UNIX_EPOCH).unwrap();
-        assert_eq!(rows.finish(), None);
+        let (lost, note) = rows.finish();
+        assert_eq!((lost.of(9), note), (0, None));
         assert_eq!(files(&folder), ["devices.csv"]);
     }
 
@@ -213,7 +240,9 @@ mod tests {
             File::options().write(true).open("/dev/full").unwrap()
         });
         rows.begin().unwrap().send(SystemTime::UNIX_EPOCH).unwrap();
-        let note = rows.finish().unwrap();
+        let (lost, note) = rows.finish();
+        let note = note.unwrap();
+        assert_eq!(lost.of(9), 9);
         assert!(note.contains("devices.csv could not be written") && note.contains("No space left"), "{note}");
         assert!(files(&folder).is_empty());
     }

@@ -5,6 +5,7 @@ mod resource;
 mod shape;
 #[cfg(test)]
 mod tests;
+mod threshold;
 
 use std::fs::File;
 use std::io::{self, Read as _};

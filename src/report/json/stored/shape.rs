@@ -10,12 +10,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
-use crate::domain::{FailureClass, Origin, Phase, TimeScale};
+use crate::domain::{FailureClass, Origin, Phase, Shard, TimeScale};
 use crate::measure::{
     Certificates, CompactHistogram, CpuUse, ErrorRow, GeneratorHealth, Histogram, Interval, MOST_VALUES, Machine,
-    Observed, PhaseHistograms, ResourceSample, RunRecord, RunStatus, Setting, StageRecord, ThresholdResult, Totals,
+    PhaseHistograms, ResourceSample, RunRecord, RunStatus, Setting, StageRecord, Totals,
 };
 use crate::report::json::stored::resource::Resource;
+use crate::report::json::stored::threshold::Threshold;
 
 /// What is looked at first.
 #[derive(Deserialize)]
@@ -51,6 +52,16 @@ pub(super) struct Run {
     /// Records of before have none.
     #[serde(default)]
     resources: Vec<Resource>,
+    #[serde(default)]
+    shard: Option<ShardOf>,
+    #[serde(default)]
+    rows_lost: Option<Count>,
+}
+
+#[derive(Deserialize)]
+struct ShardOf {
+    index: u32,
+    count: u32,
 }
 
 #[derive(Deserialize)]
@@ -59,15 +70,6 @@ struct Scale {
     factor: Option<f64>,
     fleet_us: Option<Micros>,
     real_us: Option<Micros>,
-}
-
-#[derive(Deserialize)]
-struct Threshold {
-    threshold: String,
-    met: bool,
-    observed: Option<f64>,
-    unit: Option<String>,
-    stopped_at_us: Option<Micros>,
 }
 
 #[derive(Deserialize)]
@@ -303,7 +305,10 @@ impl Run {
         let Self { fleetstorm, command, scenario, question, target, seed, started_at, prepare_us, elapsed_us, .. } =
             self;
         let Self { status, time_scale, thresholds, generator, emulator, health, machine, .. } = self;
-        let Self { stages, certificates, errors, settings, notes, resources, .. } = self;
+        let Self { stages, certificates, errors, settings, notes, resources, shard, rows_lost, .. } = self;
+        let shard = shard.map(|ShardOf { index, count }| {
+            Shard::new(index, count).ok_or(format!("shard {index} of {count} is none"))
+        });
         if stages.iter().map(|stage| stage.phases.len()).sum::<usize>() > MOST_PHASES {
             return Err(format!("it has more than {MOST_PHASES} phases"));
         }
@@ -334,6 +339,8 @@ impl Run {
             errors: errors.into_iter().map(ErrorRow::from).collect(),
             notes,
             resources: resources.into_iter().map(ResourceSample::from).collect(),
+            shard: shard.transpose()?,
+            rows_lost: rows_lost.map(|Count(lost)| lost),
         })
     }
 }
@@ -347,24 +354,6 @@ impl Scale {
             _ => return Err("time_scale has neither fleet_us and real_us nor a factor".to_owned()),
         };
         TimeScale::new(fleet, real).ok_or_else(|| "time_scale is none that a scenario may have".to_owned())
-    }
-}
-
-impl Threshold {
-    fn into_result(self) -> Result<ThresholdResult, String> {
-        let Self { threshold: text, met, observed, unit, stopped_at_us } = self;
-        let observed = match (observed, unit.as_deref()) {
-            (None, None) => Observed::Nothing,
-            // Negative numbers become zero.
-            (Some(micros), Some("us")) if micros <= MOST_VALUES as f64 => {
-                Observed::Time(Duration::from_micros(micros as u64))
-            }
-            (Some(share), Some("share")) => Observed::Share(share),
-            (Some(rate), Some("per_s")) => Observed::PerSecond(rate),
-            (Some(number), Some("count")) => Observed::Number(number),
-            _ => return Err(format!("threshold {text:?}: what was observed makes no sense")),
-        };
-        Ok(ThresholdResult { text, observed, met, stopped_at: stopped_at_us.map(|at| at.0) })
     }
 }
 

@@ -1,0 +1,45 @@
+//! What holds of a run of which this is one shard.
+
+use crate::cli::{Exit, Explained};
+use crate::domain::Shard;
+use crate::scenario::{Scenario, Start, Workload};
+
+/// Shards draw from the same seed, or they are parts of different runs.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+#[error("{0} needs the seed of the run, which is the same on every shard")]
+#[diagnostic(help("give --seed N on every machine, or `seed` in the scenario"))]
+pub(super) struct NoSeed(pub(super) Shard);
+
+impl Explained for NoSeed {
+    fn exit(&self) -> Exit {
+        Exit::Usage
+    }
+}
+
+/// What the reader of a shard's results must know.
+pub(super) fn notes(scenario: &Scenario, shard: Shard, is_embedded: bool) -> Vec<String> {
+    if shard.is_whole() {
+        return Vec::new();
+    }
+    let mut notes = Vec::new();
+    if is_embedded {
+        notes.push(format!(
+            "{shard}: its embedded emulator serves this shard alone, with the whole of every quota and capacity"
+        ));
+    }
+    for stage in &scenario.stages {
+        if let Workload::Closed { concurrency } = stage.workload {
+            let own = shard.of(concurrency);
+            notes.push(format!("{shard}: stage {} has {own} of the {concurrency} at a time", stage.name));
+        }
+    }
+    let after = scenario.stages.iter().filter(|stage| matches!(stage.start, Start::After { .. }));
+    let names: Vec<&str> = after.map(|stage| stage.name.as_str()).collect();
+    if !names.is_empty() {
+        notes.push(format!(
+            "{shard}: a stage that follows another ({}) begins when this shard is through with that, whatever the others do",
+            names.join(", ")
+        ));
+    }
+    notes
+}

@@ -1,0 +1,60 @@
+//! Thresholds held against a record that is already there: what shards came to together.
+
+use crate::engine::live;
+use crate::engine::thresholds::{self, Numbers};
+use crate::measure::{RunRecord, ThresholdResult};
+use crate::scenario::{Metric, StageKind, Threshold};
+
+/// Thresholds of a record, judged again, and in words why others cannot be. Their conditions are those of its settings.
+pub fn judge_again(record: &RunRecord) -> (Vec<ThresholdResult>, Vec<String>) {
+    let kind = |name: &str| StageKind::ALL.into_iter().find(|kind| kind.name() == name);
+    let stages: Option<Vec<(&str, StageKind)>> =
+        record.stages.iter().map(|stage| Some((stage.name.as_str(), kind(&stage.kind)?))).collect();
+    let (mut results, mut not_judged) = (Vec::new(), Vec::new());
+    for text in conditions(record) {
+        let threshold = match &stages {
+            Some(stages) => Threshold::read(text, stages),
+            None => Err("a stage is of a kind that is not known to this version".to_owned()),
+        };
+        let result = threshold.and_then(|threshold| {
+            let numbers = numbers(record, &threshold)?;
+            Ok(thresholds::judge(&threshold, &numbers, None))
+        });
+        match result {
+            Ok(result) => results.push(result),
+            Err(reason) => not_judged.push(format!("threshold {text} was not judged: {reason}")),
+        }
+    }
+    (results, not_judged)
+}
+
+/// The conditions among the settings, in the order of the scenario.
+fn conditions(record: &RunRecord) -> impl Iterator<Item = &str> {
+    let is_condition = |key: &str| {
+        key.strip_prefix("thresholds.").is_some()
+            || key.strip_prefix("threshold.").is_some_and(|rest| rest.ends_with(".check"))
+    };
+    record.settings.iter().filter(move |setting| is_condition(&setting.key)).map(|setting| setting.value.as_str())
+}
+
+/// What a threshold is about.
+fn numbers(record: &RunRecord, threshold: &Threshold) -> Result<Numbers, String> {
+    let mut numbers = Numbers::default();
+    let concerned = || threshold.stages.iter().filter_map(|stage| record.stages.get(*stage));
+    for stage in concerned() {
+        numbers.totals.add(&stage.totals);
+        numbers.elapsed = numbers.elapsed.max(stage.elapsed);
+        if let Some(times) = live::times_of(threshold.metric, &stage.phases, &record.health.lateness)
+            && !matches!(threshold.metric, Metric::Lateness(_))
+        {
+            numbers.times.merge(times);
+        }
+    }
+    if matches!(threshold.metric, Metric::Lateness(_)) {
+        if concerned().count() < record.stages.len() {
+            return Err("a record knows how late attempts of all stages were, not those of one".to_owned());
+        }
+        numbers.times.merge(&record.health.lateness);
+    }
+    Ok(numbers)
+}

@@ -1,0 +1,34 @@
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::measure::{MOST_VALUES, Observed, ThresholdResult};
+use crate::report::json::stored::shape::Micros;
+
+/// What became of a threshold.
+#[derive(Deserialize)]
+pub(super) struct Threshold {
+    threshold: String,
+    met: bool,
+    observed: Option<f64>,
+    unit: Option<String>,
+    stopped_at_us: Option<Micros>,
+}
+
+impl Threshold {
+    pub(super) fn into_result(self) -> Result<ThresholdResult, String> {
+        let Self { threshold: text, met, observed, unit, stopped_at_us } = self;
+        let observed = match (observed, unit.as_deref()) {
+            (None, None) => Observed::Nothing,
+            // Negative numbers become zero.
+            (Some(micros), Some("us")) if micros <= MOST_VALUES as f64 => {
+                Observed::Time(Duration::from_micros(micros as u64))
+            }
+            (Some(share), Some("share")) => Observed::Share(share),
+            (Some(rate), Some("per_s")) => Observed::PerSecond(rate),
+            (Some(number), Some("count")) => Observed::Number(number),
+            _ => return Err(format!("threshold {text:?}: what was observed makes no sense")),
+        };
+        Ok(ThresholdResult { text, observed, met, stopped_at: stopped_at_us.map(|at| at.0) })
+    }
+}

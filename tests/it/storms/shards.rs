@@ -1,0 +1,169 @@
+//! Shards together are the run without sharding: the same devices, due when they would be, with the same outcomes.
+
+use std::time::Duration;
+
+use fleetstorm::domain::{Phase, Shard};
+use fleetstorm::engine::judge_again;
+use fleetstorm::measure::{Attempt, Outcome, RunRecord, merge};
+use fleetstorm::scenario::Scenario;
+use proptest::prelude::*;
+
+use super::lab::{outcome, outcome_from, record, scenario, sharded};
+use super::sound;
+
+/// Nothing that devices do here changes what others meet: no quotas, no queue for a processor, no draw of a service.
+const APART: &str = "
+    keys = 'seeded'
+    thresholds = ['rollout.error_rate == 0%', 'all.attempts < 1000', 'all.lateness.p99 < 1s', 'renewal.total.p50 < 1us',
+                  'renewal.throughput > 0.001/s']
+    policy = { validity = 'PT1H', renewal_window = 'PT20M' }
+    emulator.dps.retry_after_seconds = 3";
+
+fn fleet(devices: u32, arrival: &str, classes: &str) -> Scenario {
+    scenario(&format!(
+        "fleet.devices = {devices}
+         {}
+         {classes}
+         [[stage]]
+         name = 'rollout'
+         kind = 'provision'
+         arrival = {arrival}
+         keep_connected = true
+         [[stage]]
+         name = 'renewal'
+         kind = 'renew'
+         with = 'rollout'
+         delay = '45m'
+         arrival = {{ process = 'spread', over = '1m', jitter = '5s' }}",
+        APART.replace("keys =", "fleet.keys =")
+    ))
+}
+
+/// What `devices.csv` says of an attempt beside its times: who, what, when due, with which outcome and which phases.
+type Row = (u16, u32, u16, Duration, bool, Vec<Phase>);
+
+fn rows(attempts: &[Attempt]) -> Vec<Row> {
+    let row = |attempt: &Attempt| {
+        let Attempt { stage, device, number, due, outcome, phases, .. } = *attempt;
+        let had = Phase::ALL.into_iter().filter(|phase| phases.get(*phase).is_some()).collect();
+        (stage, device, number, due, outcome == Outcome::Success, had)
+    };
+    let mut rows: Vec<Row> = attempts.iter().map(row).collect();
+    rows.sort_unstable();
+    rows
+}
+
+fn counts(record: &RunRecord) -> Vec<(String, Vec<u64>)> {
+    let of_stage = |stage: &fleetstorm::measure::StageRecord| {
+        let counts = Phase::ALL.map(|phase| stage.phases.succeeded(phase).map_or(0, |times| times.count()));
+        let due = stage.intervals.iter().map(|interval| interval.due);
+        (format!("{} {:?}", stage.name, stage.totals), counts.into_iter().chain(due).collect())
+    };
+    record.stages.iter().map(of_stage).collect()
+}
+
+fn shards_are_the_whole(scenario: &Scenario, count: u32) {
+    let (whole, whole_rows) = sharded(scenario, Shard::WHOLE);
+    sound(&whole);
+    let whole = record(scenario, whole, Shard::WHOLE);
+    let (mut parts, mut all) = (Vec::new(), Vec::new());
+    for index in 1..=count {
+        let shard = Shard::new(index, count).unwrap();
+        let (outcome, rows) = sharded(scenario, shard);
+        sound(&outcome);
+        assert!(rows.iter().all(|row| shard.has(row.device)));
+        parts.push(record(scenario, outcome, shard));
+        all.extend(rows);
+    }
+    assert_eq!(rows(&all), rows(&whole_rows));
+    let merged = merge(&parts).unwrap();
+    assert_eq!(counts(&merged), counts(&whole));
+    assert_eq!((merged.part_of_fleet(), merged.is_made_of_shards()), (None, count > 1));
+    if count > 1 {
+        assert!(merge(&parts[1..]).unwrap().part_of_fleet().is_some());
+        assert!(merge(&[whole, parts[0].clone()]).is_err() && merge(&[merged, parts[0].clone()]).is_err());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 6, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_sharding_is_the_run_without(
+        devices in 4u32..40,
+        count in 1u32..5,
+        arrival in prop_oneof![
+            Just("'at-once'"),
+            Just("{ process = 'poisson', rate = '4/s' }"),
+            Just("{ process = 'constant', rate = '90/min' }"),
+        ],
+        mixed in any::<bool>(),
+    ) {
+        let classes = "[[fleet.class]]\nname = 'a'\nshare = 1\n[[fleet.class]]\nname = 'b'\nshare = 1\nkey_algorithm = 'ecdsa-p384'\n";
+        shards_are_the_whole(&fleet(devices, arrival, if mixed { classes } else { "" }), count);
+    }
+}
+
+/// With two classes by turns and two shards, each shard has one class: a stage of the other has no device there.
+#[test]
+fn a_stage_without_a_device_of_the_shard_is_empty() {
+    let scenario = scenario(
+        "fleet.devices = 10
+         [[fleet.class]]
+         name = 'a'
+         share = 1
+         [[fleet.class]]
+         name = 'b'
+         share = 1
+         [[stage]]
+         name = 'rollout'
+         kind = 'provision'
+         arrival = { process = 'constant', rate = '1/s' }
+         classes = ['a']
+         [[stage]]
+         name = 'others'
+         kind = 'provision'
+         workload = 'closed'
+         concurrency = 4
+         classes = ['b']",
+    );
+    shards_are_the_whole(&scenario, 1);
+    let planned = [1, 2].map(|index| {
+        let (outcome, _) = sharded(&scenario, Shard::new(index, 2).unwrap());
+        sound(&outcome);
+        outcome.stages.iter().map(|stage| stage.totals.succeeded).collect::<Vec<_>>()
+    });
+    assert_eq!(planned, [[5, 0], [0, 5]]);
+}
+
+#[test]
+fn thresholds_judged_again_are_those_of_the_run() {
+    let scenario = fleet(30, "{ process = 'poisson', rate = '4/s' }", "");
+    let run = record(&scenario, outcome(&scenario), Shard::WHOLE);
+    assert_eq!(run.thresholds.len(), 5);
+    let (judged, not_judged) = judge_again(&run);
+    assert_eq!((judged, not_judged), (run.thresholds.clone(), Vec::new()));
+    // And of what the shards came to.
+    let parts = [1, 2].map(|index| {
+        let shard = Shard::new(index, 2).unwrap();
+        record(&scenario, sharded(&scenario, shard).0, shard)
+    });
+    let (judged, _) = judge_again(&merge(&parts).unwrap());
+    let met = |results: &[fleetstorm::measure::ThresholdResult]| results.iter().map(|r| r.met).collect::<Vec<_>>();
+    assert_eq!(met(&judged), met(&run.thresholds));
+}
+
+#[test]
+fn a_run_begins_at_the_moment_that_was_agreed() {
+    let scenario = fleet(5, "'at-once'", "");
+    let began = |at| {
+        let outcome = outcome_from(&scenario, at);
+        assert_eq!(outcome.stages[0].totals.succeeded, 5, "{:?}", outcome.errors);
+        (outcome.started_at.duration_since(super::lab::start()).unwrap(), outcome.notes)
+    };
+    let wait = Duration::from_secs(90);
+    let (at, notes) = began(wait);
+    // The runtime's timers are good to a millisecond.
+    assert!(at >= wait && at < wait + Duration::from_millis(5), "{at:?}");
+    assert!(notes.iter().all(|note| !note.contains("--start-at")), "{notes:?}");
+}
