@@ -81,7 +81,7 @@ impl History {
         let bar = |value: u64| {
             let height = (value * 7).div_ceil(most) as usize;
             // Nothing at all looks different from little.
-            if value == 0 { ' ' } else { bars.get(height).copied().unwrap_or('█') }
+            if value == 0 { '·' } else { bars.get(height).copied().unwrap_or('█') }
         };
         Some((shown.map(|value| bar(*value)).collect(), most))
     }
@@ -106,7 +106,7 @@ mod tests {
     #[test]
     fn every_second_is_a_bar_and_the_highest_fills_the_line() {
         let (bars, most) = filled(&[0, 1, 50, 100, 25]).sparkline(60).expect("something succeeded");
-        assert_eq!((bars.as_str(), most), (" ▂▅█▃", 100));
+        assert_eq!((bars.as_str(), most), ("·▂▅█▃", 100));
         assert_eq!(filled(&[0, 1, 50, 100, 25]).sparkline(2).expect("something succeeded").0, "█▃");
         assert_eq!(filled(&[0, 0]).sparkline(60), None);
     }

@@ -96,7 +96,7 @@ impl Panel<'_> {
         let offered = history.map_or(0.0, |history| history.offered_rate());
         let plain = |text: String| (text, Mood::Plain);
         let mut words =
-            vec![plain(format!("{} succeed of {} offered", words::rate_of(stage.rate), words::rate_of(offered)))];
+            vec![plain(format!("{} succeed, {} offered", words::rate_of(stage.rate), words::rate_of(offered)))];
         words.extend(words::percentiles(stage).map(plain));
         words.push(plain(format!("{} in flight", units::count(stage.in_flight))));
         words.extend(words::counts(stage));
