@@ -220,7 +220,7 @@ fn folders_are_named_by_time_and_scenario() {
 
 #[test]
 fn every_column_is_documented() {
-    let readme = include_str!("../../README.md");
+    let page = include_str!("../../docs/results.md");
     for file in [
         "summary.csv",
         "phases.csv",
@@ -230,17 +230,17 @@ fn every_column_is_documented() {
         "resources.csv",
         "certificates.csv",
     ] {
-        let section = readme.split(&format!("**`{file}`**")).nth(1).unwrap().split("\n**").next().unwrap();
+        let section = page.split(&format!("**`{file}`**")).nth(1).unwrap().split("\n**").next().unwrap();
         let header = exported(file, &fixture::record()).lines().next().unwrap().to_owned();
         let summarised = |column: &str| {
             column.starts_with("failed_attempts_")
                 || (file == "intervals.csv" && column.starts_with("failed_") && column != "failed_attempts")
         };
         for column in header.split(',').filter(|column| !summarised(column)) {
-            assert!(section.contains(&format!("`{column}`")), "README.md does not document {column} of {file}");
+            assert!(section.contains(&format!("`{column}`")), "docs/results.md does not document {column} of {file}");
         }
     }
     for phase in crate::domain::Phase::ALL {
-        assert!(readme.contains(&format!("`{phase}`")), "README.md does not document the phase {phase}");
+        assert!(page.contains(&format!("`{phase}`")), "docs/results.md does not document the phase {phase}");
     }
 }

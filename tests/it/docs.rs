@@ -113,7 +113,7 @@ fn the_book_has_every_page_once_and_includes_what_exists() {
             included += 1;
         }
     }
-    assert_eq!(included, 3);
+    assert_eq!(included, 4);
     for css in book["output"]["html"]["additional-css"].as_array().unwrap() {
         assert!(root().join(css.as_str().unwrap()).is_file(), "{css}");
     }

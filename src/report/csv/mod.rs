@@ -1,4 +1,4 @@
-//! The CSV files. Their columns are documented in the README and held by snapshot tests: dashboards depend on them.
+//! The CSV files. Their columns are documented in docs/results.md and held by snapshot tests: dashboards depend on them.
 //! Durations are integer microseconds (`_us`), moments are RFC 3339 in UTC (`_at`) and seconds since the start of the
 //! measured part (`_s`).
 

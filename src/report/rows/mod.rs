@@ -1,5 +1,5 @@
-//! One row per attempt, written while the run goes on: `devices.csv` or `devices.parquet`. Columns are documented in the
-//! README and held by a snapshot test, as those of the other files.
+//! One row per attempt, written while the run goes on: `devices.csv` or `devices.parquet`. Columns are documented in
+//! docs/results.md and held by a snapshot test, as those of the other files.
 
 mod csv;
 mod parquet;
