@@ -18,7 +18,9 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::cli::Explained;
+use crate::cli::args::GROUP_KEY_ENV;
 use crate::cli::connection::{Connection, ConnectionError};
+use crate::cli::metrics::otlp::SECRETS;
 use crate::cli::process::Other;
 use crate::domain::Transport;
 use crate::scenario::Fleet;
@@ -90,12 +92,10 @@ impl Embedded {
         command.args(["--management-port", "off", "--https-port"]);
         command.arg(if fleet.any(|class| class.transport != Transport::Mqtt) { "0" } else { "off" });
         command.arg("--config").arg(config);
-        command
-            .env_remove(crate::cli::args::GROUP_KEY_ENV)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0);
+        for secret in SECRETS.into_iter().chain([GROUP_KEY_ENV]) {
+            command.env_remove(secret);
+        }
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let mut child = Reaped(command.spawn().map_err(EmbeddedError::Spawn)?);
         let stdin = child.0.stdin.take().map(ChildStdin::into_owned_fd).transpose().map_err(EmbeddedError::Spawn)?;
         let stdin = stdin.map(File::from);

@@ -18,15 +18,21 @@ pub enum Origin {
     Scenario,
     /// The command line.
     CommandLine,
+    /// A variable of the environment that is read because the command line asks for it.
+    Environment,
 }
 
 impl Origin {
+    /// Every origin.
+    pub const ALL: [Self; 4] = [Self::Default, Self::Scenario, Self::CommandLine, Self::Environment];
+
     /// The word in reports.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Default => "default",
             Self::Scenario => "scenario",
             Self::CommandLine => "command line",
+            Self::Environment => "environment",
         }
     }
 }

@@ -84,16 +84,11 @@ impl Bound {
     ///
     /// # Errors
     /// The runtime cannot take the port over.
-    pub fn serve(self, facts: Facts, newest: watch::Receiver<Progress>) -> Result<Endpoint, MetricsError> {
+    pub fn serve(self, facts: Arc<Facts>, newest: watch::Receiver<Progress>) -> Result<Endpoint, MetricsError> {
         let address = self.address;
         let listener =
             tokio::net::TcpListener::from_std(self.listener).map_err(|source| MetricsError { address, source })?;
-        let shared = Arc::new(Shared {
-            facts: Arc::new(facts),
-            newest,
-            over: AtomicBool::new(false),
-            told: CancellationToken::new(),
-        });
+        let shared = Arc::new(Shared { facts, newest, over: AtomicBool::new(false), told: CancellationToken::new() });
         let stop = CancellationToken::new();
         let routes = Router::new().route("/metrics", get(metrics)).with_state(Arc::clone(&shared));
         let server = axum::serve(listener, routes).with_graceful_shutdown(stop.clone().cancelled_owned());

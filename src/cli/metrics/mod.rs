@@ -1,11 +1,12 @@
-//! `--metrics`: an endpoint that tells how a run goes, in the OpenMetrics text format (<https://openmetrics.io>), which
-//! Prometheus and others read.
+//! What a run tells of itself while it goes on, listed once and told in two ways: `--metrics` is an endpoint in the OpenMetrics
+//! text format (<https://openmetrics.io>), which Prometheus and others read; `--otlp` pushes to an OpenTelemetry collector.
 
 mod address;
 mod endpoint;
 mod exposition;
 mod families;
 mod moment;
+pub mod otlp;
 
 pub use address::MetricsAddress;
 pub use endpoint::{Bound, Endpoint, MetricsError};

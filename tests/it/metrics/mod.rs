@@ -1,6 +1,7 @@
 //! What a run tells while it goes on: metrics for Prometheus, and one row per attempt.
 
 mod endpoint;
+mod otlp;
 mod pandas;
 mod prometheus;
 mod rows;

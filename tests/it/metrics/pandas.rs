@@ -21,7 +21,7 @@ fn duckdb_reads_parquet() {
 }
 
 fn check(options: &[&str], wanted: &str) {
-    let Some(python) = python() else { return };
+    let Some(python) = python("pandas, duckdb") else { return };
     let folder = folder();
     fleetstorm(folder.path()).args(RUN).args(["--devices", "--quiet"]).args(options).assert().code(code(Exit::Done));
     let output = Command::new(python).arg(SCRIPT).arg(folder.path().join("out")).output().unwrap();
@@ -29,12 +29,13 @@ fn check(options: &[&str], wanted: &str) {
     assert!(output.status.success() && out.contains(wanted), "{out}\n{err}");
 }
 
-/// The interpreter that has both; `None`, said on stderr, when there is none and this is not CI.
-fn python() -> Option<PathBuf> {
+/// The interpreter that has the modules; `None`, said on stderr, when there is none and this is not CI.
+pub(super) fn python(modules: &str) -> Option<PathBuf> {
     let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/pandas/bin/python");
     let python = std::env::var_os("FLEETSTORM_PANDAS_PYTHON").map_or(default, PathBuf::from);
-    let imports = ["-c", "import pandas, duckdb"];
-    let is_there = Command::new(&python).args(imports).stderr(Stdio::null()).status().is_ok_and(|s| s.success());
+    let imports = format!("import {modules}");
+    let is_there =
+        Command::new(&python).args(["-c", &imports]).stderr(Stdio::null()).status().is_ok_and(|s| s.success());
     let remedy = "python3 -m venv target/pandas && target/pandas/bin/pip install -r tests/pandas/requirements.txt";
-    present("a Python with pandas and DuckDB", is_there, remedy).then_some(python)
+    present(&format!("a Python with {modules}"), is_there, remedy).then_some(python)
 }

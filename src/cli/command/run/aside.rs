@@ -1,8 +1,10 @@
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::cli::command::run::rows::RowsFile;
+use crate::cli::metrics::otlp::{self, OtlpArgs, OtlpSettings, Pusher};
 use crate::cli::metrics::{Bound, Endpoint, Facts, MetricsAddress};
 use crate::cli::process::ChildProcess;
 use crate::cli::{CommandError, Terminal};
@@ -20,25 +22,44 @@ pub(super) struct Aside {
     metrics: Option<Bound>,
     /// To be told when it was started.
     pub(super) emulator: ChildProcess,
+    otlp: Option<OtlpSettings>,
     settings: Vec<Setting>,
+}
+
+/// What of it was asked for.
+#[derive(Debug, Clone)]
+pub(super) struct Wanted {
+    pub(super) devices: Option<RowFormat>,
+    pub(super) metrics: Option<MetricsAddress>,
+    pub(super) otlp: OtlpArgs,
+}
+
+/// Who tells how a run goes.
+#[derive(Debug)]
+pub(super) struct Tellers {
+    pub(super) endpoint: Option<Endpoint>,
+    pub(super) pusher: Option<Pusher>,
 }
 
 impl Aside {
     /// Takes the port and makes the file, so that neither fails in the middle of a run.
     pub(super) fn new(
-        (devices, metrics): (Option<RowFormat>, Option<MetricsAddress>),
+        wanted: Wanted,
         folder: &ResultsFolder,
         scenario: &Scenario,
         terminal: &Terminal,
     ) -> Result<Self, CommandError> {
+        let Wanted { devices, metrics, otlp } = wanted;
         let given = [
             ("devices", devices.map(|format| format.name().to_owned())),
             ("metrics", metrics.map(|at| at.to_string())),
         ];
+        let otlp = OtlpSettings::resolve(otlp, &otlp::of_process)?;
         let settings = given
             .into_iter()
             .filter_map(|(key, value)| Some((key, value?)))
             .map(|(key, value)| Setting { key: format!("run.{key}"), value, origin: Origin::CommandLine })
+            .chain(otlp.iter().flat_map(OtlpSettings::settings).cloned())
             .collect();
         let metrics = metrics.map(Bound::new).transpose()?;
         let rows = devices.map(|format| RowsFile::create(format, folder, scenario)).transpose()?;
@@ -49,7 +70,10 @@ impl Aside {
                 terminal.note(wrapped("note: ", warning));
             }
         }
-        Ok(Self { rows, metrics, emulator: ChildProcess::default(), settings })
+        if let Some(otlp) = &otlp {
+            terminal.note(otlp.described());
+        }
+        Ok(Self { rows, metrics, otlp, emulator: ChildProcess::default(), settings })
     }
 
     /// What was asked for, for the record.
@@ -57,16 +81,42 @@ impl Aside {
         self.settings.clone()
     }
 
-    /// Metrics can be read from now on.
+    /// Metrics can be read from now on, and are pushed. What the user must know of the pushes at once is sent to `tell`.
     pub(super) fn serve(
         &mut self,
         scenario: &Scenario,
         plan: &Plan,
         newest: &watch::Receiver<Progress>,
-    ) -> Result<Option<Endpoint>, CommandError> {
-        let Some(bound) = self.metrics.take() else { return Ok(None) };
-        let facts = Facts::new(scenario, plan, self.rows.as_ref().map(RowsFile::lost), self.emulator.clone());
-        Ok(Some(bound.serve(facts, newest.clone())?))
+        tell: mpsc::Sender<String>,
+    ) -> Result<Tellers, CommandError> {
+        let lost = self.rows.as_ref().map(RowsFile::lost);
+        let facts = Arc::new(Facts::new(scenario, plan, lost, self.emulator.clone()));
+        let serve = |bound: Bound| bound.serve(Arc::clone(&facts), newest.clone());
+        let endpoint = self.metrics.take().map(serve).transpose()?;
+        let start = |settings| Pusher::start(settings, Arc::clone(&facts), newest.clone(), tell);
+        Ok(Tellers { endpoint, pusher: self.otlp.take().map(start) })
+    }
+}
+
+impl Tellers {
+    /// Whether anybody is told how times are distributed.
+    pub(super) const fn any(&self) -> bool {
+        self.endpoint.is_some() || self.pusher.is_some()
+    }
+
+    /// The run is over: pushes what it came to, unless the user wants to go. Gives the endpoint, where it can be read, and what
+    /// the reader of the results must know.
+    pub(super) async fn over(self) -> Result<(Option<Endpoint>, Vec<String>), CommandError> {
+        let Self { endpoint, pusher } = self;
+        if let Some(endpoint) = &endpoint {
+            endpoint.over();
+        }
+        let Some(pusher) = pusher else { return Ok((endpoint, Vec::new())) };
+        let mut interrupts = super::interrupts::Interrupts::listen()?;
+        let notes = interrupts.unless(pusher.finish()).await;
+        let notes =
+            notes.unwrap_or_else(|| vec!["the last values of the metrics were not pushed: interrupted".to_owned()]);
+        Ok((endpoint, notes))
     }
 }
 

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crossbeam_channel::Sender;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +23,7 @@ use crate::domain::{Setting, Shard};
 use crate::engine::{self, EngineError, EngineOutcome, Execution, Plan, Progress, RunInput};
 use crate::measure::{CpuUse, ResourceLog, RunRecord};
 use crate::report::ResultsFolder;
+use crate::report::console::wrapped;
 use crate::scenario::Scenario;
 
 /// How far a run came.
@@ -66,7 +67,8 @@ pub(super) async fn conduct(
     let start_at = wishes.start_at;
     settings_of_run.extend(aside.settings());
     let (progress, newest) = watch::channel(Progress::default());
-    let endpoint = aside.serve(scenario, &plan, &newest)?;
+    let (tell, told) = mpsc::channel(1);
+    let tellers = aside.serve(scenario, &plan, &newest, tell)?;
     let Some(opened) = interrupts.unless(open(scenario, &plan, wishes)).await else {
         return Ok(Conducted::Interrupted);
     };
@@ -111,14 +113,14 @@ pub(super) async fn conduct(
         execution: Execution::Threads,
         start_at,
         progress: Some(progress),
-        distributions: endpoint.is_some() || Live::tells_phases(terminal),
+        distributions: tellers.any() || Live::tells_phases(terminal),
         snapshots: Some(snapshots),
         rows: rows.as_mut().and_then(RowsFile::sink),
         stop: halts.stop.clone(),
         cut: halts.cut.clone(),
         target_gone: halts.target_gone.clone(),
     });
-    let watched = Watched { embedded: embedded.as_mut(), interrupts, newest, halts, notes: &mut notes };
+    let watched = Watched { embedded: embedded.as_mut(), interrupts, newest, told, halts, notes: &mut notes };
     let outcome = watched.until_done(work, Live::new(terminal, about)).await;
     sampler.finish().await;
     if let Some(embedded) = embedded {
@@ -126,14 +128,13 @@ pub(super) async fn conduct(
         around.emulator = emulator.whole();
     }
     let outcome = outcome.map_err(GeneratorError::from)?;
-    if let Some(endpoint) = &endpoint {
-        endpoint.over();
-    }
+    let (endpoint, of_metrics) = tellers.over().await?;
     notes.extend(around.open_files.shortage());
     if let Some((lost, note)) = rows.map(RowsFile::finish) {
         around.rows = Some(lost);
         notes.extend(note);
     }
+    notes.extend(of_metrics);
     if let Ok(Some(lost)) = keeping.await {
         notes.push(format!("what was measured could not be kept while the run went on, had it been killed: {lost}"));
     }
@@ -177,6 +178,8 @@ struct Watched<'a> {
     embedded: Option<&'a mut Embedded>,
     interrupts: Interrupts,
     newest: watch::Receiver<Progress>,
+    /// What the user must know at once.
+    told: mpsc::Receiver<String>,
     halts: Halts,
     notes: &'a mut Vec<String>,
 }
@@ -187,12 +190,13 @@ impl Watched<'_> {
         work: impl Future<Output = Result<EngineOutcome, EngineError>>,
         mut live: Live,
     ) -> Result<EngineOutcome, EngineError> {
-        let Self { mut embedded, mut interrupts, mut newest, halts, notes } = self;
+        let Self { mut embedded, mut interrupts, mut newest, mut told, halts, notes } = self;
         tokio::pin!(work);
         loop {
             tokio::select! {
                 outcome = &mut work => return outcome,
                 Ok(()) = newest.changed() => live.update(&newest.borrow_and_update()),
+                Some(words) = told.recv() => live.note(&wrapped("note: ", &words)),
                 how = ended(&mut embedded) => {
                     let words = embedded.take().map(|emulator| emulator.last_words()).unwrap_or_default();
                     live.note(&format!("the embedded emulator ended in the middle of the run ({how}){words}"));

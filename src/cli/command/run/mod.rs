@@ -20,6 +20,7 @@ use crate::cli::command::compare::{JudgingArgs, judge, read_runs};
 use crate::cli::command::finish::finish;
 use crate::cli::command::plan::Idle;
 use crate::cli::metrics::MetricsAddress;
+use crate::cli::metrics::otlp::OtlpArgs;
 use crate::cli::open_files::OpenFiles;
 use crate::cli::settings::{Resolved, resolve};
 use crate::cli::start_at::StartAt;
@@ -101,6 +102,9 @@ pub struct RunArgs {
     #[arg(long, value_name = "DURATION", requires = "metrics", value_parser = humantime::parse_duration)]
     #[arg(help_heading = "Metrics")]
     pub metrics_linger: Option<Duration>,
+    /// Whom to push to.
+    #[command(flatten)]
+    pub otlp: OtlpArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -120,6 +124,9 @@ Examples:
       against an emulator with the latencies, faults and quotas of a file
   fleetstorm run scenarios/provisioning-storm.toml --metrics 9464
       can be watched at http://127.0.0.1:9464/metrics; dashboards/ has what Prometheus and Grafana need
+  OTEL_EXPORTER_OTLP_HEADERS=authorization=Bearer%20… \\
+  fleetstorm run scenarios/provisioning-storm.toml --otlp https://collector.example:4318
+      pushes the same to an OpenTelemetry collector; nothing secret is typed behind the command
   fleetstorm run scenarios/smoke.toml --target dps.json
       against `fleetstorm emulator --connection-file dps.json`
   fleetstorm run scenarios/smoke.toml --target my-dps.azure-devices-provisioning.net \\
@@ -167,6 +174,7 @@ pub fn run(args: RunArgs, terminal: &Terminal) -> Result<Exit, CommandError> {
         devices_format,
         metrics,
         metrics_linger,
+        otlp,
     } = args;
     // Before an hour of load, not after it.
     let baseline = baseline.map(|folder| Ok::<_, ReadError>((read_runs(&folder)?, folder))).transpose()?;
@@ -190,6 +198,7 @@ pub fn run(args: RunArgs, terminal: &Terminal) -> Result<Exit, CommandError> {
         None => ResultsFolder::fresh(Path::new("results"), SystemTime::now(), &scenario.name)?,
     };
     let devices = devices.then(|| devices_format.unwrap_or_default());
+    let wanted = aside::Wanted { devices, metrics, otlp };
     let wishes =
         opened::Wishes { hub_address, source_address, confirm_id_scope, emulator_config, above_quota, start_at };
     let results = folder.path().to_owned();
@@ -200,7 +209,7 @@ pub fn run(args: RunArgs, terminal: &Terminal) -> Result<Exit, CommandError> {
             _ => Arc::new(ResultsFolder::open(results.join(format!("{number:0>width$}", width = digits(repeat))))?),
         };
         let seed = seed.wrapping_add(u64::from(number - 1));
-        let aside = aside::Aside::new((devices, metrics), &folder, &scenario, terminal)?;
+        let aside = aside::Aside::new(wanted.clone(), &folder, &scenario, terminal)?;
         let linger = metrics_linger.filter(|_| number == repeat).unwrap_or_default();
         match once(&scenario, (seed, shard), wishes.clone(), aside, &folder, linger, terminal)? {
             Exit::Done => {}

@@ -276,7 +276,7 @@ macro_rules! named {
 named!(Class, FailureClass, FailureClass::ALL, FailureClass::name);
 named!(PhaseName, Phase, Phase::ALL, Phase::name);
 named!(Status, RunStatus, RunStatus::ALL, RunStatus::name);
-named!(OriginName, Origin, [Origin::Default, Origin::Scenario, Origin::CommandLine], Origin::name);
+named!(OriginName, Origin, Origin::ALL, Origin::name);
 
 /// Failures per class; a class that is not listed did not occur.
 #[derive(Deserialize, Clone, Copy)]
