@@ -209,3 +209,45 @@ impl Tally {
         notes
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_and_are_at_most_halved() {
+        let mut wait = FIRST_WAIT;
+        for longest in [1, 2, 4, 8].map(Duration::from_secs) {
+            let pause = jittered(&mut wait);
+            assert!(pause >= longest / 2 && pause <= longest, "{pause:?} of {longest:?}");
+        }
+    }
+
+    #[test]
+    fn notes_say_what_was_lost_and_what_was_not() {
+        let notes = |delivered: &[Result<Taken, Failure>]| {
+            let mut tally = Tally::default();
+            delivered.iter().for_each(|one| tally.add(one.as_ref()));
+            tally.notes("http://h/")
+        };
+        let (taken, late) = (|| Ok(Taken::default()), || Err(Failure::Late(Duration::from_secs(10))));
+        assert_eq!(notes(&[taken(), taken()]), Vec::<String>::new());
+        assert_eq!(
+            notes(&[late(), taken()]),
+            [
+                "1 of 2 pushes of metrics to http://h/ failed, and the last values arrived, which hold all earlier ones: \
+              no answer within 10s"
+            ]
+        );
+        assert_eq!(
+            notes(&[taken(), late()]),
+            ["1 of 2 pushes of metrics to http://h/ failed, and the last values did not arrive: no answer within 10s"]
+        );
+        let said = |rejected| Ok(Taken { rejected, said: "hm".to_owned() });
+        assert_eq!(notes(&[said(0)]), ["the receiver of the metrics at http://h/ said: hm"]);
+        assert_eq!(
+            notes(&[said(3), taken(), said(2)]),
+            ["the receiver of the metrics at http://h/ took 2 of 3 pushes in part and rejected 5 of their points: hm"]
+        );
+    }
+}
