@@ -66,6 +66,16 @@ impl Terminal {
         self.print(&text)
     }
 
+    /// Data for stdout as JSON in one line, so that several documents can follow each other (NDJSON).
+    ///
+    /// # Errors
+    /// As [`Self::print`].
+    pub fn print_json_line(&self, data: &impl serde::Serialize) -> Result<(), StdoutError> {
+        let mut text = serde_json::to_string(data).map_err(|e| StdoutError(e.into()))?;
+        text.push('\n');
+        self.print(&text)
+    }
+
     /// Shows an error on stderr, always.
     pub fn error(&self, error: &CommandError) {
         self.diagnostic(error.report().as_ref());

@@ -2,6 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
+use rand::RngExt as _;
+use rand_chacha::ChaCha8Rng;
+
 use crate::domain::{FailureClass, Phase, TimeScale};
 use crate::measure::{
     Attempt, Certificates, CpuUse, ErrorRow, GeneratorHealth, Histogram, Interval, Machine, Observed, Origin, Outcome,
@@ -219,6 +222,45 @@ fn certificates(now: SystemTime) -> Certificates {
         certificates.count(now + Duration::from_secs(hours * 3_600), now + Duration::from_secs(6 * 3_600));
     }
     certificates
+}
+
+/// A run of so many seconds with a hundred devices in each, whose times are `factor` times longer. The service is not equally
+/// fast in all seconds, and slow seconds follow slow ones.
+pub(super) fn timed(random: &mut ChaCha8Rng, seconds: u64, factor: f64) -> RunRecord {
+    let mut record = record();
+    let stage = &mut record.stages[0];
+    (stage.phases, stage.intervals) = (PhaseHistograms::new(), Vec::new());
+    let (mut total, mut tls) = (Histogram::new(), Histogram::new());
+    let mut mood = 0.0;
+    for second in 0..seconds {
+        mood = 0.3 * mood + 0.1 * normal(random);
+        let mut of_second = Histogram::new();
+        for _ in 0..100 {
+            let value =
+                |random: &mut ChaCha8Rng, median: f64| (median * factor * (mood + 0.4 * normal(random)).exp()) as u64;
+            of_second.record(value(random, 2e8));
+            tls.record(value(random, 5e6));
+        }
+        total.merge(&of_second);
+        let (start, length) = (Duration::from_secs(second), Duration::from_secs(1));
+        stage.intervals.push(Interval {
+            start,
+            length,
+            succeeded: 100,
+            total: (&of_second).into(),
+            ..Interval::default()
+        });
+    }
+    stage.totals.succeeded = 100 * seconds;
+    (stage.totals.planned, stage.totals.started, stage.totals.attempts) = (100 * seconds, 100 * seconds, 100 * seconds);
+    (stage.totals.failed, stage.totals.dropped) = (Default::default(), 0);
+    stage.phases.set(Phase::Total, true, total);
+    stage.phases.set(Phase::Tls, true, tls);
+    record
+}
+
+fn normal(random: &mut ChaCha8Rng) -> f64 {
+    (0..12).map(|_| random.random::<f64>()).sum::<f64>() - 6.0
 }
 
 fn attempt(device: u32) -> Attempt {

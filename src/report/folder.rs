@@ -1,5 +1,5 @@
 use std::fs::{self, File, Permissions};
-use std::io::{self, BufWriter, ErrorKind, Write as _};
+use std::io::{self, BufWriter, ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -146,23 +146,44 @@ impl ResultsFolder {
     }
 
     fn write_file(&self, exporter: &dyn Exporter, record: &RunRecord, path: &Path, durable: Durable) -> io::Result<()> {
-        let file = tempfile::Builder::new()
-            .prefix(".")
-            .suffix(".tmp")
-            .permissions(Permissions::from_mode(0o644))
-            .tempfile_in(&self.path)?;
-        let mut writer = BufWriter::new(file);
-        exporter.write(record, &mut writer)?;
-        let file = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
-        if durable == Durable::No {
-            file.persist(path).map_err(|e| e.error)?;
-            return Ok(());
-        }
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|e| e.error)?;
-        // The rename is only durable once the folder is.
-        File::open(&self.path)?.sync_all()
+        whole(&self.path, path, durable, |to| exporter.write(record, to))
     }
+}
+
+/// Writes one file: it appears whole or not at all (temporary file beside it, fsync, rename).
+///
+/// # Errors
+/// It cannot be written; what was there before is still there.
+pub fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    whole(folder, path, Durable::Yes, |to| to.write_all(content))
+}
+
+fn whole(
+    folder: &Path,
+    path: &Path,
+    durable: Durable,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
+    let file = tempfile::Builder::new()
+        .prefix(".")
+        .suffix(".tmp")
+        .permissions(Permissions::from_mode(0o644))
+        .tempfile_in(folder)?;
+    let mut writer = BufWriter::new(file);
+    write(&mut writer)?;
+    let file = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
+    if durable == Durable::No {
+        file.persist(path).map_err(|e| e.error)?;
+        return Ok(());
+    }
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|e| e.error)?;
+    // The rename is only durable once the folder is.
+    File::open(folder)?.sync_all()
 }
 
 /// Whether a file must survive the machine, or only the process.

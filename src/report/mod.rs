@@ -16,7 +16,8 @@ mod verdict;
 
 use std::io::{self, Write};
 
-pub use folder::{FolderError, ResultsFolder, WriteError};
+pub use folder::{FolderError, ResultsFolder, WriteError, write_whole};
+pub use html::{Side, comparison_page};
 pub use json::{ReadError, holds_results, read};
 pub use sparkline::{columns, sparkline};
 pub use verdict::{Verdict, verdicts};
@@ -51,6 +52,11 @@ pub fn run_json(record: &RunRecord) -> io::Result<String> {
     let mut text = Vec::new();
     json::RunJson.write(record, &mut text)?;
     String::from_utf8(text).map_err(io::Error::other)
+}
+
+/// The content of `run.json` in one line, for documents that follow each other.
+pub fn run_json_line(record: &RunRecord) -> io::Result<String> {
+    json::line(record)
 }
 
 /// The version of `run.json` and of the CSV columns. Readers refuse a newer one.

@@ -53,9 +53,52 @@ fn repeated_runs_against_a_slower_service_are_a_regression() {
     let text = String::from_utf8_lossy(&after.get_output().stdout).into_owned();
     let register = text.rsplit("WORSE").next().unwrap().split("register").nth(1).unwrap();
     assert!(register.lines().nth(1).unwrap().contains("slower"), "{text}");
-    fleetstorm(folder.path()).args(["compare", "before", "after"]).assert().code(code(Exit::Regression));
+    let page = fs::read_to_string(folder.path().join("after/comparison.html")).unwrap();
+    assert!(page.contains("<strong>Regression</strong>") && page.contains("plot-0-register"), "{} bytes", page.len());
+    assert!(page.len() < 2_000_000, "{}", page.len());
+    let stored: Value =
+        serde_json::from_slice(&fs::read(folder.path().join("after/comparison.json")).unwrap()).unwrap();
+    let compared = fleetstorm(folder.path())
+        .args(["compare", "before", "after", "--json", "--quiet", "--html", "page.html"])
+        .assert()
+        .code(code(Exit::Regression))
+        .stderr("");
+    assert_eq!(stored, serde_json::from_slice::<Value>(&compared.get_output().stdout).unwrap());
+    let by_compare = fs::read_to_string(folder.path().join("page.html")).unwrap();
+    assert_eq!(by_compare, page);
+    // What cannot be written does not hide what was found out.
+    let unwritable =
+        fleetstorm(folder.path()).args(["compare", "before", "after", "--html", "none/page.html"]).assert();
+    unwritable.code(code(Exit::Regression)).stdout(contains("WORSE")).stderr(contains("cannot write none/page.html"));
+    let unwritable =
+        fleetstorm(folder.path()).args(["compare", "before", "before", "--html", "none/page.html"]).assert();
+    unwritable.code(code(Exit::Unexpected)).stderr(contains("cannot write none/page.html"));
+    let told = fleetstorm(folder.path()).args(["compare", "before", "after", "--html", "page.html"]).assert();
+    told.code(code(Exit::Regression)).stderr(contains("comparison in page.html"));
     let merged = fleetstorm(folder.path()).args(["merge", "before", "--out", "sum"]).assert().code(code(Exit::Done));
     merged.stdout(contains("180 of 180"));
     let twice = fleetstorm(folder.path()).args(["merge", "before", "before/1", "--out", "twice"]).assert();
     twice.code(code(Exit::Unexpected)).stderr(contains("the same devices"));
+}
+
+#[test]
+fn documents_of_several_runs_are_read_line_by_line() {
+    let folder = folder("arrival = \"at-once\"", 5);
+    let run = |more: &[&str]| {
+        let args = ["run", "small.toml", "--emulator-config", "emulator.toml", "--json", "--quiet"];
+        let run = fleetstorm(folder.path()).args(args).args(more).assert().code(code(Exit::Done));
+        let text = String::from_utf8(run.get_output().stdout.clone()).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<Value>>()
+    };
+    let before = run(&["--out", "before"]);
+    assert_eq!(before.len(), 1);
+    let after = run(&["--out", "after", "--repeat", "2", "--baseline", "before"]);
+    assert_eq!(after.len(), 3, "two runs and the comparison");
+    let seeds: Vec<_> = after.iter().map(|document| document["seed"].as_u64()).collect();
+    assert_eq!(
+        seeds,
+        [Some(1), Some(2), None].map(|seed| seed.map(|n: u64| before[0]["seed"].as_u64().unwrap() + n - 1))
+    );
+    assert_eq!(after[1]["totals"]["succeeded"], 5);
+    assert_eq!((&after[2]["regression"], &after[2]["runs_b"]), (&false.into(), &2.into()));
 }

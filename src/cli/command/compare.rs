@@ -1,13 +1,14 @@
 //! `fleetstorm compare`: what differs between two sides, and whether chance alone may have made it.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
+use crate::cli::terminal::StdoutError;
 use crate::cli::{CommandError, Exit, Explained, Terminal};
 use crate::measure::RunRecord;
-use crate::report::compare::{ComparisonJson, Limits, NotComparable, compare, table};
+use crate::report::compare::{Comparison, ComparisonJson, Limits, NotComparable, compare, table};
 use crate::report::console::Look;
-use crate::report::{ReadError, holds_results, read};
+use crate::report::{ReadError, Side, comparison_page, holds_results, read, write_whole};
 
 /// Arguments of `fleetstorm compare`.
 #[derive(Debug, clap::Args)]
@@ -19,6 +20,9 @@ pub struct CompareArgs {
     /// Results to hold against it
     #[arg(value_name = "B")]
     pub candidate: PathBuf,
+    /// Write the comparison as a page with plots of both sides, which needs nothing else, too
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
     /// When a difference counts.
     #[command(flatten)]
     pub judging: JudgingArgs,
@@ -47,6 +51,8 @@ Examples:
       five runs on either side tell how much runs of the same thing differ, too
   fleetstorm compare before after --allow fleet.key_algorithm --json
       a setting that was changed on purpose; for machines
+  fleetstorm compare before after --html comparison.html
+      both sides in one picture: percentile curves, latency and outcome over time, phases
 
 Ends with code 6 when a phase got slower or more devices fail. Two percentiles of a phase at least must agree, and chance \
 alone must not explain it: blocks of intervals, or whole runs from three on either side, are held against each other.";
@@ -63,30 +69,96 @@ fn percent(text: &str) -> Result<f64, String> {
 /// # Errors
 /// Results cannot be read, or are not comparable.
 pub fn run(args: CompareArgs, terminal: &Terminal) -> Result<Exit, CommandError> {
-    let CompareArgs { baseline, candidate, judging } = args;
-    let sides = [read_runs(&baseline)?, read_runs(&candidate)?];
+    let CompareArgs { baseline, candidate, html, judging } = args;
+    let runs = [read_runs(&baseline)?, read_runs(&candidate)?];
     let names = [&baseline, &candidate].map(|path| path.display().to_string());
-    let exit = judge([&sides[0], &sides[1]], names.each_ref().map(String::as_str), &judging, terminal)?;
-    Ok(exit)
+    let sides = [0, 1].map(|side| Side { name: &names[side], runs: &runs[side] });
+    let judged = judge(sides, &judging)?;
+    judged.print(terminal, Documents::Whole)?;
+    let written = html.map_or(Ok(()), |file| judged.write_page(&file, terminal));
+    Ok(judged.exit(written, terminal))
 }
 
-/// Compares, prints, and says whether anything got worse.
-pub(super) fn judge(
-    [a, b]: [&[RunRecord]; 2],
-    names: [&str; 2],
-    judging: &JudgingArgs,
-    terminal: &Terminal,
-) -> Result<Exit, CommandError> {
+/// How JSON is printed: as one document for itself, or in one line, for documents that follow each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Documents {
+    Whole,
+    Lines,
+}
+
+/// Two sides, and what comparing them found out.
+pub(super) struct Judged<'a> {
+    sides: [Side<'a>; 2],
+    comparison: Comparison,
+}
+
+/// Compares two sides.
+pub(super) fn judge<'a>(sides: [Side<'a>; 2], judging: &JudgingArgs) -> Result<Judged<'a>, NotComparable> {
     let JudgingArgs { min_effect, confidence, allow } = judging;
     let limits = Limits { effect: min_effect / 100.0, confidence: confidence / 100.0 };
-    let comparison = compare(a, b, allow, limits)?;
-    if terminal.json {
-        terminal.print_json(&ComparisonJson::from(&comparison))?;
-    } else {
-        terminal.print(&table(&comparison, names, Look { color: terminal.color_stdout }))?;
-    }
-    Ok(if comparison.is_regression() { Exit::Regression } else { Exit::Done })
+    let comparison = compare(sides[0].runs, sides[1].runs, allow, limits)?;
+    Ok(Judged { sides, comparison })
 }
+
+impl Judged<'_> {
+    /// To stdout, for a person or a machine.
+    pub(super) fn print(&self, terminal: &Terminal, documents: Documents) -> Result<(), StdoutError> {
+        let Self { sides, comparison } = self;
+        match (terminal.json, documents) {
+            (true, Documents::Whole) => terminal.print_json(&ComparisonJson::from(comparison)),
+            (true, Documents::Lines) => terminal.print_json_line(&ComparisonJson::from(comparison)),
+            (false, _) => {
+                let look = Look { color: terminal.color_stdout };
+                terminal.print(&table(comparison, sides.map(|side| side.name), look))
+            }
+        }
+    }
+
+    /// As a page, and says where.
+    pub(super) fn write_page(&self, file: &Path, terminal: &Terminal) -> Result<(), NotWritten> {
+        let page = comparison_page(&self.comparison, self.sides);
+        NotWritten::unless(file, page.and_then(|page| write_whole(file, page.as_bytes())))?;
+        terminal.note(format!("comparison in {}", file.display()));
+        Ok(())
+    }
+
+    /// For machines, as `compare --json` prints it.
+    pub(super) fn write_json(&self, file: &Path) -> Result<(), NotWritten> {
+        let json = serde_json::to_vec_pretty(&ComparisonJson::from(&self.comparison)).map_err(io::Error::from);
+        let written = json.and_then(|mut json| {
+            json.push(b'\n');
+            write_whole(file, &json)
+        });
+        NotWritten::unless(file, written)
+    }
+
+    /// Whether anything got worse. What cannot be written never hides it.
+    pub(super) fn exit(&self, written: Result<(), NotWritten>, terminal: &Terminal) -> Exit {
+        let failed = written.map_err(|error| terminal.error(&error.into())).is_err();
+        match (self.comparison.is_regression(), failed) {
+            (true, _) => Exit::Regression,
+            (false, true) => Exit::Unexpected,
+            (false, false) => Exit::Done,
+        }
+    }
+}
+
+/// A file of the comparison could not be written.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+#[error("cannot write {}: {source}", path.display())]
+#[diagnostic(help("is there a folder of that name, with room in it, that you may write to?"))]
+pub(super) struct NotWritten {
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl NotWritten {
+    fn unless(path: &Path, written: io::Result<()>) -> Result<(), Self> {
+        written.map_err(|source| Self { path: path.to_owned(), source })
+    }
+}
+
+impl Explained for NotWritten {}
 
 /// The run of a folder, or all runs in its folders.
 pub(super) fn read_runs(folder: &Path) -> Result<Vec<RunRecord>, ReadError> {

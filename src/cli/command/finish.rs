@@ -1,17 +1,27 @@
 use console::Term;
 
+use crate::cli::command::compare::Documents;
 use crate::cli::{CommandError, Exit, Terminal};
 use crate::measure::RunRecord;
 use crate::report::console::{Look, WIDTH, summary_within};
-use crate::report::{ResultsFolder, Verdict, run_json, verdicts};
+use crate::report::{ResultsFolder, Verdict, run_json, run_json_line, verdicts};
 
 /// Writes and prints a record. What cannot be written never costs what is printed.
-pub(super) fn finish(record: &RunRecord, folder: &ResultsFolder, terminal: &Terminal) -> Result<Exit, CommandError> {
+pub(super) fn finish(
+    record: &RunRecord,
+    folder: &ResultsFolder,
+    terminal: &Terminal,
+    documents: Documents,
+) -> Result<Exit, CommandError> {
     let unwritten = folder.write(record);
     if terminal.json {
         let look = Look { color: terminal.color_stderr };
         terminal.note(summary_within(record, look, columns(&Term::stderr())));
-        terminal.print(&run_json(record).map_err(miette::Report::msg)?)?;
+        let json = match documents {
+            Documents::Whole => run_json(record),
+            Documents::Lines => run_json_line(record),
+        };
+        terminal.print(&json.map_err(miette::Report::msg)?)?;
     } else {
         let look = Look { color: terminal.color_stdout };
         terminal.print(&summary_within(record, look, columns(&Term::stdout())))?;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::cli::command::compare::read_runs;
+use crate::cli::command::compare::{Documents, read_runs};
 use crate::cli::command::finish::finish;
 use crate::cli::{CommandError, Exit, Explained, Terminal};
 use crate::engine::judge_again;
@@ -59,7 +59,7 @@ pub fn run(args: MergeArgs, terminal: &Terminal) -> Result<Exit, CommandError> {
         sum.thresholds = thresholds;
         sum.notes.extend(not_judged);
     }
-    finish(&sum.at_rest(), &ResultsFolder::open(out)?, terminal)
+    finish(&sum.at_rest(), &ResultsFolder::open(out)?, terminal, Documents::Whole)
 }
 
 /// Whether the sum is a run of the whole fleet to its end, which had to meet the same everywhere.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::cli::command::compare::Documents;
 use crate::cli::command::finish::finish;
 use crate::cli::{CommandError, Exit, Explained, Terminal};
 use crate::report::{ReadError, ResultsFolder, read};
@@ -32,7 +33,7 @@ of the run, so with 130 then.";
 pub fn run(args: ReportArgs, terminal: &Terminal) -> Result<Exit, CommandError> {
     let ReportArgs { folder } = args;
     let record = read(&folder)?;
-    finish(&record, &ResultsFolder::existing(folder)?, terminal)
+    finish(&record, &ResultsFolder::existing(folder)?, terminal, Documents::Whole)
 }
 
 impl Explained for ReadError {}

@@ -7,6 +7,7 @@ mod statistics;
 mod table;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use crate::domain::Phase;
 use crate::measure::{Observed, RunRecord};
@@ -14,6 +15,7 @@ use crate::measure::{Observed, RunRecord};
 pub use comparable::{NotComparable, NotMergeable, mergeable};
 pub use document::ComparisonJson;
 pub use table::table;
+pub(in crate::report) use words::{Headline, tally};
 
 /// When a difference counts.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -125,6 +127,22 @@ impl Comparison {
     pub fn is_regression(&self) -> bool {
         self.phases.iter().any(|row| row.judgement == Judgement::Worse)
             || self.failures.iter().any(|row| row.judgement == Judgement::Worse)
+    }
+
+    /// Whether whole runs were held against each other, instead of parts of single ones.
+    pub fn between_runs(&self) -> bool {
+        self.runs.iter().all(|runs| *runs >= phases::REPEATS)
+    }
+
+    /// Rows that are judged.
+    pub fn rows(&self) -> usize {
+        self.phases.len() + self.failures.len()
+    }
+
+    /// Rows that are judged so.
+    pub fn count(&self, judgement: Judgement) -> usize {
+        let phases = self.phases.iter().filter(|row| row.judgement == judgement).count();
+        phases + self.failures.iter().filter(|row| row.judgement == judgement).count()
     }
 }
 

@@ -1,5 +1,6 @@
 use comfy_table::{Cell, Color};
 
+use crate::report::compare::words::{Headline, limits, tally};
 use crate::report::compare::{Comparison, FailureRow, Judgement, PERCENTILES, PhaseRow, ThresholdRow};
 use crate::report::console::{Look, columns, line, print, right, wrapped};
 use crate::report::{observed, units};
@@ -38,27 +39,14 @@ pub fn table(comparison: &Comparison, names: [&str; 2], look: Look) -> String {
 }
 
 fn verdict(comparison: &Comparison) -> String {
-    let count = |wanted: Judgement| {
-        let phases = comparison.phases.iter().filter(|row| row.judgement == wanted).count();
-        phases + comparison.failures.iter().filter(|row| row.judgement == wanted).count()
+    let head = match Headline::of(comparison) {
+        Headline::TooFew => "NOT ENOUGH DATA",
+        Headline::Same => "NO DIFFERENCE THAT CAN BE TOLD",
+        Headline::Better => "BETTER",
+        Headline::Worse => "WORSE",
+        Headline::Mixed => "WORSE in part, better in part",
     };
-    let rows = comparison.phases.len() + comparison.failures.len();
-    let head = match (count(Judgement::Worse), count(Judgement::Better)) {
-        (0, 0) if count(Judgement::TooFew) == rows => "NOT ENOUGH DATA",
-        (0, 0) => "NO DIFFERENCE THAT CAN BE TOLD",
-        (0, _) => "BETTER",
-        (_, 0) => "WORSE",
-        _ => "WORSE in part, better in part",
-    };
-    format!(
-        "{head}: of {rows} rows B is worse in {}, better in {}, {} have too little data; differences below {} do not \
-         matter, {} confidence over all rows",
-        count(Judgement::Worse),
-        count(Judgement::Better),
-        count(Judgement::TooFew),
-        units::percent(comparison.limits.effect),
-        units::percent(comparison.limits.confidence),
-    )
+    format!("{head}: {}; {}", tally(comparison), limits(comparison))
 }
 
 fn phases(text: &mut String, rows: &[PhaseRow], look: Look) {

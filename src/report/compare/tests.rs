@@ -1,53 +1,14 @@
 use std::slice::from_ref;
-use std::time::Duration;
 
-use rand::{RngExt as _, SeedableRng as _};
+use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 
 use super::*;
-use crate::measure::{Histogram, Interval, PhaseHistograms, RunStatus};
+use crate::measure::RunStatus;
 use crate::report::console::{Look, WIDTH};
-use crate::report::fixture;
+use crate::report::fixture::{self, timed as run};
 
 const LIMITS: Limits = Limits { effect: 0.05, confidence: 0.99 };
-
-/// A run of so many seconds with a hundred devices in each, whose times are `factor` times longer. The service is not equally
-/// fast in all seconds, and slow seconds follow slow ones.
-fn run(random: &mut ChaCha8Rng, seconds: u64, factor: f64) -> RunRecord {
-    let mut record = fixture::record();
-    let stage = &mut record.stages[0];
-    (stage.phases, stage.intervals) = (PhaseHistograms::new(), Vec::new());
-    let (mut total, mut tls) = (Histogram::new(), Histogram::new());
-    let mut mood = 0.0;
-    for second in 0..seconds {
-        mood = 0.3 * mood + 0.1 * normal(random);
-        let mut of_second = Histogram::new();
-        for _ in 0..100 {
-            let value =
-                |random: &mut ChaCha8Rng, median: f64| (median * factor * (mood + 0.4 * normal(random)).exp()) as u64;
-            of_second.record(value(random, 2e8));
-            tls.record(value(random, 5e6));
-        }
-        total.merge(&of_second);
-        let (start, length) = (Duration::from_secs(second), Duration::from_secs(1));
-        stage.intervals.push(Interval {
-            start,
-            length,
-            succeeded: 100,
-            total: (&of_second).into(),
-            ..Interval::default()
-        });
-    }
-    stage.totals.succeeded = 100 * seconds;
-    (stage.totals.failed, stage.totals.dropped) = (Default::default(), 0);
-    stage.phases.set(Phase::Total, true, total);
-    stage.phases.set(Phase::Tls, true, tls);
-    record
-}
-
-fn normal(random: &mut ChaCha8Rng) -> f64 {
-    (0..12).map(|_| random.random::<f64>()).sum::<f64>() - 6.0
-}
 
 fn judgements(a: &[RunRecord], b: &[RunRecord]) -> Vec<Judgement> {
     compare(a, b, &[], LIMITS).unwrap().phases.iter().map(|row| row.judgement).collect()

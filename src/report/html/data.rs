@@ -35,7 +35,7 @@ impl Data {
 
     /// The plots of one stage, in order.
     pub(super) fn plots_of(&self, stage: usize) -> impl Iterator<Item = &Plot> {
-        self.plots.iter().filter(move |plot| plot.stage() == stage)
+        self.plots.iter().filter(move |plot| plot.stage == stage)
     }
 
     /// As JSON that can stand inside of a `<script>`.

@@ -2,8 +2,10 @@
 //! the page carries as JSON; the bars of the phases are drawn here, as they need no scale that one can zoom.
 
 mod bars;
+mod comparison;
 mod data;
 mod escape;
+mod frame;
 mod page;
 mod plots;
 mod series;
@@ -12,6 +14,8 @@ mod tables;
 mod tests;
 
 use std::io::{self, Write};
+
+pub use comparison::{Side, comparison_page};
 
 use crate::measure::RunRecord;
 use crate::report::Exporter;

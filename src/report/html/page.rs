@@ -5,39 +5,25 @@ use crate::measure::RunRecord;
 use crate::report::console::{compressed, outcome};
 use crate::report::html::data::Data;
 use crate::report::html::escape::Text;
-use crate::report::html::plots::Plot;
+use crate::report::html::frame::{Frame, figure, how_to_read};
 use crate::report::html::{bars, series, tables};
 use crate::report::{Verdict, units, verdicts};
-
-const STYLE: &str = include_str!("assets/style.css");
-const SCRIPT: &str = include_str!("assets/app.js");
-const UPLOT_STYLE: &str = include_str!("assets/uplot/uPlot.min.css");
-const UPLOT: &str = include_str!("assets/uplot/uPlot.iife.min.js");
-
-/// Nothing is loaded from anywhere, and only elements that name the nonce are obeyed: a second wall behind escaping. As the
-/// nonce is no secret, the wall stops attributes such as `onerror` and scripts of who does not know this program.
-const POLICY: &str = "default-src 'none'; script-src 'nonce-fleetstorm'; style-src 'nonce-fleetstorm'; base-uri 'none'; \
-                      form-action 'none'";
 
 /// The whole page.
 pub(super) fn page(record: &RunRecord) -> io::Result<String> {
     let data = Data::of(record);
-    let json = data.json()?;
-    let mut out = String::with_capacity(json.len() + UPLOT.len() + 64 * 1024);
-    body(&mut out, record, &data, &json).map_err(io::Error::other)?;
-    Ok(out)
+    let frame = Frame {
+        title: &record.scenario,
+        version: &record.version,
+        times: "Times are real time since the start of the measured part unless they say otherwise.",
+        json: &data.json()?,
+    };
+    frame.page(|out| body(out, record, &data)).map_err(io::Error::other)
 }
 
-fn body(out: &mut String, record: &RunRecord, data: &Data, json: &str) -> fmt::Result {
+fn body(out: &mut String, record: &RunRecord, data: &Data) -> fmt::Result {
     let (scenario, version) = (Text(&record.scenario), Text(&record.version));
-    write!(
-        out,
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta http-equiv=\"Content-Security-Policy\" \
-         content=\"{POLICY}\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><meta \
-         name=\"color-scheme\" content=\"light dark\"><meta name=\"generator\" content=\"fleetstorm {version}\">\
-         <title>{scenario} – fleetstorm</title>\n<style nonce=\"fleetstorm\">{UPLOT_STYLE}{STYLE}</style></head>\n<body>\
-         <header><p class=\"product\">fleetstorm {version}</p><h1>{scenario}</h1>"
-    )?;
+    write!(out, "<header><p class=\"product\">fleetstorm {version}</p><h1>{scenario}</h1>")?;
     if let Some(question) = &record.question {
         write!(out, "<p class=\"question\">{}</p>", Text(question))?;
     }
@@ -61,13 +47,8 @@ fn body(out: &mut String, record: &RunRecord, data: &Data, json: &str) -> fmt::R
     }
     out.push_str("</section>\n<section id=\"errors\"><h2>Errors</h2>");
     tables::errors(out, record)?;
-    write!(
-        out,
-        "</section></main>\n<footer><p>Made by fleetstorm {version}. Times are real time since the start of the measured part \
-         unless they say otherwise. Plots by uPlot 1.6.32, © 2022 Leon Sorokin, MIT licence.</p></footer>\n<script \
-         id=\"data\" type=\"application/json\">{json}</script>\n<script nonce=\"fleetstorm\">{UPLOT}</script>\n<script \
-         nonce=\"fleetstorm\">{SCRIPT}</script></body></html>\n"
-    )
+    out.push_str("</section></main>");
+    Ok(())
 }
 
 /// The worst first; then what the run had to meet.
@@ -174,11 +155,8 @@ fn asked(out: &mut String, record: &RunRecord) -> fmt::Result {
 }
 
 fn stages(out: &mut String, record: &RunRecord, data: &Data) -> fmt::Result {
-    out.push_str(
-        "<section id=\"plots\"><h2>Plots</h2><noscript><p>The plots need scripting; their data is in the CSV files that \
-         each of them names.</p></noscript><p>Point at a plot, or touch it, to read values; drag over a span to enlarge it, \
-         click twice to see all again; click a name in a legend to hide its line.</p>",
-    );
+    out.push_str("<section id=\"plots\"><h2>Plots</h2>");
+    how_to_read(out);
     for (position, stage) in record.stages.iter().enumerate() {
         write!(
             out,
@@ -199,15 +177,4 @@ fn stages(out: &mut String, record: &RunRecord, data: &Data) -> fmt::Result {
     }
     out.push_str("</section>\n");
     Ok(())
-}
-
-fn figure(out: &mut String, plot: &Plot) -> fmt::Result {
-    let Plot { id, title, words, source, alternative, .. } = plot;
-    write!(
-        out,
-        "<figure><figcaption><h4>{title}</h4><p>{words}</p></figcaption><div class=\"plot\" id=\"{id}\" role=\"img\" \
-         aria-label=\"{}\"></div><p class=\"source\">Data: {}</p></figure>",
-        Text(alternative),
-        Text(source)
-    )
 }

@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use crate::domain::FailureClass;
@@ -10,17 +12,17 @@ pub(super) struct Plot {
     /// Identifier of the element.
     pub(super) id: String,
     /// Position of the stage.
-    stage: usize,
+    pub(super) stage: usize,
     /// What the horizontal axis is: `time` or `percentile`.
-    axis: &'static str,
-    unit: Unit,
+    pub(super) axis: &'static str,
+    pub(super) unit: Unit,
     /// Whether the vertical axis is logarithmic.
-    log: bool,
-    series: Vec<Series>,
+    pub(super) log: bool,
+    pub(super) series: Vec<Series>,
     #[serde(skip)]
-    pub(super) title: &'static str,
+    pub(super) title: Cow<'static, str>,
     #[serde(skip)]
-    pub(super) words: &'static str,
+    pub(super) words: Cow<'static, str>,
     /// Where the data is.
     #[serde(skip)]
     pub(super) source: String,
@@ -32,16 +34,23 @@ pub(super) struct Plot {
 /// What the vertical axis counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Unit {
+pub(super) enum Unit {
     PerSecond,
     Count,
     Milliseconds,
 }
 
+/// One line. Its place in the plot is its colour and its dash.
 #[derive(Debug, Serialize)]
-struct Series {
-    column: &'static str,
-    name: &'static str,
+pub(super) struct Series {
+    pub(super) column: &'static str,
+    pub(super) name: &'static str,
+    /// The table of the stage that the column is in, when it is not the one that the axis names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) table: Option<&'static str>,
+    /// Columns of the same table between which the runs lie whose middle the line is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) band: Option<[&'static str; 2]>,
 }
 
 struct Kind {
@@ -170,8 +179,16 @@ pub(super) fn curve(stage: usize, columns: &Columns) -> Option<Plot> {
 }
 
 impl Plot {
-    pub(super) const fn stage(&self) -> usize {
-        self.stage
+    /// With what follows from the names and values of its lines: the vertical scale, and the words for who cannot see it.
+    pub(super) fn fitted<'a>(mut self, lines: impl IntoIterator<Item = (&'static str, &'a [Number])>) -> Self {
+        let ends: Vec<_> = lines.into_iter().filter_map(|(name, values)| Some((name, ends(values)?))).collect();
+        let lowest = ends.iter().map(|(_, (lowest, _))| *lowest).fold(f64::INFINITY, f64::min);
+        let highest = ends.iter().map(|(_, (_, highest))| *highest).fold(0.0, f64::max);
+        let peaks: Vec<_> =
+            ends.iter().map(|(name, (_, highest))| format!("{name} at most {}", self.unit.words(*highest))).collect();
+        self.log = self.unit == Unit::Milliseconds && lowest > 0.0 && highest > 30.0 * lowest;
+        self.alternative = format!("{}. {}.", self.title, peaks.join("; "));
+        self
     }
 }
 
@@ -181,24 +198,19 @@ impl Kind {
             return None;
         }
         let shown: Vec<_> = self.series.iter().filter(|(column, _)| columns.contains_key(column)).collect();
-        let ends: Vec<_> =
-            shown.iter().filter_map(|(column, name)| Some((name, ends(columns.get(column)?)?))).collect();
-        let lowest = ends.iter().map(|(_, (lowest, _))| *lowest).fold(f64::INFINITY, f64::min);
-        let highest = ends.iter().map(|(_, (_, highest))| *highest).fold(0.0, f64::max);
-        let peaks: Vec<_> =
-            ends.iter().map(|(name, (_, highest))| format!("{name} at most {}", self.unit.words(*highest))).collect();
-        Some(Plot {
+        let plot = Plot {
             id: format!("plot-{stage}-{}", self.name),
             stage,
             axis,
             unit: self.unit,
-            log: self.unit == Unit::Milliseconds && lowest > 0.0 && highest > 30.0 * lowest,
-            series: shown.iter().map(|(column, name)| Series { column, name }).collect(),
-            title: self.title,
-            words: self.words,
+            log: false,
+            series: shown.iter().map(|(column, name)| Series { column, name, table: None, band: None }).collect(),
+            title: Cow::Borrowed(self.title),
+            words: Cow::Borrowed(self.words),
             source: self.source(&shown),
-            alternative: format!("{}. {}.", self.title, peaks.join("; ")),
-        })
+            alternative: String::new(),
+        };
+        Some(plot.fitted(shown.iter().filter_map(|(column, name)| Some((*name, columns.get(column)?.as_slice())))))
     }
 
     fn source(&self, shown: &[&(&'static str, &'static str)]) -> String {

@@ -77,12 +77,20 @@ pub(super) const fn failed_column(class: FailureClass) -> &'static str {
     }
 }
 
-/// The columns over time: rates per second, latencies in milliseconds.
+/// The columns over time: rates per second, latencies in milliseconds. A column in which nothing happened is not plotted and
+/// need not be carried.
 pub(super) fn over_time(stage: &StageRecord, stages: usize) -> Columns {
     let intervals = lived(stage);
+    let mut columns = points(intervals, per_point(intervals.len(), stages));
+    columns.retain(|name, values| *name == "start_s" || values.iter().any(|value| value.0.is_some_and(|v| v != 0.0)));
+    columns
+}
+
+/// All columns over time, with one point for so many intervals.
+pub(super) fn points(intervals: &[Interval], per_point: usize) -> Columns {
     let mut columns = Columns::new();
     let mut total = Histogram::new();
-    for points in intervals.chunks(per_point(intervals.len(), stages)) {
+    for points in intervals.chunks(per_point) {
         let length: Duration = points.iter().map(|interval| interval.length).sum();
         // The last point may be of any length; a rate of a few milliseconds would say nothing.
         let seconds = length.as_secs_f64().max(0.5);
@@ -109,31 +117,35 @@ pub(super) fn over_time(stage: &StageRecord, stages: usize) -> Columns {
             push(name, total.quantile(quantile).map(millis));
         }
     }
-    // A column in which nothing happened is not plotted and need not be carried.
-    columns.retain(|name, values| *name == "start_s" || values.iter().any(|value| value.0.is_some_and(|v| v != 0.0)));
     columns
 }
 
-/// The percentile curve: `inverse` is 1/(1-q), against which `total` and `total_raw` are drawn.
+/// The percentile curve of a stage: `total` and `total_raw`.
 pub(super) fn percentiles(stage: &StageRecord) -> Columns {
-    let [total, raw] = [Phase::Total, Phase::TotalRaw].map(|phase| stage.phases.succeeded(phase));
-    let most = [total, raw].into_iter().flatten().map(Histogram::count).max().unwrap_or(0);
+    let of = |phase| stage.phases.succeeded(phase);
+    curves(&[("total", of(Phase::Total)), ("total_raw", of(Phase::TotalRaw))])
+}
+
+/// Percentile curves: `inverse` is 1/(1-q), against which each histogram is drawn, up to one in all of its values: beyond
+/// there is only the largest.
+pub(super) fn curves(histograms: &[(&'static str, Option<&Histogram>)]) -> Columns {
+    let counts: Vec<f64> =
+        histograms.iter().filter_map(|(_, h)| Some(h.as_ref()?.count() as f64)).filter(|count| *count > 0.0).collect();
+    let most = counts.iter().copied().fold(0.0, f64::max);
     let mut columns = Columns::new();
-    if most == 0 {
+    if most == 0.0 {
         return columns;
     }
-    for step in 0.. {
-        let inverse = 10_f64.powf(f64::from(step) / STEPS_PER_DECADE);
-        // Beyond one in all values there is only the largest.
-        let last = inverse >= most as f64;
-        let inverse = if last { (most as f64).max(1.0) } else { inverse };
+    let steps = (0..).map(|step| 10_f64.powf(f64::from(step) / STEPS_PER_DECADE)).take_while(|inverse| *inverse < most);
+    let mut grid: Vec<f64> = steps.chain(counts).collect();
+    grid.sort_by(f64::total_cmp);
+    grid.dedup();
+    for inverse in grid {
         columns.entry("inverse").or_default().push(Number(Some(units::rounded(inverse))));
-        for (name, histogram) in [("total", total), ("total_raw", raw)] {
-            let value = histogram.and_then(|h| h.quantile(1.0 - 1.0 / inverse)).map(millis);
+        for (name, histogram) in histograms {
+            let backed = histogram.filter(|h| inverse <= h.count() as f64);
+            let value = backed.and_then(|h| h.quantile(1.0 - 1.0 / inverse)).map(millis);
             columns.entry(name).or_default().push(Number(value.map(units::rounded)));
-        }
-        if last {
-            break;
         }
     }
     columns

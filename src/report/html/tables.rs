@@ -5,6 +5,7 @@ use crate::report::console::meaning;
 use crate::report::csv::occurred;
 use crate::report::html::bars;
 use crate::report::html::escape::Text;
+use crate::report::html::frame::{foot, head};
 use crate::report::{observed, units};
 
 /// Rows of failures in the page; the rest is in `errors.csv`.
@@ -175,27 +176,6 @@ pub(super) fn settings(out: &mut String, record: &RunRecord) -> fmt::Result {
     }
     foot(out);
     Ok(())
-}
-
-/// Opens a table in a box that scrolls by itself. A column whose name begins with `#` holds numbers.
-fn head(out: &mut String, caption: &str, columns: &[&str]) {
-    let caption = Text(caption);
-    // Writing to a string cannot fail.
-    let _ = write!(
-        out,
-        "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{caption}\"><table><caption>{caption}</caption><thead><tr>"
-    );
-    for column in columns {
-        let _ = match column.strip_prefix('#') {
-            Some(number) => write!(out, "<th scope=\"col\" class=\"n\">{number}</th>"),
-            None => write!(out, "<th scope=\"col\">{column}</th>"),
-        };
-    }
-    out.push_str("</tr></thead><tbody>");
-}
-
-fn foot(out: &mut String) {
-    out.push_str("</tbody></table></div>\n");
 }
 
 fn shortened(text: &str) -> String {

@@ -9,20 +9,26 @@ use crate::report::html::data::Data;
 use crate::report::html::page::page;
 use crate::report::html::series::{failed_column, over_time};
 
-/// The page without what is the same in every page: library, script and style.
 fn own(record: &RunRecord) -> String {
-    let page = page(record).unwrap();
+    own_of(&page(record).unwrap())
+}
+
+/// The page without what is the same in every page: library, script and style.
+pub(super) fn own_of(page: &str) -> String {
     let (head, rest) = page.split_once("<style").unwrap();
     let (body, _) = rest.split_once("</style>").unwrap().1.split_once("<script nonce").unwrap();
     format!("{head}{body}")
 }
 
+/// Words that would do something if they were markup.
+pub(super) const ATTACK: &str = "</script><img src=x onerror=\"alert(1)\">' onload='x <!-- ]]>";
+
 /// Elements, one a line, with their words.
-fn structure(html: &str) -> String {
+pub(super) fn structure(html: &str) -> String {
     html.split_once("<script id=\"data\"").unwrap().0.replace('<', "\n<").replace("\n</", "</")
 }
 
-fn assert_whole(html: &str) {
+pub(super) fn assert_whole(html: &str) {
     for element in
         ["section", "table", "thead", "tbody", "tr", "figure", "figcaption", "div", "svg", "g", "ol", "ul", "dl"]
     {
@@ -53,7 +59,6 @@ fn data_of_the_plots() {
 
 #[test]
 fn words_of_a_peer_cannot_break_out() {
-    const ATTACK: &str = "</script><img src=x onerror=\"alert(1)\">' onload='x <!-- ]]>";
     let mut record = fixture::renewal_storm();
     record.scenario = ATTACK.to_owned();
     record.question = Some(ATTACK.to_owned());

@@ -28,6 +28,13 @@ impl Exporter for RunJson {
     }
 }
 
+/// The content of `run.json` in one line.
+pub(super) fn line(record: &RunRecord) -> io::Result<String> {
+    let mut text = serde_json::to_string(&shape::Run::of(record, Distributions::Apart)?)?;
+    text.push('\n');
+    Ok(text)
+}
+
 /// `partial.json`: the record of a run that goes on, in one file.
 pub(super) struct PartialJson;
 

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::cli::args::ScenarioArgs;
-use crate::cli::command::compare::{JudgingArgs, judge, read_runs};
+use crate::cli::command::compare::{Documents, JudgingArgs, judge, read_runs};
 use crate::cli::command::finish::finish;
 use crate::cli::command::plan::Idle;
 use crate::cli::metrics::MetricsAddress;
@@ -29,7 +29,7 @@ use crate::domain::Shard;
 use crate::engine::Plan;
 use crate::report::console::wrapped;
 use crate::report::rows::RowFormat;
-use crate::report::{ReadError, ResultsFolder};
+use crate::report::{ReadError, ResultsFolder, Side};
 use crate::scenario::Scenario;
 
 /// Arguments of `fleetstorm run`.
@@ -83,7 +83,8 @@ pub struct RunArgs {
     /// Prepare, then wait until that moment to begin: 2026-03-01T09:30:00Z, 09:30 or 09:30:15 (UTC), or +30s
     #[arg(long, value_name = "TIME", conflicts_with = "repeat", help_heading = "Several machines")]
     pub start_at: Option<StartAt>,
-    /// Compare with the results in a folder (a run, or a folder of runs), and end with code 6 when something got worse
+    /// Compare with the results in a folder (a run, or a folder of runs), and end with code 6 when something got worse;
+    /// writes comparison.html and comparison.json into the results, too
     #[arg(long, value_name = "DIR", help_heading = "Comparison")]
     pub baseline: Option<PathBuf>,
     /// When a difference counts.
@@ -120,6 +121,8 @@ Examples:
       ends with code 5 when it is not met
   fleetstorm run scenarios/smoke.toml --repeat 5 --baseline before
       five runs, held against those in the folder before; ends with code 6 when a phase got slower
+  fleetstorm run scenarios/smoke.toml --repeat 5 --json --quiet | jq .totals.succeeded
+      one document per line: run.json of each run, with --baseline followed by the comparison
   fleetstorm run scenarios/smoke.toml --emulator-config slow.toml
       against an emulator with the latencies, faults and quotas of a file
   fleetstorm run scenarios/provisioning-storm.toml --metrics 9464
@@ -220,8 +223,13 @@ pub fn run(args: RunArgs, terminal: &Terminal) -> Result<Exit, CommandError> {
     }
     let Some((before, path)) = baseline else { return Ok(worst) };
     let names = [path.display().to_string(), results.display().to_string()];
-    let names = names.each_ref().map(String::as_str);
-    let compared = judge([&before, &read_runs(&results)?], names, &judging, terminal)?;
+    let after = read_runs(&results)?;
+    let judged = judge([Side { name: &names[0], runs: &before }, Side { name: &names[1], runs: &after }], &judging)?;
+    judged.print(terminal, Documents::Lines)?;
+    let written = judged
+        .write_json(&results.join("comparison.json"))
+        .and_then(|()| judged.write_page(&results.join("comparison.html"), terminal));
+    let compared = judged.exit(written, terminal);
     // Numbers that are wrong for another reason are no regression.
     Ok(if worst == Exit::Done { compared } else { worst })
 }
@@ -248,7 +256,7 @@ fn once(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RuntimeError)?;
     match runtime.block_on(conduct::conduct(scenario, plan, open_files, wishes, aside, folder, terminal))? {
         conduct::Conducted::Measured { record, endpoint } => {
-            let exit = finish(&record, folder, terminal);
+            let exit = finish(&record, folder, terminal, Documents::Lines);
             if let Some(endpoint) = endpoint {
                 runtime.block_on(aside::close(endpoint, linger, terminal))?;
             }

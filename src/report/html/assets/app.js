@@ -33,7 +33,14 @@
     font: "12px system-ui, sans-serif",
   }, more);
 
-  const options = (plot, width) => {
+  // The lines of a plot; after them, for those that stand for several runs, the edges of the band in which the runs lie.
+  const lines = (plot) => [
+    ...plot.series.map((series, i) => ({ ...series, tone: i })),
+    ...plot.series.flatMap((series, i) => (series.band || []).map((column) => ({ ...series, column, tone: i, edge: true }))),
+  ];
+
+  const options = (plot, drawnLines, width) => {
+    const edgesOf = (i) => drawnLines.flatMap((line, j) => (line.edge && line.tone === i - 1 ? [j + 1] : []));
     const overTime = plot.axis === "time";
     const value = FORMATS[plot.unit];
     const tick = TICKS[plot.unit];
@@ -45,7 +52,17 @@
         x: overTime ? { time: false } : { time: false, distr: 3, log: 10 },
         y: plot.log ? { distr: 3, log: 10 } : { range: (u, min, max) => [0, max > 0 ? max * 1.08 : 1] },
       },
-      cursor: { sync: overTime ? { key: "stage-" + plot.stage } : undefined, y: false, points: { size: 8, fill: (u, i) => color("c" + ((i - 1) % 8)) } },
+      cursor: {
+        sync: overTime ? { key: "stage-" + plot.stage } : undefined,
+        y: false,
+        points: { size: (u, i) => (i > plot.series.length ? 0 : 8), fill: (u, i) => color("c" + ((i - 1) % 8)) },
+      },
+      bands: plot.series.flatMap((series, i) => (series.band ? [{ series: edgesOf(i + 1).reverse(), fill: () => color("c" + (i % 8)) + "2b" }] : [])),
+      hooks: {
+        setSeries: [(u, i, { show }) => {
+          if (show != null && i <= plot.series.length) edgesOf(i).forEach((edge) => u.setSeries(edge, { show }));
+        }],
+      },
       legend: {
         markers: {
           width: 2,
@@ -69,12 +86,13 @@
           label: overTime ? "at" : "percentile",
           value: (u, v) => (v == null ? "–" : overTime ? digits(v) + " s" : percentile(v)),
         },
-        ...plot.series.map((series, i) => ({
-          label: series.name,
-          stroke: () => color("c" + (i % 8)),
-          width: 2,
-          dash: DASHES[i % 8],
-          points: { fill: () => color("card") },
+        ...drawnLines.map((line) => ({
+          label: line.name,
+          class: line.edge ? "edge" : undefined,
+          stroke: () => (line.edge ? "transparent" : color("c" + (line.tone % 8))),
+          width: line.edge ? 1 : 2,
+          dash: DASHES[line.tone % 8],
+          points: line.edge ? { show: false } : { fill: () => color("card") },
           spanGaps: false,
           value: (u, v) => (v == null ? "–" : value(v)),
         })),
@@ -84,10 +102,13 @@
 
   for (const plot of data.plots) {
     const place = document.getElementById(plot.id);
-    const columns = data.stages[plot.stage][plot.axis];
-    const x = columns[plot.axis === "time" ? "start_s" : "inverse"];
-    const values = plot.series.map((series) => columns[series.column]);
-    const chart = new uPlot(options(plot, place.clientWidth), [x, ...values], place);
+    const drawnLines = lines(plot);
+    // Lines of different tables need not have the same points.
+    const tables = drawnLines.map((line) => {
+      const columns = data.stages[plot.stage][line.table || plot.axis];
+      return [columns[plot.axis === "time" ? "start_s" : "inverse"], columns[line.column]];
+    });
+    const chart = new uPlot(options(plot, drawnLines, place.clientWidth), uPlot.join(tables), place);
     drawn.push(chart);
     new ResizeObserver(() => {
       if (place.clientWidth > 0 && place.clientWidth !== chart.width) {
