@@ -72,7 +72,7 @@ pub enum EmbeddedError {
         said: String,
     },
     /// Its first line is not a description of endpoints.
-    #[error("the embedded emulator said something unexpected")]
+    #[error("the embedded emulator said something unexpected: {0}")]
     #[diagnostic(help("this is a defect of fleetstorm, please report it"))]
     Unexpected(#[source] ConnectionError),
 }

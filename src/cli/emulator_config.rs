@@ -22,6 +22,8 @@ pub struct EmulatorConfig {
     checked: Config,
     /// What is in force of the file.
     of_file: Vec<Setting>,
+    /// Authorities of the devices' bootstrap certificates.
+    authorities: Vec<PathBuf>,
 }
 
 /// The settings cannot be.
@@ -52,6 +54,18 @@ pub enum EmulatorConfigError {
         /// What is wrong, with the key.
         problem: String,
     },
+    /// The scenario's devices attest with certificates that nobody made yet.
+    #[error("cannot read {}, the authority of the devices' bootstrap certificates: {source}", file.display())]
+    #[diagnostic(help(
+        "make them first, in the folder of `fleet.bootstrap_dir`, which all of these take with --dir:\n  fleetstorm pki root && \
+         fleetstorm pki intermediate && fleetstorm pki devices --scenario FILE"
+    ))]
+    NoAuthority {
+        /// Its certificate.
+        file: PathBuf,
+        /// Why it cannot be read.
+        source: std::io::Error,
+    },
     /// The file for the child process cannot be written.
     #[error("cannot write the embedded emulator's settings to a temporary file: {0}")]
     #[diagnostic(help("set TMPDIR to a folder that you may write to"))]
@@ -63,7 +77,7 @@ impl Explained for EmulatorConfigError {
         match self {
             Self::Scenario { .. } => Exit::ScenarioInvalid,
             Self::Read { .. } | Self::File { .. } => Exit::Usage,
-            Self::Write(_) => Exit::Unexpected,
+            Self::NoAuthority { .. } | Self::Write(_) => Exit::Unexpected,
         }
     }
 }
@@ -74,7 +88,8 @@ impl EmulatorConfig {
     /// # Errors
     /// The file or the scenario's `[emulator]` is no configuration; the key is named.
     pub fn new(scenario: &Scenario, file: Option<&Path>, seed: u64) -> Result<Self, EmulatorConfigError> {
-        let mut config = Self { table: Table::new(), checked: Config::default(), of_file: Vec::new() };
+        let mut config =
+            Self { table: Table::new(), checked: Config::default(), of_file: Vec::new(), authorities: Vec::new() };
         if let Some(file) = file {
             let text = std::fs::read_to_string(file)
                 .map_err(|source| EmulatorConfigError::Read { file: file.to_owned(), source })?;
@@ -131,6 +146,18 @@ impl EmulatorConfig {
         Duration::try_from_secs_f64(ms / 1e3).unwrap_or_default()
     }
 
+    /// Whether the authorities of the devices' bootstrap certificates are there: the emulator could only say that a file is not.
+    ///
+    /// # Errors
+    /// One cannot be read.
+    pub fn has_authorities(&self) -> Result<(), EmulatorConfigError> {
+        for file in &self.authorities {
+            std::fs::File::open(file)
+                .map_err(|source| EmulatorConfigError::NoAuthority { file: file.clone(), source })?;
+        }
+        Ok(())
+    }
+
     /// Writes it to a file that only this user may read and that goes away when it is dropped.
     ///
     /// # Errors
@@ -170,8 +197,10 @@ impl EmulatorConfig {
                 folders.push(bootstrap_dir);
             }
         }
-        let groups = folders.iter().enumerate().map(|(index, folder)| {
-            let certificate = Folder::new(folder.as_path()).certificate("intermediate").display().to_string();
+        self.authorities =
+            folders.into_iter().map(|folder| Folder::new(folder.as_path()).certificate("intermediate")).collect();
+        let groups = self.authorities.iter().enumerate().map(|(index, certificate)| {
+            let certificate = certificate.display().to_string();
             let mut group = Table::new();
             group.insert("id".to_owned(), Value::String(format!("bootstrap-{}", index + 1)));
             group.insert("signing_certificate_files".to_owned(), Value::Array(vec![Value::String(certificate)]));
@@ -329,7 +358,10 @@ mod tests {
         scenario.fleet.classes.extend([class.clone(), class.clone()]);
         class.attestation = Attestation::X509 { bootstrap_dir: "b".into() };
         scenario.fleet.classes.push(class);
-        let read = read(&EmulatorConfig::new(&scenario, None, 1).unwrap());
+        let config = EmulatorConfig::new(&scenario, None, 1).unwrap();
+        let missing = config.has_authorities().unwrap_err().to_string();
+        assert!(missing.starts_with("cannot read a/intermediate.pem, the authority of"), "{missing}");
+        let read = read(&config);
         let ids: Vec<&str> = read.groups.iter().map(|group| group.id.as_str()).collect();
         assert_eq!(ids, ["mine", "bootstrap-1", "bootstrap-2"]);
         assert_eq!(read.groups[2].signing_certificate_files, [PathBuf::from("b/intermediate.pem")]);

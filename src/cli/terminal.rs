@@ -90,7 +90,9 @@ impl Terminal {
     pub fn render(&self, diagnostic: &dyn miette::Diagnostic) -> String {
         let theme = if self.color_stderr { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
         let mut text = String::new();
-        match GraphicalReportHandler::new_themed(theme).with_width(100).render_report(&mut text, diagnostic) {
+        // Every message has its cause in it already, as it stands in logs and results without this rendering.
+        let handler = GraphicalReportHandler::new_themed(theme).with_width(100).without_cause_chain();
+        match handler.render_report(&mut text, diagnostic) {
             Ok(()) => text,
             Err(std::fmt::Error) => format!("error: {diagnostic}\n"),
         }

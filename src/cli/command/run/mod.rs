@@ -112,8 +112,8 @@ const EXAMPLES: &str = "\
 Examples:
   fleetstorm run scenarios/provisioning-storm.toml
       against the embedded emulator, which is started and stopped with the run
-  fleetstorm run scenarios/provisioning-storm.toml --set fleet.devices=20000 --seed 7
-      more devices, the same ones on every run
+  fleetstorm run scenarios/provisioning-storm.toml --set fleet.devices=2000 --seed 7
+      fewer devices, the same ones on every run
   fleetstorm run scenarios/provisioning-storm.toml --set quotas.profile=dps-default \\
         --set fleet.behaviour=well-behaved --set time_scale='1m = 1s'
       the same under the quotas of a DPS instance, by devices that come again when refused; a minute passes in a second

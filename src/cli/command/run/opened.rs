@@ -109,6 +109,7 @@ pub(super) async fn open(scenario: &Scenario, plan: &Plan, wishes: Wishes) -> Re
     let (description, mut access, embedded) = match &target.address {
         TargetAddress::Embedded => {
             let config = EmulatorConfig::new(scenario, emulator_config.as_deref(), plan.seed)?;
+            config.has_authorities()?;
             let file = config.write()?;
             let embedded = Embedded::start(file.path(), &scenario.fleet).await?;
             emulator_settings = config.of_file().to_vec();
