@@ -70,6 +70,11 @@ pub(super) fn set_identities(record: &mut RunRecord, identities: &[Identity]) {
 }
 
 impl RunRecord {
+    /// Whether it was made of several by [`crate::measure::merge`].
+    pub fn is_merged(&self) -> bool {
+        identities(self).len() > 1
+    }
+
     /// Which part of the fleet it is about, in words; `None` when it is the whole fleet, once or several times.
     pub fn part_of_fleet(&self) -> Option<String> {
         let fleets = fleets(&identities(self));

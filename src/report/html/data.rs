@@ -3,14 +3,15 @@ use std::io;
 use serde::Serialize;
 
 use crate::measure::RunRecord;
-use crate::report::html::escape;
 use crate::report::html::plots::{self, Plot};
 use crate::report::html::series::{self, Columns};
+use crate::report::html::{escape, resources};
 
 /// What the page's script draws.
 #[derive(Debug, Serialize)]
 pub(super) struct Data {
     stages: Vec<Stage>,
+    run: Run,
     pub(super) plots: Vec<Plot>,
 }
 
@@ -20,9 +21,16 @@ struct Stage {
     percentile: Columns,
 }
 
+/// Of the run as a whole.
+#[derive(Debug, Serialize)]
+struct Run {
+    time: Columns,
+}
+
 impl Data {
     pub(super) fn of(record: &RunRecord) -> Self {
-        let mut data = Self { stages: Vec::new(), plots: Vec::new() };
+        let run = Run { time: resources::columns(record) };
+        let mut data = Self { stages: Vec::new(), run, plots: Vec::new() };
         for (position, stage) in record.stages.iter().enumerate() {
             let time = series::over_time(stage, record.stages.len());
             let percentile = series::percentiles(stage);
@@ -30,11 +38,12 @@ impl Data {
             data.plots.extend(plots::curve(position, &percentile));
             data.stages.push(Stage { time, percentile });
         }
+        data.plots.extend(resources::plots(record, &data.run.time));
         data
     }
 
-    /// The plots of one stage, in order.
-    pub(super) fn plots_of(&self, stage: usize) -> impl Iterator<Item = &Plot> {
+    /// The plots of one stage, or of the run as a whole, in order.
+    pub(super) fn plots_of(&self, stage: Option<usize>) -> impl Iterator<Item = &Plot> {
         self.plots.iter().filter(move |plot| plot.stage == stage)
     }
 

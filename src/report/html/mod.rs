@@ -8,6 +8,7 @@ mod escape;
 mod frame;
 mod page;
 mod plots;
+mod resources;
 mod series;
 mod tables;
 #[cfg(test)]

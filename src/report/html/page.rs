@@ -169,12 +169,27 @@ fn stages(out: &mut String, record: &RunRecord, data: &Data) -> fmt::Result {
             write!(out, "<p>Each point stands for {merged} intervals; intervals.csv has every one of them.</p>")?;
         }
         out.push_str("<div class=\"plots\">");
-        for plot in data.plots_of(position) {
+        for plot in data.plots_of(Some(position)) {
             figure(out, plot)?;
         }
         bars::phases(out, position, stage)?;
         out.push_str("</div></section>\n");
     }
+    run(out, data)?;
     out.push_str("</section>\n");
+    Ok(())
+}
+
+/// What is about the run and not about one of its stages.
+fn run(out: &mut String, data: &Data) -> fmt::Result {
+    let mut plots = data.plots_of(None).peekable();
+    if plots.peek().is_none() {
+        return Ok(());
+    }
+    out.push_str("<section class=\"stage\" id=\"stage-run\"><h3>The run as a whole</h3><div class=\"plots\">");
+    for plot in plots {
+        figure(out, plot)?;
+    }
+    out.push_str("</div></section>\n");
     Ok(())
 }

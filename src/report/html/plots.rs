@@ -11,8 +11,8 @@ use crate::report::units;
 pub(super) struct Plot {
     /// Identifier of the element.
     pub(super) id: String,
-    /// Position of the stage.
-    pub(super) stage: usize,
+    /// Position of the stage; none when it is about the run as a whole.
+    pub(super) stage: Option<usize>,
     /// What the horizontal axis is: `time` or `percentile`.
     pub(super) axis: &'static str,
     pub(super) unit: Unit,
@@ -38,6 +38,8 @@ pub(super) enum Unit {
     PerSecond,
     Count,
     Milliseconds,
+    Cores,
+    Bytes,
 }
 
 /// One line. Its place in the plot is its colour and its dash.
@@ -53,14 +55,14 @@ pub(super) struct Series {
     pub(super) band: Option<[&'static str; 2]>,
 }
 
-struct Kind {
-    name: &'static str,
-    title: &'static str,
-    words: &'static str,
-    unit: Unit,
-    series: &'static [(&'static str, &'static str)],
+pub(super) struct Kind {
+    pub(super) name: &'static str,
+    pub(super) title: &'static str,
+    pub(super) words: &'static str,
+    pub(super) unit: Unit,
+    pub(super) series: &'static [(&'static str, &'static str)],
     /// Without a value in one of these there is no plot.
-    needs: &'static [&'static str],
+    pub(super) needs: &'static [&'static str],
 }
 
 const KINDS: [Kind; 8] = [
@@ -170,12 +172,12 @@ const CLASS_COLUMNS: [&str; FailureClass::ALL.len()] = {
 
 /// The plots over time of a stage for which there is data.
 pub(super) fn over_time(stage: usize, columns: &Columns) -> Vec<Plot> {
-    KINDS.iter().filter_map(|kind| kind.plot(stage, columns, "time")).collect()
+    KINDS.iter().filter_map(|kind| kind.plot(Some(stage), columns, "time")).collect()
 }
 
 /// The percentile curve of a stage in which something succeeded.
 pub(super) fn curve(stage: usize, columns: &Columns) -> Option<Plot> {
-    CURVE.plot(stage, columns, "percentile")
+    CURVE.plot(Some(stage), columns, "percentile")
 }
 
 impl Plot {
@@ -193,13 +195,14 @@ impl Plot {
 }
 
 impl Kind {
-    fn plot(&self, stage: usize, columns: &Columns, axis: &'static str) -> Option<Plot> {
+    pub(super) fn plot(&self, stage: Option<usize>, columns: &Columns, axis: &'static str) -> Option<Plot> {
         if !self.needs.iter().any(|column| columns.contains_key(column)) {
             return None;
         }
         let shown: Vec<_> = self.series.iter().filter(|(column, _)| columns.contains_key(column)).collect();
+        let place = stage.map_or_else(|| "run".to_owned(), |stage| stage.to_string());
         let plot = Plot {
-            id: format!("plot-{stage}-{}", self.name),
+            id: format!("plot-{place}-{}", self.name),
             stage,
             axis,
             unit: self.unit,
@@ -221,6 +224,8 @@ impl Kind {
                     .to_owned()
             }
             "latency" => "intervals.csv: start_s, p50_us, p99_us; p90 and the whole distribution in latency.hlog".to_owned(),
+            "cpu" => "resources.csv: start_s, generator_cpu_us and emulator_cpu_us divided by length_us".to_owned(),
+            "memory" => "resources.csv: start_s, generator_memory_bytes, emulator_memory_bytes".to_owned(),
             _ => format!("intervals.csv: start_s, length_us, {columns}"),
         }
     }
@@ -232,6 +237,8 @@ impl Unit {
             Self::PerSecond => units::rate_of(value),
             Self::Count => units::count(value as u64),
             Self::Milliseconds => units::nanos((value * 1e6) as u64),
+            Self::Cores => format!("{} cores", units::rounded(value)),
+            Self::Bytes => units::bytes(value as u64),
         }
     }
 }

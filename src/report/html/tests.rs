@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use crate::domain::FailureClass;
-use crate::measure::{ErrorRow, Interval, RunRecord, Setting};
+use crate::measure::{ErrorRow, Interval, ResourceSample, RunRecord, Setting};
 use crate::report::Exporter as _;
 use crate::report::csv::IntervalsCsv;
 use crate::report::fixture;
@@ -143,6 +143,8 @@ fn points_are_bounded_and_keep_their_sums() {
         .collect();
     stage.intervals[7].total = second.total;
     let columns = over_time(stage, 1);
+    let looked = record.resources[0];
+    record.resources = (0..seconds).map(|n| ResourceSample { at: Duration::from_secs(n), ..looked }).collect();
     let points = columns["started"].len();
     assert!((900..=1_000).contains(&points), "{points}");
     let mean = columns["started"].iter().filter_map(|n| n.0).sum::<f64>() / points as f64;
@@ -186,6 +188,8 @@ fn a_run_in_which_nothing_happened_has_a_page() {
     let html = own(&record);
     assert_whole(&html);
     assert!(html.contains("No attempt failed"));
+    record.resources.clear();
+    assert!(!own(&record).contains("stage-run"));
     record.stages.clear();
     assert_whole(&own(&record));
 }

@@ -9,13 +9,16 @@
 
   const digits = (v) => v.toLocaleString("en-US", { maximumSignificantDigits: v >= 1000 ? 6 : 3 });
   const time = (ms) => ms >= 1000 ? digits(ms / 1000) + " s" : ms >= 1 ? digits(ms) + " ms" : digits(ms * 1000) + " µs";
+  const bytes = (v) => v >= 1e9 ? digits(v / 1e9) + " GB" : v >= 1e6 ? digits(v / 1e6) + " MB" : v > 0 ? digits(v / 1e3) + " kB" : "0";
   const FORMATS = {
     per_second: (v) => digits(v) + "/s",
     count: digits,
     milliseconds: time,
+    cores: (v) => digits(v) + (v === 1 ? " core" : " cores"),
+    bytes,
   };
   const short = (v) => v >= 1e6 ? digits(v / 1e6) + " M" : v >= 1e4 ? digits(v / 1e3) + " k" : digits(v);
-  const TICKS = { per_second: (v) => short(v) + "/s", count: short, milliseconds: time };
+  const TICKS = { per_second: (v) => short(v) + "/s", count: short, milliseconds: time, cores: digits, bytes };
 
   // 10 on the axis 1/(1-q) is 90 %, 100 is 99 %.
   const percentile = (inverse) => {
@@ -105,7 +108,7 @@
     const drawnLines = lines(plot);
     // Lines of different tables need not have the same points.
     const tables = drawnLines.map((line) => {
-      const columns = data.stages[plot.stage][line.table || plot.axis];
+      const columns = (plot.stage === null ? data.run : data.stages[plot.stage])[line.table || plot.axis];
       return [columns[plot.axis === "time" ? "start_s" : "inverse"], columns[line.column]];
     });
     const chart = new uPlot(options(plot, drawnLines, place.clientWidth), uPlot.join(tables), place);

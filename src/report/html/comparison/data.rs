@@ -64,7 +64,7 @@ impl Data {
 
     /// The plots of one stage, in order.
     pub(super) fn plots_of(&self, stage: usize) -> impl Iterator<Item = &Plot> {
-        self.plots.iter().filter(move |plot| plot.stage == stage)
+        self.plots.iter().filter(move |plot| plot.stage == Some(stage))
     }
 
     /// As JSON that can stand inside of a `<script>`.
@@ -109,7 +109,7 @@ fn curve(stage: usize, row: &PhaseRow, tables: &Tables) -> Plot {
     };
     let plot = Plot {
         id: format!("plot-{stage}-{phase}"),
-        stage,
+        stage: Some(stage),
         axis: "percentile",
         unit: Unit::Milliseconds,
         log: false,
@@ -182,7 +182,7 @@ impl Kind {
         });
         let plot = Plot {
             id: format!("plot-{stage}-over-time-{column}"),
-            stage,
+            stage: Some(stage),
             axis: "time",
             unit: *unit,
             log: false,
