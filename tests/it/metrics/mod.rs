@@ -40,8 +40,13 @@ struct Running(Child);
 
 impl Running {
     fn start(folder: &Path, more: &[&str]) -> Self {
+        Self::start_in(folder, more, &[])
+    }
+
+    /// With variables in its environment.
+    fn start_in(folder: &Path, more: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut command = Command::new(assert_cmd::cargo::cargo_bin!("fleetstorm"));
-        command.current_dir(folder).args(RUN).args(more).stdout(Stdio::null());
+        command.current_dir(folder).args(RUN).args(more).envs(environment.iter().copied()).stdout(Stdio::null());
         Self(command.spawn().unwrap())
     }
 
