@@ -50,6 +50,6 @@ pub use outcome::EngineOutcome;
 pub use plan::{IdleShard, Needs, Plan, PlannedStage};
 pub use progress::{Distributions, Progress, RunPart, StageProgress};
 pub use recorder::Recorder;
-pub use rows::{Received, RowSink, RowSource, rows};
+pub use rows::{Received, RowBatch, RowSink, RowSource, rows};
 pub use run::{Begun, RunInput, run};
 pub use snapshot::Snapshots;

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use crate::domain::{Failure, FailureClass, Phase};
-use crate::engine::rows::Batch;
+use crate::engine::rows::RowBatch;
 use crate::measure::{Attempt, CompactHistogram, ErrorRow, Histogram, Outcome, PhaseHistograms, Totals};
 
 /// What one worker writes down of one stage. Owned by its thread: recording takes no lock and, once a phase was seen, no
@@ -18,7 +18,7 @@ pub struct Recorder {
     /// When the last attempt ended.
     pub(super) last_end: Duration,
     /// Every attempt on its way to somebody who writes it down.
-    pub(super) rows: Option<Batch>,
+    pub(super) rows: Option<RowBatch>,
 }
 
 impl Recorder {
@@ -28,7 +28,7 @@ impl Recorder {
     }
 
     /// The same; every attempt goes to `rows` too, if there are any.
-    pub(super) fn with(rows: Option<Batch>) -> Self {
+    pub(super) fn with(rows: Option<RowBatch>) -> Self {
         Self { rows, ..Self::default() }
     }
 

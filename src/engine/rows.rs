@@ -59,17 +59,26 @@ impl RowSource {
 
 /// Attempts of one worker on their way to the [`RowSink`].
 #[derive(Debug)]
-pub(super) struct Batch {
+pub struct RowBatch {
     sink: RowSink,
     rows: Vec<Attempt>,
 }
 
-impl Batch {
-    pub(super) fn new(sink: RowSink) -> Self {
+impl RowSink {
+    /// Batches that wait for the writer, of at most 64.
+    pub fn waiting(&self) -> usize {
+        self.sender.len()
+    }
+}
+
+impl RowBatch {
+    /// None yet.
+    pub fn new(sink: RowSink) -> Self {
         Self { sink, rows: Vec::with_capacity(BATCH) }
     }
 
-    pub(super) fn push(&mut self, attempt: &Attempt) {
+    /// One more, which is handed over with others.
+    pub fn push(&mut self, attempt: &Attempt) {
         self.rows.push(*attempt);
         if self.rows.len() >= BATCH {
             self.hand_over();
@@ -77,7 +86,7 @@ impl Batch {
     }
 
     /// Hands over what there is. When there is no room, it is lost: a device never waits for a disk.
-    pub(super) fn hand_over(&mut self) {
+    pub fn hand_over(&mut self) {
         if self.rows.is_empty() {
             return;
         }
@@ -89,7 +98,7 @@ impl Batch {
     }
 }
 
-impl Drop for Batch {
+impl Drop for RowBatch {
     fn drop(&mut self) {
         self.hand_over();
     }
@@ -117,7 +126,7 @@ mod tests {
         }
     }
 
-    fn push(batch: &mut Batch, attempts: usize) {
+    fn push(batch: &mut RowBatch, attempts: usize) {
         (0..).take(attempts).for_each(|device| batch.push(&attempt(device)));
     }
 
@@ -132,7 +141,7 @@ mod tests {
     #[test]
     fn everything_comes_out_in_order_and_then_the_end() {
         let (sink, source, lost) = rows();
-        let mut batch = Batch::new(sink);
+        let mut batch = RowBatch::new(sink);
         push(&mut batch, BATCH + 3);
         assert!(matches!(source.next(Duration::ZERO), Received::Rows(rows) if rows.len() == BATCH));
         assert!(matches!(source.next(Duration::ZERO), Received::Nothing), "a batch that is not full waits");
@@ -145,7 +154,7 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_counted_and_nobody_waits() {
         let (sink, source, lost) = rows();
-        let mut batch = Batch::new(sink);
+        let mut batch = RowBatch::new(sink);
         let attempts = BATCH * (WAITING + 5);
         push(&mut batch, attempts);
         let came = received(&source).len();

@@ -13,7 +13,7 @@ use crate::engine::fleet::Fleet;
 use crate::engine::gauge::Gauge;
 use crate::engine::keys::KeyWorks;
 use crate::engine::recorder::Recorder;
-use crate::engine::rows::{Batch, RowSink};
+use crate::engine::rows::{RowBatch, RowSink};
 use crate::engine::serials::Serials;
 use crate::engine::share::Share;
 use crate::engine::stage_loop::{StageLoop, StageOrder, StageShare};
@@ -117,7 +117,7 @@ fn certificates<S>(fleet: &Fleet<S>, members: Vec<u32>) -> Vec<Certified> {
 }
 
 fn stage<C: Connector>(station: &Rc<Station<C>>, order: StageOrder) -> StageLoop<C> {
-    let recorder = RefCell::new(Recorder::with(station.rows.clone().map(Batch::new)));
+    let recorder = RefCell::new(Recorder::with(station.rows.clone().map(RowBatch::new)));
     let (setup, until) = (Arc::clone(&order.setup), order.until);
     StageLoop { job: Rc::new(Job { station: Rc::clone(station), setup, recorder, until }), order }
 }

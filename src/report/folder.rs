@@ -132,7 +132,8 @@ impl ResultsFolder {
         errors
     }
 
-    /// Writes the record of a run that goes on, in the place of the one before: what is left when the run is killed.
+    /// Writes the record of a run that goes on, in the place of the one before: what is left when the run is killed. It is
+    /// not forced to the disk: what a process wrote outlives it, and waiting for a disk every second would disturb the run.
     ///
     /// # Errors
     /// It cannot be written; the one before is still there.

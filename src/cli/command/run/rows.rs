@@ -200,6 +200,9 @@ fn persist(partial: &Path, whole: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Phase;
+    use crate::engine::RowBatch;
+    use crate::measure::{Attempt, Outcome, PhaseTimes};
 
     /// Rows of a run without attempts, to a file in a folder of their own.
     fn rows_to(file: impl FnOnce(&Path) -> File) -> (tempfile::TempDir, RowsFile) {
@@ -223,6 +226,78 @@ mod tests {
         let (lost, note) = rows.finish();
         assert_eq!((lost.of(9), note), (0, None));
         assert_eq!(files(&folder), ["devices.csv"]);
+    }
+
+    fn attempt(device: u32) -> Attempt {
+        let mut phases = PhaseTimes::new();
+        for (place, phase) in (0..).zip(Phase::ALL) {
+            let nanos = 20_000 * (place + 1) + u64::from(device).wrapping_mul(7_919) % 9_000_000;
+            phases.set(phase, Duration::from_nanos(nanos));
+        }
+        let due = Duration::from_micros(u64::from(device) * 500);
+        Attempt {
+            device,
+            stage: 0,
+            number: 1,
+            due,
+            started: due + Duration::from_micros(40),
+            ended: due + Duration::from_millis(20),
+            phases,
+            outcome: Outcome::Success,
+            code: 0,
+            polls: 1,
+            throttled: 0,
+            retry_after_max: None,
+        }
+    }
+
+    /// Resident memory of this process in bytes, `VmRSS` or the largest ever, `VmHWM`.
+    fn memory(what: &str) -> u64 {
+        let status = fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(what)?.strip_prefix(':')).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1_024
+    }
+
+    /// As fast as they can be written: `cargo test --release --lib a_million_rows -- --ignored --nocapture`.
+    #[test]
+    #[ignore = "writes half a gigabyte"]
+    fn a_million_rows_take_little_memory() {
+        const ROWS: u32 = 1_000_000;
+        let text = "schema = 1\nname = 'test'\nfleet = { devices = 1000000, registration_id = 'device-{index:06}' }\n\
+                    [[stage]]\nname = 'storm'\nkind = 'provision'\narrival = 'at-once'\n";
+        let scenario = Scenario::parse("test.toml", text, &[]).unwrap();
+        for format in [RowFormat::Csv, RowFormat::Parquet] {
+            let folder = tempfile::tempdir().unwrap();
+            let results = ResultsFolder::open(folder.path().to_owned()).unwrap();
+            // The peak of before is forgotten.
+            fs::write("/proc/self/clear_refs", "5").unwrap();
+            let (before, began) = (memory("VmRSS"), Instant::now());
+            let mut rows = RowsFile::create(format, &results, &scenario).unwrap();
+            rows.begin().unwrap().send(SystemTime::UNIX_EPOCH).unwrap();
+            let sink = rows.sink().unwrap();
+            let mut batch = RowBatch::new(sink.clone());
+            for device in 0..ROWS {
+                // Devices do not wait, but here nobody is a device.
+                while sink.waiting() > 32 {
+                    thread::yield_now();
+                }
+                batch.push(&attempt(device));
+            }
+            drop((batch, sink));
+            let (lost, note) = rows.finish();
+            assert_eq!((lost.of(ROWS.into()), note), (0, None));
+            let (took, grown) = (began.elapsed(), memory("VmHWM").saturating_sub(before));
+            let size = fs::metadata(folder.path().join(format.file_name())).unwrap().len();
+            println!(
+                "{}: {} rows in {}, {} on disk, {} of memory at most",
+                format.file_name(),
+                units::count(ROWS.into()),
+                units::duration(took),
+                units::bytes(size),
+                units::bytes(grown),
+            );
+            assert!(grown < 100_000_000, "{grown} bytes");
+        }
     }
 
     #[test]

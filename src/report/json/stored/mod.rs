@@ -6,6 +6,7 @@ mod shape;
 #[cfg(test)]
 mod tests;
 mod threshold;
+mod values;
 
 use std::fs::File;
 use std::io::{self, Read as _};

@@ -1,7 +1,7 @@
 use serde::Deserialize;
 
 use crate::measure::{ProcessSample, ResourceSample};
-use crate::report::json::stored::shape::Micros;
+use crate::report::json::stored::values::Micros;
 
 /// What both sides used in one interval.
 #[derive(Deserialize)]

@@ -3,7 +3,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::measure::{MOST_VALUES, Observed, ThresholdResult};
-use crate::report::json::stored::shape::Micros;
+use crate::report::json::stored::values::Micros;
 
 /// What became of a threshold.
 #[derive(Deserialize)]
