@@ -3,14 +3,16 @@
 //! Within a schema keys are only added. A record of before a key existed is read as what its time knew: there was no
 //! compressed time, no threshold, one attempt per device, and what was not counted yet did not occur.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
 use crate::domain::{Phase, Shard, TimeScale};
 use crate::measure::{
-    Certificates, CompactHistogram, CpuUse, ErrorRow, GeneratorHealth, Histogram, Interval, MOST_VALUES, Machine,
-    PhaseHistograms, ResourceSample, RunRecord, RunStatus, Setting, StageRecord, Totals,
+    Certificates, CompactHistogram, CpuUse, ErrorRow, GeneratorHealth, Histogram, Interval, Machine, PhaseHistograms,
+    ResourceSample, RunRecord, Setting, StageRecord, Totals,
 };
 use crate::report::json::stored::resource::Resource;
 use crate::report::json::stored::threshold::Threshold;
