@@ -121,11 +121,8 @@ async fn virtual_run(scenario: &Scenario, manner: Manner) -> EngineOutcome {
     };
     let outcome = run(input).await.expect("the generator starts");
     let certificates = outcome.certificates.as_ref().expect("the run ended");
-    assert_eq!(
-        certificates.certificates() + certificates.without,
-        u64::from(scenario.fleet.devices),
-        "{certificates:?}"
-    );
+    let devices = u64::from(shard.of(scenario.fleet.devices));
+    assert_eq!(certificates.certificates() + certificates.without, devices, "{certificates:?}");
     assert!(certificates.expired <= certificates.certificates());
     outcome
 }

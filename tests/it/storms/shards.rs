@@ -78,6 +78,8 @@ fn shards_are_the_whole(scenario: &Scenario, count: u32) {
     assert_eq!(rows(&all), rows(&whole_rows));
     let merged = merge(&parts).unwrap();
     assert_eq!(counts(&merged), counts(&whole));
+    let certificates = |run: &RunRecord| run.certificates.as_ref().map(|all| (all.certificates(), all.without));
+    assert_eq!(certificates(&merged), certificates(&whole));
     assert_eq!((merged.part_of_fleet(), merged.is_made_of_shards()), (None, count > 1));
     if count > 1 {
         assert!(merge(&parts[1..]).unwrap().part_of_fleet().is_some());
