@@ -108,7 +108,7 @@ impl Judged<'_> {
             (true, Documents::Whole) => terminal.print_json(&ComparisonJson::from(comparison)),
             (true, Documents::Lines) => terminal.print_json_line(&ComparisonJson::from(comparison)),
             (false, _) => {
-                let look = Look { color: terminal.color_stdout };
+                let look = Look::new(terminal.color_stdout);
                 terminal.print(&table(comparison, sides.map(|side| side.name), look))
             }
         }

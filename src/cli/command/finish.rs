@@ -3,7 +3,7 @@ use console::Term;
 use crate::cli::command::compare::Documents;
 use crate::cli::{CommandError, Exit, Terminal};
 use crate::measure::RunRecord;
-use crate::report::console::{Look, WIDTH, summary_within};
+use crate::report::console::{Look, WIDTH, summary};
 use crate::report::{ResultsFolder, Verdict, run_json, run_json_line, verdicts};
 
 /// Writes and prints a record. What cannot be written never costs what is printed.
@@ -15,16 +15,16 @@ pub(super) fn finish(
 ) -> Result<Exit, CommandError> {
     let unwritten = folder.write(record);
     if terminal.json {
-        let look = Look { color: terminal.color_stderr };
-        terminal.note(summary_within(record, look, columns(&Term::stderr())));
+        let look = Look::new(terminal.color_stderr);
+        terminal.note(summary(record, look.within(columns(&Term::stderr()))));
         let json = match documents {
             Documents::Whole => run_json(record),
             Documents::Lines => run_json_line(record),
         };
         terminal.print(&json.map_err(miette::Report::msg)?)?;
     } else {
-        let look = Look { color: terminal.color_stdout };
-        terminal.print(&summary_within(record, look, columns(&Term::stdout())))?;
+        let look = Look::new(terminal.color_stdout);
+        terminal.print(&summary(record, look.within(columns(&Term::stdout()))))?;
     }
     terminal.note(format!("results in {}", folder.path().display()));
     let written = unwritten.is_empty();

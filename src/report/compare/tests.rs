@@ -88,7 +88,7 @@ fn the_table_fits() {
     }
     b.stages[0].totals.dropped = 7;
     let comparison = compare(&[a], &[b], &[], LIMITS).unwrap();
-    let text = table(&comparison, ["results/a", "results/b"], Look { color: false });
+    let text = table(&comparison, ["results/a", "results/b"], Look::new(false));
     assert!(text.lines().all(|line| line.chars().count() <= usize::from(WIDTH)), "{text}");
     insta::assert_snapshot!("compare", text);
     let document = serde_json::to_value(ComparisonJson::from(&comparison)).unwrap();

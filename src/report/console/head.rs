@@ -4,7 +4,7 @@ use owo_colors::Style;
 
 use crate::domain::TimeScale;
 use crate::measure::RunRecord;
-use crate::report::console::{Look, line, wrapped};
+use crate::report::console::{Look, line};
 use crate::report::{Verdict, units, verdicts};
 
 /// What was run.
@@ -15,11 +15,11 @@ pub(super) fn title(text: &mut String, record: &RunRecord, look: Look) {
     line(text, "");
     line(text, &look.paint(&record.scenario, Style::new().bold()));
     if let Some(question) = &record.question {
-        line(text, &wrapped("", question));
+        line(text, &look.folded("", question));
     }
-    line(text, &look.paint(&wrapped("", &about), Style::new().dimmed()));
+    line(text, &look.paint(&look.folded("", &about), Style::new().dimmed()));
     if !record.time_scale.is_real() {
-        line(text, &wrapped("", &compressed(record.time_scale)));
+        line(text, &look.folded("", &compressed(record.time_scale)));
     }
     line(text, "");
 }
@@ -59,11 +59,11 @@ pub(super) fn verdict(text: &mut String, record: &RunRecord, look: Look) {
             | Verdict::RowsLost { .. } => verdict.sentence(),
         };
         // Painted after folding, so that escape sequences do not count as columns.
-        let folded = wrapped(&format!("{label}  "), &words);
+        let folded = look.folded(&format!("{label}  "), &words);
         line(text, &folded.replacen(label, &look.paint(label, style), 1));
         if let Verdict::Saturated(reasons) = &verdict {
             for reason in reasons {
-                line(text, &wrapped("  - ", reason));
+                line(text, &look.folded("  - ", reason));
             }
         }
     }
@@ -97,7 +97,7 @@ pub(in crate::report) fn outcome(record: &RunRecord) -> String {
 }
 
 /// The generator's punctuality and the machine.
-pub(super) fn circumstances(text: &mut String, record: &RunRecord) {
+pub(super) fn circumstances(text: &mut String, record: &RunRecord, look: Look) {
     let health = &record.health;
     let mut words = format!(
         "at most {} of {} in flight",
@@ -111,7 +111,7 @@ pub(super) fn circumstances(text: &mut String, record: &RunRecord) {
         let (p50, p99) = (units::duration(p50), units::duration(p99));
         words.push_str(&format!(", started {p50} after due at the median, {p99} at p99"));
     }
-    line(text, &wrapped(" ", &words));
+    line(text, &look.folded(" ", &words));
     let machine = &record.machine;
     let words = format!(
         "{}, {} cores, {}, {}, {} open files",
@@ -121,6 +121,6 @@ pub(super) fn circumstances(text: &mut String, record: &RunRecord) {
         machine.os,
         units::count(machine.open_files)
     );
-    line(text, &wrapped(" ", &words));
+    line(text, &look.folded(" ", &words));
     line(text, "");
 }

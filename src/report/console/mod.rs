@@ -19,40 +19,51 @@ pub(super) use tables::{meaning, print, right, table as columns};
 pub struct Look {
     /// With ANSI colours.
     pub color: bool,
+    /// Columns that lines may take; below 95 the table of phases leaves out what explains them.
+    pub columns: u16,
 }
 
-/// Widest line printed.
+/// Widest line printed, where nothing asks for less.
 pub const WIDTH: u16 = 100;
 
 /// The summary of a run, ending in a line break.
 pub fn summary(record: &RunRecord, look: Look) -> String {
-    summary_within(record, look, WIDTH)
-}
-
-/// As [`summary`], for a terminal that may have fewer columns: its tables leave out what explains them before they would be
-/// broken.
-pub fn summary_within(record: &RunRecord, look: Look, columns: u16) -> String {
     let mut text = String::new();
     head::title(&mut text, record, look);
     head::verdict(&mut text, record, look);
     tables::thresholds(&mut text, record, look);
     stages::outcomes(&mut text, record, look);
     stages::traffic(&mut text, record, look);
-    stages::workloads(&mut text, record);
+    stages::workloads(&mut text, record, look);
     goodput::over_time(&mut text, record);
     tables::resources(&mut text, record, look);
-    head::circumstances(&mut text, record);
+    head::circumstances(&mut text, record, look);
     for stage in &record.stages {
-        tables::phases(&mut text, stage, record.stages.len() > 1, look, columns);
+        tables::phases(&mut text, stage, record.stages.len() > 1, look);
     }
-    tables::errors(&mut text, record, look, columns);
+    tables::errors(&mut text, record, look);
     for note in &record.notes {
-        line(&mut text, &wrapped("note: ", note));
+        line(&mut text, &look.folded("note: ", note));
     }
     text
 }
 
 impl Look {
+    /// As wide as [`WIDTH`].
+    pub const fn new(color: bool) -> Self {
+        Self { color, columns: WIDTH }
+    }
+
+    /// The same within so many columns.
+    pub const fn within(self, columns: u16) -> Self {
+        Self { columns, ..self }
+    }
+
+    /// [`wrapped`] within its columns.
+    fn folded(self, label: &str, words: &str) -> String {
+        wrapped_within(label, words, usize::from(self.columns))
+    }
+
     /// `text` in a style, when colours are wanted.
     fn paint(self, text: &str, style: Style) -> String {
         if self.color { style.style(text).to_string() } else { text.to_owned() }

@@ -2,7 +2,7 @@ use comfy_table::{Cell, Color};
 
 use crate::measure::{RunRecord, Totals};
 use crate::report::console::tables::{print, right, table, warn};
-use crate::report::console::{Look, line, wrapped};
+use crate::report::console::{Look, line};
 use crate::report::units;
 
 /// A count in a column that is only there when it is not zero everywhere.
@@ -66,9 +66,9 @@ pub(super) fn traffic(text: &mut String, record: &RunRecord, look: Look) {
 }
 
 /// What the stages are.
-pub(super) fn workloads(text: &mut String, record: &RunRecord) {
+pub(super) fn workloads(text: &mut String, record: &RunRecord, look: Look) {
     for stage in &record.stages {
-        line(text, &wrapped(&format!(" {}: {}, ", stage.name, stage.kind), &stage.workload));
+        line(text, &look.folded(&format!(" {}: {}, ", stage.name, stage.kind), &stage.workload));
     }
     line(text, "");
 }

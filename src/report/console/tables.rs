@@ -4,7 +4,7 @@ use comfy_table::{
 
 use crate::domain::Phase;
 use crate::measure::{Recorded, RunRecord, StageRecord, ThresholdResult};
-use crate::report::console::{Look, WIDTH, line};
+use crate::report::console::{Look, line};
 use crate::report::{observed, units};
 
 /// What the run had to meet, those that it did not first.
@@ -49,8 +49,8 @@ pub(super) fn resources(text: &mut String, record: &RunRecord, look: Look) {
 const EXPLAINED: u16 = 95;
 
 /// The phases of the attempts that succeeded.
-pub(super) fn phases(text: &mut String, stage: &StageRecord, several: bool, look: Look, columns: u16) {
-    let explained = columns >= EXPLAINED;
+pub(super) fn phases(text: &mut String, stage: &StageRecord, several: bool, look: Look) {
+    let explained = look.columns >= EXPLAINED;
     let header: Vec<&str> = ["phase", "what it is", "count", "p50", "p90", "p99", "max"]
         .into_iter()
         .filter(|name| explained || *name != "what it is")
@@ -79,12 +79,11 @@ pub(super) fn phases(text: &mut String, stage: &StageRecord, several: bool, look
 }
 
 /// Most frequent failures first.
-pub(super) fn errors(text: &mut String, record: &RunRecord, look: Look, columns: u16) {
+pub(super) fn errors(text: &mut String, record: &RunRecord, look: Look) {
     if record.errors.is_empty() {
         return;
     }
     let mut table = table(look, &["failure", "code", "what was said", "count", "first", "last"]);
-    table.set_width(columns);
     if let Some(words) = table.column_mut(2) {
         words.set_constraint(ColumnConstraint::UpperBoundary(Width::Fixed(50)));
         words.set_cell_alignment(CellAlignment::Left);
@@ -111,12 +110,14 @@ const SHOWN_ERRORS: usize = 10;
 
 pub(in crate::report) fn table(look: Look, header: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_style(UNDERLINED).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH).set_header(
-        header.iter().enumerate().map(|(position, name)| {
+    table
+        .load_style(UNDERLINED)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(look.columns)
+        .set_header(header.iter().enumerate().map(|(position, name)| {
             let cell = Cell::new(name).add_attribute(Attribute::Dim);
             if LEFT_ALIGNED.contains(name) || position == 0 { cell } else { cell.set_alignment(CellAlignment::Right) }
-        }),
-    );
+        }));
     if look.color {
         table.enforce_styling()
     } else {

@@ -16,7 +16,7 @@ fn everything(record: &RunRecord) -> Vec<(String, String)> {
         exporter.write(record, &mut bytes).unwrap();
         (exporter.file_name().to_owned(), String::from_utf8_lossy(&bytes).into_owned())
     });
-    files.chain([("summary".to_owned(), summary(record, Look { color: false }))]).collect()
+    files.chain([("summary".to_owned(), summary(record, Look::new(false)))]).collect()
 }
 
 fn stored(record: &RunRecord, folder: &Path) {
