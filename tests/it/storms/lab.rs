@@ -60,11 +60,11 @@ pub(super) fn sharded(scenario: &Scenario, shard: Shard) -> (EngineOutcome, Vec<
     (outcome, collecting.join().expect("it only collects"))
 }
 
-/// It begins at that time after the clock's start.
-pub(super) fn outcome_from(scenario: &Scenario, start_at: Duration) -> EngineOutcome {
+/// It begins at that moment, or as soon as it can.
+pub(super) fn outcome_from(scenario: &Scenario, start_at: SystemTime) -> EngineOutcome {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime");
-    let manner = Manner { start_at: Some(start() + start_at), ..Manner::default() };
+    let manner = Manner { start_at: Some(start_at), ..Manner::default() };
     runtime.block_on(virtual_run(scenario, manner))
 }
 

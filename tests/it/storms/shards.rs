@@ -163,9 +163,12 @@ fn a_run_begins_at_the_moment_that_was_agreed() {
         assert_eq!(outcome.stages[0].totals.succeeded, 5, "{:?}", outcome.errors);
         (outcome.started_at.duration_since(super::lab::start()).unwrap(), outcome.notes)
     };
-    let wait = Duration::from_secs(90);
-    let (at, notes) = began(wait);
+    let (wait, start) = (Duration::from_secs(90), super::lab::start());
+    let (at, notes) = began(start + wait);
     // The runtime's timers are good to a millisecond.
     assert!(at >= wait && at < wait + Duration::from_millis(5), "{at:?}");
     assert!(notes.iter().all(|note| !note.contains("--start-at")), "{notes:?}");
+    let (at, notes) = began(start - Duration::from_secs(2));
+    assert!(at < Duration::from_secs(1), "{at:?}");
+    assert!(notes.iter().any(|note| note.contains("2.000 s after the moment of --start-at")), "{notes:?}");
 }

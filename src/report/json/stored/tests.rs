@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use proptest::prelude::*;
 
-use crate::domain::Phase;
+use crate::domain::{Phase, Shard};
 use crate::measure::{CompactHistogram, Histogram, MergeError, Observed, RunRecord, RunStatus, merge};
 use crate::report::console::{Look, summary};
 use crate::report::{EXPORTERS, ReadError, ResultsFolder, fixture, read, verdicts};
@@ -200,6 +200,34 @@ proptest! {
         let overlaps = matches!(merge(&[read, parts[0].clone()]), Err(MergeError::Overlap { .. }));
         prop_assert!(overlaps);
     }
+}
+
+#[test]
+fn shards_that_began_apart_are_told_and_their_peaks_add_up() {
+    let shard = |index, seconds| {
+        let mut record = part(7, &[1_000]);
+        record.shard = Shard::new(index, 3);
+        record.started_at += Duration::from_secs(seconds);
+        record.health.saturated = vec!["late".to_owned()];
+        record.rows_lost = (index == 2).then_some(9);
+        record
+    };
+    let sum = merge(&[shard(1, 0), shard(2, 1), part(8, &[1_000])]).unwrap();
+    assert!(sum.notes.iter().all(|note| !note.contains("apart")), "{:?}", sum.notes);
+    assert_eq!(
+        (sum.health.peak_in_flight, sum.health.in_flight_limit),
+        (2_000, 19_800),
+        "those of another seed are not"
+    );
+    assert_eq!(sum.health.saturated, ["shard 1 of 3: late", "shard 2 of 3: late"]);
+    assert_eq!((sum.part_of_fleet().as_deref(), sum.rows_lost), (Some("shards 1, 2 of 3"), Some(9)));
+    // Stored, read back and merged with the rest it is whole.
+    let sum = merge(&[there_and_back(&sum.at_rest()), shard(3, 4)]).unwrap();
+    assert!(sum.notes.iter().any(|note| note.contains("began up to 4.0 s apart")), "{:?}", sum.notes);
+    assert_eq!((sum.part_of_fleet(), sum.shard), (None, None));
+    assert!(!sum.is_made_of_shards(), "there are two seeds");
+    let overlap = merge(&[sum, shard(2, 0)]).unwrap_err().to_string();
+    assert!(overlap.contains("seed 7, shard 2 of 3 and in seed 7, shard 2 of 3"), "{overlap}");
 }
 
 #[test]
