@@ -117,6 +117,12 @@ pub fn rfc3339(moment: SystemTime) -> String {
     jiff::Timestamp::try_from(moment).map_or_else(|_| "unknown".to_owned(), |t| format!("{t:.3}"))
 }
 
+/// A moment in UTC, to the minute, for people: `2025-03-01 09:30 UTC`.
+pub fn minute(moment: SystemTime) -> String {
+    jiff::Timestamp::try_from(moment)
+        .map_or_else(|_| "unknown".to_owned(), |t| t.strftime("%Y-%m-%d %H:%M UTC").to_string())
+}
+
 fn three_digits(value: f64) -> String {
     let decimals = match value {
         v if v == 0.0 || v >= 99.95 => 0,
@@ -191,5 +197,6 @@ mod tests {
     fn moments_are_utc() {
         let moment = SystemTime::UNIX_EPOCH + Duration::from_millis(1_740_821_400_250);
         assert_eq!(rfc3339(moment), "2025-03-01T09:30:00.250Z");
+        assert_eq!(minute(moment), "2025-03-01 09:30 UTC");
     }
 }

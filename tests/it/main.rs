@@ -15,4 +15,5 @@ mod run;
 mod scenario;
 mod sdk;
 mod shards;
+mod stored;
 mod storms;

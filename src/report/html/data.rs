@@ -25,11 +25,12 @@ struct Stage {
 #[derive(Debug, Serialize)]
 struct Run {
     time: Columns,
+    expiry: Columns,
 }
 
 impl Data {
     pub(super) fn of(record: &RunRecord) -> Self {
-        let run = Run { time: resources::columns(record) };
+        let run = Run { time: resources::columns(record), expiry: series::expiry(record.certificates.as_ref()) };
         let mut data = Self { stages: Vec::new(), run, plots: Vec::new() };
         for (position, stage) in record.stages.iter().enumerate() {
             let time = series::over_time(stage, record.stages.len());
@@ -39,6 +40,7 @@ impl Data {
             data.stages.push(Stage { time, percentile });
         }
         data.plots.extend(resources::plots(record, &data.run.time));
+        data.plots.extend(plots::expiry(record, &data.run.expiry));
         data
     }
 

@@ -1,9 +1,11 @@
 use std::borrow::Cow;
+use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::domain::FailureClass;
-use crate::report::html::series::{Columns, Number, failed_column};
+use crate::measure::{Certificates, RunRecord};
+use crate::report::html::series::{Columns, Number, failed_attempts_column, failed_column};
 use crate::report::units;
 
 /// One plot, as the page's script reads it and the page describes it.
@@ -13,9 +15,10 @@ pub(super) struct Plot {
     pub(super) id: String,
     /// Position of the stage; none when it is about the run as a whole.
     pub(super) stage: Option<usize>,
-    /// What the horizontal axis is: `time` or `percentile`.
+    /// What the horizontal axis is: `time`, `percentile` or `expiry`.
     pub(super) axis: &'static str,
     pub(super) unit: Unit,
+    pub(super) shape: Shape,
     /// Whether the vertical axis is logarithmic.
     pub(super) log: bool,
     pub(super) series: Vec<Series>,
@@ -40,6 +43,20 @@ pub(super) enum Unit {
     Milliseconds,
     Cores,
     Bytes,
+    /// Of the fleet's time, which may pass faster.
+    FleetSeconds,
+}
+
+/// How values become a drawing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Shape {
+    /// Lines, each from zero.
+    Lines,
+    /// Areas on top of each other: the uppermost edge is their sum.
+    Stacked,
+    /// A value holds until the next.
+    Steps,
 }
 
 /// One line. Its place in the plot is its colour and its dash.
@@ -60,18 +77,32 @@ pub(super) struct Kind {
     pub(super) title: &'static str,
     pub(super) words: &'static str,
     pub(super) unit: Unit,
+    pub(super) shape: Shape,
     pub(super) series: &'static [(&'static str, &'static str)],
     /// Without a value in one of these there is no plot.
     pub(super) needs: &'static [&'static str],
 }
 
-const KINDS: [Kind; 8] = [
+macro_rules! per_class {
+    ($column:ident) => {{
+        let mut series = [("", ""); FailureClass::ALL.len()];
+        let mut i = 0;
+        while i < series.len() {
+            series[i] = ($column(FailureClass::ALL[i]), FailureClass::ALL[i].name());
+            i += 1;
+        }
+        series
+    }};
+}
+
+const KINDS: [Kind; 11] = [
     Kind {
         name: "arrivals",
         title: "Arrivals: due, started, succeeded",
         words: "Devices per second. Started below due: the generator could not keep up. Succeeded below started: the \
                 target did not, or devices are still under way.",
         unit: Unit::PerSecond,
+        shape: Shape::Lines,
         series: &[("due", "due"), ("started", "started"), ("succeeded", "succeeded"), ("dropped", "dropped")],
         needs: &["due", "started", "succeeded"],
     },
@@ -81,6 +112,7 @@ const KINDS: [Kind; 8] = [
         words: "Attempts per second, further ones of the same device included, and those that succeeded. A storm that \
                 feeds itself shows as an offer that stays high while the goodput does not.",
         unit: Unit::PerSecond,
+        shape: Shape::Lines,
         series: &[
             ("attempts", "attempts (offered)"),
             ("succeeded_attempts", "succeeded attempts (goodput)"),
@@ -93,6 +125,7 @@ const KINDS: [Kind; 8] = [
         title: "In flight",
         words: "Attempts under way at the end of each interval.",
         unit: Unit::Count,
+        shape: Shape::Lines,
         series: &[("in_flight", "in flight")],
         needs: &["in_flight"],
     },
@@ -102,6 +135,7 @@ const KINDS: [Kind; 8] = [
         words: "From due until done, waits and further attempts included, of the devices that succeeded in each interval; \
                 an interval without successes has no point.",
         unit: Unit::Milliseconds,
+        shape: Shape::Lines,
         series: &[("p50", "p50"), ("p90", "p90"), ("p99", "p99")],
         needs: &["p50"],
     },
@@ -110,22 +144,56 @@ const KINDS: [Kind; 8] = [
         title: "Failures by class",
         words: "Devices per second that failed for good, by the class of their last failure.",
         unit: Unit::PerSecond,
+        shape: Shape::Lines,
         series: &CLASSES,
-        needs: &CLASS_COLUMNS,
+        needs: &names(&CLASSES),
+    },
+    Kind {
+        name: "failed_attempts",
+        title: "Failed attempts by class",
+        words: "Attempts per second that failed, stacked by class, whether the device tried again or not: what was in the way, \
+                also of those that got through in the end.",
+        unit: Unit::PerSecond,
+        shape: Shape::Stacked,
+        series: &ATTEMPT_CLASSES,
+        needs: &names(&ATTEMPT_CLASSES),
     },
     Kind {
         name: "throttled",
         title: "Answers 429",
         words: "Throttling answers per second, of the attempts that ended in each interval.",
         unit: Unit::PerSecond,
+        shape: Shape::Lines,
         series: &[("throttled", "429s")],
         needs: &["throttled"],
+    },
+    Kind {
+        name: "retry_after",
+        title: "Retry-after named by the service",
+        words: "The longest wait, in fleet time, that a refusal asked for, of the attempts that ended in each interval; no point \
+                where none was named. One that grows with the number of 429s spreads a storm; one that stays the same sends \
+                everybody back together.",
+        unit: Unit::FleetSeconds,
+        shape: Shape::Lines,
+        series: &[("retry_after_max", "longest retry-after")],
+        needs: &["retry_after_max"],
+    },
+    Kind {
+        name: "renewals",
+        title: "Renewals: due against done",
+        words: "Devices up to the end of each interval: those whose renewal became due, those renewed, and those found with a \
+                certificate that had expired before. The distance between due and done is the backlog.",
+        unit: Unit::Count,
+        shape: Shape::Lines,
+        series: &[("due_so_far", "due"), ("succeeded_so_far", "renewed"), ("expired_so_far", "expired before")],
+        needs: &["due_so_far"],
     },
     Kind {
         name: "losses",
         title: "Expired certificates and lost connections",
         words: "Devices per second found with an expired certificate; held connections with the hub lost per second.",
         unit: Unit::PerSecond,
+        shape: Shape::Lines,
         series: &[("expired", "expired"), ("disconnects", "connections lost")],
         needs: &["expired", "disconnects"],
     },
@@ -134,6 +202,7 @@ const KINDS: [Kind; 8] = [
         title: "Telemetry",
         words: "Messages per second that the hub acknowledged.",
         unit: Unit::PerSecond,
+        shape: Shape::Lines,
         series: &[("telemetry", "messages")],
         needs: &["telemetry"],
     },
@@ -146,29 +215,36 @@ const CURVE: Kind = Kind {
             counts from the due time; raw from the start of the last attempt, which is what a client that forgets its waits \
             would report. A gap between them is time that devices waited and a naive benchmark would hide.",
     unit: Unit::Milliseconds,
+    shape: Shape::Lines,
     series: &[("total", "corrected (total)"), ("total_raw", "raw (total_raw)")],
     needs: &["total", "total_raw"],
 };
 
-const CLASSES: [(&str, &str); FailureClass::ALL.len()] = {
-    let mut series = [("", ""); FailureClass::ALL.len()];
-    let mut i = 0;
-    while i < series.len() {
-        series[i] = (failed_column(FailureClass::ALL[i]), FailureClass::ALL[i].name());
-        i += 1;
-    }
-    series
+const EXPIRY: Kind = Kind {
+    name: "expiry",
+    title: "Certificates by expiry",
+    words: "",
+    unit: Unit::Count,
+    shape: Shape::Steps,
+    series: &[("certificates", "certificates")],
+    needs: &["certificates"],
 };
 
-const CLASS_COLUMNS: [&str; FailureClass::ALL.len()] = {
-    let mut columns = [""; FailureClass::ALL.len()];
+/// Column and name of one line per class.
+type PerClass = [(&'static str, &'static str); FailureClass::ALL.len()];
+
+const CLASSES: PerClass = per_class!(failed_column);
+const ATTEMPT_CLASSES: PerClass = per_class!(failed_attempts_column);
+
+const fn names(series: &PerClass) -> [&'static str; FailureClass::ALL.len()] {
+    let mut names = [""; FailureClass::ALL.len()];
     let mut i = 0;
-    while i < columns.len() {
-        columns[i] = CLASSES[i].0;
+    while i < names.len() {
+        names[i] = series[i].0;
         i += 1;
     }
-    columns
-};
+    names
+}
 
 /// The plots over time of a stage for which there is data.
 pub(super) fn over_time(stage: usize, columns: &Columns) -> Vec<Plot> {
@@ -178,6 +254,31 @@ pub(super) fn over_time(stage: usize, columns: &Columns) -> Vec<Plot> {
 /// The percentile curve of a stage in which something succeeded.
 pub(super) fn curve(stage: usize, columns: &Columns) -> Option<Plot> {
     CURVE.plot(Some(stage), columns, "percentile")
+}
+
+/// When the certificates of the fleet expire.
+pub(super) fn expiry(record: &RunRecord, columns: &Columns) -> Option<Plot> {
+    let plot = EXPIRY.plot(None, columns, "expiry")?;
+    let certificates = record.certificates.as_ref()?;
+    Some(Plot { words: expiry_words(record, certificates).into(), ..plot })
+}
+
+fn expiry_words(record: &RunRecord, certificates: &Certificates) -> String {
+    let Certificates { without, expired, .. } = certificates;
+    let end = record.started_at.checked_add(record.time_scale.to_fleet(record.elapsed));
+    let mut words = format!(
+        "The {} certificates that the devices had when the run ended{}, by the time at which they expire, in spans of {}. A peak \
+         is the next renewal storm.",
+        units::count(certificates.certificates()),
+        end.map(|end| format!(" ({} by the fleet’s clock)", units::minute(end))).unwrap_or_default(),
+        units::fleet_time(certificates.width()),
+    );
+    for (count, what) in [(expired, "had expired by then"), (without, "devices had none")] {
+        if *count > 0 {
+            words.push_str(&format!(" {} {what}.", units::count(*count)));
+        }
+    }
+    words
 }
 
 impl Plot {
@@ -206,6 +307,7 @@ impl Kind {
             stage,
             axis,
             unit: self.unit,
+            shape: self.shape,
             log: false,
             series: shown.iter().map(|(column, name)| Series { column, name, table: None, band: None }).collect(),
             title: Cow::Borrowed(self.title),
@@ -223,7 +325,12 @@ impl Kind {
                 "phases.csv, rows total and total_raw (percentiles); run.json, stages[].phases[].histogram (whole curve)"
                     .to_owned()
             }
-            "latency" => "intervals.csv: start_s, p50_us, p99_us; p90 and the whole distribution in latency.hlog".to_owned(),
+            "latency" => {
+                "intervals.csv: start_s, p50_us, p90_us, p99_us; the whole distribution in latency.hlog".to_owned()
+            }
+            "retry_after" => "intervals.csv: start_s, retry_after_max_us".to_owned(),
+            "renewals" => "intervals.csv: start_s, due, succeeded, expired, added up".to_owned(),
+            "expiry" => "certificates.csv: expires_from, expires_to, certificates".to_owned(),
             "cpu" => "resources.csv: start_s, generator_cpu_us and emulator_cpu_us divided by length_us".to_owned(),
             "memory" => "resources.csv: start_s, generator_memory_bytes, emulator_memory_bytes".to_owned(),
             _ => format!("intervals.csv: start_s, length_us, {columns}"),
@@ -239,6 +346,7 @@ impl Unit {
             Self::Milliseconds => units::nanos((value * 1e6) as u64),
             Self::Cores => format!("{} cores", units::rounded(value)),
             Self::Bytes => units::bytes(value as u64),
+            Self::FleetSeconds => units::fleet_time(Duration::from_secs_f64(value.max(0.0))),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::measure::{ProcessSample, ResourceSample, RunRecord, joined};
-use crate::report::html::plots::{Kind, Plot, Unit};
+use crate::report::html::plots::{Kind, Plot, Shape, Unit};
 use crate::report::html::series::{Columns, Number, per_point};
 use crate::report::units;
 
@@ -13,6 +13,7 @@ const CPU: Kind = Kind {
     title: "CPU of generator and emulator",
     words: "Cores that each process kept busy: 1.5 is one core and half of another.",
     unit: Unit::Cores,
+    shape: Shape::Lines,
     series: &[("generator_cpu", "generator"), ("emulator_cpu", "emulator"), ("cores", "all cores of the machine")],
     needs: &["generator_cpu", "emulator_cpu"],
 };
@@ -22,6 +23,7 @@ const MEMORY: Kind = Kind {
     title: "Resident memory",
     words: "Memory that each process had resident at the end of each interval.",
     unit: Unit::Bytes,
+    shape: Shape::Lines,
     series: &[("generator_memory", "generator"), ("emulator_memory", "emulator")],
     needs: &["generator_memory", "emulator_memory"],
 };

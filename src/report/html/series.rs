@@ -1,10 +1,10 @@
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::{Serialize, Serializer};
 
 use crate::domain::{FailureClass, Phase};
-use crate::measure::{Histogram, Interval, StageRecord};
+use crate::measure::{Certificates, ExpiryBin, Histogram, Interval, StageRecord};
 use crate::report::units;
 
 /// Name and values of every column that plots of a stage show.
@@ -77,11 +77,30 @@ pub(super) const fn failed_column(class: FailureClass) -> &'static str {
     }
 }
 
+/// The column of attempts that failed with this class, as `intervals.csv` names it.
+pub(super) const fn failed_attempts_column(class: FailureClass) -> &'static str {
+    match class {
+        FailureClass::Network => "failed_attempts_network",
+        FailureClass::Tls => "failed_attempts_tls",
+        FailureClass::Throttled => "failed_attempts_throttled",
+        FailureClass::Rejected => "failed_attempts_rejected",
+        FailureClass::Protocol => "failed_attempts_protocol",
+        FailureClass::Verification => "failed_attempts_verification",
+        FailureClass::Timeout => "failed_attempts_timeout",
+        FailureClass::Generator => "failed_attempts_generator",
+        FailureClass::Cut => "failed_attempts_cut",
+    }
+}
+
 /// The columns over time: rates per second, latencies in milliseconds. A column in which nothing happened is not plotted and
 /// need not be carried.
 pub(super) fn over_time(stage: &StageRecord, stages: usize) -> Columns {
     let intervals = lived(stage);
-    let mut columns = points(intervals, per_point(intervals.len(), stages));
+    let per_point = per_point(intervals.len(), stages);
+    let mut columns = points(intervals, per_point);
+    if stage.kind == RENEW {
+        columns.extend(so_far(intervals, per_point));
+    }
     columns.retain(|name, values| *name == "start_s" || values.iter().any(|value| value.0.is_some_and(|v| v != 0.0)));
     columns
 }
@@ -105,7 +124,11 @@ pub(super) fn points(intervals: &[Interval], per_point: usize) -> Columns {
         for class in FailureClass::ALL {
             let failed = points.iter().map(|i| i.failed[class.index()]).sum::<u64>();
             push(failed_column(class), Some(failed as f64 / seconds));
+            let attempts = points.iter().filter_map(|i| i.failed_attempts_by_class).map(|counts| counts[class.index()]);
+            push(failed_attempts_column(class), Some(attempts.sum::<u64>() as f64 / seconds));
         }
+        let retry_after = points.iter().filter_map(|interval| interval.retry_after_max).max();
+        push("retry_after_max", retry_after.map(|time| time.as_secs_f64()));
         push("in_flight", points.last().map(|interval| interval.in_flight as f64));
         if total.count() > 0 {
             total.clear();
@@ -117,6 +140,49 @@ pub(super) fn points(intervals: &[Interval], per_point: usize) -> Columns {
             push(name, total.quantile(quantile).map(millis));
         }
     }
+    columns
+}
+
+/// The kind of stages in which certificates are renewed, as the record names it.
+const RENEW: &str = "renew";
+
+/// Devices of a stage from its start until the end of each point.
+fn so_far(intervals: &[Interval], per_point: usize) -> Columns {
+    const COUNTS: [(&str, Count); 3] =
+        [("due_so_far", |i| i.due), ("succeeded_so_far", |i| i.succeeded), ("expired_so_far", |i| i.expired)];
+    let column = |(name, count): (&'static str, Count)| {
+        let mut sum = 0;
+        let values = intervals.chunks(per_point).map(|points| {
+            sum += points.iter().map(count).sum::<u64>();
+            Number(Some(sum as f64))
+        });
+        (name, values.collect())
+    };
+    COUNTS.into_iter().map(column).collect()
+}
+
+/// Certificates by expiry: `expires_from_s` is since 1970 on the fleet's clock. It begins and ends with a span in which none
+/// expires, so that the drawing stands on the axis.
+pub(super) fn expiry(certificates: Option<&Certificates>) -> Columns {
+    let mut columns = Columns::new();
+    let Some(certificates) = certificates.filter(|certificates| certificates.certificates() > 0) else {
+        return columns;
+    };
+    let mut push = |from: SystemTime, certificates: u64| {
+        let seconds = from.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        columns.entry("expires_from_s").or_default().push(Number(Some(seconds)));
+        columns.entry("certificates").or_default().push(Number(Some(certificates as f64)));
+    };
+    let mut bins = certificates.bins().peekable();
+    if let Some(before) = bins.peek().and_then(|first| first.from.checked_sub(certificates.width())) {
+        push(before, 0);
+    }
+    let mut end = SystemTime::UNIX_EPOCH;
+    for ExpiryBin { from, to, certificates } in bins {
+        push(from, certificates);
+        end = to;
+    }
+    push(end, 0);
     columns
 }
 

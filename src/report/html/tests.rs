@@ -7,7 +7,7 @@ use crate::report::csv::IntervalsCsv;
 use crate::report::fixture;
 use crate::report::html::data::Data;
 use crate::report::html::page::page;
-use crate::report::html::series::{failed_column, over_time};
+use crate::report::html::series::{failed_attempts_column, failed_column, over_time};
 
 fn own(record: &RunRecord) -> String {
     own_of(&page(record).unwrap())
@@ -128,7 +128,9 @@ fn columns_are_named_as_in_the_csv() {
     IntervalsCsv.write(&fixture::record(), &mut text).unwrap();
     let header = String::from_utf8(text).unwrap().lines().next().unwrap().to_owned();
     for class in FailureClass::ALL {
-        assert!(header.split(',').any(|column| column == failed_column(class)), "{class:?}");
+        for name in [failed_column(class), failed_attempts_column(class)] {
+            assert!(header.split(',').any(|column| column == name), "{class:?}");
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //! decided by the scenario and the seed.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -12,9 +12,11 @@ use fleetstorm::device::{MemoryConnector, ScaledClock, Settings, SourceAddresses
 use fleetstorm::domain::{IdScope, Shard, Transport};
 use fleetstorm::emulator::{Config, Service};
 use fleetstorm::engine::{EngineOutcome, Execution, Plan, Received, RowSink, RunInput, rows, run};
-use fleetstorm::measure::{Attempt, Machine, RunRecord};
+use fleetstorm::measure::{Attempt, Machine, RunRecord, Totals};
 use fleetstorm::report::ResultsFolder;
-use fleetstorm::scenario::Scenario;
+use fleetstorm::report::console::{Look, summary};
+use fleetstorm::report::rows::{RowFormat, RowNames, RowWriter};
+use fleetstorm::scenario::{Scenario, StageKind};
 use tokio_util::sync::CancellationToken;
 
 /// The seed of every run here.
@@ -179,14 +181,51 @@ fn classes(scenario: &Scenario, service: &Service) -> Vec<Settings> {
     access.device_settings(scenario, SEED, &clock).expect("settings")
 }
 
-/// One of the files that a run writes.
-pub(super) fn file(scenario: &Scenario, outcome: EngineOutcome, name: &str) -> String {
-    let record = record(scenario, outcome, Shard::WHOLE);
+/// What a run writes and prints.
+pub(super) struct Written {
+    folder: tempfile::TempDir,
+    /// The summary for the terminal.
+    pub(super) console: String,
+    /// Counts of every stage.
+    pub(super) totals: Vec<(String, Totals)>,
+    /// Stages in which devices operate.
+    pub(super) operating: Vec<String>,
+    /// Devices of the fleet.
+    pub(super) devices: u64,
+}
+
+impl Written {
+    /// A file of the results.
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Its text.
+    pub(super) fn text(&self, name: &str) -> String {
+        fs::read_to_string(self.file(name)).expect("it was written")
+    }
+}
+
+/// Writes every format; `attempts` become the rows of `devices.csv`.
+pub(super) fn written(scenario: &Scenario, outcome: EngineOutcome, attempts: &[Attempt]) -> Written {
     let folder = tempfile::tempdir().expect("a folder");
     let results = ResultsFolder::open(folder.path().to_owned()).expect("an empty folder");
+    let names = RowNames::new(scenario, outcome.started_at);
+    let record = record(scenario, outcome, Shard::WHOLE).at_rest();
     let failed = results.write(&record);
     assert!(failed.is_empty(), "{failed:?}");
-    fs::read_to_string(folder.path().join(name)).expect("it was written")
+    let file = fs::File::create(folder.path().join("devices.csv")).expect("a file");
+    let mut rows = RowWriter::new(RowFormat::Csv, file, names).expect("a file");
+    attempts.iter().for_each(|attempt| rows.write(attempt).expect("a row"));
+    rows.finish().expect("all rows");
+    let operating = scenario.stages.iter().filter(|stage| stage.kind == StageKind::Operate);
+    Written {
+        console: summary(&record, Look { color: false }),
+        totals: record.stages.iter().map(|stage| (stage.name.clone(), stage.totals)).collect(),
+        operating: operating.map(|stage| stage.name.clone()).collect(),
+        devices: scenario.fleet.devices.into(),
+        folder,
+    }
 }
 
 /// All that a run knows of itself.

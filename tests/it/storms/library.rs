@@ -5,11 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
+use fleetstorm::domain::Shard;
 use fleetstorm::engine::Plan;
 use fleetstorm::scenario::{Arrival, Workload};
 
-use super::lab::{file, library, outcome};
-use super::sound;
+use super::lab::{library, outcome, sharded, written};
+use super::{formats, sound};
 
 /// Small enough for a build without optimisation; a scenario is the same with more.
 const DEVICES: &str = "120";
@@ -39,7 +40,7 @@ fn bootstrap() -> tempfile::TempDir {
 }
 
 #[test]
-fn two_runs_of_any_scenario_with_the_same_seed_write_the_same_phases() {
+fn every_format_of_any_scenario_adds_up_and_two_runs_with_the_same_seed_write_the_same_phases() {
     let pki = bootstrap();
     let pki = pki.path().display().to_string();
     for path in scenarios() {
@@ -51,10 +52,12 @@ fn two_runs_of_any_scenario_with_the_same_seed_write_the_same_phases() {
         // RSA keys cannot come from a seed, but that they differ must not show.
         let scenario = library(&path, &sets);
         let run = || {
-            let outcome = outcome(&scenario);
+            let (outcome, attempts) = sharded(&scenario, Shard::WHOLE);
             sound(&outcome);
             assert_eq!(outcome.stages.len(), scenario.stages.len());
-            file(&scenario, outcome, "phases.csv")
+            let written = written(&scenario, outcome, &attempts);
+            formats::add_up(&written);
+            written.text("phases.csv")
         };
         let (first, second) = (run(), run());
         assert!(first.lines().count() > 5, "{}: {first}", path.display());
@@ -105,9 +108,9 @@ fn ten_thousand_devices_in_virtual_time() {
     for path in scenarios().iter().filter(|path| !fs::read_to_string(path).unwrap().contains("x509")) {
         let scenario = library(path, &[("fleet.devices", "10000")]);
         let begun = tokio::time::Instant::now();
-        let first = file(&scenario, outcome(&scenario), "phases.csv");
+        let first = written(&scenario, outcome(&scenario), &[]).text("phases.csv");
         let took = begun.elapsed();
-        let second = file(&scenario, outcome(&scenario), "phases.csv");
+        let second = written(&scenario, outcome(&scenario), &[]).text("phases.csv");
         println!("{}: {:.1} s, the same again: {}", scenario.name, took.as_secs_f64(), first == second);
         assert_eq!(first, second, "{}", scenario.name);
     }

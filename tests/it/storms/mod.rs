@@ -1,5 +1,6 @@
 //! Storms over the whole life of a fleet, in virtual time against the real emulator.
 
+mod formats;
 mod lab;
 mod library;
 mod life;

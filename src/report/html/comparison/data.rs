@@ -11,7 +11,7 @@ use crate::report::html::comparison::Side;
 use crate::report::html::comparison::over_time::{self, FAILED, P50, P99, SUCCEEDED, Shown};
 use crate::report::html::comparison::tables::{TIMES, word};
 use crate::report::html::escape;
-use crate::report::html::plots::{Plot, Series, Unit};
+use crate::report::html::plots::{Plot, Series, Shape, Unit};
 use crate::report::html::series::{self, Columns};
 
 /// Percentile curves of one stage beside that of `total`, and of all stages, so that the page stays small.
@@ -112,6 +112,7 @@ fn curve(stage: usize, row: &PhaseRow, tables: &Tables) -> Plot {
         stage: Some(stage),
         axis: "percentile",
         unit: Unit::Milliseconds,
+        shape: Shape::Lines,
         log: false,
         series: Vec::from(series),
         title: Cow::Owned(format!("Percentile curve of {phase}")),
@@ -185,6 +186,7 @@ impl Kind {
             stage: Some(stage),
             axis: "time",
             unit: *unit,
+            shape: Shape::Lines,
             log: false,
             series: Vec::from(series),
             title: Cow::Borrowed(title),

@@ -66,7 +66,9 @@ struct ShardOf {
 
 #[derive(Deserialize)]
 struct Scale {
-    /// Fleet seconds per real second: what the first records with a scale had.
+    /// As a scenario says it; exact where the factor is not.
+    text: Option<String>,
+    /// Fleet seconds per real second.
     factor: Option<f64>,
     fleet_us: Option<Micros>,
     real_us: Option<Micros>,
@@ -261,13 +263,19 @@ impl Run {
 
 impl Scale {
     fn into_scale(self) -> Result<TimeScale, String> {
-        let second = Duration::from_secs(1);
-        let (fleet, real) = match (self.fleet_us, self.real_us, self.factor) {
-            (Some(Micros(fleet)), Some(Micros(real)), _) => (fleet, real),
-            (None, None, Some(factor)) => (Duration::try_from_secs_f64(factor).unwrap_or_default(), second),
-            _ => return Err("time_scale has neither fleet_us and real_us nor a factor".to_owned()),
+        let Self { text, factor, fleet_us, real_us } = self;
+        let exact = fleet_us.zip(real_us).map(|(fleet, real)| (fleet.0, real.0));
+        // The first records with a scale had these two alone.
+        let told = || {
+            let (fleet, real) = text.as_deref()?.split_once('=')?;
+            humantime::parse_duration(fleet.trim()).ok().zip(humantime::parse_duration(real.trim()).ok())
         };
-        TimeScale::new(fleet, real).ok_or_else(|| "time_scale is none that a scenario may have".to_owned())
+        let factor = || Some((Duration::try_from_secs_f64(factor?).ok()?, Duration::from_secs(1)));
+        exact
+            .or_else(told)
+            .or_else(factor)
+            .and_then(|(fleet, real)| TimeScale::new(fleet, real))
+            .ok_or_else(|| "time_scale is none that a scenario may have".to_owned())
     }
 }
 
@@ -351,9 +359,12 @@ impl IntervalRow {
                 .map_err(|reason| format!("interval at {:.3} s: {reason}", start.as_secs_f64()))?,
             None => CompactHistogram::announced(self.above_range),
         };
-        // As long as every device had one attempt, its class was that of the device.
-        let by_class =
-            if self.failed_attempts.is_some() { self.failed_attempts_by_class } else { Some(self.failed_by_class) };
+        let by_class = match (self.failed_attempts_by_class, self.failed_attempts) {
+            (Some(by_class), _) => Some(by_class.0),
+            // As long as every device had one attempt, its class was that of the device.
+            (None, None) => Some(self.failed_by_class.0),
+            (None, Some(_)) => None,
+        };
         Ok(Interval {
             start,
             length: self.length_us.0,
@@ -361,7 +372,7 @@ impl IntervalRow {
             started: self.started.0,
             attempts: self.attempts.unwrap_or(self.started).0,
             failed_attempts: self.failed_attempts.map_or_else(|| self.failed_by_class.0.iter().sum(), |count| count.0),
-            failed_attempts_by_class: by_class.map(|by_class| by_class.0),
+            failed_attempts_by_class: by_class,
             succeeded_attempts: self.succeeded_attempts.unwrap_or(self.succeeded).0,
             succeeded: self.succeeded.0,
             failed: self.failed_by_class.0,

@@ -161,6 +161,25 @@ fn what_cannot_be_read_is_told() {
     assert!(read(folder.path()).unwrap_err().to_string().contains("latency.hlog"));
 }
 
+#[test]
+fn classes_of_failed_attempts_that_were_not_counted_stay_unknown() {
+    let folder = tempfile::tempdir().unwrap();
+    stored(&fixture::renewal_storm(), folder.path());
+    let path = folder.path().join("run.json");
+    let mut run: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    for interval in run["stages"][0]["intervals"].as_array_mut().unwrap() {
+        interval.as_object_mut().unwrap().remove("failed_attempts_by_class").unwrap();
+    }
+    fs::write(&path, run.to_string()).unwrap();
+    let record = read(folder.path()).unwrap();
+    let second = &record.stages[0].intervals[0];
+    assert_eq!((second.failed_attempts, second.failed_attempts_by_class), (1_000, None));
+    let twin = RunRecord { seed: 43, ..fixture::renewal_storm() };
+    let sum = merge(&[record, twin]).unwrap();
+    let second = &sum.stages[0].intervals[0];
+    assert_eq!((second.failed_attempts, second.failed_attempts_by_class), (2_000, None), "half of them is not all");
+}
+
 fn part(seed: u64, times: &[u64]) -> RunRecord {
     let mut record = fixture::record();
     record.seed = seed;
