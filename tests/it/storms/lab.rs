@@ -220,7 +220,7 @@ pub(super) fn written(scenario: &Scenario, outcome: EngineOutcome, attempts: &[A
     rows.finish().expect("all rows");
     let operating = scenario.stages.iter().filter(|stage| stage.kind == StageKind::Operate);
     Written {
-        console: summary(&record, Look { color: false }),
+        console: summary(&record, Look::new(false)),
         totals: record.stages.iter().map(|stage| (stage.name.clone(), stage.totals)).collect(),
         operating: operating.map(|stage| stage.name.clone()).collect(),
         devices: scenario.fleet.devices.into(),
