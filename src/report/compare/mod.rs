@@ -15,7 +15,7 @@ use crate::measure::{Observed, RunRecord};
 pub use comparable::{NotComparable, NotMergeable, mergeable};
 pub use document::ComparisonJson;
 pub use table::table;
-pub(in crate::report) use words::{Headline, tally};
+pub(in crate::report) use words::{Headline, change, tally};
 
 /// When a difference counts.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -25,6 +25,9 @@ pub struct Limits {
     /// Probability with which nothing is called a difference when there is none, over all rows together.
     pub confidence: f64,
 }
+
+/// With fewer runs on a side there are so few degrees of freedom that little is beyond chance.
+const FEW_RUNS: usize = 5;
 
 /// What is told of a difference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,6 +165,12 @@ pub fn compare(
         notes.push(format!(
             "noise within runs is known, that between runs is not: `run --repeat {}` or more on both sides tells it",
             phases::REPEATS
+        ));
+    } else if a.len().min(b.len()) < FEW_RUNS {
+        notes.push(format!(
+            "with {} runs on a side only differences far above the noise between runs can be told: `run --repeat \
+             {FEW_RUNS}` on both sides tells much smaller ones",
+            a.len().min(b.len())
         ));
     }
     Ok(Comparison {

@@ -1,6 +1,6 @@
 use comfy_table::{Cell, Color};
 
-use crate::report::compare::words::{Headline, limits, tally};
+use crate::report::compare::words::{Headline, change, limits, tally};
 use crate::report::compare::{Comparison, FailureRow, Judgement, PERCENTILES, PhaseRow, ThresholdRow};
 use crate::report::console::{Look, columns, line, print, right, wrapped};
 use crate::report::{observed, units};
@@ -57,7 +57,7 @@ fn phases(text: &mut String, rows: &[PhaseRow], look: Look) {
         table.add_row(first);
         let mut second = vec![Cell::new(""), Cell::new("B"), right(&units::count(row.counts[1]))];
         second.extend((0..PERCENTILES.len()).map(|place| {
-            let change = row.change(place).map(|change| format!("  {:>+6.1} %", change * 100.0)).unwrap_or_default();
+            let change = row.change(place).map(|share| format!(" {:>7}", change(share))).unwrap_or_default();
             right(&format!("{}{change}", units::nanos(row.nanos[1][place])))
         }));
         second.push(judged(row.judgement, ["slower", "faster"]));

@@ -48,3 +48,23 @@ pub(in crate::report) fn limits(comparison: &Comparison) -> String {
         units::percent(comparison.limits.confidence),
     )
 }
+
+/// A difference as a share, short: `+1.2 %`, `-36 %`, and `×126` from ten times as much on.
+pub(in crate::report) fn change(share: f64) -> String {
+    match share * 100.0 {
+        _ if share >= 9.0 => format!("×{}", units::count((share + 1.0).round() as u64)),
+        percent if percent.abs() < 9.95 => format!("{percent:+.1} %"),
+        percent => format!("{percent:+.0} %"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_are_short() {
+        let words = [0.0, 0.0123, -0.0994, -0.0996, 8.99, 9.0, 1_299.2].map(change);
+        assert_eq!(words, ["+0.0 %", "+1.2 %", "-9.9 %", "-10 %", "+899 %", "×10", "×1,300"]);
+    }
+}

@@ -8,7 +8,7 @@
   const drawn = [];
 
   const digits = (v) => v.toLocaleString("en-US", { maximumSignificantDigits: v >= 1000 ? 6 : 3 });
-  const time = (ms) => ms >= 1000 ? digits(ms / 1000) + " s" : ms >= 1 ? digits(ms) + " ms" : digits(ms * 1000) + " µs";
+  const time = (ms) => ms === 0 ? "0 s" : ms >= 1000 ? digits(ms / 1000) + " s" : ms >= 1 ? digits(ms) + " ms" : digits(ms * 1000) + " µs";
   const bytes = (v) => v >= 1e9 ? digits(v / 1e9) + " GB" : v >= 1e6 ? digits(v / 1e6) + " MB" : v > 0 ? digits(v / 1e3) + " kB" : "0";
   // A span of the fleet's time.
   const span = (s) => {

@@ -103,7 +103,7 @@ fn curve(stage: usize, row: &PhaseRow, tables: &Tables) -> Plot {
     let series = [("a", "A"), ("b", "B")].map(|(column, name)| Series { column, name, table: Some(phase), band: None });
     let what = match row.phase {
         Phase::Total => "Latency from due until done, waits and further attempts included, of the devices that succeeded, on the \
-                         HDR scale: each step to the right is ten times rarer. A curve ends at one in all values of its side. "
+                         HDR scale: each step to the right is ten times rarer. A curve ends where only the slowest device of its side is left. "
             .to_owned(),
         other => format!("{}, on the same scale. ", crate::report::console::meaning(other)),
     };

@@ -1,3 +1,4 @@
+use std::cmp::Reverse;
 use std::fmt::{self, Write};
 
 use crate::domain::Phase;
@@ -24,7 +25,7 @@ pub(super) fn figure(out: &mut String, stage: usize, rows: &[&PhaseRow]) -> fmt:
     write!(
         out,
         "<figure class=\"wide\" id=\"dots-{stage}\"><figcaption><h4>Phases</h4><p>p50, p90 and p99 of each phase of either side, \
-         on one logarithmic scale: the phases that differ first, those furthest apart at the top{}. Point at a phase to read its \
+         on one logarithmic scale: the phases that differ first, the furthest apart at the top, then those that take longest{}. Point at a phase to read its \
          values; percentiles of each phase by itself do not add up to those of the whole.</p></figcaption><ol class=\"key\">\
          <li><span class=\"side a\">A</span> solid</li><li><span class=\"side b\">B</span> dashed</li><li>● p50</li><li>○ p90</li>\
          <li>| p99</li></ol>",
@@ -60,15 +61,12 @@ pub(super) fn figure(out: &mut String, stage: usize, rows: &[&PhaseRow]) -> fmt:
     Ok(())
 }
 
-/// Those that differ by how much they do; then the whole, then the others in the order of an attempt.
+/// Those that differ, furthest apart first; then the whole, and of the others those that take longest.
 fn chosen<'a>(rows: &[&'a PhaseRow]) -> Vec<&'a PhaseRow> {
-    let mut shown: Vec<_> = rows.to_vec();
-    shown.sort_by(|a, b| {
-        let by_change =
-            if differs(a) && differs(b) { change(b).total_cmp(&change(a)) } else { std::cmp::Ordering::Equal };
-        let rank = |row: &PhaseRow| (!differs(row), row.phase != Phase::Total);
-        rank(a).0.cmp(&rank(b).0).then(by_change).then(rank(a).1.cmp(&rank(b).1))
-    });
+    let (mut shown, mut rest): (Vec<_>, Vec<_>) = rows.iter().copied().partition(|row| differs(row));
+    shown.sort_by(|a, b| change(b).total_cmp(&change(a)));
+    rest.sort_by_key(|row| (row.phase != Phase::Total, Reverse(row.nanos[0][0].max(row.nanos[1][0]))));
+    shown.extend(rest);
     shown.truncate(SHOWN);
     shown
 }

@@ -92,7 +92,7 @@ fn verdict(out: &mut String, comparison: &Comparison) -> fmt::Result {
     for (judgement, words) in [(Judgement::Worse, "What got worse in B"), (Judgement::Better, "What got better in B")] {
         changes(out, comparison, judgement, words)?;
     }
-    let (effect, confidence) = (units::percent(comparison.limits.effect), units::percent(comparison.limits.confidence));
+    let (effect, confidence) = (percent(comparison.limits.effect), percent(comparison.limits.confidence));
     write!(
         out,
         "<p>A phase is called slower or faster when two at least of its p50, p90 and p99 differ by {effect} or more in the same \

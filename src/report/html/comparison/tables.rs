@@ -1,6 +1,6 @@
 use std::fmt::{self, Write};
 
-use crate::report::compare::{Comparison, FailureRow, Judgement, PERCENTILES, PhaseRow, ThresholdRow};
+use crate::report::compare::{self, Comparison, FailureRow, Judgement, PERCENTILES, PhaseRow, ThresholdRow};
 use crate::report::console::meaning;
 use crate::report::html::escape::Text;
 use crate::report::html::frame::{foot, head};
@@ -29,15 +29,9 @@ fn judged(out: &mut String, judgement: Judgement, words: [&'static str; 2], rows
     write!(out, "<td class=\"{class}\" rowspan=\"{rows}\">{sign}{}</td>", word(judgement, words))
 }
 
-/// `+12.3 %`; `None` when there is nothing to relate it to.
+/// `+12 %`; `None` when there is nothing to relate it to.
 pub(super) fn change(row: &PhaseRow, percentile: usize) -> Option<String> {
-    row.change(percentile).map(|change| match change * 100.0 {
-        percent if percent.abs() >= 1_000.0 => {
-            let sign = if percent > 0.0 { '+' } else { '-' };
-            format!("{sign}{} %", units::count(percent.abs().round() as u64))
-        }
-        percent => format!("{percent:+.1} %"),
-    })
+    row.change(percentile).map(compare::change)
 }
 
 fn chance(chance: Option<f64>) -> String {
