@@ -53,15 +53,16 @@ fn a_killed_run_leaves_what_it_had_measured() {
     let mut running = Running::start(&folder, &[]);
     running.until_told("p99");
     let out = folder.path().join("out");
-    let succeeded = || {
+    let kept = || {
         // Renamed over, so that it is always whole.
         let partial = out.join("partial.json");
-        if partial.exists() { json(&partial)["totals"]["succeeded"].as_u64().unwrap() } else { 0 }
+        let run = if partial.exists() { json(&partial) } else { return (0, 0) };
+        (run["totals"]["succeeded"].as_u64().unwrap(), run["resources"].as_array().unwrap().len())
     };
-    until("a success is kept", || succeeded() > 0);
+    until("a success and a look at both processes are kept", || matches!(kept(), (1.., 1..)));
     kill(running.pid(), Signal::SIGKILL).unwrap();
     running.finish();
-    let kept = succeeded();
+    let (kept, looks) = kept();
 
     let report = fleetstorm(folder.path()).args(["report", "out"]).output().unwrap();
     assert_eq!(report.status.code(), Some(code(Exit::Interrupted)));
@@ -80,6 +81,11 @@ fn a_killed_run_leaves_what_it_had_measured() {
         }
     }
     assert_eq!(sum(&rows(&out.join("errors.csv")), "count"), count("failed_attempts"));
+    let resources = rows(&out.join("resources.csv"));
+    assert_eq!(resources.len(), looks);
+    assert!(
+        resources.iter().all(|row| !row["generator_cpu_us"].is_empty() && !row["emulator_memory_bytes"].is_empty())
+    );
     assert!(!out.join("partial.json").exists());
     // What was recovered is a result like any other.
     let again = fleetstorm(folder.path()).args(["report", "out"]).output().unwrap();

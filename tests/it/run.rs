@@ -74,6 +74,11 @@ fn check_sums(out: &Path, devices: u64) -> Value {
     };
     assert_eq!(sum(&totals_of("succeeded"), "count"), count("succeeded"), "phases.csv");
     assert_eq!(sum(&totals_of("failed"), "count"), count("failed"), "phases.csv");
+    let resources = rows(&out.join("resources.csv"));
+    assert_eq!(Some(resources.len()), run["resources"].as_array().map(Vec::len), "resources.csv");
+    // Between the last look at the process and its last count it may have worked for a moment.
+    let (seen, whole) = (sum(&resources, "generator_cpu_us"), run["generator"]["cpu_us"].as_u64().unwrap());
+    assert!(!resources.is_empty() && seen <= whole + 50_000, "resources.csv: {seen} µs of {whole} µs");
     run
 }
 

@@ -64,7 +64,7 @@ pub(super) fn plots(record: &RunRecord, columns: &Columns) -> Vec<Plot> {
     let [of_cpu, of_memory] = if record.is_merged() {
         [
             " That of the merged runs is added, second by second.".to_owned(),
-            " Of the merged runs the largest.".to_owned(),
+            " Of the merged runs it is that of the largest process.".to_owned(),
         ]
     } else {
         [shared(record, columns), String::new()]
