@@ -42,7 +42,7 @@ def with_duckdb(file, what):
 
 
 tables = {path.name: with_pandas(path.name) for path in sorted(folder.glob("*.csv"))}
-for name in ["summary.csv", "phases.csv", "intervals.csv", "errors.csv", "thresholds.csv", "resources.csv"]:
+for name in ["summary.csv", "phases.csv", "intervals.csv", "errors.csv", "thresholds.csv", "resources.csv", "certificates.csv"]:
     assert name in tables, f"{name} is missing"
 for name, table in tables.items():
     equal(f"rows of {name}, DuckDB against pandas", with_duckdb(name, "count(*)"), len(table))
@@ -73,6 +73,19 @@ for side in ["generator", "emulator"]:
 ends = resources.start_s + resources.length_us / 1e6
 assert (resources.start_s[1:].to_numpy() - ends[:-1].to_numpy() < 0.01).all(), "resources.csv: a gap"
 assert abs(ends.max() - run["elapsed_us"] / 1e6) < 1, f"resources.csv ends at {ends.max()} s"
+
+for file in ["summary.csv", "intervals.csv"]:
+    for name, count in totals["failed_attempts_by_class"].items():
+        equal(f"{file}, failed attempts, {name}", int(tables[file][f"failed_attempts_{name}"].sum()), count)
+    longest = tables[file].retry_after_max_us.max()
+    equal(f"{file}, retry-after", None if pandas.isna(longest) else int(longest), totals["retry_after_max_us"])
+
+certificates = tables["certificates.csv"]
+starts, stops = (pandas.to_datetime(certificates[column], utc=True) for column in ["expires_from", "expires_to"])
+assert (starts[1:].to_numpy() == stops[:-1].to_numpy()).all(), "certificates.csv: a gap"
+fleet = next(int(setting["value"]) for setting in run["settings"] if setting["key"] == "fleet.devices")
+equal("certificates.csv", int(certificates.certificates.sum()) + run["certificates"]["without"], fleet)
+equal("certificates.csv, DuckDB", int(with_duckdb("certificates.csv", "sum(certificates)")) + run["certificates"]["without"], fleet)
 
 if "devices.csv" in tables:
     devices = tables["devices.csv"]

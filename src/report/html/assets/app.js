@@ -49,6 +49,11 @@
     return splits.map((s, i) => fine(s) + (i === 0 || coarse(s) !== coarse(splits[i - 1]) ? "\n" + coarse(s) : ""));
   };
 
+  // Between labels; bins are never shorter than a second.
+  const DAY = 86400;
+  const STEPS = [1, 5, 10, 15, 30, 60, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200]
+    .concat([1, 2, 4, 7, 14, 28, 56, 84, 168, 365, 730, 1825, 3650].map((days) => days * DAY));
+
   // For every axis: the column of its places, its label, how a place is told.
   const AXES = {
     time: { column: "start_s", label: "at", tell: (v) => digits(v) + " s" },
@@ -131,7 +136,7 @@
         axis({
           time: { values: (u, splits) => splits.map(tell), space: 60 },
           percentile: { values: (u, splits) => splits.map((v) => (v === null ? null : tell(v))), filter: (u, s) => onLog(s), space: 50 },
-          expiry: { values: (u, splits, i, space, step) => moments(splits, step), space: 60, size: 44 },
+          expiry: { values: (u, splits, i, space, step) => moments(splits, step), incrs: STEPS, space: 76, size: 44 },
         }[plot.axis]),
         axis({
           size: 64,
