@@ -162,7 +162,7 @@ fn what_cannot_be_read_is_told() {
 }
 
 #[test]
-fn classes_of_failed_attempts_that_were_not_counted_stay_unknown() {
+fn merging_adds_certificates_keeps_the_longest_retry_after_and_invents_no_classes() {
     let folder = tempfile::tempdir().unwrap();
     stored(&fixture::renewal_storm(), folder.path());
     let path = folder.path().join("run.json");
@@ -178,6 +178,9 @@ fn classes_of_failed_attempts_that_were_not_counted_stay_unknown() {
     let sum = merge(&[record, twin]).unwrap();
     let second = &sum.stages[0].intervals[0];
     assert_eq!((second.failed_attempts, second.failed_attempts_by_class), (2_000, None), "half of them is not all");
+    let certificates = sum.certificates.unwrap();
+    assert_eq!((certificates.certificates(), certificates.without, certificates.expired), (2 * 1_220, 28, 2 * 14));
+    assert_eq!(sum.stages[0].totals.retry_after_max, Some(Duration::from_secs(90)), "the longest of both");
 }
 
 fn part(seed: u64, times: &[u64]) -> RunRecord {
