@@ -67,7 +67,7 @@ fn verdict(out: &mut String, record: &RunRecord) -> fmt::Result {
         };
         write!(
             out,
-            "<li class=\"{class}\"><span class=\"sign\" aria-hidden=\"true\">{sign}</span> <strong>{label}</strong> {}</li>",
+            "<li class=\"{class}\"><span class=\"sign\" aria-hidden=\"true\">{sign}</span> <strong>{label}</strong>: {}</li>",
             Text(&verdict.sentence())
         )?;
     }

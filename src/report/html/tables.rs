@@ -18,18 +18,23 @@ pub(super) fn thresholds(out: &mut String, record: &RunRecord) -> fmt::Result {
         out.push_str("<p>The scenario states no thresholds.</p>");
         return Ok(());
     }
-    head(out, "Thresholds, those not met first", &["threshold", "verdict", "#observed", "#stopped the run"]);
+    let stopping = record.thresholds.iter().any(|threshold| threshold.stopped_at.is_some());
+    let columns = ["threshold", "verdict", "#observed", "#stopped the run"];
+    head(out, "Thresholds, those not met first", &columns[..if stopping { 4 } else { 3 }]);
     let (met, unmet): (Vec<_>, Vec<_>) = record.thresholds.iter().partition(|threshold| threshold.met);
     for threshold in unmet.into_iter().chain(met) {
         let (class, verdict) = if threshold.met { ("good", "✓ met") } else { ("bad", "✗ NOT MET") };
-        let stopped = threshold.stopped_at.map(|at| format!("after {}", units::duration(at))).unwrap_or_default();
         write!(
             out,
-            "<tr><th scope=\"row\"><code>{}</code></th><td class=\"{class}\">{verdict}</td><td class=\"n\">{}</td><td \
-             class=\"n\">{stopped}</td></tr>",
+            "<tr><th scope=\"row\"><code>{}</code></th><td class=\"{class}\">{verdict}</td><td class=\"n\">{}</td>",
             Text(&threshold.text),
             observed::words(threshold.observed)
         )?;
+        if stopping {
+            let stopped = threshold.stopped_at.map(|at| format!("after {}", units::duration(at))).unwrap_or_default();
+            write!(out, "<td class=\"n\">{stopped}</td>")?;
+        }
+        out.push_str("</tr>");
     }
     foot(out);
     Ok(())

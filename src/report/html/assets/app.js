@@ -81,6 +81,13 @@
     chart.setData([chart.data[0], ...edges]);
   };
 
+  // Where a value has none beside it, so that no line shows it. Moments that only another line has do not count.
+  const alone = (values) => {
+    const known = [...values.keys()].filter((at) => values[at] !== undefined);
+    const nothing = (at) => (values[at] ?? null) === null;
+    return known.filter((at, i) => !nothing(at) && nothing(known[i - 1]) && nothing(known[i + 1]));
+  };
+
   const decade = (v) => Math.abs(Math.log10(v) - Math.round(Math.log10(v))) < 1e-9;
 
   const axis = (more) => Object.assign({
@@ -158,7 +165,7 @@
           dash: DASHES[line.tone % 8],
           fill: area ? () => color("c" + (line.tone % 8)) + "40" : undefined,
           paths: plot.shape === "steps" ? uPlot.paths.stepped({ align: 1 }) : undefined,
-          points: line.edge || area ? { show: false } : { fill: () => color("card") },
+          points: line.edge || area ? { show: false } : { fill: () => color("card"), filter: (u, i, all) => (all ? null : alone(u.data[i])) },
           spanGaps: false,
           value: (u, v, i, at) => (at == null || own[i - 1][at] == null ? "–" : value(own[i - 1][at])),
         })),
