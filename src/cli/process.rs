@@ -1,6 +1,7 @@
 //! What processes use: the only place that asks the system.
 
 use std::fs;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -64,6 +65,8 @@ struct Started {
     process: Option<Other>,
     /// What children used that ended before it: those of earlier runs.
     earlier: CpuUse,
+    /// The most resident memory in bytes when it was last looked at; 0 when that was never, or is not told.
+    peak: AtomicU64,
 }
 
 impl ChildProcess {
@@ -71,12 +74,15 @@ impl ChildProcess {
     pub fn started(&self, process: Option<Other>) {
         let earlier = ended_children().unwrap_or_default();
         // A second time nothing changes.
-        let _ = self.0.set(Started { process, earlier });
+        let _ = self.0.set(Started { process, earlier, peak: AtomicU64::new(0) });
     }
 
     /// What it uses now; after its end, the CPU that it used.
     pub fn now(&self) -> Process {
-        let Some(Started { process: Some(process), .. }) = self.0.get() else { return Process::default() };
+        let Some(Started { process: Some(process), peak, .. }) = self.0.get() else { return Process::default() };
+        if let Some(most) = process.peak_memory() {
+            peak.fetch_max(most, Ordering::Relaxed);
+        }
         match process.now() {
             Process { cpu: None, resident_memory: None } => {
                 let whole = self.whole();
@@ -87,10 +93,15 @@ impl ChildProcess {
     }
 
     /// What it used, once it has ended and was awaited; `None` when it was not started, or the system does not tell. The peak of
-    /// its memory is that of the largest child so far.
+    /// its memory is that until [`Self::now`] was asked last.
     pub fn whole(&self) -> Option<CpuUse> {
-        let Started { earlier, .. } = self.0.get()?;
+        let Started { earlier, peak, .. } = self.0.get()?;
         let CpuUse { user, system, peak_memory } = ended_children()?;
+        // getrusage(2) takes the largest of all children, and counts what a child still shares with its parent when it begins.
+        let peak_memory = match peak.load(Ordering::Relaxed) {
+            0 => peak_memory,
+            own => own,
+        };
         let (user, system) = (user.saturating_sub(earlier.user), system.saturating_sub(earlier.system));
         Some(CpuUse { user, system, peak_memory })
     }
@@ -119,6 +130,21 @@ impl Other {
             _ => Process::default(),
         }
     }
+
+    /// The most that was resident since it began, in bytes; `None` once it has ended.
+    fn peak_memory(&self) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).ok()?;
+        let most = high_water(&status)?;
+        // Asked afterwards: while it is there, nobody else has its number.
+        stat(&self.pid.to_string()).filter(|stat| stat.began == self.began).map(|_| most)
+    }
+}
+
+/// `VmHWM` of proc_pid_status(5) in bytes.
+fn high_water(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
+    kib.checked_mul(1024)
 }
 
 /// What proc_pid_stat(5) tells, in its own units.
@@ -193,6 +219,12 @@ mod tests {
     }
 
     #[test]
+    fn the_most_memory_is_read() {
+        assert_eq!(high_water("Name:\tx\nVmHWM:\t    1234 kB\nVmRSS:\t 5 kB\n"), Some(1_263_616));
+        assert_eq!((high_water("Name:\tx\n"), high_water("VmHWM:\t18446744073709551615 kB")), (None, None));
+    }
+
+    #[test]
     fn a_process_that_ended_uses_nothing() {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         let process = Other::running(child.id()).unwrap();
@@ -206,7 +238,8 @@ mod tests {
         child.wait().unwrap();
         assert_eq!((process.now(), Other::running(0)), (Process::default(), None));
         assert!(watched.now().cpu.is_some() && watched.now().resident_memory.is_none(), "its CPU stays known");
-        assert!(watched.whole().is_some_and(|whole| whole.peak_memory > 0));
+        let peak = watched.whole().unwrap().peak_memory;
+        assert!(peak > 0 && peak < 100_000_000, "its own, not that of this process: {peak}");
         assert_eq!((never.now(), never.whole()), (Process::default(), None));
     }
 }
