@@ -82,6 +82,20 @@ fn repeated_runs_against_a_slower_service_are_a_regression() {
 }
 
 #[test]
+fn a_refused_comparison_does_not_hide_what_the_run_itself_found() {
+    let folder = folder("arrival = \"at-once\"", 5);
+    let run = |more: &[&str]| {
+        let args = ["run", "small.toml", "--emulator-config", "emulator.toml", "--quiet"];
+        fleetstorm(folder.path()).args(args).args(more).assert()
+    };
+    run(&["--out", "before"]).code(code(Exit::Done));
+    let fewer = ["--set", "fleet.devices=4", "--baseline", "before"];
+    run(&fewer).code(code(Exit::Unexpected)).stderr(contains("fleet.devices: 5 and 4"));
+    let failed = run(&[&fewer[..], &["--set", "thresholds=[\"storm.succeeded > 4\"]"]].concat());
+    failed.code(code(Exit::ThresholdsFailed)).stderr(contains("fleet.devices: 5 and 4"));
+}
+
+#[test]
 fn documents_of_several_runs_are_read_line_by_line() {
     let folder = folder("arrival = \"at-once\"", 5);
     let run = |more: &[&str]| {

@@ -38,7 +38,8 @@ pub enum Judgement {
     Better,
     /// Nothing that chance could not have made, or too small to matter.
     Same,
-    /// Too few values, or too few intervals or runs, to tell.
+    /// Too few values, intervals or runs to tell. Also where chance is unlikely to have made it, but not unlikely enough among
+    /// so many rows: more runs would tell.
     TooFew,
 }
 

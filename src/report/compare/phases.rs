@@ -25,14 +25,24 @@ pub(super) fn judged(a: &[RunRecord], b: &[RunRecord], limits: Limits) -> (Vec<P
     }
     let told =
         phases.iter().filter(|row| told(row) >= 2).count() + failures.iter().filter(|r| r.chance.is_some()).count();
-    let each = (1.0 - limits.confidence) / told.max(1) as f64;
+    let alone = 1.0 - limits.confidence;
+    let bars = Bars { alone, among_all: alone / told.max(1) as f64 };
     for row in &mut phases {
-        row.judgement = phase_judgement(row, each, limits.effect);
+        row.judgement = phase_judgement(row, bars, limits.effect);
     }
     for row in &mut failures {
-        row.judgement = failure_judgement(row, each, limits.effect);
+        row.judgement = failure_judgement(row, bars, limits.effect);
     }
     (phases, failures)
+}
+
+/// How probable by chance a difference may be at most to be told.
+#[derive(Clone, Copy)]
+struct Bars {
+    /// When the row is one of all: the more rows, the more of them differ by chance.
+    among_all: f64,
+    /// When only this row were looked at. What passes this bar but not the other is not called the same: more runs would tell.
+    alone: f64,
 }
 
 /// One stage of all runs of one side.
@@ -141,26 +151,34 @@ fn told(row: &PhaseRow) -> usize {
     row.chance.iter().flatten().count()
 }
 
-/// Two percentiles at least must agree. Then a row without a difference is called one no more often than `chance`: of three
-/// percentiles at two thirds of it each, two are wrong at once at most as often.
-fn phase_judgement(row: &PhaseRow, chance: f64, effect: f64) -> Judgement {
+/// Two percentiles at least must agree. Then a row without a difference is called one no more often than the bar says: of
+/// three percentiles at two thirds of it each, two are wrong at once at most as often.
+fn phase_judgement(row: &PhaseRow, bars: Bars, effect: f64) -> Judgement {
     if told(row) < 2 {
         return Judgement::TooFew;
     }
-    let (mut slower, mut faster) = (0, 0);
-    for (place, found) in row.chance.iter().enumerate() {
-        let [a, b] = [row.nanos[0][place], row.nanos[1][place]];
-        let counts = found.is_some_and(|found| found < chance * 2.0 / 3.0)
-            && a.abs_diff(b) >= RESOLUTION
-            && row.change(place).is_some_and(|change| change.abs() >= effect);
-        slower += u32::from(counts && b > a);
-        faster += u32::from(counts && b < a);
-    }
-    match (slower, faster) {
-        (2.., 0) => Judgement::Worse,
-        (0, 2..) => Judgement::Better,
-        _ => Judgement::Same,
-    }
+    let at = |bar: f64| {
+        let (mut slower, mut faster) = (0, 0);
+        for (place, found) in row.chance.iter().enumerate() {
+            let [a, b] = [row.nanos[0][place], row.nanos[1][place]];
+            let counts = found.is_some_and(|found| found < bar * 2.0 / 3.0)
+                && a.abs_diff(b) >= RESOLUTION
+                && row.change(place).is_some_and(|change| change.abs() >= effect);
+            slower += u32::from(counts && b > a);
+            faster += u32::from(counts && b < a);
+        }
+        match (slower, faster) {
+            (2.., 0) => Judgement::Worse,
+            (0, 2..) => Judgement::Better,
+            _ => Judgement::Same,
+        }
+    };
+    told_or_too_few(at(bars.among_all), at(bars.alone))
+}
+
+/// What only a row by itself would tell is neither told nor called the same.
+fn told_or_too_few(among_all: Judgement, alone: Judgement) -> Judgement {
+    if among_all == Judgement::Same && alone != Judgement::Same { Judgement::TooFew } else { among_all }
 }
 
 fn failure_row(sides: &[Side<'_>; 2]) -> Option<FailureRow> {
@@ -195,14 +213,54 @@ fn failure_row(sides: &[Side<'_>; 2]) -> Option<FailureRow> {
     Some(FailureRow { stage, failed, counts, chance, judgement: Judgement::TooFew })
 }
 
-fn failure_judgement(row: &FailureRow, chance: f64, effect: f64) -> Judgement {
+fn failure_judgement(row: &FailureRow, bars: Bars, effect: f64) -> Judgement {
     let Some(found) = row.chance else { return Judgement::TooFew };
     let [a, b] = row.shares();
-    if found >= chance || (b - a).abs() < SHARE.max(a * effect) {
-        Judgement::Same
-    } else if b > a {
-        Judgement::Worse
-    } else {
-        Judgement::Better
+    let at = |bar: f64| {
+        if found >= bar || (b - a).abs() < SHARE.max(a * effect) {
+            Judgement::Same
+        } else if b > a {
+            Judgement::Worse
+        } else {
+            Judgement::Better
+        }
+    };
+    told_or_too_few(at(bars.among_all), at(bars.alone))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_only_a_row_by_itself_would_tell_is_neither_told_nor_called_the_same() {
+        let judged = |chance: f64| {
+            let row = PhaseRow {
+                stage: "storm".to_owned(),
+                phase: Phase::Register,
+                counts: [9_000; 2],
+                nanos: [[1_000_000, 2_000_000, 3_000_000], [126_000_000; 3]],
+                chance: [Some(chance); 3],
+                judgement: Judgement::TooFew,
+            };
+            phase_judgement(&row, Bars { among_all: 0.000_3, alone: 0.01 }, 0.05)
+        };
+        let failures = |chance: f64| {
+            let stage = "storm".to_owned();
+            let row = FailureRow {
+                stage,
+                failed: [0, 90],
+                counts: [900; 2],
+                chance: Some(chance),
+                judgement: Judgement::TooFew,
+            };
+            failure_judgement(&row, Bars { among_all: 0.000_3, alone: 0.01 }, 0.05)
+        };
+        for (chance, expected) in
+            [(0.000_1, Judgement::Worse), (0.001, Judgement::TooFew), (0.02, Judgement::Same), (1.0, Judgement::Same)]
+        {
+            assert_eq!(judged(chance), expected, "{chance}");
+            assert_eq!(failures(chance), expected, "{chance}");
+        }
     }
 }

@@ -224,7 +224,16 @@ pub fn run(args: RunArgs, terminal: &Terminal) -> Result<Exit, CommandError> {
     let Some((before, path)) = baseline else { return Ok(worst) };
     let names = [path.display().to_string(), results.display().to_string()];
     let after = read_runs(&results)?;
-    let judged = judge([Side { name: &names[0], runs: &before }, Side { name: &names[1], runs: &after }], &judging)?;
+    let sides = [Side { name: &names[0], runs: &before }, Side { name: &names[1], runs: &after }];
+    let judged = match judge(sides, &judging) {
+        Ok(judged) => judged,
+        Err(refusal) if worst == Exit::Done => return Err(refusal.into()),
+        Err(refusal) => {
+            // Why the run itself counts for little is also why it is not comparable, and says more.
+            terminal.error(&refusal.into());
+            return Ok(worst);
+        }
+    };
     judged.print(terminal, Documents::Lines)?;
     let written = judged
         .write_json(&results.join("comparison.json"))
