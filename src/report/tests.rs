@@ -157,7 +157,9 @@ fn a_shard_and_lost_rows_are_told_in_every_format() {
     }
     assert!(text.lines().all(|line| line.chars().count() <= usize::from(WIDTH)), "{text}");
     let page = exported("report.html", &record);
-    assert!(page.contains("seed 42, shard 2 of 4, <time>") && page.contains("<strong>Rows lost</strong>: 233 of 1,233"));
+    assert!(
+        page.contains("seed 42, shard 2 of 4, <time>") && page.contains("<strong>Rows lost</strong>: 233 of 1,233")
+    );
     let run: serde_json::Value = serde_json::from_str(&exported("run.json", &record)).unwrap();
     assert_eq!(run["shard"], serde_json::json!({"index": 2, "count": 4}));
     assert_eq!((&run["rows_lost"], &run["verdicts"][0]["verdict"]), (&233.into(), &"rows_lost".into()));

@@ -57,7 +57,7 @@ fn phases(text: &mut String, rows: &[PhaseRow], look: Look) {
         table.add_row(first);
         let mut second = vec![Cell::new(""), Cell::new("B"), right(&units::count(row.counts[1]))];
         second.extend((0..PERCENTILES.len()).map(|place| {
-            let change = row.change(place).map(|share| format!(" {:>7}", change(share))).unwrap_or_default();
+            let change = row.change(place).map(|share| format!(" {:>6}", change(share))).unwrap_or_default();
             right(&format!("{}{change}", units::nanos(row.nanos[1][place])))
         }));
         second.push(judged(row.judgement, ["slower", "faster"]));
