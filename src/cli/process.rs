@@ -226,7 +226,12 @@ mod tests {
 
     #[test]
     fn a_process_that_ended_uses_nothing() {
-        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        use std::io::{Read as _, Write as _};
+        use std::process::Stdio;
+        let mut child = std::process::Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        // Once it answers it has memory of its own: at the very beginning it is counted as none.
+        child.stdin.as_mut().unwrap().write_all(b"!").unwrap();
+        child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
         let process = Other::running(child.id()).unwrap();
         assert!(process.now().resident_memory > Some(0));
         let other = Other { began: process.began + 1, ..process };
