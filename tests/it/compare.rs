@@ -40,7 +40,8 @@ fn runs_of_the_same_thing_do_not_differ_and_others_are_refused() {
 #[test]
 fn repeated_runs_against_a_slower_service_are_a_regression() {
     let folder = folder("workload = \"closed\"\nconcurrency = 60", 60);
-    let slow = "[dps]\nretry_after_seconds = 1\n[model.register]\nlatency = { fixed = { ms = 150 } }\n";
+    // Far more than any pause of a busy machine.
+    let slow = "[dps]\nretry_after_seconds = 1\n[model.register]\nlatency = { fixed = { ms = 3000 } }\n";
     fs::write(folder.path().join("slow.toml"), slow).unwrap();
     let run = |out: &str, config: &str, more: &[&str]| {
         let args = ["run", "small.toml", "--emulator-config", config, "--quiet", "--repeat", "3", "--out", out];
