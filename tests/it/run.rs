@@ -36,6 +36,42 @@ pub(crate) fn folder(arrival: &str, devices: u32) -> TempDir {
 /// The last one is the results folder.
 pub(crate) const RUN: [&str; 6] = ["run", "small.toml", "--emulator-config", "emulator.toml", "--out", "out"];
 
+/// An emulator with the configuration of the folder; it ends with the test.
+pub(crate) struct Emulator(Child);
+
+impl Emulator {
+    /// With its ready line.
+    pub(crate) fn start(folder: &TempDir, more: &[&str]) -> (Self, String) {
+        let mut child = Process::new(assert_cmd::cargo::cargo_bin!("fleetstorm"))
+            .args(["emulator", "--json", "--parent-pipe", "--mqtt-port", "0", "--config", "emulator.toml"])
+            .args(more)
+            .current_dir(folder.path())
+            .env_remove("FLEETSTORM_GROUP_KEY")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut ready = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+        (Self(child), ready)
+    }
+
+    /// It ends when its stdin does.
+    fn stop(mut self) {
+        drop(self.0.stdin.take());
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        // It has ended when it was stopped.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 pub(crate) fn json(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
@@ -256,18 +292,7 @@ fn the_emulator_does_not_survive_a_killed_run() {
 #[test]
 fn a_running_emulator_is_tried_first() {
     let folder = folder("arrival = \"at-once\"", 5);
-    let mut emulator = Process::new(assert_cmd::cargo::cargo_bin!("fleetstorm"))
-        .args(["emulator", "--json", "--parent-pipe", "--mqtt-port", "0", "--config", "emulator.toml"])
-        .args(["--connection-file", "dps.json"])
-        .current_dir(folder.path())
-        .env_remove("FLEETSTORM_GROUP_KEY")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut ready = String::new();
-    BufReader::new(emulator.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+    let (emulator, ready) = Emulator::start(&folder, &["--connection-file", "dps.json"]);
     assert!(ready.contains("\"schema\":1"), "{ready}");
     fs::write(folder.path().join("wrong.key"), "d3Jvbmd3cm9uZ3dyb25nd3Jvbmd3cm9uZw==").unwrap();
     let other = fleetstorm::pki::issuing_ca::RootCa::generate("other", std::time::SystemTime::now()).unwrap();
@@ -303,8 +328,7 @@ fn a_running_emulator_is_tried_first() {
 
     run(&["--out", "out"]).assert().code(code(Exit::Done)).stdout(contains("was provisioned once before the run"));
     check_sums(&folder.path().join("out"), 5);
-    drop(emulator.stdin.take());
-    emulator.wait().unwrap();
+    emulator.stop();
 }
 
 #[test]

@@ -1,8 +1,6 @@
 //! One run on several generators, and the rail towards targets on other machines, by the binary.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command as Process, Stdio};
 
 use fleetstorm::cli::Exit;
 use fleetstorm::cli::connection::Connection;
@@ -12,7 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::cli::{code, fleetstorm};
-use crate::run::{RUN, folder, json, rows, sum};
+use crate::run::{Emulator, RUN, folder, json, rows, sum};
 
 /// Runs a part of the fleet into a folder of that name.
 fn shard(folder: &TempDir, out: &str, more: &[&str]) -> assert_cmd::assert::Assert {
@@ -113,36 +111,11 @@ fn a_run_waits_for_its_moment_and_can_be_stopped_meanwhile() {
     assert!(stdout.contains("3 not started"), "{stdout}");
 }
 
-/// A running emulator and its description; it ends with the test.
-struct Emulator(Child);
-
-impl Emulator {
-    fn start(folder: &TempDir) -> (Self, Connection) {
-        let mut child = Process::new(assert_cmd::cargo::cargo_bin!("fleetstorm"))
-            .args(["emulator", "--json", "--parent-pipe", "--mqtt-port", "0", "--config", "emulator.toml"])
-            .current_dir(folder.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut ready = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
-        (Self(child), Connection::parse(&ready).unwrap())
-    }
-}
-
-impl Drop for Emulator {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[test]
 fn a_target_elsewhere_is_not_asked_for_more_than_its_quotas() {
     let folder = folder("arrival = \"at-once\"\nhub_connect = false", 12);
-    let (_emulator, here) = Emulator::start(&folder);
+    let (_emulator, ready) = Emulator::start(&folder, &[]);
+    let here = Connection::parse(&ready).unwrap();
     let describe = |mqtt: &str| {
         let there = Connection { mqtt: mqtt.parse().unwrap(), https: None, ..here.clone() };
         fs::write(folder.path().join("there.json"), serde_json::to_string(&there).unwrap()).unwrap();

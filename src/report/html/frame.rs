@@ -1,5 +1,6 @@
 use std::fmt::{self, Write};
 
+use crate::measure::StageRecord;
 use crate::report::html::escape::Text;
 use crate::report::html::plots::Plot;
 
@@ -69,6 +70,21 @@ pub(super) fn figure(out: &mut String, plot: &Plot) -> fmt::Result {
         Text(alternative),
         Text(source)
     )
+}
+
+/// Opens the section of a stage and the grid of its plots. `merged`: intervals that became one point of each.
+pub(super) fn stage(out: &mut String, position: usize, stage: &StageRecord, merged: usize) -> fmt::Result {
+    write!(
+        out,
+        "<section class=\"stage\" id=\"stage-{position}\"><h3>Stage {} <small>{}</small></h3>",
+        Text(&stage.name),
+        Text(&stage.kind)
+    )?;
+    if merged > 1 {
+        write!(out, "<p>Each point stands for {merged} intervals; intervals.csv has every one of them.</p>")?;
+    }
+    out.push_str("<div class=\"plots\">");
+    Ok(())
 }
 
 /// Opens a table in a box that scrolls by itself. A column whose name begins with `#` holds numbers.

@@ -5,7 +5,7 @@ use crate::measure::RunRecord;
 use crate::report::console::{compressed, outcome};
 use crate::report::html::data::Data;
 use crate::report::html::escape::Text;
-use crate::report::html::frame::{Frame, figure, how_to_read};
+use crate::report::html::frame::{self, Frame, figure, how_to_read};
 use crate::report::html::{bars, series, tables};
 use crate::report::{Verdict, units, verdicts};
 
@@ -158,17 +158,7 @@ fn stages(out: &mut String, record: &RunRecord, data: &Data) -> fmt::Result {
     out.push_str("<section id=\"plots\"><h2>Plots</h2>");
     how_to_read(out);
     for (position, stage) in record.stages.iter().enumerate() {
-        write!(
-            out,
-            "<section class=\"stage\" id=\"stage-{position}\"><h3>Stage {} <small>{}</small></h3>",
-            Text(&stage.name),
-            Text(&stage.kind)
-        )?;
-        let merged = series::per_point(series::lived(stage).len(), record.stages.len());
-        if merged > 1 {
-            write!(out, "<p>Each point stands for {merged} intervals; intervals.csv has every one of them.</p>")?;
-        }
-        out.push_str("<div class=\"plots\">");
+        frame::stage(out, position, stage, series::per_point(series::lived(stage).len(), record.stages.len()))?;
         for plot in data.plots_of(Some(position)) {
             figure(out, plot)?;
         }

@@ -6,7 +6,7 @@ use predicates::prelude::PredicateBooleanExt as _;
 use predicates::str::contains;
 use serde_json::Value;
 
-use super::{RUN, Running, folder, free_port, get, run_json, until};
+use super::{COUNTERS, RUN, Running, folder, free_port, get, run_json, until};
 use crate::cli::{code, fleetstorm};
 
 /// Series with their values.
@@ -36,15 +36,7 @@ fn the_last_metrics_are_what_the_record_says() {
     let totals = &record["totals"];
     let count = |value: &Value| value.as_u64().unwrap() as f64;
     let stage = "{stage=\"storm\"}";
-    for (metric, total) in [
-        ("devices_started", "started"),
-        ("devices_expired", "expired"),
-        ("attempts_started", "attempts"),
-        ("throttled", "throttled"),
-        ("polls", "polls"),
-        ("disconnects", "disconnects"),
-        ("telemetry", "telemetry"),
-    ] {
+    for (metric, total) in COUNTERS {
         assert_eq!(last[&*format!("fleetstorm_{metric}_total{stage}")], count(&totals[total]), "{metric}");
     }
     let outcomes = ["succeeded", "failed", "dropped", "not_started", "skipped"].map(|outcome| {

@@ -35,6 +35,17 @@ fn folder() -> TempDir {
 /// Arguments of a run in that folder.
 const RUN: [&str; 6] = ["run", "told.toml", "--emulator-config", "emulator.toml", "--out", "out"];
 
+/// Counters of a stage as metrics name them, and as the totals of a record do.
+const COUNTERS: [(&str, &str); 7] = [
+    ("devices_started", "started"),
+    ("devices_expired", "expired"),
+    ("attempts_started", "attempts"),
+    ("throttled", "throttled"),
+    ("polls", "polls"),
+    ("disconnects", "disconnects"),
+    ("telemetry", "telemetry"),
+];
+
 /// A run that goes on; it ends with the test at the latest.
 struct Running(Child);
 

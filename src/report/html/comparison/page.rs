@@ -6,7 +6,7 @@ use crate::report::html::comparison::data::{self, Data};
 use crate::report::html::comparison::tables::{self, FAILURES, TIMES, chip, word};
 use crate::report::html::comparison::{Side, dots, sides};
 use crate::report::html::escape::Text;
-use crate::report::html::frame::{Frame, figure, how_to_read};
+use crate::report::html::frame::{self, Frame, figure, how_to_read};
 use crate::report::units;
 
 /// Rows that are named in the verdict; the tables have all.
@@ -179,19 +179,7 @@ fn plots(out: &mut String, comparison: &Comparison, both: [Side<'_>; 2], data: &
     let rows = by_stage(comparison);
     let stages = both[0].runs.first().map_or(&[][..], |run| &run.stages);
     for (position, stage) in stages.iter().enumerate() {
-        write!(
-            out,
-            "<section class=\"stage\" id=\"stage-{position}\"><h3>Stage {} <small>{}</small></h3>",
-            Text(&stage.name),
-            Text(&stage.kind)
-        )?;
-        match data.per_point.get(position) {
-            Some(merged) if *merged > 1 => {
-                write!(out, "<p>Each point stands for {merged} intervals; intervals.csv has every one of them.</p>")?;
-            }
-            _ => {}
-        }
-        out.push_str("<div class=\"plots\">");
+        frame::stage(out, position, stage, data.per_point.get(position).copied().unwrap_or(1))?;
         if let Some((_, rows)) = rows.iter().find(|(name, _)| *name == stage.name) {
             dots::figure(out, position, rows)?;
         }

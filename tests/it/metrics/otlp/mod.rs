@@ -30,7 +30,7 @@ use prost::Message as _;
 use serde_json::Value;
 
 use super::pandas::python;
-use super::{RUN, Running, folder, free_port, run_json, until};
+use super::{COUNTERS, RUN, Running, folder, free_port, run_json, until};
 use crate::cli::{code, fleetstorm};
 use receiver::{Receiver, decoded, taken};
 
@@ -87,15 +87,7 @@ fn holds_what_the_record_says(told: &ExportMetricsServiceRequest, folder: &Path)
     };
     let totals = &record["totals"];
     let count = |value: &Value| value.as_u64().unwrap() as f64;
-    for (metric, total) in [
-        ("devices_started", "started"),
-        ("devices_expired", "expired"),
-        ("attempts_started", "attempts"),
-        ("throttled", "throttled"),
-        ("polls", "polls"),
-        ("disconnects", "disconnects"),
-        ("telemetry", "telemetry"),
-    ] {
+    for (metric, total) in COUNTERS {
         assert_eq!(number(metric, "stage=storm"), count(&totals[total]), "{metric}");
     }
     for outcome in ["succeeded", "failed", "dropped", "not_started", "skipped"] {
