@@ -24,15 +24,27 @@ impl Serialize for Number {
     }
 }
 
-/// Points over time of all stages together, so that the page stays small however long a run was.
-const POINTS: usize = 6_000;
-/// Fewest and most points of one stage. More than a screen has columns would only slow the page down.
-const POINTS_OF_A_STAGE: (usize, usize) = (50, 1_000);
+/// How many points over time a page may have, so that it stays small however long a run was.
+pub(super) struct Points {
+    /// Of all stages together.
+    pub(super) in_all: usize,
+    /// Fewest and most of one stage. More than a screen has columns would only slow the page down.
+    pub(super) of_a_stage: (usize, usize),
+}
 
-/// Intervals that become one point, in a run with so many stages.
+impl Points {
+    /// Intervals that become one point, in a run with so many stages.
+    pub(super) fn intervals_of_one(&self, intervals: usize, stages: usize) -> usize {
+        let (fewest, most) = self.of_a_stage;
+        intervals.div_ceil((self.in_all / stages.max(1)).clamp(fewest, most)).max(1)
+    }
+}
+
+const POINTS: Points = Points { in_all: 6_000, of_a_stage: (50, 1_000) };
+
+/// Intervals of the report of a run with so many stages that become one point.
 pub(super) fn per_point(intervals: usize, stages: usize) -> usize {
-    let (least, most) = POINTS_OF_A_STAGE;
-    intervals.div_ceil((POINTS / stages.max(1)).clamp(least, most)).max(1)
+    POINTS.intervals_of_one(intervals, stages)
 }
 
 /// The intervals of a stage from its first due time on.

@@ -2,12 +2,11 @@ use std::collections::BTreeMap;
 
 use crate::domain::FailureClass;
 use crate::measure::{RunRecord, StageRecord};
-use crate::report::html::series::{self, Columns, Number, failed_column};
+use crate::report::html::series::{self, Columns, Number, Points, failed_column};
 use crate::report::units;
 
-/// Points over time of all stages together, and fewest and most of one stage.
-const POINTS: usize = 4_000;
-const POINTS_OF_A_STAGE: (usize, usize) = (50, 500);
+/// Fewer than in the report of a run: both sides have theirs, and a band around them.
+const POINTS: Points = Points { in_all: 4_000, of_a_stage: (50, 500) };
 
 /// What is shown over time: the middle of the runs, and the edges of the band that they lie in.
 pub(super) struct Shown {
@@ -45,9 +44,8 @@ fn failed(run: &Columns, at: usize) -> Option<f64> {
 
 /// Intervals that become one point: as many for all runs of both sides, so that the points mean the same.
 pub(super) fn per_point<'a>(stages: impl Iterator<Item = &'a StageRecord>, of_run: usize) -> usize {
-    let (fewest, most) = POINTS_OF_A_STAGE;
     let longest = stages.map(|stage| series::lived(stage).len()).max().unwrap_or(0);
-    longest.div_ceil((POINTS / of_run.max(1)).clamp(fewest, most)).max(1)
+    POINTS.intervals_of_one(longest, of_run)
 }
 
 /// The columns over time of one stage of one side, counted from the stage's first due time.
