@@ -351,7 +351,7 @@ impl Conductor {
         self.displays.borrow_mut().push(display);
         let mut list = list.map(Iterator::peekable);
         let first_due = list.as_mut().and_then(|list| list.peek()).map_or(Duration::ZERO, |(at, _)| *at);
-        self.kept.borrow_mut().push(Kept { stage: index, from: start + first_due, workers: kept });
+        self.kept.borrow_mut().push(Kept { stage: index, from: start + first_due, workers: kept, whole: false });
         let split = self.crew.split();
         let pacer = list
             .map(|list| Pacer::new(Box::new(list), feeds, split))
@@ -359,7 +359,11 @@ impl Conductor {
         let pacer = pacer.transpose().map_err(EngineError::Pacer)?;
         let shares = self.crew.stage(orders).await?;
         drop(pacer);
-        let merged = merge::stage(planned, shares, start + first_due, &mut self.errors.borrow_mut());
+        let mut merged = merge::stage(planned, shares, start + first_due, &mut self.errors.borrow_mut());
+        merged.whole = !self.halt.is_cancelled();
+        if let Some(kept) = self.kept.borrow_mut().iter_mut().find(|kept| kept.stage == index) {
+            kept.whole = merged.whole;
+        }
         if let Some(display) = self.displays.borrow_mut().iter_mut().find(|display| display.stage == index) {
             display.end(&merged);
         }
@@ -418,6 +422,9 @@ impl Conductor {
             }
             let mut numbers = Numbers::default();
             concerned.iter().for_each(|display| display.add_to(threshold.metric, now, &mut numbers));
+            if concerned.len() < threshold.stages.len() {
+                numbers.lacks_stage();
+            }
             let result = thresholds::judge(threshold, &numbers, Some(now));
             // As long as there is nothing to look at, nothing is wrong yet.
             if !result.met && result.observed != Observed::Nothing {

@@ -2,7 +2,7 @@
 
 use crate::engine::live;
 use crate::engine::thresholds::{self, Numbers};
-use crate::measure::{RunRecord, ThresholdResult};
+use crate::measure::{RunRecord, RunStatus, ThresholdResult};
 use crate::scenario::{Metric, StageKind, Threshold};
 
 /// Thresholds of a record, judged again, and in words why others cannot be. Their conditions are those of its settings.
@@ -42,19 +42,19 @@ fn numbers(record: &RunRecord, threshold: &Threshold) -> Result<Numbers, String>
     let mut numbers = Numbers::default();
     let concerned = || threshold.stages.iter().filter_map(|stage| record.stages.get(*stage));
     for stage in concerned() {
-        numbers.totals.add(&stage.totals);
-        numbers.elapsed = numbers.elapsed.max(stage.elapsed);
+        // A record does not say of which stage it lacks the end.
+        numbers.add_stage(&stage.totals, stage.span(), record.status == RunStatus::Complete);
         if let Some(times) = live::times_of(threshold.metric, &stage.phases, &record.health.lateness)
             && !matches!(threshold.metric, Metric::Lateness(_))
         {
-            numbers.times.merge(times);
+            numbers.add_times(times);
         }
     }
     if matches!(threshold.metric, Metric::Lateness(_)) {
         if concerned().count() < record.stages.len() {
             return Err("a record knows how late attempts of all stages were, not those of one".to_owned());
         }
-        numbers.times.merge(&record.health.lateness);
+        numbers.add_times(&record.health.lateness);
     }
     Ok(numbers)
 }

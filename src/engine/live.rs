@@ -108,6 +108,8 @@ pub(super) struct Display {
     pub(super) start: Duration,
     /// What is left of it once it is over.
     pub(super) over: Option<StageProgress>,
+    /// From when until when it went on, and whether to its end, once it is over.
+    ended: Option<((Duration, Duration), bool)>,
     /// Lateness that matters to nobody; `None` when devices do not come when they are due, so that nobody can be late.
     harmless: Option<Duration>,
     /// Successful attempts at the last times, for the rate.
@@ -122,7 +124,7 @@ impl Display {
         start: Duration,
         harmless: Option<Duration>,
     ) -> Self {
-        Self { workers, stage, planned, start, over: None, harmless, recent: VecDeque::new() }
+        Self { workers, stage, planned, start, over: None, ended: None, harmless, recent: VecDeque::new() }
     }
 
     /// The stage is over: from now on what it came to is told.
@@ -139,6 +141,7 @@ impl Display {
             detail: self.workers.iter().any(has_detail).then(|| Detail::new(phases, &merged.lateness)),
         };
         self.over = Some(self.told(&all, 0.0));
+        self.ended = Some((merged.stage.span(), merged.whole));
     }
 
     pub(super) fn snapshot(&mut self, now: Duration) -> StageProgress {
@@ -216,13 +219,16 @@ impl Display {
 
     /// Adds what is known for a threshold on `metric` to `numbers`.
     pub(super) fn add_to(&self, metric: Metric, now: Duration, numbers: &mut Numbers) {
+        let mut totals = Totals::default();
         for worker in &self.workers {
             let live = worker.lock().unwrap_or_else(PoisonError::into_inner);
-            numbers.totals.add(&live.totals);
+            totals.add(&live.totals);
             if let Some((_, times)) = live.watched.iter().find(|(watched, _)| *watched == metric) {
-                numbers.times.merge(times);
+                numbers.add_times(times);
             }
         }
-        numbers.elapsed = numbers.elapsed.max(now.saturating_sub(self.start));
+        let totals = self.over.as_ref().map_or(totals, |over| over.totals);
+        let (span, whole) = self.ended.unwrap_or(((self.start, now), false));
+        numbers.add_stage(&totals, span, whole);
     }
 }

@@ -8,7 +8,8 @@ use crate::engine::recorder::{Errors, Recorder, Second};
 use crate::engine::stage_loop::StageShare;
 use crate::measure::{CompactHistogram, Histogram, Interval, PhaseHistograms, StageRecord, Totals, add_each};
 
-/// One stage out of the records of its workers. `from` is the stage's first due time, on the clock of the run.
+/// One stage out of the records of its workers. `from` is the stage's first due time, on the clock of the run. Whether it ran
+/// to its end is for the caller to say.
 pub(super) fn stage(planned: &PlannedStage, shares: Vec<StageShare>, from: Duration, errors: &mut Errors) -> Merged {
     let mut merged = Merged {
         stage: StageRecord {
@@ -24,6 +25,7 @@ pub(super) fn stage(planned: &PlannedStage, shares: Vec<StageShare>, from: Durat
         lateness: Histogram::new(),
         waited_for_slot: 0,
         waited_for_key: 0,
+        whole: false,
     };
     let mut until = from;
     let mut attempts_ended = 0;
@@ -53,6 +55,8 @@ pub(super) struct Merged {
     pub(super) lateness: Histogram,
     pub(super) waited_for_slot: u64,
     pub(super) waited_for_key: u64,
+    /// Whether it ran to its end: neither stopped before, nor still going on.
+    pub(super) whole: bool,
 }
 
 impl Merged {

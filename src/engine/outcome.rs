@@ -106,10 +106,9 @@ impl Begun {
 fn numbers(threshold: &Threshold, merged: &[Merged]) -> Numbers {
     let mut numbers = Numbers::default();
     for merged in threshold.stages.iter().filter_map(|stage| merged.get(*stage)) {
-        numbers.totals.add(&merged.stage.totals);
-        numbers.elapsed = numbers.elapsed.max(merged.stage.elapsed);
+        numbers.add_stage(&merged.stage.totals, merged.stage.span(), merged.whole);
         if let Some(times) = live::times_of(threshold.metric, &merged.stage.phases, &merged.lateness) {
-            numbers.times.merge(times);
+            numbers.add_times(times);
         }
     }
     numbers

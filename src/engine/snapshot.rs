@@ -59,6 +59,8 @@ pub(super) struct Kept {
     /// First due time, on the clock of the run.
     pub(super) from: Duration,
     pub(super) workers: Vec<(Copies, Option<Box<Recorder>>)>,
+    /// Whether it ran to its end.
+    pub(super) whole: bool,
 }
 
 impl Kept {
@@ -112,6 +114,7 @@ impl Conductor {
             let share = |recorder| StageShare { recorder, ..StageShare::default() };
             let shares = kept.records().into_iter().map(share).collect();
             let mut merged = merge::stage(planned, shares, kept.from, &mut errors);
+            merged.whole = kept.whole;
             // Workers that have put no copy yet have started nobody.
             let totals = &mut merged.stage.totals;
             totals.not_started += u64::from(planned.devices).saturating_sub(totals.planned);

@@ -2,20 +2,82 @@
 
 use std::time::Duration;
 
+use crate::domain::FailureClass;
 use crate::measure::{Histogram, Observed, ThresholdResult, Totals};
 use crate::scenario::{Counted, Metric, Statistic, Threshold};
 
 /// The numbers that one threshold is about, of all of its stages together.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Numbers {
-    pub(super) totals: Totals,
-    /// Real time that the stages took, the longest when they overlap.
-    pub(super) elapsed: Duration,
+    totals: Totals,
     /// The times that it asks for, when it asks for times.
-    pub(super) times: Histogram,
+    times: Histogram,
+    /// From when until when each of its stages went on, in real time.
+    spans: Vec<(Duration, Duration)>,
+    /// Whether a stage has not ended by itself: it was stopped, never began, or goes on. What was not counted may be what
+    /// did not come any more.
+    partial: bool,
 }
 
-/// Looks at a threshold's numbers.
+impl Numbers {
+    /// Adds a stage, or nothing of one that has not begun. `whole`: it ran to its end.
+    pub(super) fn add_stage(&mut self, totals: &Totals, span: (Duration, Duration), whole: bool) {
+        self.totals.add(totals);
+        self.spans.push(span);
+        self.partial |= !whole;
+    }
+
+    /// Adds times that it asks for.
+    pub(super) fn add_times(&mut self, times: &Histogram) {
+        self.times.merge(times);
+    }
+
+    /// A stage is not there yet.
+    pub(super) const fn lacks_stage(&mut self) {
+        self.partial = true;
+    }
+
+    /// How long stages went on, in which others went on too counted once.
+    fn elapsed(&self) -> Duration {
+        let mut spans = self.spans.clone();
+        spans.sort_unstable();
+        let (mut sum, mut until) = (Duration::ZERO, Duration::ZERO);
+        for (from, to) in spans {
+            sum += to.saturating_sub(from.max(until));
+            until = until.max(to);
+        }
+        sum
+    }
+
+    /// Attempts that ended by themselves, or go on. Those that the end of the run cut tell nothing.
+    fn attempts_seen(&self) -> u64 {
+        self.totals.attempts.saturating_sub(self.totals.failed_attempts[FailureClass::Cut.index()])
+    }
+
+    /// Devices that came to an end by themselves.
+    fn devices_seen(&self) -> u64 {
+        self.totals.succeeded + self.totals.failed_total() - self.totals.failed[FailureClass::Cut.index()]
+    }
+
+    /// Whether a count of nothing tells that there was nothing.
+    fn would_have_seen(&self, counted: Counted) -> bool {
+        let seen = match counted {
+            // Known for every device that takes part, whatever becomes of it.
+            Counted::Planned | Counted::NotStarted => return true,
+            Counted::Started | Counted::Dropped | Counted::Skipped => self.totals.started,
+            Counted::Succeeded | Counted::Failed | Counted::FailedAs(_) => self.devices_seen(),
+            Counted::Expired
+            | Counted::Attempts
+            | Counted::FailedAttempts
+            | Counted::Throttled
+            | Counted::Polls
+            | Counted::Disconnects => self.attempts_seen(),
+        };
+        !self.partial || seen > 0
+    }
+}
+
+/// Looks at a threshold's numbers. What nothing was observed for is not met.
 pub(super) fn judge(threshold: &Threshold, numbers: &Numbers, stopped_at: Option<Duration>) -> ThresholdResult {
     let observed = observe(threshold.metric, numbers);
     let value = match observed {
@@ -28,31 +90,46 @@ pub(super) fn judge(threshold: &Threshold, numbers: &Numbers, stopped_at: Option
 }
 
 fn observe(metric: Metric, numbers: &Numbers) -> Observed {
-    let Numbers { totals, elapsed, times } = numbers;
+    let Numbers { totals, times, partial, .. } = numbers;
     // Those that are through: the same as those that came, once the stage is over.
     let came = totals.succeeded + totals.failed_total() + totals.dropped;
-    let share = |part: u64, of: u64| if of == 0 { Observed::Nothing } else { Observed::Share(part as f64 / of as f64) };
+    let only_cut = *partial && numbers.devices_seen() + totals.dropped == 0;
+    let share = |part: u64| if came == 0 || only_cut { Observed::Nothing } else { Observed::Share(ratio(part, came)) };
     match metric {
+        Metric::Phase { statistic: Statistic::Count, .. } | Metric::Lateness(Statistic::Count) => {
+            number(times.count(), !partial || numbers.attempts_seen() > 0)
+        }
         Metric::Phase { statistic, .. } | Metric::Lateness(statistic) => statistic_of(times, statistic),
-        Metric::Count(counted) => Observed::Number(count(totals, counted) as f64),
-        Metric::ErrorRate => share(totals.failed_total() + totals.dropped, came),
-        Metric::SuccessRate => share(totals.succeeded, came),
-        Metric::Throughput => match elapsed.as_secs_f64() {
-            seconds if seconds > 0.0 => Observed::PerSecond(totals.succeeded as f64 / seconds),
+        Metric::Count(counted) => number(count(totals, counted), numbers.would_have_seen(counted)),
+        Metric::ErrorRate => share(totals.failed_total() + totals.dropped),
+        Metric::SuccessRate => share(totals.succeeded),
+        Metric::Throughput => match numbers.elapsed().as_secs_f64() {
+            seconds if seconds > 0.0 && (!partial || totals.started > 0) => {
+                Observed::PerSecond(totals.succeeded as f64 / seconds)
+            }
             _ => Observed::Nothing,
         },
         Metric::AttemptsPerSuccess => match totals.succeeded {
             0 => Observed::Nothing,
-            succeeded => Observed::Number(totals.attempts as f64 / succeeded as f64),
+            succeeded => Observed::Number(ratio(totals.attempts, succeeded)),
         },
     }
+}
+
+fn ratio(part: u64, of: u64) -> f64 {
+    part as f64 / of as f64
+}
+
+/// A count. `certain`: if it is of nothing, there was nothing.
+fn number(count: u64, certain: bool) -> Observed {
+    if count > 0 || certain { Observed::Number(count as f64) } else { Observed::Nothing }
 }
 
 fn statistic_of(times: &Histogram, statistic: Statistic) -> Observed {
     let time = |nanos: f64| Observed::Time(Duration::from_nanos(nanos as u64));
     match (statistic, times.summary()) {
-        (Statistic::Count, _) => Observed::Number(times.count() as f64),
         (_, None) => Observed::Nothing,
+        (Statistic::Count, Some(recorded)) => Observed::Number(recorded.count as f64),
         (Statistic::Min, Some(recorded)) => time(recorded.min as f64),
         (Statistic::Mean, Some(recorded)) => time(recorded.mean),
         (Statistic::Max, Some(recorded)) => time(recorded.max as f64),
@@ -89,12 +166,15 @@ mod tests {
         Threshold { text: "t".to_owned(), stages: vec![0], metric, comparison, bound, abort_after: None }
     }
 
+    const TEN_SECONDS: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(15));
+
     fn numbers() -> Numbers {
-        let mut times = Histogram::new();
-        (1..=100).for_each(|n| times.record(n * 10_000_000));
+        let mut numbers = Numbers::default();
         let mut totals = Totals { planned: 120, started: 100, succeeded: 95, ..Totals::default() };
         (totals.dropped, totals.skipped, totals.attempts) = (5, 20, 190);
-        Numbers { totals, elapsed: Duration::from_secs(10), times }
+        numbers.add_stage(&totals, TEN_SECONDS, true);
+        (1..=100).for_each(|n| numbers.times.record(n * 10_000_000));
+        numbers
     }
 
     #[test]
@@ -115,15 +195,99 @@ mod tests {
         }
     }
 
+    /// Every metric whose value may be nothing, but for what the plan alone says.
+    fn metrics() -> Vec<Metric> {
+        let phase = |statistic| Metric::Phase { phase: Phase::Total, succeeded: true, statistic };
+        let statistics = [Statistic::Count, Statistic::Min, Statistic::Mean, Statistic::Max, Statistic::Quantile(0.99)];
+        let counts = [
+            Counted::Started,
+            Counted::Succeeded,
+            Counted::Failed,
+            Counted::FailedAs(FailureClass::Tls),
+            Counted::Dropped,
+            Counted::Skipped,
+            Counted::Expired,
+            Counted::Attempts,
+            Counted::FailedAttempts,
+            Counted::Throttled,
+            Counted::Polls,
+            Counted::Disconnects,
+        ];
+        let rates = [Metric::ErrorRate, Metric::SuccessRate, Metric::Throughput, Metric::AttemptsPerSuccess];
+        let times = statistics.into_iter().flat_map(|of| [phase(of), Metric::Lateness(of)]);
+        times.chain(counts.map(Metric::Count)).chain(rates).collect()
+    }
+
+    fn judged(metric: Metric, numbers: &Numbers) -> Vec<(Observed, bool)> {
+        [Comparison::Less, Comparison::NotEqual, Comparison::AtLeast, Comparison::Equal, Comparison::AtMost]
+            .into_iter()
+            .map(|comparison| judge(&threshold(metric, comparison, 0.0), numbers, None))
+            .map(|result| (result.observed, result.met))
+            .collect()
+    }
+
     #[test]
     fn what_was_not_observed_is_not_met() {
-        let nothing = Numbers::default();
-        let p99 = Metric::Lateness(Statistic::Quantile(0.99));
-        for metric in [p99, Metric::ErrorRate, Metric::Throughput, Metric::AttemptsPerSuccess] {
-            for comparison in [Comparison::Less, Comparison::NotEqual, Comparison::AtLeast] {
-                let result = judge(&threshold(metric, comparison, 0.0), &nothing, None);
-                assert_eq!((result.observed, result.met), (Observed::Nothing, false));
+        let mut never_began = Numbers::default();
+        let planned = Totals { planned: 10, not_started: 10, ..Totals::default() };
+        never_began.add_stage(&planned, (Duration::ZERO, Duration::ZERO), false);
+        let mut stopped_before_any = Numbers::default();
+        let some_had_nothing_to_do = Totals { planned: 10, not_started: 10, ..Totals::default() };
+        stopped_before_any.add_stage(&some_had_nothing_to_do, TEN_SECONDS, false);
+        let mut not_there = Numbers::default();
+        not_there.lacks_stage();
+        for numbers in [never_began, stopped_before_any, not_there] {
+            for metric in metrics() {
+                for judged in judged(metric, &numbers) {
+                    assert_eq!(judged, (Observed::Nothing, false), "{metric:?} of {numbers:?}");
+                }
             }
+        }
+    }
+
+    #[test]
+    fn attempts_that_only_the_end_of_the_run_cut_tell_nothing_of_the_service() {
+        let mut totals = Totals { planned: 10, started: 5, attempts: 5, not_started: 5, ..Totals::default() };
+        (totals.failed[FailureClass::Cut.index()], totals.failed_attempts[FailureClass::Cut.index()]) = (5, 5);
+        let mut numbers = Numbers::default();
+        numbers.add_stage(&totals, TEN_SECONDS, false);
+        for metric in [
+            Metric::Count(Counted::Expired),
+            Metric::Count(Counted::FailedAs(FailureClass::Tls)),
+            Metric::Count(Counted::Throttled),
+            Metric::Count(Counted::Succeeded),
+            Metric::ErrorRate,
+            Metric::SuccessRate,
+        ] {
+            assert!(judged(metric, &numbers).iter().all(|it| *it == (Observed::Nothing, false)), "{metric:?}");
+        }
+        // They were there all the same, and hours without a success are slow.
+        assert_eq!(observe(Metric::Count(Counted::Failed), &numbers), Observed::Number(5.0));
+        assert_eq!(observe(Metric::Count(Counted::Dropped), &numbers), Observed::Number(0.0));
+        assert_eq!(observe(Metric::Throughput, &numbers), Observed::PerSecond(0.0));
+    }
+
+    #[test]
+    fn a_stage_that_ran_to_its_end_counts_nothing_where_nothing_was() {
+        let mut numbers = Numbers::default();
+        numbers.add_stage(&Totals { planned: 10, skipped: 10, ..Totals::default() }, TEN_SECONDS, true);
+        let expired = threshold(Metric::Count(Counted::Expired), Comparison::Equal, 0.0);
+        assert!(judge(&expired, &numbers, None).met);
+        // One of several did not: of all together it is not known.
+        numbers.add_stage(&Totals { planned: 10, not_started: 10, ..Totals::default() }, TEN_SECONDS, false);
+        assert_eq!(judge(&expired, &numbers, None).observed, Observed::Nothing);
+    }
+
+    #[test]
+    fn stages_beside_each_other_take_their_time_once_and_those_after_each_other_add_up() {
+        let seconds = |from, to| (Duration::from_secs(from), Duration::from_secs(to));
+        for (spans, elapsed) in [
+            (vec![seconds(0, 10), seconds(5, 12)], 12),
+            (vec![seconds(5, 12), seconds(0, 3)], 10),
+            (vec![seconds(0, 20), seconds(5, 12), seconds(20, 21)], 21),
+        ] {
+            let numbers = Numbers { spans, ..Numbers::default() };
+            assert_eq!(numbers.elapsed(), Duration::from_secs(elapsed), "{numbers:?}");
         }
     }
 }

@@ -201,8 +201,7 @@ fn add_cpu(sum: &mut CpuUse, other: &CpuUse) {
 }
 
 fn add_stage(sum: &mut StageRecord, other: &StageRecord) {
-    let end = |stage: &StageRecord| stage.start.saturating_add(stage.elapsed);
-    let until = end(sum).max(end(other));
+    let until = sum.span().1.max(other.span().1);
     sum.start = sum.start.min(other.start);
     sum.elapsed = until.saturating_sub(sum.start);
     sum.totals.add(&other.totals);

@@ -305,6 +305,13 @@ pub struct StageRecord {
     pub intervals: Vec<Interval>,
 }
 
+impl StageRecord {
+    /// First due time and end of the last attempt, from the start of the measured part.
+    pub fn span(&self) -> (Duration, Duration) {
+        (self.start, self.start.saturating_add(self.elapsed))
+    }
+}
+
 /// One second of a stage.
 #[derive(Debug, Clone, Default)]
 pub struct Interval {

@@ -1,4 +1,5 @@
 mod bound;
+mod early;
 mod parse;
 mod read;
 

@@ -7,6 +7,7 @@ use crate::scenario::expect::{self, boolean, duration};
 use crate::scenario::problem::Problem;
 use crate::scenario::reader::Section;
 use crate::scenario::stage::Head;
+use crate::scenario::threshold::early;
 use crate::scenario::threshold::parse::{self, Condition};
 use crate::scenario::tree::Place;
 
@@ -42,6 +43,12 @@ pub(in crate::scenario) fn read_all(root: &mut Section<'_>, stages: &[Head]) -> 
         } else {
             section.or("abort_after", "10s", &duration(Duration::ZERO..=HOUR)).map(Some)
         };
+        let judged_early = condition.as_ref().filter(|_| aborts == Some(true));
+        if let (Some(text), Some(Err(refusal))) = (&text, judged_early.map(early::check)) {
+            let message = format!("cannot be true for {text:?}: {}", refusal.reason);
+            section.problem("abort_on_fail", &message, &refusal.help);
+            complete = false;
+        }
         section.finish();
         match (text, condition, aborts, abort_after) {
             (Some(text), Some(condition), Some(_), Some(abort_after)) => {

@@ -122,6 +122,50 @@ fn tables_may_abort_the_run() {
     assert_eq!(contradiction.map_err(|problems| problems.len()), Err(1));
 }
 
+#[test]
+fn what_a_run_may_miss_at_first_and_meet_later_does_not_end_it() {
+    let aborts = |check: &str| {
+        let text = format!("{FILE}\n[[threshold]]\ncheck = {check:?}\nabort_on_fail = true\n");
+        Scenario::parse("t.toml", &text, &[]).map(|_| ()).map_err(|problems| {
+            let told = |p: &crate::scenario::Problem| format!("{p}\n    {}", p.remedy().unwrap_or("NO REMEDY"));
+            problems.iter().map(told).collect::<Vec<_>>().join("\n")
+        })
+    };
+    for taken in [
+        "first.failed == 0",
+        "first.succeeded < 3",
+        "renew.expired <= 2",
+        "first.failed.tls < 1",
+        "first.total.failed.count == 0",
+        "first.total.max < 2s",
+        "first.total.min > 1ms",
+        "first.total.p99 > 1s",
+        "first.total.p99 < 2s",
+        "first.lateness.mean < 1s",
+        "first.error_rate < 1%",
+        "first.success_rate > 99%",
+        "first.throughput >= 10/s",
+        "first.attempts_per_success > 2",
+    ] {
+        assert_eq!(aborts(taken), Ok(()), "{taken}");
+    }
+    let refused = [
+        "first.succeeded >= 1",
+        "first.succeeded == 10",
+        "first.failed != 0",
+        "all.attempts > 3",
+        "first.failed.tls != 2",
+        "first.total.count >= 10",
+        "first.total.max > 2s",
+        "first.lateness.max >= 1ms",
+        "first.total.min < 1ms",
+        "first.planned == 10",
+        "first.not_started == 0",
+    ];
+    let refused = refused.map(|check| aborts(check).expect_err(check));
+    insta::assert_snapshot!(refused.join("\n"));
+}
+
 proptest! {
     #[test]
     fn any_text_is_taken_or_refused(text in "\\PC{0,40}") {

@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
+use fleetstorm::domain::FailureClass;
 use fleetstorm::engine::EngineOutcome;
-use fleetstorm::measure::{RunStatus, StageRecord};
+use fleetstorm::measure::{Observed, RunStatus, StageRecord};
 use tokio::sync::watch;
 
 use super::service::{self, Answer};
@@ -24,9 +25,18 @@ fn check(outcome: &EngineOutcome) {
     }
 }
 
+/// Whatever a snapshot counted none of has met its bound only if some came to an end.
+fn check_threshold(outcome: &EngineOutcome) {
+    let (result, totals) = (&outcome.thresholds[0], &outcome.stages[0].totals);
+    let seen = totals.succeeded + totals.failed_total() - totals.failed[FailureClass::Cut.index()];
+    let expected = if seen == 0 { (Observed::Nothing, false) } else { (Observed::Number(0.0), true) };
+    assert_eq!((result.observed, result.met), expected, "{totals:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn every_second_there_is_a_record_that_adds_up_and_the_last_is_the_outcome() {
-    let scenario = scenario(60, "arrival = { process = 'constant', rate = '10/s' }");
+    let threshold = "[[threshold]]\ncheck = 'stage.failed.tls == 0'";
+    let scenario = scenario(60, &format!("arrival = {{ process = 'constant', rate = '10/s' }}\n{threshold}"));
     let answer = |device| if device % 7 == 0 { Answer::Refuse(MS(900)) } else { Answer::Issue(MS(1_700)) };
     let (sender, mut receiver) = watch::channel(None);
     let kept = tokio::spawn(async move {
@@ -43,9 +53,12 @@ async fn every_second_there_is_a_record_that_adds_up_and_the_last_is_the_outcome
     assert!(kept.len() >= 7, "{} snapshots", kept.len());
     assert_eq!(outcome.status, RunStatus::Complete);
     check(&outcome);
+    check_threshold(&outcome);
+    assert!(!kept[0].thresholds[0].met, "nothing had come to an end yet: {:?}", kept[0].stages[0].totals);
     let mut before = 0;
     for snapshot in &kept {
         check(snapshot);
+        check_threshold(snapshot);
         assert_eq!(snapshot.status, RunStatus::Lost);
         let totals = &snapshot.stages[0].totals;
         assert!(totals.succeeded >= before && totals.succeeded <= outcome.stages[0].totals.succeeded);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use fleetstorm::domain::Phase;
+use fleetstorm::engine::EngineOutcome;
 use fleetstorm::measure::{Observed, RunStatus};
 
 use super::lab::{outcome, outcome_until, scenario};
@@ -195,6 +196,55 @@ fn a_run_that_is_stopped_accounts_for_the_stages_that_never_began() {
     let (rollout, renewal) = (outcome.stages[0].totals, outcome.stages[1].totals);
     assert!(rollout.started < 8 && rollout.not_started > 0, "{rollout:?}");
     assert_eq!((renewal.planned, renewal.not_started), (8, 8));
+}
+
+#[test]
+fn a_count_of_what_was_not_reached_is_no_count_of_nothing() {
+    let text = "fleet.devices = 8
+         thresholds = [
+             'renewal.expired == 0', 'renewal.failed == 0', 'renewal.disconnects == 0', 'all.failed.tls == 0',
+             'rollout.expired == 0', 'renewal.not_started == 0',
+         ]
+         [[stage]]
+         name = 'rollout'
+         kind = 'provision'
+         arrival = { process = 'constant', rate = '1/s' }
+         [[stage]]
+         name = 'renewal'
+         kind = 'renew'
+         arrival = 'at-once'";
+    let told = |outcome: &EngineOutcome| -> Vec<(Observed, bool)> {
+        outcome.thresholds.iter().map(|result| (result.observed, result.met)).collect()
+    };
+    let (nothing, none) = ((Observed::Nothing, false), (Observed::Number(0.0), true));
+    // Some of the rollout came, and no renewal.
+    let early = outcome_until(&scenario(text), 2 * SECOND);
+    assert_eq!(told(&early), [nothing, nothing, nothing, none, none, (Observed::Number(8.0), false)]);
+    let whole = outcome(&scenario(text));
+    assert_eq!((whole.status, told(&whole)), (RunStatus::Complete, vec![none; 6]));
+}
+
+#[test]
+fn a_stage_that_is_over_has_the_throughput_that_it_had() {
+    let outcome = outcome(&scenario(
+        "fleet.devices = 20
+         [[threshold]]
+         check = 'rollout.throughput > 2/s'
+         abort_on_fail = true
+         abort_after = '5s'
+         [[stage]]
+         name = 'rollout'
+         kind = 'provision'
+         arrival = { process = 'constant', rate = '10/s' }
+         [[stage]]
+         name = 'life'
+         kind = 'operate'
+         arrival = 'at-once'
+         duration = '1m'",
+    ));
+    sound(&outcome);
+    assert_eq!(outcome.status, RunStatus::Complete, "{:?}", outcome.thresholds);
+    assert!(outcome.thresholds[0].met, "{:?}", outcome.thresholds);
 }
 
 #[test]
