@@ -1,13 +1,13 @@
 use hdrhistogram::serialization::{Deserializer, Serializer, V2Serializer};
 
-use crate::measure::Histogram;
+use crate::measure::{Aside, Histogram};
 
 /// A histogram at rest: HdrHistogram's V2 encoding, some hundred bytes instead of the 200 KB of one that records. One
 /// per second of a run is kept this way.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CompactHistogram {
     encoded: Box<[u8]>,
-    saturated: u64,
+    aside: Aside,
 }
 
 impl CompactHistogram {
@@ -20,12 +20,12 @@ impl CompactHistogram {
         V2Serializer::new()
             .serialize(histogram.as_hdr(), &mut encoded)
             .expect("writing to memory does not fail, and counts of one run fit the encoding");
-        Self { encoded: encoded.into_boxed_slice(), saturated: histogram.saturated() }
+        Self { encoded: encoded.into_boxed_slice(), aside: histogram.aside() }
     }
 
-    /// The place of a histogram that is yet to come, of which only the values above its range are known.
-    pub(crate) fn announced(saturated: u64) -> Self {
-        Self { encoded: Box::default(), saturated }
+    /// The place of a histogram that is yet to come, of which only what is stored beside it is known.
+    pub(crate) fn announced(aside: Aside) -> Self {
+        Self { encoded: Box::default(), aside }
     }
 
     /// The histogram itself, for statistics and merging.
@@ -36,7 +36,7 @@ impl CompactHistogram {
         let inner = Deserializer::new()
             .deserialize(&mut &*self.encoded)
             .expect("only written by `CompactHistogram::new`, with the same bounds");
-        Histogram::from_parts(inner, self.saturated)
+        Histogram::from_parts(inner, self.aside)
     }
 
     /// Whether nothing was recorded.
@@ -44,9 +44,14 @@ impl CompactHistogram {
         self.encoded.is_empty()
     }
 
-    /// Values above the range of a histogram.
-    pub const fn saturated(&self) -> u64 {
-        self.saturated
+    /// What is stored beside its counts.
+    pub const fn aside(&self) -> Aside {
+        self.aside
+    }
+
+    /// See [`crate::measure::RunRecord::at_rest`].
+    pub(super) fn round(&mut self) {
+        self.aside = self.aside.at_rest();
     }
 
     /// Bytes in HdrHistogram's V2 encoding, uncompressed; empty when nothing was recorded.
@@ -64,6 +69,7 @@ impl From<&Histogram> for CompactHistogram {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::measure::Recorded;
     use proptest::prelude::*;
 
     fn values() -> impl Strategy<Value = Vec<u64>> {
@@ -99,11 +105,31 @@ mod tests {
 
         #[test]
         fn values_are_kept_to_a_thousandth_and_never_panic(value in any::<u64>()) {
-            let histogram = histogram(&[value]);
-            let kept = histogram.quantile(1.0).map_or(0, |d| d.as_nanos() as u64);
+            // Between others, so that it is no end.
+            let histogram = histogram(&[0, value, u64::MAX]);
+            let kept = histogram.quantile(0.5).map_or(0, |d| d.as_nanos() as u64);
             let expected = value.min(Histogram::HIGHEST);
             prop_assert!(kept.abs_diff(expected) <= Histogram::LOWEST + expected / 1_000, "{value} became {kept}");
-            prop_assert_eq!(histogram.saturated(), u64::from(value > Histogram::HIGHEST));
+            prop_assert_eq!(histogram.saturated(), 1 + u64::from(value > Histogram::HIGHEST));
+        }
+
+        #[test]
+        fn the_ends_are_kept_as_they_were_and_nothing_lies_beyond_them(
+            parts in prop::collection::vec(prop::collection::vec(0u64..2 * Histogram::HIGHEST, 1..20), 1..4),
+        ) {
+            let mut merged = Histogram::new();
+            for part in &parts {
+                merged.merge(&CompactHistogram::new(&histogram(part)).decode());
+            }
+            let all = parts.concat();
+            let Recorded { min, mean, p50, p90, p95, p99, p999, max, .. } = merged.summary().unwrap();
+            prop_assert_eq!((Some(&min), Some(&max)), (all.iter().min(), all.iter().max()));
+            let ends = [0.0, 1.0].map(|end| merged.quantile(end).unwrap().as_nanos());
+            prop_assert_eq!(ends, [u128::from(min), u128::from(max)]);
+            prop_assert!([min, p50, p90, p95, p99, p999, max].is_sorted());
+            prop_assert!(min as f64 <= mean && mean <= max as f64);
+            merged.clear();
+            prop_assert_eq!((merged.summary(), merged.aside()), (None, Aside::default()));
         }
     }
 }

@@ -6,7 +6,7 @@ use std::io::Read as _;
 use flate2::read::ZlibDecoder;
 use hdrhistogram::serialization::Deserializer;
 
-use crate::measure::{CompactHistogram, Histogram};
+use crate::measure::{Aside, CompactHistogram, Histogram};
 
 /// Bytes that are no histogram of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -23,6 +23,9 @@ pub enum EncodingError {
     /// The counts make no sense.
     #[error("it is damaged")]
     Damaged,
+    /// The smallest or the largest value lies elsewhere than the counts do.
+    #[error("its smallest or largest value is not one of those counted")]
+    Ends,
 }
 
 /// Most values in a stored histogram: more than any run records, and so few that sums of thousands do not overflow.
@@ -35,20 +38,37 @@ const HEADER: usize = 40;
 const MOST_BYTES: usize = HEADER + 9 * 25_000;
 
 impl Histogram {
-    /// From HdrHistogram's V2 encoding, deflated or not. `above_range`: see [`Self::saturated`].
+    /// From HdrHistogram's V2 encoding, deflated or not, and what was stored beside it.
     ///
     /// # Errors
-    /// The bytes are no histogram with the bounds of [`Self::new`].
-    pub fn from_v2(bytes: &[u8], above_range: u64) -> Result<Self, EncodingError> {
+    /// The bytes are no histogram with the bounds of [`Self::new`], or the rest does not belong to it.
+    pub fn from_v2(bytes: &[u8], aside: Aside) -> Result<Self, EncodingError> {
         let plain = plain(bytes)?;
         check(&plain)?;
         let inner: hdrhistogram::Histogram<u64> =
             Deserializer::new().deserialize(&mut plain.as_ref()).map_err(|_| EncodingError::Damaged)?;
-        if inner.len() > MOST_VALUES || above_range > inner.len() {
+        if inner.len() > MOST_VALUES || aside.above_range > inner.len() {
             return Err(EncodingError::Damaged);
         }
-        Ok(Self::from_parts(inner, above_range))
+        if !belongs(&inner, aside) {
+            return Err(EncodingError::Ends);
+        }
+        Ok(Self::from_parts(inner, aside))
     }
+}
+
+/// Whether the ends lie in the outermost steps of the histogram, as precisely as files are.
+fn belongs(inner: &hdrhistogram::Histogram<u64>, aside: Aside) -> bool {
+    const MICROSECOND: u64 = 1_000;
+    let Aside { above_range, min, max } = aside;
+    let within = |end: u64, step: u64, most: u64| {
+        let step = inner.lowest_equivalent(step).saturating_sub(MICROSECOND)..=most.saturating_add(MICROSECOND);
+        step.contains(&end)
+    };
+    let highest = |step| if above_range > 0 && step >= Histogram::HIGHEST { u64::MAX } else { step };
+    inner.is_empty()
+        || (min.is_none_or(|min| within(min, inner.min(), highest(inner.highest_equivalent(inner.min()))))
+            && max.is_none_or(|max| within(max, inner.max(), highest(inner.max()))))
 }
 
 impl CompactHistogram {
@@ -56,8 +76,8 @@ impl CompactHistogram {
     ///
     /// # Errors
     /// As there.
-    pub fn from_v2(bytes: &[u8], above_range: u64) -> Result<Self, EncodingError> {
-        Histogram::from_v2(bytes, above_range).map(|histogram| Self::new(&histogram))
+    pub fn from_v2(bytes: &[u8], aside: Aside) -> Result<Self, EncodingError> {
+        Histogram::from_v2(bytes, aside).map(|histogram| Self::new(&histogram))
     }
 }
 
@@ -104,6 +124,8 @@ fn number(bytes: &[u8], at: usize) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
     use proptest::prelude::*;
@@ -124,11 +146,10 @@ mod tests {
         #[test]
         fn what_is_written_is_read(values in prop::collection::vec(0u64..2 * Histogram::HIGHEST, 0..60)) {
             let histogram = histogram(&values);
-            let above = histogram.saturated();
-            prop_assert_eq!(&Histogram::from_v2(&deflated(&histogram), above).unwrap(), &histogram);
+            prop_assert_eq!(&Histogram::from_v2(&deflated(&histogram), histogram.aside()).unwrap(), &histogram);
             let compact = CompactHistogram::new(&histogram);
             if !compact.is_empty() {
-                prop_assert_eq!(CompactHistogram::from_v2(compact.as_v2(), above).unwrap(), compact);
+                prop_assert_eq!(CompactHistogram::from_v2(compact.as_v2(), compact.aside()).unwrap(), compact);
             }
         }
 
@@ -144,17 +165,40 @@ mod tests {
                     let place = place.index(bytes.len());
                     bytes[place] = *value;
                 }
-                if let Ok(read) = Histogram::from_v2(&bytes, 0) {
+                if let Ok(read) = Histogram::from_v2(&bytes, Aside::default()) {
                     prop_assert!(read.count() <= MOST_VALUES);
                 }
                 bytes.truncate(cut.index(bytes.len()));
-                let _ = Histogram::from_v2(&bytes, 0);
+                let _ = Histogram::from_v2(&bytes, Aside::default());
             }
         }
 
         #[test]
         fn any_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            prop_assert!(Histogram::from_v2(&bytes, 0).is_err());
+            prop_assert!(Histogram::from_v2(&bytes, Aside::default()).is_err());
+        }
+    }
+
+    #[test]
+    fn ends_that_lie_elsewhere_than_the_counts_are_refused() {
+        let (bytes, hour) =
+            (deflated(&histogram(&[5_000_000, 9_000_000])), deflated(&histogram(&[5_000_000, u64::MAX])));
+        let read = |bytes: &[u8], above_range, min, max| {
+            Histogram::from_v2(bytes, Aside { above_range, min, max }).map(|h| (h.quantile(0.0), h.quantile(1.0)))
+        };
+        let nanos = |min, max| Ok((Some(Duration::from_nanos(min)), Some(Duration::from_nanos(max))));
+        assert_eq!(read(&bytes, 0, Some(5_000_111), Some(8_999_222)), nanos(5_000_111, 8_999_222));
+        // Of a record of before only the steps are known.
+        assert_eq!(read(&bytes, 0, None, None), nanos(4_997_120, 9_003_007));
+        assert_eq!(read(&hour, 1, None, Some(2 * Histogram::HIGHEST)), nanos(4_997_120, 2 * Histogram::HIGHEST));
+        for (bytes, above_range, min, max) in [
+            (&bytes, 0, Some(4_000_000), None),
+            (&bytes, 0, Some(6_000_000), None),
+            (&bytes, 0, None, Some(8_000_000)),
+            (&bytes, 0, None, Some(2 * Histogram::HIGHEST)),
+            (&hour, 0, None, Some(2 * Histogram::HIGHEST)),
+        ] {
+            assert_eq!(read(bytes, above_range, min, max), Err(EncodingError::Ends), "{min:?} {max:?}");
         }
     }
 
@@ -162,20 +206,20 @@ mod tests {
     fn what_would_take_gigabytes_is_refused() {
         let mut huge = CompactHistogram::new(&histogram(&[5_000_000])).as_v2().to_vec();
         huge[12..16].copy_from_slice(&5u32.to_be_bytes());
-        assert_eq!(Histogram::from_v2(&huge, 0), Err(EncodingError::Bounds));
+        assert_eq!(Histogram::from_v2(&huge, Aside::default()), Err(EncodingError::Bounds));
         let mut long = CompactHistogram::new(&histogram(&[5_000_000])).as_v2().to_vec();
         long[4..8].copy_from_slice(&u32::MAX.to_be_bytes());
-        assert_eq!(Histogram::from_v2(&long, 0), Err(EncodingError::Damaged));
+        assert_eq!(Histogram::from_v2(&long, Aside::default()), Err(EncodingError::Damaged));
         let mut negative = CompactHistogram::new(&histogram(&[5_000_000])).as_v2()[..40].to_vec();
         negative[4..8].copy_from_slice(&9u32.to_be_bytes());
         negative.extend([0xff; 9]);
-        assert_eq!(Histogram::from_v2(&negative, 0), Err(EncodingError::Damaged));
+        assert_eq!(Histogram::from_v2(&negative, Aside::default()), Err(EncodingError::Damaged));
         let mut bomb = V2_DEFLATED.to_be_bytes().to_vec();
         let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
         std::io::Write::write_all(&mut zlib, &vec![0; 10 * MOST_BYTES]).unwrap();
         let zlib = zlib.finish().unwrap();
         bomb.extend(u32::try_from(zlib.len()).unwrap().to_be_bytes());
         bomb.extend(zlib);
-        assert_eq!(Histogram::from_v2(&bomb, 0), Err(EncodingError::TooLong));
+        assert_eq!(Histogram::from_v2(&bomb, Aside::default()), Err(EncodingError::TooLong));
     }
 }

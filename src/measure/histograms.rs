@@ -1,16 +1,22 @@
 use std::time::Duration;
 
 use crate::domain::Phase;
-use crate::measure::{Attempt, Outcome};
+use crate::measure::encoding::MOST_VALUES;
+use crate::measure::{Aside, Attempt, Outcome};
 
-/// A bounded HDR histogram of nanoseconds that counts what it could not hold instead of panicking.
+/// A bounded HDR histogram of nanoseconds that counts what it could not hold instead of panicking. Its counts hold values to
+/// three digits; the smallest and the largest are kept as they were.
 #[derive(Debug, Clone)]
 pub struct Histogram {
     inner: hdrhistogram::Histogram<u64>,
     saturated: u64,
+    /// Smallest value; above every other as long as there is none.
+    min: u64,
+    /// Largest value, 0 as long as there is none.
+    max: u64,
 }
 
-/// What one histogram says, in nanoseconds.
+/// What one histogram says, in nanoseconds: `min` and `max` as they were, the others to three digits and never beyond these.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Recorded {
     /// Values recorded.
@@ -36,19 +42,24 @@ pub struct Recorded {
 impl Histogram {
     /// Smallest distinguishable value: one microsecond.
     pub const LOWEST: u64 = 1_000;
-    /// Largest value that is kept exactly: one hour. Longer ones are counted at this value and in [`Self::saturated`].
+    /// Largest value that percentiles tell: one hour. Longer ones are counted at this value and in [`Self::saturated`].
     pub const HIGHEST: u64 = 3_600_000_000_000;
+    /// Longest time that is told of as a largest value: 31 years, which is as much as a stored time may say.
+    const LONGEST: u64 = MOST_VALUES * 1_000;
 
     /// An empty histogram with three significant digits.
     pub fn new() -> Self {
         let inner = hdrhistogram::Histogram::new_with_bounds(Self::LOWEST, Self::HIGHEST, 3)
             .expect("constant bounds are valid");
-        Self { inner, saturated: 0 }
+        Self { inner, saturated: 0, min: u64::MAX, max: 0 }
     }
 
     /// Records nanoseconds.
     pub fn record(&mut self, nanos: u64) {
         self.saturated += u64::from(nanos > Self::HIGHEST);
+        let nanos = nanos.min(Self::LONGEST);
+        self.min = self.min.min(nanos);
+        self.max = self.max.max(nanos);
         self.inner.saturating_record(nanos);
     }
 
@@ -56,12 +67,14 @@ impl Histogram {
     pub fn merge(&mut self, other: &Self) {
         self.inner.add(&other.inner).expect("all histograms have the same bounds");
         self.saturated += other.saturated;
+        self.min = self.min.min(other.min);
+        self.max = self.max.max(other.max);
     }
 
     /// Forgets all values, keeps the memory.
     pub fn clear(&mut self) {
         self.inner.reset();
-        self.saturated = 0;
+        (self.saturated, self.min, self.max) = (0, u64::MAX, 0);
     }
 
     /// Values recorded.
@@ -74,25 +87,42 @@ impl Histogram {
         self.saturated
     }
 
-    /// The value at a quantile between 0 and 1, `None` when nothing was recorded.
+    /// The value at a quantile between 0 and 1, `None` when nothing was recorded: the smallest at 0, the largest at 1.
     pub fn quantile(&self, quantile: f64) -> Option<Duration> {
-        (self.count() > 0).then(|| Duration::from_nanos(self.inner.value_at_quantile(quantile)))
+        (self.count() > 0).then(|| Duration::from_nanos(self.nanos_at(quantile)))
+    }
+
+    /// The same in nanoseconds, of a histogram that is not empty.
+    fn nanos_at(&self, quantile: f64) -> u64 {
+        if quantile <= 0.0 {
+            self.min
+        } else if quantile >= 1.0 {
+            self.max
+        } else {
+            // A step of the histogram may reach beyond the values that are in it.
+            self.inner.value_at_quantile(quantile).min(self.max).max(self.min)
+        }
     }
 
     /// The usual statistics, `None` when nothing was recorded.
     pub fn summary(&self) -> Option<Recorded> {
-        let h = &self.inner;
-        (!h.is_empty()).then(|| Recorded {
-            count: h.len(),
-            min: h.min(),
-            mean: h.mean(),
-            p50: h.value_at_quantile(0.50),
-            p90: h.value_at_quantile(0.90),
-            p95: h.value_at_quantile(0.95),
-            p99: h.value_at_quantile(0.99),
-            p999: h.value_at_quantile(0.999),
-            max: h.max(),
+        (self.count() > 0).then(|| Recorded {
+            count: self.count(),
+            min: self.min,
+            mean: self.inner.mean().min(self.max as f64).max(self.min as f64),
+            p50: self.nanos_at(0.50),
+            p90: self.nanos_at(0.90),
+            p95: self.nanos_at(0.95),
+            p99: self.nanos_at(0.99),
+            p999: self.nanos_at(0.999),
+            max: self.max,
         })
+    }
+
+    /// What is stored beside its counts.
+    pub fn aside(&self) -> Aside {
+        let end = |nanos| (self.count() > 0).then_some(nanos);
+        Aside { above_range: self.saturated, min: end(self.min), max: end(self.max) }
     }
 
     /// The HDR histogram itself, for serialisation.
@@ -100,13 +130,22 @@ impl Histogram {
         &self.inner
     }
 
-    /// From a stored HDR histogram with the bounds of [`Self::new`].
-    pub const fn from_hdr(inner: hdrhistogram::Histogram<u64>) -> Self {
-        Self::from_parts(inner, 0)
+    /// From a stored HDR histogram with the bounds of [`Self::new`]. An end that is not known is that of its outermost step.
+    pub(super) fn from_parts(inner: hdrhistogram::Histogram<u64>, aside: Aside) -> Self {
+        let Aside { above_range: saturated, min, max } = aside;
+        let (min, max) = if inner.is_empty() {
+            (u64::MAX, 0)
+        } else {
+            (min.unwrap_or_else(|| inner.min()), max.unwrap_or_else(|| inner.max()))
+        };
+        Self { inner, saturated, min, max }
     }
 
-    pub(super) const fn from_parts(inner: hdrhistogram::Histogram<u64>, saturated: u64) -> Self {
-        Self { inner, saturated }
+    /// See [`crate::measure::RunRecord::at_rest`].
+    pub(super) fn round(&mut self) {
+        if let Aside { min: Some(min), max: Some(max), .. } = self.aside().at_rest() {
+            (self.min, self.max) = (min, max);
+        }
     }
 }
 
@@ -149,6 +188,11 @@ impl PhaseHistograms {
     pub fn set(&mut self, phase: Phase, succeeded: bool, histogram: Histogram) {
         let set = if succeeded { &mut self.succeeded } else { &mut self.failed };
         set[phase.index()] = Some(Box::new(histogram));
+    }
+
+    /// See [`crate::measure::RunRecord::at_rest`].
+    pub(super) fn round(&mut self) {
+        self.succeeded.iter_mut().chain(&mut self.failed).flatten().for_each(|histogram| histogram.round());
     }
 
     /// Adds all of `other`.

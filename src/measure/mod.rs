@@ -1,5 +1,6 @@
 //! What was measured: attempts, histograms, intervals and the record of a run. Does not know who produced the numbers.
 
+mod aside;
 mod attempt;
 mod buckets;
 mod certificates;
@@ -12,6 +13,7 @@ mod precision;
 mod record;
 mod resources;
 
+pub use aside::Aside;
 pub use attempt::{Attempt, Outcome, PhaseTimes};
 pub use buckets::{Buckets, PhaseBuckets};
 pub use certificates::{Certificates, ExpiryBin};

@@ -19,10 +19,13 @@ impl RunRecord {
             *observed = observed.at_rest();
             *stopped_at = stopped_at.map(rounded);
         }
-        for StageRecord { start, elapsed, intervals, .. } in &mut self.stages {
+        self.health.lateness.round();
+        for StageRecord { start, elapsed, phases, intervals, .. } in &mut self.stages {
             (*start, *elapsed) = (rounded(*start), rounded(*elapsed));
-            for Interval { start, length, .. } in intervals {
+            phases.round();
+            for Interval { start, length, total, .. } in intervals {
                 (*start, *length) = (rounded(*start), rounded(*length));
+                total.round();
             }
         }
         for ErrorRow { first, last, .. } in &mut self.errors {
@@ -56,7 +59,7 @@ impl Observed {
 const MILLISECOND: u128 = 1_000_000;
 
 /// To the nearest microsecond.
-fn rounded(time: Duration) -> Duration {
+pub(super) fn rounded(time: Duration) -> Duration {
     whole(time.saturating_add(Duration::from_nanos(500)), 1_000)
 }
 

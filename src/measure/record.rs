@@ -179,7 +179,7 @@ pub struct GeneratorHealth {
 
 impl PartialEq for Histogram {
     fn eq(&self, other: &Self) -> bool {
-        self.as_hdr() == other.as_hdr() && self.saturated() == other.saturated()
+        self.as_hdr() == other.as_hdr() && self.aside() == other.aside()
     }
 }
 

@@ -102,7 +102,7 @@ impl<'a> Side<'a> {
             return Share::of(&self.blocks.iter().map(|histogram| block(histogram, bound)).collect::<Vec<_>>());
         }
         // Only `total` is known by interval: other phases are as uncertain as it is at the same percentile.
-        let total = self.merged(Phase::Total).as_hdr().value_at_quantile(percentile);
+        let total = nanos_at(&self.merged(Phase::Total), percentile);
         let like = Share::of(&self.blocks.iter().map(|histogram| block(histogram, total)).collect::<Vec<_>>())?;
         let Block { count, above } = block(sum, bound);
         Share::like(above, count, like.spread(), like.freedom())
@@ -113,6 +113,11 @@ impl<'a> Side<'a> {
 fn outcome(interval: &Interval) -> Block {
     let bad = interval.failed.iter().sum::<u64>() + interval.dropped;
     Block { count: (interval.succeeded + bad) as f64, above: bad as f64 }
+}
+
+/// 0 when nothing was recorded.
+fn nanos_at(histogram: &Histogram, quantile: f64) -> u64 {
+    histogram.quantile(quantile).map_or(0, |time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
 }
 
 fn block(histogram: &Histogram, bound: u64) -> Block {
@@ -127,7 +132,7 @@ fn phase_row(sides: &[Side<'_>; 2], phase: Phase) -> Option<PhaseRow> {
     if counts.contains(&0) {
         return None;
     }
-    let nanos = [0, 1].map(|side| PERCENTILES.map(|p| sums[side].as_hdr().value_at_quantile(p)));
+    let nanos = [0, 1].map(|side| PERCENTILES.map(|p| nanos_at(&sums[side], p)));
     let repeats = a.repeats(b);
     let of = |place: usize| {
         let percentile = PERCENTILES[place];

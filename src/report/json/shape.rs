@@ -149,6 +149,7 @@ struct Health<'a> {
     lateness_p50_us: Option<u64>,
     lateness_p99_us: Option<u64>,
     lateness_max_us: Option<u64>,
+    lateness_min_us: Option<u64>,
     /// Values above the range of the histogram (one hour), counted at its end.
     lateness_above_range: u64,
     lateness_histogram: String,
@@ -244,6 +245,7 @@ impl<'a> Run<'a> {
                 lateness_p50_us: quantile(&health.lateness, 0.50),
                 lateness_p99_us: quantile(&health.lateness, 0.99),
                 lateness_max_us: quantile(&health.lateness, 1.0),
+                lateness_min_us: quantile(&health.lateness, 0.0),
                 lateness_above_range: health.lateness.saturated(),
                 lateness_histogram: encoded(&health.lateness)?,
             },

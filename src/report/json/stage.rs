@@ -6,7 +6,7 @@ use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
 use serde::Serialize;
 
 use crate::domain::Phase;
-use crate::measure::{Histogram, Interval, Recorded, StageRecord};
+use crate::measure::{Aside, Histogram, Interval, Recorded, StageRecord};
 use crate::report::csv::{duration_micros, micros, occurred};
 use crate::report::json::shape::{ByClass, Counts, mean_micros, quantile};
 
@@ -68,6 +68,8 @@ struct IntervalRow {
     p50_us: Option<u64>,
     p90_us: Option<u64>,
     p99_us: Option<u64>,
+    min_us: Option<u64>,
+    max_us: Option<u64>,
     /// Values above the range of the histogram (one hour), counted at its end.
     above_range: u64,
     /// The distribution of `total`: HdrHistogram V2, base64. Only where there is no `latency.hlog`.
@@ -154,6 +156,7 @@ impl IntervalRow {
             }
             Distributions::Inside => ([None; 3], Some(STANDARD.encode(total.as_v2()))),
         };
+        let Aside { above_range, min, max } = total.aside();
         Self {
             start_us: duration_micros(*start),
             length_us: duration_micros(*length),
@@ -175,7 +178,9 @@ impl IntervalRow {
             p50_us,
             p90_us,
             p99_us,
-            above_range: total.saturated(),
+            min_us: min.map(micros),
+            max_us: max.map(micros),
+            above_range,
             histogram,
         }
     }

@@ -46,9 +46,8 @@ pub(super) fn read(text: &str, stages: &mut [Latencies<'_>]) -> Result<(), Strin
                 )));
             }
             let bytes = STANDARD.decode(encoded).map_err(|error| wrong(&error.to_string()))?;
-            let above_range = interval.total.saturated();
-            interval.total =
-                CompactHistogram::from_v2(&bytes, above_range).map_err(|error| wrong(&error.to_string()))?;
+            let aside = interval.total.aside();
+            interval.total = CompactHistogram::from_v2(&bytes, aside).map_err(|error| wrong(&error.to_string()))?;
             taken += interval.total.as_v2().len();
             if taken > MOST_BYTES {
                 return Err(wrong("the distributions take more memory than those of any run"));

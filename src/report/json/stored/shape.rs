@@ -11,8 +11,8 @@ use serde::Deserialize;
 
 use crate::domain::{Phase, Shard, TimeScale};
 use crate::measure::{
-    Certificates, CompactHistogram, CpuUse, ErrorRow, GeneratorHealth, Histogram, Interval, Machine, PhaseHistograms,
-    ResourceSample, RunRecord, Setting, StageRecord, Totals,
+    Aside, Certificates, CompactHistogram, CpuUse, ErrorRow, GeneratorHealth, Histogram, Interval, Machine,
+    PhaseHistograms, ResourceSample, RunRecord, Setting, StageRecord, Totals,
 };
 use crate::report::json::stored::resource::Resource;
 use crate::report::json::stored::threshold::Threshold;
@@ -90,6 +90,8 @@ struct Health {
     in_flight_limit: u64,
     #[serde(default)]
     lateness_above_range: u64,
+    lateness_min_us: Option<Micros>,
+    lateness_max_us: Option<Micros>,
     lateness_histogram: String,
 }
 
@@ -142,6 +144,8 @@ struct PhaseRow {
     phase: PhaseName,
     outcome: PhaseOutcome,
     count: u64,
+    min_us: Micros,
+    max_us: Micros,
     above_range: u64,
     histogram: String,
 }
@@ -175,6 +179,9 @@ struct IntervalRow {
     #[serde(default)]
     telemetry: Count,
     in_flight: Count,
+    /// Absent in records of before it was kept.
+    min_us: Option<Micros>,
+    max_us: Option<Micros>,
     #[serde(default)]
     above_range: u64,
     /// Only in the record of a run that goes on.
@@ -289,7 +296,8 @@ impl From<Process> for CpuUse {
 impl Health {
     fn into_health(self) -> Result<GeneratorHealth, String> {
         let Self { saturated, peak_in_flight, peak_connected, in_flight_limit, .. } = self;
-        let lateness = histogram(&self.lateness_histogram, self.lateness_above_range)
+        let aside = aside(self.lateness_above_range, self.lateness_min_us, self.lateness_max_us);
+        let lateness = histogram(&self.lateness_histogram, aside)
             .map_err(|reason| format!("health: lateness_histogram: {reason}"))?;
         Ok(GeneratorHealth { lateness, saturated, peak_in_flight, peak_connected, in_flight_limit })
     }
@@ -299,9 +307,11 @@ impl Stage {
     fn into_record(self) -> Result<StageRecord, String> {
         let Self { name, kind, workload, start_us, elapsed_us, totals, phases: rows, intervals } = self;
         let mut phases = PhaseHistograms::new();
-        for PhaseRow { phase: PhaseName(phase), outcome, count, above_range, histogram: encoded } in rows {
+        for PhaseRow { phase: PhaseName(phase), outcome, count, min_us, max_us, above_range, histogram: encoded } in
+            rows
+        {
             let wrong = |reason: String| format!("stage {name}: phase {phase}: {reason}");
-            let histogram = histogram(&encoded, above_range).map_err(wrong)?;
+            let histogram = histogram(&encoded, aside(above_range, Some(min_us), Some(max_us))).map_err(wrong)?;
             if histogram.count() != count {
                 return Err(wrong(format!("count is {count}, but the histogram holds {}", histogram.count())));
             }
@@ -353,11 +363,12 @@ impl IntervalRow {
     fn into_interval(self) -> Result<Interval, String> {
         let start = self.start_us.0;
         // Without a distribution of its own it only remembers what its distribution in the log does not say.
+        let aside = aside(self.above_range, self.min_us, self.max_us);
         let total = match self.histogram {
-            Some(encoded) => histogram(&encoded, self.above_range)
+            Some(encoded) => histogram(&encoded, aside)
                 .map(|histogram| CompactHistogram::new(&histogram))
                 .map_err(|reason| format!("interval at {:.3} s: {reason}", start.as_secs_f64()))?,
-            None => CompactHistogram::announced(self.above_range),
+            None => CompactHistogram::announced(aside),
         };
         let by_class = match (self.failed_attempts_by_class, self.failed_attempts) {
             (Some(by_class), _) => Some(by_class.0),
@@ -395,11 +406,18 @@ impl From<Error> for ErrorRow {
     }
 }
 
+/// What stands beside a histogram. Records of before the ends were kept as they were have the outermost steps of the histogram in
+/// their place, or nothing.
+fn aside(above_range: u64, min: Option<Micros>, max: Option<Micros>) -> Aside {
+    let nanos = |time: Option<Micros>| time.and_then(|time| u64::try_from(time.0.as_nanos()).ok());
+    Aside { above_range, min: nanos(min), max: nanos(max) }
+}
+
 /// Deflated or not, in base64; empty for nothing.
-fn histogram(encoded: &str, above_range: u64) -> Result<Histogram, String> {
+fn histogram(encoded: &str, aside: Aside) -> Result<Histogram, String> {
     if encoded.is_empty() {
         return Ok(Histogram::new());
     }
     let bytes = STANDARD.decode(encoded).map_err(|error| error.to_string())?;
-    Histogram::from_v2(&bytes, above_range).map_err(|error| error.to_string())
+    Histogram::from_v2(&bytes, aside).map_err(|error| error.to_string())
 }

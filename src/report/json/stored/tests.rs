@@ -225,6 +225,42 @@ proptest! {
 }
 
 #[test]
+fn the_largest_and_the_smallest_are_those_of_the_rows_in_every_file_and_in_sums() {
+    // In the steps of the histogram they would be 1,148,190 to 1,149,239 and 101,056 to 101,119.
+    let parts = [part(1, &[1_148_239_000, 500_000_000]), part(2, &[101_070_000, 700_000_000])];
+    let sum = merge(&parts.map(|part| there_and_back(&part.at_rest()))).unwrap().at_rest();
+    let folder = tempfile::tempdir().unwrap();
+    stored(&sum, folder.path());
+    let text = |file: &str| fs::read_to_string(folder.path().join(file)).unwrap();
+    let column = |file: &str, column: &str, of: &[(&str, &str)]| -> u64 {
+        let mut rows = csv::Reader::from_path(folder.path().join(file)).unwrap();
+        let names = rows.headers().unwrap().clone();
+        let place = |name: &str| names.iter().position(|known| known == name).unwrap();
+        let is = |row: &csv::StringRecord| of.iter().all(|(name, value)| &row[place(name)] == *value);
+        let row = rows.records().map(Result::unwrap).find(is).unwrap();
+        row[place(column)].parse().unwrap()
+    };
+    let total = [("phase", "total"), ("outcome", "succeeded")];
+    for (file, of) in [("phases.csv", total.as_slice()), ("intervals.csv", &[])] {
+        assert_eq!((column(file, "min_us", of), column(file, "max_us", of)), (101_070, 1_148_239), "{file}");
+        assert!(column(file, "p99_us", of) <= 1_148_239, "{file}");
+    }
+    assert_eq!(column("summary.csv", "total_max_us", &[]), 1_148_239);
+    let run: serde_json::Value = serde_json::from_str(&text("run.json")).unwrap();
+    let stage = &run["stages"][0];
+    let phase = stage["phases"].as_array().unwrap().iter().find(|phase| phase["phase"] == "total").unwrap();
+    for row in [phase, &stage["intervals"][0]] {
+        assert_eq!((&row["min_us"], &row["max_us"]), (&101_070.into(), &1_148_239.into()));
+    }
+    assert!(text("report.html").contains("1.15 s"));
+    // A snapshot of a run that goes on keeps them too.
+    let results = ResultsFolder::open(folder.path().join("going-on")).unwrap();
+    results.keep(&sum).unwrap();
+    let lost = read(results.path()).unwrap();
+    assert_eq!(lost.stages[0].intervals[0].total.aside(), sum.stages[0].intervals[0].total.aside());
+}
+
+#[test]
 fn shards_that_began_apart_are_told_and_their_peaks_add_up() {
     let shard = |index, seconds| {
         let mut record = part(7, &[1_000]);
