@@ -37,7 +37,7 @@ for scenario; do
             (if $stage.totals.throttled > 0 then "\($stage.totals.throttled) times 429" else empty end),
             (if $stage.totals.expired > 0 then "**\($stage.totals.expired) expired**" else empty end)] | join(", ");
         . as $run
-        | "| `\($name)` | \(.question) | \([.stages[].totals.planned] | max) | \([.stages[] as $stage | $run | told($stage)] | join("; "))"
+        | "| `\($name)` | \(.question) | \([.settings[] | select(.key == "fleet.devices") | .value][0]) | \([.stages[] as $stage | $run | told($stage)] | join("; "))"
           + (if any(.verdicts[]; .verdict == "saturated") then "; saturated" else "" end)
           + " | \([.thresholds[] | select(.met | not) | "not met: `\(.threshold)`"] | if length == 0 then "met" else join(", ") end) |"
     ' "$RESULTS/found-$name/run.json"

@@ -123,7 +123,7 @@ pub(super) fn harmless(median: Duration, least: Duration) -> Duration {
 fn failed(merged: &Merged) -> Option<String> {
     let failed = merged.stage.totals.failed[FailureClass::Generator.index()];
     (failed > 0)
-        .then(|| format!("{}: {failed} attempts failed within the generator itself, see errors.csv", merged.stage.name))
+        .then(|| format!("{}: {failed} devices failed within the generator itself, see errors.csv", merged.stage.name))
 }
 
 fn milliseconds(time: Duration) -> String {

@@ -7,6 +7,8 @@ use crate::measure::{Origin, RunRecord, Setting};
 
 /// Settings by which a merged record knows what it is made of.
 const PART: &str = "merged.";
+/// The setting that says how many devices a fleet has.
+const DEVICES: &str = "fleet.devices";
 
 /// What a generator ran: scenario and seed say who the devices are, the shard which of them came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,7 +71,24 @@ pub(super) fn set_identities(record: &mut RunRecord, identities: &[Identity]) {
     record.shard = None;
 }
 
+/// Fleets of different sizes have no size in common.
+pub(super) fn compare_fleets(sum: &mut RunRecord, other: &RunRecord) {
+    let size = |record: &RunRecord| record.settings.iter().find(|it| it.key == DEVICES).map(|it| it.value.clone());
+    if size(sum) != size(other) {
+        sum.settings.retain(|setting| setting.key != DEVICES);
+    }
+}
+
 impl RunRecord {
+    /// Devices of the fleet, or of all fleets and shards that were merged. `None` when the record does not say.
+    pub fn devices(&self) -> Option<u64> {
+        let setting = self.settings.iter().find(|setting| setting.key == DEVICES)?;
+        let fleet: u32 = setting.value.parse().ok()?;
+        let devices = identities(self).iter().map(|identity| u64::from(identity.shard.of(fleet))).sum();
+        // A stage has no more of them.
+        self.stages.iter().all(|stage| stage.totals.planned <= devices).then_some(devices)
+    }
+
     /// Whether it was made of several by [`crate::measure::merge`].
     pub fn is_merged(&self) -> bool {
         identities(self).len() > 1

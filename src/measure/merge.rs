@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::measure::identity::{Fleet, fleets, identities, set_identities};
+use crate::measure::identity::{Fleet, compare_fleets, fleets, identities, set_identities};
 use crate::measure::{CompactHistogram, CpuUse, ErrorRow, GeneratorHealth, Identity, Interval, RunRecord, RunStatus};
 use crate::measure::{StageRecord, add_each, resources};
 
@@ -161,6 +161,7 @@ fn add(sum: &mut RunRecord, other: &RunRecord) {
     } else {
         sum.rows_lost = sum.rows_lost.or(other.rows_lost);
     }
+    compare_fleets(sum, other);
     let note = |note: &String| !sum.notes.contains(note);
     let notes: Vec<_> = other.notes.iter().filter(|n| note(n)).cloned().collect();
     sum.notes.extend(notes);

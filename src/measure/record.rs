@@ -60,7 +60,7 @@ pub struct RunRecord {
 }
 
 impl RunRecord {
-    /// The counts of all stages together.
+    /// The counts of all stages together: of tasks, as every device has one in each of its stages.
     pub fn totals(&self) -> Totals {
         let mut totals = Totals::default();
         for stage in &self.stages {
@@ -183,7 +183,7 @@ impl PartialEq for Histogram {
     }
 }
 
-/// Counts of devices, whose sum is what was planned: `planned = succeeded + failed + dropped + not_started + skipped`; and
+/// Counts of devices (of tasks, when they are sums over stages), whose sum is what was planned: `planned = succeeded + failed + dropped + not_started + skipped`; and
 /// counts of what they did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Totals {

@@ -11,6 +11,7 @@ mod json;
 mod observed;
 pub mod rows;
 mod sparkline;
+mod tasks;
 pub mod units;
 mod verdict;
 

@@ -7,7 +7,7 @@ use crate::report::units;
 /// What a reader must know before any number. Derived from the record, never stored in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// Devices got a certificate that is not the one they asked for. Fails the run.
+    /// So many certificates are not those that devices asked for. Fails the run.
     WrongCertificates(u64),
     /// The generator was the bottleneck, for these reasons: the numbers do not describe the target.
     Saturated(Vec<String>),
@@ -34,11 +34,11 @@ pub enum Verdict {
         /// Until when it goes, from the start of the measured part.
         until: Duration,
     },
-    /// The outcomes do not add up to the devices planned: a defect of fleetstorm, the numbers are not to be trusted.
+    /// The outcomes do not add up to what was planned: a defect of fleetstorm, the numbers are not to be trusted.
     Unaccounted {
-        /// Devices planned.
+        /// Tasks planned: devices of every stage.
         planned: u64,
-        /// Devices with an outcome.
+        /// Tasks with an outcome.
         accounted: u64,
     },
     /// So many attempts are missing in `devices.csv` or `devices.parquet`. Every other number is whole.
@@ -73,7 +73,8 @@ impl Verdict {
     pub fn sentence(&self) -> String {
         match self {
             Self::WrongCertificates(count) => {
-                format!("{} got a certificate that is not the one asked for", devices(*count))
+                let are = if *count == 1 { "certificate is not the one" } else { "certificates are not those" };
+                format!("{} {are} asked for", units::count(*count))
             }
             Self::Saturated(reasons) => {
                 format!("the generator was the bottleneck, do not judge the target by this run: {}", reasons.join("; "))
@@ -91,8 +92,8 @@ impl Verdict {
                 format!("the run was killed: results up to {} are there, they are partial", units::duration(*until))
             }
             Self::Unaccounted { planned, accounted } => format!(
-                "{} planned, {} accounted for: a defect of fleetstorm, please report it",
-                devices(*planned),
+                "of {} planned, {} are accounted for: a defect of fleetstorm, please report it",
+                units::count(*planned),
                 units::count(*accounted)
             ),
             Self::RowsLost { lost, all } => format!(
@@ -141,8 +142,4 @@ fn stopped(record: &RunRecord) -> Verdict {
     let first = record.thresholds.iter().filter_map(|t| Some((t.stopped_at?, &t.text))).min();
     let (at, threshold) = first.map_or((record.elapsed, String::new()), |(at, text)| (at, text.clone()));
     Verdict::Stopped { threshold, at }
-}
-
-fn devices(count: u64) -> String {
-    format!("{} {}", units::count(count), if count == 1 { "device" } else { "devices" })
 }

@@ -86,13 +86,13 @@ impl Moment {
         [
             Family::new(
                 "devices_planned",
-                "Devices that take part in the stage.",
+                "Devices that take part in the stage; summed over stages, tasks: a device has one in each of its stages.",
                 gauges(self.facts.stages.iter().map(|(name, planned)| (stage(name), *planned as f64))),
             ),
-            Family::new("devices_started", "Devices started.", self.count(|totals| totals.started)),
+            Family::new("devices_started", "Devices of the stage that started.", self.count(|totals| totals.started)),
             Family::new(
                 "devices",
-                "Devices that are through, by outcome; in the end their sum is what was planned.",
+                "Devices of the stage that are through, by outcome; in the end their sum is what was planned.",
                 counters(self.stages().flat_map(|(name, totals)| {
                     let outcomes = [
                         ("succeeded", totals.succeeded),
@@ -106,12 +106,12 @@ impl Moment {
             ),
             Family::new(
                 "devices_failed",
-                "Devices that failed for good, by the class of the last failure.",
+                "Devices of the stage that failed for good, by the class of the last failure.",
                 self.by_class(|totals| totals.failed),
             ),
             Family::new(
                 "devices_expired",
-                "Devices whose certificate expired before it was replaced.",
+                "Devices of the stage whose certificate expired before it was replaced.",
                 self.count(|totals| totals.expired),
             ),
         ]

@@ -5,7 +5,7 @@ use owo_colors::Style;
 use crate::domain::TimeScale;
 use crate::measure::RunRecord;
 use crate::report::console::{Look, line};
-use crate::report::{Verdict, units, verdicts};
+use crate::report::{Verdict, tasks, units, verdicts};
 
 /// What was run.
 pub(super) fn title(text: &mut String, record: &RunRecord, look: Look) {
@@ -70,13 +70,12 @@ pub(super) fn verdict(text: &mut String, record: &RunRecord, look: Look) {
     line(text, "");
 }
 
-/// `5,000 of 5,000 devices succeeded in 7.90 s (633/s), 0 wrong certificates`.
+/// `5,000 of 5,000 devices succeeded in 7.90 s (633/s), 0 wrong certificates`; of several stages it counts tasks.
 pub(in crate::report) fn outcome(record: &RunRecord) -> String {
     let totals = record.totals();
     let mut words = format!(
-        "{} of {} devices succeeded in {} ({})",
-        units::count(totals.succeeded),
-        units::count(totals.planned),
+        "{} succeeded in {} ({})",
+        tasks::part(record, totals.succeeded, totals.planned),
         units::duration(record.elapsed),
         units::rate(totals.succeeded, record.elapsed),
     );

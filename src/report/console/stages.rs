@@ -3,7 +3,7 @@ use comfy_table::{Cell, Color};
 use crate::measure::{RunRecord, Totals};
 use crate::report::console::tables::{print, right, table, warn};
 use crate::report::console::{Look, line};
-use crate::report::units;
+use crate::report::{tasks, units};
 
 /// A count in a column that is only there when it is not zero everywhere.
 struct Optional {
@@ -12,7 +12,7 @@ struct Optional {
     color: Option<Color>,
 }
 
-/// One row per stage: what became of the devices.
+/// One row per stage: what became of the devices, and of the tasks of all stages together.
 pub(super) fn outcomes(text: &mut String, record: &RunRecord, look: Look) {
     const OPTIONAL: [Optional; 3] = [
         Optional { name: "not started", of: |totals| totals.not_started, color: None },
@@ -21,7 +21,7 @@ pub(super) fn outcomes(text: &mut String, record: &RunRecord, look: Look) {
     ];
     let shown = occurring(record, &OPTIONAL);
     let names = shown.iter().map(|column| column.name);
-    let header: Vec<&str> = ["stage", "devices", "succeeded", "failed", "dropped"]
+    let header: Vec<&str> = ["stage", tasks::nouns(record), "succeeded", "failed", "dropped"]
         .into_iter()
         .chain(names)
         .chain(["rate", "took"])

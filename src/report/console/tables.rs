@@ -5,7 +5,7 @@ use comfy_table::{
 use crate::domain::Phase;
 use crate::measure::{Recorded, RunRecord, StageRecord, ThresholdResult};
 use crate::report::console::{Look, line};
-use crate::report::{observed, units};
+use crate::report::{observed, tasks, units};
 
 /// What the run had to meet, those that it did not first.
 pub(super) fn thresholds(text: &mut String, record: &RunRecord, look: Look) {
@@ -30,7 +30,8 @@ pub(super) fn thresholds(text: &mut String, record: &RunRecord, look: Look) {
 
 /// What generator and emulator used.
 pub(super) fn resources(text: &mut String, record: &RunRecord, look: Look) {
-    let mut table = table(look, &["process", "CPU per device", "CPU", "peak memory"]);
+    let each = format!("CPU per {}", tasks::noun(record));
+    let mut table = table(look, &["process", &each, "CPU", "peak memory"]);
     let processes = [("generator", Some(&record.generator)), ("emulator", record.emulator.as_ref())];
     for (name, cpu) in processes {
         let Some(cpu) = cpu else { continue };

@@ -6,7 +6,7 @@ use crate::report::csv::occurred;
 use crate::report::html::bars;
 use crate::report::html::escape::Text;
 use crate::report::html::frame::{foot, head};
-use crate::report::{observed, units};
+use crate::report::{observed, tasks, units};
 
 /// Rows of failures in the page; the rest is in `errors.csv`.
 const SHOWN_ERRORS: usize = 100;
@@ -40,11 +40,10 @@ pub(super) fn thresholds(out: &mut String, record: &RunRecord) -> fmt::Result {
     Ok(())
 }
 
-/// What became of the devices, and what they did.
+/// What became of the devices of every stage and of the tasks of all, and what they did.
 pub(super) fn outcomes(out: &mut String, record: &RunRecord) -> fmt::Result {
     type Count = fn(&Totals) -> u64;
-    const COLUMNS: [(&str, Count, bool); 13] = [
-        ("devices", |t| t.planned, true),
+    const COLUMNS: [(&str, Count, bool); 12] = [
         ("succeeded", |t| t.succeeded, true),
         ("failed", Totals::failed_total, true),
         ("dropped", |t| t.dropped, true),
@@ -59,7 +58,9 @@ pub(super) fn outcomes(out: &mut String, record: &RunRecord) -> fmt::Result {
         ("connections lost", |t| t.disconnects, false),
     ];
     let all = record.totals();
-    let shown: Vec<_> = COLUMNS.into_iter().filter(|(_, count, always)| *always || count(&all) > 0).collect();
+    let planned: (&str, Count, bool) = (tasks::nouns(record), |t| t.planned, true);
+    let columns = std::iter::once(planned).chain(COLUMNS);
+    let shown: Vec<_> = columns.filter(|(_, count, always)| *always || count(&all) > 0).collect();
     let names: Vec<String> = std::iter::once("stage".to_owned())
         .chain(shown.iter().map(|(name, ..)| format!("#{name}")))
         .chain(["#rate", "#took"].map(str::to_owned))
@@ -81,7 +82,8 @@ pub(super) fn outcomes(out: &mut String, record: &RunRecord) -> fmt::Result {
 
 pub(super) fn resources(out: &mut String, record: &RunRecord) -> fmt::Result {
     let caption = "CPU and memory of both sides over the whole run";
-    head(out, caption, &["process", "of all cores", "#CPU", "#user", "#system", "#CPU per device", "#peak memory"]);
+    let each = format!("#CPU per {}", tasks::noun(record));
+    head(out, caption, &["process", "of all cores", "#CPU", "#user", "#system", &each, "#peak memory"]);
     let cores = record.machine.cores.max(1) as f64;
     let offered = (record.prepare + record.elapsed).as_secs_f64() * cores;
     let both = [("generator", Some(&record.generator)), ("emulator", record.emulator.as_ref())];

@@ -43,6 +43,9 @@ pub(super) struct Run<'a> {
     settings: Vec<SettingRow<'a>>,
     notes: &'a [String],
     resources: Vec<Resource>,
+    /// Of the fleet, or of the part of it that this is; absent when it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    devices: Option<u64>,
     /// Absent when it is the whole fleet.
     #[serde(skip_serializing_if = "Option::is_none")]
     shard: Option<ShardOf>,
@@ -86,7 +89,7 @@ struct Threshold<'a> {
     stopped_at_us: Option<u64>,
 }
 
-/// Counts; `planned = succeeded + failed + dropped + not_started + skipped`.
+/// Counts of the devices of a stage, or of tasks, as those of several stages are; `planned = succeeded + failed + dropped + not_started + skipped`.
 #[derive(Serialize)]
 pub(super) struct Counts {
     planned: u64,
@@ -256,6 +259,7 @@ impl<'a> Run<'a> {
             settings: settings.iter().map(SettingRow::of).collect(),
             notes,
             resources: resources.iter().map(Resource::of).collect(),
+            devices: record.devices(),
             shard: shard.map(|shard| ShardOf { index: shard.index(), count: shard.count() }),
             rows_lost: *rows_lost,
             totals: Counts::of(&totals),

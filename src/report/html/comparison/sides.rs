@@ -5,7 +5,7 @@ use crate::report::html::comparison::Side;
 use crate::report::html::comparison::tables::chip;
 use crate::report::html::escape::Text;
 use crate::report::html::frame::{foot, head};
-use crate::report::units;
+use crate::report::{tasks, units};
 
 /// Different values of one thing that are named, and runs of a side that have a row.
 const NAMED: usize = 4;
@@ -59,10 +59,12 @@ pub(super) fn sides(out: &mut String, sides: [Side<'_>; 2]) -> fmt::Result {
 }
 
 fn runs(out: &mut String, sides: [Side<'_>; 2]) -> fmt::Result {
+    let of = sides.iter().flat_map(|side| side.runs).next().map_or("devices", tasks::nouns);
+    let succeeded = format!("#{of} that succeeded");
     head(
         out,
         "Runs",
-        &["side", "#run", "#seed", "#succeeded", "#failed", "#dropped", "#attempts", "#429s", "#rate", "#took"],
+        &["side", "#run", "#seed", &succeeded, "#failed", "#dropped", "#attempts", "#429s", "#rate", "#took"],
     );
     for (name, side) in ["A", "B"].into_iter().zip(sides) {
         for (number, run) in (1..).zip(side.runs.iter().take(LISTED)) {

@@ -225,6 +225,23 @@ proptest! {
 }
 
 #[test]
+fn totals_of_several_stages_count_tasks_and_those_of_the_fleet_devices() {
+    let told = |record: &RunRecord| summary(record, Look::new(false)).replace("\n         ", " ");
+    let (one, two) = (fixture::record(), fixture::renewal_storm());
+    assert!(told(&one).contains("1,230 of 1,234 devices succeeded"), "{}", told(&one));
+    assert!(told(&two).contains("2,450 of 2,468 tasks of 1,234 devices succeeded"), "{}", told(&two));
+    let other = RunRecord { seed: 43, ..two.clone() };
+    let sum = there_and_back(&merge(&[two.clone(), other.clone()]).unwrap().at_rest());
+    assert!(told(&sum).contains("4,900 of 4,936 tasks of 2,468 devices succeeded"), "{}", told(&sum));
+    // How many devices two fleets of different sizes have is not known.
+    let mut larger = other;
+    larger.settings[0].value = "1300".to_owned();
+    let sum = merge(&[two, larger]).unwrap();
+    assert_eq!(sum.devices(), None);
+    assert!(told(&sum).contains("4,900 of 4,936 tasks succeeded"), "{}", told(&sum));
+}
+
+#[test]
 fn the_largest_and_the_smallest_are_those_of_the_rows_in_every_file_and_in_sums() {
     // In the steps of the histogram they would be 1,148,190 to 1,149,239 and 101,056 to 101,119.
     let parts = [part(1, &[1_148_239_000, 500_000_000]), part(2, &[101_070_000, 700_000_000])];
