@@ -91,9 +91,9 @@ impl Conductor {
         for (index, stage) in self.scenario.stages.iter().enumerate() {
             // Renewals follow from the certificates that are there when the stage begins, so nothing can be made before.
             let begins = from_expiry(stage).is_none()
-                && match stage.start {
+                && match &stage.start {
                     Start::At(delay) => delay.is_zero(),
-                    Start::With { stage, delay } => delay.is_zero() && first.contains(&stage),
+                    Start::With { stage, delay } => delay.is_zero() && first.contains(stage),
                     Start::After { .. } => false,
                 };
             if begins {
@@ -167,12 +167,18 @@ impl Conductor {
 
     /// When a stage is to begin, once that is known.
     async fn begins(&self, stage: &Stage) -> Duration {
-        let (after, delay) = match stage.start {
+        let (after, delay) = match &stage.start {
             Start::At(delay) => (Duration::ZERO, delay),
-            Start::After { stage, delay } => (known(&self.moments[stage].ended).await, delay),
-            Start::With { stage, delay } => (known(&self.moments[stage].began).await, delay),
+            Start::After { stages, delay } => {
+                let mut last = Duration::ZERO;
+                for stage in stages {
+                    last = last.max(known(&self.moments[*stage].ended).await);
+                }
+                (last, delay)
+            }
+            Start::With { stage, delay } => (known(&self.moments[*stage].began).await, delay),
         };
-        after + self.scenario.time_scale.to_real(delay)
+        after + self.scenario.time_scale.to_real(*delay)
     }
 
     /// Who is due when, and the first of their keys ordered. `renewals`: due times by device, in order.

@@ -39,7 +39,7 @@ pub struct PlannedStage {
     pub workload: String,
     /// Devices that take part.
     pub devices: u32,
-    /// When it begins, if every stage before it ends with its last arrival; `None` when that follows a closed workload.
+    /// When it begins, if the stages that it waits for end with their last arrivals; `None` when one of them is closed.
     pub start: Option<Duration>,
     /// When the last device is due, or an operating one done, from the start of the stage; `None` in a closed workload.
     pub last_due: Option<Duration>,
@@ -177,13 +177,17 @@ struct Foreseen<'a> {
 impl Foreseen<'_> {
     fn start(&self, stage: &Stage) -> Option<Duration> {
         let real = |delay| self.scenario.time_scale.to_real(delay);
-        let of = |stage: usize| self.stages.get(stage).map(|(start, last, _)| (*start, *last));
-        match stage.start {
-            Start::At(delay) => Some(real(delay)),
-            Start::With { stage, delay } => Some(of(stage)?.0? + real(delay)),
-            Start::After { stage, delay } => {
-                let (start, last) = of(stage)?;
-                Some(start? + last? + real(delay))
+        let of = |stage: &usize| self.stages.get(*stage).map(|(start, last, _)| (*start, *last));
+        match &stage.start {
+            Start::At(delay) => Some(real(*delay)),
+            Start::With { stage, delay } => Some(of(stage)?.0? + real(*delay)),
+            Start::After { stages, delay } => {
+                let mut latest = Duration::ZERO;
+                for stage in stages {
+                    let (start, last) = of(stage)?;
+                    latest = latest.max(start? + last?);
+                }
+                Some(latest + real(*delay))
             }
         }
     }
@@ -192,7 +196,7 @@ impl Foreseen<'_> {
         match &stage.workload {
             Workload::Closed { .. } => Arrivals::Pulled,
             Workload::Open { arrival: Arrival::FromExpiry(timing), .. } => {
-                Arrivals::Renewals(self.renewals(index, timing, start.unwrap_or_default()).into())
+                Arrivals::Renewals(self.renewals(index, timing, start).into())
             }
             Workload::Open { arrival, .. } => {
                 // Times are drawn for the whole fleet, so that a device is due when it would be without sharding.
@@ -211,9 +215,10 @@ impl Foreseen<'_> {
         }
     }
 
-    fn renewals(&self, index: usize, timing: &RenewalTiming, start: Duration) -> Vec<Duration> {
+    fn renewals(&self, index: usize, timing: &RenewalTiming, start: Option<Duration>) -> Vec<Duration> {
         let Scenario { policy, time_scale, fleet, .. } = self.scenario;
         let begin = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        let start = start.map(|start| time_scale.to_fleet(start));
         // When each device got the certificate that it has then.
         let mut issued: Vec<Option<Duration>> = vec![None; fleet.devices as usize];
         for (before, (began, _, arrivals)) in self.stages.iter().enumerate().take(index) {
@@ -227,16 +232,19 @@ impl Foreseen<'_> {
                 Workload::Open { .. } => Box::new(arrivals.offsets()),
             };
             for (device, offset) in members(self.scenario, self.shard, before).zip(offsets) {
-                issued[device as usize] = Some(began + offset);
+                // What begins later, or goes on then, has not given it one yet.
+                if start.is_none_or(|start| began + offset <= start) {
+                    let issued = &mut issued[device as usize];
+                    *issued = (*issued).max(Some(began + offset));
+                }
             }
         }
-        let start = time_scale.to_fleet(start);
         let round = u32::try_from(index).unwrap_or(u32::MAX);
         let mut due: Vec<Duration> = members(self.scenario, self.shard, index)
             .filter_map(|device| {
                 let issued = begin + issued[device as usize]?;
                 let due = timing.due(policy, (issued, issued + policy.validity), self.seed, device, round);
-                Some(due.duration_since(begin + start).unwrap_or_default())
+                Some(due.duration_since(begin + start.unwrap_or_default()).unwrap_or_default())
             })
             .collect();
         due.sort_unstable();

@@ -66,6 +66,15 @@ fn short_duration(time: Duration) -> String {
     }
 }
 
+/// Names in a row: `a`, `a and b`, `a, b and c`.
+pub fn listed(names: &[&str]) -> String {
+    match names {
+        [] => String::new(),
+        [only] => (*only).to_owned(),
+        [most @ .., last] => format!("{} and {last}", most.join(", ")),
+    }
+}
+
 /// A share of one: `0.12 %`, `99.9 %`.
 pub fn percent(share: f64) -> String {
     format!("{} %", three_digits(share * 100.0))
@@ -185,6 +194,11 @@ mod tests {
             assert_eq!(fleet_time(Duration::from_secs(seconds)), text);
         }
         assert_eq!(fleet_time(Duration::from_millis(1_500)), "1.50 s");
+    }
+
+    #[test]
+    fn names_are_a_row_of_words() {
+        assert_eq!([&["a"][..], &["a", "b"], &["a", "b", "c"]].map(listed), ["a", "a and b", "a, b and c"]);
     }
 
     #[test]

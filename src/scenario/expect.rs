@@ -140,24 +140,44 @@ pub(super) fn one_of(what: &str, names: Vec<String>) -> Expect<usize> {
 /// Some of `names`, which are called a `what` each, none of them twice; gives their indices in rising order.
 pub(super) fn some_of(what: &str, names: Vec<String>) -> Expect<Vec<usize>> {
     let valid = format!("a list with names of {what}: \"{}\"", names.join("\", \""));
-    Expect::new(valid, move |value| {
-        let Kind::Array(items) = &value.kind else { return Err(None) };
-        let mut found = Vec::new();
-        for item in items {
-            let Kind::Text(text) = &item.kind else { return Err(Some(format!("{item} is not a name"))) };
-            let Some(index) = names.iter().position(|name| name == text) else {
-                let meant = nearest(text, names.iter().map(String::as_str));
-                let meant = meant.map(|name| format!(", did you mean \"{name}\"?")).unwrap_or_default();
-                return Err(Some(format!("there is no \"{text}\"{meant}")));
-            };
-            if found.contains(&index) {
-                return Err(Some(format!("it names \"{text}\" twice")));
-            }
-            found.push(index);
-        }
-        found.sort_unstable();
-        if found.is_empty() { Err(Some("it names none".to_owned())) } else { Ok(found) }
+    Expect::new(valid, move |value| match &value.kind {
+        Kind::Array(items) => indices(items, &names).map_err(Some),
+        _ => Err(None),
     })
+}
+
+/// One of `names`, which are called an `what` each, or a list of some of them; gives their indices in rising order.
+pub(super) fn one_or_some_of(what: &str, names: Vec<String>) -> Expect<Vec<usize>> {
+    let valid = match names.as_slice() {
+        [] => format!("left out: there is no {what}"),
+        names => format!("the name of an {what}, or a list of them: \"{}\"", names.join("\", \"")),
+    };
+    let Expect { read, names: known, .. } = one_of(what, names.clone());
+    let mut expect = Expect::new(valid, move |value| match &value.kind {
+        Kind::Array(items) => indices(items, &names).map_err(Some),
+        _ => read(value).map(|index| vec![index]),
+    });
+    expect.names = known;
+    expect
+}
+
+/// Where the items of a list are among `names`, in rising order; or what is wrong with it.
+fn indices(items: &[Value], names: &[String]) -> Result<Vec<usize>, String> {
+    let mut found = Vec::new();
+    for item in items {
+        let Kind::Text(text) = &item.kind else { return Err(format!("{item} is not a name")) };
+        let Some(index) = names.iter().position(|name| name == text) else {
+            let meant = nearest(text, names.iter().map(String::as_str));
+            let meant = meant.map(|name| format!(", did you mean \"{name}\"?")).unwrap_or_default();
+            return Err(format!("there is no \"{text}\"{meant}"));
+        };
+        if found.contains(&index) {
+            return Err(format!("it names \"{text}\" twice"));
+        }
+        found.push(index);
+    }
+    found.sort_unstable();
+    if found.is_empty() { Err("it names none".to_owned()) } else { Ok(found) }
 }
 
 pub(super) fn grouped(number: u64) -> String {

@@ -162,13 +162,24 @@ fn token_life_follows_the_scale_and_outlives_an_attempt() {
 }
 
 #[test]
-fn a_stage_begins_after_the_one_before_it_unless_it_says_otherwise() {
-    let second = "\n[[stage]]\nname = \"second\"\nkind = \"reconnect\"\narrival = \"at-once\"\n";
-    let text = format!("{SMALLEST}{second}");
-    let start = |sets| parse(&text, sets).unwrap().stages[1].start;
-    let second = Duration::from_secs(1);
-    assert_eq!(start(&[]), Start::After { stage: 0, delay: Duration::ZERO });
-    assert_eq!(start(&[("stage.second.delay", "1s")]), Start::After { stage: 0, delay: second });
+fn a_stage_begins_after_all_before_it_unless_it_says_otherwise() {
+    let more: String = ["second", "third"]
+        .map(|name| format!("\n[[stage]]\nname = \"{name}\"\nkind = \"reconnect\"\narrival = \"at-once\"\n"))
+        .concat();
+    let text = format!("{SMALLEST}{more}");
+    let starts = |sets: &[(&str, &str)]| -> Vec<Start> {
+        parse(&text, sets).unwrap().stages.into_iter().skip(1).map(|stage| stage.start).collect()
+    };
+    let start = |sets| starts(sets).swap_remove(0);
+    let (zero, second) = (Duration::ZERO, Duration::from_secs(1));
+    let after = |stages: &[usize], delay| Start::After { stages: stages.to_vec(), delay };
+    assert_eq!(starts(&[]), [after(&[0], zero), after(&[0, 1], zero)]);
+    // One that runs beside another is waited for like any other.
+    assert_eq!(starts(&[("stage.second.with", "first"), ("stage.second.delay", "1s")])[1], after(&[0, 1], zero));
+    assert_eq!(start(&[("stage.second.delay", "1s")]), after(&[0], second));
+    for (named, stages) in [("first", &[0][..]), ("[\"second\"]", &[1]), ("[\"second\", \"first\"]", &[0, 1])] {
+        assert_eq!(starts(&[("stage.third.after", named)])[1], after(stages, zero), "{named}");
+    }
     assert_eq!(
         start(&[("stage.second.with", "first"), ("stage.second.delay", "1s")]),
         Start::With { stage: 0, delay: second }
@@ -289,6 +300,47 @@ fn a_missing_file_is_a_problem_with_its_name() {
 
 fn problems_of(problems: &Problems) -> String {
     problems.iter().map(|p| format!("{:?} {p}\n", p.location())).collect()
+}
+
+#[test]
+fn a_list_of_stages_to_wait_for_names_each_once_and_only_earlier_ones() {
+    let second = "\n[[stage]]\nname = \"second\"\nkind = \"reconnect\"\narrival = \"at-once\"\n";
+    let text = format!("{SMALLEST}{second}");
+    let told = |after| problems(&text, &[("stage.second.after", after)]);
+    insta::assert_snapshot!(
+        ["[]", "[\"fist\"]", "[\"first\", \"first\"]", "[\"second\"]", "[1]", "1"].map(told).concat()
+    );
+}
+
+#[test]
+fn a_stage_that_begins_before_all_that_provision_its_devices_would_find_none() {
+    // Two classes beside each other: `b` is provisioned a while after `a`.
+    let text = |start: &str| {
+        format!(
+            "schema = 1\nname = 'x'\nfleet = {{ devices = 6, class = [{{ name = 'a' }}, {{ name = 'b' }}] }}\n\
+             [[stage]]\nname = 'zero'\nkind = 'provision'\nclasses = ['a']\narrival = 'at-once'\n\
+             [[stage]]\nname = 'one'\nkind = 'provision'\nclasses = ['a']\narrival = 'at-once'\n\
+             [[stage]]\nname = 'two'\nkind = 'provision'\nclasses = ['b']\nwith = 'one'\ndelay = '5s'\narrival = 'at-once'\n\
+             [[stage]]\nname = 'back'\nkind = 'reconnect'\nclasses = ['b']\n{start}\narrival = 'at-once'\n"
+        )
+    };
+    for (start, key) in [
+        ("with = 'one'", "with"),
+        ("with = 'one'\ndelay = '5s'", "with"),
+        ("with = 'zero'\ndelay = '2s'", "with"),
+        ("after = 'zero'", "after"),
+        ("with = 'two'", "with"),
+    ] {
+        let problems = Scenario::parse("x.toml", &text(start), &[]).expect_err(start);
+        let words = format!("`stage.back.{key}` begins when its devices have no certificate");
+        assert!(problems.iter().any(|problem| problem.to_string().contains(&words)), "{start}: {problems}");
+    }
+    for start in
+        ["", "with = 'two'\ndelay = '1ms'", "with = 'one'\ndelay = '6s'", "after = ['zero', 'two']", "after = 'one'"]
+    {
+        let read = Scenario::parse("x.toml", &text(start), &[]);
+        assert!(read.is_ok(), "{start}: {:?}", read.err().map(|problems| problems.to_string()));
+    }
 }
 
 #[test]

@@ -1,3 +1,4 @@
+mod order;
 mod read;
 
 use std::fmt;
@@ -32,14 +33,14 @@ pub struct Stage {
 }
 
 /// When a stage begins. Delays are fleet time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Start {
     /// So long after the start of the measured part.
     At(Duration),
-    /// So long after the end of an earlier stage.
+    /// So long after the end of the last of some earlier stages.
     After {
-        /// Its index.
-        stage: usize,
+        /// Their indices in rising order, at least one.
+        stages: Vec<usize>,
         /// How long after.
         delay: Duration,
     },

@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::scenario::expect::{boolean, choice, count, duration, one_of, some_of};
+use crate::scenario::expect::{boolean, choice, count, duration, one_of, one_or_some_of, some_of};
 use crate::scenario::file::{LONGEST, name_of};
 use crate::scenario::reader::Section;
+use crate::scenario::stage::order::Origin;
 use crate::scenario::{Fleet, Operate, Policy, Stage, StageKind, Start, Workload, arrival};
 
 /// What stages are read against. Parts that could not be read are `None`, and what depends on them is not judged.
@@ -24,12 +25,14 @@ pub(in crate::scenario) struct Head {
     pub(in crate::scenario) kind: Option<StageKind>,
     /// Classes that it provisions.
     provisions: Vec<usize>,
+    /// When it begins, as far as that is known.
+    origin: Option<Origin>,
 }
 
 impl Head {
     /// Of a stage that is known by its name and kind alone.
     pub(in crate::scenario) fn named(name: &str, kind: StageKind) -> Self {
-        Self { name: Some(name.to_owned()), kind: Some(kind), provisions: Vec::new() }
+        Self { name: Some(name.to_owned()), kind: Some(kind), provisions: Vec::new(), origin: None }
     }
 }
 
@@ -76,6 +79,7 @@ fn read(mut section: Section<'_>, around: Surroundings<'_>, before: &mut Vec<Hea
     }
     let kind = section.required("kind", &choice(KINDS));
     let start = read_start(&mut section, before);
+    let origin = start.as_ref().and_then(|start| Origin::of(start, |stage| before.get(stage)?.origin.as_ref()));
     let classes = read_classes(&mut section, around.fleet);
     let workload = read_workload(&mut section, kind, classes.as_deref(), around);
     let timeout = section.or("timeout", "2m", &duration(SECOND..=HOUR));
@@ -83,11 +87,11 @@ fn read(mut section: Section<'_>, around: Surroundings<'_>, before: &mut Vec<Hea
     let operate = read_operate(&mut section, kind);
     if let (Some(kind), Some(classes), Some(fleet)) = (kind, &classes, around.fleet) {
         check_credentials(&section, kind, classes, fleet, before);
-        check_beside(&section, kind, classes, start, before);
+        check_beside(&mut section, kind, classes, origin.as_ref(), before);
     }
     section.finish();
     let provisions = if kind == Some(StageKind::Provision) { classes.clone().unwrap_or_default() } else { Vec::new() };
-    before.push(Head { name: name.clone(), kind, provisions });
+    before.push(Head { name: name.clone(), kind, provisions, origin });
     let (hub_connect, telemetry, keep_connected) = hub?;
     Some(Stage {
         name: name?,
@@ -107,9 +111,8 @@ fn read_start(section: &mut Section<'_>, before: &[Head]) -> Option<Start> {
     let names: Vec<String> = before.iter().filter_map(|b| b.name.clone()).collect();
     // The index among stages that have a name is not that among all.
     let index_of = |nth: usize| before.iter().enumerate().filter(|(_, b)| b.name.is_some()).nth(nth).map(|(i, _)| i);
-    let earlier = one_of("earlier stage", names);
-    let after = section.optional("after", &earlier);
-    let with = section.optional("with", &earlier);
+    let after = section.optional("after", &one_or_some_of("earlier stage", names.clone()));
+    let with = section.optional("with", &one_of("earlier stage", names));
     let delay = section.or("delay", "0s", &duration(Duration::ZERO..=LONGEST));
     let (after, with, delay) = (after?, with?, delay?);
     match (after, with) {
@@ -121,28 +124,41 @@ fn read_start(section: &mut Section<'_>, before: &[Head]) -> Option<Start> {
             );
             None
         }
-        (Some(nth), None) => index_of(nth).map(|stage| Start::After { stage, delay }),
+        (Some(all), None) => {
+            let stages: Option<Vec<usize>> = all.into_iter().map(index_of).collect();
+            stages.map(|stages| Start::After { stages, delay })
+        }
         (None, Some(nth)) => index_of(nth).map(|stage| Start::With { stage, delay }),
-        (None, None) => Some(match before.len().checked_sub(1) {
-            None => Start::At(delay),
-            Some(stage) => Start::After { stage, delay },
-        }),
+        (None, None) if before.is_empty() => Some(Start::At(delay)),
+        (None, None) => Some(Start::After { stages: (0..before.len()).collect(), delay }),
     }
 }
 
-/// What begins together with the provisioning of its own devices finds none that has a certificate.
-fn check_beside(section: &Section<'_>, kind: StageKind, classes: &[usize], start: Option<Start>, before: &[Head]) {
-    let Some(Start::With { stage, delay: Duration::ZERO }) = start else { return };
-    let earlier = before.iter().enumerate().filter(|(index, _)| *index != stage);
-    let provided = |class: &usize| earlier.clone().any(|(_, head)| head.provisions.contains(class));
-    let waits = before
-        .get(stage)
-        .is_some_and(|head| head.provisions.iter().any(|class| classes.contains(class) && !provided(class)));
-    if kind.needs_credential() && waits {
+/// What begins together with the provisioning of its own devices, or before it, finds none that has a certificate.
+fn check_beside(
+    section: &mut Section<'_>,
+    kind: StageKind,
+    classes: &[usize],
+    origin: Option<&Origin>,
+    before: &[Head],
+) {
+    let Some(origin) = origin.filter(|_| kind.needs_credential()) else { return };
+    let comes_too_late = |class: &usize| {
+        let mut provided = before.iter().filter(|head| head.provisions.contains(class)).peekable();
+        let too_late = |head: &Head| head.origin.as_ref().is_some_and(|provision| origin.is_never_after(provision));
+        // A class that nobody provisions is another problem.
+        provided.peek().is_some() && provided.all(too_late)
+    };
+    if classes.iter().any(comes_too_late) {
+        let (key, help) = if section.has("with") {
+            ("with", "use `after`, or give it a `delay` in which they get one")
+        } else {
+            ("after", "name the stage that provisions them too, or give it a `delay` in which they get one")
+        };
         section.problem(
-            "with",
+            key,
             "begins when its devices have no certificate yet, so that they would have nothing to do",
-            "use `after`, or give it a `delay` in which they get one",
+            help,
         );
     }
 }

@@ -88,6 +88,28 @@ async fn stages_follow_one_another_on_one_time_line() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stage_waits_for_all_before_it_or_for_those_that_it_names() {
+    let stages = |after: &str| {
+        format!(
+            "arrival = 'at-once'\n\
+             [[stage]]\nname = 'beside'\nkind = 'provision'\nwith = 'stage'\narrival = {{ process = 'constant', rate = '1/s' }}\n\
+             [[stage]]\nname = 'short'\nkind = 'provision'\nwith = 'stage'\narrival = 'at-once'\n\
+             [[stage]]\nname = 'last'\nkind = 'reconnect'\n{after}\narrival = 'at-once'\n"
+        )
+    };
+    for (after, start) in [
+        ("", 3_100),
+        ("after = ['stage', 'short']", 100),
+        ("after = 'beside'", 3_100),
+        ("after = 'stage'\ndelay = '2s'", 2_100),
+    ] {
+        let outcome = outcome(scenario(4, &stages(after)), |_| Answer::Issue(MS(100))).await;
+        let last = &outcome.stages[3];
+        assert_eq!((last.start, last.totals.succeeded), (MS(start), 4), "{after}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn seeded_keys_work_like_others_and_are_marked() {
     let mut scenario = scenario(3, "arrival = 'at-once'");
     scenario.fleet.classes[0].keys = KeySource::Seeded;

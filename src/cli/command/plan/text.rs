@@ -95,7 +95,7 @@ fn stage_rows(rows: &mut Rows, facts: &StageFacts<'_>, all: &Facts<'_>) {
         _ => rows.row("workload", workload),
     }
     let scale = all.plan.time_scale;
-    if let Some(begins) = begins(stage.start, *start, all) {
+    if let Some(begins) = begins(&stage.start, *start, all) {
         rows.row("begins", &begins);
     }
     if let Some(last_due) = last_due.filter(|due| !due.is_zero()) {
@@ -124,12 +124,15 @@ fn stage_rows(rows: &mut Rows, facts: &StageFacts<'_>, all: &Facts<'_>) {
 }
 
 /// When a stage begins, unless that goes without saying.
-fn begins(from: Start, start: Option<Duration>, all: &Facts<'_>) -> Option<String> {
-    let name = |stage: usize| all.scenario.stages.get(stage).map_or("", |stage| stage.name.as_str());
+fn begins(from: &Start, start: Option<Duration>, all: &Facts<'_>) -> Option<String> {
+    let name = |stage: &usize| all.scenario.stages.get(*stage).map_or("", |stage| stage.name.as_str());
     let relation = match from {
         Start::At(delay) if delay.is_zero() => return None,
         Start::At(_) => return start.map(|start| format!("after {}", both_times(start, all.plan.time_scale))),
-        Start::After { stage, .. } => format!("after {} has ended", name(stage)),
+        Start::After { stages, .. } => {
+            let names: Vec<&str> = stages.iter().map(name).collect();
+            format!("after {} {} ended", units::listed(&names), if names.len() == 1 { "has" } else { "have" })
+        }
         Start::With { stage, .. } => format!("beside {}", name(stage)),
     };
     Some(match start {
