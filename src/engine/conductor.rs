@@ -131,7 +131,7 @@ impl Conductor {
             let planned = &self.plan.stages[index];
             let merged = Merged::not_started(planned, now);
             let mut display = Display::new(Vec::new(), index, u64::from(planned.devices), now, None);
-            display.end(&merged);
+            display.end(&merged, now);
             self.displays.borrow_mut().push(display);
             merged
         };
@@ -353,7 +353,7 @@ impl Conductor {
         }
         let open = matches!(stage.workload, Workload::Open { .. });
         let harmless = open.then_some(self.scenario.limits.harmless_lateness);
-        let display = Display::new(lives, index, u64::from(planned.devices), start, harmless);
+        let display = Display::new(lives, index, u64::from(planned.devices), start, harmless).until(until);
         self.displays.borrow_mut().push(display);
         let mut list = list.map(Iterator::peekable);
         let first_due = list.as_mut().and_then(|list| list.peek()).map_or(Duration::ZERO, |(at, _)| *at);
@@ -371,7 +371,7 @@ impl Conductor {
             kept.whole = merged.whole;
         }
         if let Some(display) = self.displays.borrow_mut().iter_mut().find(|display| display.stage == index) {
-            display.end(&merged);
+            display.end(&merged, clock.now());
         }
         Ok(merged)
     }
@@ -401,13 +401,8 @@ impl Conductor {
 
     /// What goes on now.
     pub(super) fn snapshot(&self, now: Duration) -> Progress {
-        let mut displays = self.displays.borrow_mut();
-        let last = displays.len().saturating_sub(1);
-        let (mut stages, mut over) = (Vec::new(), Vec::new());
-        for (place, display) in displays.iter_mut().enumerate() {
-            let shown = if display.over.is_none() || place == last { &mut stages } else { &mut over };
-            shown.push(display.snapshot(now));
-        }
+        let all = self.displays.borrow_mut().iter_mut().map(|display| display.snapshot(now)).collect();
+        let (stages, over) = live::shown(all);
         let part = if stages.iter().all(|stage| stage.all_due) { RunPart::Drain } else { RunPart::Measure };
         let connected = self.connected.now();
         Progress { part, elapsed: now, stages, over, connected, ..Progress::default() }

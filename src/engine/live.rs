@@ -23,6 +23,7 @@ const DISTRIBUTIONS_EVERY: u32 = 5;
 pub(super) struct Live {
     totals: Totals,
     attempts_ended: u64,
+    connected: u64,
     all_due: bool,
     total: Histogram,
     lateness: Histogram,
@@ -64,6 +65,7 @@ impl Live {
         let mut live = shared.lock().unwrap_or_else(PoisonError::into_inner);
         live.totals = recorder.totals;
         live.attempts_ended = recorder.attempts_ended;
+        live.connected = recorder.connected;
         live.all_due = all_due;
         if let Some(total) = recorder.phases.succeeded(Phase::Total) {
             live.total.clone_from(total);
@@ -98,6 +100,18 @@ pub(super) fn times_of<'a>(
     }
 }
 
+/// Stages that go on and those that are over, each in the order in which they began. While none goes on, the one that ended
+/// last stands for those that do: there is more to see of it than of nothing.
+pub(super) fn shown(mut stages: Vec<StageProgress>) -> (Vec<StageProgress>, Vec<StageProgress>) {
+    let ends = stages.iter().enumerate().map(|(place, stage)| stage.ended.map(|ended| (ended, place)));
+    let ends: Option<Vec<_>> = ends.collect();
+    if let Some((_, last)) = ends.and_then(|ends| ends.into_iter().max()) {
+        let last = stages.remove(last);
+        return (vec![last], stages);
+    }
+    stages.into_iter().partition(|stage| stage.ended.is_none())
+}
+
 /// A stage that goes on, as those see it who look from outside.
 #[derive(Debug)]
 pub(super) struct Display {
@@ -106,6 +120,8 @@ pub(super) struct Display {
     pub(super) planned: u64,
     /// When it began, on the clock of the run.
     pub(super) start: Duration,
+    /// How long its devices stay connected, in real time.
+    lasts: Option<Duration>,
     /// What is left of it once it is over.
     pub(super) over: Option<StageProgress>,
     /// From when until when it went on, and whether to its end, once it is over.
@@ -124,23 +140,40 @@ impl Display {
         start: Duration,
         harmless: Option<Duration>,
     ) -> Self {
-        Self { workers, stage, planned, start, over: None, ended: None, harmless, recent: VecDeque::new() }
+        Self {
+            workers,
+            stage,
+            planned,
+            start,
+            lasts: None,
+            over: None,
+            ended: None,
+            harmless,
+            recent: VecDeque::new(),
+        }
+    }
+
+    /// The same for a stage whose devices stay connected until then, on the clock of the run.
+    pub(super) fn until(mut self, until: Option<Duration>) -> Self {
+        self.lasts = until.map(|until| until.saturating_sub(self.start));
+        self
     }
 
     /// The stage is over: from now on what it came to is told.
-    pub(super) fn end(&mut self, merged: &Merged) {
+    pub(super) fn end(&mut self, merged: &Merged, now: Duration) {
         let StageRecord { totals, phases, .. } = &merged.stage;
         let has_detail = |live: &SharedLive| live.lock().unwrap_or_else(PoisonError::into_inner).detail.is_some();
         let all = Live {
             totals: *totals,
             attempts_ended: totals.attempts,
+            connected: 0,
             all_due: true,
             total: phases.succeeded(Phase::Total).cloned().unwrap_or_default(),
             lateness: merged.lateness.clone(),
             watched: Vec::new(),
             detail: self.workers.iter().any(has_detail).then(|| Detail::new(phases, &merged.lateness)),
         };
-        self.over = Some(self.told(&all, 0.0));
+        self.over = Some(StageProgress { ended: Some(now), ..self.told(&all, 0.0) });
         self.ended = Some((merged.stage.span(), merged.whole));
     }
 
@@ -153,6 +186,7 @@ impl Display {
             let live = worker.lock().unwrap_or_else(PoisonError::into_inner);
             all.totals.add(&live.totals);
             all.attempts_ended += live.attempts_ended;
+            all.connected += live.connected;
             all.all_due &= live.all_due;
             all.total.merge(&live.total);
             all.lateness.merge(&live.lateness);
@@ -176,7 +210,7 @@ impl Display {
     }
 
     fn told(&self, all: &Live, rate: f64) -> StageProgress {
-        let Live { totals, attempts_ended, all_due, total, detail, .. } = all;
+        let Live { totals, attempts_ended, connected, all_due, total, detail, .. } = all;
         let failed = totals.failed_total();
         let p50 = total.quantile(0.5);
         let distributions = detail.as_ref().map(|detail| Distributions {
@@ -195,6 +229,9 @@ impl Display {
         let saturated = totals.failed[FailureClass::Generator.index()] > 0 || self.harmless.is_some_and(too_late);
         StageProgress {
             stage: self.stage,
+            began: self.start,
+            ended: None,
+            lasts: self.lasts,
             all_due: *all_due,
             planned: self.planned,
             done: totals.succeeded + failed + totals.dropped + totals.skipped,
@@ -205,6 +242,7 @@ impl Display {
             attempts: totals.attempts,
             failed_attempts: totals.failed_attempts_total(),
             in_flight: totals.attempts.saturating_sub(*attempts_ended),
+            connected: *connected,
             disconnects: totals.disconnects,
             throttled: totals.throttled,
             rate,

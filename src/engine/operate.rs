@@ -49,7 +49,10 @@ pub(super) async fn run<C: Connector + 'static>(
     let mut messages = Messages::of(&job, device);
     let outcome = loop {
         let Some(kept) = work.kept.take() else { break Outcome::Failed(FailureClass::Network) };
-        match connected(&job, device, &mailbox, kept, &mut messages).await {
+        job.recorder.borrow_mut().connected += 1;
+        let ended = connected(&job, device, &mailbox, kept, &mut messages).await;
+        job.recorder.borrow_mut().connected -= 1;
+        match ended {
             Ended::Over(kept) => {
                 work.kept = kept;
                 break Outcome::Success;

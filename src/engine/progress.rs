@@ -16,9 +16,9 @@ pub struct Progress {
     pub keys_ready: u64,
     /// Keys wanted before the measured part begins.
     pub keys_wanted: u64,
-    /// Stages that go on, in the order in which they began.
+    /// Stages that go on, in the order in which they began; when there is none, the one that ended last.
     pub stages: Vec<StageProgress>,
-    /// Stages that are over and not in `stages`, as they ended.
+    /// Stages that are over and not in `stages`, with what they came to, in the order in which they began.
     pub over: Vec<StageProgress>,
     /// Connections with the hub that are held.
     pub connected: u64,
@@ -29,6 +29,13 @@ pub struct Progress {
 pub struct StageProgress {
     /// Index of the stage.
     pub stage: usize,
+    /// When it began, since the start of the measured part.
+    pub began: Duration,
+    /// When it ended, on the same clock.
+    pub ended: Option<Duration>,
+    /// How long devices stay connected in it, in real time: until then it goes on, whatever became of them. Only in a stage of
+    /// `operate`.
+    pub lasts: Option<Duration>,
     /// Whether all its devices were due.
     pub all_due: bool,
     /// Devices that take part.
@@ -49,6 +56,8 @@ pub struct StageProgress {
     pub failed_attempts: u64,
     /// Attempts going on.
     pub in_flight: u64,
+    /// Devices of a stage of `operate` that are connected now.
+    pub connected: u64,
     /// Held connections lost.
     pub disconnects: u64,
     /// Answers 429 received.

@@ -15,6 +15,8 @@ pub struct Recorder {
     pub(super) errors: Errors,
     /// Attempts that ended.
     pub(super) attempts_ended: u64,
+    /// Devices that stay connected and are so now. Only for those who watch: no part of the record.
+    pub(super) connected: u64,
     /// When the last attempt ended.
     pub(super) last_end: Duration,
     /// Every attempt on its way to somebody who writes it down.
@@ -118,7 +120,7 @@ impl Recorder {
 
     /// What was recorded, without the rows on their way to somebody else.
     pub(super) fn copy(&self) -> Self {
-        let Self { totals, phases, lateness, seconds, errors, attempts_ended, last_end, rows: _ } = self;
+        let Self { totals, phases, lateness, seconds, errors, attempts_ended, connected, last_end, rows: _ } = self;
         Self {
             totals: *totals,
             phases: phases.clone(),
@@ -126,6 +128,7 @@ impl Recorder {
             seconds: seconds.clone(),
             errors: errors.clone(),
             attempts_ended: *attempts_ended,
+            connected: *connected,
             last_end: *last_end,
             rows: None,
         }

@@ -12,15 +12,17 @@ mod observed;
 pub mod rows;
 mod sparkline;
 mod tasks;
+mod tone;
 pub mod units;
 mod verdict;
 
 use std::io::{self, Write};
 
 pub use folder::{FolderError, ResultsFolder, WriteError, write_whole};
-pub use html::{Side, comparison_page};
+pub use html::{REPORT as HTML_REPORT, Side, comparison_page};
 pub use json::{ReadError, holds_results, read};
 pub use sparkline::{columns, sparkline};
+pub use tone::Tone;
 pub use verdict::{Verdict, verdicts};
 
 use crate::measure::RunRecord;

@@ -3,6 +3,7 @@
 
 mod history;
 mod panel;
+mod stages;
 mod words;
 
 use std::time::Duration;
@@ -18,6 +19,7 @@ use crate::report::console::wrapped_within;
 
 use history::Histories;
 use panel::{Panel, Surroundings};
+use stages::Told;
 
 /// What is known of a run before it begins.
 #[derive(Debug, Clone)]
@@ -40,17 +42,19 @@ pub struct Live {
 #[derive(Debug)]
 enum Show {
     Nothing,
-    Lines { last: Option<(RunPart, usize, Duration)> },
+    Lines { last: Option<Shown>, told: Told },
     Panel(Box<Drawn>),
 }
+
+/// Part of the run, stages that went on, and when it was.
+type Shown = (RunPart, Vec<usize>, Duration);
 
 #[derive(Debug)]
 struct Drawn {
     /// Only redraws text: it knows the terminal, what was drawn before and how often may be drawn.
     canvas: ProgressBar,
     histories: Histories,
-    /// Stages that are known to be over.
-    over: usize,
+    told: Told,
     color: bool,
 }
 
@@ -63,7 +67,7 @@ impl Live {
             let target = ProgressDrawTarget::stderr_with_hz(10);
             Show::Panel(Box::new(Drawn::on(target, terminal.color_stderr)))
         } else {
-            Show::Lines { last: None }
+            Show::Lines { last: None, told: Told::default() }
         };
         Self { about, show }
     }
@@ -79,12 +83,15 @@ impl Live {
             Show::Nothing => {}
             // Asked each time, as a window may be resized.
             Show::Panel(drawn) => drawn.update(&self.about, progress, usize::from(Term::stderr().width())),
-            Show::Lines { last } => {
-                let now = (progress.part, progress.stages.last().map_or(0, |stage| stage.stage), progress.elapsed);
-                if due(*last, now) {
+            Show::Lines { last, told } => {
+                let ended = told.news(progress).into_iter().map(|ended| words::ended(&self.about, ended));
+                let now = (progress.part, stages::going_on(progress), progress.elapsed);
+                let mut lines: Vec<_> = ended.collect();
+                if due(last.as_ref(), &now) {
                     *last = Some(now);
-                    stderr(format_args!("{}\n", words::line(&self.about, progress)));
+                    lines.extend(words::lines(&self.about, progress));
                 }
+                lines.iter().for_each(|line| stderr(format_args!("{line}\n")));
             }
         }
     }
@@ -112,16 +119,15 @@ impl Drawn {
     fn on(target: ProgressDrawTarget, color: bool) -> Self {
         let canvas = ProgressBar::with_draw_target(None, target);
         canvas.set_style(ProgressStyle::with_template("{msg}").expect("a constant template"));
-        Self { canvas, histories: Histories::default(), over: 0, color }
+        Self { canvas, histories: Histories::default(), told: Told::default(), color }
     }
 
     fn update(&mut self, about: &About, progress: &Progress, width: usize) {
         self.histories.add(progress);
-        for ended in progress.over.iter().skip(self.over) {
-            let words = words::ended(about, ended, progress.elapsed);
+        for ended in self.told.news(progress) {
+            let words = words::ended(about, ended);
             self.canvas.println(wrapped_within("", &words, width.saturating_sub(1).max(20)));
         }
-        self.over = self.over.max(progress.over.len());
         let surroundings = Surroundings { width, color: self.color, open_files: open_files() };
         let panel = Panel { about, progress, histories: &self.histories, surroundings };
         self.canvas.set_message(panel.lines().join("\n"));
@@ -135,11 +141,11 @@ fn open_files() -> Option<u64> {
 }
 
 /// Plain lines come with every new part and stage, each second at first and each ten seconds later.
-fn due(last: Option<(RunPart, usize, Duration)>, now: (RunPart, usize, Duration)) -> bool {
-    let Some((part, stage, at)) = last else { return true };
-    let (now_part, now_stage, now_at) = now;
-    let pause = Duration::from_secs(if now_at < Duration::from_secs(10) { 1 } else { 10 });
-    part != now_part || stage != now_stage || now_at >= at + pause
+fn due(last: Option<&Shown>, now: &Shown) -> bool {
+    let Some((part, stages, at)) = last else { return true };
+    let (now_part, now_stages, now_at) = now;
+    let pause = Duration::from_secs(if *now_at < Duration::from_secs(10) { 1 } else { 10 });
+    part != now_part || stages != now_stages || *now_at >= *at + pause
 }
 
 #[cfg(test)]

@@ -5,9 +5,9 @@ use owo_colors::{OwoColorize as _, Style};
 
 use crate::cli::live::About;
 use crate::cli::live::history::Histories;
-use crate::cli::live::words::{self, Mood};
+use crate::cli::live::words::{self, Extent, Mood};
 use crate::engine::{Progress, RunPart, StageProgress};
-use crate::report::units;
+use crate::report::{Tone, units};
 
 /// More columns do not make it easier to read.
 const WIDEST: usize = 120;
@@ -54,30 +54,37 @@ impl Panel<'_> {
 
     fn prepare(&self) -> Vec<String> {
         let Progress { keys_ready, keys_wanted, .. } = *self.progress;
-        vec![self.bar("prepare", keys_ready, keys_wanted), "  keys made ahead of need; not measured".to_owned()]
+        let keys = Extent::devices(keys_ready, keys_wanted);
+        vec![self.bar("prepare", &keys, 0), "  keys made ahead of need; not measured".to_owned()]
     }
 
     fn stages(&self, stages: &[StageProgress]) -> Vec<String> {
+        let extent = |stage| Extent::of(self.about, self.progress, stage);
+        let extents: Vec<_> = stages.iter().map(extent).collect();
+        let widest = extents.iter().map(|extent| measure_text_width(&extent.words)).max().unwrap_or_default();
         let mut lines = Vec::new();
-        for stage in stages {
-            lines.push(self.bar(words::name(self.about, stage.stage), stage.done, stage.planned));
+        for (stage, extent) in stages.iter().zip(&extents) {
+            lines.push(self.bar(words::name(self.about, stage.stage), extent, widest));
             if stages.len() <= AT_LENGTH {
                 lines.extend(self.details(stage));
+            } else {
+                lines.extend(words::connected(stage).map(|connected| format!("  {connected}")));
             }
         }
         lines
     }
 
-    fn bar(&self, name: &str, done: u64, wanted: u64) -> String {
-        let numbers = format!("{}/{} {:>3} %", units::count(done), units::count(wanted), share(done, wanted, 100));
+    /// `widest`: columns that the words of all extents take, so that bars below each other end in the same column.
+    fn bar(&self, name: &str, extent: &Extent, widest: usize) -> String {
+        let numbers = format!("{:>widest$} {:>3} %", extent.words, extent.share(100));
         let name_width = self.name_width();
         let name = format!("{:name_width$}", truncate_str(name, name_width, "…"));
         let columns = self.width().saturating_sub(name_width + measure_text_width(&numbers) + 2).min(60);
-        let full = share(done, wanted, columns as u64) as usize;
+        let full = extent.share(columns as u64) as usize;
         let bar = format!(
             "{}{}",
-            self.styled("━".repeat(full), Style::new().cyan()),
-            self.styled("─".repeat(columns.saturating_sub(full)), Style::new().dimmed())
+            self.styled("━".repeat(full), Tone::Accent.style()),
+            self.styled("─".repeat(columns.saturating_sub(full)), Tone::Quiet.style())
         );
         format!("{} {bar} {numbers}", self.styled(name, Style::new().bold()))
     }
@@ -95,15 +102,15 @@ impl Panel<'_> {
         let history = self.histories.of(stage.stage);
         let offered = history.map_or(0.0, |history| history.offered_rate());
         let plain = |text: String| (text, Mood::Plain);
-        let mut words =
-            vec![plain(format!("{} succeed, {} offered", words::rate_of(stage.rate), words::rate_of(offered)))];
+        let mut words: Vec<_> = words::connected(stage).map(plain).into_iter().collect();
+        words.push(plain(format!("{} succeed, {} offered", words::rate_of(stage.rate), words::rate_of(offered))));
         words.extend(words::percentiles(stage).map(plain));
         words.push(plain(format!("{} in flight", units::count(stage.in_flight))));
         words.extend(words::counts(stage));
         let mut lines = self.flow("  ", words);
         lines.extend(words::phases(stage).map(|phases| self.styled(format!("  {phases}"), style(Mood::Aside))));
         if let Some((bars, most)) = history.and_then(|history| history.sparkline(self.width().saturating_sub(24))) {
-            let bars = self.styled(bars, Style::new().cyan());
+            let bars = self.styled(bars, Tone::Accent.style());
             lines.push(format!("  {bars} at most {}/s", units::count(most)));
         }
         lines
@@ -138,9 +145,7 @@ impl Panel<'_> {
         if progress.part == RunPart::Drain {
             words.push("all were due".to_owned());
         }
-        if progress.connected > 0 {
-            words.push(format!("{} connected", units::count(progress.connected)));
-        }
+        words.extend(words::held(progress));
         if let Some(late) = progress.stages.iter().filter_map(|stage| stage.lateness_p99).max() {
             words.push(format!("started late p99 {}", units::duration(late)));
         }
@@ -166,13 +171,8 @@ impl Panel<'_> {
 fn style(mood: Mood) -> Style {
     match mood {
         Mood::Plain => Style::new(),
-        Mood::Aside => Style::new().dimmed(),
-        Mood::Warning => Style::new().yellow(),
-        Mood::Bad => Style::new().red(),
+        Mood::Aside => Tone::Quiet.style(),
+        Mood::Warning => Tone::Warning.style(),
+        Mood::Bad => Tone::Bad.style(),
     }
-}
-
-/// `done` of `wanted`, of `whole`; never full before all are done.
-fn share(done: u64, wanted: u64, whole: u64) -> u64 {
-    if wanted == 0 { 0 } else { (u128::from(done.min(wanted)) * u128::from(whole) / u128::from(wanted)) as u64 }
 }

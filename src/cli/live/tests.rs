@@ -3,9 +3,11 @@ use indicatif::InMemoryTerm;
 use super::*;
 use std::sync::Arc;
 
+use crate::cli::live::words::Extent;
 use crate::domain::{FailureClass, Phase};
 use crate::engine::{Distributions, StageProgress};
 use crate::measure::{PhaseBuckets, PhaseHistograms};
+use crate::report::Tone;
 
 fn about(time_scale: TimeScale) -> About {
     About { stages: vec!["storm".to_owned(), "renewal".to_owned()], time_scale, open_files: 20_000 }
@@ -97,7 +99,7 @@ fn a_stage_that_ended_leaves_a_line_and_the_panel_leaves_none() {
     drawn.update(&about, &storm(3), 80);
     let mut next = storm(4);
     next.stages[0].stage = 1;
-    next.over = storm(4).stages;
+    next.over = vec![StageProgress { ended: Some(Duration::from_secs(4)), ..storm(4).stages.remove(0) }];
     next.over[0].succeeded = 4_998;
     drawn.update(&about, &next, 80);
     drawn.update(&about, &next, 80);
@@ -111,6 +113,95 @@ fn a_stage_that_ended_leaves_a_line_and_the_panel_leaves_none() {
     assert_eq!(term.contents().replace('\n', " "), left);
 }
 
+/// Stages beside each other, by index, name and when they ended; whatever began is here.
+fn beside(second: u64, ended: [Option<u64>; 3]) -> Progress {
+    let stage = |stage, ended: Option<u64>| StageProgress {
+        stage,
+        ended: ended.map(Duration::from_secs),
+        succeeded: 10 + stage as u64,
+        ..storm(second).stages.remove(0)
+    };
+    let all = ended.into_iter().enumerate().map(|(index, ended)| stage(index, ended));
+    let (stages, over) = all.partition(|stage| stage.ended.is_none());
+    Progress { stages, over, ..storm(second) }
+}
+
+#[test]
+fn stages_that_end_in_any_order_are_told_once_each_by_their_own_names() {
+    // The last ends first, so that those before it come later to the front of the list.
+    let seen = [
+        beside(1, [None, None, None]),
+        beside(3, [None, None, Some(2)]),
+        beside(5, [None, Some(4), Some(2)]),
+        beside(7, [Some(7), Some(4), Some(2)]),
+        beside(7, [Some(7), Some(4), Some(2)]),
+    ];
+    let about = About { stages: ["a", "b", "c"].map(str::to_owned).to_vec(), ..about(TimeScale::REAL) };
+    let mut told = Told::default();
+    let told = |progress| told.news(progress).into_iter().map(|stage| words::ended(&about, stage)).collect::<Vec<_>>();
+    let lines: Vec<String> =
+        seen.iter().flat_map(told).map(|line| line.split(" of ").next().unwrap().to_owned()).collect();
+    assert_eq!(lines, ["c over at 2.00 s: 12", "b over at 4.00 s: 11", "a over at 7.00 s: 10"]);
+    // Several in one look come in the order in which they ended.
+    let mut told = Told::default();
+    let together: Vec<_> = told.news(&seen[3]).into_iter().map(|stage| stage.stage).collect();
+    assert_eq!(together, [2, 1, 0]);
+}
+
+#[test]
+fn a_stage_that_never_began_is_not_said_to_be_over() {
+    let mut stage = StageProgress { planned: 400, ended: Some(Duration::from_secs(3)), ..StageProgress::default() };
+    stage.totals.not_started = 400;
+    assert_eq!(words::ended(&about(TimeScale::REAL), &stage), "storm did not begin: 400 devices not started");
+}
+
+/// A minute of `operate`, 15 seconds after its begin, beside a storm.
+fn life() -> Progress {
+    let life = StageProgress {
+        stage: 1,
+        planned: 4_000,
+        connected: 3_990,
+        attempts: 4_010,
+        failed_attempts: 20,
+        began: Duration::from_secs(5),
+        lasts: Some(Duration::from_secs(60)),
+        ..StageProgress::default()
+    };
+    let mut progress = storm(5);
+    progress.stages.push(life);
+    Progress { elapsed: Duration::from_secs(20), connected: 3_990, ..progress }
+}
+
+#[test]
+fn devices_that_operate_are_told_by_time_and_by_who_is_connected() {
+    let seen = |about: &About| {
+        let surroundings = Surroundings { width: 80, color: false, open_files: None };
+        Panel { about, progress: &life(), histories: &Histories::default(), surroundings }.lines().join("\n")
+    };
+    insta::assert_snapshot!(seen(&about(TimeScale::REAL)));
+    // A scenario speaks of fleet time.
+    let minutes = about(TimeScale::new(Duration::from_secs(60), Duration::from_secs(1)).expect("a scale"));
+    assert!(seen(&minutes).contains(" 15 min of 1 h  25 %"), "{}", seen(&minutes));
+    assert_eq!(
+        words::lines(&about(TimeScale::REAL), &life())[1],
+        "renewal (measure) 15.0 s of 1 min 0 s, 3,990 of 4,000 connected, 0/s, 0 failed, 20 retried, 0 in flight, 20.0 s"
+    );
+}
+
+#[test]
+fn it_is_all_there_only_when_the_time_is_over() {
+    let share = |seconds, ended| {
+        let mut progress = life();
+        progress.elapsed = Duration::from_secs(seconds);
+        progress.stages[1].ended = ended;
+        Extent::of(&about(TimeScale::REAL), &progress, &progress.stages[1]).share(100)
+    };
+    assert_eq!([share(5, None), share(64, None), share(65, None), share(90, None)], [0, 98, 100, 100]);
+    // Stopped after half of it, and looked at later.
+    assert_eq!(share(90, Some(Duration::from_secs(35))), 50);
+    assert_eq!(Extent::devices(0, 0).share(100), 0);
+}
+
 #[test]
 fn colours_only_where_they_are_wanted() {
     let about = about(TimeScale::REAL);
@@ -119,7 +210,7 @@ fn colours_only_where_they_are_wanted() {
         Panel { about: &about, progress: &storm(3), histories: &Histories::default(), surroundings }.lines().join("\n")
     };
     assert!(!text(false).contains('\x1b'));
-    assert!(text(true).contains("\x1b[31m2 failed"), "{:?}", text(true));
+    assert!(text(true).contains(&Tone::Bad.style().style("2 failed").to_string()), "{:?}", text(true));
 }
 
 #[test]
@@ -140,26 +231,27 @@ fn keys_made_ahead_are_a_bar_too() {
     let panel = Panel { about: &about, progress: &progress, histories: &Histories::default(), surroundings };
     let lines = panel.lines();
     assert!(lines[0].starts_with("prepare ━") && lines[0].ends_with(" 250/1,000  25 %"), "{lines:?}");
-    assert_eq!(words::line(&about, &progress), "prepare 250/1,000 keys made ahead of need, 0 µs");
+    assert_eq!(words::lines(&about, &progress), ["prepare 250/1,000 keys made ahead of need, 0 µs"]);
 }
 
 #[test]
 fn a_plain_line_says_what_a_person_watches_for() {
     assert_eq!(
-        words::line(&about(TimeScale::REAL), &storm(5)),
-        "storm (measure) 3,000/5,000, 600/s, p50 1.20 s, p99 3.40 s, 2 failed, 18 retried, 1,033 times 429, 412 connected, \
-         140 in flight, 5.00 s"
+        words::lines(&about(TimeScale::REAL), &storm(5)),
+        ["storm (measure) 3,000/5,000, 600/s, p50 1.20 s, p99 3.40 s, 2 failed, 18 retried, 1,033 times 429, \
+          412 connections held, 140 in flight, 5.00 s"]
     );
 }
 
 #[test]
 fn plain_lines_become_rarer() {
-    let at = |seconds| (RunPart::Measure, 0, Duration::from_secs(seconds));
-    assert!(due(None, at(0)));
-    assert!(due(Some(at(0)), at(1)));
-    assert!(!due(Some(at(12)), at(13)));
-    assert!(due(Some(at(12)), at(22)));
-    assert!(due(Some(at(12)), (RunPart::Drain, 0, Duration::from_secs(12))));
+    let at = |seconds| (RunPart::Measure, vec![0, 1], Duration::from_secs(seconds));
+    assert!(due(None, &at(0)));
+    assert!(due(Some(&at(0)), &at(1)));
+    assert!(!due(Some(&at(12)), &at(13)));
+    assert!(due(Some(&at(12)), &at(22)));
+    assert!(due(Some(&at(12)), &(RunPart::Drain, vec![0, 1], Duration::from_secs(12))));
+    assert!(due(Some(&at(12)), &(RunPart::Measure, vec![0], Duration::from_secs(12))));
 }
 
 #[test]
@@ -169,5 +261,5 @@ fn a_stage_that_waits_for_its_first_device_says_so() {
     let about = about(TimeScale::REAL);
     let surroundings = Surroundings { width: 80, color: false, open_files: None };
     let panel = Panel { about: &about, progress: &progress, histories: &Histories::default(), surroundings };
-    assert_eq!(panel.lines()[1..], ["  no device has started yet", "3.00 s · 412 connected"]);
+    assert_eq!(panel.lines()[1..], ["  no device has started yet", "3.00 s · 412 connections held"]);
 }

@@ -7,36 +7,87 @@ use crate::domain::{FailureClass, Phase};
 use crate::engine::{Progress, RunPart, StageProgress};
 use crate::report::units;
 
-/// A snapshot in one plain line.
-pub(super) fn line(about: &About, progress: &Progress) -> String {
+/// A snapshot in plain lines: one for every stage that goes on.
+pub(super) fn lines(about: &About, progress: &Progress) -> Vec<String> {
     let time = time(about, progress);
     if progress.part == RunPart::Prepare {
         let Progress { keys_ready, keys_wanted, .. } = progress;
-        return format!(
+        return vec![format!(
             "prepare {}/{} keys made ahead of need, {time}",
             units::count(*keys_ready),
             units::count(*keys_wanted)
-        );
+        )];
     }
     if progress.part == RunPart::Wait {
-        return format!("ready: {}", begins(progress));
+        return vec![format!("ready: {}", begins(progress))];
     }
-    let Some(newest) = progress.stages.last() else {
-        return format!("waiting for a stage to begin, {time}");
-    };
-    let names = progress.stages.iter().map(|stage| name(about, stage.stage)).collect::<Vec<_>>().join(" + ");
-    let rate: f64 = progress.stages.iter().map(|stage| stage.rate).sum();
-    let mut words = vec![rate_of(rate)];
-    words.extend(percentiles(newest));
-    words.extend(counts(newest).map(|(words, _)| words));
-    let in_flight = progress.stages.iter().map(|stage| stage.in_flight).sum();
-    if progress.connected > 0 {
-        words.push(format!("{} connected", units::count(progress.connected)));
+    if progress.stages.is_empty() {
+        return vec![format!("waiting for a stage to begin, {time}")];
     }
-    words.push(format!("{} in flight", units::count(in_flight)));
-    words.push(time);
-    let (done, planned) = (units::count(newest.done), units::count(newest.planned));
-    format!("{names} ({}) {done}/{planned}, {}", progress.part.name(), words.join(", "))
+    progress.stages.iter().map(|stage| line(about, progress, stage)).collect()
+}
+
+fn line(about: &About, progress: &Progress, stage: &StageProgress) -> String {
+    let head =
+        format!("{} ({}) {}", name(about, stage.stage), progress.part.name(), Extent::of(about, progress, stage).words);
+    let mut words = vec![head];
+    words.extend(connected(stage));
+    words.push(rate_of(stage.rate));
+    words.extend(percentiles(stage));
+    words.extend(counts(stage).map(|(words, _)| words));
+    words.extend(held(progress));
+    words.push(format!("{} in flight", units::count(stage.in_flight)));
+    words.push(time(about, progress));
+    words.join(", ")
+}
+
+/// How much of a stage is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Extent {
+    /// Of `whole`: devices, or microseconds where a stage lasts a time.
+    pub(super) done: u64,
+    pub(super) whole: u64,
+    /// Both, as a person reads them.
+    pub(super) words: String,
+}
+
+impl Extent {
+    /// Of a stage: by time where devices stay connected for a time, and none of them is through before; else by devices.
+    pub(super) fn of(about: &About, progress: &Progress, stage: &StageProgress) -> Self {
+        let Some(lasts) = stage.lasts else { return Self::devices(stage.done, stage.planned) };
+        let now = stage.ended.unwrap_or(progress.elapsed);
+        let passed = now.saturating_sub(stage.began).min(lasts);
+        let time = |time| match about.time_scale.is_real() {
+            true => units::duration(time),
+            false => units::fleet_time(about.time_scale.to_fleet(time)),
+        };
+        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        Self { done: micros(passed), whole: micros(lasts), words: format!("{} of {}", time(passed), time(lasts)) }
+    }
+
+    /// Of things that are counted.
+    pub(super) fn devices(done: u64, whole: u64) -> Self {
+        Self { done, whole, words: format!("{}/{}", units::count(done), units::count(whole)) }
+    }
+
+    /// How much of `columns` that is; all of them only when all is done.
+    pub(super) fn share(&self, columns: u64) -> u64 {
+        let Self { done, whole, .. } = *self;
+        if whole == 0 { 0 } else { (u128::from(done.min(whole)) * u128::from(columns) / u128::from(whole)) as u64 }
+    }
+}
+
+/// In a stage whose devices stay connected: how many of them are.
+pub(super) fn connected(stage: &StageProgress) -> Option<String> {
+    stage.lasts?;
+    Some(format!("{} of {} connected", units::count(stage.connected), units::count(stage.planned)))
+}
+
+/// Connections that are held in all, unless those of the stages that go on are all of them.
+pub(super) fn held(progress: &Progress) -> Option<String> {
+    let told: u64 = progress.stages.iter().filter(|stage| stage.lasts.is_some()).map(|stage| stage.connected).sum();
+    let connected = progress.connected;
+    (connected > 0 && connected != told).then(|| format!("{} connections held", units::count(connected)))
 }
 
 /// When the measured part begins.
@@ -46,12 +97,17 @@ pub(super) fn begins(progress: &Progress) -> String {
     format!("begins in {}", units::duration(Duration::from_secs(seconds)))
 }
 
-/// What a stage that is over came to, seen at `elapsed`.
-pub(super) fn ended(about: &About, stage: &StageProgress, elapsed: Duration) -> String {
+/// What a stage that is over came to.
+pub(super) fn ended(about: &About, stage: &StageProgress) -> String {
+    let name = name(about, stage.stage);
+    if stage.totals.not_started > 0 && stage.totals.not_started == stage.planned {
+        return format!("{name} did not begin: {} devices not started", units::count(stage.planned));
+    }
     let mut words = vec![format!("{} of {} succeeded", units::count(stage.succeeded), units::count(stage.planned))];
     words.extend(percentiles(stage));
     words.extend(counts(stage).map(|(words, _)| words));
-    format!("{} over at {}: {}", name(about, stage.stage), units::duration(elapsed), words.join(", "))
+    let at = stage.ended.map(|ended| format!(" at {}", units::duration(ended))).unwrap_or_default();
+    format!("{name} over{at}: {}", words.join(", "))
 }
 
 /// Name of a stage.

@@ -21,12 +21,15 @@ pub use comparison::{Side, comparison_page};
 use crate::measure::RunRecord;
 use crate::report::Exporter;
 
+/// Name of the page within a results folder.
+pub const REPORT: &str = "report.html";
+
 /// `report.html`.
 pub(super) struct HtmlReport;
 
 impl Exporter for HtmlReport {
     fn file_name(&self) -> &'static str {
-        "report.html"
+        REPORT
     }
 
     fn write(&self, record: &RunRecord, to: &mut dyn Write) -> io::Result<()> {

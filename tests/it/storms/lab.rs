@@ -11,12 +11,13 @@ use fleetstorm::cli::target::{Access, Door};
 use fleetstorm::device::{MemoryConnector, ScaledClock, Settings, SourceAddresses, WallClock};
 use fleetstorm::domain::{IdScope, Shard, Transport};
 use fleetstorm::emulator::{Config, Service};
-use fleetstorm::engine::{EngineOutcome, Execution, Plan, Received, RowSink, RunInput, rows, run};
+use fleetstorm::engine::{EngineOutcome, Execution, Plan, Progress, Received, RowSink, RunInput, rows, run};
 use fleetstorm::measure::{Attempt, Machine, RunRecord, Totals};
 use fleetstorm::report::ResultsFolder;
 use fleetstorm::report::console::{Look, summary};
 use fleetstorm::report::rows::{RowFormat, RowNames, RowWriter};
 use fleetstorm::scenario::{Scenario, StageKind};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// The seed of every run here.
@@ -77,6 +78,25 @@ struct Manner {
     shard: Shard,
     rows: Option<RowSink>,
     start_at: Option<SystemTime>,
+    progress: Option<watch::Sender<Progress>>,
+}
+
+/// The same, with all that somebody saw who watched it.
+pub(super) fn watched(scenario: &Scenario) -> (EngineOutcome, Vec<Progress>) {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime");
+    runtime.block_on(async {
+        let (sender, mut newest) = watch::channel(Progress::default());
+        let watching = tokio::spawn(async move {
+            let mut seen = Vec::new();
+            while newest.changed().await.is_ok() {
+                seen.push(newest.borrow_and_update().clone());
+            }
+            seen
+        });
+        let outcome = virtual_run(scenario, Manner { progress: Some(sender), ..Manner::default() }).await;
+        (outcome, watching.await.expect("it only collects"))
+    })
 }
 
 /// The same, stopped by the user after that time of the whole run.
@@ -95,7 +115,7 @@ pub(super) fn outcome_until(scenario: &Scenario, stop_after: Duration) -> Engine
 }
 
 async fn virtual_run(scenario: &Scenario, manner: Manner) -> EngineOutcome {
-    let Manner { stop, shard, rows, start_at } = manner;
+    let Manner { stop, shard, rows, start_at, progress } = manner;
     let service = Service::new(emulator_config(scenario)).expect("an emulator");
     let tended = service.clone();
     tokio::spawn(async move { tended.tend().await });
@@ -113,7 +133,7 @@ async fn virtual_run(scenario: &Scenario, manner: Manner) -> EngineOutcome {
             clock.begin(moment);
             service.begin(moment);
         })),
-        progress: None,
+        progress,
         distributions: false,
         snapshots: None,
         rows,

@@ -4,6 +4,7 @@ mod formats;
 mod lab;
 mod library;
 mod life;
+mod progress;
 mod retries;
 mod shards;
 
