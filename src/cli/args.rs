@@ -1,14 +1,17 @@
 //! What was typed. Nothing here decides anything: see [`crate::cli::settings`] and [`crate::cli::command`].
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::builder::styling::{Ansi256Color, Style, Styles};
+use clap::{Args, ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::cli::Exit;
 use crate::cli::command::{
     check::CheckArgs, compare::CompareArgs, completions::CompletionsArgs, emulator::EmulatorArgs, man::ManArgs,
     merge::MergeArgs, pki::PkiArgs, plan::PlanArgs, report::ReportArgs, run::RunArgs,
 };
+use crate::report::Tone;
 
 /// Environment variable with the enrollment group's key in base64. Never a flag: arguments are visible to every user of
 /// the machine.
@@ -25,6 +28,7 @@ pub const GROUP_KEY_ENV: &str = "FLEETSTORM_GROUP_KEY";
     version,
     propagate_version = true,
     max_term_width = 100,
+    styles = styles(),
     after_help = "Try it: fleetstorm run scenarios/smoke.toml",
     after_long_help = long_help()
 )]
@@ -87,6 +91,36 @@ pub struct ScenarioArgs {
     /// Seed of all random draws: the same scenario and seed give the same plan and the same devices
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
+}
+
+impl Cli {
+    /// What this process was called with.
+    ///
+    /// # Errors
+    /// It makes no sense, or asks for help or the version: see [`explain`].
+    pub fn of_process() -> Result<Self, clap::Error> {
+        Self::of(std::env::args_os())
+    }
+
+    fn of(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let args: Vec<_> = args.into_iter().collect();
+        let mut command = Self::command();
+        // Looked for before anything is understood: what is refused is told without colours, too.
+        if args.iter().take_while(|arg| *arg != "--").any(|arg| arg == "--no-color") {
+            command = command.color(ColorChoice::Never);
+        }
+        let mut matches = command.try_get_matches_from_mut(args)?;
+        Self::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+    }
+}
+
+/// What clap says, in the colours of everything else.
+const fn styles() -> Styles {
+    const fn of(tone: Tone) -> Style {
+        let style = Ansi256Color(tone.color()).on_default();
+        if tone.is_bold() { style.bold() } else { style }
+    }
+    Styles::styled().error(of(Tone::Bad)).valid(of(Tone::Good)).invalid(of(Tone::Warning))
 }
 
 /// Prints what clap has to say (help, version or what is wrong) and tells the exit code.

@@ -23,11 +23,9 @@ pub use error::{CommandError, Explained};
 pub use exit::Exit;
 pub use terminal::Terminal;
 
-use clap::Parser as _;
-
 /// Entry point of the binary: parse, dispatch, say what went wrong, exit.
 pub fn main() -> std::process::ExitCode {
-    let args::Cli { global, command } = match args::Cli::try_parse() {
+    let args::Cli { global, command } = match args::Cli::of_process() {
         Ok(cli) => cli,
         Err(refused) => return args::explain(&refused).into(),
     };

@@ -1,9 +1,11 @@
+use std::ffi::OsStr;
 use std::io::{self, IsTerminal as _, Write as _};
 
-use miette::{GraphicalReportHandler, GraphicalTheme};
+use miette::{GraphicalReportHandler, GraphicalTheme, ThemeStyles};
 
 use crate::cli::args::GlobalArgs;
 use crate::cli::{CommandError, Explained};
+use crate::report::Tone;
 
 /// stdout cannot be written.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
@@ -29,11 +31,13 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// From the flags, the `NO_COLOR` convention (<https://no-color.org>) and what stdout and stderr are.
+    /// From the flags, the `NO_COLOR` convention (<https://no-color.org>), what stdout and stderr are, and whether `TERM` says
+    /// that they are more than a typewriter.
     pub fn new(global: &GlobalArgs) -> Self {
         let GlobalArgs { no_color, quiet, json } = *global;
         let unwanted = no_color || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let (stdout, stderr) = (io::stdout().is_terminal(), io::stderr().is_terminal());
+        let obeys = obeys(std::env::var_os("TERM").as_deref());
+        let (stdout, stderr) = (obeys && io::stdout().is_terminal(), obeys && io::stderr().is_terminal());
         Self { quiet, json, color_stdout: stdout && !unwanted, color_stderr: stderr && !unwanted, interactive: stderr }
     }
 
@@ -88,7 +92,7 @@ impl Terminal {
 
     /// A diagnostic as text.
     pub fn render(&self, diagnostic: &dyn miette::Diagnostic) -> String {
-        let theme = if self.color_stderr { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
+        let theme = if self.color_stderr { theme() } else { GraphicalTheme::unicode_nocolor() };
         let mut text = String::new();
         // Every message has its cause in it already, as it stands in logs and results without this rendering.
         let handler = GraphicalReportHandler::new_themed(theme).with_width(100).without_cause_chain();
@@ -99,7 +103,59 @@ impl Terminal {
     }
 }
 
+/// Whether a terminal that `TERM` calls so does more than print. Without a name it is what an editor or a job has for one.
+fn obeys(term: Option<&OsStr>) -> bool {
+    term.is_some_and(|term| !term.is_empty() && term != "dumb")
+}
+
+fn theme() -> GraphicalTheme {
+    let mut theme = GraphicalTheme::unicode();
+    theme.styles = ThemeStyles {
+        error: Tone::Bad.style(),
+        warning: Tone::Warning.style(),
+        advice: Tone::Accent.style(),
+        help: Tone::Accent.style(),
+        link: Tone::Accent.style().underline(),
+        linum: Tone::Quiet.style(),
+        highlights: [Tone::Accent, Tone::Warning, Tone::Good].map(Tone::style).to_vec(),
+    };
+    theme
+}
+
 /// Writes to stderr. When nobody reads it any more (`2>&1 | head`), the work goes on, where `eprintln!` would panic.
 pub(super) fn stderr(text: std::fmt::Arguments<'_>) {
     let _ = io::stderr().write_fmt(text);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error, miette::Diagnostic)]
+    #[error("nothing works")]
+    #[diagnostic(help("do something else"))]
+    struct Broken;
+
+    #[test]
+    fn what_only_prints_gets_no_escape_sequences() {
+        assert!(!obeys(None) && !obeys(Some("".as_ref())) && !obeys(Some("dumb".as_ref())));
+        assert!(obeys(Some("xterm".as_ref())) && obeys(Some("screen-256color".as_ref())));
+    }
+
+    #[test]
+    fn errors_have_the_colours_of_everything_else_or_none() {
+        let told = |color_stderr| {
+            let terminal =
+                Terminal { quiet: false, json: false, color_stdout: false, color_stderr, interactive: false };
+            terminal.render(&Broken)
+        };
+        let (plain, colored) = (told(false), told(true));
+        assert!(!plain.contains('\x1b'), "{plain:?}");
+        assert!(colored.contains("[38;5;131;1m"), "{colored:?}");
+        // None of the sixteen that every terminal has its own values for.
+        let sequences = colored.split('\x1b').skip(1).filter_map(|rest| rest.split('m').next());
+        for sequence in sequences {
+            assert!(["[0", "[1"].contains(&sequence) || sequence.starts_with("[38;5;"), "{sequence:?} in {colored:?}");
+        }
+    }
 }

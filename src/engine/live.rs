@@ -140,17 +140,7 @@ impl Display {
         start: Duration,
         harmless: Option<Duration>,
     ) -> Self {
-        Self {
-            workers,
-            stage,
-            planned,
-            start,
-            lasts: None,
-            over: None,
-            ended: None,
-            harmless,
-            recent: VecDeque::new(),
-        }
+        Self { workers, stage, planned, start, lasts: None, over: None, ended: None, harmless, recent: VecDeque::new() }
     }
 
     /// The same for a stage whose devices stay connected until then, on the clock of the run.

@@ -36,6 +36,26 @@ fn no_module_uses_a_layer_that_the_table_does_not_allow() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Where colours are named, so that whoever chooses one looks at what it means and how it is read.
+const COLOURS: &str = "src/report/tone.rs";
+
+#[test]
+fn colours_are_named_in_one_place() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let names = ["black", "red", "green", "yellow", "blue", "purple", "magenta", "cyan", "white", "dimmed", "dim"];
+    let methods =
+        names.iter().flat_map(|name| [format!(".{name}("), format!(".bright_{name}("), format!(".on_{name}(")]);
+    let words: Vec<String> =
+        methods.chain(["Color::", "Attribute::Dim", "\\x1b[", "XtermColors"].map(str::to_owned)).collect();
+    let mut wrong = Vec::new();
+    for_each_line(&root.join("src"), &mut |place, line| {
+        if !place.contains(COLOURS) {
+            wrong.extend(words.iter().filter(|w| line.contains(w.as_str())).map(|w| format!("{place}: {w}")));
+        }
+    });
+    assert!(wrong.is_empty(), "{COLOURS} names colours by what they mean:\n{}", wrong.join("\n"));
+}
+
 /// Rows `| module | may use | … |` of the layering table.
 fn table(text: &str) -> BTreeMap<String, BTreeSet<String>> {
     let rows = text.lines().skip_while(|line| !line.starts_with("| module | may use |")).skip(2);

@@ -6,6 +6,7 @@ mod compare;
 mod device;
 mod docs;
 mod emulator;
+mod endings;
 mod engine;
 mod layering;
 mod metrics;

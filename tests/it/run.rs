@@ -144,7 +144,10 @@ fn a_storm_is_whole_and_its_files_agree() {
         assert!(rows.iter().any(|row| row["phase"] == phase && row["count"] == 40), "{phase} is missing");
     }
     // The summary goes to stderr, as stdout is for the data.
-    assert!(stderr.contains("COMPLETE  40 of 40 devices succeeded") && stderr.contains("results in out"), "{stderr}");
+    assert!(
+        stderr.contains("COMPLETE  40 of 40 devices succeeded") && stderr.contains("report in out/report.html"),
+        "{stderr}"
+    );
     assert!(stderr.lines().filter(|line| !line.contains("/s, ")).all(|line| line.chars().count() <= 100), "{stderr}");
 }
 

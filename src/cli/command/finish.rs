@@ -1,12 +1,13 @@
 use console::Term;
 
 use crate::cli::command::compare::Documents;
+use crate::cli::terminal::StdoutError;
 use crate::cli::{CommandError, Exit, Terminal};
 use crate::measure::RunRecord;
-use crate::report::console::{Look, WIDTH, summary};
-use crate::report::{ResultsFolder, Verdict, run_json, run_json_line, verdicts};
+use crate::report::console::{Look, WIDTH, closing, summary};
+use crate::report::{HTML_REPORT, ResultsFolder, Verdict, WriteError, run_json, run_json_line, verdicts};
 
-/// Writes and prints a record. What cannot be written never costs what is printed.
+/// Writes and prints a record, and where its report is. What cannot be written never costs what is printed.
 pub(super) fn finish(
     record: &RunRecord,
     folder: &ResultsFolder,
@@ -14,25 +15,68 @@ pub(super) fn finish(
     documents: Documents,
 ) -> Result<Exit, CommandError> {
     let unwritten = folder.write(record);
-    if terminal.json {
-        let look = Look::new(terminal.color_stderr);
-        terminal.note(summary(record, look.within(columns(&Term::stderr()))));
+    let printed = if terminal.json {
         let json = match documents {
             Documents::Whole => run_json(record),
             Documents::Lines => run_json_line(record),
         };
-        terminal.print(&json.map_err(miette::Report::msg)?)?;
+        // First, so that the verdict is what is left above the prompt of somebody who looks at both.
+        let printed = terminal.print(&json.map_err(miette::Report::msg)?);
+        terminal.note(summary(record, look(terminal)).trim_end());
+        printed
     } else {
-        let look = Look::new(terminal.color_stdout);
-        terminal.print(&summary(record, look.within(columns(&Term::stdout()))))?;
-    }
-    terminal.note(format!("results in {}", folder.path().display()));
-    let written = unwritten.is_empty();
+        terminal.print(&summary(record, look(terminal)))
+    };
+    let exit = exit_of(record);
+    let exit = if exit == Exit::Done && !unwritten.is_empty() { Exit::Unexpected } else { exit };
+    let place = place(folder, &unwritten);
     for error in unwritten {
         terminal.error(&CommandError::new(Exit::Unexpected, error));
     }
-    let exit = exit_of(record);
-    Ok(if exit == Exit::Done && !written { Exit::Unexpected } else { exit })
+    terminal.note(place);
+    printed?;
+    Ok(exit)
+}
+
+/// What a run came to, in a few lines.
+pub(super) fn in_short(record: &RunRecord, terminal: &Terminal) -> String {
+    closing(record, look(terminal))
+}
+
+/// What runs came to, one after the other, for somebody who has their summaries far above; each as [`in_short`] says it, with
+/// its seed. Where the page of each is, `reports` says.
+pub(super) fn overview(runs: &[(u64, String)], reports: &str, terminal: &Terminal) -> Result<(), StdoutError> {
+    let mut words = String::new();
+    for (number, (seed, came_to)) in runs.iter().enumerate() {
+        let heading = if runs.len() > 1 { format!("run {}, seed {seed}\n", number + 1) } else { String::new() };
+        words.push_str(&format!("\n{heading}{came_to}"));
+    }
+    let printed = if terminal.json {
+        terminal.note(words.trim_end());
+        Ok(())
+    } else {
+        terminal.print(&words)
+    };
+    terminal.note(reports);
+    printed
+}
+
+/// Where a person looks next.
+fn place(folder: &ResultsFolder, unwritten: &[WriteError]) -> String {
+    let page = folder.path().join(HTML_REPORT);
+    if unwritten.iter().any(|error| error.path == page) {
+        return format!("results in {}", folder.path().display());
+    }
+    format!("report in {}", page.display())
+}
+
+/// How words for a person are printed: on stdout, or on stderr where that is for data.
+fn look(terminal: &Terminal) -> Look {
+    let (color, term) = match terminal.json {
+        true => (terminal.color_stderr, Term::stderr()),
+        false => (terminal.color_stdout, Term::stdout()),
+    };
+    Look::new(color).within(columns(&term))
 }
 
 /// What a summary may take: all that it would, but on a terminal not more than that has.

@@ -1,9 +1,9 @@
-use comfy_table::{Cell, Color};
+use comfy_table::Cell;
 
 use crate::report::compare::words::{Headline, change, limits, tally};
 use crate::report::compare::{Comparison, FailureRow, Judgement, PERCENTILES, PhaseRow, ThresholdRow};
 use crate::report::console::{Look, columns, line, print, right, wrapped};
-use crate::report::{observed, units};
+use crate::report::{Tone, observed, units};
 
 /// The comparison for a person, at most 100 columns wide, ending in a line break. `names`: what the sides are called.
 pub fn table(comparison: &Comparison, names: [&str; 2], look: Look) -> String {
@@ -18,7 +18,7 @@ pub fn table(comparison: &Comparison, names: [&str; 2], look: Look) -> String {
         line(&mut text, &wrapped(label, &format!("{}{}", names[side], runs(side))));
     }
     line(&mut text, "");
-    line(&mut text, &wrapped("", &verdict(comparison)));
+    line(&mut text, &verdict(comparison, look));
     line(&mut text, "");
     let several = comparison.phases.iter().any(|row| row.stage != comparison.phases[0].stage);
     let mut rest = comparison.phases.as_slice();
@@ -35,18 +35,24 @@ pub fn table(comparison: &Comparison, names: [&str; 2], look: Look) -> String {
     for note in &comparison.notes {
         line(&mut text, &wrapped("note: ", note));
     }
+    if !comparison.notes.is_empty() {
+        line(&mut text, "");
+    }
+    // Once more, as the table is long.
+    line(&mut text, &verdict(comparison, look));
     text
 }
 
-fn verdict(comparison: &Comparison) -> String {
-    let head = match Headline::of(comparison) {
-        Headline::TooFew => "NOT ENOUGH DATA",
-        Headline::Same => "NO DIFFERENCE THAT CAN BE TOLD",
-        Headline::Better => "BETTER",
-        Headline::Worse => "WORSE",
-        Headline::Mixed => "WORSE in part, better in part",
+fn verdict(comparison: &Comparison, look: Look) -> String {
+    let (head, tone) = match Headline::of(comparison) {
+        Headline::TooFew => ("NOT ENOUGH DATA", Tone::Warning),
+        Headline::Same => ("NO DIFFERENCE THAT CAN BE TOLD", Tone::Good),
+        Headline::Better => ("BETTER", Tone::Good),
+        Headline::Worse => ("WORSE", Tone::Bad),
+        Headline::Mixed => ("WORSE in part, better in part", Tone::Bad),
     };
-    format!("{head}: {}; {}", tally(comparison), limits(comparison))
+    let words = wrapped("", &format!("{head}: {}; {}", tally(comparison), limits(comparison)));
+    words.replacen(head, &look.paint(head, tone.style().bold()), 1)
 }
 
 fn phases(text: &mut String, rows: &[PhaseRow], look: Look) {
@@ -118,8 +124,8 @@ fn thresholds(text: &mut String, rows: &[ThresholdRow], look: Look) {
 
 fn judged(judgement: Judgement, [worse, better]: [&str; 2]) -> Cell {
     match judgement {
-        Judgement::Worse => Cell::new(worse).fg(Color::Red),
-        Judgement::Better => Cell::new(better).fg(Color::Green),
+        Judgement::Worse => Tone::Bad.cell(Cell::new(worse)),
+        Judgement::Better => Tone::Good.cell(Cell::new(better)),
         Judgement::Same => Cell::new("no difference"),
         Judgement::TooFew => Cell::new("not enough data"),
     }

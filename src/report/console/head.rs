@@ -5,7 +5,7 @@ use owo_colors::Style;
 use crate::domain::TimeScale;
 use crate::measure::RunRecord;
 use crate::report::console::{Look, line};
-use crate::report::{Verdict, tasks, units, verdicts};
+use crate::report::{Tone, Verdict, observed, tasks, units, verdicts};
 
 /// What was run.
 pub(super) fn title(text: &mut String, record: &RunRecord, look: Look) {
@@ -17,7 +17,7 @@ pub(super) fn title(text: &mut String, record: &RunRecord, look: Look) {
     if let Some(question) = &record.question {
         line(text, &look.folded("", question));
     }
-    line(text, &look.paint(&look.folded("", &about), Style::new().dimmed()));
+    line(text, &look.paint(&look.folded("", &about), Tone::Quiet.style()));
     if !record.time_scale.is_real() {
         line(text, &look.folded("", &compressed(record.time_scale)));
     }
@@ -36,17 +36,21 @@ pub fn compressed(scale: TimeScale) -> String {
 
 /// The verdicts, the worst first, then the outcome in one sentence.
 pub(super) fn verdict(text: &mut String, record: &RunRecord, look: Look) {
+    lines_of_verdict(text, record, look, &[]);
+    line(text, "");
+}
+
+/// The same once more, where the table of thresholds is far above: with those that were not met.
+pub(super) fn closing(text: &mut String, record: &RunRecord, look: Look) {
+    let unmet = record.thresholds.iter().filter(|threshold| !threshold.met);
+    let unmet: Vec<_> =
+        unmet.map(|unmet| format!("{}: observed {}", unmet.text, observed::words(unmet.observed))).collect();
+    lines_of_verdict(text, record, look, &unmet);
+}
+
+fn lines_of_verdict(text: &mut String, record: &RunRecord, look: Look, unmet: &[String]) {
     for verdict in verdicts(record) {
-        let (label, style) = match &verdict {
-            Verdict::Complete => ("COMPLETE", Style::new().bold().green()),
-            Verdict::Interrupted | Verdict::Lost { .. } => ("PARTIAL", Style::new().bold().yellow()),
-            Verdict::Aborted | Verdict::Stopped { .. } => ("PARTIAL", Style::new().bold().red()),
-            Verdict::ThresholdsFailed { .. } => ("THRESHOLDS FAILED", Style::new().bold().red()),
-            Verdict::Saturated(_) => ("SATURATED", Style::new().bold().yellow()),
-            Verdict::WrongCertificates(_) => ("WRONG CERTIFICATES", Style::new().bold().red()),
-            Verdict::Unaccounted { .. } => ("UNACCOUNTED", Style::new().bold().red()),
-            Verdict::RowsLost { .. } => ("ROWS LOST", Style::new().bold().yellow()),
-        };
+        let (label, tone) = label(&verdict);
         let words = match &verdict {
             Verdict::Complete => outcome(record),
             Verdict::Interrupted | Verdict::Lost { .. } | Verdict::Aborted | Verdict::Stopped { .. } => {
@@ -60,14 +64,29 @@ pub(super) fn verdict(text: &mut String, record: &RunRecord, look: Look) {
         };
         // Painted after folding, so that escape sequences do not count as columns.
         let folded = look.folded(&format!("{label}  "), &words);
-        line(text, &folded.replacen(label, &look.paint(label, style), 1));
-        if let Verdict::Saturated(reasons) = &verdict {
-            for reason in reasons {
-                line(text, &look.folded("  - ", reason));
-            }
+        line(text, &folded.replacen(label, &look.paint(label, tone.style().bold()), 1));
+        let reasons = match &verdict {
+            Verdict::Saturated(reasons) => reasons.as_slice(),
+            Verdict::ThresholdsFailed { .. } => unmet,
+            _ => &[],
+        };
+        for reason in reasons {
+            line(text, &look.folded("  - ", reason));
         }
     }
-    line(text, "");
+}
+
+const fn label(verdict: &Verdict) -> (&'static str, Tone) {
+    match verdict {
+        Verdict::Complete => ("COMPLETE", Tone::Good),
+        Verdict::Interrupted | Verdict::Lost { .. } => ("PARTIAL", Tone::Warning),
+        Verdict::Aborted | Verdict::Stopped { .. } => ("PARTIAL", Tone::Bad),
+        Verdict::ThresholdsFailed { .. } => ("THRESHOLDS FAILED", Tone::Bad),
+        Verdict::Saturated(_) => ("SATURATED", Tone::Warning),
+        Verdict::WrongCertificates(_) => ("WRONG CERTIFICATES", Tone::Bad),
+        Verdict::Unaccounted { .. } => ("UNACCOUNTED", Tone::Bad),
+        Verdict::RowsLost { .. } => ("ROWS LOST", Tone::Warning),
+    }
 }
 
 /// `5,000 of 5,000 devices succeeded in 7.90 s (633/s), 0 wrong certificates`; of several stages it counts tasks.

@@ -1,4 +1,4 @@
-//! The summary that `run` prints: at most 100 columns, the verdict first.
+//! The summary that `run` prints: at most 100 columns, the verdict first, and last.
 
 mod goodput;
 mod head;
@@ -45,6 +45,17 @@ pub fn summary(record: &RunRecord, look: Look) -> String {
     for note in &record.notes {
         line(&mut text, &look.folded("note: ", note));
     }
+    if !record.notes.is_empty() {
+        line(&mut text, "");
+    }
+    text.push_str(&closing(record, look));
+    text
+}
+
+/// What a run came to, in the last lines of [`summary`]: its verdicts, and the thresholds that were not met.
+pub fn closing(record: &RunRecord, look: Look) -> String {
+    let mut text = String::new();
+    head::closing(&mut text, record, look);
     text
 }
 
@@ -65,7 +76,7 @@ impl Look {
     }
 
     /// `text` in a style, when colours are wanted.
-    fn paint(self, text: &str, style: Style) -> String {
+    pub(super) fn paint(self, text: &str, style: Style) -> String {
         if self.color { style.style(text).to_string() } else { text.to_owned() }
     }
 }

@@ -1,23 +1,23 @@
-use comfy_table::{Cell, Color};
+use comfy_table::Cell;
 
 use crate::measure::{RunRecord, Totals};
 use crate::report::console::tables::{print, right, table, warn};
 use crate::report::console::{Look, line};
-use crate::report::{tasks, units};
+use crate::report::{Tone, tasks, units};
 
 /// A count in a column that is only there when it is not zero everywhere.
 struct Optional {
     name: &'static str,
     of: fn(&Totals) -> u64,
-    color: Option<Color>,
+    tone: Option<Tone>,
 }
 
 /// One row per stage: what became of the devices, and of the tasks of all stages together.
 pub(super) fn outcomes(text: &mut String, record: &RunRecord, look: Look) {
     const OPTIONAL: [Optional; 3] = [
-        Optional { name: "not started", of: |totals| totals.not_started, color: None },
-        Optional { name: "skipped", of: |totals| totals.skipped, color: Some(Color::Yellow) },
-        Optional { name: "expired", of: |totals| totals.expired, color: Some(Color::Red) },
+        Optional { name: "not started", of: |totals| totals.not_started, tone: None },
+        Optional { name: "skipped", of: |totals| totals.skipped, tone: Some(Tone::Warning) },
+        Optional { name: "expired", of: |totals| totals.expired, tone: Some(Tone::Bad) },
     ];
     let shown = occurring(record, &OPTIONAL);
     let names = shown.iter().map(|column| column.name);
@@ -31,8 +31,8 @@ pub(super) fn outcomes(text: &mut String, record: &RunRecord, look: Look) {
         let failed = totals.failed_total();
         let mut cells = vec![Cell::new(name)];
         cells.extend([totals.planned, totals.succeeded].map(|n| right(&units::count(n))));
-        cells.push(warn(&units::count(failed), failed > 0, Color::Red));
-        cells.push(warn(&units::count(totals.dropped), totals.dropped > 0, Color::Yellow));
+        cells.push(warn(&units::count(failed), failed > 0, Tone::Bad));
+        cells.push(warn(&units::count(totals.dropped), totals.dropped > 0, Tone::Warning));
         cells.extend(shown.iter().map(|column| column.cell(&totals)));
         cells.push(right(&units::rate(totals.succeeded, took)));
         cells.push(right(&units::duration(took)));
@@ -45,11 +45,11 @@ pub(super) fn outcomes(text: &mut String, record: &RunRecord, look: Look) {
 /// One row per stage: what the devices did.
 pub(super) fn traffic(text: &mut String, record: &RunRecord, look: Look) {
     const OPTIONAL: [Optional; 5] = [
-        Optional { name: "failed attempts", of: Totals::failed_attempts_total, color: Some(Color::Red) },
-        Optional { name: "429s", of: |totals| totals.throttled, color: Some(Color::Yellow) },
-        Optional { name: "polls", of: |totals| totals.polls, color: None },
-        Optional { name: "telemetry", of: |totals| totals.telemetry, color: None },
-        Optional { name: "connections lost", of: |totals| totals.disconnects, color: Some(Color::Red) },
+        Optional { name: "failed attempts", of: Totals::failed_attempts_total, tone: Some(Tone::Bad) },
+        Optional { name: "429s", of: |totals| totals.throttled, tone: Some(Tone::Warning) },
+        Optional { name: "polls", of: |totals| totals.polls, tone: None },
+        Optional { name: "telemetry", of: |totals| totals.telemetry, tone: None },
+        Optional { name: "connections lost", of: |totals| totals.disconnects, tone: Some(Tone::Bad) },
     ];
     let shown = occurring(record, &OPTIONAL);
     let names = shown.iter().map(|column| column.name);
@@ -76,8 +76,8 @@ pub(super) fn workloads(text: &mut String, record: &RunRecord, look: Look) {
 impl Optional {
     fn cell(&self, totals: &Totals) -> Cell {
         let count = (self.of)(totals);
-        match self.color {
-            Some(color) => warn(&units::count(count), count > 0, color),
+        match self.tone {
+            Some(tone) => warn(&units::count(count), count > 0, tone),
             None => right(&units::count(count)),
         }
     }

@@ -1,11 +1,11 @@
 use comfy_table::{
-    Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle, Width,
+    Attribute, Cell, CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle, Width,
 };
 
 use crate::domain::Phase;
 use crate::measure::{Recorded, RunRecord, StageRecord, ThresholdResult};
 use crate::report::console::{Look, line};
-use crate::report::{observed, tasks, units};
+use crate::report::{Tone, observed, tasks, units};
 
 /// What the run had to meet, those that it did not first.
 pub(super) fn thresholds(text: &mut String, record: &RunRecord, look: Look) {
@@ -17,7 +17,7 @@ pub(super) fn thresholds(text: &mut String, record: &RunRecord, look: Look) {
     let mut table = table(look, if stopped { &header } else { &header[..3] });
     let (met, unmet): (Vec<_>, Vec<_>) = record.thresholds.iter().partition(|threshold| threshold.met);
     for ThresholdResult { text, observed, met, stopped_at } in unmet.into_iter().chain(met) {
-        let verdict = if *met { Cell::new("met") } else { Cell::new("NOT MET").fg(Color::Red) };
+        let verdict = if *met { Cell::new("met") } else { Tone::Bad.cell(Cell::new("NOT MET")) };
         let mut cells = vec![Cell::new(text), verdict, right(&observed::words(*observed))];
         if stopped {
             cells.push(right(&stopped_at.map(|at| format!("after {}", units::duration(at))).unwrap_or_default()));
@@ -92,7 +92,7 @@ pub(super) fn errors(text: &mut String, record: &RunRecord, look: Look) {
     for error in record.errors.iter().take(SHOWN_ERRORS) {
         let code = if error.code == 0 { String::new() } else { error.code.to_string() };
         table.add_row(vec![
-            warn(error.class.name(), true, Color::Red).set_alignment(CellAlignment::Left),
+            warn(error.class.name(), true, Tone::Bad).set_alignment(CellAlignment::Left),
             right(&code),
             Cell::new(&error.message),
             right(&units::count(error.count)),
@@ -116,7 +116,7 @@ pub(in crate::report) fn table(look: Look, header: &[&str]) -> Table {
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_width(look.columns)
         .set_header(header.iter().enumerate().map(|(position, name)| {
-            let cell = Cell::new(name).add_attribute(Attribute::Dim);
+            let cell = Tone::Quiet.cell(Cell::new(name));
             if LEFT_ALIGNED.contains(name) || position == 0 { cell } else { cell.set_alignment(CellAlignment::Right) }
         }));
     if look.color {
@@ -142,8 +142,8 @@ pub(in crate::report) fn right(text: &str) -> Cell {
     Cell::new(text).set_alignment(CellAlignment::Right)
 }
 
-pub(super) fn warn(text: &str, bad: bool, color: Color) -> Cell {
-    if bad { right(text).fg(color) } else { right(text) }
+pub(super) fn warn(text: &str, bad: bool, tone: Tone) -> Cell {
+    if bad { tone.cell(right(text)) } else { right(text) }
 }
 
 pub(in crate::report) const fn meaning(phase: Phase) -> &'static str {

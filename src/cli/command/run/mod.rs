@@ -17,7 +17,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::cli::args::ScenarioArgs;
 use crate::cli::command::compare::{Documents, JudgingArgs, judge, read_runs};
-use crate::cli::command::finish::finish;
+use crate::cli::command::finish::{finish, in_short, overview};
 use crate::cli::command::plan::Idle;
 use crate::cli::metrics::MetricsAddress;
 use crate::cli::metrics::otlp::OtlpArgs;
@@ -27,9 +27,10 @@ use crate::cli::start_at::StartAt;
 use crate::cli::{CommandError, Exit, Explained, Terminal};
 use crate::domain::Shard;
 use crate::engine::Plan;
+use crate::measure::RunRecord;
 use crate::report::console::wrapped;
 use crate::report::rows::RowFormat;
-use crate::report::{ReadError, ResultsFolder, Side};
+use crate::report::{HTML_REPORT, ReadError, ResultsFolder, Side};
 use crate::scenario::Scenario;
 
 /// Arguments of `fleetstorm run`.
@@ -206,6 +207,7 @@ pub fn run(args: RunArgs, terminal: &Terminal) -> Result<Exit, CommandError> {
         opened::Wishes { hub_address, source_address, confirm_id_scope, emulator_config, above_quota, start_at };
     let results = folder.path().to_owned();
     let mut worst = Exit::Done;
+    let mut came_to = Vec::new();
     for number in 1..=repeat {
         let folder = match repeat {
             1 => Arc::new(ResultsFolder::open(results.clone())?),
@@ -214,18 +216,43 @@ pub fn run(args: RunArgs, terminal: &Terminal) -> Result<Exit, CommandError> {
         let seed = seed.wrapping_add(u64::from(number - 1));
         let aside = aside::Aside::new(wanted.clone(), &folder, &scenario, terminal)?;
         let linger = metrics_linger.filter(|_| number == repeat).unwrap_or_default();
-        match once(&scenario, (seed, shard), wishes.clone(), aside, &folder, linger, terminal)? {
+        let (exit, in_short) = once(&scenario, (seed, shard), wishes.clone(), aside, &folder, linger, terminal)?;
+        came_to.extend(in_short.map(|in_short| (seed, in_short)));
+        match exit {
             Exit::Done => {}
-            Exit::Interrupted => return Ok(Exit::Interrupted),
+            Exit::Interrupted => {
+                worst = Exit::Interrupted;
+                break;
+            }
             exit if worst == Exit::Done => worst = exit,
             _ => {}
         }
     }
-    let Some((before, path)) = baseline else { return Ok(worst) };
+    let (repeats, compares) = (repeat > 1, baseline.is_some() && worst != Exit::Interrupted);
+    if compares && let Some((before, path)) = baseline {
+        worst = compare_with((before, path), &results, &judging, worst, terminal)?;
+    }
+    // Of a run alone it was the last thing that was printed.
+    if (repeats && came_to.len() > 1) || compares {
+        let pages = if repeats { results.join("*").join(HTML_REPORT) } else { results.join(HTML_REPORT) };
+        let reports = format!("{} in {}", if repeats { "reports" } else { "report" }, pages.display());
+        overview(&came_to, &reports, terminal)?;
+    }
+    Ok(worst)
+}
+
+/// Holds the results against those in a folder. `worst`: how the runs themselves ended.
+fn compare_with(
+    (before, path): (Vec<RunRecord>, PathBuf),
+    results: &Path,
+    judging: &JudgingArgs,
+    worst: Exit,
+    terminal: &Terminal,
+) -> Result<Exit, CommandError> {
     let names = [path.display().to_string(), results.display().to_string()];
-    let after = read_runs(&results)?;
+    let after = read_runs(results)?;
     let sides = [Side { name: &names[0], runs: &before }, Side { name: &names[1], runs: &after }];
-    let judged = match judge(sides, &judging) {
+    let judged = match judge(sides, judging) {
         Ok(judged) => judged,
         Err(refusal) if worst == Exit::Done => return Err(refusal.into()),
         Err(refusal) => {
@@ -247,7 +274,7 @@ const fn digits(number: u32) -> usize {
     number.ilog10() as usize + 1
 }
 
-/// One run, from its plan to its results.
+/// One run, from its plan to its results: how it ended, and what it came to in short.
 fn once(
     scenario: &Scenario,
     (seed, shard): (u64, Shard),
@@ -256,7 +283,7 @@ fn once(
     folder: &Arc<ResultsFolder>,
     linger: Duration,
     terminal: &Terminal,
-) -> Result<Exit, CommandError> {
+) -> Result<(Exit, Option<String>), CommandError> {
     let plan = Plan::of_shard(scenario, seed, shard).map_err(Idle)?;
     let open_files = OpenFiles::raise(plan.needs.open_files)?;
     if let Some(shortage) = open_files.shortage() {
@@ -266,14 +293,15 @@ fn once(
     match runtime.block_on(conduct::conduct(scenario, plan, open_files, wishes, aside, folder, terminal))? {
         conduct::Conducted::Measured { record, endpoint } => {
             let exit = finish(&record, folder, terminal, Documents::Lines);
+            let in_short = in_short(&record, terminal);
             if let Some(endpoint) = endpoint {
                 runtime.block_on(aside::close(endpoint, linger, terminal))?;
             }
-            exit
+            Ok((exit?, Some(in_short)))
         }
         conduct::Conducted::Interrupted => {
             terminal.note("stopped before anything was measured");
-            Ok(Exit::Interrupted)
+            Ok((Exit::Interrupted, None))
         }
     }
 }
