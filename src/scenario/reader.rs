@@ -74,8 +74,31 @@ impl<'a> Section<'a> {
     }
 
     fn entry(&mut self, key: &'static str) -> Option<&'a Entry> {
-        self.known.push(key);
+        self.knows(key);
         self.table?.get(key)
+    }
+
+    fn knows(&mut self, key: &'static str) {
+        if !self.known.contains(&key) {
+            self.known.push(key);
+        }
+    }
+
+    /// Every key that `read` asks for counts as known, and nothing else comes of it: for keys that belong here or not by what
+    /// could not be read.
+    pub(super) fn may_have(&mut self, read: impl FnOnce(&mut Section<'_>)) {
+        let findings = Findings::default();
+        let mut empty = Section {
+            findings: &findings,
+            path: String::new(),
+            kind: String::new(),
+            table: None,
+            place: self.place.clone(),
+            known: Vec::new(),
+        };
+        read(&mut empty);
+        let known = empty.known;
+        known.into_iter().for_each(|key| self.knows(key));
     }
 
     /// A key that must be there.
@@ -231,7 +254,7 @@ impl<'a> Section<'a> {
 
     /// Whether the key was given.
     pub(super) fn has(&mut self, key: &'static str) -> bool {
-        self.known.push(key);
+        self.knows(key);
         self.table.is_some_and(|t| t.get(key).is_some())
     }
 

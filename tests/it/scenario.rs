@@ -2,6 +2,7 @@
 
 mod docs;
 mod reference;
+mod unknown;
 
 use std::path::Path;
 use std::time::Duration;

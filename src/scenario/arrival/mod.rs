@@ -1,4 +1,6 @@
+mod header;
 mod offsets;
+mod point_in_time;
 mod read;
 mod replay;
 mod spread;

@@ -69,23 +69,30 @@ pub(in crate::scenario) struct Needs<'a> {
 }
 
 pub(in crate::scenario) fn read(mut section: Section<'_>, needs: &Needs<'_>) -> Option<Arrival> {
-    let section_ref = &mut section;
-    let arrival = match section_ref.required("process", &choice(PROCESSES)) {
-        Some(Process::AtOnce) => Some(Arrival::AtOnce),
-        Some(Process::Constant) => {
-            section_ref.required("rate", &rate(Rate::MIN)).map(|rate| Arrival::Constant { rate })
+    let arrival = match section.required("process", &choice(PROCESSES)) {
+        Some(process) => read_process(process, &mut section, needs),
+        None => {
+            for (_, process) in PROCESSES {
+                section.may_have(|section| _ = read_process(*process, section, needs));
+            }
+            None
         }
-        Some(Process::Ramp) => read_ramp(section_ref, needs.devices),
-        Some(Process::Poisson) => section_ref.required("rate", &rate(Rate::MIN)).map(|rate| Arrival::Poisson { rate }),
-        Some(Process::Spike) => read_spike(section_ref, needs.devices),
-        Some(Process::Spread) => read_spread(section_ref),
-        Some(Process::Replay) => read_replay(section_ref, needs).map(Arrival::Replay),
-        Some(Process::FromExpiry) => read_from_expiry(section_ref, needs).map(Arrival::FromExpiry),
-        // Which other keys belong here depends on the process.
-        None => return None,
     };
     section.finish();
     arrival
+}
+
+fn read_process(process: Process, section: &mut Section<'_>, needs: &Needs<'_>) -> Option<Arrival> {
+    match process {
+        Process::AtOnce => Some(Arrival::AtOnce),
+        Process::Constant => section.required("rate", &rate(Rate::MIN)).map(|rate| Arrival::Constant { rate }),
+        Process::Ramp => read_ramp(section, needs.devices),
+        Process::Poisson => section.required("rate", &rate(Rate::MIN)).map(|rate| Arrival::Poisson { rate }),
+        Process::Spike => read_spike(section, needs.devices),
+        Process::Spread => read_spread(section),
+        Process::Replay => read_replay(section, needs).map(Arrival::Replay),
+        Process::FromExpiry => read_from_expiry(section, needs).map(Arrival::FromExpiry),
+    }
 }
 
 fn read_ramp(section: &mut Section<'_>, devices: Option<u32>) -> Option<Arrival> {
@@ -181,8 +188,7 @@ fn read_replay(section: &mut Section<'_>, needs: &Needs<'_>) -> Option<Replay> {
             let more = bad.len().saturating_sub(MOST_BAD_ROWS);
             let source = section.findings().add_source(&path.display().to_string(), text);
             for row in bad.into_iter().take(MOST_BAD_ROWS) {
-                let problem = Problem::new(row.reason)
-                    .help("begin every row with seconds (12.5), or with a time in RFC 3339 (2026-03-29T01:00:30Z)");
+                let problem = Problem::new(row.reason).help(row.help);
                 section.findings().problem(&Place { source, span: row.span }, problem);
             }
             if more > 0 {
@@ -215,7 +221,20 @@ fn read_from_expiry(section: &mut Section<'_>, needs: &Needs<'_>) -> Option<Rene
         );
     }
     let clock_skew = section.or("clock_skew", "0s", &duration(Duration::ZERO..=LONGEST));
-    let strategy = match section.required("strategy", &choice(STRATEGIES))? {
+    let strategy = match section.required("strategy", &choice(STRATEGIES)) {
+        Some(strategy) => read_strategy(strategy, section, needs.policy),
+        None => {
+            for (_, strategy) in STRATEGIES {
+                section.may_have(|section| _ = read_strategy(*strategy, section, needs.policy));
+            }
+            None
+        }
+    };
+    Some(RenewalTiming { strategy: strategy?, clock_skew: clock_skew? })
+}
+
+fn read_strategy(strategy: Strategy, section: &mut Section<'_>, policy: Option<&Policy>) -> Option<RenewalStrategy> {
+    Some(match strategy {
         Strategy::WindowOpens => RenewalStrategy::WindowOpens,
         Strategy::Fraction => RenewalStrategy::Fraction(section.or("fraction", "0.8", &number(0.0..=1.0))?),
         Strategy::Uniform => RenewalStrategy::Uniform,
@@ -227,7 +246,7 @@ fn read_from_expiry(section: &mut Section<'_>, needs: &Needs<'_>) -> Option<Rene
                 let help = "both are times before expiry: make `suggested_from` the longer one";
                 section.problem("suggested_until", "is not after `suggested_from`", help);
             }
-            if let Some(policy) = needs.policy
+            if let Some(policy) = policy
                 && from > policy.validity
             {
                 let validity = units::show(policy.validity);
@@ -237,6 +256,5 @@ fn read_from_expiry(section: &mut Section<'_>, needs: &Needs<'_>) -> Option<Rene
             RenewalStrategy::Suggested { from, until }
         }
         Strategy::Never => RenewalStrategy::Never,
-    };
-    Some(RenewalTiming { strategy, clock_skew: clock_skew? })
+    })
 }

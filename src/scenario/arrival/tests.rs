@@ -173,7 +173,7 @@ fn arrivals_are_said_in_words() {
     10/s with a spike to 500/s at 1min for 30s
     spread over 1d
     spread over 1d, each moved by up to 10min
-    replay of gate.csv, 2 arrivals within 90s
+    replay of gate.csv (its first column, no header), 2 arrivals within 90s
     when the renewal window opens
     after 80 % of the certificate's life
     anywhere in the renewal window, clocks wrong by up to 5min

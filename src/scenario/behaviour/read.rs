@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::scenario::expect::{Expect, boolean, choice, duration, integer, number};
+use crate::scenario::expect::{Expect, boolean, choice, duration, integer, nearest, number};
 use crate::scenario::file::LONGEST;
 use crate::scenario::reader::Section;
 use crate::scenario::tree::{Kind, Value};
@@ -97,6 +97,9 @@ fn read_backoff(mut section: Section<'_>, base: Backoff) -> Option<Backoff> {
     Some(Backoff { first: first?, factor: factor?, longest: longest?, jitter: jitter? })
 }
 
+/// Keys of a jitter that is a table.
+const JITTERS: [&str; 2] = ["share", "plus"];
+
 fn jitter() -> Expect<Jitter> {
     let valid = "\"full\" (uniform from zero to the wait), \"none\", { share = 0.2 } (more or less by up to this part) or \
                  { plus = \"5s\" } (up to this in addition)";
@@ -108,7 +111,10 @@ fn jitter() -> Expect<Jitter> {
             [entry] if entry.key == "plus" => {
                 inner("plus", &duration(Duration::ZERO..=LONGEST), &entry.value).map(Jitter::Plus)
             }
-            _ => Err(None),
+            entries => Err(entries.iter().find(|entry| !JITTERS.contains(&entry.key.as_str())).map(|entry| {
+                let meant = nearest(&entry.key, JITTERS).map(|name| format!(", did you mean `{name}`?"));
+                format!("unknown key `{}`{}", entry.key, meant.unwrap_or_default())
+            })),
         },
         _ => Err(None),
     });

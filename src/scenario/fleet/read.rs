@@ -218,7 +218,6 @@ fn read_classes(
     if sections.len() > MOST_CLASSES {
         let message = format!("are {}, but a fleet has at most {MOST_CLASSES}", sections.len());
         section.problem("class", &message, "put classes together");
-        return None;
     }
     if sections.is_empty() {
         let traits = traits?;
@@ -230,7 +229,7 @@ fn read_classes(
     }
     let mut classes: Vec<DeviceClass> = Vec::with_capacity(sections.len());
     let mut names = HashSet::new();
-    let mut complete = true;
+    let mut complete = sections.len() <= MOST_CLASSES;
     for mut section in sections {
         let name = section.required("name", &name_of("class"));
         if let Some(name) = &name

@@ -7,7 +7,7 @@ use crate::scenario::expect::{boolean, choice, count, duration, one_of, one_or_s
 use crate::scenario::file::{LONGEST, name_of};
 use crate::scenario::reader::Section;
 use crate::scenario::stage::order::Origin;
-use crate::scenario::{Fleet, Operate, Policy, Stage, StageKind, Start, Workload, arrival};
+use crate::scenario::{Arrival, Fleet, Operate, Policy, Stage, StageKind, Start, Workload, arrival};
 
 /// What stages are read against. Parts that could not be read are `None`, and what depends on them is not judged.
 #[derive(Clone, Copy)]
@@ -179,14 +179,12 @@ fn read_workload(
     classes: Option<&[usize]>,
     around: Surroundings<'_>,
 ) -> Option<Workload> {
-    match section.or("workload", "open", &choice(SHAPES))? {
-        Shape::Open => {
+    match section.or("workload", "open", &choice(SHAPES)) {
+        Some(Shape::Open) => {
             section.refuse("concurrency", "has no meaning in an open workload", "use workload = \"closed\"");
-            let max_lateness = section.or("max_lateness", "5s", &duration(MILLISECOND..=HOUR));
+            let max_lateness = read_max_lateness(section);
             let arrival = if section.has("arrival") {
-                let devices = around.fleet.zip(classes).map(|(fleet, classes)| fleet.devices_in(classes));
-                let needs = arrival::Needs { kind, devices, folder: around.folder, policy: around.policy };
-                arrival::read(section.section("arrival"), &needs)
+                read_arrival(section, kind, classes, around)
             } else {
                 let help = "add arrival = \"at-once\", or arrival = { process = \"constant\", rate = \"100/s\" }";
                 section.problem("arrival", "is missing", help);
@@ -194,7 +192,7 @@ fn read_workload(
             };
             Some(Workload::Open { arrival: arrival?, max_lateness: max_lateness? })
         }
-        Shape::Closed => {
+        Some(Shape::Closed) => {
             let why = "has no meaning in a closed workload, where the service decides when the next device comes";
             section.refuse("arrival", why, "use workload = \"open\", or leave it out");
             section.refuse("max_lateness", why, "use workload = \"open\", or leave it out");
@@ -202,10 +200,38 @@ fn read_workload(
                 let why = "cannot be \"closed\" for operate: no device makes room for the next one";
                 section.problem("workload", why, "leave it out, and say with `arrival` how devices connect");
             }
-            let concurrency = section.required("concurrency", &count(1..=1_000_000))?;
-            Some(Workload::Closed { concurrency })
+            read_concurrency(section).map(|concurrency| Workload::Closed { concurrency })
+        }
+        None => {
+            if section.has("arrival") {
+                read_arrival(section, kind, classes, around);
+            }
+            section.may_have(|section| {
+                read_max_lateness(section);
+                read_concurrency(section);
+            });
+            None
         }
     }
+}
+
+fn read_max_lateness(section: &mut Section<'_>) -> Option<Duration> {
+    section.or("max_lateness", "5s", &duration(MILLISECOND..=HOUR))
+}
+
+fn read_concurrency(section: &mut Section<'_>) -> Option<u32> {
+    section.required("concurrency", &count(1..=1_000_000))
+}
+
+fn read_arrival(
+    section: &mut Section<'_>,
+    kind: Option<StageKind>,
+    classes: Option<&[usize]>,
+    around: Surroundings<'_>,
+) -> Option<Arrival> {
+    let devices = around.fleet.zip(classes).map(|(fleet, classes)| fleet.devices_in(classes));
+    let needs = arrival::Needs { kind, devices, folder: around.folder, policy: around.policy };
+    arrival::read(section.section("arrival"), &needs)
 }
 
 /// Whether devices connect with the hub, send telemetry there and stay.
