@@ -71,7 +71,8 @@ pub struct Failure {
     pub class: FailureClass,
     /// The service's error code (`401002`), CONNACK return code (`5`) or 0 when there is none.
     pub code: u32,
-    /// For a person. Carries no secret and no device name, so that equal failures compare equal.
+    /// For a person. Carries no secret and no device name. Failures whose words have the same [`crate::domain::cause`] are
+    /// counted together.
     pub message: String,
 }
 

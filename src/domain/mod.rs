@@ -1,6 +1,7 @@
 //! The words of the field as values. Knows no clock, socket, runtime or serialisation format.
 
 mod algorithm;
+mod cause;
 mod failure;
 mod phase;
 mod quota;
@@ -14,6 +15,7 @@ mod tls_versions;
 mod transport;
 
 pub use algorithm::{CryptoProvider, KeyAlgorithm, KeySource};
+pub use cause::cause;
 pub use failure::{Failure, FailureClass};
 pub use phase::Phase;
 pub use quota::{QuotaLimits, QuotaProfile};

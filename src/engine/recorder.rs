@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::domain::{Failure, FailureClass, Phase};
+use crate::domain::{Failure, FailureClass, Phase, cause};
 use crate::engine::rows::RowBatch;
 use crate::measure::{Attempt, CompactHistogram, ErrorRow, Histogram, Outcome, PhaseHistograms, Totals};
 
@@ -233,7 +233,7 @@ impl Seconds {
     }
 }
 
-/// Distinct failures. Messages name no device, so there are few; should there be many, the rest is counted together.
+/// Distinct failures. Messages name no device and no request, so there are few; should there be many, the rest is counted together.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Errors {
     rows: Vec<ErrorRow>,
@@ -252,7 +252,7 @@ impl Errors {
             first: at,
             last: at,
         };
-        self.add(&row, &failure.message);
+        self.add(&row, &cause(&failure.message));
     }
 
     pub(super) fn merge(&mut self, other: &Self) {

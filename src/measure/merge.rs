@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::domain::cause;
 use crate::measure::identity::{Fleet, compare_fleets, fleets, identities, set_identities};
 use crate::measure::{CompactHistogram, CpuUse, ErrorRow, GeneratorHealth, Identity, Interval, RunRecord, RunStatus};
 use crate::measure::{StageRecord, add_each, resources};
@@ -82,6 +83,8 @@ pub fn merge(parts: &[RunRecord]) -> Result<RunRecord, MergeError> {
     for other in others {
         add(&mut merged, other);
     }
+    merged.errors.clear();
+    parts.iter().flat_map(|part| &part.errors).for_each(|row| add_error(&mut merged.errors, row));
     let fleets = fleets(&all);
     merged.notes.extend(fleets.iter().filter_map(Fleet::missing));
     merged.notes.extend(apart(parts));
@@ -190,9 +193,6 @@ fn add(sum: &mut RunRecord, other: &RunRecord) {
         // Those of only a part of the devices would be taken for those of all.
         _ => None,
     };
-    for row in &other.errors {
-        add_error(&mut sum.errors, row);
-    }
 }
 
 fn add_cpu(sum: &mut CpuUse, other: &CpuUse) {
@@ -248,13 +248,15 @@ fn add_interval(sum: &mut Interval, other: &Interval) {
     sum.retry_after_max = sum.retry_after_max.max(other.retry_after_max);
 }
 
+/// Records of before may tell one cause in the words of every single request.
 fn add_error(rows: &mut Vec<ErrorRow>, row: &ErrorRow) {
-    match rows.iter_mut().find(|r| (r.class, r.code, &r.message) == (row.class, row.code, &row.message)) {
+    let message = cause(&row.message);
+    match rows.iter_mut().find(|r| (r.class, r.code, r.message.as_str()) == (row.class, row.code, &*message)) {
         Some(known) => {
             known.count += row.count;
             known.first = known.first.min(row.first);
             known.last = known.last.max(row.last);
         }
-        None => rows.push(row.clone()),
+        None => rows.push(ErrorRow { message: message.into_owned(), ..row.clone() }),
     }
 }

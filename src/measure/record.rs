@@ -360,7 +360,7 @@ pub struct ErrorRow {
     pub class: FailureClass,
     /// Code of the service, 0 when there is none.
     pub code: u32,
-    /// Words.
+    /// Words, without what differs between requests of one cause.
     pub message: String,
     /// How often.
     pub count: u64,

@@ -7,7 +7,7 @@ use hdrhistogram::serialization::Deserializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 
 use crate::domain::FailureClass;
-use crate::measure::{RunRecord, RunStatus};
+use crate::measure::{ErrorRow, RunRecord, RunStatus};
 use crate::report::console::{Look, WIDTH, summary};
 use crate::report::{EXPORTERS, FolderError, ResultsFolder, Verdict, fixture, verdicts};
 
@@ -32,6 +32,32 @@ fn every_csv_of_a_renewal_storm() {
     for file in ["summary.csv", "intervals.csv", "thresholds.csv", "resources.csv", "certificates.csv"] {
         insta::assert_snapshot!(format!("renewal_storm_{file}"), exported(file, &record));
     }
+}
+
+#[test]
+fn no_text_of_a_csv_is_a_formula() {
+    let mut record = fixture::renewal_storm();
+    let formulas = ["=HYPERLINK(\"http://evil.example\",\"click\")", "+1+1", "@SUM(1;-1)", "-2+3"];
+    record.errors = formulas.map(|words| ErrorRow { message: words.to_owned(), ..record.errors[0].clone() }).to_vec();
+    record.stages[0].name = "=storm".to_owned();
+    record.thresholds[0].text = "=storm.expired == 0".to_owned();
+    let column = |file: &str, column: &str| -> Vec<String> {
+        let text = exported(file, &record);
+        let mut rows = csv::Reader::from_reader(text.as_bytes());
+        let place = rows.headers().unwrap().iter().position(|name| name == column).unwrap();
+        rows.records().map(|row| row.unwrap()[place].to_owned()).collect()
+    };
+    let messages = column("errors.csv", "message");
+    assert_eq!(messages, ["'=HYPERLINK(\"http://evil.example\",\"click\")", "'+1+1", "'@SUM(1;'-1)", "'-2+3"]);
+    for (file, name) in
+        [("summary.csv", "stage"), ("phases.csv", "stage"), ("intervals.csv", "stage"), ("thresholds.csv", "threshold")]
+    {
+        let texts = column(file, name);
+        assert!(texts.iter().any(|text| text.starts_with("'=storm")), "{file}: {texts:?}");
+        assert!(texts.iter().all(|text| !text.starts_with('=')), "{file}: {texts:?}");
+    }
+    // run.json is no table.
+    assert!(exported("run.json", &record).contains(r#""message": "+1+1""#));
 }
 
 #[test]

@@ -2,7 +2,7 @@ use std::io::{self, Write};
 
 use crate::measure::{ErrorRow, RunRecord};
 use crate::report::Exporter;
-use crate::report::csv::{moment, seconds, table};
+use crate::report::csv::{moment, seconds, table, text};
 
 /// `errors.csv`: one row per distinct failure, most frequent first.
 pub(in crate::report) struct ErrorsCsv;
@@ -24,7 +24,7 @@ fn row(record: &RunRecord, error: &ErrorRow) -> [String; COLUMNS.len()] {
     [
         class.name().to_owned(),
         if *code == 0 { String::new() } else { code.to_string() },
-        message.clone(),
+        text(message).into_owned(),
         count.to_string(),
         moment(record.started_at, *first),
         seconds(*first),

@@ -4,7 +4,7 @@ use crate::measure::{Interval, RunRecord};
 use crate::report::Exporter;
 use crate::report::csv::outcomes::Outcomes;
 use crate::report::csv::refusals::Refusals;
-use crate::report::csv::{moment, quantile_us, seconds, table, us};
+use crate::report::csv::{moment, quantile_us, seconds, table, text, us};
 
 /// `intervals.csv`: one row per stage and second.
 pub(in crate::report) struct IntervalsCsv;
@@ -31,7 +31,7 @@ impl Exporter for IntervalsCsv {
 fn row(record: &RunRecord, stage: &str, interval: &Interval) -> impl Iterator<Item = String> {
     let total = interval.total.decode();
     let before: [String; BEFORE.len()] = [
-        stage.to_owned(),
+        text(stage).into_owned(),
         moment(record.started_at, interval.start),
         seconds(interval.start),
         us(interval.length),

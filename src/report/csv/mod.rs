@@ -1,6 +1,6 @@
 //! The CSV files. Their columns are documented in docs/results.md and held by snapshot tests: dashboards depend on them.
 //! Durations are integer microseconds (`_us`), moments are RFC 3339 in UTC (`_at`) and seconds since the start of the
-//! measured part (`_s`).
+//! measured part (`_s`). Whatever is not a number or a word of our own is guarded against being taken for a formula.
 
 mod certificates;
 mod errors;
@@ -10,6 +10,7 @@ mod phases;
 mod refusals;
 mod resources;
 mod summary;
+mod text;
 mod thresholds;
 
 use std::io::{self, Write};
@@ -21,6 +22,7 @@ pub(super) use intervals::IntervalsCsv;
 pub(super) use phases::{PhasesCsv, occurred};
 pub(super) use resources::ResourcesCsv;
 pub(super) use summary::SummaryCsv;
+pub(super) use text::text;
 pub(super) use thresholds::ThresholdsCsv;
 
 use crate::measure::Histogram;

@@ -3,7 +3,7 @@ use std::io::{self, Write};
 use crate::domain::Phase;
 use crate::measure::{Histogram, Recorded, RunRecord, StageRecord};
 use crate::report::Exporter;
-use crate::report::csv::{micros, table};
+use crate::report::csv::{micros, table, text};
 
 /// `phases.csv`: one row per stage, phase and outcome that occurred.
 pub(in crate::report) struct PhasesCsv;
@@ -52,7 +52,7 @@ fn row(stage: &str, phase: Phase, outcome: &str, histogram: &Histogram) -> Optio
     let Recorded { count, min, mean, p50, p90, p95, p99, p999, max } = histogram.summary()?;
     let us = |nanos| micros(nanos).to_string();
     Some([
-        stage.to_owned(),
+        text(stage).into_owned(),
         phase.name().to_owned(),
         outcome.to_owned(),
         count.to_string(),

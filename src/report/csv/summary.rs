@@ -4,7 +4,7 @@ use crate::domain::Phase;
 use crate::measure::{RunRecord, StageRecord};
 use crate::report::csv::outcomes::Outcomes;
 use crate::report::csv::refusals::Refusals;
-use crate::report::csv::{moment, per_success, quantile_us, seconds, table, us};
+use crate::report::csv::{moment, per_success, quantile_us, seconds, table, text, us};
 use crate::report::{Exporter, Verdict, units, verdicts};
 
 /// `summary.csv`: one row per stage.
@@ -44,9 +44,9 @@ fn row(record: &RunRecord, stage: &StageRecord, verdict: &str) -> impl Iterator<
     let totals = &stage.totals;
     let quantile = |phase, q| stage.phases.succeeded(phase).map(|h| quantile_us(h, q)).unwrap_or_default();
     let before: [String; BEFORE.len()] = [
-        stage.name.clone(),
-        stage.kind.clone(),
-        stage.workload.clone(),
+        text(&stage.name).into_owned(),
+        text(&stage.kind).into_owned(),
+        text(&stage.workload).into_owned(),
         verdict.to_owned(),
         record.time_scale.to_string(),
         moment(record.started_at, stage.start),

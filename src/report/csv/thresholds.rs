@@ -2,7 +2,7 @@ use std::io::{self, Write};
 
 use crate::measure::{RunRecord, ThresholdResult};
 use crate::report::Exporter;
-use crate::report::csv::{seconds, table};
+use crate::report::csv::{seconds, table, text};
 use crate::report::observed::Value;
 
 /// `thresholds.csv`: one row per threshold, in the order of the scenario.
@@ -21,10 +21,10 @@ impl Exporter for ThresholdsCsv {
 }
 
 fn row(result: &ThresholdResult) -> [String; COLUMNS.len()] {
-    let ThresholdResult { text, observed, met, stopped_at } = result;
+    let ThresholdResult { text: threshold, observed, met, stopped_at } = result;
     let value = Value::of(*observed);
     [
-        text.clone(),
+        text(threshold).into_owned(),
         value.map(|value| value.number.to_string()).unwrap_or_default(),
         value.map(|value| value.unit.to_owned()).unwrap_or_default(),
         met.to_string(),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::domain::Phase;
 use crate::measure::{Attempt, Outcome};
-use crate::report::csv::{duration_micros, micros, moment};
+use crate::report::csv::{duration_micros, micros, moment, text};
 use crate::report::rows::RowNames;
 
 /// Columns before those of the phases.
@@ -64,9 +64,10 @@ impl<W: Write> CsvRows<W> {
             Outcome::Success => ("succeeded", ""),
             Outcome::Failed(class) => ("failed", class.name()),
         };
-        self.writer.write_field(self.names.stage(*stage))?;
+        self.writer.write_field(text(self.names.stage(*stage)).as_bytes())?;
         self.number(*device)?;
-        self.writer.write_field(self.names.registration_id(*device).as_ref().map_or("", |id| id.as_str()))?;
+        let id = self.names.registration_id(*device);
+        self.writer.write_field(text(id.as_ref().map_or("", |id| id.as_str())).as_bytes())?;
         self.number(*number)?;
         self.seconds(*due)?;
         self.writer.write_field(moment(self.names.started_at, *started))?;

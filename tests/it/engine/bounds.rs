@@ -130,6 +130,14 @@ async fn failures_are_counted_by_class_and_words() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn failures_of_one_cause_are_one_row_whatever_the_service_says_of_each_request() {
+    let outcome = outcome(scenario(499, "arrival = 'at-once'"), |_| Answer::RefuseInOtherWords(MS(10))).await;
+    let [row] = outcome.errors.as_slice() else { panic!("{:#?}", outcome.errors) };
+    assert_eq!((row.count, row.code), (499, 401_002));
+    assert_eq!(row.message, "{device} at {address} unknown, trace {guid}, {time}, job {id}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_serial_number_that_comes_twice_is_a_wrong_certificate() {
     let outcome = outcome(scenario(3, "arrival = 'at-once'"), |_| Answer::IssueSerialSeven(MS(10))).await;
     let totals = &outcome.stages[0].totals;

@@ -30,6 +30,8 @@ pub(super) enum Answer {
     IssueSerialSeven(Duration),
     /// Refused after this time with status 401.
     Refuse(Duration),
+    /// Refused after this time with status 401, in words that are others for every request.
+    RefuseInOtherWords(Duration),
     /// The connection is closed after this time.
     Close(Duration),
     /// Nothing ever comes.
@@ -141,20 +143,32 @@ async fn register(rid: &str, body: &[u8], script: &Script) -> Option<Packet> {
     let index = id.rsplit('-').next().and_then(|n| n.parse().ok()).expect("an index");
     let answer = script(index);
     match answer {
-        Answer::Issue(after) | Answer::IssueSerialSeven(after) | Answer::Refuse(after) | Answer::Close(after) => {
-            sleep(after).await;
-        }
+        Answer::Issue(after)
+        | Answer::IssueSerialSeven(after)
+        | Answer::Refuse(after)
+        | Answer::RefuseInOtherWords(after)
+        | Answer::Close(after) => sleep(after).await,
         Answer::Silence => std::future::pending().await,
     }
     let body = match answer {
         Answer::Close(_) => return None,
         Answer::Refuse(_) => br#"{"errorCode":401002,"trackingId":"t","message":"Unauthorized"}"#.to_vec(),
+        Answer::RefuseInOtherWords(_) => {
+            let guid = uuid::Uuid::from_u128(u128::from(index) << 64 | 0xfeed);
+            let (minute, port) = (index % 60, 40_000 + index);
+            let words = format!(
+                "{id} at 127.0.0.1:{port} unknown, trace {guid}, 2026-11-28T01:{minute:02}:25.{index:07}Z, job {:08x}f1",
+                index
+            );
+            format!(r#"{{"errorCode":401002,"trackingId":"t","message":"{words}"}}"#).into_bytes()
+        }
         _ => {
             let csr = decode_csr(request.csr.as_deref().expect("a csr")).expect("base64");
             assigned(id, &csr, matches!(answer, Answer::IssueSerialSeven(_)))
         }
     };
-    let status = if matches!(answer, Answer::Refuse(_)) { 401 } else { 200 };
+    let refuses = matches!(answer, Answer::Refuse(_) | Answer::RefuseInOtherWords(_));
+    let status = if refuses { 401 } else { 200 };
     let topic = DpsResponse { status, rid, retry_after: None }.to_string();
     Some(Packet::Publish(Publish::new(topic, QoS::AtMostOnce, body)))
 }
