@@ -9,7 +9,7 @@ mod words;
 use std::time::Duration;
 
 use console::Term;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike as _};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::cli::Terminal;
 use crate::cli::terminal::stderr;
@@ -82,7 +82,10 @@ impl Live {
         match &mut self.show {
             Show::Nothing => {}
             // Asked each time, as a window may be resized.
-            Show::Panel(drawn) => drawn.update(&self.about, progress, usize::from(Term::stderr().width())),
+            Show::Panel(drawn) => {
+                let (rows, columns) = Term::stderr().size();
+                drawn.update(&self.about, progress, (columns.into(), rows.into()));
+            }
             Show::Lines { last, told } => {
                 let ended = told.news(progress).into_iter().map(|ended| words::ended(&self.about, ended));
                 let now = (progress.part, stages::going_on(progress), progress.elapsed);
@@ -122,13 +125,13 @@ impl Drawn {
         Self { canvas, histories: Histories::default(), told: Told::default(), color }
     }
 
-    fn update(&mut self, about: &About, progress: &Progress, width: usize) {
+    fn update(&mut self, about: &About, progress: &Progress, (width, rows): (usize, usize)) {
         self.histories.add(progress);
         for ended in self.told.news(progress) {
             let words = words::ended(about, ended);
             self.canvas.println(wrapped_within("", &words, width.saturating_sub(1).max(20)));
         }
-        let surroundings = Surroundings { width, color: self.color, open_files: open_files() };
+        let surroundings = Surroundings { width, rows, color: self.color, open_files: open_files() };
         let panel = Panel { about, progress, histories: &self.histories, surroundings };
         self.canvas.set_message(panel.lines().join("\n"));
     }

@@ -19,6 +19,8 @@ const AT_LENGTH: usize = 3;
 pub(super) struct Surroundings {
     /// Columns of the terminal.
     pub(super) width: usize,
+    /// Its rows.
+    pub(super) rows: usize,
     /// Whether colours are wanted.
     pub(super) color: bool,
     /// Open files of this process now.
@@ -35,15 +37,17 @@ pub(super) struct Panel<'a> {
 }
 
 impl Panel<'_> {
-    /// From top to bottom; none is wider than the terminal.
+    /// From top to bottom; none is wider than the terminal, and all of them together are not higher.
     pub(super) fn lines(&self) -> Vec<String> {
+        let foot = self.foot();
+        let room = self.surroundings.rows.saturating_sub(foot.len() + 1).max(1);
         let mut lines = match (self.progress.part, self.progress.stages.as_slice()) {
             (RunPart::Prepare, _) => self.prepare(),
             (RunPart::Wait, _) => vec![format!("ready: {}", words::begins(self.progress))],
             (_, []) => vec!["waiting for a stage to begin".to_owned()],
-            (_, stages) => self.stages(stages),
+            (_, stages) => self.stages(stages, room),
         };
-        lines.extend(self.foot());
+        lines.extend(foot);
         lines.iter().map(|line| truncate_str(line, self.width(), "…").into_owned()).collect()
     }
 
@@ -58,20 +62,32 @@ impl Panel<'_> {
         vec![self.bar("prepare", &keys, 0), "  keys made ahead of need; not measured".to_owned()]
     }
 
-    fn stages(&self, stages: &[StageProgress]) -> Vec<String> {
+    /// As much about each as there is room for.
+    fn stages(&self, stages: &[StageProgress], room: usize) -> Vec<String> {
         let extent = |stage| Extent::of(self.about, self.progress, stage);
         let extents: Vec<_> = stages.iter().map(extent).collect();
         let widest = extents.iter().map(|extent| measure_text_width(&extent.words)).max().unwrap_or_default();
-        let mut lines = Vec::new();
-        for (stage, extent) in stages.iter().zip(&extents) {
-            lines.push(self.bar(words::name(self.about, stage.stage), extent, widest));
-            if stages.len() <= AT_LENGTH {
-                lines.extend(self.details(stage));
-            } else {
-                lines.extend(words::connected(stage).map(|connected| format!("  {connected}")));
-            }
+        let bars = stages.iter().zip(&extents);
+        let bars: Vec<_> =
+            bars.map(|(stage, extent)| self.bar(words::name(self.about, stage.stage), extent, widest)).collect();
+        let with = |below: &dyn Fn(&StageProgress) -> Vec<String>| -> Vec<String> {
+            let each = |(stage, bar): (&StageProgress, &String)| [vec![bar.clone()], below(stage)].concat();
+            stages.iter().zip(&bars).flat_map(each).collect()
+        };
+        let connected = |stage: &StageProgress| words::connected(stage).map(|words| format!("  {words}"));
+        let at_length = (stages.len() <= AT_LENGTH).then(|| with(&|stage| self.details(stage)));
+        if let Some(lines) = at_length.filter(|lines| lines.len() <= room) {
+            return lines;
         }
-        lines
+        let lines = with(&|stage| connected(stage).into_iter().collect());
+        if lines.len() <= room {
+            return lines;
+        }
+        let more = bars.len().saturating_sub(room.saturating_sub(1));
+        if bars.len() <= room {
+            return bars;
+        }
+        bars.into_iter().take(room.saturating_sub(1)).chain([format!("and {more} stages more")]).collect()
     }
 
     /// `widest`: columns that the words of all extents take, so that bars below each other end in the same column.
@@ -103,7 +119,10 @@ impl Panel<'_> {
         let offered = history.map_or(0.0, |history| history.offered_rate());
         let plain = |text: String| (text, Mood::Plain);
         let mut words: Vec<_> = words::connected(stage).map(plain).into_iter().collect();
-        words.push(plain(format!("{} succeed, {} offered", words::rate_of(stage.rate), words::rate_of(offered))));
+        // Devices that are connected and stay so try nothing.
+        if stage.lasts.is_none() || stage.rate > 0.0 || offered > 0.0 {
+            words.push(plain(format!("{} succeed, {} offered", words::rate_of(stage.rate), words::rate_of(offered))));
+        }
         words.extend(words::percentiles(stage).map(plain));
         words.push(plain(format!("{} in flight", units::count(stage.in_flight))));
         words.extend(words::counts(stage));

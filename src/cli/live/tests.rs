@@ -60,7 +60,7 @@ fn seen(columns: u16, about: &About) -> String {
     let term = InMemoryTerm::new(30, columns);
     let mut drawn = Drawn::on(ProgressDrawTarget::term_like(Box::new(term.clone())), false);
     for second in 0..=5 {
-        drawn.update(about, &storm(second), usize::from(columns));
+        drawn.update(about, &storm(second), (usize::from(columns), 30));
     }
     // The number of open files is that of the test.
     let contents = term.contents();
@@ -83,7 +83,7 @@ fn a_narrow_terminal_gets_no_line_that_wraps() {
     for columns in [1, 10, 33, 60] {
         let histories = Histories::default();
         let about = about(TimeScale::REAL);
-        let surroundings = Surroundings { width: columns, color: true, open_files: Some(19_000) };
+        let surroundings = Surroundings { width: columns, rows: 24, color: true, open_files: Some(19_000) };
         let panel = Panel { about: &about, progress: &storm(3), histories: &histories, surroundings };
         for line in panel.lines() {
             assert!(console::measure_text_width(&line) < columns.max(2), "{columns}: {line}");
@@ -96,13 +96,13 @@ fn a_stage_that_ended_leaves_a_line_and_the_panel_leaves_none() {
     let term = InMemoryTerm::new(30, 80);
     let about = about(TimeScale::REAL);
     let mut drawn = Drawn::on(ProgressDrawTarget::term_like(Box::new(term.clone())), false);
-    drawn.update(&about, &storm(3), 80);
+    drawn.update(&about, &storm(3), (80, 30));
     let mut next = storm(4);
     next.stages[0].stage = 1;
     next.over = vec![StageProgress { ended: Some(Duration::from_secs(4)), ..storm(4).stages.remove(0) }];
     next.over[0].succeeded = 4_998;
-    drawn.update(&about, &next, 80);
-    drawn.update(&about, &next, 80);
+    drawn.update(&about, &next, (80, 30));
+    drawn.update(&about, &next, (80, 30));
     let contents = term.contents();
     let left =
         "storm over at 4.00 s: 4,998 of 5,000 succeeded, p50 1.20 s, p99 3.40 s, 2 failed, 18 retried, 1,033 times 429";
@@ -175,7 +175,7 @@ fn life() -> Progress {
 #[test]
 fn devices_that_operate_are_told_by_time_and_by_who_is_connected() {
     let seen = |about: &About| {
-        let surroundings = Surroundings { width: 80, color: false, open_files: None };
+        let surroundings = Surroundings { width: 80, rows: 24, color: false, open_files: None };
         Panel { about, progress: &life(), histories: &Histories::default(), surroundings }.lines().join("\n")
     };
     insta::assert_snapshot!(seen(&about(TimeScale::REAL)));
@@ -206,7 +206,7 @@ fn it_is_all_there_only_when_the_time_is_over() {
 fn colours_only_where_they_are_wanted() {
     let about = about(TimeScale::REAL);
     let text = |color| {
-        let surroundings = Surroundings { width: 80, color, open_files: None };
+        let surroundings = Surroundings { width: 80, rows: 24, color, open_files: None };
         Panel { about: &about, progress: &storm(3), histories: &Histories::default(), surroundings }.lines().join("\n")
     };
     assert!(!text(false).contains('\x1b'));
@@ -227,7 +227,7 @@ fn failures_are_told_by_class_the_most_frequent_first() {
 fn keys_made_ahead_are_a_bar_too() {
     let progress = Progress { keys_ready: 250, keys_wanted: 1_000, ..Progress::default() };
     let about = about(TimeScale::REAL);
-    let surroundings = Surroundings { width: 80, color: false, open_files: None };
+    let surroundings = Surroundings { width: 80, rows: 24, color: false, open_files: None };
     let panel = Panel { about: &about, progress: &progress, histories: &Histories::default(), surroundings };
     let lines = panel.lines();
     assert!(lines[0].starts_with("prepare ━") && lines[0].ends_with(" 250/1,000  25 %"), "{lines:?}");
@@ -259,7 +259,29 @@ fn a_stage_that_waits_for_its_first_device_says_so() {
     let mut progress = storm(3);
     progress.stages[0] = StageProgress { planned: 400, ..StageProgress::default() };
     let about = about(TimeScale::REAL);
-    let surroundings = Surroundings { width: 80, color: false, open_files: None };
+    let surroundings = Surroundings { width: 80, rows: 24, color: false, open_files: None };
     let panel = Panel { about: &about, progress: &progress, histories: &Histories::default(), surroundings };
     assert_eq!(panel.lines()[1..], ["  no device has started yet", "3.00 s · 412 connections held"]);
+}
+
+#[test]
+fn a_low_terminal_gets_fewer_lines_of_every_stage() {
+    let about = About { stages: (0..40).map(|n| format!("stage-{n}")).collect(), ..about(TimeScale::REAL) };
+    let stage = |index| StageProgress { stage: index, ..life().stages.remove(index % 2) };
+    let seen = |stages: usize, rows| {
+        let progress = Progress { stages: (0..stages).map(stage).collect(), ..life() };
+        let surroundings = Surroundings { width: 80, rows, color: false, open_files: None };
+        Panel { about: &about, progress: &progress, histories: &Histories::default(), surroundings }.lines()
+    };
+    for stages in [1, 2, 3, 4, 40] {
+        for rows in 4..50 {
+            let lines = seen(stages, rows);
+            assert!(lines.len() < rows, "{stages} stages, {rows} rows: {lines:#?}");
+            let bars = lines.iter().filter(|line| line.starts_with("stage-")).count();
+            let more = lines.iter().find_map(|line| line.strip_prefix("and ")?.strip_suffix(" stages more"));
+            assert_eq!(bars + more.map_or(0, |more| more.parse().unwrap()), stages, "{rows} rows: {lines:#?}");
+            assert!(lines[lines.len() - 1].contains("started late"), "{lines:#?}");
+        }
+    }
+    assert!(seen(2, 24).len() > seen(2, 6).len() && seen(2, 6)[2].contains("3,990 of 4,000 connected"));
 }

@@ -114,7 +114,7 @@ pub(in crate::report) fn table(look: Look, header: &[&str]) -> Table {
     table
         .load_style(UNDERLINED)
         .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_width(look.columns)
+        .set_width(look.columns.max(NARROWEST))
         .set_header(header.iter().enumerate().map(|(position, name)| {
             let cell = Tone::Quiet.cell(Cell::new(name));
             if LEFT_ALIGNED.contains(name) || position == 0 { cell } else { cell.set_alignment(CellAlignment::Right) }
@@ -126,6 +126,9 @@ pub(in crate::report) fn table(look: Look, header: &[&str]) -> Table {
     };
     table
 }
+
+/// Columns below which a table would be a column of letters: rows that the terminal folds are easier to read.
+const NARROWEST: u16 = 64;
 
 /// Only a line under the header: the rest is white space.
 const UNDERLINED: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
