@@ -7,6 +7,7 @@ pub mod mqtt;
 pub mod payload;
 pub mod registration_flow;
 pub mod renewal_flow;
+pub mod retry_after;
 pub mod topic;
 pub mod websocket;
 pub mod words;

@@ -1,12 +1,14 @@
 use std::error::Error;
 use std::io;
 use std::pin::{Pin, pin};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER, USER_AGENT};
+use hyper::header::{
+    AUTHORIZATION, CONTENT_TYPE, DATE, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT,
+};
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use secrecy::{ExposeSecret, SecretString};
@@ -20,6 +22,7 @@ use crate::device::{Connector, Prepared};
 use crate::domain::{Failure, FailureClass, Transport, percent_encode};
 use crate::protocol::mqtt::DPS_PACKET_LIMIT;
 use crate::protocol::registration_flow::{self, Answer, Assignment, Registration, Step};
+use crate::protocol::retry_after;
 
 /// An HTTP/1.1 connection to DPS.
 pub(in crate::device) struct HttpsConnection<S: AsyncRead + AsyncWrite + Unpin> {
@@ -120,7 +123,8 @@ impl<C: Connector> Attempt<'_, C> {
                 return Some(Err(Failure::new(FailureClass::Generator, message)));
             }
         };
-        timeout_at(until, connection.exchange(request)).await.ok()
+        let now = self.settings.clock.now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        timeout_at(until, connection.exchange(request, now)).await.ok()
     }
 
     async fn connect_https(&mut self, prepared: &Prepared) -> Result<HttpsConnection<C::Stream>, Failure> {
@@ -184,8 +188,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpsConnection<S> {
         self.work.is_some() && !self.sender.is_closed()
     }
 
-    async fn exchange(&mut self, request: Request<Full<Bytes>>) -> Result<Reply, Failure> {
-        let mut answer = pin!(ask(&mut self.sender, request));
+    /// `now` is by the wall clock, since 1970.
+    async fn exchange(&mut self, request: Request<Full<Bytes>>, now: Duration) -> Result<Reply, Failure> {
+        let mut answer = pin!(ask(&mut self.sender, request, now));
         let answer = match &mut self.work {
             None => answer.await,
             Some(work) => tokio::select! {
@@ -225,12 +230,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpsConnection<S> {
 async fn ask(
     sender: &mut SendRequest<Full<Bytes>>,
     request: Request<Full<Bytes>>,
+    now: Duration,
 ) -> Result<Reply, Box<dyn Error + Send + Sync>> {
     let response = sender.send_request(request).await?;
-    let retry_after = response.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok()?.trim().parse().ok());
+    let headers = response.headers();
+    let wait = text(headers, RETRY_AFTER);
+    let retry_after = wait.and_then(|wait| retry_after::from_header(wait, text(headers, DATE), now));
     let status = response.status().as_u16();
     let body = Limited::new(response.into_body(), DPS_PACKET_LIMIT).collect().await?.to_bytes();
     Ok(Reply { status, retry_after, body })
+}
+
+fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    headers.get(name)?.to_str().ok()
 }
 
 /// The failure that an error of HTTP with DPS stands for: that of the connection below, or of the protocol.

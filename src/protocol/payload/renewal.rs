@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{PayloadError, Text};
+use crate::protocol::retry_after;
 
 /// Body of a renewal request.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -77,7 +78,7 @@ pub struct RenewalError<'a> {
     #[serde(borrow)]
     pub info: Option<RenewalInfo<'a>>,
     /// Seconds to wait.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "retry_after::from_json", skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u32>,
 }
 
@@ -178,6 +179,20 @@ mod tests {
         );
         assert_eq!(String::from_utf8(error.to_body()).unwrap(), body);
         assert_eq!(RenewalError::parse(body.as_bytes()), Some(error));
+        for (written, seconds) in [
+            ("\"6\"", Some(6)),
+            ("6.0", Some(6)),
+            ("5.5", Some(6)),
+            ("-3", Some(0)),
+            ("1e300", Some(retry_after::LONGEST)),
+            ("null", None),
+            ("\"soon\"", None),
+            ("{\"seconds\":6}", None),
+        ] {
+            let body = format!(r#"{{"errorCode":429002,"message":"Throttled","retryAfter":{written}}}"#);
+            let error = RenewalError::parse(body.as_bytes()).expect("the rest is read in any case");
+            assert_eq!((error.error_code, error.retry_after), (429_002, seconds), "{written}");
+        }
         let busy = RenewalError::parse(br#"{"errorCode":409004,"info":{"requestId":"304937152","more":1}}"#).unwrap();
         assert_eq!(busy.info.unwrap().request_id.as_deref(), Some("304937152"));
     }

@@ -2,6 +2,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{PayloadError, Text};
+use crate::protocol::retry_after;
 
 /// Where a registration stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -104,7 +105,7 @@ pub struct ErrorDetails<'a> {
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub timestamp_utc: Option<Text<'a>>,
     /// Seconds to wait, when the service names them here too.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "retry_after::from_json", skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u32>,
 }
 

@@ -47,7 +47,7 @@ pub struct Assignment {
 pub struct Answer<'a> {
     /// Status as in HTTP.
     pub status: u16,
-    /// Seconds to wait, when the service names them.
+    /// Seconds to wait, when the service names them beside the body; a refusal may name them in it, too.
     pub retry_after: Option<u32>,
     /// The body.
     pub body: &'a [u8],
@@ -166,7 +166,10 @@ impl Registration {
             return Step::Pause;
         }
         self.settle(now);
+        let mut answer = answer;
         if !(200..=299).contains(&answer.status) {
+            let in_body = || ErrorDetails::parse(answer.body)?.retry_after;
+            answer.retry_after = answer.retry_after.or_else(in_body);
             self.retry_after_max = self.retry_after_max.max(answer.retry_after);
         }
         match answer.status {

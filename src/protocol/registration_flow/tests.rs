@@ -284,6 +284,19 @@ fn a_final_refusal_says_how_long_to_stay_away() {
 }
 
 #[test]
+fn a_refusal_may_name_the_wait_in_its_body_alone() {
+    for written in ["7", "\"7\"", "6.5"] {
+        let body = format!(r#"{{"errorCode":429001,"message":"Too many requests.","retryAfter":{written}}}"#);
+        let mut talk = registering_with(Policy::default());
+        talk.answers(429, None, &body);
+        assert_eq!((talk.wait(), talk.flow.retry_after_max()), (secs(7), Some(secs(7))), "{written}");
+        let mut talk = registering_with(Policy::default());
+        talk.answers(429, Some(9), &body);
+        assert_eq!(talk.wait(), secs(9), "what stands beside the body goes before it");
+    }
+}
+
+#[test]
 fn the_longest_retry_after_is_that_of_refusals_in_time_of_the_service() {
     let fast = Policy { second: Duration::from_millis(1), ..Policy::default() };
     let mut talk = registering_with(fast);

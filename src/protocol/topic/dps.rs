@@ -1,6 +1,7 @@
 use std::fmt;
 
 use super::{Query, TopicError, status_and_query};
+use crate::protocol::retry_after;
 
 /// A device's request to DPS. Request ids are opaque and kept as sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,13 +71,14 @@ pub struct DpsResponse<'a> {
 impl<'a> DpsResponse<'a> {
     const PREFIX: &'static str = "$dps/registrations/res/";
 
-    /// From a topic; the parameters may come in any order. A `retry-after` that is not a number counts as none.
+    /// From a topic; the parameters may come in any order. A `retry-after` that is not a number counts as none; how others are
+    /// read says [`retry_after`].
     pub fn parse(topic: &'a str) -> Result<Self, TopicError> {
         let (status, query) = status_and_query(topic.strip_prefix(Self::PREFIX).ok_or(TopicError::Unknown)?)?;
         Ok(Self {
             status,
             rid: query.get("$rid").ok_or(TopicError::RequestId)?,
-            retry_after: query.get("retry-after").and_then(|seconds| seconds.parse().ok()),
+            retry_after: query.get("retry-after").and_then(retry_after::from_text),
         })
     }
 }
@@ -136,6 +138,10 @@ mod tests {
             "$dps/registrations/res/202/?$rid=a-b&Retry-After=3&more=1",
         ] {
             assert_eq!(DpsResponse::parse(topic), Ok(answer), "{topic}");
+        }
+        for (text, seconds) in [("3.0", 3), ("2.5", 3), ("-1", 0), ("99999999999", retry_after::LONGEST)] {
+            let topic = format!("$dps/registrations/res/202/?$rid=a-b&retry-after={text}");
+            assert_eq!(DpsResponse::parse(&topic), Ok(DpsResponse { retry_after: Some(seconds), ..answer }), "{topic}");
         }
         let soon = DpsResponse::parse("$dps/registrations/res/200/?$rid=1&retry-after=soon");
         assert_eq!(soon, Ok(DpsResponse { status: 200, rid: "1", retry_after: None }));

@@ -65,7 +65,10 @@ async fn a_refused_web_socket_has_its_status() {
 }
 
 /// An answer of the service: status, retry-after, body.
-type Reply = (u16, Option<u32>, Vec<u8>);
+type Reply = (u16, Option<&'static str>, Vec<u8>);
+
+/// When the service believes to live. The device does not.
+const DATE: &str = "Sun, 06 Nov 1994 08:49:31 GMT";
 
 fn https_world() -> World {
     let mut world = World::new();
@@ -84,9 +87,9 @@ async fn serve(mut accept: Accept, keep_alive: bool, answer: impl Fn(u16, Reques
             let body = body.collect().await?.to_bytes();
             let number = requests.fetch_add(1, Ordering::Relaxed);
             let (status, retry_after, body) = answer(number, Request::from_parts(parts, body));
-            let mut response = Response::builder().status(status);
-            if let Some(seconds) = retry_after {
-                response = response.header("Retry-After", seconds);
+            let mut response = Response::builder().status(status).header("Date", DATE);
+            if let Some(wait) = retry_after {
+                response = response.header("Retry-After", wait);
             }
             Ok::<_, hyper::Error>(response.body(Full::new(Bytes::from(body))).unwrap())
         });
@@ -115,7 +118,7 @@ async fn registers_over_https() {
                         assert_eq!(target, "/0ne00000001/registrations/dev-1/register?api-version=2025-07-01-preview");
                         let body = RegistrationRequest::parse(request.body()).unwrap();
                         *csr.lock().unwrap() = decode_csr(&body.csr.unwrap()).unwrap();
-                        return (202, Some(3), assigning());
+                        return (202, Some("3"), assigning());
                     }
                     assert_eq!(request.method(), "GET");
                     assert_eq!(
@@ -123,8 +126,9 @@ async fn registers_over_https() {
                         "/0ne00000001/registrations/dev-1/operations/5.a.b?api-version=2025-07-01-preview"
                     );
                     match number {
-                        1 => (429, Some(7), Vec::new()),
-                        2 => (202, Some(3), assigning()),
+                        // Seven seconds after its own date, and three seconds when rounded up.
+                        1 => (429, Some("Sunday, 06-Nov-94 08:49:38 GMT"), Vec::new()),
+                        2 => (202, Some("2.5"), assigning()),
                         _ => (200, None, assigned(&world.issue(&csr.lock().unwrap(), "dev-1"))),
                     }
                 })

@@ -1,7 +1,7 @@
 use std::io::{self, Write as _};
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use flate2::Compression;
@@ -11,7 +11,7 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::header::{
-    CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT,
+    CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, DATE, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT,
 };
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
@@ -26,6 +26,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::cli::metrics::otlp::OtlpUrl;
 use crate::cli::metrics::otlp::failure::Failure;
+use crate::protocol::retry_after;
 
 const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf");
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("fleetstorm/", env!("CARGO_PKG_VERSION")));
@@ -129,7 +130,7 @@ impl Sender {
         let body = Limited::new(body, ANSWER_LIMIT).collect().await.map(|body| body.to_bytes()).unwrap_or_default();
         if !head.status.is_success() {
             let said = self.shown(&Status::decode(body).unwrap_or_default().message);
-            let retry_after = head.headers.get(RETRY_AFTER).and_then(|wait| retry_pause(wait, SystemTime::now()));
+            let retry_after = retry_pause(&head.headers, SystemTime::now());
             return Err(Failure::Refused { status: head.status, said, retry_after });
         }
         let partly = ExportMetricsServiceResponse::decode(body).unwrap_or_default().partial_success.unwrap_or_default();
@@ -147,16 +148,12 @@ impl Sender {
     }
 }
 
-/// `Retry-After` in seconds or as a date (RFC 9110, section 10.2.3).
-fn retry_pause(retry_after: &HeaderValue, now: SystemTime) -> Option<Duration> {
-    let text = retry_after.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse::<u32>() {
-        return Some(Duration::from_secs(seconds.into()));
-    }
-    let until = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
-    let wait = until.duration_since(jiff::Timestamp::try_from(now).ok()?);
-    // A date that is past is no reason to wait.
-    Some(Duration::try_from(wait).unwrap_or_default())
+/// How long the receiver asks to wait.
+fn retry_pause(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let text = |name| headers.get(name)?.to_str().ok();
+    let seconds =
+        retry_after::from_header(text(RETRY_AFTER)?, text(DATE), now.duration_since(UNIX_EPOCH).unwrap_or_default())?;
+    Some(Duration::from_secs(seconds.into()))
 }
 
 #[cfg(test)]
@@ -172,11 +169,16 @@ mod tests {
     #[test]
     fn pauses_are_read() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
-        let pause = |text: &str| retry_pause(&HeaderValue::from_str(text).unwrap(), now).map(|wait| wait.as_secs());
-        assert_eq!(pause("7"), Some(7));
-        assert_eq!(pause("Sun, 06 Nov 1994 08:49:39 GMT"), Some(2));
-        assert_eq!(pause("Sun, 06 Nov 1994 08:49:37 GMT"), Some(0));
-        assert_eq!((pause("soon"), pause("-1"), pause("")), (None, None, None));
+        let pause = |headers: &[(HeaderName, &str)]| {
+            let value = |text: &str| HeaderValue::from_str(text).unwrap();
+            let headers = headers.iter().map(|(name, text)| (name.clone(), value(text))).collect();
+            retry_pause(&headers, now).map(|wait| wait.as_secs())
+        };
+        assert_eq!(pause(&[(RETRY_AFTER, "7")]), Some(7));
+        assert_eq!(pause(&[(RETRY_AFTER, "Sun, 06 Nov 1994 08:49:39 GMT")]), Some(2));
+        let date = (DATE, "Sun, 06 Nov 1994 08:49:29 GMT");
+        assert_eq!(pause(&[(RETRY_AFTER, "Sunday, 06-Nov-94 08:49:39 GMT"), date]), Some(10));
+        assert_eq!((pause(&[(RETRY_AFTER, "soon")]), pause(&[])), (None, None));
     }
 
     #[test]
