@@ -335,6 +335,35 @@ fn a_running_emulator_is_tried_first() {
 }
 
 #[test]
+fn the_trial_does_only_what_the_stages_do() {
+    let folder = folder("arrival = \"at-once\"", 5);
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/trial");
+    let (emulator, ready) = Emulator::start(&folder, &["--https-port", "0", "--connection-file", "dps.json"]);
+    assert!(ready.contains("\"schema\":1"), "{ready}");
+    // Nobody listens at that port, which only matters to those who go there.
+    let away = ["--hub-address", "127.0.0.1:1"];
+    let run = |scenario: &str, more: &[&str]| {
+        let mut command = fleetstorm(folder.path());
+        command.args(["run", "--target", "dps.json"]).arg(data.join(scenario)).args(more);
+        command
+    };
+    let tried = |out: &str, how: &str| {
+        let run = json(&folder.path().join(out).join("run.json"));
+        let notes = run["notes"].as_array().unwrap();
+        assert!(notes.iter().any(|note| note.as_str().is_some_and(|note| note.contains(how))), "{notes:?}");
+    };
+    run("dps-only.toml", &[&away[..], &["--out", "dps-only"]].concat()).assert().code(code(Exit::Done));
+    tried("dps-only", "to try the target; it did not visit the hub");
+    check_sums(&folder.path().join("dps-only"), 3);
+    run("no-telemetry.toml", &away).assert().code(code(Exit::Unreachable)).stderr(contains("the hub"));
+    run("no-telemetry.toml", &["--out", "no-telemetry"]).assert().code(code(Exit::Done));
+    tried("no-telemetry", "to try the target; it connected with its hub and sent nothing there");
+    let phases = rows(&folder.path().join("no-telemetry/phases.csv"));
+    assert!(phases.iter().all(|row| row["phase"] != "telemetry_ack"), "{phases:?}");
+    emulator.stop();
+}
+
+#[test]
 fn an_embedded_emulator_that_does_not_start_says_why() {
     let folder = folder("arrival = \"at-once\"", 5);
     fs::write(folder.path().join("emulator.toml"), "[dps]\nretry_after = 1\n").unwrap();

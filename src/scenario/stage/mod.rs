@@ -32,6 +32,13 @@ pub struct Stage {
     pub operate: Option<Operate>,
 }
 
+impl Stage {
+    /// Whether its devices send messages to their hub, once or again and again.
+    pub fn sends_telemetry(&self) -> bool {
+        self.telemetry || self.operate.is_some_and(|operate| operate.telemetry_every.is_some())
+    }
+}
+
 /// When a stage begins. Delays are fleet time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Start {

@@ -149,12 +149,11 @@ pub(super) async fn open(scenario: &Scenario, plan: &Plan, wishes: Wishes) -> Re
     let wall_clock: Arc<dyn WallClock> = clock.clone();
     let devices = access.device_settings(scenario, plan.seed, &wall_clock)?;
     let first = plan.first_device();
+    let class = scenario.fleet.mix.class_of(first);
     if embedded.is_none()
-        && let (Some(id), Some(settings)) =
-            (plan.registration_id(first), devices.get(scenario.fleet.mix.class_of(first)))
+        && let (Some(id), Some(settings)) = (plan.registration_id(first), devices.get(class))
     {
-        try_first_device(settings, &id).await?;
-        notes.push(format!("{id} was provisioned once before the run, to try the target"));
+        notes.push(try_first_device(settings, scenario, class, &id).await?);
     }
     Ok(Opened { description, devices, clock, emulator_settings, embedded, notes })
 }
