@@ -101,16 +101,21 @@ pub(super) struct Attempt<'a, C: Connector> {
     pub(super) session: Option<HubSession<C::Stream>>,
 }
 
-/// The two phases of making a connection, and the peer's name in failures.
+/// The phases of making a connection, and the peer's name in failures.
 pub(super) struct Leg {
     pub(super) service: &'static str,
     pub(super) tcp: Phase,
     pub(super) tls: Phase,
+    pub(super) connack: Phase,
 }
 
 impl Leg {
-    pub(super) const DPS: Self = Self { service: "DPS", tcp: Phase::Tcp, tls: Phase::Tls };
-    pub(super) const HUB: Self = Self { service: "the hub", tcp: Phase::HubTcp, tls: Phase::HubTls };
+    pub(super) const DPS: Self = Self { service: "DPS", tcp: Phase::Tcp, tls: Phase::Tls, connack: Phase::Connack };
+    pub(super) const HUB: Self =
+        Self { service: "the hub", tcp: Phase::HubTcp, tls: Phase::HubTls, connack: Phase::HubConnack };
+    /// With the certificate that is about to be replaced, to ask for the new one.
+    pub(super) const RENEWAL: Self =
+        Self { service: "the hub", tcp: Phase::RenewTcp, tls: Phase::RenewTls, connack: Phase::RenewConnack };
 }
 
 impl<C: Connector> Attempt<'_, C> {

@@ -46,7 +46,7 @@ impl<C: Connector> Attempt<'_, C> {
         credential: &Credential,
     ) -> Result<Option<HubSession<C::Stream>>, Failure> {
         let Some(settings) = &self.settings.hub else { return Ok(None) };
-        let mut hub = self.connect_hub(settings, credential).await?;
+        let mut hub = self.connect_hub(&Leg::HUB, settings, credential).await?;
         if let Some(telemetry) = &settings.telemetry {
             let start = Instant::now();
             let sent = hub.send(&credential.device_id, telemetry).await;
@@ -62,15 +62,16 @@ impl<C: Connector> Attempt<'_, C> {
     /// Mutual TLS with the issued certificate, then CONNECT.
     pub(super) async fn connect_hub(
         &mut self,
+        leg: &Leg,
         hub: &HubSettings,
         credential: &Credential,
     ) -> Result<HubSession<C::Stream>, Failure> {
         let settings = self.settings;
         let target = Target { host: &credential.hub, port: hub.port, address: hub.address };
         let config = self.end.hub_tls(settings, credential);
-        let channel = self.connect_mqtt(&Leg::HUB, &target, config, hub.web_socket, HUB_PACKET_LIMIT).await?;
+        let channel = self.connect_mqtt(leg, &target, config, hub.web_socket, HUB_PACKET_LIMIT).await?;
         let answer = settings.timeouts.answer;
-        let peer = Peer { service: Leg::HUB.service, limit: HUB_PACKET_LIMIT, keep_alive: settings.keep_alive, answer };
+        let peer = Peer { service: leg.service, limit: HUB_PACKET_LIMIT, keep_alive: settings.keep_alive, answer };
         let session = Session::new(channel, peer);
         let mut hub = HubSession { session, packet_id: 0, subscribed: false, answer };
         let user_name = HubUserName {
@@ -89,7 +90,7 @@ impl<C: Connector> Attempt<'_, C> {
         };
         let start = Instant::now();
         let result = hub.connect(connect).await;
-        self.phases.add(Phase::HubConnack, start.elapsed());
+        self.phases.add(leg.connack, start.elapsed());
         match result {
             Ok(()) => Ok(hub),
             Err(failure) => {

@@ -1,14 +1,15 @@
-use crate::device::attempt::{Attempt, Done, Given, attempt};
+use crate::device::attempt::{Attempt, Done, Given, Leg, attempt};
 use crate::device::credential::Issued;
 use crate::device::{Connector, Credential, HubSession, LocalEnd, Prepared, Settings};
 use crate::domain::{Failure, FailureClass, Phase};
 use crate::measure::PhaseTimes;
 use crate::protocol::renewal_flow::{Renewal, RenewalRequest};
 
-/// Gets a new credential over `session`, checks it, connects with it while the old one is still valid, as [`reconnect`]
-/// does, and then leaves the old session. Without a session it first connects with the old credential; `hub_tcp`, `hub_tls`
-/// and `hub_connack` count both connections then. `keep`: a session stays open, the new one, or after a failure the old
-/// one if it lives. The future is small and may be dropped at any point.
+/// Gets a new credential over `session`, checks it, takes leave of the hub (the last PUBACK, DISCONNECT) and connects with
+/// the new one, as [`reconnect`] does: a hub has one connection of a device, and a second one would take the first one over.
+/// Without a session it first connects with the old credential, in phases of its own (`renew_tcp`, `renew_tls`,
+/// `renew_connack`). `keep`: a session stays open, the new one, or the old one if it lives and no new credential came. The
+/// future is small and may be dropped at any point.
 pub async fn renew<C: Connector>(
     settings: &Settings,
     connector: &C,
@@ -47,7 +48,7 @@ impl<C: Connector> Attempt<'_, C> {
         let csr = self.renewal_csr(old, prepared)?;
         let session = match self.session.take() {
             Some(session) => session,
-            None => self.connect_hub(hub, old).await?,
+            None => self.connect_hub(&Leg::RENEWAL, hub, old).await?,
         };
         let deadline = self.settings.timeouts.attempt.saturating_sub(self.started.elapsed());
         let request = RenewalRequest {
@@ -71,11 +72,10 @@ impl<C: Connector> Attempt<'_, C> {
         let issued = Issued { hub: old.hub.clone(), device_id: old.device_id.clone(), chain: chain? };
         let renewed = self.verify(issued, prepared.key(), &old.device_id)?;
         self.obtained = Some(renewed.clone());
-        let new = self.visit_hub(&renewed).await?;
-        // A hub that saw the new connection may have ended this one already, which is as well.
-        if let Some(old) = std::mem::replace(&mut self.session, new) {
+        if let Some(old) = self.session.take() {
             old.close(self.connector).await;
         }
+        self.session = self.visit_hub(&renewed).await?;
         Ok(renewed)
     }
 }

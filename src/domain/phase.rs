@@ -38,6 +38,12 @@ pub enum Phase {
     HubConnack,
     /// Telemetry PUBLISH sent until its PUBACK.
     TelemetryAck,
+    /// TCP connect to the hub with the old certificate, when a device that holds no connection renews.
+    RenewTcp,
+    /// Mutual TLS handshake with the hub with the old certificate, when a device that holds no connection renews.
+    RenewTls,
+    /// CONNECT sent until CONNACK read with the old certificate, when a device that holds no connection renews.
+    RenewConnack,
     /// Renewal request sent until its 202.
     RenewAccept,
     /// 202 of a renewal until the new chain arrived.
@@ -55,7 +61,7 @@ pub enum Phase {
 
 impl Phase {
     /// Number of phases.
-    pub const COUNT: usize = 23;
+    pub const COUNT: usize = 26;
 
     /// Every phase in the order of an attempt.
     pub const ALL: [Self; Self::COUNT] = [
@@ -76,6 +82,9 @@ impl Phase {
         Self::HubTls,
         Self::HubConnack,
         Self::TelemetryAck,
+        Self::RenewTcp,
+        Self::RenewTls,
+        Self::RenewConnack,
         Self::RenewAccept,
         Self::RenewIssue,
         Self::Backoff,
@@ -104,6 +113,9 @@ impl Phase {
             Self::HubTls => "hub_tls",
             Self::HubConnack => "hub_connack",
             Self::TelemetryAck => "telemetry_ack",
+            Self::RenewTcp => "renew_tcp",
+            Self::RenewTls => "renew_tls",
+            Self::RenewConnack => "renew_connack",
             Self::RenewAccept => "renew_accept",
             Self::RenewIssue => "renew_issue",
             Self::Backoff => "backoff",

@@ -246,11 +246,13 @@ impl<C: Connector + 'static> Work<C> {
             let key = station.works.order(&setup, self.entry.device).await.unwrap_or_else(|_| Err(keys::lost()))?;
             self.prepared = Some(Box::new(key));
         }
+        if way != Way::Renewal {
+            self.take_leave().await;
+        }
         let keep = setup.stage.keep_connected || setup.stage.kind == StageKind::Operate || self.back.is_some();
         let credential = self.credential();
         match (way, credential, &self.prepared) {
             (Way::Hub, Some(credential), _) => {
-                self.kept = None;
                 Ok(Box::pin(device::reconnect(settings, connector, &end, &credential, keep)).await)
             }
             (Way::Renewal, Some(credential), Some(prepared)) => {
@@ -260,12 +262,16 @@ impl<C: Connector + 'static> Work<C> {
                 drop(slot);
                 Ok(done)
             }
-            (_, _, Some(prepared)) => {
-                // A device that goes to DPS gives up the hub first.
-                self.kept = None;
-                Ok(Box::pin(device::provision(settings, connector, &end, prepared, keep)).await)
-            }
+            (_, _, Some(prepared)) => Ok(Box::pin(device::provision(settings, connector, &end, prepared, keep)).await),
             (_, _, None) => Err(keys::lost()),
+        }
+    }
+
+    /// Ends a connection with the hub before another one is made, so that the hub does not have to.
+    async fn take_leave(&mut self) {
+        if let (Some(session), slot) = Kept::split(self.kept.take()) {
+            Box::pin(session.close(&*self.job.station.connector)).await;
+            drop(slot);
         }
     }
 

@@ -7,7 +7,7 @@ use fleetstorm::device::{
     Attestation, Connector, Done, Endpoint, Held, LocalEnd, Prepared, Settings, TcpConnector, prepare, provision, renew,
 };
 use fleetstorm::domain::{CryptoProvider, FailureClass, IdScope, KeyAlgorithm, Phase, RegistrationId, TlsVersions};
-use fleetstorm::emulator::{Config, Emulator};
+use fleetstorm::emulator::{Config, Emulator, Event, Service};
 use fleetstorm::pki::chain::ChainVerifier;
 use fleetstorm::pki::sas::SymmetricKey;
 use fleetstorm::pki::tls::ClientTls;
@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 pub(super) struct Target {
     pub(super) settings: Settings,
     pub(super) server_root: Vec<u8>,
+    pub(super) service: Service,
     shutdown: CancellationToken,
 }
 
@@ -30,19 +31,17 @@ impl Target {
         let id_scope = IdScope::new(&config.id_scope).unwrap();
         let mut dps = Endpoint::new(config.dps_host.clone());
         let emulator = Emulator::bind(config).await.unwrap();
-        let endpoints = emulator.endpoints().clone();
-        let attestation = Attestation::SymmetricKey {
-            group_key: emulator.service().group_key().clone(),
-            token_life: Duration::from_secs(3600),
-        };
-        let chain = Arc::new(ChainVerifier::new(&[emulator.service().issuing_root().to_vec()]).unwrap());
+        let (endpoints, service) = (emulator.endpoints().clone(), emulator.service().clone());
+        let attestation =
+            Attestation::SymmetricKey { group_key: service.group_key().clone(), token_life: Duration::from_secs(3600) };
+        let chain = Arc::new(ChainVerifier::new(&[service.issuing_root().to_vec()]).unwrap());
         let shutdown = CancellationToken::new();
         tokio::spawn(emulator.run(shutdown.clone()));
         dps.address = Some(endpoints.mqtt);
         let mut settings =
             Settings::new(dps, id_scope, attestation, tls(&endpoints.server_root, TlsVersions::Any), chain);
         settings.hub.as_mut().unwrap().address = Some(endpoints.mqtt);
-        Self { settings, server_root: endpoints.server_root, shutdown }
+        Self { settings, server_root: endpoints.server_root, service, shutdown }
     }
 
     pub(super) fn prepared(&self, index: u32) -> Prepared {
@@ -131,11 +130,40 @@ async fn renews_over_a_held_session_while_the_old_certificate_is_valid() {
     let mut session = done.session.expect("it is kept");
     session.send_telemetry(settings, &new).await.unwrap();
     let held = session.hold(Some(Instant::now() + Duration::from_millis(20))).await;
-    assert_eq!(held, Held::Until, "the end of the old session is no loss");
+    assert_eq!(held, Held::Until);
     session.close(&connector).await;
     // Without a session it connects with the old credential first.
     let prepared = prepare(settings, 0, 3, &RegistrationId::new("dev-0").unwrap()).unwrap();
     let done = renew(settings, &connector, &end, &new, None, &prepared, false).await;
     assert!(done.session.is_none());
     done.result.unwrap();
+}
+
+#[tokio::test]
+async fn renewals_take_no_connection_over_and_acknowledge_their_certificate() {
+    const DEVICES: u64 = 12;
+    let target = Target::start(|_| ()).await;
+    let (settings, connector) = (&target.settings, TcpConnector::new());
+    for index in 0..DEVICES as u32 {
+        let end = LocalEnd::new(settings, index);
+        let done = provision(settings, &connector, &end, &target.prepared(index), true).await;
+        let (mut credential, mut session) = (done.result.unwrap(), done.session);
+        // First over the connection that it holds, then without one.
+        for (attempt, held) in [(2, true), (3, false)] {
+            let id = RegistrationId::new(&credential.device_id).unwrap();
+            let prepared = prepare(settings, index, attempt, &id).unwrap();
+            if !held && let Some(session) = session.take() {
+                session.close(&connector).await;
+            }
+            let done = renew(settings, &connector, &end, &credential, session.take(), &prepared, held).await;
+            assert_eq!(done.phases.get(Phase::RenewTls).is_some(), !held, "what it needs to ask is counted apart");
+            assert!(done.phases.get(Phase::HubTls).is_some());
+            (credential, session) = (done.result.unwrap(), done.session);
+        }
+        assert!(session.is_none());
+    }
+    let count = |event| target.service.counters().get(event);
+    assert_eq!((count(Event::TakenOver), count(Event::Renewed)), (0, 2 * DEVICES), "none is sent twice");
+    // One to be provisioned with, one more for the first renewal, two for the second.
+    assert_eq!(count(Event::HubConnected), 4 * DEVICES);
 }

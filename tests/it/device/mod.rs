@@ -67,6 +67,9 @@ async fn provisions_from_csr_to_telemetry() {
     let had: Vec<_> = provisioned.phases.present().map(|(phase, _)| phase).collect();
     let others = [
         Phase::Queued,
+        Phase::RenewTcp,
+        Phase::RenewTls,
+        Phase::RenewConnack,
         Phase::RenewAccept,
         Phase::RenewIssue,
         Phase::Backoff,
