@@ -46,7 +46,8 @@ impl<C: Connector> Attempt<'_, C> {
         credential: &Credential,
     ) -> Result<Option<HubSession<C::Stream>>, Failure> {
         let Some(settings) = &self.settings.hub else { return Ok(None) };
-        let mut hub = self.connect_hub(&Leg::HUB, settings, credential).await?;
+        let connected = self.connect_hub(&Leg::HUB, settings, credential).await;
+        let mut hub = connected.map_err(|failure| self.told_of_clocks(failure, credential))?;
         if let Some(telemetry) = &settings.telemetry {
             let start = Instant::now();
             let sent = hub.send(&credential.device_id, telemetry).await;
@@ -57,6 +58,19 @@ impl<C: Connector> Attempt<'_, C> {
             }
         }
         Ok(Some(hub))
+    }
+
+    /// A hub that refuses a certificate which is not valid yet may be right: then the clocks are at fault.
+    fn told_of_clocks(&self, mut failure: Failure, credential: &Credential) -> Failure {
+        let refused = matches!(failure.class, FailureClass::Tls | FailureClass::Rejected);
+        let leaf = &credential.leaf;
+        if refused && !leaf.early_by.is_zero() && leaf.not_before > self.settings.clock.now() {
+            failure.message.push_str(
+                " (by this machine's clock the certificate is not valid yet: compare the clocks of this machine, the \
+                 authority and the hub)",
+            );
+        }
+        failure
     }
 
     /// Mutual TLS with the issued certificate, then CONNECT.

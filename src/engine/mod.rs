@@ -10,6 +10,7 @@ mod arrivals;
 mod clock;
 mod conductor;
 mod crew;
+mod early;
 mod entry;
 mod error;
 mod fleet;

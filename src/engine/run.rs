@@ -13,6 +13,7 @@ use crate::device::{Connector, Settings};
 use crate::engine::clock::RunClock;
 use crate::engine::conductor::{Conductor, Moments};
 use crate::engine::crew::{Crew, Execution};
+use crate::engine::early::Early;
 use crate::engine::gauge::Gauge;
 use crate::engine::keys::KeyWorks;
 use crate::engine::merge::Merged;
@@ -222,6 +223,9 @@ where
     if lost > 0 {
         notes.push(format!("{lost} held connections with the hub were lost while no stage used them"));
     }
+    let mut early = Early::default();
+    ends.iter().for_each(|end| early.add(&end.early));
+    notes.extend(early.note());
     let broken = broken.into_inner();
     let status = match (&broken, status) {
         (Some(_), _) => RunStatus::ThresholdFailed,

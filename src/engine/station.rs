@@ -5,6 +5,7 @@ use tokio::sync::Semaphore;
 
 use crate::device::Connector;
 use crate::engine::clock::RunClock;
+use crate::engine::early::Early;
 use crate::engine::fleet::Fleet;
 use crate::engine::gauge::Gauge;
 use crate::engine::keys::KeyWorks;
@@ -30,4 +31,6 @@ pub(super) struct Station<C: Connector> {
     pub(super) rows: Option<RowSink>,
     /// Kept connections that were lost while no stage used them.
     pub(super) lost_between_stages: Cell<u64>,
+    /// Certificates that were not valid yet when they came.
+    pub(super) early: Cell<Early>,
 }

@@ -278,7 +278,13 @@ impl<C: Connector + 'static> Work<C> {
     /// No serial number comes twice.
     fn checked(&self, way: Way, mut done: Done<C::Stream>) -> Done<C::Stream> {
         let issued = done.result.as_ref().ok().or(done.obtained.as_ref()).filter(|_| way != Way::Hub);
-        if issued.is_some_and(|credential| !self.job.station.serials.insert(&credential.leaf.serial)) {
+        let station = &self.job.station;
+        if let Some(leaf) = issued.map(|credential| &credential.leaf) {
+            let mut early = station.early.get();
+            early.count(leaf.early_by);
+            station.early.set(early);
+        }
+        if issued.is_some_and(|credential| !station.serials.insert(&credential.leaf.serial)) {
             let again = "the issued certificate has the serial number of another one of this run";
             done.result = Err(Failure::new(FailureClass::Verification, again));
             done.obtained = None;

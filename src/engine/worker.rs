@@ -8,6 +8,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use crate::device::Connector;
 use crate::engine::clock::RunClock;
+use crate::engine::early::Early;
 use crate::engine::entry::Job;
 use crate::engine::fleet::Fleet;
 use crate::engine::gauge::Gauge;
@@ -60,6 +61,8 @@ pub(super) struct Certified {
 pub(super) struct WorkerEnd {
     /// Kept connections that were lost while no stage used them.
     pub(super) lost_between_stages: u64,
+    /// Certificates that were not valid yet when they came.
+    pub(super) early: Early,
     /// CPU time of the worker's thread; zero when it had none of its own.
     pub(super) cpu: Duration,
 }
@@ -70,7 +73,7 @@ impl<C: Connector + 'static> Worker<C> {
         let Self { scenario, seed, connector, serials, works, share, slots, in_flight, connected, rows } = self;
         let fleet = Fleet::new(share, scenario.fleet.devices);
         let slots = Arc::new(Semaphore::new(slots));
-        let lost_between_stages = Cell::new(0);
+        let (lost_between_stages, early) = (Cell::new(0), Cell::default());
         let station = Rc::new(Station {
             scenario,
             seed,
@@ -84,6 +87,7 @@ impl<C: Connector + 'static> Worker<C> {
             connected,
             rows,
             lost_between_stages,
+            early,
         });
         while let Some(command) = commands.recv().await {
             match command {
@@ -102,7 +106,11 @@ impl<C: Connector + 'static> Worker<C> {
                 }
             }
         }
-        WorkerEnd { lost_between_stages: station.lost_between_stages.get(), cpu: Duration::ZERO }
+        WorkerEnd {
+            lost_between_stages: station.lost_between_stages.get(),
+            early: station.early.get(),
+            cpu: Duration::ZERO,
+        }
     }
 }
 

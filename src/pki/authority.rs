@@ -67,6 +67,11 @@ impl Authority {
         self.may_sign && self.path_length.is_none_or(|most| below <= most as usize)
     }
 
+    /// When it is valid.
+    pub(super) const fn validity(&self) -> &Validity {
+        &self.validity
+    }
+
     /// Whether it is valid at `now`.
     pub(super) fn is_valid(&self, now: SystemTime) -> bool {
         self.validity.contains(now)

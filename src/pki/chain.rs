@@ -1,13 +1,17 @@
 //! Checks of an issued chain, on the device's side: what was issued to me?
 
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::pki::authority::Authority;
+use crate::pki::ca::Validity;
 use crate::pki::certificate;
 
 /// Most certificates in a chain: the device SDK for embedded C has room for three.
 pub const MAX_CHAIN_LENGTH: usize = 3;
+
+/// How far the clocks of authority and device may differ: a certificate that becomes valid within this time is the right one.
+pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(5 * 60);
 
 /// How many different authority chains are remembered. A run sees one or two; a peer that invents them gains nothing.
 const MAX_REMEMBERED: usize = 16;
@@ -29,6 +33,9 @@ pub struct VerifiedLeaf {
     pub not_before: SystemTime,
     /// End of validity.
     pub not_after: SystemTime,
+    /// How long after the check the last certificate of the chain becomes valid, at most [`CLOCK_TOLERANCE`]; zero when all
+    /// are.
+    pub early_by: Duration,
 }
 
 /// Why a chain is wrong. Certificates are counted from the leaf, which is 0.
@@ -61,9 +68,40 @@ pub enum ChainError {
     /// Not valid now.
     #[error("certificate {0} of the chain is not valid now")]
     Validity(usize),
+    /// Not valid yet, and not for more than [`CLOCK_TOLERANCE`].
+    #[error(
+        "certificate {position} of the chain becomes valid at {} only (notBefore), and here it is {}: compare the clocks of \
+         this machine and of the authority", minute(*not_before), minute(*now)
+    )]
+    NotYet {
+        /// Which one.
+        position: usize,
+        /// Start of its validity.
+        not_before: SystemTime,
+        /// The time of the check.
+        now: SystemTime,
+    },
     /// It does not end in the expected root or issuer.
     #[error("the chain does not come from the expected authority")]
     Issuer,
+}
+
+/// How long it still is until a certificate is valid, which may be a little and is mostly nothing.
+fn begins_within(validity: &Validity, now: SystemTime, position: usize) -> Result<Duration, ChainError> {
+    let early_by = validity.not_before.duration_since(now).unwrap_or_default();
+    if early_by > CLOCK_TOLERANCE {
+        return Err(ChainError::NotYet { position, not_before: validity.not_before, now });
+    }
+    if early_by.is_zero() && !validity.contains(now) {
+        return Err(ChainError::Validity(position));
+    }
+    Ok(early_by)
+}
+
+/// To the minute, so that messages of many devices are one.
+fn minute(time: SystemTime) -> String {
+    let time = jiff::Timestamp::try_from(time).unwrap_or(jiff::Timestamp::MAX);
+    time.strftime("%Y-%m-%dT%H:%MZ").to_string()
 }
 
 /// The authorities of a chain, issuing CA first.
@@ -121,10 +159,11 @@ impl ChainVerifier {
             return Err(ChainError::Usage);
         }
         let validity = certificate::validity(&leaf).ok_or(ChainError::Malformed(0))?;
+        let mut early_by = Duration::ZERO;
         if issuers.is_empty() {
             match self.expected.iter().find(|authority| authority.signed(&leaf)) {
                 Some(authority) if !authority.may_sign(0) => return Err(ChainError::NotAuthority(1)),
-                Some(authority) if !authority.is_valid(now) => return Err(ChainError::Validity(1)),
+                Some(authority) => early_by = begins_within(authority.validity(), now, 1)?,
                 None if !self.expected.is_empty() => return Err(ChainError::Issuer),
                 _ => {}
             }
@@ -133,17 +172,16 @@ impl ChainVerifier {
             if !issuers.authorities.first().is_some_and(|issuer| issuer.signed(&leaf)) {
                 return Err(ChainError::Signature(0));
             }
-            if let Some(position) = issuers.authorities.iter().position(|authority| !authority.is_valid(now)) {
-                return Err(ChainError::Validity(position + 1));
+            for (authority, position) in issuers.authorities.iter().zip(1..) {
+                early_by = early_by.max(begins_within(authority.validity(), now, position)?);
             }
         }
-        if !validity.contains(now) {
-            return Err(ChainError::Validity(0));
-        }
+        let early_by = early_by.max(begins_within(&validity, now, 0)?);
         Ok(VerifiedLeaf {
             serial: certificate::serial(&leaf),
             not_before: validity.not_before,
             not_after: validity.not_after,
+            early_by,
         })
     }
 
@@ -320,11 +358,37 @@ mod tests {
         let verifier = expecting(adr.root.der());
         let at = |time| verifier.verify(&adr.chain(&key, ID), key.spki_der(), ID, time).map(|_| ());
         assert_eq!(at(now() + 29 * DAY), Ok(()), "the last second counts");
-        assert_eq!(at(now() + 29 * DAY + std::time::Duration::from_secs(1)), Err(ChainError::Validity(0)));
-        assert_eq!(at(now() - DAY), Err(ChainError::Validity(1)));
+        assert_eq!(at(now() + 29 * DAY + Duration::from_secs(1)), Err(ChainError::Validity(0)));
         let late =
             expecting(adr.issuing.der()).verify(&adr.chain(&key, ID)[..1], key.spki_der(), ID, now() + 1825 * DAY);
         assert_eq!(late, Err(ChainError::Validity(1)));
+    }
+
+    #[test]
+    fn an_authority_whose_clock_is_a_little_ahead_issues_no_wrong_certificates() {
+        let (adr, key) = (Adr::new(), key());
+        let at = |verifier: &ChainVerifier, certificates, time| {
+            let chain = adr.chain(&key, ID);
+            verifier.verify(&chain[..certificates], key.spki_der(), ID, time).map(|leaf| leaf.early_by)
+        };
+        // Authorities are valid from an hour before on.
+        let begin = now() - Duration::from_secs(3_600);
+        for (verifier, certificates) in [(expecting(adr.root.der()), 3), (expecting(adr.issuing.der()), 1)] {
+            assert_eq!(at(&verifier, certificates, begin), Ok(Duration::ZERO));
+            for early in [Duration::from_millis(1), Duration::from_secs(4), CLOCK_TOLERANCE] {
+                assert_eq!(at(&verifier, certificates, begin - early), Ok(early));
+            }
+            let now = begin - CLOCK_TOLERANCE - Duration::from_secs(1);
+            let refused = at(&verifier, certificates, now).unwrap_err();
+            assert_eq!(refused, ChainError::NotYet { position: 1, not_before: begin, now });
+        }
+        let (not_before, now) = (Duration::from_secs(1_800_000_000), Duration::from_secs(1_799_999_650));
+        let [not_before, now] = [not_before, now].map(|time| SystemTime::UNIX_EPOCH + time);
+        assert_eq!(
+            ChainError::NotYet { position: 0, not_before, now }.to_string(),
+            "certificate 0 of the chain becomes valid at 2027-01-15T08:00Z only (notBefore), and here it is \
+             2027-01-15T07:54Z: compare the clocks of this machine and of the authority"
+        );
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! One device against the emulator over loopback: TCP, TLS, mutual TLS, issuance, all of it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use fleetstorm::device::{
-    Attestation, Connector, Done, Endpoint, Held, LocalEnd, Prepared, Settings, TcpConnector, prepare, provision, renew,
+    Attestation, Connector, Done, Endpoint, Held, LocalEnd, Prepared, Settings, TcpConnector, WallClock, prepare,
+    provision, renew,
 };
 use fleetstorm::domain::{CryptoProvider, FailureClass, IdScope, KeyAlgorithm, Phase, RegistrationId, TlsVersions};
 use fleetstorm::emulator::{Config, Emulator, Event, Service};
@@ -166,4 +167,34 @@ async fn renewals_take_no_connection_over_and_acknowledge_their_certificate() {
     assert_eq!((count(Event::TakenOver), count(Event::Renewed)), (0, 2 * DEVICES), "none is sent twice");
     // One to be provisioned with, one more for the first renewal, two for the second.
     assert_eq!(count(Event::HubConnected), 4 * DEVICES);
+}
+
+/// A clock that is slow by so much.
+#[derive(Debug)]
+struct Slow(Duration);
+
+impl WallClock for Slow {
+    fn now(&self) -> SystemTime {
+        SystemTime::now() - self.0
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_that_becomes_valid_soon_is_taken_and_a_hub_that_is_not_may_blame_the_clocks() {
+    const MINUTE: Duration = Duration::from_secs(60);
+    // The authority lets certificates begin a minute before it signs them, in whole seconds.
+    let mut target = Target::start(|_| ()).await;
+    target.settings.clock = Arc::new(Slow(3 * MINUTE));
+    let early_by = target.provision(0).await.result.unwrap().leaf.early_by;
+    assert!(early_by > MINUTE && early_by <= 2 * MINUTE, "{early_by:?}");
+    target.settings.clock = Arc::new(Slow(10 * MINUTE));
+    let failure = target.provision(1).await.result.unwrap_err();
+    assert_eq!(failure.class, FailureClass::Verification);
+    assert!(failure.message.contains("(notBefore), and here it is"), "{failure}");
+
+    let mut refusing = Target::start(|config| config.hub.synced = false).await;
+    refusing.settings.clock = Arc::new(Slow(3 * MINUTE));
+    let failure = refusing.provision(0).await.result.unwrap_err();
+    assert_eq!((failure.class, failure.code), (FailureClass::Rejected, 5));
+    assert!(failure.message.ends_with("the authority and the hub)"), "{failure}");
 }

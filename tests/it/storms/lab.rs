@@ -75,6 +75,8 @@ pub(super) fn outcome_from(scenario: &Scenario, start_at: SystemTime) -> EngineO
 #[derive(Default)]
 struct Manner {
     stop: CancellationToken,
+    /// How far the clock of the devices is behind that of the service.
+    behind: Duration,
     shard: Shard,
     rows: Option<RowSink>,
     start_at: Option<SystemTime>,
@@ -99,6 +101,13 @@ pub(super) fn watched(scenario: &Scenario) -> (EngineOutcome, Vec<Progress>) {
     })
 }
 
+/// With devices whose clock is so far behind that of the service.
+pub(super) fn outcome_behind(scenario: &Scenario, behind: Duration) -> EngineOutcome {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime");
+    runtime.block_on(virtual_run(scenario, Manner { behind, ..Manner::default() }))
+}
+
 /// The same, stopped by the user after that time of the whole run.
 pub(super) fn outcome_until(scenario: &Scenario, stop_after: Duration) -> EngineOutcome {
     let runtime =
@@ -115,11 +124,15 @@ pub(super) fn outcome_until(scenario: &Scenario, stop_after: Duration) -> Engine
 }
 
 async fn virtual_run(scenario: &Scenario, manner: Manner) -> EngineOutcome {
-    let Manner { stop, shard, rows, start_at, progress } = manner;
+    let Manner { stop, behind, shard, rows, start_at, progress } = manner;
     let service = Service::new(emulator_config(scenario)).expect("an emulator");
     let tended = service.clone();
     tokio::spawn(async move { tended.tend().await });
-    let (connector, classes, clock) = (serve(&service), classes(scenario, &service), Arc::new(clock(scenario)));
+    let (connector, classes, clock) = (
+        serve(&service),
+        classes(scenario, &service),
+        Arc::new(ScaledClock::starting_at(scenario.time_scale, start() - behind)),
+    );
     let classes = classes.into_iter().map(|class| Settings { clock: clock.clone(), ..class }).collect();
     let input = RunInput {
         plan: Plan::of_shard(scenario, SEED, shard).expect("it has devices"),

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use fleetstorm::domain::Phase;
+use fleetstorm::domain::{FailureClass, Phase};
 use fleetstorm::engine::EngineOutcome;
 use fleetstorm::measure::{Observed, RunStatus};
 
-use super::lab::{outcome, outcome_until, scenario};
+use super::lab::{outcome, outcome_behind, outcome_until, scenario};
 use super::{sound, stage};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -266,4 +266,32 @@ fn a_threshold_may_end_a_run() {
     let result = &outcome.thresholds[0];
     assert!(!result.met && result.stopped_at.is_some_and(|at| at >= 2 * SECOND && at < 3 * SECOND), "{result:?}");
     assert!(outcome.stages[0].totals.not_started > 70, "{:?}", outcome.stages[0].totals);
+}
+
+#[test]
+fn an_authority_whose_clock_is_ahead_is_noted_and_one_that_is_far_ahead_issues_wrong_certificates() {
+    let scenario = scenario(
+        "fleet.devices = 5
+         [[stage]]
+         name = 'rollout'
+         kind = 'provision'
+         arrival = 'at-once'
+         [[stage]]
+         name = 'renewal'
+         kind = 'renew'
+         arrival = 'at-once'",
+    );
+    // The authority lets certificates begin a minute before it signs them.
+    let little = outcome_behind(&scenario, 64 * SECOND);
+    sound(&little);
+    assert_eq!((little.stages[0].totals.succeeded, little.stages[1].totals.succeeded), (5, 5), "{:?}", little.errors);
+    let note = little.notes.iter().find(|note| note.contains("compare the clocks")).expect("it is told");
+    assert!(note.starts_with("10 certificates were not valid yet when they came"), "{note}");
+    let far = outcome_behind(&scenario, 600 * SECOND);
+    sound(&far);
+    let wrong = FailureClass::Verification.index();
+    assert_eq!(far.stages[0].totals.failed[wrong], 5);
+    assert!(far.errors[0].message.contains("notBefore") && far.errors[0].message.contains("compare the clocks"));
+    let agreed = outcome(&scenario);
+    assert!(agreed.notes.iter().all(|note| !note.contains("clocks")), "{:?}", agreed.notes);
 }
