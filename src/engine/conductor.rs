@@ -343,6 +343,7 @@ impl Conductor {
                 turns: turns.clone(),
                 max_lateness,
                 drain: self.scenario.limits.drain,
+                patience: stage.timeout + self.scenario.limits.drain,
                 grace: self.scenario.limits.grace,
                 halt: self.halt.clone(),
                 cut: self.cut.clone(),
@@ -365,8 +366,17 @@ impl Conductor {
         let pacer = pacer.transpose().map_err(EngineError::Pacer)?;
         let shares = self.crew.stage(orders).await?;
         drop(pacer);
+        let stalled = shares.iter().any(|share| share.stalled);
+        if stalled {
+            self.notes.borrow_mut().push(format!(
+                "{}: no device got through for {} (`timeout` and `limits.drain` together): those at work were cut, the \
+                 others not started",
+                stage.name,
+                humantime::format_duration(stage.timeout + self.scenario.limits.drain),
+            ));
+        }
         let mut merged = merge::stage(planned, shares, start + first_due, &mut self.errors.borrow_mut());
-        merged.whole = !self.halt.is_cancelled();
+        merged.whole = !self.halt.is_cancelled() && !stalled;
         if let Some(kept) = self.kept.borrow_mut().iter_mut().find(|kept| kept.stage == index) {
             kept.whole = merged.whole;
         }

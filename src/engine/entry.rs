@@ -68,6 +68,10 @@ pub(super) enum Ending {
     Ready,
     /// The attempt and the device with it.
     Device,
+    /// The same: it failed, and no further attempt is allowed although what failed may pass.
+    GaveUp,
+    /// The same: a further attempt would come after the end of the stage. That is no failure of the service's.
+    Cut,
 }
 
 /// Guarantees that every device that starts, and every attempt of it, also ends in the record, exactly once, whatever
@@ -149,10 +153,17 @@ impl<C: Connector> Entry<C> {
         let mut recorder = self.job.recorder.borrow_mut();
         recorder.attempt_ended(&attempt, found.failure.as_ref());
         self.state = State::Between { since: ended };
-        if ending == Ending::Device {
-            self.state = State::Ended;
-            recorder.device_ended(ended, outcome, total);
-        }
+        let outcome = match ending {
+            Ending::Attempt | Ending::Ready => return,
+            Ending::Device => outcome,
+            Ending::GaveUp => {
+                recorder.gave_up(ended);
+                outcome
+            }
+            Ending::Cut => Outcome::Failed(FailureClass::Cut),
+        };
+        self.state = State::Ended;
+        recorder.device_ended(ended, outcome, total);
     }
 
     /// The device is through without another attempt: what it did last was this, some time ago.

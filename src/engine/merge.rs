@@ -103,6 +103,7 @@ fn intervals(workers: &[WorkerSeconds], from: Duration, until: Duration) -> Vec<
             interval.retry_after_max = interval.retry_after_max.max(count.retry_after_max);
             interval.dropped += count.dropped;
             interval.expired += count.expired;
+            interval.gave_up += count.gave_up;
             interval.disconnects += count.disconnects;
             interval.telemetry += count.telemetry;
             add_each(&mut interval.failed, &count.failed);

@@ -48,6 +48,7 @@ pub(super) async fn run<C: Connector + 'static>(
     job.station.fleet.with(device, |device| device.holder = Some(Rc::clone(&mailbox)));
     let mut messages = Messages::of(&job, device);
     let outcome = loop {
+        let since = job.now();
         let Some(kept) = work.kept.take() else { break Outcome::Failed(FailureClass::Network) };
         job.recorder.borrow_mut().connected += 1;
         let ended = connected(&job, device, &mailbox, kept, &mut messages).await;
@@ -60,10 +61,11 @@ pub(super) async fn run<C: Connector + 'static>(
             Ended::Lost(failure) => {
                 let lost = job.now();
                 job.recorder.borrow_mut().disconnected(lost);
-                let again = lost + retries.lost();
+                let again = lost + retries.lost(lost.saturating_sub(since));
                 if job.until.is_some_and(|until| again >= until) {
                     job.recorder.borrow_mut().errors.count(&failure, lost, 1);
-                    break Outcome::Failed(failure.class);
+                    // It would have come again: that the stage is over is no failure of the service's.
+                    break Outcome::Failed(FailureClass::Cut);
                 }
                 work.wait_until(again).await;
                 let permit = work.slot().await;

@@ -106,6 +106,12 @@ impl Recorder {
         self.seconds.at(at).expired += 1;
     }
 
+    /// A device that ended by a failure which might have passed was allowed no further attempt.
+    pub fn gave_up(&mut self, at: Duration) {
+        self.totals.gave_up += 1;
+        self.seconds.at(at).gave_up += 1;
+    }
+
     /// A held connection was lost.
     pub fn disconnected(&mut self, at: Duration) {
         self.last_end = self.last_end.max(at);
@@ -199,6 +205,7 @@ pub(super) struct Second {
     pub(super) retry_after_max: Option<Duration>,
     pub(super) dropped: u64,
     pub(super) expired: u64,
+    pub(super) gave_up: u64,
     pub(super) disconnects: u64,
     pub(super) telemetry: u64,
 }

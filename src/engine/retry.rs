@@ -16,7 +16,10 @@ pub(super) struct Retries<'a> {
     stream: u64,
     /// Drawn from only once something fails.
     draws: Option<ChaCha8Rng>,
+    /// Attempts in a row that failed: what their number is limited by.
     failed: u16,
+    /// Waits in a row: what the back-off grows with. A connection that did not last does not end the row.
+    waits: u16,
     /// Attempts in a row that failed at the hub for a passing reason.
     hub_failed: u16,
 }
@@ -39,8 +42,10 @@ pub(super) enum Next {
         /// The hub is of no use any more: by way of DPS.
         by_dps: bool,
     },
-    /// The device gives up.
+    /// It may pass, but the device is allowed no further attempt.
     GiveUp,
+    /// It will be the same next time.
+    Refused,
 }
 
 /// What a failure means for the next attempt.
@@ -57,7 +62,7 @@ enum Kind {
 impl<'a> Retries<'a> {
     pub(super) fn new(behaviour: &'a Behaviour, scale: TimeScale, seed: u64, device: u32, stage: u16) -> Self {
         let stream = u64::from(device) | u64::from(stage) << 32;
-        Self { behaviour, scale, seed, stream, draws: None, failed: 0, hub_failed: 0 }
+        Self { behaviour, scale, seed, stream, draws: None, failed: 0, waits: 0, hub_failed: 0 }
     }
 
     /// An attempt failed. `retry_after` is real time.
@@ -68,7 +73,10 @@ impl<'a> Retries<'a> {
         let away = at == At::Hub || (at == At::Renewal && kind == Kind::Passing && !answered(failure));
         self.hub_failed = if away { self.hub_failed.saturating_add(1) } else { 0 };
         let Behaviour { attempts, hub_attempts, honours_retry_after, .. } = *self.behaviour;
-        if kind == Kind::Final || (attempts > 0 && self.failed >= attempts) {
+        if kind == Kind::Final {
+            return Next::Refused;
+        }
+        if attempts > 0 && self.failed >= attempts {
             return Next::GiveUp;
         }
         let by_dps = kind == Kind::Unknown || (hub_attempts > 0 && self.hub_failed >= hub_attempts);
@@ -79,23 +87,25 @@ impl<'a> Retries<'a> {
         Next::Again { wait: self.wait().max(named), by_dps }
     }
 
-    /// A connection that was held is lost: how long until the device comes again.
-    pub(super) fn lost(&mut self) -> Duration {
-        self.failed = 1;
-        self.hub_failed = 0;
+    /// A connection is lost that was held for so long: how long until the device comes again. Both are real time.
+    pub(super) fn lost(&mut self, held: Duration) -> Duration {
+        if held >= self.scale.to_real(self.behaviour.backoff.reset_after) {
+            self.waits = 0;
+        }
         self.wait()
     }
 
-    /// It worked: the next failure is the first one again.
+    /// It worked: attempts are counted anew. Whether the back-off is, too, shows when the connection ends.
     pub(super) fn succeeded(&mut self) {
         self.failed = 0;
         self.hub_failed = 0;
     }
 
     fn wait(&mut self) -> Duration {
+        self.waits = self.waits.saturating_add(1);
         let (seed, stream) = (self.seed, self.stream);
         let draw = self.draws.get_or_insert_with(|| rng(seed, "backoff", stream)).random();
-        self.scale.to_real(self.behaviour.backoff.wait(self.failed, draw))
+        self.scale.to_real(self.behaviour.backoff.wait(self.waits, draw))
     }
 }
 
@@ -125,7 +135,7 @@ fn kind(failure: &Failure, at: At) -> Kind {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::BehaviourPreset;
+    use crate::scenario::{Backoff, BehaviourPreset, Jitter};
 
     fn failed(behaviour: &Behaviour, failures: &[(Failure, At)], retry_after: Option<Duration>) -> Vec<Next> {
         let mut retries = Retries::new(behaviour, TimeScale::REAL, 1, 7, 0);
@@ -139,11 +149,38 @@ mod tests {
     #[test]
     fn a_well_behaved_device_waits_at_least_as_long_as_it_is_told() {
         let behaviour = BehaviourPreset::WellBehaved.behaviour();
-        for next in failed(&behaviour, &vec![throttled(); 9], Some(Duration::from_secs(30))) {
+        for next in failed(&behaviour, &vec![throttled(); 900], Some(Duration::from_secs(30))) {
             let Next::Again { wait, by_dps: false } = next else { panic!("{next:?}") };
             assert!((Duration::from_secs(30)..=Duration::from_secs(60)).contains(&wait), "{wait:?}");
         }
-        assert_eq!(failed(&behaviour, &vec![throttled(); 10], None).last(), Some(&Next::GiveUp));
+    }
+
+    #[test]
+    fn a_device_gives_up_only_what_might_have_passed() {
+        let behaviour = Behaviour { attempts: 10, ..BehaviourPreset::WellBehaved.behaviour() };
+        let next = failed(&behaviour, &vec![throttled(); 10], None);
+        assert!(next[..9].iter().all(|next| matches!(next, Next::Again { .. })), "{next:?}");
+        assert_eq!(next[9], Next::GiveUp);
+        let wrong = (Failure::new(FailureClass::Verification, "another key"), At::Dps);
+        assert_eq!(failed(&behaviour, &[wrong], None), [Next::Refused]);
+    }
+
+    #[test]
+    fn a_connection_that_does_not_last_does_not_begin_the_back_off_anew() {
+        let plain = Backoff { jitter: Jitter::None, ..BehaviourPreset::WellBehaved.behaviour().backoff };
+        let waits = |reset_after, held: &[u64]| -> Vec<u64> {
+            let backoff = Backoff { reset_after: Duration::from_secs(reset_after), ..plain };
+            let behaviour = Behaviour { backoff, ..BehaviourPreset::WellBehaved.behaviour() };
+            let mut retries = Retries::new(&behaviour, TimeScale::REAL, 1, 7, 0);
+            let lost = |held: &u64| {
+                retries.succeeded();
+                retries.lost(Duration::from_secs(*held)).as_secs()
+            };
+            held.iter().map(lost).collect()
+        };
+        assert_eq!(waits(60, &[0, 1, 59, 60, 3, 0]), [1, 2, 4, 1, 2, 4]);
+        assert_eq!(waits(60, &[0; 9]), [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+        assert_eq!(waits(0, &[0, 1, 59, 60]), [1; 4]);
     }
 
     #[test]
@@ -164,7 +201,7 @@ mod tests {
         assert_eq!(by_dps(&[refused(5), refused(3)]), [true, false]);
         assert_eq!(by_dps(&vec![refused(3); 4]), [false, false, true, false]);
         let unauthorized = (Failure::rejected(401_002, "Unauthorized"), At::Dps);
-        assert_eq!(failed(&behaviour, &[unauthorized], None), [Next::GiveUp]);
+        assert_eq!(failed(&behaviour, &[unauthorized], None), [Next::Refused]);
     }
 
     #[test]

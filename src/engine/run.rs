@@ -24,8 +24,8 @@ use crate::engine::share::{InFlightLimit, Split};
 use crate::engine::snapshot::{Keeper, Snapshots};
 use crate::engine::worker::Worker;
 use crate::engine::{EngineError, Plan, Progress, usage};
-use crate::measure::RunStatus;
-use crate::scenario::{KeySource, Scenario};
+use crate::measure::{RunStatus, StageRecord};
+use crate::scenario::{KeySource, Scenario, Stage};
 
 /// What is to be done when the measured part begins.
 pub type Begun = Box<dyn FnOnce(SystemTime) + Send>;
@@ -223,6 +223,9 @@ where
     if lost > 0 {
         notes.push(format!("{lost} held connections with the hub were lost while no stage used them"));
     }
+    notes.extend(
+        scenario.stages.iter().zip(&merged).filter_map(|(stage, merged)| gave_up(&scenario, stage, &merged.stage)),
+    );
     let mut early = Early::default();
     ends.iter().for_each(|end| early.add(&end.early));
     notes.extend(early.note());
@@ -243,6 +246,24 @@ where
         broken,
         busiest,
     }))
+}
+
+/// Devices that give up look like failures of the service; that they could have gone on must be said. One attempt is no
+/// giving up that anybody is surprised by.
+fn gave_up(scenario: &Scenario, stage: &Stage, record: &StageRecord) -> Option<String> {
+    let limits = stage.classes.iter().filter_map(|class| Some(scenario.fleet.classes.get(*class)?.behaviour.attempts));
+    let (least, most) = (limits.clone().filter(|attempts| *attempts > 1).min()?, limits.max()?);
+    let attempts = if least == most { least.to_string() } else { format!("{least} to {most}") };
+    let devices = match record.totals.gave_up {
+        0 => return None,
+        1 => "1 device".to_owned(),
+        gave_up => format!("{gave_up} devices"),
+    };
+    Some(format!(
+        "{}: {devices} gave up, after {attempts} attempts at most, although what failed might have passed; \
+             behaviour.attempts = 0 lets them go on",
+        stage.name
+    ))
 }
 
 /// Does `work`; `ends` may bid it end, which it then does by itself.

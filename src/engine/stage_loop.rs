@@ -41,6 +41,7 @@ pub(super) enum Feed {
 /// | waiting longer than `max_lateness` | dropped | - |
 /// | halt | those that wait are not started; grace begins | - |
 /// | all started, `drain` over | cut | - |
+/// | closed, nobody started or ended for `patience` | those at work cut, the rest not started | - |
 /// | grace over, or cut | - | cut |
 /// | nobody waits, none at work, none to come | done | done |
 pub(super) struct StageLoop<C: Connector> {
@@ -64,6 +65,8 @@ pub(super) struct StageOrder {
     /// `None`: waiting is never too long.
     pub(super) max_lateness: Option<Duration>,
     pub(super) drain: Duration,
+    /// In a closed workload: how long nobody may get through, as devices that never give up would keep their turns for ever.
+    pub(super) patience: Duration,
     pub(super) grace: Duration,
     pub(super) halt: CancellationToken,
     /// After `halt`: the grace is over now.
@@ -81,6 +84,8 @@ pub(super) struct StageShare {
     /// Devices that were due and waited for a slot, or for their key.
     pub(super) waited_for_slot: u64,
     pub(super) waited_for_key: u64,
+    /// Nobody got through any more, so that it was ended before all came.
+    pub(super) stalled: bool,
 }
 
 struct State {
@@ -90,6 +95,8 @@ struct State {
     came: u64,
     waits_for: Option<Lack>,
     halting: bool,
+    /// When a device started or ended last.
+    moved: Duration,
     /// When those at work are cut.
     cut: Option<Duration>,
     was_cut: bool,
@@ -135,6 +142,7 @@ impl<C: Connector + 'static> StageLoop<C> {
             came: 0,
             waits_for: None,
             halting: false,
+            moved: self.job.now(),
             cut: None,
             was_cut: false,
             counted: None,
@@ -174,6 +182,7 @@ impl<C: Connector + 'static> StageLoop<C> {
                 _ = slots.acquire(), if state.waits_for == Some(Lack::Slot) => {}
                 _ = next_turn(&self.order.turns), if pulls => {}
                 Some(_) = state.at_work.join_next(), if !state.at_work.is_empty() => {
+                    state.moved = job.now();
                     while state.at_work.try_join_next().is_some() {}
                 }
                 () = async { if let Some(at) = wake { sleep_until(at).await } }, if wake.is_some() => {}
@@ -205,6 +214,11 @@ impl<C: Connector + 'static> StageLoop<C> {
         let now = self.job.now();
         self.pull(state, now);
         self.admit(state, now);
+        if self.stalls_at(state).is_some_and(|at| now >= at) {
+            state.share.stalled = true;
+            self.start_no_more(state);
+            state.cut_now();
+        }
         let all_started = matches!(self.order.feed, Feed::Ended) && state.waiting.is_empty();
         match state.cut {
             None if all_started && !state.halting => {
@@ -258,6 +272,7 @@ impl<C: Connector + 'static> StageLoop<C> {
                 },
             };
             let turn = state.waiting.pop_front().and_then(|waiting| waiting.turn);
+            state.moved = now;
             let work = work::run(Entry::new(Rc::clone(&self.job), due), key, slot);
             match turn {
                 None => state.at_work.spawn_local(work),
@@ -287,17 +302,28 @@ impl<C: Connector + 'static> StageLoop<C> {
         [
             state.waiting.front().and_then(|waiting| late(&waiting.due)),
             state.cut.filter(|_| !state.was_cut && !state.at_work.is_empty()),
+            self.stalls_at(state),
         ]
         .into_iter()
         .flatten()
         .min()
     }
 
-    fn halt(&mut self, state: &mut State) {
-        state.halting = true;
+    /// In a closed workload: when it is clear that nobody gets through any more.
+    fn stalls_at(&self, state: &State) -> Option<Duration> {
+        let waits_for_turns = matches!(self.order.feed, Feed::Pulled(_)) && !state.at_work.is_empty();
+        waits_for_turns.then(|| state.moved.saturating_add(self.order.patience))
+    }
+
+    fn start_no_more(&mut self, state: &mut State) {
         self.order.feed = Feed::Ended;
         self.job.recorder.borrow_mut().totals.not_started += state.waiting.len() as u64;
         state.waiting.clear();
+    }
+
+    fn halt(&mut self, state: &mut State) {
+        state.halting = true;
+        self.start_no_more(state);
         let grace = self.job.now() + self.order.grace;
         state.cut = Some(state.cut.map_or(grace, |cut| cut.min(grace)));
     }

@@ -65,7 +65,7 @@ impl Numbers {
             // Known for every device that takes part, whatever becomes of it.
             Counted::Planned | Counted::NotStarted => return true,
             Counted::Started | Counted::Dropped | Counted::Skipped => self.totals.started,
-            Counted::Succeeded | Counted::Failed | Counted::FailedAs(_) => self.devices_seen(),
+            Counted::Succeeded | Counted::Failed | Counted::FailedAs(_) | Counted::GaveUp => self.devices_seen(),
             Counted::Expired
             | Counted::Attempts
             | Counted::FailedAttempts
@@ -148,6 +148,7 @@ fn count(totals: &Totals, counted: Counted) -> u64 {
         Counted::NotStarted => totals.not_started,
         Counted::Skipped => totals.skipped,
         Counted::Expired => totals.expired,
+        Counted::GaveUp => totals.gave_up,
         Counted::Attempts => totals.attempts,
         Counted::FailedAttempts => totals.failed_attempts_total(),
         Counted::Throttled => totals.throttled,

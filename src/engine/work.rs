@@ -160,17 +160,18 @@ impl<C: Connector + 'static> Work<C> {
                 );
                 return true;
             };
-            let next = retries.failed(failure, at, retry_after);
-            let Next::Again { wait, by_dps } = next else {
-                self.entry.end(&found, Ending::Device);
-                return false;
+            let now = self.job.now();
+            let (again, ending) = match retries.failed(failure, at, retry_after) {
+                Next::Again { wait, by_dps } => {
+                    let again = now + wait;
+                    let too_late = self.job.until.is_some_and(|until| again >= until);
+                    (Some((again, by_dps)), if too_late { Ending::Cut } else { Ending::Attempt })
+                }
+                Next::GiveUp => (None, Ending::GaveUp),
+                Next::Refused => (None, Ending::Device),
             };
-            let again = self.job.now() + wait;
-            let too_late = self.job.until.is_some_and(|until| again >= until);
-            self.entry.end(&found, if too_late { Ending::Device } else { Ending::Attempt });
-            if too_late {
-                return false;
-            }
+            self.entry.end(&found, ending);
+            let Some((again, by_dps)) = again.filter(|_| ending == Ending::Attempt) else { return false };
             if by_dps {
                 self.job.station.fleet.with(self.entry.device, |device| device.refused = true);
             }

@@ -230,6 +230,7 @@ fn add_interval(sum: &mut Interval, other: &Interval) {
         (&mut sum.throttled, other.throttled),
         (&mut sum.dropped, other.dropped),
         (&mut sum.expired, other.expired),
+        (&mut sum.gave_up, other.gave_up),
         (&mut sum.disconnects, other.disconnects),
         (&mut sum.telemetry, other.telemetry),
         (&mut sum.in_flight, other.in_flight),

@@ -203,6 +203,9 @@ pub struct Totals {
     pub skipped: u64,
     /// Devices whose certificate expired before it was replaced. They are among the others too.
     pub expired: u64,
+    /// Devices that failed because their behaviour allowed them no further attempt, although what failed might have passed.
+    /// They are among those that failed.
+    pub gave_up: u64,
     /// Attempts started, further ones of the same device included.
     pub attempts: u64,
     /// Attempts that failed, by class, whether others followed or not.
@@ -231,6 +234,7 @@ impl Totals {
             not_started,
             skipped,
             expired,
+            gave_up,
             attempts,
             failed_attempts,
             throttled,
@@ -247,6 +251,7 @@ impl Totals {
         self.not_started += not_started;
         self.skipped += skipped;
         self.expired += expired;
+        self.gave_up += gave_up;
         self.attempts += attempts;
         add_each(&mut self.failed_attempts, failed_attempts);
         self.throttled += throttled;
@@ -343,6 +348,8 @@ pub struct Interval {
     pub dropped: u64,
     /// Devices found with an expired certificate.
     pub expired: u64,
+    /// Devices that gave up; they are among those that failed.
+    pub gave_up: u64,
     /// Held connections lost.
     pub disconnects: u64,
     /// Telemetry messages acknowledged.

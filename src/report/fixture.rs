@@ -169,6 +169,8 @@ pub(super) fn renewal_storm() -> RunRecord {
     storm.kind = "renew".to_owned();
     storm.workload = "open, when certificates are to be renewed".to_owned();
     storm.totals.expired = 12;
+    storm.totals.gave_up = 2;
+    storm.intervals[1].gave_up = 2;
     storm.totals.attempts += 2_000;
     storm.totals.failed_attempts[FailureClass::Throttled.index()] = 2_000;
     storm.totals.throttled = 2_002;

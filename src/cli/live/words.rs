@@ -185,6 +185,7 @@ pub(super) fn counts(stage: &StageProgress) -> impl Iterator<Item = (String, Moo
     let failed = (failures(stage), if stage.failed > 0 { Mood::Bad } else { Mood::Plain });
     let others = [
         (stage.dropped, "dropped", Mood::Bad),
+        (stage.totals.gave_up, "gave up", Mood::Bad),
         (stage.expired, "expired", Mood::Bad),
         (stage.disconnects, "connections lost", Mood::Warning),
         (retried, "retried", Mood::Warning),

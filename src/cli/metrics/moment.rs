@@ -82,7 +82,7 @@ impl Moment {
         ]
     }
 
-    fn devices(&self) -> [Family<'_>; 5] {
+    fn devices(&self) -> [Family<'_>; 6] {
         [
             Family::new(
                 "devices_planned",
@@ -113,6 +113,11 @@ impl Moment {
                 "devices_expired",
                 "Devices of the stage whose certificate expired before it was replaced.",
                 self.count(|totals| totals.expired),
+            ),
+            Family::new(
+                "devices_gave_up",
+                "Devices that failed because their behaviour allowed them no further attempt.",
+                self.count(|totals| totals.gave_up),
             ),
         ]
     }

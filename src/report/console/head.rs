@@ -108,6 +108,9 @@ pub(in crate::report) fn outcome(record: &RunRecord) -> String {
         if count > 0 {
             words.push_str(&format!(", {} {what}", units::count(count)));
         }
+        if what == "failed" && totals.gave_up > 0 {
+            words.push_str(&format!(" ({} gave up)", units::count(totals.gave_up)));
+        }
     }
     let wrong = totals.failed[crate::domain::FailureClass::Verification.index()];
     words.push_str(&format!(", {} wrong certificates", units::count(wrong)));

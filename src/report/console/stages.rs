@@ -14,9 +14,10 @@ struct Optional {
 
 /// One row per stage: what became of the devices, and of the tasks of all stages together.
 pub(super) fn outcomes(text: &mut String, record: &RunRecord, look: Look) {
-    const OPTIONAL: [Optional; 3] = [
+    const OPTIONAL: [Optional; 4] = [
         Optional { name: "not started", of: |totals| totals.not_started, tone: None },
         Optional { name: "skipped", of: |totals| totals.skipped, tone: Some(Tone::Warning) },
+        Optional { name: "gave up", of: |totals| totals.gave_up, tone: Some(Tone::Bad) },
         Optional { name: "expired", of: |totals| totals.expired, tone: Some(Tone::Bad) },
     ];
     let shown = occurring(record, &OPTIONAL);

@@ -11,7 +11,7 @@ pub(in crate::report) struct IntervalsCsv;
 
 const BEFORE: [&str; 5] = ["stage", "started_at", "start_s", "length_us", "due"];
 const AFTER: [&str; 5] = ["succeeded_attempts", "in_flight", "p50_us", "p99_us", "p90_us"];
-const ENDS: [&str; 2] = ["min_us", "max_us"];
+const LAST: [&str; 3] = ["min_us", "max_us", "gave_up"];
 
 impl Exporter for IntervalsCsv {
     fn file_name(&self) -> &'static str {
@@ -23,7 +23,7 @@ impl Exporter for IntervalsCsv {
             .stages
             .iter()
             .flat_map(|stage| stage.intervals.iter().map(|interval| row(record, &stage.name, interval)));
-        let columns = BEFORE.into_iter().chain(Outcomes::COLUMNS).chain(AFTER).chain(Refusals::COLUMNS).chain(ENDS);
+        let columns = BEFORE.into_iter().chain(Outcomes::COLUMNS).chain(AFTER).chain(Refusals::COLUMNS).chain(LAST);
         table(to, columns, rows)
     }
 }
@@ -47,6 +47,6 @@ fn row(record: &RunRecord, stage: &str, interval: &Interval) -> impl Iterator<It
     let outcomes = Outcomes::from(interval).values().into_iter().map(|count| count.to_string());
     let refusals =
         Refusals { retry_after_max: interval.retry_after_max, failed_attempts: interval.failed_attempts_by_class };
-    let ends = [0.0, 1.0].map(|end| quantile_us(&total, end));
-    before.into_iter().chain(outcomes).chain(after).chain(refusals.values()).chain(ends)
+    let last: [String; LAST.len()] = [quantile_us(&total, 0.0), quantile_us(&total, 1.0), interval.gave_up.to_string()];
+    before.into_iter().chain(outcomes).chain(after).chain(refusals.values()).chain(last)
 }

@@ -27,6 +27,7 @@ const AFTER: [&str; 13] = [
     "total_raw_p99_us",
     "total_raw_max_us",
 ];
+const LAST: [&str; 1] = ["gave_up"];
 
 impl Exporter for SummaryCsv {
     fn file_name(&self) -> &'static str {
@@ -35,7 +36,7 @@ impl Exporter for SummaryCsv {
 
     fn write(&self, record: &RunRecord, to: &mut dyn Write) -> io::Result<()> {
         let verdict = verdicts(record).iter().map(Verdict::name).collect::<Vec<_>>().join("+");
-        let columns = BEFORE.into_iter().chain(Outcomes::COLUMNS).chain(AFTER).chain(Refusals::COLUMNS);
+        let columns = BEFORE.into_iter().chain(Outcomes::COLUMNS).chain(AFTER).chain(Refusals::COLUMNS).chain(LAST);
         table(to, columns, record.stages.iter().map(|stage| row(record, stage, &verdict)))
     }
 }
@@ -71,5 +72,6 @@ fn row(record: &RunRecord, stage: &StageRecord, verdict: &str) -> impl Iterator<
     ];
     let outcomes = Outcomes::from(totals).values().into_iter().map(|count| count.to_string());
     let refusals = Refusals { retry_after_max: totals.retry_after_max, failed_attempts: Some(totals.failed_attempts) };
-    before.into_iter().chain(outcomes).chain(after).chain(refusals.values())
+    let last: [String; LAST.len()] = [totals.gave_up.to_string()];
+    before.into_iter().chain(outcomes).chain(after).chain(refusals.values()).chain(last)
 }

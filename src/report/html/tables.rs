@@ -43,12 +43,13 @@ pub(super) fn thresholds(out: &mut String, record: &RunRecord) -> fmt::Result {
 /// What became of the devices of every stage and of the tasks of all, and what they did.
 pub(super) fn outcomes(out: &mut String, record: &RunRecord) -> fmt::Result {
     type Count = fn(&Totals) -> u64;
-    const COLUMNS: [(&str, Count, bool); 12] = [
+    const COLUMNS: [(&str, Count, bool); 13] = [
         ("succeeded", |t| t.succeeded, true),
         ("failed", Totals::failed_total, true),
         ("dropped", |t| t.dropped, true),
         ("not started", |t| t.not_started, false),
         ("skipped", |t| t.skipped, false),
+        ("gave up", |t| t.gave_up, false),
         ("expired", |t| t.expired, false),
         ("attempts", |t| t.attempts, true),
         ("failed attempts", Totals::failed_attempts_total, true),

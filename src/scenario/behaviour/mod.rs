@@ -48,6 +48,9 @@ pub struct Backoff {
     pub longest: Duration,
     /// Randomness.
     pub jitter: Jitter,
+    /// How long a connection with the hub must last until the next wait after it is the first one again; zero: a connection
+    /// that was made is enough, however soon it ends.
+    pub reset_after: Duration,
 }
 
 /// How random a back-off is.
@@ -64,9 +67,9 @@ pub enum Jitter {
 }
 
 impl Backoff {
-    /// The wait after failed attempt number `failed` (from 1), with a `draw` from 0 (included) to 1 (not included).
-    pub fn wait(&self, failed: u16, draw: f64) -> Duration {
-        let power = self.factor.powi(i32::from(failed.saturating_sub(1)));
+    /// Wait number `step` (from 1) in a row, with a `draw` from 0 (included) to 1 (not included).
+    pub fn wait(&self, step: u16, draw: f64) -> Duration {
+        let power = self.factor.powi(i32::from(step.saturating_sub(1)));
         let wait = self.first.as_secs_f64() * power;
         // Infinite and absurd waits become the longest.
         let wait = Duration::try_from_secs_f64(wait).map_or(self.longest, |wait| wait.min(self.longest));
@@ -146,17 +149,29 @@ impl BehaviourPreset {
             default_wait: seconds(2),
             wait_jitter: seconds(5),
             attempts: 1,
-            backoff: Backoff { first: seconds(1), factor: 2.0, longest: seconds(60), jitter: Jitter::Full },
+            backoff: Backoff {
+                first: seconds(1),
+                factor: 2.0,
+                longest: seconds(60),
+                jitter: Jitter::Full,
+                reset_after: seconds(60),
+            },
             caches_assignment: true,
             hub_attempts: 10,
             answer_timeout: seconds(30),
             keep_alive: 60,
         };
         match self {
-            Self::WellBehaved => Behaviour { attempts: 10, ..one_attempt },
+            // A device in the field goes on for as long as it lives: it waits, but never stops.
+            Self::WellBehaved => Behaviour { attempts: 0, ..one_attempt },
             Self::OneAttempt => one_attempt,
             // The same request again on the same connection for as long as it takes; the application is told of the rest.
-            Self::SdkPython => Behaviour { repeats: u16::MAX, wait_jitter: Duration::ZERO, ..one_attempt },
+            Self::SdkPython => Behaviour {
+                repeats: u16::MAX,
+                wait_jitter: Duration::ZERO,
+                backoff: Backoff { reset_after: Duration::ZERO, ..one_attempt.backoff },
+                ..one_attempt
+            },
             Self::SdkNode => Behaviour { keep_alive: 180, ..Self::SdkPython.behaviour_as(self) },
             // Its keep-alive is that with the hub; with DPS it has none, but is not there long enough to need one.
             Self::SdkC => Behaviour { default_wait: seconds(1), keep_alive: 240, ..Self::SdkPython.behaviour_as(self) },
@@ -164,7 +179,13 @@ impl BehaviourPreset {
             Self::SdkCsharp => Behaviour {
                 repeats: 0,
                 attempts: 10,
-                backoff: Backoff { first: seconds(2), factor: 1.0, longest: seconds(2), jitter: Jitter::None },
+                backoff: Backoff {
+                    first: seconds(2),
+                    factor: 1.0,
+                    longest: seconds(2),
+                    jitter: Jitter::None,
+                    reset_after: Duration::ZERO,
+                },
                 answer_timeout: seconds(60),
                 keep_alive: 300,
                 ..one_attempt
@@ -178,6 +199,7 @@ impl BehaviourPreset {
                     factor: 2.0,
                     longest: seconds(100),
                     jitter: Jitter::Plus(seconds(5)),
+                    reset_after: Duration::ZERO,
                 },
                 answer_timeout: seconds(60),
                 keep_alive: 240,
@@ -188,7 +210,13 @@ impl BehaviourPreset {
                 honours_retry_after: false,
                 wait_jitter: Duration::ZERO,
                 attempts: 0,
-                backoff: Backoff { first: seconds(1), factor: 1.0, longest: seconds(1), jitter: Jitter::None },
+                backoff: Backoff {
+                    first: seconds(1),
+                    factor: 1.0,
+                    longest: seconds(1),
+                    jitter: Jitter::None,
+                    reset_after: Duration::ZERO,
+                },
                 caches_assignment: false,
                 ..one_attempt
             },
@@ -201,6 +229,7 @@ impl BehaviourPreset {
                     factor: 2.0,
                     longest: seconds(300),
                     jitter: Jitter::Plus(seconds(30)),
+                    reset_after: Duration::ZERO,
                 },
                 hub_attempts: 3,
                 answer_timeout: seconds(120),

@@ -83,6 +83,7 @@ fn read_backoff(mut section: Section<'_>, base: Backoff) -> Option<Backoff> {
     let factor = section.inherit("factor", base.factor, &number(1.0..=100.0));
     let longest = section.inherit("longest", base.longest, &duration(Duration::ZERO..=LONGEST));
     let jitter = section.inherit("jitter", base.jitter, &jitter());
+    let reset_after = section.inherit("reset_after", base.reset_after, &reset_after());
     if let (Some(first), Some(longest)) = (first, longest)
         && first > longest
     {
@@ -94,7 +95,20 @@ fn read_backoff(mut section: Section<'_>, base: Backoff) -> Option<Backoff> {
         section.problem(key, &message, "raise `longest`, or lower `first`");
     }
     section.finish();
-    Some(Backoff { first: first?, factor: factor?, longest: longest?, jitter: jitter? })
+    Some(Backoff { first: first?, factor: factor?, longest: longest?, jitter: jitter?, reset_after: reset_after? })
+}
+
+/// A time, or the word for none at all.
+fn reset_after() -> Expect<Duration> {
+    const ON_CONNECT: &str = "on-connect";
+    let time = duration(Duration::ZERO..=LONGEST);
+    let mut expect =
+        Expect::new(format!("\"{ON_CONNECT}\" or {}", time.valid), move |value: &Value| match &value.kind {
+            Kind::Text(text) if text == ON_CONNECT => Ok(Duration::ZERO),
+            _ => (time.read)(value),
+        });
+    expect.names = vec![ON_CONNECT.to_owned()];
+    expect
 }
 
 /// Keys of a jitter that is a table.
@@ -156,6 +170,10 @@ mod tests {
         let preset = BehaviourPreset::WellBehaved.behaviour();
         let backoff = Backoff { jitter: Jitter::Share(0.2), ..preset.backoff };
         assert_eq!(changed, Ok(Behaviour { attempts: 5, keep_alive: 90, backoff, ..preset }));
+        for (written, reset_after) in [("on-connect", Duration::ZERO), ("5m", Duration::from_secs(300))] {
+            let changed = behaviour(&format!("{{ preset = 'well-behaved', backoff.reset_after = '{written}' }}"));
+            assert_eq!(changed.unwrap().backoff.reset_after, reset_after);
+        }
         let plus = behaviour("{ backoff = { jitter = { plus = '5s' } } }").unwrap();
         assert_eq!(plus.backoff.jitter, Jitter::Plus(Duration::from_secs(5)));
         assert_eq!(plus.preset, BehaviourPreset::OneAttempt);
@@ -172,6 +190,8 @@ mod tests {
             "{ backoff = { jitter = { share = 2 } } }",
             "{ backoff = { jitter = { share = 0.1, plus = '1s' } } }",
             "{ backoff = { factor = 0.5 } }",
+            "{ backoff = { reset_after = 'on-conect' } }",
+            "{ backoff = { reset_after = 60 } }",
             "{ retries = 3 }",
         ] {
             assert_eq!(behaviour(wrong).map_err(|problems| problems.len()), Err(1), "{wrong}");

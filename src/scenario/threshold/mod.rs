@@ -92,6 +92,8 @@ pub enum Counted {
     Skipped,
     /// Devices whose certificate expired before it was replaced.
     Expired,
+    /// Devices that failed because they were allowed no further attempt.
+    GaveUp,
     /// Attempts, further ones included.
     Attempts,
     /// Attempts that failed.

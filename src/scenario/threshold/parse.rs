@@ -40,7 +40,7 @@ const COMPARISONS: [(&str, Comparison); 6] = [
     (">", Comparison::More),
 ];
 
-const COUNTS: [(&str, Counted); 13] = [
+const COUNTS: [(&str, Counted); 14] = [
     ("planned", Counted::Planned),
     ("started", Counted::Started),
     ("succeeded", Counted::Succeeded),
@@ -49,6 +49,7 @@ const COUNTS: [(&str, Counted); 13] = [
     ("not_started", Counted::NotStarted),
     ("skipped", Counted::Skipped),
     ("expired", Counted::Expired),
+    ("gave_up", Counted::GaveUp),
     ("attempts", Counted::Attempts),
     ("failed_attempts", Counted::FailedAttempts),
     ("throttled", Counted::Throttled),

@@ -94,10 +94,11 @@ fn row(behaviour: &Behaviour) -> String {
         };
         format!("{} × {} to {}, {jitter}", minutes(&backoff.first), backoff.factor, minutes(&backoff.longest))
     };
+    let anew = if backoff.reset_after.is_zero() { "on-connect".to_owned() } else { minutes(&backoff.reset_after) };
     let caches = if *caches_assignment { "yes" } else { "no" };
     format!(
-        "| `{preset}` | {repeats} | {retry_after} | {}s | {}s | {attempts} | {wait} | {caches} | {hub_attempts} | {}s | \
-         {keep_alive}s |",
+        "| `{preset}` | {repeats} | {retry_after} | {}s | {}s | {attempts} | {wait} | {anew} | {caches} | \
+         {hub_attempts} | {}s | {keep_alive}s |",
         default_wait.as_secs(),
         wait_jitter.as_secs(),
         answer_timeout.as_secs(),

@@ -122,3 +122,123 @@ fn a_pause_of_the_service_shows_in_the_corrected_latency_and_the_raw_one_hides_i
     assert!((1.9..2.1).contains(&p99(&few, Phase::Total)), "{}", p99(&few, Phase::Total));
     assert!(p99(&few, Phase::TotalRaw) < 0.1, "{}", p99(&few, Phase::TotalRaw));
 }
+
+/// Times that a device came back to a hub that accepts every connection, and cuts all of them four times a second for 20 s.
+fn returns(behaviour: &str) -> u64 {
+    const DEVICES: u64 = 20;
+    let cuts: Vec<String> = (0..80).map(|quarter| format!("{}", 5.0 + f64::from(quarter) / 4.0)).collect();
+    let outcome = outcome(&scenario(&format!(
+        "fleet = {{ devices = {DEVICES}, behaviour = {behaviour} }}
+         emulator.faults.hub_disconnect = {{ at_seconds = [{}] }}
+         [[stage]]
+         name = 'rollout'
+         kind = 'provision'
+         arrival = 'at-once'
+         hub_connect = false
+         [[stage]]
+         name = 'life'
+         kind = 'operate'
+         arrival = 'at-once'
+         duration = '2m'",
+        cuts.join(", ")
+    )));
+    sound(&outcome);
+    let totals = stage(&outcome, "life").totals;
+    assert_eq!(totals.succeeded, DEVICES, "in the end all are connected: {totals:?}");
+    totals.disconnects / DEVICES
+}
+
+#[test]
+fn a_hub_that_accepts_and_cuts_is_left_alone_by_devices_whose_back_off_grows() {
+    let (growing, anew) =
+        (returns("'well-behaved'"), returns("{ preset = 'well-behaved', backoff.reset_after = 'on-connect' }"));
+    assert!((3..=10).contains(&growing), "{growing}");
+    assert!(anew > 2 * growing, "{anew} and {growing}");
+}
+
+#[test]
+fn a_well_behaved_device_never_gives_up_and_one_that_does_is_counted() {
+    // The hub is away for longer than ten attempts take, but not for ever.
+    let run = |behaviour: &str| {
+        outcome(&scenario(&format!(
+            "fleet = {{ devices = 10, behaviour = {behaviour} }}
+             emulator.faults.hub_outage = {{ from_seconds = 0, for_seconds = 900 }}
+             limits.drain = '30m'
+             [[stage]]
+             name = 'rollout'
+             kind = 'provision'
+             arrival = 'at-once'"
+        )))
+    };
+    let patient = run("'well-behaved'");
+    sound(&patient);
+    let totals = stage(&patient, "rollout").totals;
+    assert_eq!((totals.succeeded, totals.gave_up), (10, 0), "{totals:?} {:?}", patient.errors);
+    assert!(patient.notes.iter().all(|note| !note.contains("gave up")), "{:?}", patient.notes);
+    let limited = run("{ preset = 'well-behaved', attempts = 10, hub_attempts = 0 }");
+    sound(&limited);
+    let totals = stage(&limited, "rollout").totals;
+    assert_eq!((totals.succeeded, totals.failed_total(), totals.gave_up), (0, 10, 10), "{totals:?}");
+    assert_eq!(stage(&limited, "rollout").intervals.iter().map(|i| i.gave_up).sum::<u64>(), 10);
+    assert_eq!(totals.attempts, 100);
+    let note = limited.notes.iter().find(|note| note.contains("gave up")).expect("it is told");
+    assert!(note.starts_with("rollout: 10 devices gave up, after 10 attempts at most"), "{note}");
+}
+
+#[test]
+fn a_stage_ends_although_its_devices_never_give_up_and_those_that_are_left_are_cut() {
+    let run = |workload: &str| {
+        let outcome = outcome(&scenario(&format!(
+            "fleet = {{ devices = 12, behaviour = 'well-behaved' }}
+             emulator.faults.server_error = {{ probability = 1.0, status = 503 }}
+             limits.drain = '5m'
+             [[stage]]
+             name = 'rollout'
+             kind = 'provision'
+             timeout = '1m'
+             {workload}"
+        )));
+        sound(&outcome);
+        outcome
+    };
+    let cut = fleetstorm::domain::FailureClass::Cut.index();
+    let open = run("arrival = 'at-once'");
+    let totals = stage(&open, "rollout").totals;
+    assert_eq!((totals.failed[cut], totals.failed_total(), totals.gave_up), (12, 12, 0), "{totals:?}");
+    assert_eq!(open.elapsed.as_secs(), 300);
+    // Nobody makes room for the next one: it ends all the same.
+    let closed = run("workload = 'closed'\nconcurrency = 4");
+    let totals = stage(&closed, "rollout").totals;
+    assert_eq!((totals.failed[cut], totals.failed_total(), totals.not_started), (4, 4, 8), "{totals:?}");
+    assert_eq!(closed.elapsed.as_secs(), 360);
+    assert!(
+        closed.notes.iter().any(|note| note.starts_with("rollout: no device got through for 6m")),
+        "{:?}",
+        closed.notes
+    );
+}
+
+#[test]
+fn a_device_that_the_end_of_the_stage_keeps_from_coming_back_is_cut() {
+    let outcome = outcome(&scenario(
+        "fleet = { devices = 10, behaviour = 'well-behaved' }
+         emulator.faults.hub_outage = { from_seconds = 30, for_seconds = 600 }
+         [[stage]]
+         name = 'rollout'
+         kind = 'provision'
+         arrival = 'at-once'
+         hub_connect = false
+         [[stage]]
+         name = 'life'
+         kind = 'operate'
+         arrival = 'at-once'
+         duration = '60s'",
+    ));
+    sound(&outcome);
+    let totals = stage(&outcome, "life").totals;
+    let cut = fleetstorm::domain::FailureClass::Cut.index();
+    assert_eq!((totals.failed[cut], totals.failed_total(), totals.disconnects), (10, 10, 10), "{totals:?}");
+    // What the attempts failed by is the hub's.
+    let refused = fleetstorm::domain::FailureClass::Rejected.index();
+    assert!(totals.failed_attempts[refused] > 0 && totals.failed_attempts[cut] == 0, "{totals:?}");
+}

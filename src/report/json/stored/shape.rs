@@ -128,6 +128,8 @@ struct Counts {
     skipped: Count,
     #[serde(default)]
     expired: Count,
+    #[serde(default)]
+    gave_up: Count,
     attempts: Option<Count>,
     failed_attempts_by_class: Option<ByClass>,
     throttled: Count,
@@ -174,6 +176,8 @@ struct IntervalRow {
     dropped: Count,
     #[serde(default)]
     expired: Count,
+    #[serde(default)]
+    gave_up: Count,
     #[serde(default)]
     disconnects: Count,
     #[serde(default)]
@@ -337,7 +341,7 @@ impl Expiries {
 impl From<Counts> for Totals {
     fn from(counts: Counts) -> Self {
         let Counts { planned, started, succeeded, failed_by_class, dropped, not_started, skipped, .. } = counts;
-        let Counts { expired, attempts, failed_attempts_by_class, throttled, retry_after_max_us, .. } = counts;
+        let Counts { expired, gave_up, attempts, failed_attempts_by_class, throttled, retry_after_max_us, .. } = counts;
         let Counts { polls, disconnects, telemetry, .. } = counts;
         Self {
             planned: planned.0,
@@ -348,6 +352,7 @@ impl From<Counts> for Totals {
             not_started: not_started.0,
             skipped: skipped.0,
             expired: expired.0,
+            gave_up: gave_up.0,
             attempts: attempts.unwrap_or(started).0,
             failed_attempts: failed_attempts_by_class.unwrap_or(failed_by_class).0,
             throttled: throttled.0,
@@ -391,6 +396,7 @@ impl IntervalRow {
             retry_after_max: self.retry_after_max_us.map(|time| time.0),
             dropped: self.dropped.0,
             expired: self.expired.0,
+            gave_up: self.gave_up.0,
             disconnects: self.disconnects.0,
             telemetry: self.telemetry.0,
             in_flight: self.in_flight.0,
