@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::without_byte_order_mark;
+
 /// Everything that a device needs to know of an emulator. Secrets stay in the files named here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Connection {
@@ -63,7 +65,7 @@ impl Connection {
     pub fn read(file: &Path) -> Result<Self, ConnectionError> {
         let json =
             std::fs::read_to_string(file).map_err(|source| ConnectionError::Read { file: file.to_owned(), source })?;
-        Self::parse(&json)
+        Self::parse(&without_byte_order_mark(json))
     }
 }
 

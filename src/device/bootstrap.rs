@@ -33,7 +33,7 @@ fn unusable(error: &StoreError) -> Failure {
         }
         StoreError::Io { source, .. } => source.kind().to_string(),
         StoreError::Key { source, .. } => source.to_string(),
-        StoreError::NoCertificate(_) => "its file has no certificate".to_owned(),
+        StoreError::NoCertificate { source, .. } => format!("its file has no certificate: {source}"),
         StoreError::TooLarge(_) => "its file is too large for PEM".to_owned(),
         StoreError::Exists(_) => "its file is in the way".to_owned(),
     };

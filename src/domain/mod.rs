@@ -1,6 +1,7 @@
 //! The words of the field as values. Knows no clock, socket, runtime or serialisation format.
 
 mod algorithm;
+mod byte_order_mark;
 mod cause;
 mod failure;
 mod phase;
@@ -15,6 +16,7 @@ mod tls_versions;
 mod transport;
 
 pub use algorithm::{CryptoProvider, KeyAlgorithm, KeySource};
+pub use byte_order_mark::{BYTE_ORDER_MARK, without_byte_order_mark};
 pub use cause::cause;
 pub use failure::{Failure, FailureClass};
 pub use phase::Phase;

@@ -9,8 +9,10 @@ use rcgen::{ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose, SanType};
 
 use crate::domain::{CryptoProvider, KeyAlgorithm, RegistrationId};
 use crate::pki::ca::{self, CertificateAuthority, Validity};
+use crate::pki::chain::ChainError;
 use crate::pki::key::{DeviceKey, KeyError};
 use crate::pki::store::{self, StoreError};
+use crate::pki::{certificate, client};
 
 /// Days that a root is valid.
 pub const ROOT_DAYS: u32 = 3650;
@@ -28,6 +30,50 @@ pub struct Identity {
     pub chain: Vec<Vec<u8>>,
     /// Its private key.
     pub key: DeviceKey,
+}
+
+/// Why a device cannot attest with its bootstrap certificate.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unfit {
+    /// Nobody would take it from any device.
+    #[error(transparent)]
+    Form(#[from] ChainError),
+    /// It is somebody else's.
+    #[error("the certificate is one of `{0}`")]
+    Name(String),
+    /// It will be valid then.
+    #[error("the certificate is not valid before {}", date(.0))]
+    NotYet(SystemTime),
+    /// It was valid until then.
+    #[error("the certificate has expired: it was valid until {}", date(.0))]
+    Expired(SystemTime),
+}
+
+impl Identity {
+    /// Whether the device `id` can attest with it at `now`. The service decides whom it trusts.
+    ///
+    /// # Errors
+    /// The first of [`Unfit`] that holds, in their order.
+    pub fn check(&self, id: &RegistrationId, now: SystemTime) -> Result<(), Unfit> {
+        let leaf = self.chain.first().and_then(|der| certificate::parse(der)).ok_or(ChainError::Malformed(0))?;
+        client::check_form(&leaf)?;
+        let identity = certificate::identity_of(&leaf).ok_or(ChainError::CommonName)?;
+        if !identity.common_name.eq_ignore_ascii_case(id.as_str()) {
+            return Err(Unfit::Name(identity.common_name));
+        }
+        let Validity { not_before, not_after } = identity.validity;
+        match identity.validity.contains(now) {
+            true => Ok(()),
+            false if now < not_before => Err(Unfit::NotYet(not_before)),
+            false => Err(Unfit::Expired(not_after)),
+        }
+    }
+}
+
+/// A moment for people.
+fn date(at: &SystemTime) -> String {
+    jiff::Timestamp::try_from(*at)
+        .map_or_else(|_| "a date out of range".to_owned(), |at| at.strftime("%F %T UTC").to_string())
 }
 
 /// A root with room for one authority below it (path length 1).
@@ -158,9 +204,8 @@ impl Folder {
     /// A file is absent or unusable, or certificate and key do not belong together.
     pub fn authority(&self, name: &str) -> Result<CertificateAuthority, StoreError> {
         let path = self.certificate(name);
-        let ders = store::read_certificates(&path)?;
+        let der = store::read_certificate(&path)?;
         let key = store::read_key(&self.key(name), CryptoProvider::AwsLc)?;
-        let der = ders.into_iter().next().ok_or_else(|| StoreError::NoCertificate(path.clone()))?;
         CertificateAuthority::new(der, key).map_err(|source| StoreError::Key { path: self.key(name), source })
     }
 
@@ -172,11 +217,13 @@ impl Folder {
         let chain = store::read_certificates(&self.device_certificate(id))?;
         let path = self.device_key(id);
         let key = store::read_key(&path, provider)?;
-        let belongs = chain.first().and_then(|der| crate::pki::certificate::parse(der));
-        if belongs.is_none_or(|leaf| leaf.public_key().raw != key.spki_der()) {
-            return Err(StoreError::Key { path, source: KeyError::Certificate });
-        }
-        Ok(Identity { chain, key })
+        let leaf = chain.first().and_then(|der| certificate::parse(der));
+        let fault = match leaf {
+            None => KeyError::Certificate,
+            Some(leaf) if leaf.public_key().raw != key.spki_der() => KeyError::Foreign,
+            Some(_) => return Ok(Identity { chain, key }),
+        };
+        Err(StoreError::Key { path, source: fault })
     }
 }
 
@@ -226,8 +273,20 @@ mod tests {
             store::write(&folder.device_key(id), pem.as_bytes(), Access::Owner, Existing::Keep).unwrap();
         }
         assert_eq!(folder.identity(&one, CryptoProvider::Ring).unwrap().chain.len(), 1);
+        let identity = folder.identity(&one, CryptoProvider::AwsLc).unwrap();
+        let day = std::time::Duration::from_secs(24 * 60 * 60);
+        assert_eq!(identity.check(&one, now()), Ok(()));
+        assert_eq!(identity.check(&two, now()), Err(Unfit::Name("one".to_owned())));
+        assert!(matches!(identity.check(&one, now() - day), Err(Unfit::NotYet(_))));
+        let expired = identity.check(&one, now() + 400 * day).unwrap_err().to_string();
+        assert_eq!(expired, "the certificate has expired: it was valid until 2026-12-31 23:00:00 UTC");
+        let mut params = ca::params("one", Validity::days(1, now())).unwrap();
+        params.custom_extensions.push(crate::pki::test_support::unknown_extension());
+        let chain = vec![root.sign(&params, &identity.key).unwrap()];
+        let unknown = Identity { chain, key: identity.key }.check(&one, now());
+        assert!(matches!(unknown, Err(Unfit::Form(ChainError::CriticalExtension(_)))));
         std::fs::copy(folder.device_key(&two), folder.device_key(&one)).unwrap();
         let mixed = folder.identity(&one, CryptoProvider::AwsLc);
-        assert!(matches!(mixed, Err(StoreError::Key { source: KeyError::Certificate, .. })));
+        assert!(matches!(mixed, Err(StoreError::Key { source: KeyError::Foreign, .. })));
     }
 }

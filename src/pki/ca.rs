@@ -72,11 +72,11 @@ impl CertificateAuthority {
     /// From a certificate and its private key.
     ///
     /// # Errors
-    /// [`KeyError::Certificate`] when `der` is no certificate of that key.
+    /// [`KeyError::Certificate`] when `der` is no certificate, [`KeyError::Foreign`] when it is one of another key.
     pub fn new(der: Vec<u8>, key: DeviceKey) -> Result<Self, KeyError> {
         let parsed = certificate::parse(&der).ok_or(KeyError::Certificate)?;
         if parsed.public_key().raw != key.spki_der() {
-            return Err(KeyError::Certificate);
+            return Err(KeyError::Foreign);
         }
         let validity = certificate::validity(&parsed).ok_or(KeyError::Certificate)?;
         let issuer =

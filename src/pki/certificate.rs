@@ -1,5 +1,6 @@
 //! Reading certificates: what a device certificate says about its device.
 
+use std::borrow::Cow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use x509_parser::asn1_rs::{Any, Class, Oid, Tag, Utf8String, oid};
@@ -9,6 +10,7 @@ use x509_parser::prelude::FromDer;
 use x509_parser::time::ASN1Time;
 
 use crate::pki::ca::Validity;
+use crate::pki::name;
 
 /// Longest certificate that is looked at, in bytes of DER.
 pub const MAX_DER_LENGTH: usize = 16 * 1024;
@@ -39,7 +41,7 @@ pub fn leaf_identity(der: &[u8]) -> Option<LeafIdentity> {
 
 pub(super) fn identity_of(leaf: &X509Certificate<'_>) -> Option<LeafIdentity> {
     Some(LeafIdentity {
-        common_name: common_name(leaf)?.to_owned(),
+        common_name: common_name(leaf)?.into_owned(),
         serial: serial(leaf),
         validity: validity(leaf)?,
         unique_id: unique_id(leaf),
@@ -87,12 +89,19 @@ fn is_universal(any: &Any<'_>, tag: Tag, constructed: bool) -> bool {
 }
 
 /// The subject's common name, `None` unless there is exactly one.
-pub(super) fn common_name<'a>(certificate: &'a X509Certificate<'_>) -> Option<&'a str> {
-    let mut names = certificate.tbs_certificate.subject.iter_common_name();
-    match (names.next(), names.next()) {
-        (Some(name), None) => name.as_str().ok(),
-        _ => None,
-    }
+pub(super) fn common_name<'a>(certificate: &'a X509Certificate<'_>) -> Option<Cow<'a, str>> {
+    name::common_name(certificate.subject())
+}
+
+/// The first critical extension that is of no known kind, or cannot be read: its certificate must not be used (RFC 5280,
+/// section 4.2).
+pub(super) fn unknown_critical_extension(certificate: &X509Certificate<'_>) -> Option<String> {
+    use ParsedExtension::{ParseError, Unparsed, UnsupportedExtension};
+    let unknown = certificate.extensions().iter().find(|extension| {
+        let kind = extension.parsed_extension();
+        extension.critical && matches!(kind, UnsupportedExtension { .. } | ParseError { .. } | Unparsed)
+    });
+    unknown.map(|extension| extension.oid.to_id_string())
 }
 
 /// Serial number, big-endian, without leading zeros.
@@ -123,16 +132,4 @@ pub(super) fn subject_key_id(der: &[u8]) -> Option<Vec<u8>> {
         ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0.to_vec()),
         _ => None,
     })
-}
-
-/// Whether it is one of an end entity that may sign TLS handshakes as a client. Absent extensions forbid nothing.
-pub(super) fn is_tls_client(certificate: &X509Certificate<'_>) -> bool {
-    let (Ok(constraints), Ok(usage), Ok(purposes)) =
-        (certificate.basic_constraints(), certificate.key_usage(), certificate.extended_key_usage())
-    else {
-        return false;
-    };
-    !constraints.is_some_and(|extension| extension.value.ca)
-        && usage.is_none_or(|extension| extension.value.digital_signature())
-        && purposes.is_none_or(|extension| extension.value.client_auth || extension.value.any)
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::pki::authority::Authority;
 use crate::pki::ca::Validity;
-use crate::pki::certificate;
+use crate::pki::{certificate, client};
 
 /// Most certificates in a chain: the device SDK for embedded C has room for three.
 pub const MAX_CHAIN_LENGTH: usize = 3;
@@ -56,6 +56,15 @@ pub enum ChainError {
     /// The leaf names somebody else, or nobody, or several.
     #[error("the certificate's common name is not the device's id")]
     CommonName,
+    /// The leaf is of an older version of X.509, which has no extensions.
+    #[error("the certificate is X.509 version {0}, not 3")]
+    Version(u32),
+    /// The leaf says something that must be understood and is not.
+    #[error("the certificate has the critical extension {0}, which is not known here")]
+    CriticalExtension(String),
+    /// The leaf's key is of a kind that is not accepted.
+    #[error("the certificate's key is not ECDSA P-256, P-384 or P-521, or RSA of 2048 to 8192 bits")]
+    KeyType,
     /// The leaf is an authority, or not meant for TLS clients.
     #[error("the certificate is not one of an end entity that may sign as a TLS client")]
     Usage,
@@ -152,20 +161,23 @@ impl ChainVerifier {
         if leaf.public_key().raw != spki_der {
             return Err(ChainError::Key);
         }
-        if certificate::common_name(&leaf) != Some(common_name) {
+        if certificate::common_name(&leaf).as_deref() != Some(common_name) {
             return Err(ChainError::CommonName);
         }
-        if !certificate::is_tls_client(&leaf) {
-            return Err(ChainError::Usage);
-        }
+        client::check(&leaf)?;
         let validity = certificate::validity(&leaf).ok_or(ChainError::Malformed(0))?;
         let mut early_by = Duration::ZERO;
         if issuers.is_empty() {
-            match self.expected.iter().find(|authority| authority.signed(&leaf)) {
-                Some(authority) if !authority.may_sign(0) => return Err(ChainError::NotAuthority(1)),
-                Some(authority) => early_by = begins_within(authority.validity(), now, 1)?,
+            // Of several certificates of one authority, one that may is enough.
+            let signers = self.expected.iter().filter(|authority| authority.signed(&leaf));
+            let judged = signers.map(|authority| match authority.may_sign(0) {
+                true => begins_within(authority.validity(), now, 1),
+                false => Err(ChainError::NotAuthority(1)),
+            });
+            match judged.reduce(Result::or) {
+                Some(judged) => early_by = judged?,
                 None if !self.expected.is_empty() => return Err(ChainError::Issuer),
-                _ => {}
+                None => {}
             }
         } else {
             let issuers = self.issuers(issuers)?;
@@ -203,14 +215,16 @@ impl ChainVerifier {
     /// Everything about authorities that does not change with time.
     fn check_issuers(&self, ders: &[Vec<u8>]) -> Result<Issuers, ChainError> {
         let mut authorities: Vec<Authority> = Vec::with_capacity(ders.len() + 1);
-        for (below, der) in ders.iter().enumerate() {
-            let authority = Authority::parse(der).ok_or(ChainError::Malformed(below + 1))?;
+        let mut below = 0;
+        for (place, der) in ders.iter().enumerate() {
+            let authority = Authority::parse(der).ok_or(ChainError::Malformed(place + 1))?;
             if !authority.may_sign(below) {
-                return Err(ChainError::NotAuthority(below + 1));
+                return Err(ChainError::NotAuthority(place + 1));
             }
             if authorities.last().is_some_and(|lower| !lower.is_signed_by(&authority)) {
-                return Err(ChainError::Signature(below));
+                return Err(ChainError::Signature(place));
             }
+            below = authority.counted(below);
             authorities.push(authority);
         }
         let sent = authorities.len();
@@ -218,12 +232,14 @@ impl ChainVerifier {
         if last.is_self_issued() && !last.is_signed_by(last) {
             return Err(ChainError::Signature(sent));
         }
-        let is_expected = |authority: &Authority| self.expected.iter().any(|expected| expected.der == authority.der);
+        // Authorities are renewed: another certificate of the expected one will do.
+        let is_expected = |authority: &Authority| self.expected.iter().any(|expected| expected.is_same(authority));
         if !self.expected.is_empty() && !authorities.iter().any(is_expected) {
-            let above = self.expected.iter().find(|expected| last.is_signed_by(expected)).ok_or(ChainError::Issuer)?;
-            if !above.may_sign(sent) {
-                return Err(ChainError::NotAuthority(sent + 1));
-            }
+            let signers = || self.expected.iter().filter(|expected| last.is_signed_by(expected));
+            let Some(above) = signers().find(|above| above.may_sign(below)) else {
+                let named = signers().next().is_some();
+                return Err(if named { ChainError::NotAuthority(sent + 1) } else { ChainError::Issuer });
+            };
             authorities.push(Authority::parse(&above.der).ok_or(ChainError::Issuer)?);
         }
         Ok(Issuers { authorities, sent })
@@ -243,7 +259,7 @@ mod tests {
     use super::*;
     use crate::pki::ca::{CertificateAuthority, Validity};
     use crate::pki::key::DeviceKey;
-    use crate::pki::test_support::{Adr, DAY, key, leaf_by, now, root};
+    use crate::pki::test_support::{Adr, DAY, key, leaf_by, now, reissued, root, root_name, unknown_extension};
 
     const ID: &str = "device-0001";
 
@@ -315,6 +331,20 @@ mod tests {
         assert_eq!(usage(|p| p.key_usages = vec![KeyUsagePurpose::KeyAgreement]), Err(ChainError::Usage));
         let server = usage(|p| p.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth]);
         assert_eq!(server, Err(ChainError::Usage));
+        let unknown = usage(|p| p.custom_extensions.push(unknown_extension()));
+        assert_eq!(unknown, Err(ChainError::CriticalExtension("1.3.6.1.4.1.32473.9".to_owned())));
+    }
+
+    #[test]
+    fn the_expected_authority_is_known_by_name_and_key() {
+        let (ca, device) = (root(1), key());
+        let leaf = leaf_by(&ca, &device, |_| ());
+        // Written in another encoding, and the one that has expired beside the one that took its place.
+        let expired = reissued(&ca, |params| params.not_after = params.not_before);
+        let renewed = reissued(&ca, |params| params.distinguished_name = root_name());
+        let verifier = ChainVerifier::new(&[expired, renewed]).unwrap();
+        assert!(check(&verifier, std::slice::from_ref(&leaf), &device).is_ok());
+        assert!(check(&verifier, &[leaf, ca.der().to_vec()], &device).is_ok());
     }
 
     #[test]

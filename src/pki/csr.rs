@@ -3,12 +3,14 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rcgen::{CertificateParams, DistinguishedName, DnType};
-use x509_parser::certification_request::X509CertificationRequest;
+use x509_parser::asn1_rs::{Any, Class, Tag};
 use x509_parser::prelude::FromDer;
+use x509_parser::x509::{AlgorithmIdentifier, SubjectPublicKeyInfo, X509Name};
 
 use crate::domain::KeyAlgorithm;
 use crate::pki::certificate::is_signed_der;
 use crate::pki::key::{DeviceKey, KeyError};
+use crate::pki::name;
 use crate::pki::signature::KeyKind;
 
 /// Longest CSR that is looked at, in bytes of DER. An RSA-8192 request has about 2.5 KB; the hub takes 8 KB of base64.
@@ -73,6 +75,16 @@ pub enum CsrError {
     CommonName,
 }
 
+/// A request as it was sent.
+struct Request<'a> {
+    subject: X509Name<'a>,
+    key: SubjectPublicKeyInfo<'a>,
+    /// DER of what is signed.
+    signed: &'a [u8],
+    algorithm: AlgorithmIdentifier<'a>,
+    signature: &'a [u8],
+}
+
 /// Parses a CSR and verifies its signature with its own key. Takes bytes of any origin.
 ///
 /// # Errors
@@ -82,12 +94,8 @@ pub fn verify(der: &[u8]) -> Result<VerifiedCsr, CsrError> {
     if der.len() > MAX_DER_LENGTH || !is_signed_der(der) {
         return Err(CsrError::Malformed);
     }
-    let (rest, csr) = X509CertificationRequest::from_der(der).map_err(|_| CsrError::Malformed)?;
-    let info = &csr.certification_request_info;
-    if !rest.is_empty() || csr.signature_value.unused_bits != 0 {
-        return Err(CsrError::Malformed);
-    }
-    let kind = KeyKind::of(&info.subject_pki).ok_or(CsrError::KeyType)?;
+    let csr = Request::parse(der).ok_or(CsrError::Malformed)?;
+    let kind = KeyKind::of(&csr.key).ok_or(CsrError::KeyType)?;
     let algorithm = match kind {
         KeyKind::P256 => KeyAlgorithm::EcdsaP256,
         KeyKind::P384 => KeyAlgorithm::EcdsaP384,
@@ -96,16 +104,50 @@ pub fn verify(der: &[u8]) -> Result<VerifiedCsr, CsrError> {
         KeyKind::Rsa(3072..) => KeyAlgorithm::Rsa3072,
         KeyKind::Rsa(_) => KeyAlgorithm::Rsa2048,
     };
-    let mut names = info.subject.iter_common_name();
-    let common_name = match (names.next().map(|name| name.as_str()), names.next()) {
-        (Some(Ok(name)), None) if (1..=MAX_COMMON_NAME).contains(&name.chars().count()) => name.to_owned(),
-        _ => return Err(CsrError::CommonName),
-    };
-    let spki_der = info.subject_pki.raw;
-    if !kind.verify(spki_der, &csr.signature_algorithm.algorithm, info.raw, &csr.signature_value.data) {
+    let common_name = name::common_name(&csr.subject)
+        .filter(|name| (1..=MAX_COMMON_NAME).contains(&name.chars().count()))
+        .ok_or(CsrError::CommonName)?
+        .into_owned();
+    if !kind.verify(csr.key.raw, &csr.algorithm.algorithm, csr.signed, csr.signature) {
         return Err(CsrError::Signature);
     }
-    Ok(VerifiedCsr { common_name, spki_der: spki_der.to_vec(), algorithm })
+    Ok(VerifiedCsr { common_name, spki_der: csr.key.raw.to_vec(), algorithm })
+}
+
+impl<'a> Request<'a> {
+    /// Of DER whose frame was checked. x509-parser has a parser too, which insists on the field of attributes.
+    fn parse(der: &'a [u8]) -> Option<Self> {
+        let (_, request) = Any::from_der(der).ok()?;
+        let (rest, info) = Any::from_der(request.data).ok()?;
+        let signed = &request.data[..request.data.len() - rest.len()];
+        let (rest, algorithm) = AlgorithmIdentifier::from_der(rest).ok()?;
+        let (_, signature) = Any::from_der(rest).ok()?;
+        // The first byte counts unused bits, of which there are none.
+        let signature = signature.data.get(1..)?;
+        info.header.assert_tag(Tag::Sequence).ok()?;
+        let (rest, _version) = u32::from_der(info.data).ok()?;
+        let (rest, subject) = X509Name::from_der(rest).ok()?;
+        let (rest, key) = SubjectPublicKeyInfo::from_der(rest).ok()?;
+        are_attributes(rest).then_some(Self { subject, key, signed, algorithm, signature })
+    }
+}
+
+/// Whether what ends a request's signed part are attributes. RFC 2986 wants the field even if it is empty; requests without
+/// it exist, and OpenSSL takes them too. What attributes ask for does not matter: the authority decides on extensions.
+fn are_attributes(der: &[u8]) -> bool {
+    if der.is_empty() {
+        return true;
+    }
+    let Ok((after, field)) = Any::from_der(der) else { return false };
+    let mut rest = field.data;
+    let mut are_sequences = true;
+    while !rest.is_empty() && are_sequences {
+        match Any::from_der(rest) {
+            Ok((next, attribute)) if attribute.tag() == Tag::Sequence => rest = next,
+            _ => are_sequences = false,
+        }
+    }
+    after.is_empty() && field.class() == Class::ContextSpecific && field.tag().0 == 0 && are_sequences
 }
 
 #[cfg(test)]
@@ -169,6 +211,62 @@ mod tests {
         params.distinguished_name.push(DnType::CommonName, "two");
         let der = params.serialize_request(&key).unwrap().der().to_vec();
         assert_eq!(verify(&der), Err(CsrError::CommonName));
+    }
+
+    /// A request whose signed part is `change`d, signed anew.
+    fn signed_anew(key: &DeviceKey, change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+        let der = build(key, "device-0001").unwrap();
+        let (_, request) = Any::from_der(&der).unwrap();
+        let (_, info) = Any::from_der(request.data).unwrap();
+        let mut info = info.data.to_vec();
+        change(&mut info);
+        yasna::construct_der(|writer| {
+            writer.write_sequence(|writer| {
+                let signed =
+                    yasna::construct_der(|writer| writer.write_sequence(|writer| writer.next().write_der(&info)));
+                let signature = rcgen::SigningKey::sign(key, &signed).unwrap();
+                writer.next().write_der(&signed);
+                let ecdsa_with_sha256 = yasna::models::ObjectIdentifier::from_slice(&[1, 2, 840, 10045, 4, 3, 2]);
+                writer.next().write_sequence(|writer| writer.next().write_oid(&ecdsa_with_sha256));
+                writer.next().write_bitvec_bytes(&signature, signature.len() * 8);
+            });
+        })
+    }
+
+    #[test]
+    fn the_field_of_attributes_may_be_empty_full_or_absent() {
+        let key = key(KeyAlgorithm::EcdsaP256, CryptoProvider::AwsLc);
+        let with = |attributes: &[u8]| {
+            verify(&signed_anew(&key, |info| {
+                assert_eq!(info.split_off(info.len() - 2), [0xa0, 0]);
+                info.extend(attributes);
+            }))
+        };
+        let challenge = b"\xa0\x15\x30\x13\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x09\x07\x31\x06\x1e\x04\x00a\x00b";
+        for good in [&b""[..], b"\xa0\x00", challenge] {
+            assert_eq!(with(good).map(|csr| csr.common_name).as_deref(), Ok("device-0001"), "{good:x?}");
+        }
+        for bad in [&b"\xa1\x00"[..], b"\x05\x00", b"\xa0\x02\x05\x00", b"\xa0\x00\x00", b"\xa0\x03\x30\x05"] {
+            assert_eq!(with(bad), Err(CsrError::Malformed), "{bad:x?}");
+        }
+    }
+
+    #[test]
+    fn the_common_name_may_be_a_string_of_any_type() {
+        let key = key(KeyAlgorithm::EcdsaP256, CryptoProvider::AwsLc);
+        let text = "Gerät-7";
+        let strings = [
+            rcgen::DnValue::Utf8String(text.to_owned()),
+            rcgen::DnValue::BmpString(text.try_into().unwrap()),
+            rcgen::DnValue::UniversalString(text.try_into().unwrap()),
+        ];
+        for string in strings {
+            let mut params = CertificateParams::default();
+            params.distinguished_name = DistinguishedName::new();
+            params.distinguished_name.push(DnType::CommonName, string.clone());
+            let der = params.serialize_request(&key).unwrap().der().to_vec();
+            assert_eq!(verify(&der).map(|csr| csr.common_name).as_deref(), Ok(text), "{string:?}");
+        }
     }
 
     /// Found by fuzzing: a length of 2^64 - 1 used to overflow.

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 
-use crate::pki::certificate;
+use crate::pki::{certificate, name};
 
 /// A certificate as DPS shows it (`certificateInfo`). Source: Azure REST API specification, DPS device API
 /// 2025-07-01-preview, `X509CertificateInfo`.
@@ -33,8 +33,8 @@ pub fn describe(der: &[u8]) -> Option<CertificateInfo> {
     let parsed = certificate::parse(der)?;
     let validity = certificate::validity(&parsed)?;
     Some(CertificateInfo {
-        subject: parsed.subject().to_string(),
-        issuer: parsed.issuer().to_string(),
+        subject: name::shown(parsed.subject()),
+        issuer: name::shown(parsed.issuer()),
         sha1_thumbprint: hex(digest(&SHA1_FOR_LEGACY_USE_ONLY, der).as_ref()),
         sha256_thumbprint: hex(digest(&SHA256, der).as_ref()),
         not_before: validity.not_before,

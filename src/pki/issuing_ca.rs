@@ -299,6 +299,6 @@ mod tests {
             crate::pki::trust::AuthoritySet::new(&[adr.issuing.der()]).unwrap().verify_leaf(&[leaf.der], now()).is_ok()
         );
         let other = IssuingCa::from_parts(adr.issuing.der(), &adr.root.key_pem().unwrap());
-        assert!(matches!(other, Err(KeyError::Certificate)));
+        assert!(matches!(other, Err(KeyError::Foreign)));
     }
 }

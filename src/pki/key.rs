@@ -7,13 +7,12 @@ use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature as aws;
 use ring::signature as ring_sig;
 use ring::signature::KeyPair as _;
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, alg_id};
 use rustls::sign::public_key_to_spki;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::domain::{CryptoProvider, KeyAlgorithm};
-use crate::pki::{ec_pkcs8, seeded};
+use crate::pki::{ec_pkcs8, pem_text, seeded};
 
 /// A key pair that never leaves the process unless asked for. Signs for rcgen (CSRs, certificates) and rustls (mutual
 /// TLS) without being parsed again.
@@ -49,8 +48,11 @@ pub enum KeyError {
     #[error("the private key is not an unencrypted ECDSA P-256, ECDSA P-384 or RSA (2048, 3072, 4096 bits) key")]
     Parse,
     /// A certificate that was read is unusable.
-    #[error("the certificate is not X.509 DER, or does not belong to the private key")]
+    #[error("the certificate is not X.509 DER")]
     Certificate,
+    /// A certificate and a private key that were read are not of each other.
+    #[error("the certificate does not belong to the private key")]
+    Foreign,
     /// A name that cannot be the common name of a certificate (RFC 5280, ub-common-name).
     #[error("a common name must have 1 to 64 characters, this one has {0}")]
     CommonName(usize),
@@ -111,8 +113,8 @@ impl DeviceKey {
     ///
     /// # Errors
     /// As [`Self::from_der`].
-    pub fn from_pem(text: &str, provider: CryptoProvider) -> Result<Self, KeyError> {
-        let key = PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(|_| KeyError::Parse)?;
+    pub fn from_pem<T: AsRef<[u8]> + ?Sized>(text: &T, provider: CryptoProvider) -> Result<Self, KeyError> {
+        let key = pem_text::private_key(text.as_ref()).ok_or(KeyError::Parse)?;
         Self::from_der(&key, provider)
     }
 

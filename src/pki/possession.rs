@@ -35,7 +35,7 @@ pub fn is_authority(der: &[u8]) -> bool {
 /// The first of [`PossessionError`] that holds, in their order.
 pub fn verify(ca: &[u8], proof: &[u8], code: &str, now: SystemTime) -> Result<(), PossessionError> {
     let parsed = certificate::parse(proof).ok_or(PossessionError::Malformed)?;
-    if certificate::common_name(&parsed) != Some(code) {
+    if certificate::common_name(&parsed).as_deref() != Some(code) {
         return Err(PossessionError::Code);
     }
     if !Authority::parse(ca).is_some_and(|ca| ca.signed(&parsed)) {
@@ -52,7 +52,7 @@ pub fn verify(ca: &[u8], proof: &[u8], code: &str, now: SystemTime) -> Result<()
 mod tests {
     use super::*;
     use crate::pki::bootstrap::proof_of_possession;
-    use crate::pki::test_support::{DAY, key, leaf_by, now, root};
+    use crate::pki::test_support::{DAY, key, leaf_by, now, reissued, root, root_name, unknown_extension};
 
     #[test]
     fn only_the_owner_of_the_key_can_prove_it() {
@@ -67,9 +67,19 @@ mod tests {
     }
 
     #[test]
+    fn the_issuer_may_be_written_in_another_encoding() {
+        let ca = root(1);
+        let proof = proof_of_possession(&ca, "C0DE", 30, now()).unwrap();
+        let uploaded = reissued(&ca, |params| params.distinguished_name = root_name());
+        assert_eq!(verify(&uploaded, &proof, "C0DE", now()), Ok(()));
+    }
+
+    #[test]
     fn authorities_are_told_from_leaves() {
         let ca = root(1);
         assert!(is_authority(ca.der()));
         assert!(!is_authority(&leaf_by(&ca, &key(), |_| ())) && !is_authority(b""));
+        let unknown = reissued(&ca, |params| params.custom_extensions.push(unknown_extension()));
+        assert!(!is_authority(&unknown), "nobody knows what it may sign");
     }
 }

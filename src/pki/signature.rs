@@ -48,7 +48,7 @@ impl KeyKind {
         (2048..=8192).contains(&bits).then_some(Self::Rsa(bits))
     }
 
-    fn algorithm(self, hash: Hash) -> &'static dyn VerificationAlgorithm {
+    pub(super) fn algorithm(self, hash: Hash) -> &'static dyn VerificationAlgorithm {
         match (self, hash) {
             (Self::P256, Hash::Sha256) => &aws::ECDSA_P256_SHA256_ASN1,
             (Self::P256, Hash::Sha384) => &aws::ECDSA_P256_SHA384_ASN1,

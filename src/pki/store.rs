@@ -5,12 +5,11 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
 use zeroize::Zeroizing;
 
 use crate::domain::CryptoProvider;
 use crate::pki::key::{DeviceKey, KeyError};
+use crate::pki::pem_text::{self, PemError};
 
 /// Largest file that is read, in bytes: bundles of web roots have 300 KB.
 const MAX_FILE_LENGTH: u64 = 4 * 1024 * 1024;
@@ -52,9 +51,14 @@ pub enum StoreError {
     /// Too large for a PEM file.
     #[error("{} is larger than 4 MiB: is it a PEM file?", .0.display())]
     TooLarge(PathBuf),
-    /// No certificate in it, or a broken one.
-    #[error("{} holds no usable certificate (PEM, -----BEGIN CERTIFICATE-----)", .0.display())]
-    NoCertificate(PathBuf),
+    /// No certificate in it, or a damaged one.
+    #[error("{} holds no usable certificate (PEM): {source}", path.display())]
+    NoCertificate {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: PemError,
+    },
     /// No usable private key in it.
     #[error("{}: {source}", path.display())]
     Key {
@@ -120,12 +124,16 @@ pub fn certificates_to_pem<D: AsRef<[u8]>>(ders: &[D]) -> String {
 /// [`StoreError::NoCertificate`] when there is none or one is broken, [`StoreError::Io`], [`StoreError::TooLarge`].
 pub fn read_certificates(path: &Path) -> Result<Vec<Vec<u8>>, StoreError> {
     let text = read(path)?;
-    let unusable = || StoreError::NoCertificate(path.to_owned());
-    let ders = CertificateDer::pem_slice_iter(&text)
-        .map(|der| der.map(|der| der.to_vec()))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|_| unusable())?;
-    if ders.is_empty() { Err(unusable()) } else { Ok(ders) }
+    pem_text::certificates(&text).map_err(|source| StoreError::NoCertificate { path: path.to_owned(), source })
+}
+
+/// Reads the first certificate of a PEM file as DER.
+///
+/// # Errors
+/// As [`read_certificates`].
+pub fn read_certificate(path: &Path) -> Result<Vec<u8>, StoreError> {
+    let absent = || StoreError::NoCertificate { path: path.to_owned(), source: PemError::Absent };
+    read_certificates(path)?.into_iter().next().ok_or_else(absent)
 }
 
 /// Reads the private key of a PEM file.
@@ -135,8 +143,7 @@ pub fn read_certificates(path: &Path) -> Result<Vec<Vec<u8>>, StoreError> {
 pub fn read_key(path: &Path, provider: CryptoProvider) -> Result<DeviceKey, StoreError> {
     let text = read(path)?;
     let key = |source| StoreError::Key { path: path.to_owned(), source };
-    let text = str::from_utf8(&text).map_err(|_| key(KeyError::Parse))?;
-    DeviceKey::from_pem(text, provider).map_err(key)
+    DeviceKey::from_pem(&text, provider).map_err(key)
 }
 
 fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, StoreError> {
@@ -191,7 +198,7 @@ mod tests {
         write(&private, key.to_pem().unwrap().as_bytes(), Access::Owner, Existing::Keep).unwrap();
         assert_eq!(read_certificates(&certificates).unwrap(), chain);
         assert_eq!(read_key(&private, CryptoProvider::Ring).unwrap().spki_der(), key.spki_der());
-        assert!(matches!(read_certificates(&private), Err(StoreError::NoCertificate(_))));
+        assert!(matches!(read_certificates(&private), Err(StoreError::NoCertificate { source: PemError::Absent, .. })));
         assert!(matches!(read_key(&certificates, CryptoProvider::AwsLc), Err(StoreError::Key { .. })));
     }
 

@@ -2,7 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, DnValue, ExtendedKeyUsagePurpose,
+    IsCa, KeyUsagePurpose,
+};
 
 use crate::domain::{CryptoProvider, KeyAlgorithm};
 use crate::pki::ca::{self, CertificateAuthority, Validity};
@@ -61,4 +64,27 @@ pub(super) fn leaf_by(
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
     change(&mut params);
     authority.sign(&params, key).unwrap()
+}
+
+/// Another certificate of the same authority, by itself, with content of the caller's choice.
+pub(super) fn reissued(authority: &CertificateAuthority, change: impl FnOnce(&mut CertificateParams)) -> Vec<u8> {
+    let mut params = ca::params("root", Validity::days(3650, now())).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    change(&mut params);
+    params.self_signed(authority.key()).unwrap().der().to_vec()
+}
+
+/// The same name as that of [`root`], in another encoding, letter case and spacing.
+pub(super) fn root_name() -> DistinguishedName {
+    let mut name = DistinguishedName::new();
+    name.push(DnType::CommonName, DnValue::PrintableString(" ROOT ".try_into().unwrap()));
+    name
+}
+
+/// A critical extension that nobody knows.
+pub(super) fn unknown_extension() -> CustomExtension {
+    let mut extension = CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 32473, 9], vec![5, 0]);
+    extension.set_criticality(true);
+    extension
 }

@@ -2,19 +2,21 @@
 
 use std::sync::Arc;
 
+use rustls::client::danger::HandshakeSignatureValid;
 use rustls::client::{ResolvesClientCert, Resumption, WebPkiServerVerifier};
-use rustls::crypto::{CryptoProvider as TlsProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::CryptoProvider as TlsProvider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime};
+use rustls::server::NoServerSessionStorage;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::server::{NoServerSessionStorage, ParsedCertificate};
 use rustls::sign::CertifiedKey;
 use rustls::{
-    ClientConfig, DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig, SignatureScheme,
-    SupportedProtocolVersion,
+    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig,
+    SignatureScheme, SupportedProtocolVersion,
 };
 
 use crate::domain::CryptoProvider;
 pub use crate::domain::TlsVersions;
+use crate::pki::handshake::{self, Rules};
 use crate::pki::key::DeviceKey;
 use crate::pki::sign::TlsKey;
 use crate::pki::tls_sessions::TlsSessions;
@@ -110,8 +112,9 @@ impl ResolvesClientCert for ClientIdentity {
     }
 }
 
-/// A server configuration that asks for a client certificate but accepts none, and accepts any well-formed one whose
-/// key the client proves to have (CertificateVerify is checked): DPS and hub decide by MQTT or HTTP what it is worth.
+/// A server configuration that asks for a client certificate but accepts none, and accepts any one whose key the client
+/// proves to have (CertificateVerify is checked): DPS and hub decide by MQTT or HTTP what it is worth. Keys: ECDSA P-256,
+/// P-384, P-521, Ed25519, RSA from 528 to 8192 bits.
 /// TLS 1.2 and 1.3, no session tickets. `certificate` and `key` as of `RootCa::server_certificate`.
 ///
 /// # Errors
@@ -172,7 +175,7 @@ fn tls_provider(provider: CryptoProvider) -> Arc<TlsProvider> {
     })
 }
 
-/// Takes every well-formed client certificate, without asking who issued it.
+/// Takes every client certificate whose key the client has, without asking who issued it or what else is in it.
 #[derive(Debug)]
 struct AnyClientCertificate(Arc<TlsProvider>);
 
@@ -191,8 +194,11 @@ impl ClientCertVerifier for AnyClientCertificate {
         _intermediates: &[CertificateDer<'_>],
         _now: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
-        ParsedCertificate::try_from(end_entity)?;
-        Ok(ClientCertVerified::assertion())
+        if handshake::has_key(end_entity) {
+            Ok(ClientCertVerified::assertion())
+        } else {
+            Err(CertificateError::BadEncoding.into())
+        }
     }
 
     fn verify_tls12_signature(
@@ -200,8 +206,8 @@ impl ClientCertVerifier for AnyClientCertificate {
         message: &[u8],
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
-    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        proved(Rules::Tls12, message, certificate, signature)
     }
 
     fn verify_tls13_signature(
@@ -209,12 +215,25 @@ impl ClientCertVerifier for AnyClientCertificate {
         message: &[u8],
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
-    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        proved(Rules::Tls13, message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+fn proved(
+    rules: Rules,
+    message: &[u8],
+    certificate: &CertificateDer<'_>,
+    signature: &DigitallySignedStruct,
+) -> Result<HandshakeSignatureValid, rustls::Error> {
+    if handshake::verify(certificate, signature.scheme, rules, message, signature.signature()) {
+        Ok(HandshakeSignatureValid::assertion())
+    } else {
+        Err(CertificateError::BadSignature.into())
     }
 }
 
@@ -227,7 +246,7 @@ mod tests {
 
     use super::*;
     use crate::domain::KeyAlgorithm;
-    use crate::pki::test_support::{Adr, key, now};
+    use crate::pki::test_support::{Adr, key, leaf_by, now, root, unknown_extension};
 
     const VERSIONS: [(TlsVersions, ProtocolVersion); 3] = [
         (TlsVersions::Any, ProtocolVersion::TLSv1_3),
@@ -328,6 +347,35 @@ mod tests {
         let other = ClientTls::new(&[Adr::new().root.der().to_vec()], TlsVersions::Any, CryptoProvider::AwsLc).unwrap();
         let error = handshake(other.anonymous(), &server, "localhost").unwrap_err();
         assert!(matches!(error, rustls::Error::InvalidCertificate(_)), "{error}");
+    }
+
+    #[test]
+    fn any_certificate_will_do_whose_key_the_client_has() {
+        let (roots, server_config) = server(&["localhost"]);
+        let data = |name: &str| {
+            std::fs::read(format!("{}/tests/data/client-certificates/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+        };
+        let own = Arc::new(DeviceKey::from_pem(&data("key.pem"), CryptoProvider::AwsLc).unwrap());
+        let version_1 = crate::pki::pem_text::certificates(&data("leaf-v1.pem")).unwrap();
+        let unknown = leaf_by(&root(0), &own, |params| params.custom_extensions.push(unknown_extension()));
+        let expired = leaf_by(&root(0), &own, |params| params.not_after = params.not_before);
+        for (versions, agreed) in VERSIONS {
+            let tls = ClientTls::new(&roots, versions, CryptoProvider::AwsLc).unwrap();
+            for chain in [version_1.clone(), vec![unknown.clone()], vec![expired.clone(), b"no certificate".to_vec()]] {
+                let (client, server) =
+                    handshake(tls.with_identity(&chain, Arc::clone(&own)), &server_config, "localhost").unwrap();
+                assert_eq!(client.protocol_version(), Some(agreed));
+                assert_eq!(server.peer_certificates().unwrap()[0].as_ref(), chain[0]);
+                let foreign = handshake(tls.with_identity(&chain, Arc::new(key())), &server_config, "localhost");
+                assert_eq!(foreign.err(), Some(CertificateError::BadSignature.into()), "{versions:?}");
+            }
+            let none = handshake(
+                tls.with_identity(&[b"no certificate".to_vec()], Arc::clone(&own)),
+                &server_config,
+                "localhost",
+            );
+            assert_eq!(none.err(), Some(CertificateError::BadEncoding.into()), "{versions:?}");
+        }
     }
 
     #[test]

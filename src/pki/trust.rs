@@ -9,6 +9,8 @@ use x509_parser::certificate::X509Certificate;
 use crate::pki::authority::Authority;
 use crate::pki::certificate::{self, LeafIdentity};
 use crate::pki::chain::ChainError;
+use crate::pki::client;
+use crate::pki::name::Name;
 
 /// Longest chain that a client may present: a leaf and the authorities that a service stores with an enrollment group.
 pub const MAX_PRESENTED: usize = 8;
@@ -19,7 +21,7 @@ const MAX_REMEMBERED: usize = 64;
 /// Authorities that a service trusts: the issuing CAs synced to a hub, or the CA certificates uploaded to DPS.
 #[derive(Debug, Default)]
 pub struct AuthoritySet {
-    trusted: Vec<Authority>,
+    trusted: Vec<Arc<Authority>>,
     /// Presented intermediates by DER, parsed. Whom they were signed by is checked every time.
     presented: RwLock<HashMap<Box<[u8]>, Arc<Authority>>>,
 }
@@ -42,7 +44,7 @@ impl AuthoritySet {
         let trusted = trusted
             .iter()
             .enumerate()
-            .map(|(position, der)| Authority::parse(der.as_ref()).ok_or(ChainError::Malformed(position)))
+            .map(|(position, der)| Authority::parse(der.as_ref()).map(Arc::new).ok_or(ChainError::Malformed(position)))
             .collect::<Result<_, _>>()?;
         Ok(Self { trusted, presented: RwLock::default() })
     }
@@ -56,25 +58,30 @@ impl AuthoritySet {
     pub fn verify_leaf<D: AsRef<[u8]>>(&self, presented: &[D], now: SystemTime) -> Result<TrustedPath, ChainError> {
         let leaf = presented.first().ok_or(ChainError::Empty)?;
         let certificate = certificate::parse(leaf.as_ref()).ok_or(ChainError::Malformed(0))?;
-        let leaf = client_identity(&certificate)?;
-        let named = || self.trusted.iter().enumerate().filter(|(_, authority)| authority.is_named_in(&certificate));
-        let Some((position, issuer)) = named().find(|(_, authority)| authority.signed(&certificate)) else {
-            return Err(if named().next().is_some() { ChainError::Signature(0) } else { ChainError::Issuer });
-        };
-        if !issuer.may_sign(0) {
-            return Err(ChainError::NotAuthority(1));
+        let leaf = client::identity(&certificate)?;
+        let name = Name::new(certificate.issuer());
+        let mut refused = ChainError::Issuer;
+        for (position, authority) in self.trusted.iter().enumerate().filter(|(_, a)| a.is_named(&name)) {
+            let judged = if authority.verifies(&certificate) {
+                authority.vouches(0, now, 1)
+            } else {
+                Err(ChainError::Signature(0))
+            };
+            match judged {
+                Ok(()) if leaf.validity.contains(now) => return Ok(TrustedPath { leaf, authorities: vec![position] }),
+                Ok(()) => return Err(ChainError::Validity(0)),
+                // Another certificate of the same authority, or another authority of that name, may be the right one.
+                Err(error) if matches!(refused, ChainError::Issuer | ChainError::Signature(_)) => refused = error,
+                Err(_) => {}
+            }
         }
-        if !issuer.is_valid(now) {
-            return Err(ChainError::Validity(1));
-        }
-        if !leaf.validity.contains(now) {
-            return Err(ChainError::Validity(0));
-        }
-        Ok(TrustedPath { leaf, authorities: vec![position] })
+        Err(refused)
     }
 
-    /// A client of DPS with a bootstrap certificate: walks from the leaf through the presented certificates and says
-    /// which of these authorities stand above it. A client must present every certificate up to a trusted one.
+    /// A client of DPS with a bootstrap certificate: walks from the leaf up through the presented certificates, in whatever
+    /// order they come, and says which of these authorities stand above it. A client must present every certificate up to a
+    /// trusted one; what stands above that, or leads nowhere, spoils nothing. Where a presented certificate is no good, a
+    /// trusted one of the same authority (same name and key) takes its place.
     ///
     /// # Errors
     /// [`ChainError::Issuer`] when the walk meets none of the authorities, or what is wrong with the certificates on it.
@@ -84,35 +91,20 @@ impl AuthoritySet {
             return Err(ChainError::TooLong(presented.len()));
         }
         let certificate = certificate::parse(leaf.as_ref()).ok_or(ChainError::Malformed(0))?;
-        let leaf = client_identity(&certificate)?;
+        let leaf = client::identity(&certificate)?;
         if !leaf.validity.contains(now) {
             return Err(ChainError::Validity(0));
         }
-        let mut authorities = Vec::new();
-        self.add_signers(&certificate, 0, now, &mut authorities);
-        let mut lower: Option<Arc<Authority>> = None;
-        for (below, der) in above.iter().enumerate() {
-            let authority = self.presented(der.as_ref()).ok_or(ChainError::Malformed(below + 1))?;
-            let signed_lower = match &lower {
-                Some(lower) => lower.is_signed_by(&authority),
-                None => authority.signed(&certificate),
-            };
-            if !signed_lower {
-                // A certificate that leads nowhere is ignored when a trusted authority was met before it.
-                break;
-            }
-            if !authority.may_sign(below) {
-                return Err(ChainError::NotAuthority(below + 1));
-            }
-            if !authority.is_valid(now) {
-                return Err(ChainError::Validity(below + 1));
-            }
-            if let Some(certificate) = certificate::parse(&authority.der) {
-                self.add_signers(&certificate, below + 1, now, &mut authorities);
-            }
-            lower = Some(authority);
-        }
-        if authorities.is_empty() { Err(ChainError::Issuer) } else { Ok(TrustedPath { leaf, authorities }) }
+        let presented = above.iter().map(|der| self.presented(der.as_ref())).collect();
+        let authorities = Walk::new(self, presented, now).from(&certificate)?;
+        Ok(TrustedPath { leaf, authorities })
+    }
+
+    /// Whether the certificate is one of an authority at one of the first `count` positions, or another of the same one.
+    pub fn is_of_first(&self, count: usize, der: &[u8]) -> bool {
+        let first = || self.trusted.iter().take(count);
+        first().any(|authority| *authority.der == *der)
+            || self.presented(der).is_some_and(|presented| first().any(|authority| authority.is_same(&presented)))
     }
 
     /// Whether the authority at `position` leads to a self-signed one through authorities of this set alone.
@@ -127,16 +119,6 @@ impl AuthoritySet {
             }
         }
         false
-    }
-
-    /// Adds the trusted authorities that signed `certificate` with `below` authorities between them and the leaf.
-    fn add_signers(&self, certificate: &X509Certificate<'_>, below: usize, now: SystemTime, found: &mut Vec<usize>) {
-        for (position, authority) in self.trusted.iter().enumerate() {
-            let may = !found.contains(&position) && authority.is_valid(now) && authority.may_sign(below);
-            if may && authority.signed(certificate) {
-                found.push(position);
-            }
-        }
     }
 
     /// A presented intermediate: remembered, or parsed now.
@@ -154,12 +136,88 @@ impl AuthoritySet {
     }
 }
 
-/// The identity in a leaf that may be one of a TLS client.
-fn client_identity(certificate: &X509Certificate<'_>) -> Result<LeafIdentity, ChainError> {
-    if !certificate::is_tls_client(certificate) {
-        return Err(ChainError::Usage);
+/// Reads the certificate (DER) that a client presents first, without asking who signed it.
+///
+/// # Errors
+/// It is no certificate of a form that can be judged, or has not exactly one common name.
+pub fn presented_identity(der: &[u8]) -> Result<LeafIdentity, ChainError> {
+    let certificate = certificate::parse(der).ok_or(ChainError::Malformed(0))?;
+    client::check_form(&certificate)?;
+    certificate::identity_of(&certificate).ok_or(ChainError::CommonName)
+}
+
+/// A walk from a leaf up, level by level.
+struct Walk<'a> {
+    set: &'a AuthoritySet,
+    /// Presented certificates above the leaf; `None` for what is none, or has a key that is not accepted.
+    presented: Vec<Option<Arc<Authority>>>,
+    /// Which of them were walked over.
+    used: Vec<bool>,
+    now: SystemTime,
+    /// Positions of trusted authorities, the nearest first.
+    found: Vec<usize>,
+    /// What was wrong first.
+    problem: Option<ChainError>,
+}
+
+/// A certificate that the walk has come to, and how many authorities are below whatever stands above it.
+type Step = (Arc<Authority>, usize);
+
+impl<'a> Walk<'a> {
+    fn new(set: &'a AuthoritySet, presented: Vec<Option<Arc<Authority>>>, now: SystemTime) -> Self {
+        let used = vec![false; presented.len()];
+        Self { set, presented, used, now, found: Vec::new(), problem: None }
     }
-    certificate::identity_of(certificate).ok_or(ChainError::CommonName)
+
+    /// Positions of the trusted authorities above a leaf.
+    fn from(mut self, leaf: &X509Certificate<'_>) -> Result<Vec<usize>, ChainError> {
+        let mut level = self.above(leaf, 0);
+        while !level.is_empty() {
+            let mut next = Vec::new();
+            for (authority, below) in level {
+                if let Some(certificate) = certificate::parse(&authority.der) {
+                    next.extend(self.above(&certificate, below));
+                }
+            }
+            level = next;
+        }
+        if !self.found.is_empty() {
+            return Ok(self.found);
+        }
+        let unreadable =
+            || self.presented.iter().position(Option::is_none).map(|place| ChainError::Malformed(place + 1));
+        Err(self.problem.or_else(unreadable).unwrap_or(ChainError::Issuer))
+    }
+
+    /// Notes which trusted authorities signed a certificate, and gives the presented ones that did. Each of these is
+    /// given once, so that the walk ends and costs a peer's certificates at most a signature for each pair of them.
+    fn above(&mut self, certificate: &X509Certificate<'_>, below: usize) -> Vec<Step> {
+        let issuer = Name::new(certificate.issuer());
+        for (position, authority) in self.set.trusted.iter().enumerate().filter(|(_, a)| a.is_named(&issuer)) {
+            let may = !self.found.contains(&position) && authority.vouches(below, self.now, 0).is_ok();
+            if may && authority.verifies(certificate) {
+                self.found.push(position);
+            }
+        }
+        let mut steps = Vec::new();
+        for (place, used) in self.used.iter_mut().enumerate() {
+            let candidate = self.presented.get(place).and_then(Option::as_ref);
+            let Some(candidate) = candidate.filter(|a| !*used && a.is_named(&issuer) && a.verifies(certificate)) else {
+                continue;
+            };
+            *used = true;
+            match candidate.vouches(below, self.now, place + 1) {
+                Ok(()) => steps.push((Arc::clone(candidate), candidate.counted(below))),
+                Err(error) => {
+                    self.problem.get_or_insert(error);
+                    let others = self.set.trusted.iter().filter(|other| other.is_same(candidate));
+                    let good = others.filter(|other| other.vouches(below, self.now, 0).is_ok());
+                    steps.extend(good.map(|other| (Arc::clone(other), other.counted(below))));
+                }
+            }
+        }
+        steps
+    }
 }
 
 #[cfg(test)]
@@ -167,8 +225,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::CryptoProvider;
     use crate::pki::ca::{CertificateAuthority, Validity};
-    use crate::pki::test_support::{Adr, DAY, key, leaf_by, now, root};
+    use crate::pki::key::DeviceKey;
+    use crate::pki::test_support::{Adr, DAY, key, leaf_by, now, reissued, root, root_name, unknown_extension};
 
     const ID: &str = "device-0001";
 
@@ -240,9 +300,92 @@ mod tests {
         let forged = leaf_by(&false_ca, &device, |_| ());
         assert_eq!(set.verify_path(&[&forged, &player_leaf], now()), Err(ChainError::NotAuthority(1)));
         let own = leaf_by(&top, &device, |_| ());
-        assert!(set.verify_path(&[own.as_slice(), b"ignored"], now()).is_err(), "presented bytes must be certificates");
+        assert!(
+            set.verify_path(&[own.as_slice(), b"ignored"], now()).is_ok(),
+            "what is above a trusted one is not looked at"
+        );
+        assert_eq!(set.verify_path(&[forged.as_slice(), b"no certificate"], now()), Err(ChainError::Malformed(1)));
         assert_eq!(set.verify_path(&[&own], now() + 30 * DAY), Err(ChainError::Validity(0)));
         assert_eq!(set.verify_path(&[&own; 9], now()), Err(ChainError::TooLong(9)));
+    }
+
+    #[test]
+    fn what_stands_above_the_lowest_trusted_authority_spoils_nothing() {
+        let (top, device) = (root(1), key());
+        let middle = below(&top, 0);
+        let leaf = leaf_by(&middle, &device, |_| ());
+        let set = AuthoritySet::new(&[middle.der()]).unwrap();
+        let expired = reissued(&top, |params| params.not_after = params.not_before);
+        let forbidden = reissued(&top, |params| params.custom_extensions.push(unknown_extension()));
+        for above in [top.der(), &expired, &forbidden, b"no certificate", root(1).der()] {
+            let path = set.verify_path(&[&leaf, middle.der(), above], now()).unwrap();
+            assert_eq!(path.authorities, [0]);
+        }
+    }
+
+    #[test]
+    fn certificates_of_one_authority_take_each_others_place() {
+        let (top, device) = (root(1), key());
+        let middle = below(&top, 0);
+        let copy = DeviceKey::from_pem(&middle.key().to_pem().unwrap(), CryptoProvider::AwsLc).unwrap();
+        let old = top.subordinate(copy, "intermediate", 0, Validity::days(1, now() - 9 * DAY)).unwrap();
+        let leaf = leaf_by(&middle, &device, |_| ());
+        let walk = |trusted: &[&[u8]], presented: &[&[u8]]| {
+            let set = AuthoritySet::new(trusted).unwrap();
+            set.verify_path(presented, now()).map(|path| path.authorities)
+        };
+        let (old, middle, top) = (old.der(), middle.der(), top.der());
+        assert_eq!(walk(&[middle], &[&leaf, old]), Ok(vec![0]));
+        assert_eq!(walk(&[middle, top], &[&leaf, old]), Ok(vec![0, 1]), "the root through the one that took its place");
+        assert_eq!(walk(&[top], &[&leaf, old]), Err(ChainError::Validity(1)));
+        assert_eq!(walk(&[top], &[&leaf, old, middle]), Ok(vec![0]), "in any order");
+        assert_eq!(walk(&[old, middle], &[&leaf]), Ok(vec![1]));
+        let hub = AuthoritySet::new(&[old, middle]).unwrap();
+        assert_eq!(hub.verify_leaf(&[&leaf], now()).unwrap().authorities, [1]);
+        let hub = AuthoritySet::new(&[old]).unwrap();
+        assert_eq!(hub.verify_leaf(&[&leaf], now()), Err(ChainError::Validity(1)));
+    }
+
+    #[test]
+    fn an_authority_that_certified_itself_does_not_lengthen_the_path() {
+        let (top, device) = (root(0), key());
+        // A rollover of the root's key: the old key signs a certificate of the same name for the new one.
+        let new = top.subordinate(key(), "root", 0, Validity::days(1825, now())).unwrap();
+        let leaf = leaf_by(&new, &device, |_| ());
+        let set = AuthoritySet::new(&[top.der()]).unwrap();
+        assert_eq!(set.verify_path(&[&leaf, new.der()], now()).unwrap().authorities, [0]);
+    }
+
+    #[test]
+    fn names_match_whatever_they_are_encoded_in() {
+        let (top, device) = (root(1), key());
+        let uploaded = reissued(&top, |params| params.distinguished_name = root_name());
+        let leaf = leaf_by(&top, &device, |_| ());
+        let set = AuthoritySet::new(&[&uploaded]).unwrap();
+        assert_eq!(set.verify_path(&[leaf.as_slice()], now()).unwrap().authorities, [0]);
+        assert_eq!(set.verify_path(&[leaf.as_slice(), top.der()], now()).unwrap().authorities, [0]);
+        assert_eq!(set.verify_leaf(&[leaf.as_slice()], now()).unwrap().authorities, [0]);
+    }
+
+    #[test]
+    fn leaves_of_a_form_that_cannot_be_judged_are_refused() {
+        let data = |name: &str| {
+            let path = format!("{}/tests/data/client-certificates/{name}", env!("CARGO_MANIFEST_DIR"));
+            crate::pki::store::read_certificate(path.as_ref()).unwrap()
+        };
+        let set = AuthoritySet::new(&[data("ca.pem")]).unwrap();
+        let then = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_796_000_000);
+        for (leaf, expected) in
+            [(data("leaf-v1.pem"), ChainError::Version(1)), (data("dev-rsa1024.pem"), ChainError::KeyType)]
+        {
+            assert_eq!(set.verify_path(&[&leaf], then), Err(expected.clone()));
+            assert_eq!(set.verify_leaf(&[&leaf], then), Err(expected));
+        }
+        let (ca, device) = (root(0), key());
+        let unknown = leaf_by(&ca, &device, |params| params.custom_extensions.push(unknown_extension()));
+        let set = AuthoritySet::new(&[ca.der()]).unwrap();
+        assert!(matches!(set.verify_path(&[&unknown], now()), Err(ChainError::CriticalExtension(_))));
+        assert!(matches!(set.verify_leaf(&[&unknown], now()), Err(ChainError::CriticalExtension(_))));
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub use stage::{Operate, Stage, StageKind, Start, Workload};
 pub use target::{Target, TargetAddress};
 pub use threshold::{Comparison, Counted, Metric, Statistic, Threshold};
 
-use crate::domain::{QuotaLimits, Setting, TimeScale};
+use crate::domain::{QuotaLimits, Setting, TimeScale, without_byte_order_mark};
 
 /// A validated scenario. What it says is possible; whether this machine can carry it is the plan's question.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,7 +83,7 @@ impl Scenario {
     pub fn load(path: &Path, sets: &[(String, String)]) -> Result<Self, Problems> {
         let name = path.display().to_string();
         match std::fs::read_to_string(path) {
-            Ok(text) => file::parse(&name, folder_of(path), &text, sets),
+            Ok(text) => file::parse(&name, folder_of(path), &without_byte_order_mark(text), sets),
             Err(error) => {
                 let problem = Problem::new(format!("cannot read {name}: {error}"));
                 Err(Problems::new(&name, vec![problem.help("name a scenario file, such as scenarios/smoke.toml")]))

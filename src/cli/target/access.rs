@@ -4,18 +4,17 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject as _;
 use zeroize::Zeroizing;
 
 use crate::cli::args::GROUP_KEY_ENV;
 use crate::cli::connection::Connection;
 use crate::cli::target::{TargetError, behaviour};
 use crate::device::{Attestation, Endpoint, HubSettings, NetworkImpairment, Settings, SourceAddresses, WallClock};
-use crate::domain::{IdScope, Transport};
+use crate::domain::{IdScope, Transport, without_byte_order_mark};
 use crate::pki::bootstrap::Folder;
 use crate::pki::chain::{ChainError, ChainVerifier};
 use crate::pki::sas::SymmetricKey;
+use crate::pki::store::{self, StoreError};
 use crate::pki::tls::ClientTls;
 use crate::scenario::{self, DeviceClass, Fleet, Network, Scenario};
 
@@ -261,11 +260,10 @@ fn group_key(given: &GivenKey, file: &Path) -> Result<SymmetricKey, TargetError>
     if let Some(key) = given_key(given) {
         return key;
     }
-    let text = fs::read_to_string(file).map(Zeroizing::new).map_err(|source| TargetError::Read {
-        path: file.to_owned(),
-        setting: "target.group_key_file",
-        source,
-    })?;
+    let text = fs::read_to_string(file)
+        .map(without_byte_order_mark)
+        .map(Zeroizing::new)
+        .map_err(|source| TargetError::Read { path: file.to_owned(), setting: "target.group_key_file", source })?;
     SymmetricKey::from_base64(&text)
         .map_err(|source| TargetError::BadKey { origin: file.display().to_string(), source })
 }
@@ -279,13 +277,13 @@ fn given_key(given: &GivenKey) -> Option<Result<SymmetricKey, TargetError>> {
 }
 
 fn certificates(path: &Path, setting: &'static str) -> Result<Vec<Vec<u8>>, TargetError> {
-    let pem = fs::read(path).map_err(|source| TargetError::Read { path: path.to_owned(), setting, source })?;
-    let unusable = |reason: String| TargetError::BadCertificates { path: path.to_owned(), setting, reason };
-    let certificates: Vec<Vec<u8>> = CertificateDer::pem_slice_iter(&pem)
-        .map(|certificate| certificate.map(|der| der.to_vec()))
-        .collect::<Result<_, _>>()
-        .map_err(|e| unusable(e.to_string()))?;
-    if certificates.is_empty() { Err(unusable("none is in it".to_owned())) } else { Ok(certificates) }
+    store::read_certificates(path).map_err(|error| match error {
+        StoreError::Io { source, .. } => TargetError::Read { path: path.to_owned(), setting, source },
+        StoreError::NoCertificate { source, .. } => {
+            TargetError::BadCertificates { path: path.to_owned(), setting, reason: source.to_string() }
+        }
+        other => TargetError::BadCertificates { path: path.to_owned(), setting, reason: other.to_string() },
+    })
 }
 
 #[cfg(test)]
@@ -305,6 +303,10 @@ mod tests {
         assert!(matches!(certificates(&path, "target.ca_file"), Err(TargetError::Read { .. })));
         fs::write(&path, "hello").unwrap();
         assert!(matches!(certificates(&path, "target.ca_file"), Err(TargetError::BadCertificates { .. })));
+        for form in ["bom", "trusted", "x509label"] {
+            let path = format!("{}/tests/data/pem-forms/{form}.pem", env!("CARGO_MANIFEST_DIR"));
+            assert_eq!(certificates(path.as_ref(), "target.ca_file").unwrap().len(), 1, "{form}");
+        }
     }
 
     #[tokio::test]

@@ -18,9 +18,10 @@ use super::Plane;
 use super::answer::Json;
 use super::error::Refusal;
 use super::request::{self, IfMatch};
-use crate::domain::RegistrationId;
+use crate::domain::{BYTE_ORDER_MARK, RegistrationId};
 use crate::emulator::registry::{CaCertificate, ChangeError};
 use crate::pki::csr::to_base64;
+use crate::pki::pem_text;
 
 /// `/certificates`.
 pub(super) fn routes() -> Router<Plane> {
@@ -33,15 +34,14 @@ pub(super) fn routes() -> Router<Plane> {
 
 /// DER of a certificate as clients write it: PEM, or base64 of PEM or DER. Only the first certificate counts.
 pub(super) fn certificate_der(text: &str) -> Option<Vec<u8>> {
-    const BEGIN: &str = "-----BEGIN";
-    let der_of_pem = |text: &str| pem::parse(text).ok().map(pem::Pem::into_contents);
-    if text.trim_start().starts_with(BEGIN) {
-        return der_of_pem(text);
+    let of_pem = |text: &[u8]| pem_text::certificates(text).ok()?.into_iter().next();
+    if pem_text::is_pem(text) {
+        return of_pem(text.as_bytes());
     }
-    let text: String = text.split_ascii_whitespace().collect();
+    let text: String = text.trim_start_matches(BYTE_ORDER_MARK).split_ascii_whitespace().collect();
     let bytes = STANDARD.decode(text).ok()?;
     match str::from_utf8(&bytes) {
-        Ok(pem) if pem.trim_start().starts_with(BEGIN) => der_of_pem(pem),
+        Ok(pem) if pem_text::is_pem(pem) => of_pem(&bytes),
         _ => Some(bytes),
     }
 }
@@ -176,10 +176,15 @@ mod tests {
     #[test]
     fn certificates_are_read_as_clients_write_them() {
         let pem = pem::encode(&pem::Pem::new("CERTIFICATE", b"der".to_vec()));
-        for text in [pem.clone(), STANDARD.encode(&pem), STANDARD.encode(b"der"), "ZG\nVy ".to_owned()] {
+        let trusted = pem.replace("CERTIFICATE", "TRUSTED CERTIFICATE");
+        let after_text = format!("subject=CN = x\n{pem}");
+        let marked = format!("\u{feff}{}", STANDARD.encode(format!("\u{feff}{pem}")));
+        let plain = [pem.clone(), STANDARD.encode(&pem), STANDARD.encode(b"der"), "ZG\nVy ".to_owned()];
+        for text in plain.into_iter().chain([trusted, after_text, marked]) {
             assert_eq!(certificate_der(&text).as_deref(), Some(&b"der"[..]), "{text}");
         }
-        for text in ["-----BEGIN", "not base64!", &STANDARD.encode("-----BEGIN nothing")] {
+        let key = pem.replace("CERTIFICATE", "PRIVATE KEY");
+        for text in [&key, "-----BEGIN", "not base64!", &STANDARD.encode("-----BEGIN nothing")] {
             assert_eq!(certificate_der(text), None, "{text}");
         }
     }

@@ -8,10 +8,10 @@ use super::group_trust::{CertificateRefusal, GroupTrust};
 use super::revision::{Condition, Revision};
 use crate::domain::SasToken;
 use crate::emulator::state::{Change, Journal, StateError};
-use crate::pki::certificate::leaf_identity;
 use crate::pki::chain::ChainError;
 use crate::pki::description::describe;
 use crate::pki::possession::is_authority;
+use crate::pki::trust::presented_identity;
 
 /// All enrollments and CA certificates. Read at every registration, written from the control plane only.
 #[derive(Debug)]
@@ -63,7 +63,9 @@ pub(crate) enum ChangeError {
     UnknownCa(Arc<str>),
     #[error("this attestation is not for {0}")]
     Attestation(&'static str),
-    #[error("the certificate is not one of an authority (X.509 DER or PEM, CA:TRUE, ECDSA or RSA key)")]
+    #[error(
+        "the certificate is not one of an authority (X.509 DER or PEM, CA:TRUE, ECDSA or RSA key, no unknown critical extension)"
+    )]
     NotAuthority,
     #[error(transparent)]
     Authorities(#[from] ChainError),
@@ -269,7 +271,7 @@ impl Enrollments {
         now: SystemTime,
     ) -> Result<Attested, CertificateRefusal> {
         let leaf = chain.first().ok_or(CertificateRefusal::Invalid)?.as_ref();
-        let identity = leaf_identity(leaf).ok_or(CertificateRefusal::Invalid)?;
+        let identity = presented_identity(leaf).map_err(|_| CertificateRefusal::Invalid)?;
         if !identity.common_name.eq_ignore_ascii_case(registration_id) || !identity.validity.contains(now) {
             return Err(CertificateRefusal::Invalid);
         }

@@ -14,6 +14,8 @@ pub(super) struct GroupTrust {
     set: AuthoritySet,
     /// As in the set: the verified CA certificates come first.
     issuers: Vec<Issuer>,
+    /// How many these are.
+    verified: usize,
     /// Whether every authority of a chain must be a verified CA certificate.
     strict: bool,
 }
@@ -79,7 +81,7 @@ impl GroupTrust {
                 issuer.rooted = alone.is_rooted(position);
             }
         }
-        Ok(Self { set, issuers, strict })
+        Ok(Self { set, issuers, verified, strict })
     }
 
     /// The group that a chain leads to: walked from the certificate nearest the leaf up to the root, the first one that
@@ -94,7 +96,7 @@ impl GroupTrust {
             ChainError::Issuer => CertificateRefusal::CaNotFound,
             _ => CertificateRefusal::Invalid,
         })?;
-        if self.strict && !above.iter().all(|der| self.is_verified(der.as_ref())) {
+        if self.strict && !above.iter().all(|der| self.set.is_of_first(self.verified, der.as_ref())) {
             return Err(CertificateRefusal::CaNotFound);
         }
         let mut issuers = path.authorities.iter().filter_map(|position| self.issuers.get(*position));
@@ -106,10 +108,6 @@ impl GroupTrust {
         }
         let leaf = describe(leaf.as_ref()).ok_or(CertificateRefusal::Invalid)?;
         Ok((Arc::clone(group), X509Proof { leaf, signing: Some(Arc::clone(&issuer.info)) }))
-    }
-
-    fn is_verified(&self, der: &[u8]) -> bool {
-        self.issuers.iter().any(|issuer| issuer.verified && *issuer.der == *der)
     }
 }
 

@@ -11,6 +11,7 @@ use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution as _, LogNormal};
 
+use crate::domain::BYTE_ORDER_MARK;
 use crate::emulator::config::{self, Unit};
 
 /// A distribution of latencies, ready to draw from.
@@ -98,7 +99,8 @@ fn measured(file: &Path, tag: Option<&str>, unit: Unit) -> Result<Vec<(u64, Dura
     let bytes = fs::read(file).map_err(|source| HistogramError::Read { file: file.to_owned(), source })?;
     let mut sum = Histogram::<u64>::new(3).map_err(|error| malformed(error.to_string()))?;
     let mut deserializer = Deserializer::new();
-    for entry in IntervalLogIterator::new(&bytes) {
+    let log = bytes.strip_prefix(BYTE_ORDER_MARK.as_bytes()).unwrap_or(&bytes);
+    for entry in IntervalLogIterator::new(log) {
         let entry = entry.map_err(|error| malformed(format!("{error:?}")))?;
         let LogEntry::Interval(interval) = entry else { continue };
         if tag.is_some_and(|tag| interval.tag().is_none_or(|found| found.as_str() != tag)) {

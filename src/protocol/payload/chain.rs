@@ -1,7 +1,7 @@
 use std::ops::Deref;
 
-use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use base64::{DecodeError, Engine};
 
 use super::{PayloadError, Text};
 
@@ -16,9 +16,9 @@ pub fn encode_chain<C: Deref<Target = [u8]>>(chain: &[C]) -> Vec<Text<'static>> 
     chain.iter().map(|certificate| Text::from(STANDARD.encode(&**certificate))).collect()
 }
 
-/// Decodes the `csr` field: standard base64 of DER, nothing else.
+/// Decodes the `csr` field: standard base64 of DER, which may be broken into lines as openssl and PEM do.
 pub fn decode_csr(text: &str) -> Result<Vec<u8>, PayloadError> {
-    STANDARD.decode(text).map_err(|_| PayloadError::Base64("csr"))
+    base64(text).map_err(|_| PayloadError::Base64("csr"))
 }
 
 fn decode(text: &str) -> Result<Vec<u8>, PayloadError> {
@@ -26,7 +26,15 @@ fn decode(text: &str) -> Result<Vec<u8>, PayloadError> {
     if text.starts_with("-----BEGIN") {
         return pem::parse(text).map(pem::Pem::into_contents).map_err(|_| ERROR);
     }
-    STANDARD.decode(text).map_err(|_| ERROR)
+    base64(text).map_err(|_| ERROR)
+}
+
+/// Standard base64 with any white space in it, as the decoder of .NET takes it.
+fn base64(text: &str) -> Result<Vec<u8>, DecodeError> {
+    if !text.contains(|character: char| character.is_ascii_whitespace()) {
+        return STANDARD.decode(text);
+    }
+    STANDARD.decode(text.split_ascii_whitespace().collect::<String>())
 }
 
 #[cfg(test)]
@@ -45,8 +53,11 @@ mod tests {
 
     #[test]
     fn what_is_not_base64_is_refused() {
-        assert_eq!(decode_csr("AQID"), Ok(vec![1, 2, 3]));
-        for text in ["AQI", "AQ ID", "AQ\nID", "-----BEGIN CERTIFICATE REQUEST-----", "_-8="] {
+        for text in ["AQID", "AQ\nID\n", "AQ\r\nID", " AQ\tID"] {
+            assert_eq!(decode_csr(text), Ok(vec![1, 2, 3]), "{text}");
+            assert_eq!(decode_chain(&[text.into()]).unwrap(), [[1, 2, 3]], "{text}");
+        }
+        for text in ["AQI", "AQ\u{a0}ID", "-----BEGIN CERTIFICATE REQUEST-----", "_-8="] {
             assert_eq!(decode_csr(text), Err(PayloadError::Base64("csr")), "{text}");
             assert!(decode_chain(&[text.into()]).is_err(), "{text}");
         }

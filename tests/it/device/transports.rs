@@ -250,7 +250,8 @@ fn missing_bootstrap_files_name_the_remedy() {
     assert_eq!(prepare(), expected);
     fs::create_dir(folder.path().join("devices")).unwrap();
     fs::write(folder.path().join("devices/dev-1.pem"), "nothing").unwrap();
-    let expected = "generator: the bootstrap certificate of a device cannot be used: its file has no certificate";
+    let expected = "generator: the bootstrap certificate of a device cannot be used: its file has no certificate: \
+                    there is no -----BEGIN CERTIFICATE----- in it";
     assert_eq!(prepare(), expected);
 }
 

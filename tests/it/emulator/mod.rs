@@ -1,6 +1,7 @@
 //! The emulator as devices meet it: every answer, at its place, in its words.
 
 mod client;
+mod csr_forms;
 mod determinism;
 mod dps_connect;
 mod dps_register;

@@ -1,15 +1,18 @@
 //! X.509 attestation: which enrollment a device's certificates lead to, and what they are refused with.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use fleetstorm::domain::{CryptoProvider, KeyAlgorithm, RegistrationId};
 use fleetstorm::emulator::{CaEntry, Config, GroupEntry, Individual};
 use fleetstorm::pki::bootstrap;
-use fleetstorm::pki::ca::CertificateAuthority;
+use fleetstorm::pki::ca::{CertificateAuthority, Validity};
 use fleetstorm::pki::description::describe;
 use fleetstorm::pki::key::DeviceKey;
 use fleetstorm::protocol::mqtt::{ConnectReturnCode, QoS};
 use fleetstorm::protocol::topic::DPS_RESPONSES;
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, DnValue, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+};
 use serde_json::Value;
 
 use super::client::{API, Answer, Peer, World, accepted, dps_connect, dps_user, hub_connect, key_and_csr, refused};
@@ -159,13 +162,87 @@ async fn every_certificate_up_to_the_enrolled_one_must_be_presented() {
     assert_eq!(refusal(&world, "dev1", Fleet::new().chain("dev1")).await, ca_not_found(), "another root of that name");
 }
 
+/// An authority of the test's own making, with the name as it is given.
+fn authority(name: DnValue) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    params
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_stands_above_the_lowest_trusted_authority_spoils_nothing() {
+    let fleet = Fleet::new();
+    let intermediate = fleet.intermediate_ca();
+    let world = World::with(|config| {
+        config.ca_certificates = vec![intermediate];
+        config.groups = vec![GroupEntry::by_ca_references("by-intermediate", &["intermediate"])];
+    });
+    let expired = SystemTime::now() - Duration::from_secs(10 * 24 * 3600);
+    let expired = bootstrap::root("fleet root", KeyAlgorithm::EcdsaP256, 1, expired).unwrap();
+    let ed25519 = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+    let ed25519 = authority("fleet root".into()).self_signed(&ed25519).unwrap();
+    let mut chain = fleet.chain("dev1");
+    for root in [fleet.root.der(), expired.der(), ed25519.der(), b"no certificate"] {
+        chain[2] = root.to_vec();
+        assert_eq!(group_of(&world, "dev1", chain.clone()).await, "by-intermediate");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_may_present_the_old_certificate_of_a_renewed_authority() {
+    let fleet = Fleet::new();
+    let key = DeviceKey::from_pem(&fleet.intermediate.key().to_pem().unwrap(), CryptoProvider::AwsLc).unwrap();
+    let before = Validity::days(1, SystemTime::now() - Duration::from_secs(10 * 24 * 3600));
+    let old = fleet.root.subordinate(key, "fleet intermediate", 0, before).unwrap();
+    let mut chain = fleet.chain("dev1");
+    chain[1] = old.der().to_vec();
+    let cas = [fleet.root_ca(), fleet.intermediate_ca()];
+    for (name, every_ca_verified) in [("intermediate", false), ("intermediate", true), ("root", false), ("root", true)]
+    {
+        let world = World::with(|config| {
+            config.ca_certificates = cas.to_vec();
+            config.groups = vec![GroupEntry::by_ca_references("renewed", &[name])];
+            config.dps.every_ca_verified = every_ca_verified;
+        });
+        assert_eq!(group_of(&world, "dev1", chain.clone()).await, "renewed", "{name}, {every_ca_verified}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn issuers_are_compared_by_what_they_say_and_not_by_how_it_is_encoded() {
+    let key = KeyPair::generate().unwrap();
+    let uploaded = DnValue::PrintableString("Contoso  Fleet CA".try_into().unwrap());
+    let uploaded = authority(uploaded).self_signed(&key).unwrap().der().to_vec();
+    let written = authority("CONTOSO fleet ca".into());
+    let device = KeyPair::generate().unwrap();
+    let mut leaf = CertificateParams::default();
+    leaf.distinguished_name = DistinguishedName::new();
+    leaf.distinguished_name.push(DnType::CommonName, "dev1");
+    let presented = written.self_signed(&key).unwrap().der().to_vec();
+    let leaf = leaf.signed_by(&device, &Issuer::new(written, key)).unwrap().der().to_vec();
+    let by_reference = GroupEntry::by_ca_references("contoso", &["ca"]);
+    let by_certificate = GroupEntry::by_signing_certificates("contoso", vec![uploaded.clone()]);
+    for group in [by_reference, by_certificate] {
+        let world = World::with(|config| {
+            config.ca_certificates = vec![CaEntry::new("ca", uploaded.clone())];
+            config.groups = vec![group];
+        });
+        for chain in [vec![leaf.clone()], vec![leaf.clone(), uploaded.clone()], vec![leaf.clone(), presented.clone()]] {
+            assert_eq!(group_of(&world, "dev1", chain).await, "contoso");
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn names_are_compared_without_case_and_must_agree() {
     let fleet = Fleet::new();
     let world = World::with(fleet.by_root());
     assert_eq!(group_of(&world, "DEV1", fleet.chain("dev1")).await, "by-root");
     assert_eq!(refusal(&world, "dev2", fleet.chain("dev1")).await, invalid_certificate());
-    world.service.advance_clock(std::time::Duration::from_secs(366 * 24 * 3600));
+    world.service.advance_clock(Duration::from_secs(366 * 24 * 3600));
     assert_eq!(refusal(&world, "dev1", fleet.chain("dev1")).await, invalid_certificate(), "expired");
 }
 

@@ -105,8 +105,35 @@ fn pkcs12_files_open_with_their_password() {
     pki(folder, &["devices", "sensor-2", "--export", "pfx", "--password-file", "password.txt"]);
     let open = ["pkcs12", "-in", "pki/devices/sensor-2.pfx", "-nodes", "-passin", "file:password.txt"];
     openssl::good(folder, &open);
+    // As an editor of Windows writes it; the mark is no part of the password.
+    fs::write(folder.join("marked.txt"), "\u{feff}from a file\r\n").unwrap();
+    pki(folder, &["devices", "sensor-4", "--export", "pfx", "--password-file", "marked.txt"]);
+    let open = ["pkcs12", "-in", "pki/devices/sensor-4.pfx", "-nodes", "-passin", "file:password.txt"];
+    openssl::good(folder, &open);
     let refused = fleetstorm(folder).args(["pki", "devices", "sensor-3", "--export", "pfx"]).assert();
     refused.code(code(Exit::Unexpected)).stderr(contains("--password-file"));
+}
+
+#[test]
+fn pkcs12_files_for_old_programs_have_triple_des_and_sha_1() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path();
+    authorities(folder);
+    for (cipher, own, other) in [
+        ("3des", ["MAC: sha1,", "pbeWithSHA1And3-KeyTripleDES-CBC"], ["sha256", "AES"]),
+        ("aes-256", ["MAC: sha256,", "AES-256-CBC"], ["MAC: sha1,", "DES-"]),
+    ] {
+        pki(folder, &["devices", cipher, "--export", "pfx", "--pfx-cipher", cipher, "--key-algorithm", "rsa-2048"]);
+        let file = format!("pki/devices/{cipher}.pfx");
+        let content = openssl::good(
+            folder,
+            &["pkcs12", "-legacy", "-info", "-in", &file, "-nodes", "-passin", "env:PFX_PASSWORD"],
+        );
+        assert!(own.iter().all(|name| content.contains(name)), "{content}");
+        assert!(!other.iter().any(|name| content.contains(name)), "{content}");
+        assert_eq!(content.matches("BEGIN CERTIFICATE").count(), 2, "{content}");
+        assert_eq!(content.matches("BEGIN PRIVATE KEY").count(), 1);
+    }
 }
 
 #[test]
@@ -161,5 +188,5 @@ fn mistakes_name_their_remedy() {
     refused(&["devices", "a b"]).code(code(Exit::Unexpected)).stderr(contains("registration id"));
     refused(&["devices", "a", "--days", "9999"]).code(code(Exit::Unexpected)).stderr(contains("--days 182"));
     fs::copy(folder.join("pki/root.key.pem"), folder.join("pki/intermediate.key.pem")).unwrap();
-    refused(&["devices", "a"]).code(code(Exit::Unexpected)).stderr(contains("does not belong to the private key"));
+    refused(&["devices", "a"]).code(code(Exit::Unexpected)).stderr(contains("the certificate does not"));
 }

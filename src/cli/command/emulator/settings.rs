@@ -3,10 +3,10 @@ use std::path::{Path, PathBuf};
 
 use super::error::EmulatorError;
 use crate::cli::args::GROUP_KEY_ENV;
-use crate::domain::QuotaProfile;
+use crate::domain::{QuotaProfile, without_byte_order_mark};
 use crate::emulator::{Config, GroupEntry, Port};
 use crate::pki::sas::SymmetricKey;
-use crate::pki::store::{self, StoreError};
+use crate::pki::store;
 
 /// Port of HTTPS when neither flag nor file names one: that of the services, 443, needs privileges.
 const HTTPS_PORT: u16 = 8443;
@@ -109,16 +109,8 @@ fn read_certificates(setting: &'static str, files: &[PathBuf]) -> Result<Vec<Vec
     files.iter().map(|file| read_certificate(setting, file)).collect()
 }
 
-/// The first certificate of a file.
 fn read_certificate(setting: &'static str, file: &Path) -> Result<Vec<u8>, EmulatorError> {
-    let certificates = store::read_certificates(file);
-    let first = certificates.map(|certificates| certificates.into_iter().next());
-    match first {
-        Ok(Some(certificate)) => Ok(certificate),
-        // Files without certificates are refused above.
-        Ok(None) => Err(EmulatorError::Certificate { setting, error: StoreError::NoCertificate(file.to_owned()) }),
-        Err(error) => Err(EmulatorError::Certificate { setting, error }),
-    }
+    store::read_certificate(file).map_err(|error| EmulatorError::Certificate { setting, error })
 }
 
 fn set<T>(setting: &mut T, flag: Option<T>) {
@@ -149,7 +141,11 @@ fn key(origin: &str, text: &str) -> Result<SymmetricKey, EmulatorError> {
 }
 
 fn read_text(flag: &'static str, file: &Path) -> Result<String, EmulatorError> {
-    std::fs::read_to_string(file).map_err(|error| EmulatorError::Read { flag, file: file.to_owned(), error })
+    std::fs::read_to_string(file).map(without_byte_order_mark).map_err(|error| EmulatorError::Read {
+        flag,
+        file: file.to_owned(),
+        error,
+    })
 }
 
 #[cfg(test)]
@@ -211,6 +207,16 @@ mod tests {
         let settings = file("[[ca_certificates]]\nname = \"root\"\nfile = \"/absent.pem\"\n");
         let error = resolve(Some(settings.path()), NONE).unwrap_err();
         assert_eq!((error.exit(), error.to_string().contains("/absent.pem")), (Exit::Usage, true), "{error}");
+    }
+
+    #[test]
+    fn files_may_begin_with_a_byte_order_mark() {
+        let key = file("\u{feff}c2VjcmV0c2VjcmV0c2VjcmV0\r\n");
+        let settings = file("\u{feff}id_scope = \"0ne0000000A\"\r\n");
+        let flags = Flags { group_key_file: Some(key.path().to_owned()), ..NONE };
+        let config = resolve(Some(settings.path()), flags).unwrap();
+        let read = config.group.primary_key.unwrap();
+        assert_eq!((config.id_scope.as_str(), &**read.to_base64()), ("0ne0000000A", "c2VjcmV0c2VjcmV0c2VjcmV0"));
     }
 
     #[test]

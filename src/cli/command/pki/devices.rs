@@ -13,11 +13,11 @@ use super::error::PkiError;
 use super::files::{self, Kind, Written};
 use super::{FolderArgs, KeyArgs};
 use crate::cli::{CommandError, Terminal};
-use crate::domain::{CryptoProvider, KeyAlgorithm, RegistrationId};
+use crate::domain::{CryptoProvider, KeyAlgorithm, RegistrationId, without_byte_order_mark};
 use crate::pki::bootstrap::{self, DEVICE_DAYS, Folder, Identity};
 use crate::pki::ca::CertificateAuthority;
 use crate::pki::key::{DeviceKey, KeyError};
-use crate::pki::pfx;
+use crate::pki::pfx::{self, Protection};
 use crate::pki::store::{self, Existing};
 use crate::report::units;
 use crate::scenario::{Fleet, IdPattern, Scenario};
@@ -33,7 +33,9 @@ Examples:
   fleetstorm pki devices --count 10000 --pattern 'meter-{index:05}' --only-missing
       goes on where it was interrupted
   fleetstorm pki devices sensor-1 sensor-2 --export pfx --password-file password.txt
-      PKCS#12 for two devices with names of their own";
+      PKCS#12 for two devices with names of their own
+  fleetstorm pki devices sensor-3 --export pfx --pfx-cipher 3des --password-file password.txt
+      PKCS#12 that Windows Server 2016 imports";
 
 /// Arguments of `fleetstorm pki devices`.
 #[derive(Debug, clap::Args)]
@@ -69,6 +71,10 @@ pub struct DevicesArgs {
     /// Form of the files: pem (certificate and key apart; what `fleetstorm run` reads) or pfx (PKCS#12)
     #[arg(long, value_name = "FORM", value_enum, default_value_t = Form::Pem)]
     pub export: Form,
+    /// Protection of PKCS#12 files: aes-256, or 3des (Triple DES and SHA-1: weak, but all that Windows Server 2016 and other
+    /// old programs import)
+    #[arg(long, value_name = "CIPHER", value_enum, default_value_t = PfxCipher::Aes256)]
+    pub pfx_cipher: PfxCipher,
     /// File with the password of PKCS#12 files [default: the environment variable FLEETSTORM_PFX_PASSWORD]
     #[arg(long, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
@@ -83,6 +89,26 @@ pub enum Form {
     Pfx,
 }
 
+/// Protection of a PKCS#12 file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum PfxCipher {
+    /// PBES2 with AES-256, HMAC-SHA-256.
+    #[value(name = "aes-256")]
+    Aes256,
+    /// PBE with SHA-1 and Triple DES, HMAC-SHA-1.
+    #[value(name = "3des")]
+    TripleDes,
+}
+
+impl From<PfxCipher> for Protection {
+    fn from(cipher: PfxCipher) -> Self {
+        match cipher {
+            PfxCipher::Aes256 => Self::Aes256,
+            PfxCipher::TripleDes => Self::TripleDes,
+        }
+    }
+}
+
 /// What all devices of one call share.
 struct Maker {
     folder: Folder,
@@ -95,11 +121,24 @@ struct Maker {
     days: u32,
     now: SystemTime,
     password: Option<Zeroizing<String>>,
+    protection: Protection,
 }
 
 pub(super) fn run(args: DevicesArgs, terminal: &Terminal) -> Result<(), CommandError> {
-    let DevicesArgs { ids, count, pattern, scenario, folder, only_missing, key, by, days, export, password_file } =
-        args;
+    let DevicesArgs {
+        ids,
+        count,
+        pattern,
+        scenario,
+        folder,
+        only_missing,
+        key,
+        by,
+        days,
+        export,
+        pfx_cipher,
+        password_file,
+    } = args;
     let mut ids = match (count, scenario) {
         (Some(count), _) => of_pattern(&pattern, count)?,
         (None, Some(file)) => {
@@ -124,7 +163,8 @@ pub(super) fn run(args: DevicesArgs, terminal: &Terminal) -> Result<(), CommandE
     };
     store::create_folder(&folder.devices()).map_err(PkiError::from)?;
     let KeyArgs { key_algorithm: algorithm } = key;
-    let maker = Maker { folder, existing, only_missing, authority, above, algorithm, days, now, password };
+    let protection = pfx_cipher.into();
+    let maker = Maker { folder, existing, only_missing, authority, above, algorithm, days, now, password, protection };
     let progress = progress(terminal, ids.len() as u64);
     // All cores, apart from any other pool of the process.
     let pool = rayon::ThreadPoolBuilder::new().build().map_err(PkiError::from)?;
@@ -161,7 +201,7 @@ impl Maker {
             bootstrap::device(&self.authority, &self.above, id, key, self.days, self.now).map_err(failed)?;
         written.push(match &self.password {
             Some(password) => {
-                let document = pfx::encode(id.as_str(), &chain, &key, password).map_err(failed)?;
+                let document = pfx::encode(id.as_str(), &chain, &key, password, self.protection).map_err(failed)?;
                 write(Kind::Pkcs12, self.folder.device_pfx(id), &document)?
             }
             None => {
@@ -226,7 +266,7 @@ fn password(file: Option<PathBuf>) -> Result<Zeroizing<String>, PkiError> {
         Some(path) => {
             let origin = format!("file {}", path.display());
             match fs::read_to_string(&path) {
-                Ok(text) => (Zeroizing::new(text), origin),
+                Ok(text) => (Zeroizing::new(without_byte_order_mark(text)), origin),
                 Err(error) => return Err(PkiError::Password { origin, reason: format!("cannot be read: {error}") }),
             }
         }

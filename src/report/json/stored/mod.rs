@@ -12,6 +12,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
+use crate::domain::BYTE_ORDER_MARK;
 use crate::measure::{RunRecord, RunStatus};
 use crate::report::SCHEMA;
 
@@ -122,6 +123,9 @@ fn bounded(path: &Path) -> Result<Vec<u8>, ReadError> {
     File::open(path).map_err(unreadable)?.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > MOST_BYTES {
         return Err(ReadError::TooLong { path: path.to_owned() });
+    }
+    if bytes.starts_with(BYTE_ORDER_MARK.as_bytes()) {
+        bytes.drain(..BYTE_ORDER_MARK.len());
     }
     Ok(bytes)
 }

@@ -135,3 +135,32 @@ async fn signing_and_client_certificates_are_shown_without_themselves_and_kept()
     let individual = control.ask(Method::PUT, "/enrollments/dev1", &[], &body.to_string()).await;
     assert_eq!(individual.refusal(), (400, 400_000), "not for individual enrollments");
 }
+
+/// One authority as other programs write it.
+const FORMS: [&str; 3] = [
+    include_str!("../../../data/pem-forms/bom.pem"),
+    include_str!("../../../data/pem-forms/trusted.pem"),
+    include_str!("../../../data/pem-forms/x509label.pem"),
+];
+
+#[tokio::test(start_paused = true)]
+async fn certificates_are_taken_in_every_form_of_pem() {
+    let world = World::new();
+    let mut control = Control::new(&world).await;
+    let der = STANDARD.encode(fleetstorm::pki::pem_text::certificates(FORMS[0].as_bytes()).unwrap().remove(0));
+    for (index, form) in FORMS.into_iter().enumerate() {
+        for (way, text) in
+            [form.to_owned(), format!("subject=CN = x\n{form}"), STANDARD.encode(form)].iter().enumerate()
+        {
+            let path = format!("/certificates/ca-{index}-{way}");
+            let body = json!({"properties": {"certificate": text}}).to_string();
+            assert_eq!(control.put(&path, &body).await["properties"]["certificate"], der, "{form}");
+            let path = format!("/enrollmentGroups/group-{index}-{way}");
+            let certificates = json!({"signingCertificates": {"primary": {"certificate": text}}});
+            let body = json!({"attestation": {"type": "x509", "x509": certificates}}).to_string();
+            let group = control.put(&path, &body).await;
+            let info = &group["attestation"]["x509"]["signingCertificates"]["primary"]["info"];
+            assert_eq!(info["subjectName"], "CN=fleetstorm emulator TLS root", "{group}");
+        }
+    }
+}
