@@ -9,7 +9,7 @@ use tempfile::NamedTempFile;
 use toml::{Table, Value};
 
 use crate::cli::{Exit, Explained};
-use crate::domain::{Origin, QuotaProfile, Setting};
+use crate::domain::{Origin, QuotaProfile, Setting, without_byte_order_mark};
 use crate::emulator::{Config, Latency};
 use crate::pki::bootstrap::Folder;
 use crate::scenario::{Attestation, Scenario};
@@ -58,7 +58,8 @@ pub enum EmulatorConfigError {
     #[error("cannot read {}, the authority of the devices' bootstrap certificates: {source}", file.display())]
     #[diagnostic(help(
         "make them first, in the folder of `fleet.bootstrap_dir`, which all of these take with --dir:\n  fleetstorm pki root && \
-         fleetstorm pki intermediate && fleetstorm pki devices --scenario FILE"
+         fleetstorm pki intermediate && fleetstorm pki devices --scenario FILE\n\
+         (without an intermediate: fleetstorm pki root && fleetstorm pki devices --by root --scenario FILE)"
     ))]
     NoAuthority {
         /// Its certificate.
@@ -92,6 +93,7 @@ impl EmulatorConfig {
             Self { table: Table::new(), checked: Config::default(), of_file: Vec::new(), authorities: Vec::new() };
         if let Some(file) = file {
             let text = std::fs::read_to_string(file)
+                .map(without_byte_order_mark)
                 .map_err(|source| EmulatorConfigError::Read { file: file.to_owned(), source })?;
             let unusable = |problem| EmulatorConfigError::File { file: file.to_owned(), problem };
             // From its text, so that a problem has a line.
@@ -187,7 +189,7 @@ impl EmulatorConfig {
         self.table.insert(key.to_owned(), value);
     }
 
-    /// Devices that attest with bootstrap certificates are let in by the authority that signed them.
+    /// Devices that attest with bootstrap certificates are let in by the authorities that may have signed them.
     fn let_bootstrap_authorities_in(&mut self, scenario: &Scenario) {
         let mut folders: Vec<&PathBuf> = Vec::new();
         for class in &scenario.fleet.classes {
@@ -197,13 +199,13 @@ impl EmulatorConfig {
                 folders.push(bootstrap_dir);
             }
         }
-        self.authorities =
-            folders.into_iter().map(|folder| Folder::new(folder.as_path()).certificate("intermediate")).collect();
-        let groups = self.authorities.iter().enumerate().map(|(index, certificate)| {
-            let certificate = certificate.display().to_string();
+        let groups = folders.into_iter().enumerate().map(|(index, folder)| {
+            let certificates = signing_certificates(&Folder::new(folder.as_path()));
+            let files = certificates.iter().map(|file| Value::String(file.display().to_string())).collect();
+            self.authorities.extend(certificates);
             let mut group = Table::new();
             group.insert("id".to_owned(), Value::String(format!("bootstrap-{}", index + 1)));
-            group.insert("signing_certificate_files".to_owned(), Value::Array(vec![Value::String(certificate)]));
+            group.insert("signing_certificate_files".to_owned(), Value::Array(files));
             Value::Table(group)
         });
         let groups: Vec<Value> = groups.collect();
@@ -215,6 +217,14 @@ impl EmulatorConfig {
             _ => self.set("groups", Value::Array(groups)),
         }
     }
+}
+
+/// The authorities of a folder that are there: devices are signed by the intermediate, or by the root. The intermediate when
+/// neither is there, so that it is missed by its name.
+fn signing_certificates(folder: &Folder) -> Vec<PathBuf> {
+    let files = ["intermediate", "root"].map(|authority| folder.certificate(authority));
+    let there: Vec<PathBuf> = files.iter().filter(|file| file.exists()).cloned().collect();
+    if there.is_empty() { files.into_iter().take(1).collect() } else { there }
 }
 
 /// What the scenario says outside `[emulator]` that the emulator has to do: only what it states, so that a file is not
@@ -325,6 +335,7 @@ mod tests {
     #[test]
     fn the_scenario_wins_over_the_file_value_by_value() {
         let mut file = NamedTempFile::new().unwrap();
+        file.write_all("\u{feff}".as_bytes()).unwrap();
         file.write_all(b"quota = \"dps-default\"\n[dps]\nretry_after_seconds = 1\nmax_operations = 7\n").unwrap();
         let scenario = scenario("[dps]\nretry_after_seconds = 2\n");
         let config = EmulatorConfig::new(&scenario, Some(file.path()), 42).unwrap();
@@ -365,6 +376,23 @@ mod tests {
         let ids: Vec<&str> = read.groups.iter().map(|group| group.id.as_str()).collect();
         assert_eq!(ids, ["mine", "bootstrap-1", "bootstrap-2"]);
         assert_eq!(read.groups[2].signing_certificate_files, [PathBuf::from("b/intermediate.pem")]);
+    }
+
+    #[test]
+    fn the_authorities_that_are_there_may_have_signed_the_devices() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut scenario = scenario("");
+        scenario.fleet.classes[0].attestation = Attestation::X509 { bootstrap_dir: folder.path().to_owned() };
+        let trusted = || {
+            let config = EmulatorConfig::new(&scenario, None, 1).unwrap();
+            config.has_authorities().unwrap();
+            let files = read(&config).groups[0].signing_certificate_files.clone();
+            files.iter().map(|file| file.file_name().unwrap().to_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        std::fs::write(folder.path().join("root.pem"), "").unwrap();
+        assert_eq!(trusted(), ["root.pem"]);
+        std::fs::write(folder.path().join("intermediate.pem"), "").unwrap();
+        assert_eq!(trusted(), ["intermediate.pem", "root.pem"]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! and the exit code ([`Exit`]).
 
 pub mod args;
+pub mod bootstrap_files;
 pub mod command;
 pub mod connection;
 pub mod embedded;

@@ -1,6 +1,7 @@
 //! All integration tests in one binary: it links once.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod byte_order_mark;
 mod cli;
 mod compare;
 mod device;

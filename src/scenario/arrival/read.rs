@@ -4,7 +4,6 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::domain::without_byte_order_mark;
 use crate::scenario::expect::{self, choice, duration, number, rate};
 use crate::scenario::file::LONGEST;
 use crate::scenario::problem::Problem;
@@ -176,9 +175,7 @@ fn read_replay(section: &mut Section<'_>, needs: &Needs<'_>) -> Option<Replay> {
     let text = fs::metadata(&path)
         .map_err(|error| error.to_string())
         .and_then(|file| match file.len() {
-            0..=LARGEST_FILE => {
-                fs::read_to_string(&path).map(without_byte_order_mark).map_err(|error| error.to_string())
-            }
+            0..=LARGEST_FILE => fs::read_to_string(&path).map_err(|error| error.to_string()),
             _ => Err("it is larger than 256 MiB".to_owned()),
         })
         .inspect_err(|error| {

@@ -3,3 +3,4 @@
 mod fleet;
 mod hierarchy;
 mod openssl;
+mod runs;

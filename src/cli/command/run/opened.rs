@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use crate::cli::bootstrap_files;
 use crate::cli::command::run::rail::{AboveQuota, above_quota as above_quota_of};
 use crate::cli::command::run::sharded;
 use crate::cli::connection::Connection;
@@ -97,6 +98,7 @@ pub(super) async fn open(scenario: &Scenario, plan: &Plan, wishes: Wishes) -> Re
         if !scenario.time_scale.is_real() {
             return Err(NotEmbedded::TimeScale.into());
         }
+        bootstrap_files::check(scenario, plan.shard, SystemTime::now())?;
     }
     let hub_address = match hub_address {
         Some(address) => Some(resolve_one(&address).await?),
@@ -110,6 +112,7 @@ pub(super) async fn open(scenario: &Scenario, plan: &Plan, wishes: Wishes) -> Re
         TargetAddress::Embedded => {
             let config = EmulatorConfig::new(scenario, emulator_config.as_deref(), plan.seed)?;
             config.has_authorities()?;
+            bootstrap_files::check(scenario, plan.shard, SystemTime::now())?;
             let file = config.write()?;
             let embedded = Embedded::start(file.path(), &scenario.fleet).await?;
             emulator_settings = config.of_file().to_vec();
