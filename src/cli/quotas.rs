@@ -1,4 +1,4 @@
-//! What a plan asks of the quotas of its target, stage by stage.
+//! What a plan asks of the quotas of its target.
 
 use std::time::Duration;
 
@@ -6,58 +6,121 @@ use crate::cli::CommandError;
 use crate::cli::emulator_config::EmulatorConfig;
 use crate::domain::QuotaLimits;
 use crate::engine::Plan;
-use crate::engine::quota_check::{self, Demand, Polls, Quota, QuotaCheck};
+use crate::engine::quota_check::{self, Polls, Quota, QuotaCheck, QuotaChecks, Share, Verdict};
 use crate::report::units;
 use crate::scenario::{DeviceClass, Scenario, TargetAddress};
 
-/// Checks every stage of a plan against the quotas; quotas that no stage asks for are left out.
+/// Checks a plan against the quotas, for the whole fleet whichever shard it is of: the service counts what all of them ask for.
+/// Quotas that nobody asks for are left out.
 ///
 /// # Errors
 /// The scenario's `[emulator]` is no configuration of the emulator.
-pub fn checks(scenario: &Scenario, plan: &Plan, limits: &QuotaLimits) -> Result<Vec<Vec<QuotaCheck>>, CommandError> {
+pub fn checks(scenario: &Scenario, plan: &Plan, limits: &QuotaLimits) -> Result<QuotaChecks, CommandError> {
     let service = Service::of(scenario, plan.seed)?;
-    let stages = scenario.stages.iter().zip(&plan.stages).enumerate();
-    let checks = stages.map(|(index, (stage, planned))| {
-        let classes = stage.classes.iter().filter_map(|class| scenario.fleet.classes.get(*class));
-        let polls = classes.map(|class| service.polls(class)).max_by_key(|polls| polls.count);
-        let connected = stays_connected(scenario, index);
-        let demand = Demand::of(stage.kind, stage.hub_connect, connected, polls.unwrap_or_default());
-        // Drawn once, looked at several times.
-        let due: Option<Vec<Duration>> = planned.last_due.map(|_| plan.arrivals(index).collect());
-        let due = due.as_ref().map(|due| due.iter().copied());
-        quota_check::check(&demand, limits, planned.devices, due.as_ref())
-    });
-    Ok(checks.collect())
+    let polls: Vec<Polls> = scenario.fleet.classes.iter().map(|class| service.polls(class)).collect();
+    if plan.shard.is_whole() {
+        return Ok(quota_check::check(scenario, plan, limits, &polls));
+    }
+    Ok(quota_check::check(scenario, &Plan::new(scenario, plan.seed), limits, &polls))
 }
 
-/// What a check came to, in one sentence.
-pub fn words(check: &QuotaCheck) -> String {
-    let QuotaCheck { quota, limit, period, needed: _, peak, over, first_over, shortest_spread } = check;
+/// What a check of a scenario's stages came to, in one sentence.
+pub fn words(check: &QuotaCheck, scenario: &Scenario) -> String {
+    let QuotaCheck { quota, limit, period, peak, first_over, .. } = check;
     let period = match period.as_secs() {
         1 => "second".to_owned(),
         60 => "minute".to_owned(),
         _ => units::fleet_time(*period),
     };
-    let allowed = format!("{} {} per {period} allowed", units::count((*limit).into()), quota.name());
-    let spread = match shortest_spread {
-        Some(spread) if spread.is_zero() => "all devices at once fit".to_owned(),
-        Some(spread) => format!("evenly over {} they fit", units::fleet_time(enough(*spread))),
-        None if *quota == Quota::Polls => "each device asks too often, whenever it comes".to_owned(),
-        None => "no spread fits: one device needs more than that".to_owned(),
+    let mut allowed = format!("{} {} per {period} allowed", units::count((*limit).into()), quota.name());
+    if check.most > u64::from(*limit) {
+        allowed += &format!(", {} at once", units::count(check.most));
+    }
+    let by = match quota {
+        // Of every device.
+        Quota::Polls if scenario.stages.len() > 1 => format!(" in {}", listed(&check.peak_of, scenario)),
+        Quota::Polls => String::new(),
+        _ => by_whom(&check.peak_of, scenario),
     };
-    match (peak, first_over) {
-        (None, _) => format!("unknown: {allowed}, the target decides when devices come; {spread}"),
-        (Some(peak), None) => format!("kept: {allowed}, at most {} asked for", units::count(*peak)),
-        (Some(peak), Some(first)) => {
-            let when =
-                if first.is_zero() { "at once".to_owned() } else { format!("after {}", units::fleet_time(*first)) };
-            format!(
-                "EXCEEDED {when}: {allowed}, up to {} asked for; {} refused at first; {spread}",
-                units::count(*peak),
-                devices(*over),
-            )
+    let asked =
+        |word: &str| peak.map(|peak| format!(", {word} {} asked for{by}", units::count(peak))).unwrap_or_default();
+    match check.verdict {
+        Verdict::Kept => match (peak, &check.later) {
+            (None, _) => format!("kept: {allowed}, {} asked for altogether", units::count(check.needed)),
+            (Some(_), None) => format!("kept: {allowed}{}", asked("at most")),
+            (Some(_), Some(later)) => format!(
+                "may be EXCEEDED: {allowed}{}, but up to {} when {} begins {} later than it could",
+                asked("at most"),
+                units::count(later.peak),
+                name(later.stage, scenario),
+                units::fleet_time(later.by),
+            ),
+        },
+        Verdict::Unknown => {
+            let whose = listed(&check.untimed, scenario);
+            let asked = asked("at most");
+            let spread = spread(check);
+            format!("unknown: {allowed}{asked}, the target decides when devices of {whose} come; {spread}")
+        }
+        Verdict::Exceeded => {
+            let when = match first_over {
+                Some(first) if !first.is_zero() => format!("after {}", units::fleet_time(*first)),
+                _ => "at once".to_owned(),
+            };
+            let refused = match check.over {
+                0 => "refused only where none may be saved up before, as the emulator lets them".to_owned(),
+                over => format!("{} refused at first{}", devices(over), of_whom(&check.over_of, scenario)),
+            };
+            format!("EXCEEDED {when}: {allowed}{}; {refused}; {}", asked("up to"), spread(check))
         }
     }
+}
+
+/// What would be kept.
+fn spread(check: &QuotaCheck) -> String {
+    let who = match check.peak_of.len().max(check.untimed.len()) {
+        0 | 1 => "they".to_owned(),
+        _ => format!("all {}", units::count(check.together)),
+    };
+    match check.shortest_spread {
+        Some(spread) if spread.is_zero() => "all devices at once fit".to_owned(),
+        Some(spread) => format!("evenly over {} {who} fit", units::fleet_time(enough(spread))),
+        None if check.quota == Quota::Polls => "each device asks too often, whenever it comes".to_owned(),
+        None => "no spread fits: one device needs more than that".to_owned(),
+    }
+}
+
+/// Whose a peak is, where that does not go without saying.
+fn by_whom(shares: &[Share], scenario: &Scenario) -> String {
+    match shares {
+        _ if scenario.stages.len() == 1 => String::new(),
+        [] => String::new(),
+        [only] => format!(" by {}", name(only.stage, scenario)),
+        several => {
+            let each =
+                several.iter().map(|share| format!("{} by {}", units::count(share.count), name(share.stage, scenario)));
+            format!(" ({})", each.collect::<Vec<_>>().join(", "))
+        }
+    }
+}
+
+fn of_whom(shares: &[Share], scenario: &Scenario) -> String {
+    match shares {
+        [] | [_] => String::new(),
+        several => {
+            let each =
+                several.iter().map(|share| format!("{} of {}", units::count(share.count), name(share.stage, scenario)));
+            format!(" ({})", each.collect::<Vec<_>>().join(", "))
+        }
+    }
+}
+
+fn listed(shares: &[Share], scenario: &Scenario) -> String {
+    units::listed(&shares.iter().map(|share| name(share.stage, scenario)).collect::<Vec<_>>())
+}
+
+fn name(stage: usize, scenario: &Scenario) -> &str {
+    scenario.stages.get(stage).map_or("", |stage| stage.name.as_str())
 }
 
 /// That long or a little longer, so that what is printed fits: whole seconds, minutes or hours.
@@ -78,13 +141,6 @@ struct Service {
     retry_after: Duration,
     /// Fleet time.
     assignment: Duration,
-}
-
-/// Whether devices hold a connection with their hub from an earlier stage.
-fn stays_connected(scenario: &Scenario, index: usize) -> bool {
-    let Some(classes) = scenario.stages.get(index).map(|stage| &stage.classes) else { return false };
-    let before = scenario.stages.iter().take(index);
-    before.filter(|stage| stage.keep_connected).any(|stage| classes.iter().all(|class| stage.classes.contains(class)))
 }
 
 impl Service {

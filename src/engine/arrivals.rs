@@ -11,7 +11,7 @@ pub(super) enum Arrivals {
     /// As it says of the devices of a shard. Fleet time from the start of the stage.
     Drawn(Arc<[Duration]>),
     /// As the certificates will say, if every device gets its own when it is due. Fleet time from the start of the stage.
-    Renewals(Arc<[Duration]>),
+    Renewals { due: Arc<[Duration]>, devices: Arc<[u32]> },
     /// When a slot is free.
     Pulled,
 }
@@ -24,7 +24,7 @@ impl Arrivals {
                 Some(due) => Offsets::Due(due),
                 None => Offsets::List(Arc::default(), 0),
             },
-            Self::Drawn(list) | Self::Renewals(list) => Offsets::List(Arc::clone(list), 0),
+            Self::Drawn(list) | Self::Renewals { due: list, .. } => Offsets::List(Arc::clone(list), 0),
             Self::Pulled => Offsets::List(Arc::default(), 0),
         }
     }
@@ -52,4 +52,18 @@ impl Iterator for Offsets {
             }
         }
     }
+}
+
+/// Most arrivals within any span of that length.
+pub(super) fn most_within(due: impl Iterator<Item = Duration> + Clone, span: Duration) -> u32 {
+    let (mut most, mut within) = (0, 0);
+    let mut oldest = due.clone().peekable();
+    for offset in due {
+        within += 1;
+        while oldest.next_if(|o| *o + span <= offset).is_some() {
+            within -= 1;
+        }
+        most = most.max(within);
+    }
+    most
 }

@@ -1,8 +1,7 @@
 use std::time::{Duration, SystemTime};
 
 use crate::domain::{RegistrationId, Shard, TimeScale};
-use crate::engine::arrivals::{Arrivals, Offsets};
-use crate::engine::quota_check::most_within;
+use crate::engine::arrivals::{Arrivals, Offsets, most_within};
 use crate::engine::setup::members;
 use crate::engine::share::open_files_for;
 use crate::scenario::{Arrival, IdPattern, RenewalTiming, Scenario, Stage, StageKind, Start, Workload};
@@ -155,7 +154,7 @@ impl Plan {
     pub fn due_offsets(&self, stage: usize) -> Option<Offsets> {
         match self.arrivals.get(stage)? {
             drawn @ (Arrivals::Process { .. } | Arrivals::Drawn(_)) => Some(drawn.offsets()),
-            Arrivals::Renewals(_) | Arrivals::Pulled => None,
+            Arrivals::Renewals { .. } | Arrivals::Pulled => None,
         }
     }
 
@@ -163,6 +162,19 @@ impl Plan {
     /// a closed workload.
     pub fn arrivals(&self, stage: usize) -> Offsets {
         self.arrivals.get(stage).map_or_else(|| Arrivals::Pulled.offsets(), Arrivals::offsets)
+    }
+
+    /// Devices that take part in a stage, in order.
+    pub(super) fn members<'a>(&self, scenario: &'a Scenario, stage: usize) -> impl Iterator<Item = u32> + use<'a> {
+        members(scenario, self.shard, stage)
+    }
+
+    /// For a stage whose certificates decide: when it begins, and who is foreseen to be due when from then on, in order. Fleet
+    /// time.
+    pub(super) fn renewals(&self, stage: usize) -> Option<(Duration, impl Iterator<Item = (Duration, u32)>)> {
+        let Arrivals::Renewals { due, devices } = self.arrivals.get(stage)? else { return None };
+        let begins = self.time_scale.to_fleet(self.stages.get(stage)?.start.unwrap_or_default());
+        Some((begins, due.iter().copied().zip(devices.iter().copied())))
     }
 }
 
@@ -196,7 +208,8 @@ impl Foreseen<'_> {
         match &stage.workload {
             Workload::Closed { .. } => Arrivals::Pulled,
             Workload::Open { arrival: Arrival::FromExpiry(timing), .. } => {
-                Arrivals::Renewals(self.renewals(index, timing, start).into())
+                let (due, devices): (Vec<_>, Vec<_>) = self.renewals(index, timing, start).into_iter().unzip();
+                Arrivals::Renewals { due: due.into(), devices: devices.into() }
             }
             Workload::Open { arrival, .. } => {
                 // Times are drawn for the whole fleet, so that a device is due when it would be without sharding.
@@ -215,7 +228,7 @@ impl Foreseen<'_> {
         }
     }
 
-    fn renewals(&self, index: usize, timing: &RenewalTiming, start: Option<Duration>) -> Vec<Duration> {
+    fn renewals(&self, index: usize, timing: &RenewalTiming, start: Option<Duration>) -> Vec<(Duration, u32)> {
         let Scenario { policy, time_scale, fleet, .. } = self.scenario;
         let begin = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
         let start = start.map(|start| time_scale.to_fleet(start));
@@ -240,11 +253,11 @@ impl Foreseen<'_> {
             }
         }
         let round = u32::try_from(index).unwrap_or(u32::MAX);
-        let mut due: Vec<Duration> = members(self.scenario, self.shard, index)
+        let mut due: Vec<(Duration, u32)> = members(self.scenario, self.shard, index)
             .filter_map(|device| {
                 let issued = begin + issued[device as usize]?;
                 let due = timing.due(policy, (issued, issued + policy.validity), self.seed, device, round);
-                Some(due.duration_since(begin + start.unwrap_or_default()).unwrap_or_default())
+                Some((due.duration_since(begin + start.unwrap_or_default()).unwrap_or_default(), device))
             })
             .collect();
         due.sort_unstable();

@@ -188,7 +188,7 @@ fn a_plan_tells_whether_declared_quotas_hold() {
         "1 day of fleet time passes in 1 s",
         "200,000 devices: 50,000 old, 150,000 new",
         "kept: 500 certificates per minute allowed, at most 139 asked for",
-        "EXCEEDED after 21 days",
+        "EXCEEDED after 23 days",
         "100 renewals per minute allowed, up to 139 asked for",
         "evenly over 1 day 10 h they fit",
         "127.0.0.0/8",
@@ -206,6 +206,61 @@ fn a_plan_tells_whether_declared_quotas_hold() {
     // That spread, used.
     let arrival = format!("stage.renewal.arrival={{ process = \"spread\", over = \"{spread}us\" }}");
     assert!(plan(&["--set", &arrival]).contains("kept: 100 renewals per minute allowed"));
+}
+
+/// Three stages beside each other, each of which brings 400 devices a minute.
+const BESIDE: &str = r#"schema = 1
+name = "beside"
+[fleet]
+devices = 3000
+class = [{ name = "a" }, { name = "b" }, { name = "c" }]
+[quotas]
+profile = "dps-default"
+[[stage]]
+name = "ra"
+kind = "provision"
+classes = ["a"]
+arrival = { process = "spread", over = "150s" }
+[[stage]]
+name = "rb"
+kind = "provision"
+classes = ["b"]
+with = "ra"
+arrival = { process = "spread", over = "150s" }
+[[stage]]
+name = "rc"
+kind = "provision"
+classes = ["c"]
+with = "ra"
+arrival = { process = "spread", over = "150s" }
+"#;
+
+#[test]
+fn a_plan_adds_up_what_stages_beside_each_other_ask_for() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("beside.toml"), BESIDE).unwrap();
+    let plan = |more: &[&str]| {
+        let assert = fleetstorm(folder.path()).args(["plan", "beside.toml"]).args(more).assert().success();
+        String::from_utf8(assert.get_output().stdout.clone()).unwrap()
+    };
+    // The service counts what all shards ask for.
+    for more in [&[][..], &["--shard", "2/3"]] {
+        let words = plan(more).split_whitespace().collect::<Vec<_>>().join(" ");
+        for told in ["1,000 registrations per minute allowed", "500 certificates per minute allowed"] {
+            let told = format!("{told}, up to 1,200 asked for (400 by ra, 400 by rb, 400 by rc)");
+            assert!(words.contains(&told), "{told} is not told: {words}");
+        }
+        assert_eq!(words.matches("EXCEEDED").count(), 2, "{words}");
+    }
+    let json: serde_json::Value = serde_json::from_str(&plan(&["--json"])).unwrap();
+    let quota = &json["quotas"][1];
+    assert_eq!(quota["quota"], "certificates_per_minute");
+    assert_eq!((&quota["verdict"], &quota["exceeded"]), (&"exceeded".into(), &true.into()));
+    assert_eq!((&quota["peak_per_period"], &quota["limit"]), (&1_200.into(), &500.into()));
+    assert_eq!(quota["peak_stages"][2], serde_json::json!({ "stage": "rc", "asked": 400 }));
+    let over = quota["over_stages"].as_array().unwrap().iter().map(|over| over["devices"].as_u64().unwrap());
+    assert_eq!(over.sum::<u64>(), quota["devices_over"].as_u64().unwrap());
+    assert_eq!(json["stages"][0]["quotas"][1]["exceeded"], false, "alone it fits: {}", json["stages"][0]);
 }
 
 #[test]

@@ -128,7 +128,7 @@ fn a_target_elsewhere_is_not_asked_for_more_than_its_quotas() {
     // Nobody is there: whatever was sent would take until a time-out, and end with another code.
     describe("192.0.2.1:8883");
     let refused = run("out", &few).code(code(Exit::Usage)).stdout("");
-    let words = contains("emulator at 192.0.2.1:8883").and(contains("stage storm: EXCEEDED at once: 10 certificates"));
+    let words = contains("emulator at 192.0.2.1:8883").and(contains("EXCEEDED at once: 10 certificates"));
     refused.stderr(words.and(contains("--above-quota")).and(contains("[quotas]")));
     // The service counts what all shards ask for.
     run("out", &[&few[..], &["--shard", "1/2"]].concat()).code(code(Exit::Usage)).stderr(contains("up to 12"));
@@ -140,7 +140,7 @@ fn a_target_elsewhere_is_not_asked_for_more_than_its_quotas() {
     describe(&format!("0.0.0.0:{}", here.mqtt.port()));
     run("insists", &[&few[..], &["--above-quota"]].concat())
         .code(code(Exit::Done))
-        .stdout(contains("12 of 12").and(contains("--above-quota: stage storm: EXCEEDED")));
+        .stdout(contains("12 of 12").and(contains("--above-quota: EXCEEDED")));
     // Both halves at the same emulator, within the quotas that nobody declared.
     for (number, index) in [("1", "1/2"), ("2", "2/2")] {
         run(number, &["--shard", index]).code(code(Exit::Done)).stdout(contains("6 of 6"));

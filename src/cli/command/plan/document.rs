@@ -5,8 +5,9 @@ use serde::Serialize;
 use crate::cli::command::plan::facts::{Facts, StageFacts};
 use crate::cli::command::plan::keys::KeyWork;
 use crate::domain;
-use crate::engine::quota_check::QuotaCheck;
+use crate::engine::quota_check::{QuotaCheck, Share, Verdict};
 use crate::engine::{Needs, PlannedStage};
+use crate::scenario::Scenario;
 
 /// The plan as JSON. Durations are integer microseconds (`_us`), real time unless the key says `fleet`.
 #[derive(Serialize)]
@@ -25,6 +26,8 @@ pub(super) struct Document<'a> {
     /// Absent when a closed workload decides.
     least_duration_us: Option<u64>,
     stages: Vec<Stage<'a>>,
+    /// What all stages together ask of quotas: whether they are kept.
+    quotas: Vec<Together<'a>>,
     keys: u64,
     key_work: Vec<Keys<'a>>,
     key_cpu_us: u64,
@@ -56,6 +59,7 @@ struct Stage<'a> {
     peak_per_second: Option<u32>,
     step_us: u64,
     arrivals: &'a [u32],
+    /// What it asks for as if it were alone; times count from its begin.
     quotas: Vec<Quota>,
 }
 
@@ -73,11 +77,50 @@ struct Quota {
     needed: u64,
     /// Absent when the target decides when devices come.
     peak_per_period: Option<u64>,
+    /// `kept`, `exceeded`, or `unknown` where the target decides.
+    verdict: &'static str,
     exceeded: bool,
+    /// Of which a token bucket, as the emulator has it, refuses the first attempt.
     devices_over: u64,
     first_over_fleet_us: Option<u64>,
     /// Absent when no spread fits.
     shortest_spread_fleet_us: Option<u64>,
+}
+
+/// Times count from the start of the run.
+#[derive(Serialize)]
+struct Together<'a> {
+    #[serde(flatten)]
+    quota: Quota,
+    /// When the last arrival of that period comes.
+    peak_at_fleet_us: Option<u64>,
+    /// What makes up the peak.
+    peak_stages: Vec<Asked<'a>>,
+    /// What comes when the target is ready for it.
+    untimed_stages: Vec<Asked<'a>>,
+    over_stages: Vec<Over<'a>>,
+    /// How it is exceeded when a stage begins later than it could.
+    later: Option<Later<'a>>,
+}
+
+#[derive(Serialize)]
+struct Asked<'a> {
+    stage: &'a str,
+    asked: u64,
+}
+
+#[derive(Serialize)]
+struct Over<'a> {
+    stage: &'a str,
+    devices: u64,
+}
+
+#[derive(Serialize)]
+struct Later<'a> {
+    stage: &'a str,
+    by_fleet_us: u64,
+    peak_per_period: u64,
+    devices_over: u64,
 }
 
 #[derive(Serialize)]
@@ -107,7 +150,7 @@ struct Setting<'a> {
 
 impl<'a> Document<'a> {
     pub(super) fn of(facts: &'a Facts<'a>) -> Self {
-        let Facts { scenario, plan, stages, keys: key_work, open_files, ports, quotas_declared: _ } = facts;
+        let Facts { scenario, plan, stages, keys: key_work, open_files, ports, quotas, quotas_declared: _ } = facts;
         let Needs { keys, in_flight, held, connections: _, open_files: open_files_needed } = plan.needs;
         Self {
             schema: 1,
@@ -121,6 +164,7 @@ impl<'a> Document<'a> {
             shard: Shard { index: plan.shard.index(), count: plan.shard.count() },
             least_duration_us: facts.least_duration().map(us),
             stages: stages.iter().map(|stage| Stage::of(stage, plan.time_scale)).collect(),
+            quotas: quotas.iter().map(|check| Together::of(check, scenario)).collect(),
             keys,
             key_work: key_work.iter().map(Keys::of).collect(),
             key_cpu_us: us(facts.key_cpu()),
@@ -164,18 +208,44 @@ impl<'a> Stage<'a> {
 
 impl Quota {
     fn of(check: &QuotaCheck) -> Self {
-        let QuotaCheck { quota, limit, period, needed, peak, over, first_over, shortest_spread } = *check;
         Self {
-            quota: quota.key(),
-            limit,
-            period_fleet_us: us(period),
-            needed,
-            peak_per_period: peak,
-            exceeded: over > 0,
-            devices_over: over,
-            first_over_fleet_us: first_over.map(us),
+            quota: check.quota.key(),
+            limit: check.limit,
+            period_fleet_us: us(check.period),
+            needed: check.needed,
+            peak_per_period: check.peak,
+            verdict: check.verdict.name(),
+            exceeded: check.verdict == Verdict::Exceeded,
+            devices_over: check.over,
+            first_over_fleet_us: check.first_over.map(us),
             // Rounded up: what is printed fits.
-            shortest_spread_fleet_us: shortest_spread.map(|spread| us(spread + Duration::from_nanos(999))),
+            shortest_spread_fleet_us: check.shortest_spread.map(|spread| us(spread + Duration::from_nanos(999))),
+        }
+    }
+}
+
+impl<'a> Together<'a> {
+    fn of(check: &QuotaCheck, scenario: &'a Scenario) -> Self {
+        let name = |stage: usize| scenario.stages.get(stage).map_or("", |stage| stage.name.as_str());
+        let asked = |shares: &[Share]| -> Vec<Asked<'a>> {
+            shares.iter().map(|share| Asked { stage: name(share.stage), asked: share.count }).collect()
+        };
+        Self {
+            quota: Quota::of(check),
+            peak_at_fleet_us: check.peak_at.map(us),
+            peak_stages: asked(&check.peak_of),
+            untimed_stages: asked(&check.untimed),
+            over_stages: check
+                .over_of
+                .iter()
+                .map(|over| Over { stage: name(over.stage), devices: over.count })
+                .collect(),
+            later: check.later.map(|later| Later {
+                stage: name(later.stage),
+                by_fleet_us: us(later.by),
+                peak_per_period: later.peak,
+                devices_over: later.over,
+            }),
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::cli::command::plan::keys::{self, KeyWork};
 use crate::cli::command::plan::ports::Ports;
 use crate::cli::open_files::OpenFiles;
 use crate::cli::{CommandError, quotas};
-use crate::engine::quota_check::QuotaCheck;
+use crate::engine::quota_check::{QuotaCheck, QuotaChecks};
 use crate::engine::{Plan, PlannedStage};
 use crate::scenario::{DeviceClass, Scenario, Stage};
 
@@ -16,6 +16,8 @@ pub(super) struct Facts<'a> {
     pub(super) keys: Vec<KeyWork<'a>>,
     pub(super) open_files: OpenFiles,
     pub(super) ports: Ports,
+    /// What all stages together ask of quotas.
+    pub(super) quotas: Vec<QuotaCheck>,
     /// Whether any quota is declared.
     pub(super) quotas_declared: bool,
 }
@@ -25,17 +27,13 @@ pub(super) struct StageFacts<'a> {
     pub(super) planned: &'a PlannedStage,
     /// Classes that take part and how many devices each has.
     pub(super) classes: Vec<(&'a DeviceClass, u32)>,
+    /// What it asks of quotas alone.
     pub(super) quotas: Vec<QuotaCheck>,
 }
 
 impl<'a> Facts<'a> {
     pub(super) fn new(scenario: &'a Scenario, plan: &'a Plan, open_files: OpenFiles) -> Result<Self, CommandError> {
-        // Quotas are the service's: what the other shards ask for counts too.
-        let checks = if plan.shard.is_whole() {
-            quotas::checks(scenario, plan, &scenario.quotas)?
-        } else {
-            quotas::checks(scenario, &Plan::new(scenario, plan.seed), &scenario.quotas)?
-        };
+        let QuotaChecks { together, stages: checks } = quotas::checks(scenario, plan, &scenario.quotas)?;
         let mut counts = vec![0; scenario.fleet.classes.len()];
         for device in plan.shard.devices(plan.devices) {
             if let Some(count) = counts.get_mut(scenario.fleet.mix.class_of(device)) {
@@ -54,6 +52,7 @@ impl<'a> Facts<'a> {
             stages,
             open_files,
             ports: Ports::of(scenario, plan.needs),
+            quotas: together,
             quotas_declared: scenario.quotas != crate::domain::QuotaLimits::NONE,
         })
     }

@@ -37,6 +37,7 @@ pub(super) fn of(facts: &Facts<'_>) -> String {
         stage_rows(&mut rows, stage, facts);
     }
     rows.gap();
+    quota_rows(&mut rows, facts);
     need_rows(&mut rows, facts);
     if let Some(shortage) = facts.open_files.shortage() {
         rows.gap();
@@ -79,7 +80,7 @@ fn class_words(class: &DeviceClass) -> String {
 }
 
 fn stage_rows(rows: &mut Rows, facts: &StageFacts<'_>, all: &Facts<'_>) {
-    let StageFacts { stage, planned, classes, quotas: checks } = facts;
+    let StageFacts { stage, planned, classes, quotas: _ } = facts;
     let PlannedStage { name, kind, workload, devices, start, last_due, arrivals, step, peak_per_second } = planned;
     let mut who = format!("{name} ({kind}), {} devices", units::count((*devices).into()));
     if all.scenario.fleet.classes.len() > 1 {
@@ -113,14 +114,6 @@ fn stage_rows(rows: &mut Rows, facts: &StageFacts<'_>, all: &Facts<'_>) {
         let column = *step * u32::try_from(counts.len().div_ceil(COLUMNS)).unwrap_or(1);
         rows.row("arrivals", &format!("{} ({} per column)", sparkline(&drawn, highest), units::duration(column)));
     }
-    // Quotas are the service's, whoever asks.
-    let together = match shard {
-        shard if shard.is_whole() => String::new(),
-        shard => format!(" (all {} shards together)", shard.count()),
-    };
-    for check in checks {
-        rows.row("quota", &format!("{}{together}", quotas::words(check)));
-    }
 }
 
 /// When a stage begins, unless that goes without saying.
@@ -149,10 +142,22 @@ fn both_times(real: Duration, scale: TimeScale) -> String {
     format!("{} ({} of fleet time)", units::duration(real), units::fleet_time(scale.to_fleet(real)))
 }
 
-fn need_rows(rows: &mut Rows, facts: &Facts<'_>) {
+/// What all stages together ask for: they share the service.
+fn quota_rows(rows: &mut Rows, facts: &Facts<'_>) {
     if !facts.quotas_declared {
         rows.row("quotas", "none declared, nothing to check: see [quotas] of the scenario");
     }
+    // Quotas are the service's, whoever asks.
+    let together = match facts.plan.shard {
+        shard if shard.is_whole() => String::new(),
+        shard => format!(" (all {} shards together)", shard.count()),
+    };
+    for check in &facts.quotas {
+        rows.row("quota", &format!("{}{together}", quotas::words(check, facts.scenario)));
+    }
+}
+
+fn need_rows(rows: &mut Rows, facts: &Facts<'_>) {
     let several = facts.keys.len() > 1;
     for KeyWork { class, keys, csrs, cpu } in &facts.keys {
         let of = if several { format!(" of {}", class.name) } else { String::new() };

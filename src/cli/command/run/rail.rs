@@ -5,7 +5,7 @@
 use crate::cli::{CommandError, Exit, Explained, quotas};
 use crate::domain::QuotaProfile;
 use crate::engine::Plan;
-use crate::engine::quota_check::QuotaCheck;
+use crate::engine::quota_check::{QuotaCheck, Verdict};
 use crate::scenario::Scenario;
 
 /// The plan asks for more than the quotas of a target that is not on this machine.
@@ -33,18 +33,10 @@ impl Explained for AboveQuota {
 /// The scenario's `[emulator]` is no configuration of the emulator.
 pub(super) fn above_quota(scenario: &Scenario, seed: u64) -> Result<Vec<String>, CommandError> {
     let limits = scenario.quotas.or(&QuotaProfile::DpsDefault.limits());
-    let burst = u64::from(limits.burst());
     let checks = quotas::checks(scenario, &Plan::new(scenario, seed), &limits)?;
-    let too_much = |check: &&QuotaCheck| match check.peak {
-        Some(_) => check.over > 0,
-        // As fast as the target answers: only so few that they all fit are known to.
-        None => check.needed > u64::from(check.limit) * burst,
-    };
-    let of_stage = |(stage, checks): (&crate::scenario::Stage, &Vec<QuotaCheck>)| -> Vec<String> {
-        let words = |check| format!("stage {}: {}", stage.name, quotas::words(check));
-        checks.iter().filter(too_much).map(words).collect()
-    };
-    Ok(scenario.stages.iter().zip(&checks).flat_map(of_stage).collect())
+    // Where the target decides when devices come, only so few that they all fit are known to.
+    let too_much = |check: &&QuotaCheck| check.verdict != Verdict::Kept || check.later.is_some();
+    Ok(checks.together.iter().filter(too_much).map(|check| quotas::words(check, scenario)).collect())
 }
 
 #[cfg(test)]
@@ -63,10 +55,7 @@ mod tests {
     fn what_is_not_declared_is_the_default_of_dps() {
         assert!(reasons(400, "arrival = 'at-once'", "").is_empty());
         let found = reasons(600, "arrival = 'at-once'", "");
-        assert!(
-            matches!(found.as_slice(), [one] if one.contains("stage storm: EXCEEDED") && one.contains("500")),
-            "{found:?}"
-        );
+        assert!(matches!(found.as_slice(), [one] if one.contains("EXCEEDED") && one.contains("500")), "{found:?}");
         let declared = "certificates_per_minute = 2_000";
         assert!(reasons(600, "arrival = 'at-once'", declared).is_empty());
         // Only certificates were bought.
@@ -87,6 +76,28 @@ mod tests {
         assert!(reasons(500, stage, "").is_empty());
         let found = reasons(501, stage, "");
         assert!(matches!(found.as_slice(), [one] if one.contains("unknown")), "{found:?}");
+    }
+
+    #[test]
+    fn stages_beside_each_other_are_added_up() {
+        let of_class = |name: &str, with: &str| {
+            format!(
+                "[[fleet.class]]\nname = '{name}'\n[[stage]]\nname = 'r{name}'\nkind = 'provision'\nclasses = ['{name}']\n{with}\n\
+                 arrival = {{ process = 'spread', over = '150s' }}\n"
+            )
+        };
+        let text = format!(
+            "schema = 1\nname = 'x'\ntarget = {{ address = 'dps.example', id_scope = '0ne1' }}\n[fleet]\ndevices = 3000\n{}{}{}",
+            of_class("a", ""),
+            of_class("b", "with = 'ra'"),
+            of_class("c", "with = 'ra'"),
+        );
+        let found = above_quota(&Scenario::parse("x.toml", &text, &[]).unwrap(), 1).unwrap();
+        for (reason, allowed) in found.iter().zip(["1,000 registrations", "500 certificates"]) {
+            let told = "up to 1,200 asked for (400 by ra, 400 by rb, 400 by rc)";
+            assert!(reason.contains(allowed) && reason.contains(told) && reason.starts_with("EXCEEDED"), "{found:?}");
+        }
+        assert_eq!(found.len(), 2);
     }
 
     #[test]
