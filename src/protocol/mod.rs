@@ -2,6 +2,7 @@
 //! time and never ask for it. Knows no socket, timer or system clock; only [`websocket`] touches a byte stream, and it
 //! opens none.
 
+pub mod exposition;
 pub mod flow;
 pub mod mqtt;
 pub mod payload;

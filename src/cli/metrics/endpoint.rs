@@ -8,8 +8,8 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use hyper::StatusCode;
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
+use hyper::{HeaderMap, StatusCode};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -19,8 +19,7 @@ use crate::cli::metrics::moment::Moment;
 use crate::cli::metrics::{Facts, MetricsAddress, exposition};
 use crate::cli::{Exit, Explained};
 use crate::engine::Progress;
-
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+use crate::protocol::exposition::ExpositionFormat;
 
 /// How long the last answers may take.
 const GRACE: Duration = Duration::from_secs(2);
@@ -132,15 +131,16 @@ impl Endpoint {
     }
 }
 
-async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
+async fn metrics(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
     let over = shared.over.load(Ordering::Relaxed);
     let progress = shared.newest.borrow().clone();
-    let Ok(text) = exposition::text(Moment::now(&shared.facts, progress, over)) else {
+    let format = ExpositionFormat::negotiated(headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()));
+    let Ok(text) = exposition::text(Moment::now(&shared.facts, progress, over), format) else {
         // Writing to a text fails only when a metric of ours is malformed.
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
     if over {
         shared.told.cancel();
     }
-    ([(CONTENT_TYPE, HeaderValue::from_static(OPEN_METRICS))], text).into_response()
+    ([(CONTENT_TYPE, HeaderValue::from_static(format.content_type()))], text).into_response()
 }

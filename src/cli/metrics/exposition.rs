@@ -1,7 +1,6 @@
 use std::fmt;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
@@ -11,14 +10,13 @@ use prometheus_client::registry::{self, Registry};
 use crate::cli::metrics::families::{Family, Labels, PREFIX, Series, Unit};
 use crate::cli::metrics::moment::Moment;
 use crate::measure::Buckets;
+use crate::protocol::exposition::ExpositionFormat;
 
-/// All that is told at one moment, in the OpenMetrics text format.
-pub(super) fn text(moment: Moment) -> Result<String, fmt::Error> {
+/// All that is told at one moment.
+pub(super) fn text(moment: Moment, format: ExpositionFormat) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix(PREFIX);
     registry.register_collector(Box::new(moment));
-    let mut text = String::new();
-    encode(&mut text, &registry)?;
-    Ok(text)
+    format.encode(&registry)
 }
 
 impl Collector for Moment {
@@ -89,12 +87,31 @@ mod tests {
 
     #[test]
     fn a_moment_of_a_run() {
-        insta::assert_snapshot!(without_process(&text(Moment::now(&facts(), progress(), false)).unwrap()));
+        let open = text(Moment::now(&facts(), progress(), false), ExpositionFormat::OpenMetrics).unwrap();
+        insta::assert_snapshot!(without_process(&open));
+    }
+
+    #[test]
+    fn every_family_has_its_help_beside_its_name_in_the_text_format() {
+        let text = text(Moment::now(&facts(), progress(), false), ExpositionFormat::Prometheus).unwrap();
+        let of = |what: &str| -> Vec<String> {
+            let lines = text.lines().filter_map(|line| line.strip_prefix(what));
+            lines.filter_map(|line| Some(line.split_once(' ')?.0.to_owned())).collect()
+        };
+        let (helps, types) = (of("# HELP "), of("# TYPE "));
+        assert_eq!(helps, types);
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            let name = line.split(['{', ' ']).next().unwrap();
+            let family = ["_bucket", "_sum", "_count"].iter().find_map(|part| name.strip_suffix(part)).unwrap_or(name);
+            assert!(helps.iter().any(|help| help == family || help == name), "{line}");
+        }
+        assert!(!text.contains("quantile=") && !text.contains("# EOF") && !text.contains("# UNIT"), "{text}");
+        assert!(text.contains("fleetstorm_lateness_seconds{stage=\"storm\",percentile=\"p99\"} 0.004\n"), "{text}");
     }
 
     #[test]
     fn before_it_begins_everything_is_zero() {
-        let text = text(Moment::now(&facts(), Progress::default(), false)).unwrap();
+        let text = text(Moment::now(&facts(), Progress::default(), false), ExpositionFormat::OpenMetrics).unwrap();
         assert!(text.contains("fleetstorm_devices_total{stage=\"renew\",outcome=\"succeeded\"} 0\n"), "{text}");
         assert!(text.contains("fleetstorm_run_part{part=\"prepare\"} 1.0\n"), "{text}");
         assert!(text.contains("scenario=\"a \\\"test\\\"\"") && text.ends_with("# EOF\n"), "{text}");

@@ -1,5 +1,5 @@
-//! What a run tells of itself while it goes on, listed once and told in two ways: `--metrics` is an endpoint in the OpenMetrics
-//! text format (<https://openmetrics.io>), which Prometheus and others read; `--otlp` pushes to an OpenTelemetry collector.
+//! What a run tells of itself while it goes on, listed once and told in two ways: `--metrics` is an endpoint in the text
+//! formats of Prometheus and OpenMetrics (<https://openmetrics.io>); `--otlp` pushes to an OpenTelemetry collector.
 
 mod address;
 mod endpoint;

@@ -185,13 +185,13 @@ impl Moment {
             Family::new(
                 "total",
                 "From due to done, of all successes so far, with three significant digits.",
-                gauges(self.quantiles([|stage| stage.p50, |stage| stage.p99])),
+                gauges(self.percentiles([|stage| stage.p50, |stage| stage.p99])),
             )
             .seconds(),
             Family::new(
                 "lateness",
                 "Start minus due time of the attempts so far: the generator's own lateness.",
-                gauges(self.quantiles([
+                gauges(self.percentiles([
                     |stage| stage.distributions.as_ref()?.lateness_p50,
                     |stage| stage.distributions.as_ref()?.lateness_p99,
                 ])),
@@ -269,11 +269,14 @@ impl Moment {
             .filter_map(move |(index, (name, _))| Some((stage(name), pick(self.progress_of(index)?)?)))
     }
 
-    /// Median and 99th percentile of stages that have them.
-    fn quantiles(&self, pick: [fn(&StageProgress) -> Option<Duration>; 2]) -> impl Iterator<Item = (Labels<'_>, f64)> {
-        ["0.5", "0.99"].into_iter().zip(pick).flat_map(|(quantile, pick)| {
+    /// Median and 99th percentile of stages that have them. The label is not `quantile`, which belongs to summaries.
+    fn percentiles(
+        &self,
+        pick: [fn(&StageProgress) -> Option<Duration>; 2],
+    ) -> impl Iterator<Item = (Labels<'_>, f64)> {
+        ["p50", "p99"].into_iter().zip(pick).flat_map(|(percentile, pick)| {
             self.gauge(move |stage| pick(stage).map(|time| time.as_secs_f64())).map(move |(mut labels, value)| {
-                labels.push(("quantile", quantile));
+                labels.push(("percentile", percentile));
                 (labels, value)
             })
         })

@@ -4,9 +4,9 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::HeaderMap;
+use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
@@ -17,6 +17,7 @@ use super::Plane;
 use super::answer::Json;
 use crate::emulator::service::Service;
 use crate::pki::store::certificates_to_pem;
+use crate::protocol::exposition::ExpositionFormat;
 
 /// `/healthz`, which needs no token.
 pub(super) fn health() -> Router<Plane> {
@@ -54,18 +55,15 @@ async fn chains(State(plane): State<Plane>) -> Json {
     Json(json!({"value": chains.collect::<Vec<_>>()}))
 }
 
-async fn metrics(State(plane): State<Plane>) -> Response {
+async fn metrics(State(plane): State<Plane>, headers: HeaderMap) -> Response {
     let mut registry = Registry::with_prefix("fleetstorm_emulator");
     registry.register_collector(Box::new(Metrics(plane.service)));
-    let mut text = String::new();
-    if encode(&mut text, &registry).is_err() {
+    let format = ExpositionFormat::negotiated(headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()));
+    match format.encode(&registry) {
+        Ok(text) => ([(CONTENT_TYPE, HeaderValue::from_static(format.content_type()))], text).into_response(),
         // Writing to a text fails only when a metric of ours is malformed.
-        return hyper::StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        Err(_) => hyper::StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
-    let mut response = text.into_response();
-    let open_metrics = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(open_metrics));
-    response
 }
 
 /// Reads the emulator's own counters when somebody asks, so that counting costs no more than it did.

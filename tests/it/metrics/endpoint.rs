@@ -6,7 +6,7 @@ use predicates::prelude::PredicateBooleanExt as _;
 use predicates::str::contains;
 use serde_json::Value;
 
-use super::{COUNTERS, RUN, Running, folder, free_port, get, run_json, until};
+use super::{COUNTERS, RUN, Running, answer, check_metrics, folder, free_port, get, run_json, until};
 use crate::cli::{code, fleetstorm};
 
 /// Series with their values.
@@ -29,7 +29,7 @@ fn the_last_metrics_are_what_the_record_says() {
         get(&url, &[]).filter(|text| text.contains("fleetstorm_run_part{part=\"over\"} 1"))
     });
     assert_eq!(run.code(), Some(code(Exit::Done)), "it ends when it was asked once more");
-    assert!(last.ends_with("# EOF\n"), "{last}");
+    check_metrics(&last);
 
     let record = run_json(folder.path());
     let last = series(&last);
@@ -51,13 +51,40 @@ fn the_last_metrics_are_what_the_record_says() {
         let labels = format!("stage=\"storm\",phase=\"{name}\",outcome=\"{outcome}\"");
         let wanted = count(&phase["count"]);
         assert_eq!(last[&*format!("fleetstorm_phase_seconds_count{{{labels}}}")], wanted, "{name}");
-        assert_eq!(last[&*format!("fleetstorm_phase_seconds_bucket{{le=\"+Inf\",{labels}}}")], wanted, "{name}");
+        assert_eq!(last[&*format!("fleetstorm_phase_seconds_bucket{{{labels},le=\"+Inf\"}}")], wanted, "{name}");
         let sum = last[&*format!("fleetstorm_phase_seconds_sum{{{labels}}}")];
         let mean = count(&phase["mean_us"]) / 1e6;
         assert!((sum / wanted - mean).abs() <= mean / 100.0 + 2e-6, "{name}: {sum} s of {wanted}, mean {mean} s");
     }
     let settings = record["settings"].as_array().unwrap();
     assert!(settings.iter().any(|setting| setting["key"] == "run.metrics"), "{settings:?}");
+}
+
+#[test]
+fn the_format_is_the_one_that_is_asked_for() {
+    let folder = folder();
+    let port = free_port().to_string();
+    let url = format!("http://127.0.0.1:{port}/metrics");
+    // It ends with the test.
+    let long = ["--quiet", "--metrics", &port, "--set", "fleet.devices=3000"];
+    let _run = Running::start(folder.path(), &long);
+    let ask = |accept: Option<&str>| {
+        let accept = accept.map(|accept| format!("Accept: {accept}"));
+        until("an answer", || answer(&url, &[], &accept.iter().map(String::as_str).collect::<Vec<_>>()))
+    };
+    let text = "text/plain; version=0.0.4; charset=utf-8";
+    let open = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    for (accept, content_type) in [
+        (None, text),
+        (Some("text/plain"), text),
+        (Some("application/openmetrics-text"), open),
+        (Some("application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"), open),
+        (Some("application/openmetrics-text;q=0.2,text/plain;q=0.3"), text),
+    ] {
+        let (told, body) = ask(accept);
+        assert_eq!(told, content_type, "{accept:?}");
+        assert_eq!(body.ends_with("# EOF\n"), content_type == open, "{body}");
+    }
 }
 
 #[test]

@@ -81,13 +81,42 @@ fn free_port() -> u16 {
 
 /// What an HTTP server answers, when it does.
 fn get(url: &str, parameters: &[(&str, &str)]) -> Option<String> {
+    answer(url, parameters, &[]).map(|(_, body)| body)
+}
+
+/// The same to a request with such fields, after the type of its content.
+fn answer(url: &str, parameters: &[(&str, &str)], fields: &[&str]) -> Option<(String, String)> {
     let mut command = Command::new("curl");
     command.args(["--silent", "--show-error", "--fail", "--max-time", "10", "--get"]).stderr(Stdio::null());
+    command.args(["--write-out", "\\n%{content_type}"]);
     for (name, value) in parameters {
         command.arg("--data-urlencode").arg(format!("{name}={value}"));
     }
+    for field in fields {
+        command.args(["--header", field]);
+    }
     let output = command.arg(url).output().expect("curl is needed: apt-get install curl");
-    output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
+    output.status.success().then(|| {
+        let text = String::from_utf8(output.stdout).unwrap();
+        let (body, content_type) = text.rsplit_once('\n').unwrap();
+        (content_type.to_owned(), body.to_owned())
+    })
+}
+
+/// Holds metrics in the text format against the rules of Prometheus.
+pub(crate) fn check_metrics(text: &str) {
+    let promtool = || Command::new("promtool");
+    let is_there = promtool().arg("--version").output().is_ok_and(|output| output.status.success());
+    if !present("promtool", is_there, "apt-get install prometheus") {
+        return;
+    }
+    let mut command = promtool();
+    command.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut process = command.spawn().unwrap();
+    process.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let output = process.wait_with_output().unwrap();
+    let said = [output.stdout, output.stderr].map(|said| String::from_utf8(said).unwrap()).concat();
+    assert!(output.status.success() && said.is_empty(), "{said}\n{text}");
 }
 
 /// Asks again and again, for at most a minute.

@@ -7,6 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::super::client::{World, accepted, hub_connect, sas};
 use super::{Control, connection};
+use crate::metrics::check_metrics;
 
 #[tokio::test(start_paused = true)]
 async fn every_request_needs_the_token_but_for_health() {
@@ -72,14 +73,19 @@ async fn counters_metrics_and_roots_can_be_seen() {
     let counters = control.get("/counters").await;
     assert_eq!((&counters["registered"], &counters["issued"]), (&1.into(), &1.into()), "{counters}");
     let metrics = control.ask(Method::GET, "/metrics", &[], "").await;
-    assert!(metrics.header("content-type").starts_with("application/openmetrics-text"));
-    for line in [
-        "# TYPE fleetstorm_emulator_issued counter",
-        "fleetstorm_emulator_issued_total 1",
-        "fleetstorm_emulator_registrations 1",
-        "# EOF",
+    assert_eq!(metrics.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
+    check_metrics(&metrics.body);
+    let open = [("accept", "application/openmetrics-text, text/plain;q=0.5")];
+    let open = control.ask(Method::GET, "/metrics", &open, "").await;
+    assert!(open.header("content-type").starts_with("application/openmetrics-text"));
+    for (answer, lines) in [
+        (&metrics, ["# TYPE fleetstorm_emulator_issued_total counter", "fleetstorm_emulator_issued_total 1"]),
+        (&open, ["# TYPE fleetstorm_emulator_issued counter", "fleetstorm_emulator_issued_total 1"]),
+        (&open, ["fleetstorm_emulator_registrations 1", "# EOF"]),
     ] {
-        assert!(metrics.body.lines().any(|l| l == line), "{line}: {}", metrics.body);
+        for line in lines {
+            assert!(answer.body.lines().any(|l| l == line), "{line}: {}", answer.body);
+        }
     }
     let roots = control.get("/roots").await;
     let root = |i: usize| pem::parse(roots["value"][i]["pem"].as_str().unwrap()).unwrap().into_contents();
