@@ -47,7 +47,7 @@ impl<'a> ErrorBody<'a> {
     pub(super) fn to_body_without_null(&self) -> Vec<u8> {
         let mut value = serde_json::to_value(&self.0).unwrap_or_default();
         if let Some(fields) = value.as_object_mut().filter(|_| self.0.info.is_none()) {
-            fields.remove("info");
+            fields.shift_remove("info");
         }
         value.to_string().into_bytes()
     }

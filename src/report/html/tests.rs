@@ -53,7 +53,9 @@ fn structure_of_the_page_of_a_renewal_storm() {
 
 #[test]
 fn data_of_the_plots() {
-    let data: serde_json::Value = serde_json::from_str(&Data::of(&fixture::renewal_storm()).json().unwrap()).unwrap();
+    let data = Data::of(&fixture::renewal_storm()).json().unwrap();
+    let mut data: serde_json::Value = serde_json::from_str(&data).unwrap();
+    data.sort_all_objects();
     insta::assert_snapshot!("renewal_storm_report_data", format!("{data:#}"));
 }
 

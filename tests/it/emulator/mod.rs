@@ -19,6 +19,7 @@ mod hub_model;
 mod hub_renewal;
 mod hub_session;
 mod hub_twin;
+mod json_order;
 mod management;
 mod model;
 mod outages;

@@ -48,7 +48,7 @@ pub(super) fn run(plane: &Plane, kind: Kind, body: &[u8]) -> Result<Json, Refusa
 /// Does it to one; the error is as the answer lists it.
 fn one(plane: &Plane, kind: Kind, mode: Mode, mut item: Map<String, Value>) -> Result<(), Value> {
     let id = item.get(document::id_field(kind)).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let etag = item.remove("etag");
+    let etag = item.shift_remove("etag");
     change(plane, kind, mode, &id, etag.as_ref().and_then(Value::as_str), item).map_err(
         |refusal| json!({document::id_field(kind): id, "errorCode": refusal.code(), "errorStatus": refusal.message()}),
     )

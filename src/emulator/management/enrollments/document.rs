@@ -59,7 +59,7 @@ pub(super) fn parse(
         let message = format!("The {} of the body is not that of the URL.", id_field(kind));
         return Err(Refusal::bad_request(message));
     }
-    let mechanism = body.remove("attestation").ok_or_else(|| Refusal::bad_request("attestation is missing."))?;
+    let mechanism = body.shift_remove("attestation").ok_or_else(|| Refusal::bad_request("attestation is missing."))?;
     let mechanism: Mechanism = serde_json::from_value(mechanism)
         .map_err(|error| Refusal::new(400_012, format!("Deserialization error: attestation: {error}")))?;
     let enabled = match text(&mut body, "provisioningStatus")?.as_deref() {
@@ -78,7 +78,7 @@ pub(super) fn parse(
         Kind::Individual => Scope::Individual { device_id: device_id(&mut body)?.map(Into::into) },
     };
     for name in OF_THE_SERVICE {
-        body.remove(name);
+        body.shift_remove(name);
     }
     for (name, value) in &body {
         match KEPT.iter().find(|(kept, _)| kept == name) {
@@ -100,7 +100,7 @@ pub(super) fn parse(
 }
 
 fn text(body: &mut Map<String, Value>, name: &str) -> Result<Option<String>, Refusal> {
-    match body.remove(name) {
+    match body.shift_remove(name) {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
         Some(_) => Err(Refusal::new(400_012, format!("Deserialization error: {name} must be text."))),
@@ -120,6 +120,7 @@ fn device_id(body: &mut Map<String, Value>) -> Result<Option<String>, Refusal> {
 /// An enrollment as the service shows it: without its keys.
 pub(super) fn show(core: &Core, kind: Kind, enrollment: &Enrollment) -> Value {
     let mut shown = json!({
+        id_field(kind): &*enrollment.id,
         "attestation": attestation::shown(&enrollment.attestation),
         "capabilities": {"iotEdge": false},
         "etag": format!("\"{}\"", enrollment.revision.etag.text()),
@@ -130,7 +131,6 @@ pub(super) fn show(core: &Core, kind: Kind, enrollment: &Enrollment) -> Value {
         "allocationPolicy": "hashed",
         "iotHubs": [&*core.config.hub_host],
     });
-    shown[id_field(kind)] = (*enrollment.id).into();
     for (name, value) in &enrollment.other {
         shown[name] = value.clone();
     }

@@ -121,6 +121,7 @@ pub(crate) struct Notification {
     pub(crate) body: String,
 }
 
+/// The version comes last: clients that read JSON as a stream take what comes before it for the properties.
 fn with_version(mut properties: Map<String, Value>, version: u64) -> Value {
     properties.insert("$version".to_owned(), version.into());
     Value::Object(properties)
@@ -141,12 +142,12 @@ fn patched(properties: &mut Map<String, Value>, patch: Map<String, Value>, limit
     Ok(())
 }
 
-/// Adds and replaces members; `null` removes one; objects are merged.
+/// Adds and replaces members; `null` removes one; objects are merged. Members stay where they are, new ones come behind.
 fn merge(target: &mut Map<String, Value>, patch: Map<String, Value>) {
     for (name, value) in patch {
         match value {
             Value::Null => {
-                target.remove(&name);
+                target.shift_remove(&name);
             }
             Value::Object(patch) => {
                 let member = target.entry(name).or_insert(Value::Null);
@@ -198,7 +199,7 @@ mod tests {
         let mut twin = Twin::default();
         let told = twin.change(Some(object(json!({"site": 7}))), Some(object(json!({"interval": 5, "gone": null}))));
         let told = told.unwrap().unwrap();
-        assert_eq!((told.version, told.body.as_str()), (2, r#"{"$version":2,"gone":null,"interval":5}"#));
+        assert_eq!((told.version, told.body.as_str()), (2, r#"{"interval":5,"gone":null,"$version":2}"#));
         assert_eq!((twin.version, &twin.tags), (2, &object(json!({"site": 7}))));
         let before = twin.clone();
         assert!(twin.change(Some(object(json!({"site": 8}))), Some(object(json!({"a.b": 1})))).is_err());

@@ -51,8 +51,9 @@ pub(crate) enum Invalid {
 
 /// Leaves out what the service writes itself: a twin that was read may be sent back.
 pub(super) fn without_read_only(mut patch: Map<String, Value>) -> Map<String, Value> {
-    patch.remove("$version");
-    patch.remove("$metadata");
+    // What stays keeps its order, as everywhere in a twin: devices and back ends get it as it came.
+    patch.shift_remove("$version");
+    patch.shift_remove("$metadata");
     patch
 }
 

@@ -65,6 +65,7 @@ fn data_of_the_plots() {
             column.as_array_mut().unwrap().truncate(4);
         }
     }
+    data.sort_all_objects();
     insta::assert_snapshot!("comparison_data", format!("{data:#}"));
 }
 

@@ -73,9 +73,10 @@ fn a_fleet_of_yesterday_connects_and_renews_today() {
         let (first, chain) = provision(&world, "dev1").await;
         let mut peer = hub(&world, "dev1", &chain).await;
         peer.wants(Feature::Twin).await;
-        let reported = peer.request("$iothub/twin/PATCH/properties/reported/?$rid=2", r#"{"a":{"b":1}}"#).await;
+        let reported =
+            peer.request("$iothub/twin/PATCH/properties/reported/?$rid=2", r#"{"z":3,"a":{"y":0,"b":1}}"#).await;
         assert_eq!(reported.topic, "$iothub/twin/res/204/?$rid=2&$version=2");
-        world.service.patch_twin("dev1", Some(&json!({"site": "x"})), Some(&json!({"c": 2}))).unwrap();
+        world.service.patch_twin("dev1", Some(&json!({"site": "x"})), Some(&json!({"x": 4, "c": 2}))).unwrap();
         assert!(world.service.durable().await);
         (world.service.issuing_root().to_vec(), world.service.group_key().to_base64(), first, chain)
     });
@@ -84,7 +85,10 @@ fn a_fleet_of_yesterday_connects_and_renews_today() {
         assert_eq!(world.service.group_key().to_base64(), key);
         let mut peer = hub(&world, "dev1", &chain).await;
         peer.wants(Feature::Twin).await;
-        let twin = peer.request("$iothub/twin/GET/?$rid=1", "").await.json();
+        let twin = peer.request("$iothub/twin/GET/?$rid=1", "").await;
+        let in_order = r#"{"desired":{"x":4,"c":2,"$version":2},"reported":{"z":3,"a":{"y":0,"b":1},"$version":2}}"#;
+        assert_eq!(twin.body, in_order);
+        let twin = twin.json();
         assert_eq!((&twin["reported"]["a"]["b"], &twin["reported"]["$version"]), (&1.into(), &2.into()));
         assert_eq!(twin["desired"]["c"], 2);
         assert_eq!(world.service.twin("dev1").unwrap().tags["site"], "x");
