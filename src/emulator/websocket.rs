@@ -22,7 +22,8 @@ const FRAME_LIMIT: usize = HUB_PACKET_LIMIT + 4096;
 
 /// Whether a WebSocket may be opened here: the path that most SDKs use, or the root, which the C# SDK uses.
 pub(super) fn is_endpoint(uri: &Uri) -> bool {
-    uri.path() == "/" || uri.path().eq_ignore_ascii_case(WEBSOCKET_PATH)
+    let path = uri.path().strip_suffix('/').unwrap_or(uri.path());
+    path.is_empty() || path.eq_ignore_ascii_case(WEBSOCKET_PATH)
 }
 
 /// The answer of 101 to a handshake for MQTT, with the subprotocol as the client spells it and no extension.

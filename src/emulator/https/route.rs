@@ -2,7 +2,8 @@ use hyper::Uri;
 
 use crate::domain::percent_decode;
 
-/// What a device's request is about. Fixed words in paths have no case, as at the services; ids are kept as sent.
+/// What a device's request is about. Fixed words in paths have no case and a slash at the end changes nothing, as at the
+/// services; ids are kept as sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Route {
     /// Something of DPS.
@@ -50,7 +51,8 @@ pub(super) enum Hub {
 impl Route {
     /// From the path; `None` when there is no such resource or an escape is broken.
     pub(super) fn parse(uri: &Uri) -> Option<Self> {
-        let segments: Vec<&str> = uri.path().strip_prefix('/')?.split('/').collect();
+        let path = uri.path().strip_prefix('/')?;
+        let segments: Vec<&str> = path.strip_suffix('/').unwrap_or(path).split('/').collect();
         let is = |at: usize, word: &str| segments.get(at).is_some_and(|segment| segment.eq_ignore_ascii_case(word));
         let text = |at: usize| segments.get(at).and_then(|segment| percent_decode(segment)).filter(|t| !t.is_empty());
         let dps = |of| Some(Self::Dps { scope: text(0)?, id: text(2)?, of });
@@ -101,6 +103,8 @@ mod tests {
         assert_eq!(parse("/0ne1/registrations/dev:1"), dps(Dps::Lookup));
         assert_eq!(parse("/devices/d%201/messages/events?api-version=2021-04-12"), hub(Hub::Telemetry));
         assert_eq!(parse("/devices/d%201/messages/deviceBound"), hub(Hub::Messages));
+        assert_eq!(parse("/devices/d%201/messages/events/?api-version=2021-04-12"), hub(Hub::Telemetry));
+        assert_eq!(parse("/0ne1/registrations/dev:1/register/"), dps(Dps::Register));
         assert_eq!(parse("/devices/d%201/messages/devicebound/l?reject"), hub(Hub::Message("l".to_owned())));
         assert_eq!(parse("/devices/d%201/messages/devicebound/l/abandon"), hub(Hub::Abandon("l".to_owned())));
     }
@@ -113,12 +117,12 @@ mod tests {
             "/0ne1/registrations/",
             "/0ne1/registrations/%ff",
             "//registrations/d/register",
-            "/0ne1/registrations/d/register/",
+            "/0ne1/registrations/d/register//",
             "/0ne1/registrations/d/operations/",
             "/devices/d/messages",
             "/devices//messages/events",
             "/devices/d/files",
-            "/devices/d/messages/devicebound/",
+            "/devices/d/messages/devicebound//",
             "/devices/d/messages/devicebound/l/complete",
             "/devices/d/messages/devicebound/l/abandon/x",
         ] {

@@ -3,7 +3,6 @@
 
 use std::time::SystemTime;
 
-use axum::Router;
 use axum::extract::{Path, State};
 use axum::routing::{get, post};
 use base64::Engine as _;
@@ -18,14 +17,15 @@ use super::Plane;
 use super::answer::Json;
 use super::error::Refusal;
 use super::request::{self, IfMatch};
+use super::routes::Routes;
 use crate::domain::{BYTE_ORDER_MARK, RegistrationId};
 use crate::emulator::registry::{CaCertificate, ChangeError};
 use crate::pki::csr::to_base64;
 use crate::pki::pem_text;
 
 /// `/certificates`.
-pub(super) fn routes() -> Router<Plane> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .route("/certificates", get(list))
         .route("/certificates/{name}", get(show).put(put).delete(delete))
         .route("/certificates/{name}/generateVerificationCode", post(generate_code))

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
 use bytes::Bytes;
@@ -14,6 +13,7 @@ use super::Plane;
 use super::answer::Json;
 use super::error::Refusal;
 use super::request;
+use super::routes::Routes;
 use crate::emulator::clock::dps_time;
 
 /// As far as one request may move the clock: the life of the authorities.
@@ -26,8 +26,8 @@ struct Change {
 }
 
 /// `/clock`.
-pub(super) fn routes() -> Router<Plane> {
-    Router::new().route("/clock", get(show).post(advance))
+pub(super) fn routes() -> Routes {
+    Routes::new().route("/clock", get(show).post(advance))
 }
 
 async fn show(State(plane): State<Plane>) -> Json {

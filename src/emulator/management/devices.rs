@@ -2,7 +2,6 @@
 
 use std::time::{Duration, SystemTime};
 
-use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::{get, post};
@@ -16,11 +15,12 @@ use super::Plane;
 use super::answer::{Json, listing};
 use super::error::Refusal;
 use super::request::{self, Page, header};
+use super::routes::Routes;
 use crate::emulator::hub::{CloudToDevice, DeviceInfo};
 
 /// `/devices`.
-pub(super) fn routes() -> Router<Plane> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .route("/devices", get(list))
         .route("/devices/{id}", get(show).patch(change).delete(delete))
         .route("/devices/{id}/revoke", post(revoke))

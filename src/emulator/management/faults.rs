@@ -1,6 +1,5 @@
 //! What goes wrong on purpose, changed while it runs.
 
-use axum::Router;
 use axum::extract::State;
 use axum::routing::{get, post};
 use bytes::Bytes;
@@ -10,11 +9,12 @@ use super::Plane;
 use super::answer::Json;
 use super::error::Refusal;
 use super::request;
+use super::routes::Routes;
 use crate::emulator::config::Faults;
 
 /// `/faults`.
-pub(super) fn routes() -> Router<Plane> {
-    Router::new().route("/faults", get(show).put(put)).route("/faults/disconnectHub", post(disconnect))
+pub(super) fn routes() -> Routes {
+    Routes::new().route("/faults", get(show).put(put)).route("/faults/disconnectHub", post(disconnect))
 }
 
 async fn show(State(plane): State<Plane>) -> Result<Json, Refusal> {

@@ -16,6 +16,7 @@ mod policies;
 mod query;
 mod registrations;
 mod request;
+mod routes;
 mod token;
 mod twins;
 
@@ -26,7 +27,9 @@ use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
+use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue, WWW_AUTHENTICATE};
+use hyper::service::{Service as _, service_fn};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::timeout;
@@ -36,6 +39,7 @@ use super::core::Core;
 use super::http::{self, BodyError};
 use super::service::Service;
 use error::Refusal;
+use routes::{Paths, Routes};
 use token::Token;
 
 /// Largest body in bytes: ten enrollments of 96 KB, and then some.
@@ -61,13 +65,14 @@ pub struct Management {
     service: Service,
     token: Token,
     router: Router,
+    paths: Paths,
 }
 
 impl Management {
     /// With a new token. `server_root` is the DER of the root of the TLS server certificate.
     pub fn new(service: &Service, server_root: &[u8]) -> Self {
         let plane = Plane { service: service.clone(), server_root: server_root.into(), token: Token::random() };
-        let guarded = Router::new()
+        let guarded = Routes::new()
             .merge(enrollments::routes())
             .merge(registrations::routes())
             .merge(certificates::routes())
@@ -77,15 +82,18 @@ impl Management {
             .merge(clock::routes())
             .merge(faults::routes())
             .merge(observe::routes())
-            // Also for paths that are not there: who has no token learns nothing of them.
-            .fallback(async || Refusal::of(hyper::StatusCode::NOT_FOUND))
-            .layer(from_fn_with_state(plane.clone(), guard));
-        let router = observe::health()
-            .merge(guarded)
+            .with(|router| {
+                router
+                    // Also for paths that are not there: who has no token learns nothing of them.
+                    .fallback(async || Refusal::of(hyper::StatusCode::NOT_FOUND))
+                    .layer(from_fn_with_state(plane.clone(), guard))
+            });
+        let (router, paths) = observe::health().merge(guarded).into_parts();
+        let router = router
             .layer(DefaultBodyLimit::disable())
             .layer(from_fn_with_state(plane.clone(), finish))
             .with_state(plane.clone());
-        Self { service: plane.service, token: plane.token, router }
+        Self { service: plane.service, token: plane.token, router, paths }
     }
 
     /// The token that every request needs, base64. The caller keeps it secret.
@@ -96,7 +104,11 @@ impl Management {
     /// Serves HTTP on `stream` until it ends.
     pub async fn serve_connection<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S) {
         let listen = &self.service.core().config.listen;
-        let requests = TowerToHyperService::new(self.router.clone());
+        let router = TowerToHyperService::new(self.router.clone());
+        let requests = service_fn(|mut request: hyper::Request<Incoming>| {
+            *request.uri_mut() = self.paths.routed(std::mem::take(request.uri_mut()));
+            router.call(request)
+        });
         if let Some((mut stream, _)) = http::serve(stream, listen, requests).await {
             // The peer may be gone already; there is nobody to tell.
             let _ = timeout(listen.write_timeout(), stream.shutdown()).await;

@@ -1,6 +1,5 @@
 //! What can be seen from outside: health, counters, metrics, and the certificates to trust.
 
-use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -15,18 +14,19 @@ use serde_json::{Map, Value, json};
 
 use super::Plane;
 use super::answer::Json;
+use super::routes::Routes;
 use crate::emulator::service::Service;
 use crate::pki::store::certificates_to_pem;
 use crate::protocol::exposition::ExpositionFormat;
 
 /// `/healthz`, which needs no token.
-pub(super) fn health() -> Router<Plane> {
-    Router::new().route("/healthz", get(async || "ok\n"))
+pub(super) fn health() -> Routes {
+    Routes::new().route("/healthz", get(async || "ok\n"))
 }
 
 /// `/counters`, `/metrics`, `/roots`, `/chains`.
-pub(super) fn routes() -> Router<Plane> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .route("/counters", get(counters))
         .route("/metrics", get(metrics))
         .route("/roots", get(roots))

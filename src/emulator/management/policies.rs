@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::{Path, State};
 use axum::routing::{get, post};
 use bytes::Bytes;
@@ -15,6 +14,7 @@ use super::Plane;
 use super::answer::Json;
 use super::error::Refusal;
 use super::request;
+use super::routes::Routes;
 use crate::emulator::adr::{Policy, PutPolicyError};
 use crate::emulator::clock::dps_time;
 
@@ -23,8 +23,8 @@ const DAY: u64 = 86_400;
 const MAX_DAYS: u64 = 90;
 
 /// `/policies` and the synchronization of the credential with the hub.
-pub(super) fn routes() -> Router<Plane> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .route("/policies", get(list))
         .route("/policies/{name}", get(show).put(put))
         .route("/policies/{name}/revoke", post(revoke))

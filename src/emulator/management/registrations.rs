@@ -1,6 +1,5 @@
 //! Registrations: the service API of DPS, "Device Registration State".
 
-use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::{get, post};
@@ -10,12 +9,13 @@ use super::Plane;
 use super::answer::{Json, listing};
 use super::error::Refusal;
 use super::request::{IfMatch, Page};
+use super::routes::Routes;
 use crate::emulator::dps::registration_state;
 use crate::emulator::registry::{ChangeError, Kind};
 
 /// `/registrations`.
-pub(super) fn routes() -> Router<Plane> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .route("/registrations/{id}", get(show).delete(delete))
         .route("/registrations/{id}/query", post(of_group))
 }

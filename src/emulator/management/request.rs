@@ -2,7 +2,7 @@
 
 use axum::extract::FromRequestParts;
 use hyper::HeaderMap;
-use hyper::header::IF_MATCH;
+use hyper::header::{HeaderValue, IF_MATCH};
 use hyper::http::request::Parts;
 use serde::de::DeserializeOwned;
 
@@ -38,11 +38,8 @@ impl IfMatch {
     }
 
     /// Whether the header, if it was sent, takes the tag of what is there.
-    pub(super) fn is(&self, etag: &str) -> bool {
-        match Condition::parse(self.0.as_deref()) {
-            Condition::Etag(wanted) => wanted == etag,
-            Condition::None | Condition::Exists | Condition::Absent => true,
-        }
+    pub(super) fn is(&self, etag: String) -> bool {
+        self.or_any().holds_for(Some(&[etag]))
     }
 
     /// For a change that needs the header.
@@ -58,7 +55,10 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Refusal> {
-        Ok(Self(header(&parts.headers, IF_MATCH.as_str())?.map(str::to_owned)))
+        // Several lines are one list.
+        let lines = parts.headers.get_all(IF_MATCH).iter().map(|line| text(IF_MATCH.as_str(), line));
+        let lines = lines.collect::<Result<Vec<_>, _>>()?;
+        Ok(Self((!lines.is_empty()).then(|| lines.join(","))))
     }
 }
 
@@ -97,8 +97,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Page {
 
 /// A header that is text, if it is there.
 pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Refusal> {
-    let text = |value: &'a hyper::header::HeaderValue| {
-        value.to_str().map_err(|_| Refusal::bad_request(format!("The header {name} must be ASCII text.")))
-    };
-    headers.get(name).map(text).transpose()
+    headers.get(name).map(|value| text(name, value)).transpose()
+}
+
+fn text<'a>(name: &str, value: &'a HeaderValue) -> Result<&'a str, Refusal> {
+    value.to_str().map_err(|_| Refusal::bad_request(format!("The header {name} must be ASCII text.")))
 }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::{Path, State};
 use axum::routing::{get, post};
 use base64::Engine as _;
@@ -15,11 +14,12 @@ use super::Plane;
 use super::answer::Json;
 use super::error::Refusal;
 use super::request::{self, IfMatch};
+use super::routes::Routes;
 use crate::emulator::hub::{MethodResult, TwinInfo};
 
 /// `/twins`.
-pub(super) fn routes() -> Router<Plane> {
-    Router::new().route("/twins/{id}", get(show).patch(change)).route("/twins/{id}/methods", post(invoke))
+pub(super) fn routes() -> Routes {
+    Routes::new().route("/twins/{id}", get(show).patch(change)).route("/twins/{id}/methods", post(invoke))
 }
 
 /// What a back end may change of a twin.
@@ -62,7 +62,7 @@ async fn change(
     body: Bytes,
 ) -> Result<Json, Refusal> {
     let Patch { tags, properties } = request::json(&body)?;
-    if !if_match.is(&etag(plane.service.twin(&id)?.version)) {
+    if !if_match.is(etag(plane.service.twin(&id)?.version)) {
         return Err(Refusal::precondition());
     }
     let desired = properties.and_then(|properties| properties.desired);

@@ -78,33 +78,64 @@ pub(crate) enum Condition<'a> {
     Absent,
     /// It is there: `*`.
     Exists,
-    /// It has this tag, in either form; quotes around it do not matter.
-    Etag(&'a str),
+    /// It has one of these tags, in either form: a list as in the header.
+    Tags(&'a str),
 }
 
 impl<'a> Condition<'a> {
-    /// From the header, if it was sent.
+    /// From the header, if it was sent: `*`, or tags with commas between them. Official SDKs send `"*"` and mean `*`.
     pub(crate) fn parse(if_match: Option<&'a str>) -> Self {
         match if_match.map(str::trim) {
             None | Some("") => Self::None,
-            Some("*") => Self::Exists,
-            Some(tag) => Self::Etag(tag.trim_matches('"')),
+            Some(list) if tags(list).any(|tag| tag == "*") => Self::Exists,
+            Some(list) => Self::Tags(list),
         }
     }
 
     /// Whether it holds for what is there.
     pub(crate) fn holds(self, current: Option<&Revision>) -> bool {
+        let etag = current.map(|revision| revision.etag);
+        self.holds_for(etag.map(|etag| [etag.text(), etag.to_string()]).as_ref().map(<[String; 2]>::as_slice))
+    }
+
+    /// Whether it holds for what is there, whose tag has these forms.
+    pub(crate) fn holds_for(self, current: Option<&[String]>) -> bool {
         match (self, current) {
             (Self::None, _) | (Self::Exists, Some(_)) | (Self::Absent, None) => true,
-            (Self::Etag(tag), Some(revision)) => tag == revision.etag.text() || tag == revision.etag.to_string(),
-            (Self::Exists | Self::Etag(_), None) | (Self::Absent, Some(_)) => false,
+            (Self::Tags(list), Some(forms)) => tags(list).any(|tag| forms.iter().any(|form| form == tag)),
+            (Self::Exists | Self::Tags(_), None) | (Self::Absent, Some(_)) => false,
         }
     }
+}
+
+/// The tags of a list. Clients send them in quotes, without, or in two pairs of them, when they quote a tag that the
+/// service showed in quotes. A weak tag counts as the strong one: whoever made it weak changed the form of the answer only.
+fn tags(list: &str) -> impl Iterator<Item = &str> {
+    let mut rest = list;
+    std::iter::from_fn(move || {
+        rest = rest.trim_start_matches([' ', '\t', ',']);
+        if rest.is_empty() {
+            return None;
+        }
+        let quoted = rest.strip_prefix("W/\"").or_else(|| rest.strip_prefix('"'));
+        let (tag, behind) = match quoted {
+            None => rest.split_once(',').unwrap_or((rest, "")),
+            Some(inside) => {
+                let twice = inside.strip_prefix('"').filter(|inside| !inside.starts_with([' ', '\t', ',']));
+                // There may be commas in it.
+                let inside = twice.filter(|inside| !inside.is_empty()).unwrap_or(inside);
+                inside.split_once('"').unwrap_or((inside, ""))
+            }
+        };
+        rest = behind.trim_start_matches('"');
+        Some(tag.trim_end())
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn etags_look_like_the_services() {
@@ -115,13 +146,44 @@ mod tests {
     #[test]
     fn a_change_asks_for_the_tag_that_is_there() {
         let first = Revision::new(SystemTime::UNIX_EPOCH);
-        let tag = format!("\"{}\"", first.etag);
-        let condition = Condition::parse(Some(&tag));
-        assert!(condition.holds(Some(&first)) && !condition.holds(None));
-        assert!(Condition::Etag(&first.etag.text()).holds(Some(&first)));
-        assert!(!condition.holds(Some(&first.next(SystemTime::UNIX_EPOCH))));
-        assert!(Condition::parse(Some("*")).holds(Some(&first)) && !Condition::parse(Some("*")).holds(None));
+        let second = first.next(SystemTime::UNIX_EPOCH);
+        for form in [first.etag.text(), first.etag.to_string()] {
+            for sent in [
+                form.clone(),
+                format!("\"{form}\""),
+                format!("\"\"{form}\"\""),
+                format!("W/\"{form}\""),
+                format!(" \"a,b\" , W/\"c\",\"{form}\" "),
+                format!("other, {form} ,"),
+            ] {
+                let condition = Condition::parse(Some(&sent));
+                assert!(condition.holds(Some(&first)) && !condition.holds(None), "{sent}");
+                assert!(!condition.holds(Some(&second)), "{sent}");
+            }
+        }
         assert!(Condition::Absent.holds(None) && !Condition::Absent.holds(Some(&first)));
         assert!(Condition::parse(None).holds(None) && Condition::parse(None).holds(Some(&first)));
+        for empty in [",", "\"\"", "W/"] {
+            assert!(!Condition::parse(Some(empty)).holds(Some(&first)), "{empty}");
+        }
+    }
+
+    #[test]
+    fn a_star_stands_for_whatever_is_there_with_quotes_and_without() {
+        let there = Revision::new(SystemTime::UNIX_EPOCH);
+        for sent in ["*", "\"*\"", " * ", "W/\"*\"", "\"a\", *"] {
+            let condition = Condition::parse(Some(sent));
+            assert_eq!(condition, Condition::Exists, "{sent}");
+            assert!(condition.holds(Some(&there)) && !condition.holds(None));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn lists_end_and_quoted_tags_are_found_in_them(list in ".{0,40}", wanted in "[a-z,=/+]{1,10}") {
+            prop_assert!(tags(&list).count() <= list.len());
+            let quoted = format!("\"x\", \"{wanted}\"");
+            prop_assert!(tags(&quoted).any(|tag| tag == wanted));
+        }
     }
 }

@@ -4,7 +4,6 @@ mod attestation;
 mod bulk;
 mod document;
 
-use axum::Router;
 use axum::extract::{Path, State};
 use axum::routing::{get, post};
 use bytes::Bytes;
@@ -16,14 +15,15 @@ use super::answer::{Json, listing};
 use super::error::Refusal;
 use super::query::{self, Query};
 use super::request::{IfMatch, Page, json};
+use super::routes::Routes;
 use crate::emulator::registry::{ChangeError, Kind};
 
 /// `/enrollmentGroups` and `/enrollments`.
-pub(super) fn routes() -> Router<Plane> {
-    Router::new().merge(of("/enrollmentGroups", Kind::Group)).merge(of("/enrollments", Kind::Individual))
+pub(super) fn routes() -> Routes {
+    Routes::new().merge(of("/enrollmentGroups", Kind::Group)).merge(of("/enrollments", Kind::Individual))
 }
 
-fn of(path: &str, kind: Kind) -> Router<Plane> {
+fn of(path: &str, kind: Kind) -> Routes {
     let put = move |State(plane): State<Plane>, Path(id): Path<String>, if_match: IfMatch, body: Bytes| async move {
         put(&plane, kind, &id, &if_match, &body)
     };
@@ -48,7 +48,7 @@ fn of(path: &str, kind: Kind) -> Router<Plane> {
         Ok::<_, Refusal>(listing(noun(kind), &page, items.collect()))
     };
     let bulk = move |State(plane): State<Plane>, body: Bytes| async move { bulk::run(&plane, kind, &body) };
-    Router::new()
+    Routes::new()
         .route(path, post(bulk))
         .route(&format!("{path}/query"), post(list))
         .route(&format!("{path}/{{id}}"), get(show).put(put).delete(delete))

@@ -43,11 +43,11 @@ fn enrollments_are_stored_listed_changed_and_deleted_on_condition() {
         let first = enrollments.get(kind, "A").unwrap();
         let tag = first.revision.etag.to_string();
         let later = now() + Duration::from_secs(1);
-        let second = enrollments.put(by_key("A", kind), Condition::Etag(&tag), later).unwrap();
+        let second = enrollments.put(by_key("A", kind), Condition::Tags(&tag), later).unwrap();
         assert_eq!((second.revision.created, second.revision.updated), (now(), later));
-        let stale = enrollments.put(by_key("a", kind), Condition::Etag(&tag), later);
+        let stale = enrollments.put(by_key("a", kind), Condition::Tags(&tag), later);
         assert_eq!(stale.unwrap_err(), ChangeError::Precondition);
-        assert_eq!(enrollments.delete(kind, "a", Condition::Etag(&tag)), Err(ChangeError::Precondition));
+        assert_eq!(enrollments.delete(kind, "a", Condition::Tags(&tag)), Err(ChangeError::Precondition));
         assert_eq!(enrollments.delete(kind, "a", Condition::Exists), Ok(()));
         assert_eq!(enrollments.delete(kind, "a", Condition::None), Err(ChangeError::NotFound));
         assert!(enrollments.get(kind, "a").is_none());
@@ -95,8 +95,8 @@ fn a_ca_certificate_is_verified_by_a_proof_with_its_code() {
     let uploaded = enrollments.put_ca("ca", ca.der(), false, Condition::None, now()).unwrap();
     assert_eq!(verify("C0DE", now()), Err(ChangeError::Verification(VerificationError::NoCode)));
     let tag = uploaded.revision.etag.to_string();
-    let with_code = enrollments.generate_code("ca", Condition::Etag(&tag), now()).unwrap();
-    let stale = enrollments.generate_code("ca", Condition::Etag(&tag), now());
+    let with_code = enrollments.generate_code("ca", Condition::Tags(&tag), now()).unwrap();
+    let stale = enrollments.generate_code("ca", Condition::Tags(&tag), now());
     assert_eq!(stale.unwrap_err(), ChangeError::Precondition);
     let code = with_code.verification_code.unwrap().code;
     assert_eq!(code.len(), 48);
