@@ -1,12 +1,14 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::{ETAG, HeaderValue};
-use hyper::{Method, Request, StatusCode};
+use hyper::{HeaderMap, Method, Request, StatusCode};
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
+use super::batch::{self, Malformed, Message};
 use super::hub_error::Refusal;
 use super::route::{self, Hub};
 use super::{Client, Response, authorization, empty, properties, with_body};
@@ -16,9 +18,6 @@ use crate::emulator::http::{self, BodyError};
 use crate::emulator::hub;
 use crate::emulator::registry::{Device, Inbox};
 use crate::emulator::service_model::{Full, Step};
-
-/// Largest message in bytes. Source: Microsoft Learn, "IoT Hub quotas and throttling".
-const MAX_MESSAGE: usize = 256 * 1024;
 
 /// A request of the hub. Source: IoT Hub REST API, "Device".
 pub(super) async fn answer(client: &Client, request: Request<Incoming>, device_id: &str, of: Hub) -> Response {
@@ -43,18 +42,14 @@ async fn attempt(client: &Client, request: Request<Incoming>, device_id: &str, o
         return Err(Refusal::ApiVersion);
     }
     let device = authorize(client, authorization(&head.headers), device_id)?;
-    let body = http::body(body, MAX_MESSAGE, &core.config.listen).await.map_err(|error| match error {
+    let body = http::body(body, hub::MAX_TELEMETRY, &core.config.listen).await.map_err(|error| match error {
         BodyError::TooLarge => Refusal::TooLarge,
         BodyError::Slow => Refusal::Slow,
         BodyError::Broken => Refusal::Argument,
     })?;
     match of {
         Hub::Telemetry => {
-            let due = core.model.admit(Step::Telemetry, Instant::now()).map_err(|Full| Refusal::Throttled)?;
-            if let Some(due) = due {
-                sleep_until(due).await;
-            }
-            hub::receive_telemetry(core, &device, &properties::to_topic(&head.headers), &body, false);
+            send(core, &device, &messages(&head.headers, body)?).await?;
             Ok(empty(StatusCode::NO_CONTENT))
         }
         Hub::Messages => Ok(receive(core, &device)),
@@ -62,6 +57,33 @@ async fn attempt(client: &Client, request: Request<Incoming>, device_id: &str, o
         Hub::Message(lock) => settle(core, &device, &lock, Inbox::complete),
         Hub::Abandon(lock) => settle(core, &device, &lock, Inbox::abandon),
     }
+}
+
+/// The messages of a request, which is a batch or one message.
+fn messages(headers: &HeaderMap, body: Bytes) -> Result<Vec<Message>, Refusal> {
+    let messages = match batch::is_announced(headers) {
+        true => batch::messages(&body).map_err(|Malformed| Refusal::Batch)?,
+        false => vec![Message { properties: properties::to_topic(headers), body }],
+    };
+    let sizes = messages.iter().map(|message| hub::message_size(&message.properties, &message.body));
+    if sizes.sum::<usize>() > hub::MAX_TELEMETRY {
+        return Err(Refusal::TooLarge);
+    }
+    Ok(messages)
+}
+
+/// Takes all messages of a request when there is capacity for each of them, or none. They are taken when the last is due.
+async fn send(core: &Core, device: &Device, messages: &[Message]) -> Result<(), Refusal> {
+    let now = Instant::now();
+    let due = messages.iter().map(|_| core.model.admit(Step::Telemetry, now));
+    let due = due.collect::<Result<Vec<_>, Full>>().map_err(|Full| Refusal::Throttled)?;
+    if let Some(due) = due.into_iter().flatten().max() {
+        sleep_until(due).await;
+    }
+    for Message { properties, body } in messages {
+        hub::receive_telemetry(core, device, properties, body, false);
+    }
+    Ok(())
 }
 
 /// The oldest message that waits, locked for a while: the device has to complete it with the entity tag of the answer.

@@ -16,6 +16,7 @@ const ERROR_CODE: HeaderName = HeaderName::from_static("iothub-errorcode");
 pub(super) enum Refusal {
     ApiVersion,
     Argument,
+    Batch,
     Unauthorized,
     Disabled,
     NoSuchDevice,
@@ -30,7 +31,7 @@ pub(super) enum Refusal {
 impl Refusal {
     const fn status(self) -> StatusCode {
         match self {
-            Self::ApiVersion | Self::Argument => StatusCode::BAD_REQUEST,
+            Self::ApiVersion | Self::Argument | Self::Batch => StatusCode::BAD_REQUEST,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::Disabled => StatusCode::FORBIDDEN,
             Self::NoSuchDevice => StatusCode::NOT_FOUND,
@@ -48,6 +49,10 @@ impl Refusal {
         match self {
             Self::ApiVersion => ("InvalidProtocolVersion", "The api-version is missing."),
             Self::Argument => ("ArgumentInvalid", "The body is malformed."),
+            Self::Batch => (
+                "ArgumentInvalid",
+                "The body is no batch: an array of {\"body\":\"BASE64\",\"properties\":{\"NAME\":\"TEXT\"}}.",
+            ),
             Self::Unauthorized => ("IotHubUnauthorizedAccess", "Unauthorized"),
             Self::Disabled => ("DeviceDisabled", "The device is disabled."),
             Self::NoSuchDevice => ("DeviceNotFound", "The device is not registered."),

@@ -1,6 +1,7 @@
 //! HTTPS for devices: registration at DPS ([`dps`]), telemetry and messages of the hub ([`hub`]), and the way into MQTT
 //! over WebSocket. The services are those behind MQTT; here are only their HTTP forms.
 
+mod batch;
 mod dps;
 mod hub;
 mod hub_error;

@@ -23,12 +23,29 @@ const APPLICATION: &str = "iothub-app-";
 /// The properties of a message to the hub, as MQTT writes them into a topic.
 pub(super) fn to_topic(headers: &HeaderMap) -> String {
     let pairs = headers.iter().filter_map(|(header, value)| {
-        let header = header.as_str();
-        let system = SYSTEM.iter().find(|(name, _)| *name == header).map(|(_, short)| *short);
-        let name = system.or_else(|| header.strip_prefix(APPLICATION))?;
-        Some(format!("{}={}", percent_encode(name), percent_encode(value.to_str().ok()?)))
+        let value = value.to_str().ok()?;
+        name(header.as_str()).map(|name| encoded(name, value))
     });
     pairs.collect::<Vec<_>>().join("&")
+}
+
+/// A property of a message in a batch: its name is that of a header, or of an application property alone.
+pub(super) fn pair(property: &str, value: &str) -> String {
+    encoded(name(property).unwrap_or(property), value)
+}
+
+/// What a topic calls the property of a header; headers have no case.
+fn name(header: &str) -> Option<&str> {
+    let system = SYSTEM.iter().find(|(name, _)| name.eq_ignore_ascii_case(header)).map(|(_, short)| *short);
+    let application = || {
+        let (prefix, name) = header.split_at_checked(APPLICATION.len())?;
+        prefix.eq_ignore_ascii_case(APPLICATION).then_some(name)
+    };
+    system.or_else(application)
+}
+
+fn encoded(name: &str, value: &str) -> String {
+    format!("{}={}", percent_encode(name), percent_encode(value))
 }
 
 /// The headers of a message from the hub, whose topic ends with `bag`. What no header can hold stays percent-encoded.

@@ -4,6 +4,7 @@
 mod cloud;
 mod connect;
 mod error;
+mod limits;
 mod messages;
 mod methods;
 mod renewal;
@@ -14,6 +15,7 @@ mod twin;
 
 pub use cloud::{CloudToDevice, ConnectionState, DeviceInfo, HubError, MethodResult, TwinInfo};
 pub(crate) use connect::is_proved;
+pub(crate) use limits::{MAX_TELEMETRY, message_size};
 pub(crate) use session::HubSession;
 pub use telemetry::TelemetryMessage;
 pub(crate) use telemetry::receive as receive_telemetry;

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::connect::{self, Proof};
+use super::limits::{MAX_METHOD_PAYLOAD, MAX_TELEMETRY, message_size};
 use super::{methods, renewal, subscriptions, telemetry, twin};
 use crate::emulator::core::Core;
 use crate::emulator::counters::Event;
@@ -154,10 +155,8 @@ impl HubSession {
     }
 
     fn publish(&self, core: &Arc<Core>, publish: &Publish, out: &mut Outbox) -> Next {
-        let Ok(request) = HubRequest::parse(&publish.topic) else { return Next::End(End::Violation) };
-        if publish.qos == QoS::ExactlyOnce {
-            return Next::End(End::Violation);
-        }
+        // Before PUBACK: what was acknowledged the device need not send again.
+        let Some(request) = self.permitted(publish) else { return Next::End(End::Violation) };
         let due = match &request {
             HubRequest::Telemetry { .. } => match core.model.admit(Step::Telemetry, Instant::now()) {
                 Ok(due) => due,
@@ -169,19 +168,31 @@ impl HubSession {
             out.puback_at(due, publish.pkid);
         }
         match request {
-            HubRequest::Telemetry { device_id, properties } if device_id == &*self.device.id => {
+            HubRequest::Telemetry { properties, .. } => {
                 telemetry::receive(core, &self.device, properties, &publish.payload, publish.retain);
             }
             HubRequest::TwinGet { rid } => twin::get(core, &self.device, rid, out),
             HubRequest::TwinPatch { rid } => twin::patch(core, &self.device, rid, &publish.payload, out),
             HubRequest::MethodResult { status, rid } => methods::answer(&self.device, status, rid, &publish.payload),
-            HubRequest::IssueCertificate { rid } if self.renews => {
-                renewal::request(core, &self.device, rid, &publish.payload, out);
-            }
-            // A device may speak for itself only, and of what its API version has.
-            HubRequest::Telemetry { .. } | HubRequest::IssueCertificate { .. } => return Next::End(End::Violation),
+            HubRequest::IssueCertificate { rid } => renewal::request(core, &self.device, rid, &publish.payload, out),
         }
         Next::Continue
+    }
+
+    /// What a PUBLISH asks for, if the hub takes it: a device may speak for itself only, of what its API version has, not at
+    /// QoS 2, and not too long.
+    fn permitted<'a>(&self, publish: &'a Publish) -> Option<HubRequest<'a>> {
+        let request = HubRequest::parse(&publish.topic).ok().filter(|_| publish.qos != QoS::ExactlyOnce)?;
+        let permitted = match request {
+            HubRequest::Telemetry { device_id, properties } => {
+                device_id == &*self.device.id && message_size(properties, &publish.payload) <= MAX_TELEMETRY
+            }
+            HubRequest::MethodResult { .. } => publish.payload.len() <= MAX_METHOD_PAYLOAD,
+            HubRequest::IssueCertificate { .. } => self.renews,
+            // What is too long of a twin is told in the answer.
+            HubRequest::TwinGet { .. } | HubRequest::TwinPatch { .. } => true,
+        };
+        permitted.then_some(request)
     }
 }
 

@@ -161,6 +161,70 @@ async fn telemetry_is_taken_with_a_token_or_the_certificate() {
     assert_eq!(world.count(Event::Telemetry), 3);
 }
 
+/// What the official SDKs send: bodies in base64, or texts that are marked so.
+#[tokio::test(start_paused = true)]
+async fn a_batch_is_as_many_messages_as_are_in_it_or_none() {
+    let world = World::with(|config| config.model.telemetry.latency = Latency::Fixed { ms: 20.0 });
+    let (chain, _) = world.provision("dev1").await;
+    let mut watch = world.service.watch_telemetry();
+    let mut peer = world.http_with(chain).await;
+    let batch = [("content-type", "application/vnd.microsoft.iothub.json"), ("iothub-app-outside", "1")];
+    let body = r#"[{"body":"e30=","properties":{"zone":"a b","iothub-app-line":"4"}},{"body":"IQ=="},
+        {"body":"plain","base64Encoded":false,"properties":{"iothub-messageid":"m-1"}}]"#;
+    // The path as Node's SDK for back ends writes paths.
+    let sent = peer.send_with(Method::POST, &EVENTS.replace("?", "/?"), &batch, body).await;
+    assert_eq!((sent.status, sent.body.as_str()), (StatusCode::NO_CONTENT, ""));
+    let mut seen = || watch.try_recv().map(|message| (message.properties.clone(), message.body.to_vec())).ok();
+    for (properties, body) in [("zone=a%20b&line=4", "{}"), ("", "!"), ("%24.mid=m-1", "plain")] {
+        assert_eq!(seen(), Some((properties.to_owned(), body.into())));
+    }
+    assert_eq!(seen(), None);
+    let telemetry = || world.service.device("dev1").unwrap().telemetry_messages;
+    assert_eq!((world.count(Event::Telemetry), telemetry()), (3, 3));
+
+    for body in ["", "[]", "{}", r#"[{"body":"e30="},{"body":"no base64!"}]"#, r#"[{"body":"e30="},{}]"#] {
+        let refused = peer.send_with(Method::POST, EVENTS, &batch, body).await;
+        let error = (refused.status.as_u16(), refused.header("iothub-errorcode"));
+        assert_eq!(error, (400, "ArgumentInvalid"), "{body}");
+        assert!(refused.body.contains("no batch"), "{}", refused.body);
+    }
+    assert_eq!((seen(), telemetry()), (None, 3), "all of a batch or nothing");
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_message_of_a_batch_takes_capacity() {
+    let world = World::with(|config| {
+        config.model.telemetry.latency = Latency::Fixed { ms: 100.0 };
+        config.model.telemetry.capacity = 1;
+        config.model.telemetry.queue = 2;
+    });
+    let (chain, _) = world.provision("dev1").await;
+    let mut peer = world.http_with(chain).await;
+    let batch = [("content-type", "application/vnd.microsoft.iothub.json")];
+    let mut send = async |count: usize| {
+        let begun = tokio::time::Instant::now();
+        let body = format!("[{}]", vec![r#"{"body":"e30="}"#; count].join(","));
+        let status = peer.send_with(Method::POST, EVENTS, &batch, &body).await.status;
+        (status.as_u16(), begun.elapsed().as_millis())
+    };
+    assert_eq!(send(3).await, (204, 300));
+    assert_eq!(send(4).await, (429, 0));
+    assert_eq!(world.count(Event::Telemetry), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn properties_count_towards_the_size_of_a_message() {
+    let world = World::new();
+    let (chain, _) = world.provision("dev1").await;
+    let mut peer = world.http_with(chain).await;
+    let body = "x".repeat(256 * 1024 - 8);
+    for (value, status) in [("1234", 204), ("12345", 413)] {
+        let sent = peer.send_with(Method::POST, EVENTS, &[("iothub-app-name", value)], &body).await;
+        assert_eq!(sent.status.as_u16(), status, "{value}");
+    }
+    assert_eq!(world.count(Event::Telemetry), 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_message_is_taken_given_back_and_completed() {
     let world = World::new();

@@ -90,6 +90,49 @@ async fn a_session_ends_when_its_token_does() {
     assert_eq!(peer.ended().await, "its token expired");
 }
 
+/// What is not taken is not acknowledged: the device would believe that it was.
+#[tokio::test(start_paused = true)]
+async fn a_publish_that_is_not_allowed_ends_the_session_without_puback() {
+    const LIMIT: usize = 256 * 1024;
+    let world = World::new();
+    let mut device = Device::new(&world, "dev1").await;
+    device.connect.login.as_mut().unwrap().username = "localhost/dev1/?api-version=2021-04-12".to_owned();
+    Device::new(&world, "dev2").await;
+    let large = "x".repeat(LIMIT + 1);
+    let answer = "x".repeat(128 * 1024 + 1);
+    for (topic, qos, body) in [
+        ("devices/dev2/messages/events/", QoS::AtLeastOnce, "{}"),
+        ("devices/dev1/messages/events/", QoS::ExactlyOnce, "{}"),
+        ("devices/dev1/messages/events/", QoS::AtLeastOnce, &large),
+        ("devices/dev1/messages/events/ab=c", QoS::AtLeastOnce, &large[3..]),
+        ("devices/dev1/messages/devicebound/", QoS::AtLeastOnce, "{}"),
+        ("$iothub/credentials/POST/issueCertificate/?$rid=rid-1", QoS::AtLeastOnce, "{}"),
+        ("$iothub/twin/PATCH/properties/desired/?$rid=1", QoS::AtLeastOnce, "{}"),
+        ("$iothub/twin/PATCH/properties/reported/", QoS::AtLeastOnce, "{}"),
+        ("$iothub/methods/res/200/?$rid=1", QoS::AtLeastOnce, &answer),
+        ("nothing", QoS::AtLeastOnce, "{}"),
+    ] {
+        let mut peer = device.connect(&world).await;
+        peer.publish(topic, qos, body).await;
+        assert_eq!(peer.ended().await, "the peer broke a rule of the protocol", "{topic}");
+    }
+    assert_eq!(world.count(Event::Telemetry), 0);
+    assert_eq!(world.service.device("dev1").unwrap().telemetry_messages, 0);
+
+    let mut peer = device.connect(&world).await;
+    for (topic, body) in [
+        ("devices/dev1/messages/events/", &large[1..]),
+        ("devices/dev1/messages/events/ab=c", &large[4..]),
+        // Of a system property the value counts, as it is when it is decoded.
+        ("devices/dev1/messages/events/%24.ct=%61", &large[2..]),
+        ("$iothub/methods/res/200/?$rid=1", &answer[1..]),
+    ] {
+        peer.publish(topic, QoS::AtLeastOnce, body).await;
+        assert_eq!(peer.next().await, Some(Packet::PubAck(PubAck { pkid: 7 })), "{topic}");
+    }
+    assert_eq!(world.count(Event::Telemetry), 3);
+}
+
 #[tokio::test(start_paused = true)]
 async fn silence_is_borne_for_one_and_a_half_keep_alives() {
     let world = World::new();

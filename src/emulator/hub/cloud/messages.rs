@@ -5,6 +5,7 @@ use jiff::Timestamp;
 
 use super::{HubError, find};
 use crate::domain::percent_encode;
+use crate::emulator::hub::limits::{MAX_CLOUD_TO_DEVICE, message_size};
 use crate::emulator::registry::Letter;
 use crate::emulator::service::Service;
 use crate::protocol::topic::HubDelivery;
@@ -32,8 +33,6 @@ pub struct CloudToDevice {
     pub properties: Vec<(String, Option<String>)>,
 }
 
-/// Largest message in bytes, properties included. Source: Microsoft Learn, "IoT Hub quotas and throttling".
-const MAX_MESSAGE: usize = 64 * 1024;
 /// Longest topic that MQTT can carry, in bytes.
 const MAX_TOPIC: usize = u16::MAX as usize;
 /// How long a message waits unless it says otherwise. Source: as of [`CloudToDevice`], `defaultTtlAsIso8601`.
@@ -48,9 +47,9 @@ impl Service {
         let core = self.core();
         let device = find(core, id)?;
         let properties = property_bag(&device.id, message);
-        let size = message.payload.len() + properties.len();
-        if size > MAX_MESSAGE {
-            return Err(HubError::TooLarge { what: "a message", size, limit: MAX_MESSAGE });
+        let size = message_size(&properties, &message.payload);
+        if size > MAX_CLOUD_TO_DEVICE {
+            return Err(HubError::TooLarge { what: "a message", size, limit: MAX_CLOUD_TO_DEVICE });
         }
         let topic = HubDelivery::CloudToDevice { device_id: &device.id, properties: &properties }.to_string();
         if topic.len() > MAX_TOPIC {

@@ -6,6 +6,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use super::{HubError, find};
+use crate::emulator::hub::limits::MAX_METHOD_PAYLOAD;
 use crate::emulator::hub::methods::topic;
 use crate::emulator::registry::{Device, TooMany};
 use crate::emulator::service::Service;
@@ -19,8 +20,6 @@ pub struct MethodResult {
     pub payload: Value,
 }
 
-/// Largest payload in bytes. Source: Microsoft Learn, "Understand and invoke direct methods from IoT Hub".
-const MAX_PAYLOAD: usize = 128 * 1024;
 const MAX_NAME: usize = 100;
 
 impl Service {
@@ -81,8 +80,8 @@ fn check(method: &str, payload: &str) -> Result<(), HubError> {
         let message = format!("`methodName` must be 1 to {MAX_NAME} printable ASCII characters without separators");
         return Err(HubError::Argument(message));
     }
-    if payload.len() > MAX_PAYLOAD {
-        return Err(HubError::TooLarge { what: "a payload", size: payload.len(), limit: MAX_PAYLOAD });
+    if payload.len() > MAX_METHOD_PAYLOAD {
+        return Err(HubError::TooLarge { what: "a payload", size: payload.len(), limit: MAX_METHOD_PAYLOAD });
     }
     Ok(())
 }
