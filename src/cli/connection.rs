@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::without_byte_order_mark;
+use crate::emulator::Ipv6Endpoints;
 
 /// Everything that a device needs to know of an emulator. Secrets stay in the files named here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +25,9 @@ pub struct Connection {
     pub https: Option<SocketAddr>,
     /// Address of the control plane.
     pub management: Option<SocketAddr>,
+    /// The same at ::1, where it listens there too.
+    #[serde(default)]
+    pub ipv6: Ipv6Endpoints,
     /// File with the token that opens the control plane.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub management_token_file: Option<PathBuf>,

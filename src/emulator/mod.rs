@@ -8,6 +8,7 @@
 //! Architecture invariants: no lock is held across an await; nothing that a peer sends makes memory grow without bound
 //! or panics; nothing here knows the devices' code.
 
+mod address;
 mod adr;
 mod clock;
 mod config;
@@ -20,6 +21,7 @@ mod http;
 mod https;
 mod hub;
 mod issuance;
+mod listeners;
 mod management;
 mod outbox;
 mod port;
@@ -34,6 +36,7 @@ mod trusted;
 mod websocket;
 mod wire;
 
+pub use address::{Address, ParseAddressError};
 pub use config::{
     Adr, CaEntry, Chance, Config, ConfigError, Delay, Disconnect, Dps, Excess, Faults, Group, GroupEntry, Hub,
     HubOutage, HubOutageEffect, Individual, KeyTypes, Latency, Listen, Model, Outage, OutageEffect, Pause, Quotas,
@@ -41,9 +44,10 @@ pub use config::{
 };
 pub use counters::{Counters, Event};
 pub use hub::{CloudToDevice, ConnectionState, DeviceInfo, HubError, MethodResult, TelemetryMessage, TwinInfo};
+pub use listeners::{Addresses, ListenError, Listeners, TakenPort};
 pub use management::Management;
 pub use port::Port;
-pub use server::{Emulator, Endpoints, StartError};
+pub use server::{Emulator, Endpoints, Ipv6Endpoints, StartError};
 pub use service::{Ended, Service};
 pub use service_model::HistogramError;
 pub use state::StateError;

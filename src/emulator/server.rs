@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::HandshakeKind;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -13,11 +14,13 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::address::Address;
 use super::config::{Config, ConfigError, Listen};
 use super::core::{Core, CoreError};
 use super::counters::{Counters, Event};
 use super::held::Held;
 use super::https;
+use super::listeners::{Addresses, ListenError, Listeners, TakenPort};
 use super::management::Management;
 use super::port::Port;
 use super::service::Service;
@@ -32,9 +35,9 @@ use crate::pki::tls::{TlsConfigError, TlsVersions, resumable, server_config};
 #[derive(Debug)]
 pub struct Emulator {
     service: Service,
-    mqtt: TcpListener,
-    https: Option<TcpListener>,
-    management: Option<(TcpListener, Management)>,
+    mqtt: Listeners,
+    https: Option<Listeners>,
+    management: Option<(Listeners, Management)>,
     tls: Tls,
     endpoints: Endpoints,
 }
@@ -48,8 +51,24 @@ pub struct Endpoints {
     pub https: Option<SocketAddr>,
     /// Control plane.
     pub management: Option<SocketAddr>,
+    /// The same ports, for clients that try ::1 first when they are told `localhost`.
+    pub ipv6: Ipv6Endpoints,
     /// DER of the root of the TLS server certificate.
     pub server_root: Vec<u8>,
+}
+
+/// The ports of an emulator at ::1, where it listens there besides 127.0.0.1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Ipv6Endpoints {
+    /// MQTT over TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mqtt: Option<SocketAddr>,
+    /// HTTPS and MQTT over WebSocket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub https: Option<SocketAddr>,
+    /// Control plane.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub management: Option<SocketAddr>,
 }
 
 /// Why the emulator does not start.
@@ -59,13 +78,8 @@ pub enum StartError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// Somebody else listens there, or the address is not ours.
-    #[error("cannot listen on {address}: {source}")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// Why not.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     /// Authorities could not be made.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -100,8 +114,6 @@ impl From<CoreError> for StartError {
 }
 
 impl Emulator {
-    /// Pending connections that the kernel keeps; it takes less if its own limit is lower.
-    const BACKLOG: u32 = 4096;
     /// Connections to the control plane that are served at once, apart from those of devices.
     const MANAGEMENT_CONNECTIONS: usize = 64;
     /// A handshake that has not ended after that long waits for its peer.
@@ -115,11 +127,11 @@ impl Emulator {
         config.check()?;
         // Before anything is made: the most likely reason to end.
         let Listen { address, mqtt_port, https_port, management_port, management_address, .. } = config.listen;
-        let (mqtt, mqtt_address) = listen(SocketAddr::new(address, mqtt_port))?;
+        let mqtt = listen(address, mqtt_port)?;
         let https = https_port.and_then(Port::number);
-        let https = https.map(|port| listen(SocketAddr::new(address, port))).transpose()?;
+        let https = https.map(|port| listen(address, port)).transpose()?;
         let management = management_port.and_then(Port::number);
-        let management = management.map(|port| listen(SocketAddr::new(management_address, port))).transpose()?;
+        let management = management.map(|port| listen(management_address, port)).transpose()?;
         let service = Service::new(config)?;
         let core = service.core();
         let now = core.clock.now();
@@ -132,13 +144,19 @@ impl Emulator {
             let reason = service.state_failure().unwrap_or_else(|| "the disk is too slow".to_owned());
             return Err(StateError::Write(reason).into());
         }
-        let (https, https_address) = https.unzip();
-        let (management, management_address) = management.unzip();
-        let management = management.map(|listener| (listener, Management::new(&service, root.der())));
+        let (mqtt, mqtt_at) = mqtt;
+        let (https, https_at) = https.unzip();
+        let (management, management_at) = management.unzip();
+        let management = management.map(|listeners| (listeners, Management::new(&service, root.der())));
         let endpoints = Endpoints {
-            mqtt: mqtt_address,
-            https: https_address,
-            management: management_address,
+            mqtt: mqtt_at.first,
+            https: https_at.map(|at| at.first),
+            management: management_at.map(|at| at.first),
+            ipv6: Ipv6Endpoints {
+                mqtt: mqtt_at.ipv6,
+                https: https_at.and_then(|at| at.ipv6),
+                management: management_at.and_then(|at| at.ipv6),
+            },
             server_root: root.der().to_vec(),
         };
         Ok(Self { service, mqtt, https, management, tls: Tls(TlsAcceptor::from(config)), endpoints })
@@ -185,7 +203,7 @@ impl Emulator {
                 },
                 service.tend(),
                 async {
-                    if let Some((listener, management)) = &management {
+                    if let Some((listeners, management)) = &management {
                         let permits = Arc::new(Semaphore::new(Self::MANAGEMENT_CONNECTIONS));
                         let serve = |tcp, permit| {
                             let (management, shutdown) = (management.clone(), shutdown.clone());
@@ -194,7 +212,7 @@ impl Emulator {
                                 shutdown.run_until_cancelled(management.serve_connection(tcp)).await;
                             });
                         };
-                        accept(core, listener, &permits, serve).await;
+                        accept(core, listeners, &permits, serve).await;
                     }
                 },
             )
@@ -212,13 +230,13 @@ impl Emulator {
 /// Accepts connections for ever, as many at once as there are permits; the others wait in the kernel's queue.
 async fn accept(
     core: &Core,
-    listener: &TcpListener,
+    listeners: &Listeners,
     permits: &Arc<Semaphore>,
     serve: impl Fn(TcpStream, OwnedSemaphorePermit),
 ) {
     loop {
         let Ok(permit) = Arc::clone(permits).acquire_owned().await else { return };
-        match listener.accept().await {
+        match listeners.accept().await {
             Ok((tcp, _)) => {
                 core.tally.count(Event::Accepted);
                 serve(tcp, permit);
@@ -296,17 +314,11 @@ async fn handshake(core: &Arc<Core>, tls: TlsAcceptor, tcp: TcpStream) -> Option
     pause.timeout(deadline, handshake.as_mut()).await.ok()?.ok()
 }
 
-/// Listens, and tells the address with the port that was free.
-fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
-    let listen = || {
-        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
-        let listener = socket.listen(Emulator::BACKLOG)?;
-        let bound = listener.local_addr()?;
-        Ok((listener, bound))
-    };
-    listen().map_err(|source| StartError::Listen { address, source })
+/// Listens, and tells where, with the port that was free.
+fn listen(address: Address, port: u16) -> Result<(Listeners, Addresses), ListenError> {
+    let taken = TakenPort::new(address, port)?;
+    let addresses = taken.addresses();
+    Ok((taken.open()?, addresses))
 }
 
 /// Names that served every official SDK, and the configured ones.
@@ -321,6 +333,7 @@ fn server_names(config: &Config) -> Vec<String> {
         "::1",
     ];
     let mut names: Vec<String> = usual.map(str::to_owned).into();
+    // `localhost` is among the usual ones.
     for name in [config.dps_host.clone(), config.hub_host.clone(), config.listen.address.to_string()] {
         if !names.contains(&name) {
             names.push(name);

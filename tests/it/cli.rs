@@ -60,6 +60,7 @@ fn absent_emulator(folder: &TempDir) -> PathBuf {
         mqtt,
         https: None,
         management: None,
+        ipv6: fleetstorm::emulator::Ipv6Endpoints::default(),
         management_token_file: None,
         group_id: "fleet".to_owned(),
         group_key_file: file("group.key", b"c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0"),

@@ -1,5 +1,5 @@
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -8,18 +8,24 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::serve::Listener;
 use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use hyper::{HeaderMap, StatusCode};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::metrics::moment::Moment;
 use crate::cli::metrics::{Facts, MetricsAddress, exposition};
 use crate::cli::{Exit, Explained};
+use crate::emulator::{ListenError, Listeners, TakenPort};
 use crate::engine::Progress;
 use crate::protocol::exposition::ExpositionFormat;
+
+/// How long to wait after a connection that could not be accepted.
+const RETRY: Duration = Duration::from_millis(50);
 
 /// How long the last answers may take.
 const GRACE: Duration = Duration::from_secs(2);
@@ -31,6 +37,12 @@ const GRACE: Duration = Duration::from_secs(2);
 pub struct MetricsError {
     address: SocketAddr,
     source: io::Error,
+}
+
+impl From<ListenError> for MetricsError {
+    fn from(ListenError { address, source }: ListenError) -> Self {
+        Self { address, source }
+    }
 }
 
 impl Explained for MetricsError {
@@ -50,33 +62,25 @@ fn remedy(error: &io::Error) -> &'static str {
 
 /// A port on which nobody answers yet: taken before the run, so that a port in use is told at once.
 #[derive(Debug)]
-pub struct Bound {
-    listener: TcpListener,
-    address: SocketAddr,
-}
+pub struct Bound(TakenPort);
 
 impl Bound {
     /// Takes the port.
     ///
     /// # Errors
     /// It cannot be had.
-    pub fn new(MetricsAddress(address): MetricsAddress) -> Result<Self, MetricsError> {
-        let listener = TcpListener::bind(address).and_then(|listener| {
-            listener.set_nonblocking(true)?;
-            let address = listener.local_addr()?;
-            Ok(Self { listener, address })
-        });
-        listener.map_err(|source| MetricsError { address, source })
+    pub fn new(MetricsAddress { address, port }: MetricsAddress) -> Result<Self, MetricsError> {
+        Ok(Self(TakenPort::new(address, port)?))
     }
 
     /// Where metrics are to be had.
     pub fn url(&self) -> String {
-        format!("http://{}/metrics", self.address)
+        format!("http://{}/metrics", self.0.addresses().first)
     }
 
     /// Whether only this machine can read them.
     pub fn is_loopback(&self) -> bool {
-        self.address.ip().is_loopback()
+        self.0.addresses().first.ip().is_loopback()
     }
 
     /// Answers from now on, out of the newest snapshot. Must be inside a runtime.
@@ -84,15 +88,35 @@ impl Bound {
     /// # Errors
     /// The runtime cannot take the port over.
     pub fn serve(self, facts: Arc<Facts>, newest: watch::Receiver<Progress>) -> Result<Endpoint, MetricsError> {
-        let address = self.address;
-        let listener =
-            tokio::net::TcpListener::from_std(self.listener).map_err(|source| MetricsError { address, source })?;
+        let listeners = Incoming(self.0.open()?);
         let shared = Arc::new(Shared { facts, newest, over: AtomicBool::new(false), told: CancellationToken::new() });
         let stop = CancellationToken::new();
         let routes = Router::new().route("/metrics", get(metrics)).with_state(Arc::clone(&shared));
-        let server = axum::serve(listener, routes).with_graceful_shutdown(stop.clone().cancelled_owned());
+        let server = axum::serve(listeners, routes).with_graceful_shutdown(stop.clone().cancelled_owned());
         let server = tokio::spawn(async move { server.await });
         Ok(Endpoint { shared, stop, server })
+    }
+}
+
+/// Connections at every address of the port.
+struct Incoming(Listeners);
+
+impl Listener for Incoming {
+    type Io = TcpStream;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (TcpStream, SocketAddr) {
+        loop {
+            match self.0.accept().await {
+                Ok(accepted) => return accepted,
+                // Out of file descriptors, or a connection that was gone at once: others may end meanwhile.
+                Err(_) => sleep(RETRY).await,
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.0.address())
     }
 }
 

@@ -95,6 +95,7 @@ impl Access {
             mqtt,
             https,
             management: _,
+            ipv6: _,
             group_id: _,
             group_key_file,
             ca_file,

@@ -1,16 +1,16 @@
-use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::emulator::address::Address;
 use crate::emulator::port::Port;
 
 /// Sockets, their limits and time-outs.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Listen {
-    /// Address of the listeners for devices.
-    pub address: IpAddr,
+    /// Address of the listeners for devices: both of loopback, or one.
+    pub address: Address,
     /// Port of MQTT over TLS for DPS and hub; 0 takes a free one.
     pub mqtt_port: u16,
     /// Port of HTTPS and MQTT over WebSocket for DPS and hub; 0 takes a free one. When absent it is off, but the command
@@ -20,8 +20,8 @@ pub struct Listen {
     /// Port of the control plane; 0 takes a free one. When absent it is off, but the command line takes 8444.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub management_port: Option<Port>,
-    /// Address of the control plane.
-    pub management_address: IpAddr,
+    /// Address of the control plane: both of loopback, or one.
+    pub management_address: Address,
     /// Connections served at once; more wait in the kernel's queue. Lowered at start to what the file-descriptor limit
     /// allows.
     pub max_connections: usize,
@@ -57,11 +57,11 @@ impl Listen {
 impl Default for Listen {
     fn default() -> Self {
         Self {
-            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            address: Address::Localhost,
             mqtt_port: 8883,
             https_port: None,
             management_port: None,
-            management_address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            management_address: Address::Localhost,
             max_connections: 100_000,
             tls_resumption: false,
             handshakes_at_once: 64,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use fleetstorm::device::{Attestation, Endpoint, HubSettings, LocalEnd, Settings, TcpConnector, prepare, provision};
 use fleetstorm::domain::{CryptoProvider, IdScope, RegistrationId, TlsVersions, Transport as Carrier};
 use fleetstorm::emulator::{
-    Config, Counters, Emulator, Endpoints, Event, Faults, Listen, Pause, Port, Service, StartError,
+    Config, Counters, Emulator, Endpoints, Event, Faults, Listen, ListenError, Pause, Port, Service, StartError,
 };
 use fleetstorm::pki::chain::ChainVerifier;
 use fleetstorm::pki::tls::ClientTls;
@@ -172,7 +172,9 @@ async fn a_port_in_use_is_said_so() {
     let mut config = Config::default();
     config.listen.mqtt_port = emulator.address.port();
     let refused = async |config| {
-        let Err(StartError::Listen { address, source }) = Emulator::bind(config).await else { panic!("it started") };
+        let Err(StartError::Listen(ListenError { address, source })) = Emulator::bind(config).await else {
+            panic!("it started")
+        };
         assert_eq!((address, source.kind()), (emulator.address, std::io::ErrorKind::AddrInUse));
     };
     refused(config).await;
@@ -181,6 +183,44 @@ async fn a_port_in_use_is_said_so() {
         let mut config = Config::default();
         config.listen = Listen { mqtt_port: 0, https_port, management_port, ..config.listen };
         refused(config).await;
+    }
+}
+
+/// Clients that are told `localhost` try ::1 first, and not all try the other address afterwards.
+#[tokio::test]
+async fn localhost_is_served_at_both_of_its_addresses() {
+    let has_ipv6 = std::net::TcpListener::bind("[::1]:0").is_ok();
+    let emulator = Running::start(|config| {
+        config.listen.https_port = Some(Port::At(0));
+        config.listen.management_port = Some(Port::At(0));
+    })
+    .await;
+    let Endpoints { mqtt, https, management, ipv6, .. } = emulator.endpoints.clone();
+    for (first, second) in [(mqtt, ipv6.mqtt), (https.unwrap(), ipv6.https), (management.unwrap(), ipv6.management)] {
+        assert_eq!(first.ip().to_string(), "127.0.0.1");
+        assert_eq!(second, has_ipv6.then(|| SocketAddr::new("::1".parse().unwrap(), first.port())));
+    }
+    let mut settings = emulator.settings();
+    for (index, address) in [Some(mqtt), ipv6.mqtt].into_iter().flatten().enumerate() {
+        settings.dps = Endpoint { address: Some(address), ..Endpoint::new(address.ip().to_string()) };
+        settings.hub = Some(HubSettings { address: Some(address), ..HubSettings::default() });
+        whole_device(&settings, u32::try_from(index).unwrap()).await;
+    }
+    for address in [management, ipv6.management].into_iter().flatten() {
+        let mut tcp = TcpStream::connect(address).await.unwrap();
+        tcp.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        tcp.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("ok\n"), "{answer}");
+    }
+    assert_eq!(emulator.stop().await.get(Event::Assigned), 1 + u64::from(has_ipv6));
+}
+
+#[tokio::test]
+async fn an_address_that_is_named_is_the_only_one() {
+    for address in ["127.0.0.1", "127.0.0.2"] {
+        let emulator = Running::start(|config| config.listen.address = address.parse().unwrap()).await;
+        assert_eq!((emulator.address.ip().to_string().as_str(), emulator.endpoints.ipv6.mqtt), (address, None));
     }
 }
 

@@ -16,6 +16,7 @@ pub(super) fn connection(config: &Config, emulator: &Emulator, files: &Files) ->
         mqtt: endpoints.mqtt,
         https: endpoints.https,
         management: endpoints.management,
+        ipv6: endpoints.ipv6,
         management_token_file: files.management_token.clone(),
         group_id: config.group.id.clone(),
         group_key_file: files.group_key.clone(),
@@ -34,6 +35,7 @@ pub(super) fn text(connection: &Connection) -> String {
         mqtt,
         https,
         management,
+        ipv6,
         management_token_file,
         group_id,
         group_key_file,
@@ -41,6 +43,7 @@ pub(super) fn text(connection: &Connection) -> String {
         issuing_root_file,
     } = connection;
     let (group_key, ca, root) = (group_key_file.display(), ca_file.display(), issuing_root_file.display());
+    let also_ipv6 = if ipv6.mqtt.is_some() { "\n  IPv6                the same ports at ::1" } else { "" };
     let https_row = https.map_or_else(|| "off".to_owned(), |https| format!("{https} (DPS and hub)"));
     let management_row = management.map_or_else(|| "off".to_owned(), |management| format!("http://{management}"));
     let mut text = format!(
@@ -49,7 +52,7 @@ DPS, IoT Hub and ADR are ready.
 
   MQTT over TLS       {mqtt} (DPS and hub; the user name says which)
   HTTPS, WebSocket    {https_row}
-  control plane       {management_row}
+  control plane       {management_row}{also_ipv6}
   DPS host            {dps_host}
   hub host            {hub_host}
   id scope            {id_scope}

@@ -1,10 +1,9 @@
 use std::io;
-use std::net::IpAddr;
 use std::path::PathBuf;
 
 use crate::cli::args::GROUP_KEY_ENV;
 use crate::cli::{Exit, Explained};
-use crate::emulator::{ConfigError, StartError, StateError};
+use crate::emulator::{Address, ConfigError, ListenError, StartError, StateError};
 use crate::pki::sas::SymmetricKeyError;
 use crate::pki::store::StoreError;
 
@@ -30,7 +29,7 @@ pub(super) enum EmulatorError {
     Certificate { setting: &'static str, error: StoreError },
     #[error("{address} can be reached from other machines")]
     #[diagnostic(help("add --allow-remote if that is meant: the emulator is no safe server"))]
-    Remote { address: IpAddr },
+    Remote { address: Address },
     #[error(transparent)]
     #[diagnostic(help("--state names the folder; one emulator at a time can use it"))]
     State(StateError),
@@ -58,10 +57,10 @@ impl From<StartError> for EmulatorError {
     fn from(error: StartError) -> Self {
         match error {
             StartError::Config(error) => Self::Config(error),
-            StartError::Listen { address, source } if source.kind() == io::ErrorKind::AddrInUse => {
+            StartError::Listen(ListenError { address, source }) if source.kind() == io::ErrorKind::AddrInUse => {
                 Self::InUse { address }
             }
-            StartError::Listen { address, source } => Self::Listen { address, error: source },
+            StartError::Listen(ListenError { address, source }) => Self::Listen { address, error: source },
             StartError::State(error) => Self::State(error),
             other => Self::Start(other),
         }

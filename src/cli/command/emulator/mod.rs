@@ -8,7 +8,6 @@ mod settings;
 mod stop;
 
 use std::io;
-use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -18,7 +17,7 @@ use crate::cli::connection::Connection;
 use crate::cli::open_files::OpenFiles;
 use crate::cli::{CommandError, Exit, Terminal};
 use crate::domain::QuotaProfile;
-use crate::emulator::{Config, Emulator, Port};
+use crate::emulator::{Address, Config, Emulator, Port};
 use error::EmulatorError;
 use files::Files;
 
@@ -39,12 +38,12 @@ pub struct EmulatorArgs {
     /// Port of the control plane (HTTP); 0 takes a free one, off none [default: 8444, or a free one with --mqtt-port 0]
     #[arg(long, value_name = "PORT|off")]
     pub management_port: Option<Port>,
-    /// Address of the control plane [default: 127.0.0.1]
+    /// Address of the control plane [default: localhost, which is 127.0.0.1 and ::1]
     #[arg(long, value_name = "ADDRESS")]
-    pub management_listen: Option<IpAddr>,
-    /// Address to listen on [default: 127.0.0.1]
+    pub management_listen: Option<Address>,
+    /// Address to listen on [default: localhost, which is 127.0.0.1 and ::1]
     #[arg(long, value_name = "ADDRESS")]
-    pub listen: Option<IpAddr>,
+    pub listen: Option<Address>,
     /// Permit an address that other machines can reach
     #[arg(long)]
     pub allow_remote: bool,
@@ -89,7 +88,7 @@ pub struct EmulatorArgs {
 const LONG_HELP: &str = "\
 Examples:
   fleetstorm emulator
-      MQTT on 127.0.0.1:8883, HTTPS and WebSocket on 8443, control plane on 8444, with new keys; says how to connect
+      MQTT on localhost:8883, HTTPS and WebSocket on 8443, control plane on 8444, with new keys; says how to connect
   fleetstorm emulator --mqtt-port 0 --connection-file dps.json
       on free ports; `fleetstorm run SCENARIO --target dps.json` finds it
   FLEETSTORM_GROUP_KEY=$(cat group.key) fleetstorm emulator --json

@@ -1,10 +1,9 @@
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use super::error::EmulatorError;
 use crate::cli::args::GROUP_KEY_ENV;
 use crate::domain::{QuotaProfile, without_byte_order_mark};
-use crate::emulator::{Config, GroupEntry, Port};
+use crate::emulator::{Address, Config, GroupEntry, Port};
 use crate::pki::sas::SymmetricKey;
 use crate::pki::store;
 
@@ -19,8 +18,8 @@ pub(super) struct Flags {
     pub(super) mqtt_port: Option<u16>,
     pub(super) https_port: Option<Port>,
     pub(super) management_port: Option<Port>,
-    pub(super) management_listen: Option<IpAddr>,
-    pub(super) listen: Option<IpAddr>,
+    pub(super) management_listen: Option<Address>,
+    pub(super) listen: Option<Address>,
     pub(super) allow_remote: bool,
     pub(super) dps_host: Option<String>,
     pub(super) hub_host: Option<String>,
@@ -240,7 +239,7 @@ mod tests {
         assert_eq!(error.exit(), Exit::Usage);
         let text = error.to_string();
         assert!(text.contains("line 2") && text.contains("`mqtt_port`"), "{text}");
-        let everywhere = Some([0, 0, 0, 0].into());
+        let everywhere = Some(Address::At([0, 0, 0, 0].into()));
         for remote in [Flags { listen: everywhere, ..NONE }, Flags { management_listen: everywhere, ..NONE }] {
             assert!(matches!(resolve(None, remote), Err(EmulatorError::Remote { .. })));
         }
