@@ -16,6 +16,7 @@ pub mod open_files;
 pub mod process;
 pub mod quotas;
 pub mod settings;
+pub mod signals;
 pub mod start_at;
 pub mod target;
 mod terminal;

@@ -239,6 +239,19 @@ fn a_second_ctrl_c_does_not_wait() {
 }
 
 #[test]
+fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
+    let folder = folder("arrival = { process = \"constant\", rate = \"20/s\" }", 40);
+    let mut running = Running::start_after("trap '' HUP INT", &folder, &[]);
+    running.until_told("(measure)");
+    for signal in [Signal::SIGHUP, Signal::SIGINT] {
+        kill(running.pid(), signal).unwrap();
+    }
+    let (exit, stdout, stderr) = running.finish();
+    assert_eq!(exit, Some(code(Exit::Done)), "{stderr}");
+    assert!(stdout.contains("COMPLETE  40 of 40"), "{stdout}");
+}
+
+#[test]
 fn what_cannot_be_written_does_not_cost_the_summary() {
     let folder = folder("workload = \"closed\"\nconcurrency = 10", 10);
     let mut shell = assert_cmd::Command::new("sh");
@@ -522,8 +535,19 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn start(folder: &TempDir, more: &[&str]) -> Self {
+        Self::spawn(Process::new(assert_cmd::cargo::cargo_bin!("fleetstorm")), folder, more)
+    }
+
+    /// From a shell that does something `before`.
+    fn start_after(before: &str, folder: &TempDir, more: &[&str]) -> Self {
+        let mut shell = Process::new("sh");
+        shell.args(["-c", &format!("{before}; exec \"$0\" \"$@\"")]).arg(assert_cmd::cargo::cargo_bin!("fleetstorm"));
+        Self::spawn(shell, folder, more)
+    }
+
+    fn spawn(mut command: Process, folder: &TempDir, more: &[&str]) -> Self {
         let mark = folder.path().display().to_string();
-        let mut child = Process::new(assert_cmd::cargo::cargo_bin!("fleetstorm"))
+        let mut child = command
             .args(RUN)
             .args(more)
             .current_dir(folder.path())

@@ -25,6 +25,7 @@ mod model;
 mod outages;
 mod parent;
 mod settings;
+mod signals;
 mod sockets;
 mod state;
 mod time_scale;

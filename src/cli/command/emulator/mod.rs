@@ -5,16 +5,17 @@ mod error;
 mod files;
 mod parent;
 mod settings;
-mod stop;
 
 use std::io;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use tokio::runtime::{Builder, Runtime};
+use tokio_util::sync::CancellationToken;
 
 use crate::cli::connection::Connection;
 use crate::cli::open_files::OpenFiles;
+use crate::cli::signals::StopSignals;
 use crate::cli::{CommandError, Exit, Terminal};
 use crate::domain::QuotaProfile;
 use crate::emulator::{Address, Config, Emulator, Port};
@@ -158,7 +159,7 @@ pub fn run(args: EmulatorArgs, terminal: &Terminal) -> Result<Exit, CommandError
     let runtime = runtime().map_err(EmulatorError::Runtime)?;
     runtime.block_on(async {
         // Before anything takes time: from here on a signal ends it cleanly.
-        let stop = stop::listen().map_err(EmulatorError::Runtime)?;
+        let stop = stop()?;
         let orders = parent_pipe.then(|| parent::listen(stop.clone())).transpose().map_err(EmulatorError::Runtime)?;
         let emulator = Emulator::bind(config.clone()).await.map_err(EmulatorError::from)?;
         let files = Files::write(dir.or_else(|| config.state.clone()), &emulator)?;
@@ -186,6 +187,17 @@ pub fn run(args: EmulatorArgs, terminal: &Terminal) -> Result<Exit, CommandError
             Some(reason) => Err(EmulatorError::NotStored(reason).into()),
         }
     })
+}
+
+/// A token that is cancelled by the first signal that asks for the end.
+fn stop() -> Result<CancellationToken, CommandError> {
+    let (stop, mut signals) = (CancellationToken::new(), StopSignals::listen()?);
+    let cancelled = stop.clone();
+    tokio::spawn(async move {
+        signals.next().await;
+        cancelled.cancel();
+    });
+    Ok(stop)
 }
 
 fn announce(connection: &Connection, terminal: &Terminal) -> Result<(), CommandError> {

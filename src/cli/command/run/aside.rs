@@ -7,6 +7,7 @@ use crate::cli::command::run::rows::RowsFile;
 use crate::cli::metrics::otlp::{self, OtlpArgs, OtlpSettings, Pusher};
 use crate::cli::metrics::{Bound, Endpoint, Facts, MetricsAddress};
 use crate::cli::process::ChildProcess;
+use crate::cli::signals::StopSignals;
 use crate::cli::{CommandError, Terminal};
 use crate::domain::{Origin, Setting};
 use crate::engine::{Plan, Progress};
@@ -112,7 +113,7 @@ impl Tellers {
             endpoint.over();
         }
         let Some(pusher) = pusher else { return Ok((endpoint, Vec::new())) };
-        let mut interrupts = super::interrupts::Interrupts::listen()?;
+        let mut interrupts = StopSignals::listen()?;
         let notes = interrupts.unless(pusher.finish()).await;
         let notes =
             notes.unwrap_or_else(|| vec!["the last values of the metrics were not pushed: interrupted".to_owned()]);
@@ -126,7 +127,7 @@ pub(super) async fn close(endpoint: Endpoint, linger: Duration, terminal: &Termi
         let time = humantime::format_duration(linger);
         terminal.note(format!("waiting until the metrics were read once more, for at most {time}"));
     }
-    let mut interrupts = super::interrupts::Interrupts::listen()?;
+    let mut interrupts = StopSignals::listen()?;
     let _ = interrupts.unless(endpoint.close(linger)).await;
     Ok(())
 }

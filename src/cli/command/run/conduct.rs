@@ -7,7 +7,6 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::command::run::aside::Aside;
-use crate::cli::command::run::interrupts::Interrupts;
 use crate::cli::command::run::keep::keep;
 use crate::cli::command::run::opened::{Opened, Wishes, open};
 use crate::cli::command::run::rows::{RowsFile, RowsLost};
@@ -17,6 +16,7 @@ use crate::cli::live::{About, Live};
 use crate::cli::machine::machine;
 use crate::cli::metrics::Endpoint;
 use crate::cli::open_files::OpenFiles;
+use crate::cli::signals::StopSignals;
 use crate::cli::{CommandError, Explained, Terminal};
 use crate::device::{ScaledClock, TcpConnector};
 use crate::domain::{Setting, Shard};
@@ -62,7 +62,7 @@ pub(super) async fn conduct(
     folder: &Arc<ResultsFolder>,
     terminal: &Terminal,
 ) -> Result<Conducted, CommandError> {
-    let mut interrupts = Interrupts::listen()?;
+    let mut interrupts = StopSignals::listen()?;
     let mut settings_of_run = wishes.settings();
     let start_at = wishes.start_at;
     settings_of_run.extend(aside.settings());
@@ -176,7 +176,7 @@ struct Halts {
 /// Everything that may happen while the engine runs.
 struct Watched<'a> {
     embedded: Option<&'a mut Embedded>,
-    interrupts: Interrupts,
+    interrupts: StopSignals,
     newest: watch::Receiver<Progress>,
     /// What the user must know at once.
     told: mpsc::Receiver<String>,

@@ -2,7 +2,6 @@
 
 mod aside;
 mod conduct;
-mod interrupts;
 mod keep;
 mod opened;
 mod rail;

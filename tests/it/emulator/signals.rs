@@ -1,0 +1,79 @@
+//! How the command ends: by which signals, and what it leaves.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+/// An emulator that was started by a shell, with files of its own.
+struct Started {
+    child: Child,
+    described: Value,
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        // It has ended already unless the test failed.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Started {
+    /// `before` is what the shell does first.
+    fn after(before: &str) -> Self {
+        let mut child = Command::new("sh")
+            .args(["-c", &format!("{before}; exec \"$0\" emulator --json --quiet --mqtt-port 0 --https-port off")])
+            .arg(assert_cmd::cargo::cargo_bin!("fleetstorm"))
+            .env_remove("FLEETSTORM_GROUP_KEY")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        Self { child, described: serde_json::from_str(&line).unwrap() }
+    }
+
+    fn text(&self, name: &str) -> &str {
+        self.described[name].as_str().unwrap()
+    }
+
+    fn send(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
+    }
+
+    fn folder(&self) -> PathBuf {
+        PathBuf::from(self.text("group_key_file")).parent().unwrap().to_owned()
+    }
+}
+
+#[test]
+fn every_signal_that_asks_for_the_end_leaves_nothing_behind() {
+    for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM] {
+        let mut emulator = Started::after(":");
+        let folder = emulator.folder();
+        assert!(folder.join("group.key").is_file() && folder.join("management.token").is_file());
+        emulator.send(signal);
+        assert_eq!(emulator.child.wait().unwrap().code(), Some(0), "{signal}");
+        assert!(!folder.exists(), "{signal}");
+    }
+}
+
+#[test]
+fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
+    // As `nohup` and a shell's `&` have it.
+    let mut emulator = Started::after("trap '' HUP INT");
+    for signal in [Signal::SIGHUP, Signal::SIGINT] {
+        emulator.send(signal);
+    }
+    TcpStream::connect(emulator.text("mqtt")).unwrap();
+    assert_eq!(emulator.child.try_wait().unwrap(), None);
+    let folder = emulator.folder();
+    emulator.send(Signal::SIGTERM);
+    assert_eq!(emulator.child.wait().unwrap().code(), Some(0));
+    assert!(!folder.exists());
+}
