@@ -19,6 +19,7 @@ use crate::engine::merge::{self, Merged};
 use crate::engine::pacer::{DueList, Pacer};
 use crate::engine::recorder::Errors;
 use crate::engine::setup::{StageSetup, members};
+use crate::engine::skips::Skips;
 use crate::engine::snapshot::{Copies, Keeper, Kept};
 use crate::engine::stage_loop::{Feed, StageOrder};
 use crate::engine::thresholds::{self, Numbers};
@@ -79,6 +80,8 @@ pub(super) struct Prepared {
     setup: Arc<StageSetup>,
     /// Devices that will become due, by worker, in order; all of them in a stage whose arrivals are known beforehand.
     due: Vec<Vec<u32>>,
+    /// Devices that will not, by worker.
+    unlisted: Vec<Skips>,
     supplies: Vec<Option<KeySupply>>,
     list: Option<DueList>,
     listed: u32,
@@ -129,7 +132,7 @@ impl Conductor {
             self.moments[index].began.send_replace(Some(now));
             self.moments[index].ended.send_replace(Some(now));
             let planned = &self.plan.stages[index];
-            let merged = Merged::not_started(planned, now);
+            let merged = Merged::not_started(&self.plan, index, now);
             let mut display = Display::new(Vec::new(), index, u64::from(planned.devices), now, None);
             display.end(&merged, now);
             self.displays.borrow_mut().push(display);
@@ -214,14 +217,15 @@ impl Conductor {
                     .map(|due| -> DueList { Box::new(due.map(move |at| scale.to_real(at)).zip(order)) })
             }
         };
-        Prepared { setup, due, supplies, list, listed }
+        let unlisted = due.iter().map(|_| Skips::default()).collect();
+        Prepared { setup, due, unlisted, supplies, list, listed }
     }
 
     /// The renewals of a stage, due where each device's own certificate puts them.
     async fn renewals(&self, index: usize, timing: RenewalTiming) -> Result<Prepared, EngineError> {
         let setup = Arc::new(StageSetup::new(index, &self.scenario, &self.classes));
         let all = by_worker(members(&self.scenario, self.plan.shard, index), self.crew.split());
-        let certified = self.crew.certificates(all).await?;
+        let (certified, unlisted) = self.crew.certificates(all).await?;
         let (scenario, seed) = (&self.scenario, self.plan.seed);
         let now = self.classes.first().map_or(SystemTime::UNIX_EPOCH, |class| class.clock.now());
         let round = u32::try_from(index).unwrap_or(u32::MAX);
@@ -235,7 +239,7 @@ impl Conductor {
             })
             .collect();
         due.sort_unstable();
-        Ok(self.prepare(index, setup, Some(due)))
+        Ok(Prepared { unlisted, ..self.prepare(index, setup, Some(due)) })
     }
 
     fn keys_wanted(&self, stage: &Stage, devices: usize) -> usize {
@@ -304,7 +308,7 @@ impl Conductor {
         clock: RunClock,
         start: Duration,
     ) -> Result<Merged, EngineError> {
-        let Prepared { setup, due, supplies, list, .. } = prepared;
+        let Prepared { setup, due, unlisted, supplies, list, .. } = prepared;
         let stage = &setup.stage;
         let scale = self.scenario.time_scale;
         let planned = &self.plan.stages[index];
@@ -319,8 +323,7 @@ impl Conductor {
         let is_watched = self.progress.is_some() || self.keeps || !watched.is_empty();
         let all = by_worker(members(&self.scenario, self.plan.shard, index), self.crew.split());
         let (mut feeds, mut orders, mut lives, mut kept) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for ((due, members), keys) in due.into_iter().zip(all).zip(supplies) {
-            let listed = due.len() as u64;
+        for (((due, unlisted), members), keys) in due.into_iter().zip(unlisted).zip(all).zip(supplies) {
             let (feed, max_lateness) = match stage.workload {
                 Workload::Open { max_lateness, .. } => {
                     let (sender, receiver) = mpsc::unbounded_channel();
@@ -339,7 +342,7 @@ impl Conductor {
                 feed,
                 keys,
                 members,
-                listed,
+                unlisted,
                 turns: turns.clone(),
                 max_lateness,
                 drain: self.scenario.limits.drain,
@@ -375,7 +378,7 @@ impl Conductor {
                 humantime::format_duration(stage.timeout + self.scenario.limits.drain),
             ));
         }
-        let mut merged = merge::stage(planned, shares, start + first_due, &mut self.errors.borrow_mut());
+        let mut merged = merge::stage(&self.plan, index, shares, start + first_due, &mut self.errors.borrow_mut());
         merged.whole = !self.halt.is_cancelled() && !stalled;
         if let Some(kept) = self.kept.borrow_mut().iter_mut().find(|kept| kept.stage == index) {
             kept.whole = merged.whole;

@@ -12,6 +12,7 @@ use tokio::task::LocalSet;
 use crate::device::Connector;
 use crate::engine::clock::RunClock;
 use crate::engine::share::Split;
+use crate::engine::skips::Skips;
 use crate::engine::stage_loop::{StageOrder, StageShare};
 use crate::engine::worker::{Certified, Command, Worker, WorkerEnd};
 use crate::engine::{EngineError, usage};
@@ -105,19 +106,24 @@ impl Crew {
         }
     }
 
-    /// Which of these devices have a certificate; `members` by worker.
-    pub(super) async fn certificates(&self, members: Vec<Vec<u32>>) -> Result<Vec<Certified>, EngineError> {
+    /// Which of these devices have a certificate, and why the others have none; `members` and the latter by worker.
+    pub(super) async fn certificates(
+        &self,
+        members: Vec<Vec<u32>>,
+    ) -> Result<(Vec<Certified>, Vec<Skips>), EngineError> {
         let mut replies = Vec::new();
         for (member, members) in self.workers.iter().zip(members) {
             let (reply, answer) = oneshot::channel();
             let _ = member.commands.send(Command::Certificates { members, reply });
             replies.push(answer);
         }
-        let mut all = Vec::new();
+        let (mut all, mut skips) = (Vec::new(), Vec::new());
         for (answer, worker) in replies.into_iter().zip(1..) {
-            all.extend(answer.await.map_err(|_| EngineError::WorkerLost(worker))?);
+            let (certified, without) = answer.await.map_err(|_| EngineError::WorkerLost(worker))?;
+            all.extend(certified);
+            skips.push(without);
         }
-        Ok(all)
+        Ok((all, skips))
     }
 
     /// When the certificates of all devices expire.

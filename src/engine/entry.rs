@@ -8,8 +8,10 @@ use crate::domain::{Failure, FailureClass, Phase};
 use crate::engine::pacer::Due;
 use crate::engine::recorder::Recorder;
 use crate::engine::setup::StageSetup;
+use crate::engine::skips::Lack;
 use crate::engine::station::Station;
-use crate::measure::{Attempt, Outcome, PhaseTimes};
+use crate::measure::{Attempt, Outcome, PhaseTimes, SkipReason};
+use crate::scenario::StageKind;
 
 /// What the devices of one worker share in one stage.
 pub(super) struct Job<C: Connector> {
@@ -23,6 +25,23 @@ pub(super) struct Job<C: Connector> {
 impl<C: Connector> Job<C> {
     pub(super) fn now(&self) -> Duration {
         self.station.clock.now()
+    }
+
+    /// Keeps in mind why a device has no certificate, when it is this stage that was to provision it.
+    pub(super) fn lacks(&self, device: u32, reason: SkipReason) {
+        if self.setup.stage.kind == StageKind::Provision {
+            let stage = Some(self.setup.index);
+            self.station.fleet.with(device, |device| device.lack = Some(Lack { reason, stage }));
+        }
+    }
+
+    /// The same for a device that is through, however it ended.
+    fn lacks_after(&self, device: u32, outcome: Outcome) {
+        match outcome {
+            Outcome::Success => {}
+            Outcome::Failed(FailureClass::Cut) => self.lacks(device, SkipReason::Cut),
+            Outcome::Failed(_) => self.lacks(device, SkipReason::Failed),
+        }
     }
 }
 
@@ -164,6 +183,7 @@ impl<C: Connector> Entry<C> {
         };
         self.state = State::Ended;
         recorder.device_ended(ended, outcome, total);
+        self.job.lacks_after(self.device, outcome);
     }
 
     /// The device is through without another attempt: what it did last was this, some time ago.
@@ -171,6 +191,7 @@ impl<C: Connector> Entry<C> {
         if matches!(self.state, State::Between { .. }) {
             self.state = State::Ended;
             self.job.recorder.borrow_mut().device_ended(self.job.now(), outcome, total);
+            self.job.lacks_after(self.device, outcome);
         }
     }
 

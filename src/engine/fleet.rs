@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use crate::device::{Credential, LocalEnd};
 use crate::engine::holder::Mailbox;
 use crate::engine::share::Share;
+use crate::engine::skips::Lack;
 use crate::measure::Certificates;
 
 /// The devices of one worker.
@@ -19,6 +20,8 @@ pub(super) struct Fleet<S> {
 pub(super) struct Device<S> {
     /// Its certificate and assignment, once it was provisioned.
     pub(super) credential: Option<Rc<Credential>>,
+    /// Why it has none, once a stage was to provision it.
+    pub(super) lack: Option<Lack>,
     /// Its own end of connections, once it made one.
     pub(super) end: Option<Rc<LocalEnd>>,
     /// Whom to ask for the connection with the hub that it holds.
@@ -31,7 +34,7 @@ pub(super) struct Device<S> {
 
 impl<S> Default for Device<S> {
     fn default() -> Self {
-        Self { credential: None, end: None, holder: None, refused: false, expired: false }
+        Self { credential: None, lack: None, end: None, holder: None, refused: false, expired: false }
     }
 }
 

@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use crate::domain::FailureClass;
-use crate::engine::PlannedStage;
+use crate::engine::Plan;
 use crate::engine::recorder::{Errors, Recorder, Second};
+use crate::engine::skips::Skips;
 use crate::engine::stage_loop::StageShare;
 use crate::measure::{CompactHistogram, Histogram, Interval, PhaseHistograms, StageRecord, Totals, add_each};
 
-/// One stage out of the records of its workers. `from` is the stage's first due time, on the clock of the run. Whether it ran
-/// to its end is for the caller to say.
-pub(super) fn stage(planned: &PlannedStage, shares: Vec<StageShare>, from: Duration, errors: &mut Errors) -> Merged {
+/// One stage of a plan out of the records of its workers. `from` is its first due time, on the clock of the run. Whether it
+/// ran to its end is for the caller to say.
+pub(super) fn stage(plan: &Plan, index: usize, shares: Vec<StageShare>, from: Duration, errors: &mut Errors) -> Merged {
+    let planned = &plan.stages[index];
     let mut merged = Merged {
         stage: StageRecord {
             name: planned.name.clone(),
@@ -19,6 +21,7 @@ pub(super) fn stage(planned: &PlannedStage, shares: Vec<StageShare>, from: Durat
             totals: Totals::default(),
             start: from,
             elapsed: Duration::ZERO,
+            skips: Vec::new(),
             phases: PhaseHistograms::new(),
             intervals: Vec::new(),
         },
@@ -30,6 +33,7 @@ pub(super) fn stage(planned: &PlannedStage, shares: Vec<StageShare>, from: Durat
     let mut until = from;
     let mut attempts_ended = 0;
     let mut seconds = Vec::new();
+    let mut skips = Skips::default();
     for share in shares {
         let recorder = share.recorder;
         merged.stage.totals.add(&recorder.totals);
@@ -40,10 +44,13 @@ pub(super) fn stage(planned: &PlannedStage, shares: Vec<StageShare>, from: Durat
         attempts_ended += recorder.attempts_ended;
         until = until.max(recorder.last_end);
         errors.merge(&recorder.errors);
+        skips.add(&recorder.skips);
         seconds.push(WorkerSeconds::new(recorder));
     }
     debug_assert!(merged.stage.totals.add_up(), "every device has exactly one outcome: {:?}", merged.stage.totals);
     debug_assert_eq!(merged.stage.totals.attempts, attempts_ended, "every attempt ended");
+    debug_assert_eq!(merged.stage.totals.skipped, skips.devices(), "every skip has a reason");
+    merged.stage.skips = skips.into_rows(&plan.stages);
     merged.stage.elapsed = until - from;
     merged.stage.intervals = intervals(&seconds, from, until);
     merged
@@ -61,9 +68,9 @@ pub(super) struct Merged {
 
 impl Merged {
     /// A stage that never began because the run was stopped before.
-    pub(super) fn not_started(planned: &PlannedStage, now: Duration) -> Self {
-        let devices = u64::from(planned.devices);
-        let mut merged = stage(planned, Vec::new(), now, &mut Errors::default());
+    pub(super) fn not_started(plan: &Plan, index: usize, now: Duration) -> Self {
+        let devices = u64::from(plan.stages[index].devices);
+        let mut merged = stage(plan, index, Vec::new(), now, &mut Errors::default());
         merged.stage.totals = Totals { planned: devices, not_started: devices, ..Totals::default() };
         merged
     }

@@ -34,6 +34,7 @@ mod run;
 mod serials;
 mod setup;
 mod share;
+mod skips;
 mod snapshot;
 mod stage_loop;
 mod station;

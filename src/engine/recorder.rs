@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use crate::domain::{Failure, FailureClass, Phase, cause};
 use crate::engine::rows::RowBatch;
+use crate::engine::skips::{Lack, Skips};
 use crate::measure::{Attempt, CompactHistogram, ErrorRow, Histogram, Outcome, PhaseHistograms, Totals};
 
 /// What one worker writes down of one stage. Owned by its thread: recording takes no lock and, once a phase was seen, no
@@ -13,6 +14,7 @@ pub struct Recorder {
     pub(super) lateness: Histogram,
     pub(super) seconds: Seconds,
     pub(super) errors: Errors,
+    pub(super) skips: Skips,
     /// Attempts that ended.
     pub(super) attempts_ended: u64,
     /// Devices that stay connected and are so now. Only for those who watch: no part of the record.
@@ -43,6 +45,18 @@ impl Recorder {
     pub fn dropped(&mut self, at: Duration) {
         self.totals.dropped += 1;
         self.seconds.at(at).dropped += 1;
+    }
+
+    /// A device had nothing to do.
+    pub(super) fn skipped(&mut self, lack: Lack) {
+        self.totals.skipped += 1;
+        self.skips.count(lack);
+    }
+
+    /// The same for those of whom it was known beforehand.
+    pub(super) fn skipped_all(&mut self, devices: &Skips) {
+        self.totals.skipped += devices.devices();
+        self.skips.add(devices);
     }
 
     /// A device started: its first attempt is about to.
@@ -126,13 +140,15 @@ impl Recorder {
 
     /// What was recorded, without the rows on their way to somebody else.
     pub(super) fn copy(&self) -> Self {
-        let Self { totals, phases, lateness, seconds, errors, attempts_ended, connected, last_end, rows: _ } = self;
+        let Self { totals, phases, lateness, seconds, errors, skips, attempts_ended, connected, last_end, rows: _ } =
+            self;
         Self {
             totals: *totals,
             phases: phases.clone(),
             lateness: lateness.clone(),
             seconds: seconds.clone(),
             errors: errors.clone(),
+            skips: skips.clone(),
             attempts_ended: *attempts_ended,
             connected: *connected,
             last_end: *last_end,
@@ -140,9 +156,9 @@ impl Recorder {
         }
     }
 
-    /// A copy, as if the stage had been cut off at that time: of `members` devices `listed` become due, and those that are
-    /// not through are cut or not started.
-    pub(super) fn cut_off(&self, at: Duration, members: u64, listed: u64) -> Self {
+    /// A copy, as if the stage of `members` devices had been cut off at that time: those that are not through are cut or not
+    /// started.
+    pub(super) fn cut_off(&self, at: Duration, members: u64) -> Self {
         const CUT: usize = FailureClass::Cut.index();
         let mut cut = self.copy();
         let totals = &mut cut.totals;
@@ -151,7 +167,6 @@ impl Recorder {
         totals.failed[CUT] += devices;
         totals.failed_attempts[CUT] += attempts;
         totals.planned = members;
-        totals.skipped += members.saturating_sub(listed);
         totals.not_started = 0;
         totals.not_started = members.saturating_sub(totals.accounted());
         cut.attempts_ended += attempts;

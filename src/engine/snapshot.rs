@@ -109,11 +109,11 @@ impl Conductor {
         let mut errors = Errors::default();
         let stages = self.plan.stages.iter().enumerate().map(|(index, planned)| {
             let Some(kept) = kept.iter_mut().find(|kept| kept.stage == index) else {
-                return Merged::not_started(planned, now);
+                return Merged::not_started(&self.plan, index, now);
             };
             let share = |recorder| StageShare { recorder, ..StageShare::default() };
             let shares = kept.records().into_iter().map(share).collect();
-            let mut merged = merge::stage(planned, shares, kept.from, &mut errors);
+            let mut merged = merge::stage(&self.plan, index, shares, kept.from, &mut errors);
             merged.whole = kept.whole;
             // Workers that have put no copy yet have started nobody.
             let totals = &mut merged.stage.totals;

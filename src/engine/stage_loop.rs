@@ -16,8 +16,10 @@ use crate::engine::live::{self, Live, SharedLive};
 use crate::engine::pacer::Due;
 use crate::engine::recorder::Recorder;
 use crate::engine::setup::StageSetup;
+use crate::engine::skips::{Lack, Skips};
 use crate::engine::snapshot::Copies;
 use crate::engine::work;
+use crate::measure::SkipReason;
 use crate::scenario::StageKind;
 
 /// Where a worker's devices come from.
@@ -57,9 +59,9 @@ pub(super) struct StageOrder {
     pub(super) feed: Feed,
     /// `None`: devices of this stage need none.
     pub(super) keys: Option<KeySupply>,
-    /// Devices of this worker that take part, and how many of them will become due.
+    /// Devices of this worker that take part, and those of them that will not become due.
     pub(super) members: Vec<u32>,
-    pub(super) listed: u64,
+    pub(super) unlisted: Skips,
     /// In a closed workload: the turns of all workers' devices.
     pub(super) turns: Option<Arc<Semaphore>>,
     /// `None`: waiting is never too long.
@@ -93,7 +95,7 @@ struct State {
     at_work: JoinSet<()>,
     /// Devices that became due.
     came: u64,
-    waits_for: Option<Lack>,
+    waits_for: Option<Want>,
     halting: bool,
     /// When a device started or ended last.
     moved: Duration,
@@ -112,7 +114,7 @@ struct Waiting {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Lack {
+enum Want {
     Slot,
     Key,
 }
@@ -123,12 +125,12 @@ impl State {
         self.at_work.abort_all();
     }
 
-    fn lacks(&mut self, lack: Lack, device: u32) {
-        self.waits_for = Some(lack);
+    fn wants(&mut self, want: Want, device: u32) {
+        self.waits_for = Some(want);
         let new = u64::from(self.counted.replace(device) != Some(device));
-        match lack {
-            Lack::Slot => self.share.waited_for_slot += new,
-            Lack::Key => self.share.waited_for_key += new,
+        match want {
+            Want::Slot => self.share.waited_for_slot += new,
+            Want::Key => self.share.waited_for_key += new,
         }
     }
 }
@@ -155,6 +157,8 @@ impl<C: Connector + 'static> StageLoop<C> {
         let mut publish = interval(live::EVERY);
         publish.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut inbox = Vec::new();
+        self.job.recorder.borrow_mut().skipped_all(&self.order.unlisted);
+        self.order.members.iter().for_each(|device| self.job.lacks(*device, SkipReason::GoingOn));
         loop {
             if self.order.halt.is_cancelled() && !state.halting {
                 self.halt(&mut state);
@@ -177,9 +181,9 @@ impl<C: Connector + 'static> StageLoop<C> {
                     }
                     came(job, &mut state, inbox.drain(..).map(|due| Waiting { due, turn: None }));
                 }
-                () = key_ready(keys), if state.waits_for == Some(Lack::Key) => {}
+                () = key_ready(keys), if state.waits_for == Some(Want::Key) => {}
                 // Let go at once: whoever waits first takes it in `advance`.
-                _ = slots.acquire(), if state.waits_for == Some(Lack::Slot) => {}
+                _ = slots.acquire(), if state.waits_for == Some(Want::Slot) => {}
                 _ = next_turn(&self.order.turns), if pulls => {}
                 Some(_) = state.at_work.join_next(), if !state.at_work.is_empty() => {
                     state.moved = job.now();
@@ -204,8 +208,8 @@ impl<C: Connector + 'static> StageLoop<C> {
         recorder.rows = None;
         let members = self.order.members.len() as u64;
         recorder.totals.planned = members;
-        recorder.totals.skipped += members - self.order.listed;
-        recorder.totals.not_started += self.order.listed - state.came;
+        recorder.totals.not_started += members - self.order.unlisted.devices() - state.came;
+        self.note_not_started();
         StageShare { recorder, ..state.share }
     }
 
@@ -252,23 +256,25 @@ impl<C: Connector + 'static> StageLoop<C> {
             if self.has_nothing_to_do(due.device) {
                 state.waiting.pop_front();
                 self.skip_key();
-                self.job.recorder.borrow_mut().totals.skipped += 1;
+                let lack = self.job.station.lack_of(due.device);
+                self.job.recorder.borrow_mut().skipped(lack);
                 continue;
             }
             if self.order.max_lateness.is_some_and(|max| now > due.at + max) {
                 state.waiting.pop_front();
                 self.skip_key();
                 self.job.recorder.borrow_mut().dropped(now);
+                self.job.lacks(due.device, SkipReason::Dropped);
                 continue;
             }
             let Ok(slot) = Arc::clone(&self.job.station.slots).try_acquire_owned() else {
-                return state.lacks(Lack::Slot, due.device);
+                return state.wants(Want::Slot, due.device);
             };
             let key = match &mut self.order.keys {
                 None => None,
                 Some(keys) => match keys.take() {
                     Some(key) => Some(key),
-                    None => return state.lacks(Lack::Key, due.device),
+                    None => return state.wants(Want::Key, due.device),
                 },
             };
             let turn = state.waiting.pop_front().and_then(|waiting| waiting.turn);
@@ -287,6 +293,20 @@ impl<C: Connector + 'static> StageLoop<C> {
     fn has_nothing_to_do(&self, device: u32) -> bool {
         self.job.setup.stage.kind.needs_credential()
             && self.job.station.fleet.with(device, |device| device.credential.is_none())
+    }
+
+    /// Those whose provisioning is still expected when the stage is over were never started.
+    fn note_not_started(&self) {
+        if self.job.setup.stage.kind != StageKind::Provision {
+            return;
+        }
+        let expected = Lack { reason: SkipReason::GoingOn, stage: Some(self.job.setup.index) };
+        for device in &self.order.members {
+            let still = self.job.station.fleet.with(*device, |device| device.lack == Some(expected));
+            if still {
+                self.job.lacks(*device, SkipReason::NotStarted);
+            }
+        }
     }
 
     fn skip_key(&mut self) {
@@ -331,7 +351,7 @@ impl<C: Connector + 'static> StageLoop<C> {
     /// What was recorded until now stays even when the run is killed.
     fn put_copy(&self, now: Duration) {
         if let Some(copies) = &self.order.copies {
-            let copy = self.job.recorder.borrow().cut_off(now, self.order.members.len() as u64, self.order.listed);
+            let copy = self.job.recorder.borrow().cut_off(now, self.order.members.len() as u64);
             copies.put(now, Box::new(copy));
         }
     }

@@ -11,7 +11,9 @@ use crate::engine::gauge::Gauge;
 use crate::engine::keys::KeyWorks;
 use crate::engine::rows::RowSink;
 use crate::engine::serials::Serials;
-use crate::scenario::Scenario;
+use crate::engine::skips::Lack;
+use crate::measure::SkipReason;
+use crate::scenario::{Scenario, Stage, StageKind};
 
 /// What all devices of one worker share for the whole run.
 pub(super) struct Station<C: Connector> {
@@ -33,4 +35,17 @@ pub(super) struct Station<C: Connector> {
     pub(super) lost_between_stages: Cell<u64>,
     /// Certificates that were not valid yet when they came.
     pub(super) early: Cell<Early>,
+}
+
+impl<C: Connector> Station<C> {
+    /// What a device without a certificate lacks it for.
+    pub(super) fn lack_of(&self, device: u32) -> Lack {
+        let not_begun = || {
+            let class = self.scenario.fleet.mix.class_of(device);
+            let provisions = |stage: &Stage| stage.kind == StageKind::Provision && stage.classes.contains(&class);
+            let stage = self.scenario.stages.iter().position(provisions).and_then(|index| u16::try_from(index).ok());
+            Lack { reason: if stage.is_some() { SkipReason::NotBegun } else { SkipReason::NoStage }, stage }
+        };
+        self.fleet.with(device, |device| device.lack).unwrap_or_else(not_begun)
+    }
 }

@@ -17,6 +17,7 @@ use crate::engine::recorder::Recorder;
 use crate::engine::rows::{RowBatch, RowSink};
 use crate::engine::serials::Serials;
 use crate::engine::share::Share;
+use crate::engine::skips::Skips;
 use crate::engine::stage_loop::{StageLoop, StageOrder, StageShare};
 use crate::engine::station::Station;
 use crate::measure::Certificates;
@@ -40,8 +41,8 @@ pub(super) struct Worker<C> {
 
 /// What a worker is told.
 pub(super) enum Command {
-    /// Say which of these devices have a certificate.
-    Certificates { members: Vec<u32>, reply: oneshot::Sender<Vec<Certified>> },
+    /// Say which of these devices have a certificate, and why the others have none.
+    Certificates { members: Vec<u32>, reply: oneshot::Sender<(Vec<Certified>, Skips)> },
     /// Say when the certificates of your devices expire.
     Expiries { now: SystemTime, reply: oneshot::Sender<Certificates> },
     /// Carry out a stage.
@@ -93,7 +94,7 @@ impl<C: Connector + 'static> Worker<C> {
             match command {
                 Command::Certificates { members, reply } => {
                     // Not taken only when the run is given up.
-                    let _ = reply.send(certificates(&station.fleet, members));
+                    let _ = reply.send(certificates(&station, members));
                 }
                 Command::Expiries { now, reply } => {
                     let _ = reply.send(station.fleet.expiries(now));
@@ -114,14 +115,19 @@ impl<C: Connector + 'static> Worker<C> {
     }
 }
 
-fn certificates<S>(fleet: &Fleet<S>, members: Vec<u32>) -> Vec<Certified> {
-    let of = |device| {
-        fleet.with(device, |state| {
+fn certificates<C: Connector>(station: &Station<C>, members: Vec<u32>) -> (Vec<Certified>, Skips) {
+    let (mut certified, mut skips) = (Vec::new(), Skips::default());
+    for device in members {
+        let found = station.fleet.with(device, |state| {
             let leaf = &state.credential.as_ref()?.leaf;
             Some(Certified { device, not_before: leaf.not_before, not_after: leaf.not_after })
-        })
-    };
-    members.into_iter().filter_map(of).collect()
+        });
+        match found {
+            Some(found) => certified.push(found),
+            None => skips.count(station.lack_of(device)),
+        }
+    }
+    (certified, skips)
 }
 
 fn stage<C: Connector>(station: &Rc<Station<C>>, order: StageOrder) -> StageLoop<C> {

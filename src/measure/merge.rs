@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::domain::cause;
 use crate::measure::identity::{Fleet, compare_fleets, fleets, identities, set_identities};
 use crate::measure::{CompactHistogram, CpuUse, ErrorRow, GeneratorHealth, Identity, Interval, RunRecord, RunStatus};
-use crate::measure::{StageRecord, add_each, resources};
+use crate::measure::{StageRecord, add_each, resources, skips};
 
 /// Shards that began further apart than this did not happen at the same time.
 const TOGETHER: Duration = Duration::from_secs(1);
@@ -206,6 +206,10 @@ fn add_stage(sum: &mut StageRecord, other: &StageRecord) {
     sum.start = sum.start.min(other.start);
     sum.elapsed = until.saturating_sub(sum.start);
     sum.totals.add(&other.totals);
+    for skip in &other.skips {
+        skips::add(&mut sum.skips, skip);
+    }
+    sum.skips.sort_by_key(|skip| std::cmp::Reverse(skip.devices));
     sum.phases.merge(&other.phases);
     for interval in &other.intervals {
         match sum.intervals.binary_search_by_key(&interval.start, |known| known.start) {

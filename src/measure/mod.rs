@@ -12,6 +12,7 @@ mod merge;
 mod precision;
 mod record;
 mod resources;
+mod skips;
 
 pub use aside::Aside;
 pub use attempt::{Attempt, Outcome, PhaseTimes};
@@ -28,3 +29,4 @@ pub use record::{
     ThresholdResult, Totals,
 };
 pub use resources::{ProcessSample, ResourceLog, ResourceSample, joined};
+pub use skips::{Skip, SkipReason};

@@ -3,7 +3,7 @@ use std::time::{Duration, SystemTime};
 pub use crate::domain::{Origin, Setting};
 
 use crate::domain::{FailureClass, Shard, TimeScale};
-use crate::measure::{Certificates, CompactHistogram, Histogram, PhaseHistograms, ResourceSample};
+use crate::measure::{Certificates, CompactHistogram, Histogram, PhaseHistograms, ResourceSample, Skip};
 
 /// Everything that a run found out. Reports are pure functions of it.
 #[derive(Debug, Clone)]
@@ -199,7 +199,7 @@ pub struct Totals {
     pub dropped: u64,
     /// Not started when the run was stopped, without being late.
     pub not_started: u64,
-    /// Had nothing to do: no earlier stage got them a certificate.
+    /// Had nothing to do, as they had no certificate; why not is in [`StageRecord::skips`].
     pub skipped: u64,
     /// Devices whose certificate expired before it was replaced. They are among the others too.
     pub expired: u64,
@@ -304,6 +304,8 @@ pub struct StageRecord {
     pub start: Duration,
     /// From the first due time until the last attempt ended.
     pub elapsed: Duration,
+    /// Why devices were skipped. The counts add up to those skipped, but in records of before it was counted.
+    pub skips: Vec<Skip>,
     /// Times per phase.
     pub phases: PhaseHistograms,
     /// One entry per second, from the start of the measured part.

@@ -8,8 +8,8 @@ use rand_chacha::ChaCha8Rng;
 use crate::domain::{FailureClass, Phase, TimeScale};
 use crate::measure::{
     Attempt, Certificates, CpuUse, ErrorRow, GeneratorHealth, Histogram, Interval, Machine, Observed, Origin, Outcome,
-    PhaseHistograms, PhaseTimes, ProcessSample, ResourceSample, RunRecord, RunStatus, Setting, StageRecord,
-    ThresholdResult, Totals,
+    PhaseHistograms, PhaseTimes, ProcessSample, ResourceSample, RunRecord, RunStatus, Setting, Skip, SkipReason,
+    StageRecord, ThresholdResult, Totals,
 };
 
 const DEVICES: u32 = 1_234;
@@ -117,6 +117,7 @@ pub(super) fn record() -> RunRecord {
             },
             start: Duration::ZERO,
             elapsed: Duration::from_millis(1_950),
+            skips: Vec::new(),
             phases,
             intervals: intervals.to_vec(),
         }],
@@ -199,6 +200,8 @@ pub(super) fn renewal_storm() -> RunRecord {
         telemetry: 34_160,
         ..Totals::default()
     };
+    let skip = |reason, devices| Skip { reason, provisioned_in: Some("rollout".to_owned()), devices };
+    hold.skips = vec![skip(SkipReason::Failed, 11), skip(SkipReason::GoingOn, 3)];
     hold.intervals.truncate(1);
     hold.intervals[0] = Interval {
         start: Duration::from_secs(1),

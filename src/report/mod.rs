@@ -10,6 +10,7 @@ mod html;
 mod json;
 mod observed;
 pub mod rows;
+mod skips;
 mod sparkline;
 mod tasks;
 mod tone;
@@ -37,12 +38,13 @@ pub trait Exporter {
 }
 
 /// Every format that a run writes; the record itself (`run.json`) comes first, so that it survives a full disk best.
-pub const EXPORTERS: [&dyn Exporter; 10] = [
+pub const EXPORTERS: [&dyn Exporter; 11] = [
     &json::RunJson,
     &csv::SummaryCsv,
     &csv::PhasesCsv,
     &csv::IntervalsCsv,
     &csv::ErrorsCsv,
+    &csv::SkipsCsv,
     &csv::ThresholdsCsv,
     &csv::ResourcesCsv,
     &csv::CertificatesCsv,

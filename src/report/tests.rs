@@ -29,7 +29,7 @@ fn every_csv() {
 #[test]
 fn every_csv_of_a_renewal_storm() {
     let record = fixture::renewal_storm();
-    for file in ["summary.csv", "intervals.csv", "thresholds.csv", "resources.csv", "certificates.csv"] {
+    for file in ["summary.csv", "intervals.csv", "thresholds.csv", "resources.csv", "certificates.csv", "skips.csv"] {
         insta::assert_snapshot!(format!("renewal_storm_{file}"), exported(file, &record));
     }
 }
@@ -71,6 +71,8 @@ fn json_of_a_renewal_storm() {
             .join("\n")
     );
     assert_eq!(run["stages"][1]["intervals"][0]["telemetry"], 34_160);
+    let skip = serde_json::json!({"reason": "failed", "provisioned_in": "rollout", "devices": 11});
+    assert_eq!(run["stages"][1]["skips"][0], skip);
 }
 
 #[test]
@@ -217,6 +219,7 @@ fn a_folder_is_written_once_and_an_unused_one_goes_away() {
             "report.html",
             "resources.csv",
             "run.json",
+            "skips.csv",
             "summary.csv",
             "thresholds.csv"
         ],
@@ -255,6 +258,7 @@ fn every_column_is_documented() {
         "phases.csv",
         "intervals.csv",
         "errors.csv",
+        "skips.csv",
         "thresholds.csv",
         "resources.csv",
         "certificates.csv",

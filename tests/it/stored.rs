@@ -12,7 +12,7 @@ use crate::cli::{code, fleetstorm};
 use crate::run::{json, rows, sum};
 
 /// What was written, oldest first, with the exit code of its run.
-const FORMS: [&str; 3] = ["first", "with-time-scale", "with-certificates"];
+const FORMS: [&str; 4] = ["first", "with-time-scale", "with-certificates", "with-shard"];
 
 /// A copy of the results that one can write to.
 fn results(form: &str) -> tempfile::TempDir {
@@ -102,4 +102,12 @@ fn what_the_first_results_did_not_know_is_what_their_time_knew() {
     // That failed attempts had a class was known of stages, not of seconds.
     let intervals = rows(&folder.path().join("old/intervals.csv"));
     assert!(intervals.iter().all(|row| row["failed_attempts_throttled"].is_empty() && !row["throttled"].is_empty()));
+
+    let folder = results("with-shard");
+    let reported = report(folder.path()).assert().code(code(Exit::Done));
+    let told = String::from_utf8(reported.get_output().stdout.clone()).unwrap();
+    assert!(
+        told.contains("skipped in back: 5 devices had no certificate: of 5 the record does not know why"),
+        "{told}"
+    );
 }

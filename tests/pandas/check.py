@@ -42,7 +42,7 @@ def with_duckdb(file, what):
 
 
 tables = {path.name: with_pandas(path.name) for path in sorted(folder.glob("*.csv"))}
-for name in ["summary.csv", "phases.csv", "intervals.csv", "errors.csv", "thresholds.csv", "resources.csv", "certificates.csv"]:
+for name in ["summary.csv", "phases.csv", "intervals.csv", "errors.csv", "skips.csv", "thresholds.csv", "resources.csv", "certificates.csv"]:
     assert name in tables, f"{name} is missing"
 for name, table in tables.items():
     equal(f"rows of {name}, DuckDB against pandas", with_duckdb(name, "count(*)"), len(table))

@@ -3,7 +3,7 @@ use comfy_table::Cell;
 use crate::measure::{RunRecord, Totals};
 use crate::report::console::tables::{print, right, table, warn};
 use crate::report::console::{Look, line};
-use crate::report::{Tone, tasks, units};
+use crate::report::{Tone, skips, tasks, units};
 
 /// A count in a column that is only there when it is not zero everywhere.
 struct Optional {
@@ -41,6 +41,13 @@ pub(super) fn outcomes(text: &mut String, record: &RunRecord, look: Look) {
     }
     print(text, &table);
     line(text, "");
+    let skipped: Vec<_> = record.stages.iter().filter_map(|stage| Some((stage, skips::sentence(stage)?))).collect();
+    for (stage, why) in &skipped {
+        line(text, &look.folded(&format!(" skipped in {}: ", stage.name), why));
+    }
+    if !skipped.is_empty() {
+        line(text, "");
+    }
 }
 
 /// One row per stage: what the devices did.

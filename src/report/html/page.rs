@@ -74,6 +74,7 @@ fn verdict(out: &mut String, record: &RunRecord) -> fmt::Result {
     write!(out, "</ul><p class=\"outcome\">{}.</p>", Text(&outcome(record)))?;
     tables::thresholds(out, record)?;
     tables::outcomes(out, record)?;
+    tables::skipped(out, record)?;
     let health = &record.health;
     let lateness = match (health.lateness.quantile(0.50), health.lateness.quantile(0.99)) {
         (Some(p50), Some(p99)) => {

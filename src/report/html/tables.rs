@@ -6,7 +6,7 @@ use crate::report::csv::occurred;
 use crate::report::html::bars;
 use crate::report::html::escape::Text;
 use crate::report::html::frame::{foot, head};
-use crate::report::{observed, tasks, units};
+use crate::report::{observed, skips, tasks, units};
 
 /// Rows of failures in the page; the rest is in `errors.csv`.
 const SHOWN_ERRORS: usize = 100;
@@ -78,6 +78,19 @@ pub(super) fn outcomes(out: &mut String, record: &RunRecord) -> fmt::Result {
         write!(out, "<td class=\"n\">{rate}</td><td class=\"n\">{took}</td></tr>")?;
     }
     foot(out);
+    Ok(())
+}
+
+/// Why devices had nothing to do, where some had.
+pub(super) fn skipped(out: &mut String, record: &RunRecord) -> fmt::Result {
+    let mut told = record.stages.iter().filter_map(|stage| Some((stage, skips::sentence(stage)?))).peekable();
+    if told.peek().is_none() {
+        return Ok(());
+    }
+    for (stage, why) in told {
+        write!(out, "<p>Skipped in {}: {}.</p>", Text(&stage.name), Text(&why))?;
+    }
+    out.push_str("<p class=\"source\">Data: skips.csv</p>");
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
 use serde::Serialize;
 
 use crate::domain::Phase;
-use crate::measure::{Aside, Histogram, Interval, Recorded, StageRecord};
+use crate::measure::{Aside, Histogram, Interval, Recorded, Skip, StageRecord};
 use crate::report::csv::{duration_micros, micros, occurred};
 use crate::report::json::shape::{ByClass, Counts, mean_micros, quantile};
 
@@ -19,8 +19,18 @@ pub(super) struct Stage<'a> {
     start_us: u64,
     elapsed_us: u64,
     totals: Counts,
+    /// Why devices were skipped.
+    skips: Vec<SkipRow<'a>>,
     phases: Vec<PhaseRow>,
     intervals: Vec<IntervalRow>,
+}
+
+#[derive(Serialize)]
+struct SkipRow<'a> {
+    reason: &'static str,
+    /// The stage that was to provision them; absent when there is none.
+    provisioned_in: Option<&'a str>,
+    devices: u64,
 }
 
 #[derive(Serialize)]
@@ -89,7 +99,7 @@ pub(super) enum Distributions {
 
 impl<'a> Stage<'a> {
     pub(super) fn of(stage: &'a StageRecord, distributions: Distributions) -> io::Result<Self> {
-        let StageRecord { name, kind, workload, totals, start, elapsed, phases: _, intervals } = stage;
+        let StageRecord { name, kind, workload, totals, start, elapsed, skips, phases: _, intervals } = stage;
         Ok(Self {
             name,
             kind,
@@ -97,11 +107,19 @@ impl<'a> Stage<'a> {
             start_us: duration_micros(*start),
             elapsed_us: duration_micros(*elapsed),
             totals: Counts::of(totals),
+            skips: skips.iter().map(SkipRow::of).collect(),
             phases: occurred(stage)
                 .filter_map(|(phase, outcome, histogram)| PhaseRow::of(phase, outcome, histogram).transpose())
                 .collect::<io::Result<_>>()?,
             intervals: intervals.iter().map(|interval| IntervalRow::of(interval, distributions)).collect(),
         })
+    }
+}
+
+impl<'a> SkipRow<'a> {
+    fn of(skip: &'a Skip) -> Self {
+        let Skip { reason, provisioned_in, devices } = skip;
+        Self { reason: reason.name(), provisioned_in: provisioned_in.as_deref(), devices: *devices }
     }
 }
 

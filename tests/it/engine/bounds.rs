@@ -1,7 +1,7 @@
 //! What ends a run or an attempt early, and how that is counted.
 
 use fleetstorm::domain::FailureClass;
-use fleetstorm::engine::EngineError;
+use fleetstorm::engine::{EngineError, EngineOutcome};
 use fleetstorm::measure::RunStatus;
 
 use super::service::{self, Answer};
@@ -111,6 +111,32 @@ async fn the_drain_is_bounded() {
     assert_eq!((stage.totals.succeeded, stage.totals.failed[FailureClass::Cut.index()]), (1, 3));
     assert!((MS(3_000)..=MS(3_002)).contains(&stage.elapsed), "{:?}", stage.elapsed);
     assert_eq!(outcome.status, RunStatus::Complete);
+}
+
+/// Why devices had nothing to do in the last stage.
+fn skips(outcome: &EngineOutcome) -> Vec<(&'static str, Option<&str>, u64)> {
+    let last = outcome.stages.last().unwrap();
+    assert_eq!(last.totals.skipped, last.skips.iter().map(|skip| skip.devices).sum::<u64>());
+    last.skips.iter().map(|skip| (skip.reason.name(), skip.provisioned_in.as_deref(), skip.devices)).collect()
+}
+
+const BACK: &str = "[[stage]]\nname = 'back'\nkind = 'reconnect'\narrival = 'at-once'";
+
+#[tokio::test(start_paused = true)]
+async fn a_device_that_has_nothing_to_do_has_a_reason() {
+    let text = format!("arrival = {{ process = 'constant', rate = '1/s' }}\n{BACK}\nwith = 'stage'\ndelay = '2500ms'");
+    let answer = |device| if device == 0 { Answer::Refuse(MS(10)) } else { Answer::Issue(MS(10)) };
+    let going_on = outcome(scenario(6, &text), answer).await;
+    assert_eq!(skips(&going_on), [("going_on", Some("stage"), 3), ("failed", Some("stage"), 1)]);
+
+    let text = format!("arrival = 'at-once'\nmax_lateness = '1500ms'\n{BACK}\n[limits]\nmax_in_flight = 1");
+    let dropped = outcome(scenario(5, &text), |_| Answer::Issue(MS(1_000))).await;
+    assert_eq!(skips(&dropped), [("dropped", Some("stage"), 3)]);
+
+    let text = format!("arrival = 'at-once'\n{BACK}\n[limits]\ndrain = '3s'");
+    let silent = |device| if device == 0 { Answer::Silence } else { Answer::Issue(MS(10)) };
+    let cut = outcome(scenario(4, &text), silent).await;
+    assert_eq!(skips(&cut), [("cut", Some("stage"), 1)]);
 }
 
 #[tokio::test(start_paused = true)]

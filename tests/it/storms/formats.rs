@@ -36,6 +36,7 @@ pub(super) fn add_up(written: &Written) {
     intervals(written, &expected);
     devices(written, &expected);
     certificates(written);
+    skips(written, &expected);
 }
 
 fn counts(totals: &Totals) -> BTreeMap<String, u64> {
@@ -93,6 +94,21 @@ fn certificates(written: &Written) {
     assert_eq!(with + run["certificates"]["without"].as_u64().unwrap(), written.devices, "certificates.csv");
 }
 
+/// Every device that was skipped has a reason.
+fn skips(written: &Written, expected: &Table) {
+    let reasons = rows(&written.file("skips.csv"));
+    let run = json(&written.file("run.json"));
+    for (index, stage) in run["stages"].as_array().unwrap().iter().enumerate() {
+        let name = stage["name"].as_str().unwrap();
+        let of_stage: Vec<_> = reasons.iter().filter(|row| row["stage"] == name).cloned().collect();
+        assert_eq!(sum(&of_stage, "devices"), expected[name]["skipped"], "skips.csv, {name}");
+        let told = stage["skips"].as_array().unwrap().iter().map(|skip| skip["devices"].as_u64().unwrap());
+        assert_eq!(told.sum::<u64>(), expected[name]["skipped"], "run.json, stage {index}");
+        let words = format!("skipped in {name}: ");
+        assert_eq!(written.console.contains(&words), expected[name]["skipped"] > 0, "console, {name}");
+    }
+}
+
 /// As people see it: columns that are zero everywhere are not shown, and several stages have a sum.
 fn shown(expected: &Table) -> Table {
     let mut shown = expected.clone();
@@ -111,8 +127,9 @@ fn console(text: &str) -> Table {
     let cells = |line: &str| -> Vec<String> {
         line.trim().split("  ").map(str::trim).filter(|cell| !cell.is_empty()).map(str::to_owned).collect()
     };
-    let mut lines =
-        text.lines().skip_while(|line| !cells(line).starts_with(&["stage".to_owned(), "devices".to_owned()]));
+    let mut lines = text
+        .lines()
+        .skip_while(|line| !matches!(&cells(line)[..], [stage, all, ..] if stage == "stage" && is_planned(all)));
     let header = cells(lines.next().expect("a table of outcomes"));
     let rows = lines.skip(1).take_while(|line| !line.trim().is_empty()).map(cells).collect();
     table(&header, rows)
@@ -133,13 +150,18 @@ fn page(written: &Written) -> Table {
     table(&header, rows)
 }
 
+/// What is planned is devices, or tasks where it is summed over stages.
+fn is_planned(column: &str) -> bool {
+    ["devices", "tasks"].contains(&column)
+}
+
 fn table(header: &[String], rows: Vec<Vec<String>>) -> Table {
     rows.into_iter()
         .map(|row| {
             assert_eq!(row.len(), header.len(), "{header:?} {row:?}");
             let mut counts: BTreeMap<_, _> = OUTCOMES.iter().map(|outcome| ((*outcome).to_owned(), 0)).collect();
             for (name, cell) in header.iter().zip(&row) {
-                let column = if name == "devices" { "planned".to_owned() } else { name.replace(' ', "_") };
+                let column = if is_planned(name) { "planned".to_owned() } else { name.replace(' ', "_") };
                 if column == "planned" || OUTCOMES.contains(&column.as_str()) {
                     counts.insert(column, cell.replace(',', "").parse().unwrap());
                 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fleetstorm::domain::{FailureClass, Phase};
 use fleetstorm::engine::EngineOutcome;
-use fleetstorm::measure::{Observed, RunStatus};
+use fleetstorm::measure::{Observed, RunStatus, StageRecord};
 
 use super::lab::{outcome, outcome_behind, outcome_until, scenario};
 use super::{sound, stage};
@@ -73,8 +73,54 @@ fn a_device_without_a_certificate_has_nothing_to_renew() {
     assert!(rollout.succeeded > 0 && rollout.failed_total() > 0, "{rollout:?}");
     let renewal = stage(&outcome, "renewal").totals;
     assert_eq!((renewal.planned, renewal.skipped), (30, rollout.failed_total()));
+    for name in ["renewal", "reconnect"] {
+        assert_eq!(skips(stage(&outcome, name)), [("failed", Some("rollout"), rollout.failed_total())], "{name}");
+    }
     // Never until it has expired, so that all came too late.
     assert_eq!(renewal.expired, rollout.succeeded);
+}
+
+fn skips(stage: &StageRecord) -> Vec<(&str, Option<&str>, u64)> {
+    stage.skips.iter().map(|skip| (skip.reason.name(), skip.provisioned_in.as_deref(), skip.devices)).collect()
+}
+
+#[test]
+fn a_device_that_is_still_being_provisioned_or_not_even_that_is_told_from_one_that_failed() {
+    let outcome = outcome(&scenario(
+        "fleet = { devices = 20, class = [{ name = 'a' }, { name = 'b' }] }
+         [[stage]]
+         name = 'rollout'
+         kind = 'provision'
+         classes = ['a']
+         arrival = { process = 'constant', rate = '1/s' }
+         [[stage]]
+         name = 'later'
+         kind = 'provision'
+         classes = ['b']
+         arrival = 'at-once'
+         [[stage]]
+         name = 'renewal'
+         kind = 'renew'
+         with = 'rollout'
+         delay = '6500ms'
+         arrival = { process = 'from-expiry', strategy = 'window-opens' }
+         [[stage]]
+         name = 'reconnect'
+         kind = 'reconnect'
+         with = 'rollout'
+         delay = '8500ms'
+         arrival = 'at-once'",
+    ));
+    sound(&outcome);
+    let going_on = ["renewal", "reconnect"].map(|name| {
+        let skips = skips(stage(&outcome, name));
+        let [("not_begun", Some("later"), 10), ("going_on", Some("rollout"), going_on)] = skips[..] else {
+            panic!("{name}: {skips:?}")
+        };
+        going_on
+    });
+    // One comes each second.
+    assert!(going_on[0] > going_on[1] && going_on[1] > 0, "{going_on:?}");
 }
 
 #[test]

@@ -20,6 +20,8 @@ fn stage<'a>(outcome: &'a EngineOutcome, name: &str) -> &'a StageRecord {
 fn sound(outcome: &EngineOutcome) {
     for stage in &outcome.stages {
         assert!(stage.totals.add_up(), "{}: {:?}", stage.name, stage.totals);
+        let reasons: u64 = stage.skips.iter().map(|skip| skip.devices).sum();
+        assert_eq!(reasons, stage.totals.skipped, "{}: {:?}", stage.name, stage.skips);
         let sum = |of: fn(&fleetstorm::measure::Interval) -> u64| stage.intervals.iter().map(of).sum::<u64>();
         assert_eq!(sum(|i| i.attempts), stage.totals.attempts, "{}", stage.name);
         assert_eq!(sum(|i| i.succeeded), stage.totals.succeeded, "{}", stage.name);

@@ -12,11 +12,13 @@ use serde::Deserialize;
 use crate::domain::{Phase, Shard, TimeScale};
 use crate::measure::{
     Aside, Certificates, CompactHistogram, CpuUse, ErrorRow, GeneratorHealth, Histogram, Interval, Machine,
-    PhaseHistograms, ResourceSample, RunRecord, Setting, StageRecord, Totals,
+    PhaseHistograms, ResourceSample, RunRecord, Setting, Skip, StageRecord, Totals,
 };
 use crate::report::json::stored::resource::Resource;
 use crate::report::json::stored::threshold::Threshold;
-use crate::report::json::stored::values::{ByClass, Class, Count, Micros, Moment, OriginName, PhaseName, Status};
+use crate::report::json::stored::values::{
+    ByClass, Class, Count, Micros, Moment, OriginName, PhaseName, Reason, Status,
+};
 
 /// What is looked at first.
 #[derive(Deserialize)]
@@ -112,6 +114,8 @@ struct Stage {
     start_us: Micros,
     elapsed_us: Micros,
     totals: Counts,
+    #[serde(default)]
+    skips: Vec<SkipRow>,
     phases: Vec<PhaseRow>,
     intervals: Vec<IntervalRow>,
 }
@@ -139,6 +143,13 @@ struct Counts {
     disconnects: Count,
     #[serde(default)]
     telemetry: Count,
+}
+
+#[derive(Deserialize)]
+struct SkipRow {
+    reason: Reason,
+    provisioned_in: Option<String>,
+    devices: Count,
 }
 
 #[derive(Deserialize)]
@@ -309,7 +320,7 @@ impl Health {
 
 impl Stage {
     fn into_record(self) -> Result<StageRecord, String> {
-        let Self { name, kind, workload, start_us, elapsed_us, totals, phases: rows, intervals } = self;
+        let Self { name, kind, workload, start_us, elapsed_us, totals, skips, phases: rows, intervals } = self;
         let mut phases = PhaseHistograms::new();
         for PhaseRow { phase: PhaseName(phase), outcome, count, min_us, max_us, above_range, histogram: encoded } in
             rows
@@ -324,8 +335,20 @@ impl Stage {
         let wrong = |reason: String| format!("stage {name}: {reason}");
         let intervals =
             intervals.into_iter().map(IntervalRow::into_interval).collect::<Result<_, _>>().map_err(wrong)?;
-        let (start, elapsed) = (start_us.0, elapsed_us.0);
-        Ok(StageRecord { name, kind, workload, totals: totals.into(), start, elapsed, phases, intervals })
+        let (start, elapsed, totals) = (start_us.0, elapsed_us.0, Totals::from(totals));
+        let skips: Vec<Skip> = skips.into_iter().map(Skip::from).collect();
+        let told = skips.iter().fold(0, |sum: u64, skip| sum.saturating_add(skip.devices));
+        if told > totals.skipped {
+            return Err(format!("stage {name}: {} were skipped, but there are reasons for {told}", totals.skipped));
+        }
+        Ok(StageRecord { name, kind, workload, totals, start, elapsed, skips, phases, intervals })
+    }
+}
+
+impl From<SkipRow> for Skip {
+    fn from(row: SkipRow) -> Self {
+        let SkipRow { reason, provisioned_in, devices } = row;
+        Self { reason: reason.0, provisioned_in, devices: devices.0 }
     }
 }
 

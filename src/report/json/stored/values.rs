@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use serde::Deserialize;
 
 use crate::domain::{FailureClass, Origin, Phase};
-use crate::measure::{MOST_VALUES, RunStatus};
+use crate::measure::{MOST_VALUES, RunStatus, SkipReason};
 
 /// A number of events, so small that sums do not overflow.
 #[derive(Deserialize, Clone, Copy, Default)]
@@ -76,6 +76,7 @@ named!(Class, FailureClass, FailureClass::ALL, FailureClass::name);
 named!(PhaseName, Phase, Phase::ALL, Phase::name);
 named!(Status, RunStatus, RunStatus::ALL, RunStatus::name);
 named!(OriginName, Origin, Origin::ALL, Origin::name);
+named!(Reason, SkipReason, SkipReason::ALL, SkipReason::name);
 
 /// Failures per class; a class that is not listed did not occur.
 #[derive(Deserialize, Clone, Copy)]

@@ -1,0 +1,66 @@
+use std::fmt;
+
+/// Why a device had nothing to do in a stage, that is, why it had no certificate: what had become of it, when it was asked, in
+/// the stage that was to provision it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SkipReason {
+    /// It had failed for good.
+    Failed,
+    /// It had been cut off: it took longer than the stage was waited for, or the run was stopped.
+    Cut,
+    /// It had been dropped: this machine could not start it in time.
+    Dropped,
+    /// It had not been started when the run was stopped.
+    NotStarted,
+    /// It was not through yet: waiting, at work, or not due.
+    GoingOn,
+    /// That stage had not begun.
+    NotBegun,
+    /// There is no such stage.
+    NoStage,
+}
+
+impl SkipReason {
+    /// Every reason.
+    pub const ALL: [Self; 7] =
+        [Self::Failed, Self::Cut, Self::Dropped, Self::NotStarted, Self::GoingOn, Self::NotBegun, Self::NoStage];
+
+    /// The name in `run.json` and `skips.csv`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Cut => "cut",
+            Self::Dropped => "dropped",
+            Self::NotStarted => "not_started",
+            Self::GoingOn => "going_on",
+            Self::NotBegun => "not_begun",
+            Self::NoStage => "no_stage",
+        }
+    }
+}
+
+impl fmt::Display for SkipReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Devices that had nothing to do in a stage for the same reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skip {
+    /// Why.
+    pub reason: SkipReason,
+    /// Name of the stage that was to provision them; `None` when there is none.
+    pub provisioned_in: Option<String>,
+    /// How many.
+    pub devices: u64,
+}
+
+/// Adds devices to those of the same reason.
+pub(super) fn add(skips: &mut Vec<Skip>, other: &Skip) {
+    let same = |skip: &&mut Skip| (skip.reason, &skip.provisioned_in) == (other.reason, &other.provisioned_in);
+    match skips.iter_mut().find(same) {
+        Some(known) => known.devices += other.devices,
+        None => skips.push(other.clone()),
+    }
+}
