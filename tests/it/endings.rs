@@ -85,6 +85,20 @@ fn a_page_that_could_not_be_written_is_not_pointed_to() {
 }
 
 #[test]
+fn results_that_nothing_can_be_added_to_are_told_all_the_same() {
+    let folder = folder("arrival = \"at-once\"\nhub_connect = false", 1);
+    fleetstorm(folder.path()).args(RUN).assert().code(code(Exit::Done));
+    // No file takes a byte.
+    let mut shell = assert_cmd::Command::new("sh");
+    shell.current_dir(folder.path()).args(["-c", "trap '' XFSZ; ulimit -f 0; exec \"$0\" report out"]);
+    let report = shell.arg(assert_cmd::cargo::cargo_bin!("fleetstorm")).output().unwrap();
+    let stderr = String::from_utf8_lossy(&report.stderr);
+    assert_eq!(report.status.code(), Some(code(Exit::Unexpected)), "{stderr}");
+    assert!(stderr.contains("cannot write results to out") && !stderr.contains("report in"), "{stderr}");
+    assert!(ending(&report.stdout, 1)[0].starts_with("COMPLETE  1 of 1"));
+}
+
+#[test]
 fn what_is_refused_has_the_colours_of_everything_else_or_none() {
     let folder = folder("", 1);
     let refused = |more: &[&str]| {

@@ -5,7 +5,7 @@ use crate::cli::terminal::StdoutError;
 use crate::cli::{CommandError, Exit, Terminal};
 use crate::measure::RunRecord;
 use crate::report::console::{Look, WIDTH, closing, summary};
-use crate::report::{HTML_REPORT, ResultsFolder, Verdict, WriteError, run_json, run_json_line, verdicts};
+use crate::report::{FolderError, HTML_REPORT, ResultsFolder, Verdict, WriteError, run_json, run_json_line, verdicts};
 
 /// Writes and prints a record, and where its report is. What cannot be written never costs what is printed.
 pub(super) fn finish(
@@ -15,7 +15,32 @@ pub(super) fn finish(
     documents: Documents,
 ) -> Result<Exit, CommandError> {
     let unwritten = folder.write(record);
-    let printed = if terminal.json {
+    let printed = show(record, terminal, documents);
+    let place = place(folder, &unwritten);
+    let exit = exit_unless(unwritten.is_empty(), record);
+    for error in unwritten {
+        terminal.error(&CommandError::new(Exit::Unexpected, error));
+    }
+    terminal.note(place);
+    printed?;
+    Ok(exit)
+}
+
+/// Prints a record whose folder takes nothing, and why it does not.
+pub(super) fn finish_unwritten(
+    record: &RunRecord,
+    why: FolderError,
+    terminal: &Terminal,
+    documents: Documents,
+) -> Result<Exit, CommandError> {
+    let printed = show(record, terminal, documents);
+    terminal.error(&why.into());
+    printed?;
+    Ok(exit_unless(false, record))
+}
+
+fn show(record: &RunRecord, terminal: &Terminal, documents: Documents) -> Result<(), CommandError> {
+    if terminal.json {
         let json = match documents {
             Documents::Whole => run_json(record),
             Documents::Lines => run_json_line(record),
@@ -23,19 +48,17 @@ pub(super) fn finish(
         // First, so that the verdict is what is left above the prompt of somebody who looks at both.
         let printed = terminal.print(&json.map_err(miette::Report::msg)?);
         terminal.note(summary(record, look(terminal)).trim_end());
-        printed
+        Ok(printed?)
     } else {
-        terminal.print(&summary(record, look(terminal)))
-    };
-    let exit = exit_of(record);
-    let exit = if exit == Exit::Done && !unwritten.is_empty() { Exit::Unexpected } else { exit };
-    let place = place(folder, &unwritten);
-    for error in unwritten {
-        terminal.error(&CommandError::new(Exit::Unexpected, error));
+        Ok(terminal.print(&summary(record, look(terminal)))?)
     }
-    terminal.note(place);
-    printed?;
-    Ok(exit)
+}
+
+fn exit_unless(written: bool, record: &RunRecord) -> Exit {
+    match exit_of(record) {
+        Exit::Done if !written => Exit::Unexpected,
+        exit => exit,
+    }
 }
 
 /// What a run came to, in a few lines.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::cli::command::compare::Documents;
-use crate::cli::command::finish::finish;
+use crate::cli::command::finish::{finish, finish_unwritten};
 use crate::cli::{CommandError, Exit, Explained, Terminal};
 use crate::report::{ReadError, ResultsFolder, read};
 
@@ -29,11 +29,15 @@ of the run, so with 130 then.";
 /// Runs the command.
 ///
 /// # Errors
-/// The folder holds no results that can be read, or cannot be written to.
+/// The folder holds no results that can be read, or stdout cannot be written. What was measured is printed even where nothing can be
+/// written.
 pub fn run(args: ReportArgs, terminal: &Terminal) -> Result<Exit, CommandError> {
     let ReportArgs { folder } = args;
     let record = read(&folder)?;
-    finish(&record, &ResultsFolder::existing(folder)?, terminal, Documents::Whole)
+    match ResultsFolder::existing(folder) {
+        Ok(folder) => finish(&record, &folder, terminal, Documents::Whole),
+        Err(why) => finish_unwritten(&record, why, terminal, Documents::Whole),
+    }
 }
 
 impl Explained for ReadError {}

@@ -87,7 +87,8 @@ impl Live {
                 drawn.update(&self.about, progress, (columns.into(), rows.into()));
             }
             Show::Lines { last, told } => {
-                let ended = told.news(progress).into_iter().map(|ended| words::ended(&self.about, ended));
+                let began = progress.over.iter().chain(&progress.stages);
+                let ended = told.news(began).into_iter().map(|ended| words::ended(&self.about, ended));
                 let now = (progress.part, stages::going_on(progress), progress.elapsed);
                 let mut lines: Vec<_> = ended.collect();
                 if due(last.as_ref(), &now) {
@@ -127,7 +128,7 @@ impl Drawn {
 
     fn update(&mut self, about: &About, progress: &Progress, (width, rows): (usize, usize)) {
         self.histories.add(progress);
-        for ended in self.told.news(progress) {
+        for ended in self.told.news(&progress.over) {
             let words = words::ended(about, ended);
             self.canvas.println(wrapped_within("", &words, width.saturating_sub(1).max(20)));
         }

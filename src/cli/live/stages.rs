@@ -9,9 +9,10 @@ use crate::engine::{Progress, StageProgress};
 pub(super) struct Told(BTreeSet<usize>);
 
 impl Told {
-    /// Stages that are over and were not told yet, in the order in which they ended; from now on they are.
-    pub(super) fn news<'a>(&mut self, progress: &'a Progress) -> Vec<&'a StageProgress> {
-        let mut news: Vec<_> = progress.over.iter().filter(|stage| self.0.insert(stage.stage)).collect();
+    /// Those of `stages` that are over and were not told yet, in the order in which they ended; from now on they are.
+    pub(super) fn news<'a>(&mut self, stages: impl IntoIterator<Item = &'a StageProgress>) -> Vec<&'a StageProgress> {
+        let over = stages.into_iter().filter(|stage| stage.ended.is_some());
+        let mut news: Vec<_> = over.filter(|stage| self.0.insert(stage.stage)).collect();
         news.sort_by_key(|stage| (stage.ended, stage.stage));
         news
     }

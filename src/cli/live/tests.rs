@@ -138,13 +138,15 @@ fn stages_that_end_in_any_order_are_told_once_each_by_their_own_names() {
     ];
     let about = About { stages: ["a", "b", "c"].map(str::to_owned).to_vec(), ..about(TimeScale::REAL) };
     let mut told = Told::default();
-    let told = |progress| told.news(progress).into_iter().map(|stage| words::ended(&about, stage)).collect::<Vec<_>>();
+    let told = |progress: &Progress| {
+        told.news(&progress.over).into_iter().map(|stage| words::ended(&about, stage)).collect::<Vec<_>>()
+    };
     let lines: Vec<String> =
         seen.iter().flat_map(told).map(|line| line.split(" of ").next().unwrap().to_owned()).collect();
     assert_eq!(lines, ["c over at 2.00 s: 12", "b over at 4.00 s: 11", "a over at 7.00 s: 10"]);
     // Several in one look come in the order in which they ended.
     let mut told = Told::default();
-    let together: Vec<_> = told.news(&seen[3]).into_iter().map(|stage| stage.stage).collect();
+    let together: Vec<_> = told.news(&seen[3].over).into_iter().map(|stage| stage.stage).collect();
     assert_eq!(together, [2, 1, 0]);
 }
 
@@ -241,6 +243,16 @@ fn a_plain_line_says_what_a_person_watches_for() {
         ["storm (measure) 3,000/5,000, 600/s, p50 1.20 s, p99 3.40 s, 2 failed, 18 retried, 1,033 times 429, \
           412 connections held, 140 in flight, 5.00 s"]
     );
+}
+
+#[test]
+fn between_stages_a_plain_line_says_so_and_at_the_end_none_does() {
+    let mut progress = storm(5);
+    progress.stages[0].ended = Some(Duration::from_secs(5));
+    let mut about = about(TimeScale::REAL);
+    assert_eq!(words::lines(&about, &progress), ["waiting for a stage to begin, 412 connections held, 5.00 s"]);
+    about.stages.truncate(1);
+    assert!(words::lines(&about, &progress).is_empty());
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::domain::{FailureClass, Phase};
 use crate::engine::{Progress, RunPart, StageProgress};
 use crate::report::units;
 
-/// A snapshot in plain lines: one for every stage that goes on.
+/// A snapshot in plain lines: one for every stage that goes on. What a stage that is over came to is told by [`ended`].
 pub(super) fn lines(about: &About, progress: &Progress) -> Vec<String> {
     let time = time(about, progress);
     if progress.part == RunPart::Prepare {
@@ -21,10 +21,13 @@ pub(super) fn lines(about: &About, progress: &Progress) -> Vec<String> {
     if progress.part == RunPart::Wait {
         return vec![format!("ready: {}", begins(progress))];
     }
-    if progress.stages.is_empty() {
-        return vec![format!("waiting for a stage to begin, {time}")];
+    let all_began = progress.stages.len() + progress.over.len() >= about.stages.len();
+    if !all_began && progress.stages.iter().all(|stage| stage.ended.is_some()) {
+        let words = ["waiting for a stage to begin".to_owned()].into_iter().chain(held(progress)).chain([time]);
+        return vec![words.collect::<Vec<_>>().join(", ")];
     }
-    progress.stages.iter().map(|stage| line(about, progress, stage)).collect()
+    let go_on = progress.stages.iter().filter(|stage| stage.ended.is_none());
+    go_on.map(|stage| line(about, progress, stage)).collect()
 }
 
 fn line(about: &About, progress: &Progress, stage: &StageProgress) -> String {
