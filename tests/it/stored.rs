@@ -94,6 +94,10 @@ fn what_the_first_results_did_not_know_is_what_their_time_knew() {
     assert_eq!((&run["time_scale"]["text"], &run["certificates"]), (&"1s = 1s".into(), &Value::Null));
     assert_eq!((&run["totals"]["attempts"], &run["totals"]["skipped"]), (&50.into(), &0.into()));
 
+    // Smallest and largest are as far known as the steps of the histogram tell.
+    let interval = &run["stages"][0]["intervals"][3];
+    assert!(interval["max_us"].as_u64() >= interval["p99_us"].as_u64() && interval["p99_us"].is_u64(), "{interval}");
+
     let folder = results("with-time-scale");
     report(folder.path()).assert().code(code(Exit::Done));
     let run = json(&folder.path().join("old/run.json"));
