@@ -17,6 +17,7 @@ use crate::engine::keys::{KeySupply, KeyWorks};
 use crate::engine::live::{self, Display, Live};
 use crate::engine::merge::{self, Merged};
 use crate::engine::pacer::{DueList, Pacer};
+use crate::engine::plan::begins_with_run;
 use crate::engine::recorder::Errors;
 use crate::engine::setup::{StageSetup, members};
 use crate::engine::skips::Skips;
@@ -90,20 +91,8 @@ pub(super) struct Prepared {
 impl Conductor {
     /// Stages that begin with the run: their keys are made before it.
     pub(super) fn first_stages(&self) -> Vec<usize> {
-        let mut first: Vec<usize> = Vec::new();
-        for (index, stage) in self.scenario.stages.iter().enumerate() {
-            // Renewals follow from the certificates that are there when the stage begins, so nothing can be made before.
-            let begins = from_expiry(stage).is_none()
-                && match &stage.start {
-                    Start::At(delay) => delay.is_zero(),
-                    Start::With { stage, delay } => delay.is_zero() && first.contains(stage),
-                    Start::After { .. } => false,
-                };
-            if begins {
-                first.push(index);
-            }
-        }
-        first
+        let first = begins_with_run(&self.scenario).into_iter().enumerate();
+        first.filter(|(_, begins)| *begins).map(|(index, _)| index).collect()
     }
 
     /// Orders the keys of a stage that begins with the run, and waits until enough are there, the time for it is over, or

@@ -49,7 +49,7 @@ pub use crew::Execution;
 pub use error::EngineError;
 pub use judge::judge_again;
 pub use outcome::EngineOutcome;
-pub use plan::{IdleShard, Needs, Plan, PlannedStage};
+pub use plan::{IdleShard, Needs, Plan, PlannedStage, begins_with_run};
 pub use progress::{Distributions, Progress, RunPart, StageProgress};
 pub use recorder::Recorder;
 pub use rows::{Received, RowBatch, RowSink, RowSource, rows};

@@ -164,18 +164,35 @@ impl Plan {
         self.arrivals.get(stage).map_or_else(|| Arrivals::Pulled.offsets(), Arrivals::offsets)
     }
 
-    /// Devices that take part in a stage, in order.
-    pub(super) fn members<'a>(&self, scenario: &'a Scenario, stage: usize) -> impl Iterator<Item = u32> + use<'a> {
-        members(scenario, self.shard, stage)
+    /// Who is due when in a stage, in order, from its start in fleet time, as [`Self::arrivals`] has it.
+    pub fn who_is_due<'a>(
+        &'a self,
+        scenario: &'a Scenario,
+        stage: usize,
+    ) -> impl Iterator<Item = (Duration, u32)> + 'a {
+        let foreseen = match self.arrivals.get(stage) {
+            Some(Arrivals::Renewals { devices, .. }) => Some(devices.iter().copied()),
+            _ => None,
+        };
+        let members = foreseen.is_none().then(|| members(scenario, self.shard, stage));
+        self.arrivals(stage).zip(foreseen.into_iter().flatten().chain(members.into_iter().flatten()))
     }
+}
 
-    /// For a stage whose certificates decide: when it begins, and who is foreseen to be due when from then on, in order. Fleet
-    /// time.
-    pub(super) fn renewals(&self, stage: usize) -> Option<(Duration, impl Iterator<Item = (Duration, u32)>)> {
-        let Arrivals::Renewals { due, devices } = self.arrivals.get(stage)? else { return None };
-        let begins = self.time_scale.to_fleet(self.stages.get(stage)?.start.unwrap_or_default());
-        Some((begins, due.iter().copied().zip(devices.iter().copied())))
+/// Which stages begin with the run in any case: their keys are made before it.
+pub fn begins_with_run(scenario: &Scenario) -> Vec<bool> {
+    let mut first: Vec<bool> = Vec::with_capacity(scenario.stages.len());
+    for stage in &scenario.stages {
+        // Renewals follow from the certificates that are there when the stage begins, so nothing can be made before.
+        let from_expiry = matches!(&stage.workload, Workload::Open { arrival: Arrival::FromExpiry(_), .. });
+        let begins = match &stage.start {
+            Start::At(delay) => delay.is_zero(),
+            Start::With { stage, delay } => delay.is_zero() && first[*stage],
+            Start::After { .. } => false,
+        };
+        first.push(begins && !from_expiry);
     }
+    first
 }
 
 /// What is foreseen of the stages so far: start and last arrival (real time), and arrivals.

@@ -11,7 +11,8 @@ use crate::engine::quota_check::meter::Meter;
 use crate::engine::quota_check::polls::{self, Registering};
 use crate::engine::quota_check::timeline::{Loose, Timeline, lasts, loose};
 use crate::engine::quota_check::{Later, Polls, Quota, QuotaCheck, QuotaChecks, Verdict};
-use crate::scenario::{Scenario, Workload};
+use crate::engine::setup::members;
+use crate::scenario::{Arrival, Scenario, Workload};
 
 /// What is reckoned.
 pub(super) struct Reckoning<'a> {
@@ -22,7 +23,7 @@ pub(super) struct Reckoning<'a> {
 }
 
 /// A device comes and asks for something.
-struct Arrival {
+struct Request {
     /// From the start of the run (fleet time).
     at: Duration,
     stage: usize,
@@ -39,12 +40,12 @@ impl Reckoning<'_> {
         let mut all = self.meters();
         let mut each: Vec<Vec<Meter>> = (0..count).map(|_| self.meters()).collect();
         let mut registering = vec![vec![0; self.polls.len()]; count];
-        self.pass(&timeline, |arrival| {
-            let alone = Arrival { at: arrival.at.saturating_sub(timeline.begin(arrival.stage)), ..*arrival };
-            meter(&mut all, arrival);
-            meter(&mut each[arrival.stage], &alone);
-            if let Some(devices) = registering[arrival.stage].get_mut(arrival.class) {
-                *devices += u64::from(arrival.demand.registrations > 0);
+        self.pass(&timeline, |request| {
+            let alone = Request { at: request.at.saturating_sub(timeline.begin(request.stage)), ..*request };
+            meter(&mut all, request);
+            meter(&mut each[request.stage], &alone);
+            if let Some(devices) = registering[request.stage].get_mut(request.class) {
+                *devices += u64::from(request.demand.registrations > 0);
             }
         });
         let registering = registering.iter().enumerate().map(|(stage, classes)| -> Vec<Registering> {
@@ -70,8 +71,8 @@ impl Reckoning<'_> {
         meters.into_iter().filter_map(Meter::check).chain(polls).collect()
     }
 
-    /// Tells of every arrival, in order of time, and of those at the same moment in the order of the scenario.
-    fn pass(&self, timeline: &Timeline, mut tell: impl FnMut(&Arrival)) {
+    /// Tells of every request, in order of time, and of those at the same moment in the order of the scenario.
+    fn pass(&self, timeline: &Timeline, mut tell: impl FnMut(&Request)) {
         let Scenario { stages, fleet, policy, .. } = self.scenario;
         let mut devices = vec![Device::default(); fleet.devices as usize];
         let mut sources: Vec<_> = (0..stages.len()).map(|stage| self.arrivals(timeline, stage)).collect();
@@ -86,21 +87,24 @@ impl Reckoning<'_> {
             let demand =
                 devices[device as usize].is_due(stage, &fleet.classes[class], policy, timeline.begin(index), at);
             let timed = matches!(stage.workload, Workload::Open { .. });
-            tell(&Arrival { at, stage: index, class, demand, timed });
+            tell(&Request { at, stage: index, class, demand, timed });
         }
     }
 
     /// Who comes when in a stage.
-    fn arrivals(&self, timeline: &Timeline, stage: usize) -> Box<dyn Iterator<Item = (Duration, u32)> + '_> {
-        let begin = timeline.begin(stage);
-        if let Some((begins, due)) = self.plan.renewals(stage) {
-            // They are due when their certificates say so, whenever the stage begins.
-            return Box::new(due.map(move |(offset, device)| ((begins + offset).max(begin), device)));
-        }
-        let members = self.plan.members(self.scenario, stage);
-        match self.plan.due_offsets(stage) {
-            Some(due) => Box::new(due.map(move |offset| begin + offset).zip(members)),
-            None => Box::new(members.map(move |device| (begin, device))),
+    fn arrivals(&self, timeline: &Timeline, index: usize) -> Box<dyn Iterator<Item = (Duration, u32)> + '_> {
+        let begin = timeline.begin(index);
+        let due = self.plan.who_is_due(self.scenario, index);
+        match &self.scenario.stages[index].workload {
+            Workload::Closed { .. } => {
+                Box::new(members(self.scenario, self.plan.shard, index).map(move |device| (begin, device)))
+            }
+            Workload::Open { arrival: Arrival::FromExpiry(_), .. } => {
+                // They are due when their certificates say so, whenever the stage begins.
+                let from = self.plan.time_scale.to_fleet(self.plan.stages[index].start.unwrap_or_default());
+                Box::new(due.map(move |(offset, device)| ((from + offset).max(begin), device)))
+            }
+            Workload::Open { .. } => Box::new(due.map(move |(offset, device)| (begin + offset, device))),
         }
     }
 
@@ -117,7 +121,7 @@ impl Reckoning<'_> {
                 let Some(check) = together.iter_mut().find(kept) else { continue };
                 let delayed = Timeline::new(self.scenario, self.plan, Some((loose.stage, by)));
                 let mut meters = self.meters();
-                self.pass(&delayed, |arrival| meter(&mut meters, arrival));
+                self.pass(&delayed, |request| meter(&mut meters, request));
                 let then = meters.into_iter().filter_map(Meter::check).find(|check| check.quota == quota);
                 let Some(then) = then.filter(|then| then.verdict == Verdict::Exceeded) else { continue };
                 let peak = then.peak.unwrap_or_default();
@@ -133,12 +137,12 @@ impl Reckoning<'_> {
     fn coincidences(&self, timeline: &Timeline, loose: &Loose) -> Vec<(Quota, Duration)> {
         let (mut moved, mut beside) = (self.meters(), self.meters());
         let begin = timeline.begin(loose.stage);
-        self.pass(timeline, |arrival| {
-            let of = |stages: &BTreeSet<usize>| arrival.timed && stages.contains(&arrival.stage);
+        self.pass(timeline, |request| {
+            let of = |stages: &BTreeSet<usize>| request.timed && stages.contains(&request.stage);
             if of(&loose.moved) {
-                meter(&mut moved, arrival);
-            } else if of(&loose.beside) && arrival.at >= begin {
-                meter(&mut beside, arrival);
+                meter(&mut moved, request);
+            } else if of(&loose.beside) && request.at >= begin {
+                meter(&mut beside, request);
             }
         });
         let peaks = moved.iter_mut().zip(&mut beside).filter_map(|(moved, beside)| {
@@ -151,13 +155,13 @@ impl Reckoning<'_> {
     }
 }
 
-fn meter(meters: &mut [Meter], arrival: &Arrival) {
+fn meter(meters: &mut [Meter], request: &Request) {
     for meter in meters {
-        let tokens = arrival.demand.of(meter.quota());
-        if arrival.timed {
-            meter.arrives(arrival.at, arrival.stage, tokens);
+        let tokens = request.demand.of(meter.quota());
+        if request.timed {
+            meter.arrives(request.at, request.stage, tokens);
         } else {
-            meter.may_arrive(arrival.at, arrival.stage, tokens);
+            meter.may_arrive(request.at, request.stage, tokens);
         }
     }
 }

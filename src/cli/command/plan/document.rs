@@ -3,6 +3,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::cli::command::plan::facts::{Facts, StageFacts};
+use crate::cli::command::plan::key_time;
 use crate::cli::command::plan::keys::KeyWork;
 use crate::domain;
 use crate::engine::quota_check::{QuotaCheck, Share, Verdict};
@@ -31,6 +32,7 @@ pub(super) struct Document<'a> {
     keys: u64,
     key_work: Vec<Keys<'a>>,
     key_cpu_us: u64,
+    key_time: KeyTime<'a>,
     in_flight: u64,
     held: u64,
     open_files_needed: u64,
@@ -133,6 +135,24 @@ struct Keys<'a> {
     cpu_us: u64,
 }
 
+/// Whether there is time to make them, by typical figures.
+#[derive(Serialize)]
+struct KeyTime<'a> {
+    cores: usize,
+    in_time: bool,
+    late: Vec<LateKeys<'a>>,
+}
+
+#[derive(Serialize)]
+struct LateKeys<'a> {
+    stage: &'a str,
+    begins_with_run: bool,
+    /// The longest that a key comes after its device is due.
+    longest_us: u64,
+    devices: u64,
+    dropped: u64,
+}
+
 #[derive(Serialize)]
 struct Ports {
     needed: u64,
@@ -150,7 +170,8 @@ struct Setting<'a> {
 
 impl<'a> Document<'a> {
     pub(super) fn of(facts: &'a Facts<'a>) -> Self {
-        let Facts { scenario, plan, stages, keys: key_work, open_files, ports, quotas, quotas_declared: _ } = facts;
+        let Facts { scenario, plan, stages, keys: key_work, key_time, open_files, ports, quotas, quotas_declared: _ } =
+            facts;
         let Needs { keys, in_flight, held, connections: _, open_files: open_files_needed } = plan.needs;
         Self {
             schema: 1,
@@ -168,6 +189,7 @@ impl<'a> Document<'a> {
             keys,
             key_work: key_work.iter().map(Keys::of).collect(),
             key_cpu_us: us(facts.key_cpu()),
+            key_time: KeyTime::of(key_time, scenario),
             in_flight,
             held,
             open_files_needed,
@@ -254,6 +276,19 @@ impl<'a> Keys<'a> {
     fn of(work: &KeyWork<'a>) -> Self {
         let KeyWork { class, keys, csrs, cpu } = *work;
         Self { class: &class.name, algorithm: class.key_algorithm.name(), keys, csrs, cpu_us: us(cpu) }
+    }
+}
+
+impl<'a> KeyTime<'a> {
+    fn of(time: &key_time::KeyTime, scenario: &'a Scenario) -> Self {
+        let late = time.late.iter().map(|late| LateKeys {
+            stage: scenario.stages.get(late.stage).map_or("", |stage| stage.name.as_str()),
+            begins_with_run: late.first,
+            longest_us: us(late.longest),
+            devices: late.devices,
+            dropped: late.dropped,
+        });
+        Self { cores: time.cores, in_time: time.late.is_empty(), late: late.collect() }
     }
 }
 

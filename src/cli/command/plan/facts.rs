@@ -1,5 +1,7 @@
+use std::thread::available_parallelism;
 use std::time::Duration;
 
+use crate::cli::command::plan::key_time::KeyTime;
 use crate::cli::command::plan::keys::{self, KeyWork};
 use crate::cli::command::plan::ports::Ports;
 use crate::cli::open_files::OpenFiles;
@@ -14,6 +16,8 @@ pub(super) struct Facts<'a> {
     pub(super) plan: &'a Plan,
     pub(super) stages: Vec<StageFacts<'a>>,
     pub(super) keys: Vec<KeyWork<'a>>,
+    /// Whether there is time to make them.
+    pub(super) key_time: KeyTime,
     pub(super) open_files: OpenFiles,
     pub(super) ports: Ports,
     /// What all stages together ask of quotas.
@@ -49,6 +53,7 @@ impl<'a> Facts<'a> {
             scenario,
             plan,
             keys: keys::work(scenario, &stages),
+            key_time: KeyTime::of(scenario, plan, available_parallelism().map_or(1, usize::from)),
             stages,
             open_files,
             ports: Ports::of(scenario, plan.needs),

@@ -2,6 +2,7 @@
 
 mod document;
 mod facts;
+mod key_time;
 mod keys;
 mod ports;
 mod text;

@@ -2,6 +2,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::cli::command::plan::facts::{Facts, StageFacts};
+use crate::cli::command::plan::key_time::LateKeys;
 use crate::cli::command::plan::keys::KeyWork;
 use crate::cli::command::plan::ports::Ports;
 use crate::cli::quotas;
@@ -165,7 +166,10 @@ fn need_rows(rows: &mut Rows, facts: &Facts<'_>) {
         let each = units::duration(cpu.checked_div(u32::try_from(*csrs).unwrap_or(u32::MAX)).unwrap_or_default());
         let (csrs, cpu) = (units::count(*csrs), units::duration(*cpu));
         let algorithm = class.key_algorithm;
-        rows.row("keys", &format!("{pairs} ({algorithm}) and {csrs} CSRs{of}: about {cpu} of CPU, {each} each"));
+        rows.row("keys", &format!("{pairs} ({algorithm}) and {csrs} CSRs{of}: typically {cpu} of CPU, {each} each"));
+    }
+    for late in &facts.key_time.late {
+        rows.row("late keys", &late_words(late, facts));
     }
     let Needs { in_flight, held, open_files: wanted, .. } = facts.plan.needs;
     rows.row("in flight", &format!("at most {} attempts at once", units::count(in_flight)));
@@ -176,6 +180,27 @@ fn need_rows(rows: &mut Rows, facts: &Facts<'_>) {
     rows.row("open files", &files);
     rows.row("ports", &port_words(facts.ports));
     rows.row("takes", &takes(facts));
+}
+
+fn late_words(late: &LateKeys, facts: &Facts<'_>) -> String {
+    let LateKeys { stage, first, longest, devices, dropped } = *late;
+    let name = facts.scenario.stages.get(stage).map_or("", |stage| stage.name.as_str());
+    let cores = match facts.key_time.cores {
+        1 => "even when the one core does nothing else".to_owned(),
+        cores => format!("even when all {cores} cores do nothing else"),
+    };
+    let start = if devices == 1 {
+        "1 device starts late".to_owned()
+    } else {
+        format!("{} devices start late", units::count(devices))
+    };
+    let drops = if dropped > 0 { format!(", {} of them are dropped", units::count(dropped)) } else { String::new() };
+    let time = if first { "raise limits.prepare, " } else { "begin it later, " };
+    let longest = units::duration(longest);
+    format!(
+        "WARNING: {name} needs keys faster than they can be made: about {longest} late at worst, {cores}, and about {start}{drops}; \
+         {time}spread it over longer, use a key_algorithm on elliptic curves or keys = \"shared\", or divide the run into shards"
+    )
 }
 
 fn port_words(ports: Ports) -> String {

@@ -1,0 +1,214 @@
+//! Whether there is time to make keys before they are needed: the CPU that they take against the cores, in the order in which
+//! devices are due.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::time::Duration;
+
+use crate::cli::command::plan::keys::Cost;
+use crate::domain::KeySource;
+use crate::engine::{Plan, begins_with_run};
+use crate::scenario::{Arrival, DeviceClass, Scenario, Workload};
+
+/// What becomes of keys when nothing else takes CPU on as many cores.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct KeyTime {
+    pub(super) cores: usize,
+    /// Stages whose devices wait for keys longer than is harmless, in order.
+    pub(super) late: Vec<LateKeys>,
+}
+
+/// Keys of a stage that come too late.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct LateKeys {
+    pub(super) stage: usize,
+    /// Whether it begins with the run, so that its keys are made before.
+    pub(super) first: bool,
+    /// The longest that a key comes after its device is due, if none is dropped (real time).
+    pub(super) longest: Duration,
+    /// Devices whose keys come later than is harmless, those that are dropped among them.
+    pub(super) devices: u64,
+    /// Devices that are dropped, as their keys come later than `max_lateness`.
+    pub(super) dropped: u64,
+}
+
+/// A key that is needed: when its device is due, when it is ordered (real time, from the moment on at which the first could be
+/// made), and of which class it is.
+type Job = (Duration, Duration, usize);
+
+impl KeyTime {
+    /// For the part of the fleet that the plan is about. Stages of which it is not known when their devices come are left out.
+    pub(super) fn of(scenario: &Scenario, plan: &Plan, cores: usize) -> Self {
+        let waiting = simulate(scenario, plan, cores, false);
+        let dropping = simulate(scenario, plan, cores, true);
+        let first = begins_with_run(scenario);
+        let late = waiting.iter().zip(&dropping).enumerate().filter(|(_, (_, dropping))| dropping.devices > 0);
+        let late = late.map(|(stage, (waiting, dropping))| LateKeys {
+            stage,
+            first: first[stage],
+            longest: waiting.longest,
+            devices: dropping.devices,
+            dropped: dropping.dropped,
+        });
+        Self { cores, late: late.collect() }
+    }
+}
+
+/// What one way of going about it makes of a stage.
+#[derive(Debug, Clone, Copy, Default)]
+struct Outcome {
+    longest: Duration,
+    devices: u64,
+    dropped: u64,
+}
+
+/// `drops`: what is too late is not made.
+fn simulate(scenario: &Scenario, plan: &Plan, cores: usize, drops: bool) -> Vec<Outcome> {
+    let mut outcomes = vec![Outcome::default(); scenario.stages.len()];
+    // Classes whose one key is made.
+    let mut shared = vec![false; scenario.fleet.classes.len()];
+    let mut sources: Vec<_> = (0..scenario.stages.len()).map(|stage| jobs(scenario, plan, stage)).collect();
+    // The next of every stage, by when it is ordered; and what is ordered, by when it is due.
+    let (mut coming, mut ordered) = (BinaryHeap::new(), BinaryHeap::new());
+    let entry = |stage: usize, (due, ordered, class): Job| Reverse((ordered, stage, due, class));
+    for (stage, source) in sources.iter_mut().enumerate() {
+        coming.extend(source.next().map(|job| entry(stage, job)));
+    }
+    // When each core is free.
+    let mut free: BinaryHeap<_> = (0..cores.max(1)).map(|_| Reverse(Duration::ZERO)).collect();
+    let mut now = Duration::ZERO;
+    while let Some(Reverse(idle)) = free.pop() {
+        now = now.max(idle);
+        if let (Some(Reverse((next, ..))), true) = (coming.peek(), ordered.is_empty()) {
+            now = now.max(*next);
+        }
+        while coming.peek().is_some_and(|Reverse((at, ..))| *at <= now)
+            && let Some(Reverse((_, stage, due, class))) = coming.pop()
+        {
+            ordered.push(Reverse((due, stage, class)));
+            coming.extend(sources[stage].next().map(|job| entry(stage, job)));
+        }
+        let Some(Reverse((due, stage, class))) = ordered.pop() else { break };
+        let DeviceClass { key_algorithm, keys, .. } = &scenario.fleet.classes[class];
+        let Cost { key, csr } = Cost::of(*key_algorithm, scenario.fleet.crypto_provider);
+        let made = *keys == KeySource::Shared && std::mem::replace(&mut shared[class], true);
+        let max_lateness = match &scenario.stages[stage].workload {
+            Workload::Open { max_lateness, .. } => *max_lateness,
+            Workload::Closed { .. } => Duration::MAX,
+        };
+        let gone = drops && now > due.saturating_add(max_lateness);
+        let ends = now + if made { csr } else { key + csr };
+        free.push(Reverse(if gone { now } else { ends }));
+        let late = ends.saturating_sub(due);
+        let outcome = &mut outcomes[stage];
+        outcome.longest = outcome.longest.max(late);
+        outcome.devices += u64::from(late > scenario.limits.harmless_lateness);
+        outcome.dropped += u64::from(late > max_lateness);
+    }
+    outcomes
+}
+
+/// The keys of a stage, in the order in which its devices are due; none when it makes none, or the target decides when its
+/// devices come.
+fn jobs<'a>(scenario: &'a Scenario, plan: &'a Plan, index: usize) -> Box<dyn Iterator<Item = Job> + 'a> {
+    let (stage, limits, classes) = (&scenario.stages[index], &scenario.limits, &scenario.fleet.classes);
+    let (Some(start), true) = (plan.stages[index].start, stage.kind.makes_keys()) else {
+        return Box::new(std::iter::empty());
+    };
+    let first = begins_with_run(scenario)[index];
+    if first && stage.classes.iter().any(|class| classes[*class].keys == KeySource::PreGenerated) {
+        // The run waits for all of them.
+        return Box::new(std::iter::empty());
+    }
+    // The run begins when the first keys are there, but not later than that.
+    let begin = limits.prepare;
+    let start = begin + start;
+    let from_expiry = matches!(&stage.workload, Workload::Open { arrival: Arrival::FromExpiry(_), .. });
+    let earliest = match (first, from_expiry) {
+        (true, _) => Duration::ZERO,
+        // Who is due when follows from the certificates that are there when it begins.
+        (false, true) => start,
+        (false, false) => begin,
+    };
+    let due = move || plan.who_is_due(scenario, index);
+    let real = move |offset| start + scenario.time_scale.to_real(offset);
+    // So many are ordered at first, and one more whenever one is taken.
+    let first = std::iter::repeat_n(earliest, limits.keys_ahead as usize);
+    let ordered = first.chain(due().map(move |(at, _)| real(at).max(earliest)));
+    let class = |device| scenario.fleet.mix.class_of(device);
+    Box::new(due().zip(ordered).map(move |((at, device), ordered)| (real(at), ordered, class(device))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// Like `late-keys`: few ECDSA keys at once, RSA keys a second later, beside each other.
+    fn late(more: &[(&str, &str)], cores: usize) -> Vec<LateKeys> {
+        let stage = |name: &str, class: &str, start: &str| {
+            format!(
+                "[[stage]]\nname = '{name}'\nkind = 'provision'\nclasses = ['{class}']\n{start}\n\
+                 arrival = {{ process = 'spread', over = '2s' }}\n"
+            )
+        };
+        let text = format!(
+            "schema = 1\nname = 'late'\nlimits = {{ prepare = '20s' }}\n[fleet]\ndevices = 60\n[[fleet.class]]\nname = 'ecc'\n\
+             [[fleet.class]]\nname = 'rsa'\nkey_algorithm = 'rsa-4096'\n[[fleet.class]]\nname = 'rsab'\n\
+             key_algorithm = 'rsa-4096'\n{}{}{}",
+            stage("first", "ecc", ""),
+            stage("second", "rsa", "with = 'first'\ndelay = '1s'"),
+            stage("third", "rsab", "with = 'first'\ndelay = '1s'"),
+        );
+        let sets: Vec<_> = more.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let scenario = Scenario::parse("x.toml", &text, &sets).unwrap();
+        KeyTime::of(&scenario, &Plan::new(&scenario, 1), cores).late
+    }
+
+    #[test]
+    fn keys_of_later_stages_take_the_time_that_there_is() {
+        // 40 keys of 0.6 s on two cores are 12 s of work; the last is due at 2.9 s.
+        let found = late(&[], 2);
+        assert_eq!(found.iter().map(|late| late.stage).collect::<Vec<_>>(), [1, 2], "the first stage is in time");
+        let longest = found.iter().map(|late| late.longest).max().unwrap();
+        assert!((9 * SECOND..10 * SECOND).contains(&longest), "{found:?}");
+        let (devices, dropped) =
+            found.iter().fold((0, 0), |(all, gone), late| (all + late.devices, gone + late.dropped));
+        // By 7.9 s, when the last gives up, two cores make 26 keys.
+        assert!(devices > 30 && (10..=20).contains(&dropped), "{found:?}");
+        assert_eq!(late(&[], 64), [], "enough cores");
+    }
+
+    #[test]
+    fn each_remedy_helps() {
+        for (key, value) in [
+            ("stage.second.delay", "20s"),
+            ("stage.second.arrival.over", "30s"),
+            ("fleet.class.rsa.key_algorithm", "ecdsa-p384"),
+            ("fleet.class.rsa.keys", "shared"),
+        ] {
+            let less = |found: &[LateKeys]| found.iter().map(|late| late.devices).sum::<u64>();
+            assert!(less(&late(&[(key, value)], 2)) < less(&late(&[], 2)), "{key}");
+        }
+        let early = [("stage.second.delay", "13s"), ("stage.third.delay", "13s")];
+        assert_eq!(late(&early, 2), []);
+    }
+
+    #[test]
+    fn what_begins_with_the_run_is_made_before() {
+        let together = [("stage.second.delay", "0s"), ("stage.third.delay", "0s")];
+        assert_eq!(late(&together, 2), [], "twelve seconds of twenty");
+        let prepare = ("limits.prepare", "2s");
+        let found = late(&[together[0], together[1], prepare], 2);
+        assert!(
+            found.iter().all(|late| late.first) && found.len() == 3,
+            "they are in the way of the others: {found:?}"
+        );
+        let made = ("fleet.keys", "pre-generated");
+        assert_eq!(late(&[together[0], together[1], prepare, made], 2), []);
+        // No more are made ahead than that.
+        let ahead = ("limits.keys_ahead", "1");
+        assert!(!late(&[together[0], together[1], ahead], 2).is_empty());
+    }
+}
