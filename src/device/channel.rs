@@ -15,8 +15,8 @@ pub(super) enum Channel<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Channel<S> {
-    /// Sends the last bytes and closes.
-    pub(super) async fn finish<C: Connector<Stream = S>>(self, connector: &C, last: &[u8]) -> io::Result<()> {
+    /// Sends the last bytes and closes this side.
+    pub(super) async fn finish<C: Connector<Stream = S>>(&mut self, connector: &C, last: &[u8]) -> io::Result<()> {
         match self {
             Self::Direct(stream) => connector.finish(stream, last).await,
             Self::WebSocket(stream) => finish(stream, last).await,

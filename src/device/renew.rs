@@ -5,7 +5,7 @@ use crate::domain::{Failure, FailureClass, Phase};
 use crate::measure::PhaseTimes;
 use crate::protocol::renewal_flow::{Renewal, RenewalRequest};
 
-/// Gets a new credential over `session`, checks it, takes leave of the hub (the last PUBACK, DISCONNECT) and connects with
+/// Gets a new credential over `session`, checks it, takes leave of the hub (the last PUBACK, DISCONNECT; until the hub has closed) and connects with
 /// the new one, as [`reconnect`] does: a hub has one connection of a device, and a second one would take the first one over.
 /// Without a session it first connects with the old credential, in phases of its own (`renew_tcp`, `renew_tls`,
 /// `renew_connack`). `keep`: a session stays open, the new one, or the old one if it lives and no new credential came. The
@@ -73,7 +73,7 @@ impl<C: Connector> Attempt<'_, C> {
         let renewed = self.verify(issued, prepared.key(), &old.device_id)?;
         self.obtained = Some(renewed.clone());
         if let Some(old) = self.session.take() {
-            old.close(self.connector).await;
+            old.leave(self.connector).await;
         }
         self.session = self.visit_hub(&renewed).await?;
         Ok(renewed)

@@ -235,8 +235,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<Channel<S>> {
     /// What was put and DISCONNECT, the end of TLS, the end of the connection. It ends here in any case, so that an error
     /// of a peer that was faster tells nothing.
     pub(super) async fn close<C: Connector<Stream = S>>(mut self, connector: &C) {
-        if self.put(&Packet::Disconnect).is_ok() {
-            let _ = timeout(Self::FAREWELL, self.stream.finish(connector, &self.outgoing)).await;
-        }
+        let _ = timeout(Self::FAREWELL, self.finish(connector)).await;
+    }
+
+    /// The same, and waits until the peer has closed too: it is done with this connection before another one comes.
+    pub(super) async fn leave<C: Connector<Stream = S>>(mut self, connector: &C) {
+        let left = async {
+            if self.finish(connector).await.is_ok() {
+                while self.read().await.is_ok() {}
+            }
+        };
+        let _ = timeout(Self::FAREWELL, left).await;
+    }
+
+    async fn finish<C: Connector<Stream = S>>(&mut self, connector: &C) -> io::Result<()> {
+        self.put(&Packet::Disconnect).map_err(|failure| io::Error::other(failure.message))?;
+        self.stream.finish(connector, &self.outgoing).await
     }
 }

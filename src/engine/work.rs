@@ -271,7 +271,7 @@ impl<C: Connector + 'static> Work<C> {
     /// Ends a connection with the hub before another one is made, so that the hub does not have to.
     async fn take_leave(&mut self) {
         if let (Some(session), slot) = Kept::split(self.kept.take()) {
-            Box::pin(session.close(&*self.job.station.connector)).await;
+            Box::pin(session.leave(&*self.job.station.connector)).await;
             drop(slot);
         }
     }

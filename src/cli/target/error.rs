@@ -162,7 +162,8 @@ fn first_device_help(failure: &Failure) -> &'static str {
         FailureClass::Rejected => "the service refused it: look at the enrollment group and the hub it assigns",
         FailureClass::Tls => "look at --ca-file for DPS, and at the hub's trust in the issued certificate",
         FailureClass::Verification => {
-            "the certificate that it got is not the right one: look at --issuing-root-file (`target.issuing_root_file`)"
+            "the certificate that it got is not the right one; if another authority issued it than was expected, look at \
+             --issuing-root-file (`target.issuing_root_file`)"
         }
         FailureClass::Timeout => "the target does not answer in time: is it overloaded, or is `timeout` too short?",
         FailureClass::Network => {

@@ -49,14 +49,14 @@ pub trait Connector {
         config: Arc<rustls::ClientConfig>,
     ) -> impl Future<Output = io::Result<Self::Stream>>;
 
-    /// Sends the last bytes and closes, in as few writes as the stream allows.
-    fn finish(&self, stream: Self::Stream, last: &[u8]) -> impl Future<Output = io::Result<()>> {
+    /// Sends the last bytes and closes this side, in as few writes as the stream allows.
+    fn finish(&self, stream: &mut Self::Stream, last: &[u8]) -> impl Future<Output = io::Result<()>> {
         finish(stream, last)
     }
 }
 
 /// The plain way to send the last bytes and close.
-pub(super) async fn finish<S: AsyncWrite + Unpin>(mut stream: S, last: &[u8]) -> io::Result<()> {
+pub(super) async fn finish<S: AsyncWrite + Unpin>(stream: &mut S, last: &[u8]) -> io::Result<()> {
     stream.write_all(last).await?;
     stream.shutdown().await
 }

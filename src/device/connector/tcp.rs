@@ -70,7 +70,7 @@ impl Connector for TcpConnector {
     }
 
     /// The last record and close_notify leave together.
-    async fn finish(&self, mut stream: Self::Stream, last: &[u8]) -> io::Result<()> {
+    async fn finish(&self, stream: &mut Self::Stream, last: &[u8]) -> io::Result<()> {
         stream.get_mut().1.writer().write_all(last)?;
         stream.shutdown().await
     }

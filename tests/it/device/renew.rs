@@ -11,7 +11,7 @@ use fleetstorm::protocol::payload::{
 };
 use fleetstorm::protocol::topic::{HubDelivery, HubRequest};
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::failure;
 use super::service::{Accept, MemoryDone, Service, World};
@@ -191,6 +191,9 @@ async fn renews_over_the_session_that_it_holds() {
             let (rid, csr) = is_subscribed_and_asked(&mut hub).await;
             issues(&mut hub, &world, &rid, &csr).await;
             is_left(&mut hub).await;
+            let early = timeout(Duration::from_secs(1), accept.next_or_end()).await;
+            assert!(early.is_err(), "it does not come again before the hub has closed");
+            drop(hub);
             hub = accept.next().await;
             hub.accepts(ConnectReturnCode::Success).await;
         }
