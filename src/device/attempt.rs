@@ -160,6 +160,7 @@ impl<C: Connector> Attempt<'_, C> {
     ) -> Result<C::Stream, Failure> {
         let Self { connector, settings, end, .. } = *self;
         let limits = settings.timeouts;
+        end.enters(leg.tcp);
         let start = Instant::now();
         let opened = timeout(limits.connect, async {
             let transport = connector.open(target, end.source(settings)).await?;
@@ -172,6 +173,7 @@ impl<C: Connector> Attempt<'_, C> {
         let link = opened
             .map_err(|_| late(&format!("TCP connection with {}", leg.service), limits.connect))?
             .map_err(|error: io::Error| from_io(leg.service, &error))?;
+        end.enters(leg.tls);
         let start = Instant::now();
         let secured = timeout(limits.handshake, connector.secure(link, target, config)).await;
         self.phases.add(leg.tls, start.elapsed());

@@ -49,6 +49,7 @@ impl<C: Connector> Attempt<'_, C> {
         key: &Arc<DeviceKey>,
         common_name: &str,
     ) -> Result<Credential, Failure> {
+        self.end.enters(Phase::Verify);
         let start = Instant::now();
         let Issued { hub, device_id, chain } = issued;
         let wrong = |message| Failure::new(FailureClass::Verification, message);

@@ -1,12 +1,13 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use rand_chacha::rand_core::Rng as _;
 use rustls::ClientConfig;
 
-use crate::device::{Credential, Link, Prepared, Settings, Source};
-use crate::domain::rng;
+use crate::device::{Credential, Link, Prepared, Settings, Source, Whereabouts};
+use crate::domain::{Phase, rng};
 use crate::pki::tls::ClientTls;
 
 /// The device's own end of its connections: one per device, kept for the whole run, used by one attempt at a time.
@@ -17,6 +18,24 @@ pub struct LocalEnd {
     impaired: Cell<u32>,
     /// Only when TLS sessions are resumed.
     sessions: RefCell<Option<Box<Sessions>>>,
+    /// Where its attempt is, while somebody counts it.
+    place: Cell<Option<Box<Place>>>,
+}
+
+struct Place {
+    counts: Rc<Whereabouts>,
+    phase: Option<Phase>,
+}
+
+/// A device that is counted where it is, until this is dropped.
+pub struct Counted<'a>(&'a LocalEnd);
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        if let Some(place) = self.0.place.take() {
+            place.counts.moves(place.phase, None);
+        }
+    }
 }
 
 /// Configurations of TLS, each with the sessions that were had with it.
@@ -36,7 +55,21 @@ struct HubTls {
 impl LocalEnd {
     /// That of device `index` of the fleet.
     pub fn new(_settings: &Settings, index: u32) -> Self {
-        Self { index, impaired: Cell::new(0), sessions: RefCell::default() }
+        Self { index, impaired: Cell::new(0), sessions: RefCell::default(), place: Cell::default() }
+    }
+
+    /// Counts the attempt that begins now among `counts`, in the phase that it is in; in none before its first.
+    pub fn counted(&self, counts: &Rc<Whereabouts>) -> Counted<'_> {
+        self.place.set(Some(Box::new(Place { counts: Rc::clone(counts), phase: None })));
+        Counted(self)
+    }
+
+    /// The attempt is in this phase from now on, or between two.
+    pub(super) fn enters(&self, phase: impl Into<Option<Phase>>) {
+        let Some(mut place) = self.place.take() else { return };
+        let phase = phase.into();
+        place.counts.moves(std::mem::replace(&mut place.phase, phase), phase);
+        self.place.set(Some(place));
     }
 
     /// Forgets every TLS session, as a device does that lost power: the next handshakes are full ones.

@@ -21,6 +21,7 @@ mod session;
 mod settings;
 mod shared_key;
 mod source;
+mod whereabouts;
 
 pub use attempt::Done;
 pub use clock::{SystemClock, WallClock};
@@ -28,7 +29,7 @@ pub use connector::{Connector, MemoryConnector, MemoryPeer, MemoryStream, Target
 pub use credential::Credential;
 pub use hub::{Held, HubSession};
 pub use link::{Impaired, Link};
-pub use local_end::LocalEnd;
+pub use local_end::{Counted, LocalEnd};
 pub use network::NetworkImpairment;
 pub use prepare::{Prepared, prepare};
 pub use provision::provision;
@@ -37,3 +38,4 @@ pub use scaled_clock::ScaledClock;
 pub use settings::{Attestation, Endpoint, HubSettings, Settings, Telemetry, Timeouts};
 pub use shared_key::SharedKey;
 pub use source::{Source, SourceAddresses};
+pub use whereabouts::Whereabouts;

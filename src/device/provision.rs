@@ -24,6 +24,7 @@ impl<C: Connector> Attempt<'_, C> {
         let (Assignment { hub, device_id, chain }, session) = self.register(prepared).await?;
         let issued = Issued { hub, device_id, chain };
         let verified = self.verify(issued, prepared.key(), prepared.registration_id().as_str());
+        self.end.enters(Phase::DpsClose);
         let closing = Instant::now();
         session.close(self.connector).await;
         self.phases.set(Phase::DpsClose, closing.elapsed());

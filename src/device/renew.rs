@@ -59,7 +59,7 @@ impl<C: Connector> Attempt<'_, C> {
         };
         let mut flow = Renewal::new(request, self.settings.renewal, deadline, prepared.draws_seed());
         let session = self.session.insert(session);
-        let chain = session.renew(&mut flow).await;
+        let chain = session.renew(&mut flow, self.end).await;
         let times = flow.times();
         for (phase, time) in [(Phase::RenewAccept, times.accept), (Phase::RenewIssue, times.issue)] {
             if let Some(time) = time {

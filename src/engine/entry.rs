@@ -3,7 +3,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::device::{Connector, Done};
+use crate::device::{Connector, Done, Whereabouts};
 use crate::domain::{Failure, FailureClass, Phase};
 use crate::engine::pacer::Due;
 use crate::engine::recorder::Recorder;
@@ -18,6 +18,8 @@ pub(super) struct Job<C: Connector> {
     pub(super) station: Rc<Station<C>>,
     pub(super) setup: Arc<StageSetup>,
     pub(super) recorder: RefCell<Recorder>,
+    /// Where attempts in flight are.
+    pub(super) whereabouts: Rc<Whereabouts>,
     /// When the stage is over for devices that stay connected, on the clock of the run.
     pub(super) until: Option<Duration>,
 }

@@ -18,12 +18,16 @@ pub(super) const EVERY: Duration = Duration::from_millis(200);
 /// Every so many of them tells how times are distributed, which costs more.
 const DISTRIBUTIONS_EVERY: u32 = 5;
 
+/// Attempts in flight in each phase, in the order of [`Phase::ALL`].
+type InPhases = [u64; Phase::COUNT];
+
 /// What a worker tells about a stage a few times a second.
 #[derive(Debug, Default)]
 pub(super) struct Live {
     totals: Totals,
     attempts_ended: u64,
     connected: u64,
+    in_phases: InPhases,
     all_due: bool,
     total: Histogram,
     lateness: Histogram,
@@ -61,11 +65,12 @@ impl Live {
         Arc::new(Mutex::new(Self { watched, detail, ..Self::default() }))
     }
 
-    pub(super) fn publish(shared: &SharedLive, recorder: &Recorder, all_due: bool) {
+    pub(super) fn publish(shared: &SharedLive, recorder: &Recorder, in_phases: InPhases, all_due: bool) {
         let mut live = shared.lock().unwrap_or_else(PoisonError::into_inner);
         live.totals = recorder.totals;
         live.attempts_ended = recorder.attempts_ended;
         live.connected = recorder.connected;
+        live.in_phases = in_phases;
         live.all_due = all_due;
         if let Some(total) = recorder.phases.succeeded(Phase::Total) {
             live.total.clone_from(total);
@@ -157,6 +162,7 @@ impl Display {
             totals: *totals,
             attempts_ended: totals.attempts,
             connected: 0,
+            in_phases: InPhases::default(),
             all_due: true,
             total: phases.succeeded(Phase::Total).cloned().unwrap_or_default(),
             lateness: merged.lateness.clone(),
@@ -177,6 +183,7 @@ impl Display {
             all.totals.add(&live.totals);
             all.attempts_ended += live.attempts_ended;
             all.connected += live.connected;
+            all.in_phases.iter_mut().zip(live.in_phases).for_each(|(all, of_worker)| *all += of_worker);
             all.all_due &= live.all_due;
             all.total.merge(&live.total);
             all.lateness.merge(&live.lateness);
@@ -200,7 +207,7 @@ impl Display {
     }
 
     fn told(&self, all: &Live, rate: f64) -> StageProgress {
-        let Live { totals, attempts_ended, connected, all_due, total, detail, .. } = all;
+        let Live { totals, attempts_ended, connected, in_phases, all_due, total, detail, .. } = all;
         let failed = totals.failed_total();
         let p50 = total.quantile(0.5);
         let distributions = detail.as_ref().map(|detail| Distributions {
@@ -232,6 +239,7 @@ impl Display {
             attempts: totals.attempts,
             failed_attempts: totals.failed_attempts_total(),
             in_flight: totals.attempts.saturating_sub(*attempts_ended),
+            in_phases: Phase::ALL.into_iter().zip(*in_phases).filter(|(_, count)| *count > 0).collect(),
             connected: *connected,
             disconnects: totals.disconnects,
             throttled: totals.throttled,

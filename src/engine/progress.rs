@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::domain::Phase;
 use crate::measure::{PhaseBuckets, Totals};
 
 /// What a live display shows, about five times a second.
@@ -56,6 +57,8 @@ pub struct StageProgress {
     pub failed_attempts: u64,
     /// Attempts going on.
     pub in_flight: u64,
+    /// Phases that they are in, with how many of them; those between two phases are in none.
+    pub in_phases: Vec<(Phase, u64)>,
     /// Devices of a stage of `operate` that are connected now.
     pub connected: u64,
     /// Held connections lost.

@@ -362,7 +362,8 @@ impl<C: Connector + 'static> StageLoop<C> {
         }
         if let Some(live) = &self.order.live {
             let operates = self.job.setup.stage.kind == StageKind::Operate;
-            Live::publish(live, &self.job.recorder.borrow(), matches!(self.order.feed, Feed::Ended) && !operates);
+            let all_due = matches!(self.order.feed, Feed::Ended) && !operates;
+            Live::publish(live, &self.job.recorder.borrow(), self.job.whereabouts.counts(), all_due);
         }
     }
 }

@@ -250,6 +250,7 @@ impl<C: Connector + 'static> Work<C> {
         if way != Way::Renewal {
             self.take_leave().await;
         }
+        let _counted = end.counted(&self.job.whereabouts);
         let keep = setup.stage.keep_connected || setup.stage.kind == StageKind::Operate || self.back.is_some();
         let credential = self.credential();
         match (way, credential, &self.prepared) {

@@ -133,5 +133,8 @@ fn certificates<C: Connector>(station: &Station<C>, members: Vec<u32>) -> (Vec<C
 fn stage<C: Connector>(station: &Rc<Station<C>>, order: StageOrder) -> StageLoop<C> {
     let recorder = RefCell::new(Recorder::with(station.rows.clone().map(RowBatch::new)));
     let (setup, until) = (Arc::clone(&order.setup), order.until);
-    StageLoop { job: Rc::new(Job { station: Rc::clone(station), setup, recorder, until }), order }
+    StageLoop {
+        job: Rc::new(Job { station: Rc::clone(station), setup, recorder, whereabouts: Rc::default(), until }),
+        order,
+    }
 }

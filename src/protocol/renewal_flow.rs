@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::domain::{Failure, FailureClass};
+use crate::domain::{Failure, FailureClass, Phase};
 use crate::protocol::flow::{Draws, Input, Next, Waits, once_more, packet_name};
 use crate::protocol::mqtt::{Packet, PubAck, Publish, QoS, SubAck, Subscribe, SubscribeReasonCode, encode};
 use crate::protocol::payload::{CertificateRequest, CertificatesIssued, RenewalError, decode_chain};
@@ -340,13 +340,22 @@ impl Renewal {
         Next::Failed(failure)
     }
 
+    /// The phase that it is in; none while it subscribes or waits to ask again, and once it has ended.
+    pub const fn phase(&self) -> Option<Phase> {
+        match self.state {
+            State::Asked => Some(Phase::RenewAccept),
+            State::Accepted => Some(Phase::RenewIssue),
+            State::Subscribing | State::Paused { .. } | State::Ended => None,
+        }
+    }
+
     /// Goes to another state and books the time in the one before.
     fn enter(&mut self, state: State, now: Duration) {
         let spent = now.saturating_sub(self.since);
-        let phase = match self.state {
-            State::Asked => Some(&mut self.times.accept),
-            State::Accepted => Some(&mut self.times.issue),
-            State::Subscribing | State::Paused { .. } | State::Ended => None,
+        let phase = match self.phase() {
+            Some(Phase::RenewAccept) => Some(&mut self.times.accept),
+            Some(_) => Some(&mut self.times.issue),
+            None => None,
         };
         if let Some(phase) = phase {
             *phase = Some(phase.unwrap_or_default().saturating_add(spent));

@@ -124,7 +124,7 @@ impl Panel<'_> {
             words.push(plain(format!("{} succeed, {} offered", words::rate_of(stage.rate), words::rate_of(offered))));
         }
         words.extend(words::percentiles(stage).map(plain));
-        words.push(plain(format!("{} in flight", units::count(stage.in_flight))));
+        words.push(plain(words::in_flight(stage)));
         words.extend(words::counts(stage));
         let mut lines = self.flow("  ", words);
         lines.extend(words::phases(stage).map(|phases| self.styled(format!("  {phases}"), style(Mood::Aside))));

@@ -38,6 +38,7 @@ fn storm(second: u64) -> Progress {
         attempts,
         failed_attempts: 20,
         in_flight: attempts - 600 * second,
+        in_phases: vec![(Phase::Tls, 12), (Phase::Register, 1), (Phase::PollWait, 95), (Phase::HubTls, 30)],
         throttled: 1_033,
         rate: 600.4,
         p50: Some(Duration::from_millis(1_200)),
@@ -241,7 +242,7 @@ fn a_plain_line_says_what_a_person_watches_for() {
     assert_eq!(
         words::lines(&about(TimeScale::REAL), &storm(5)),
         ["storm (measure) 3,000/5,000, 600/s, p50 1.20 s, p99 3.40 s, 2 failed, 18 retried, 1,033 times 429, \
-          412 connections held, 140 in flight, 5.00 s"]
+          412 connections held, 140 in flight (95 poll_wait, 30 hub_tls, 12 tls, …), 5.00 s"]
     );
 }
 

@@ -39,7 +39,7 @@ fn line(about: &About, progress: &Progress, stage: &StageProgress) -> String {
     words.extend(percentiles(stage));
     words.extend(counts(stage).map(|(words, _)| words));
     words.extend(held(progress));
-    words.push(format!("{} in flight", units::count(stage.in_flight)));
+    words.push(in_flight(stage));
     words.push(time(about, progress));
     words.join(", ")
 }
@@ -77,6 +77,19 @@ impl Extent {
     pub(super) fn share(&self, columns: u64) -> u64 {
         let Self { done, whole, .. } = *self;
         if whole == 0 { 0 } else { (u128::from(done.min(whole)) * u128::from(columns) / u128::from(whole)) as u64 }
+    }
+}
+
+/// Attempts that go on, and the phases that most of them are in: there before any of them has ended.
+pub(super) fn in_flight(stage: &StageProgress) -> String {
+    let mut phases = stage.in_phases.clone();
+    phases.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let most: Vec<_> =
+        phases.iter().take(PHASES).map(|(phase, count)| format!("{} {}", units::count(*count), phase.name())).collect();
+    let words = format!("{} in flight", units::count(stage.in_flight));
+    match most.as_slice() {
+        [] => words,
+        most => format!("{words} ({}{})", most.join(", "), if phases.len() > PHASES { ", …" } else { "" }),
     }
 }
 

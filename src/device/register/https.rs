@@ -84,6 +84,7 @@ impl<C: Connector> Attempt<'_, C> {
         loop {
             // A wait beyond the clock's range is cut by the attempt's time limit.
             let until = start.checked_add(core.wake_at()).unwrap_or(start + self.settings.timeouts.attempt);
+            self.end.enters(core.phase());
             step = match step {
                 Step::Send => match self.request(core, connection, claim, until).await {
                     Some(Ok(Reply { status, retry_after, body })) => {

@@ -25,10 +25,15 @@ impl<C: Connector> Attempt<'_, C> {
         let mut session = Session::new(channel, peer);
         let identity = self.dps_session(prepared);
         let mut flow = MqttRegistration::new(identity, settings.policy, self.limits(), prepared.draws_seed());
+        let end = self.end;
         let result = session
-            .converse(|input, now, out| match input {
-                None => flow.begin(now, out),
-                Some(input) => flow.handle(input, now, out),
+            .converse(|input, now, out| {
+                let next = match input {
+                    None => flow.begin(now, out),
+                    Some(input) => flow.handle(input, now, out),
+                };
+                end.enters(flow.phase());
+                next
             })
             .await;
         self.book(&Booked {

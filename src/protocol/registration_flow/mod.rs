@@ -22,7 +22,7 @@ mod times;
 
 use std::time::Duration;
 
-use crate::domain::{Failure, FailureClass};
+use crate::domain::{Failure, FailureClass, Phase};
 use crate::protocol::flow::{Draws, Limits, once_more};
 use crate::protocol::payload::{ErrorDetails, OperationStatus, RegistrationState, RegistrationStatus, decode_chain};
 use crate::protocol::words::plain_words;
@@ -304,14 +304,24 @@ impl Registration {
         Step::Send
     }
 
+    /// The phase that it is in; none once it has ended.
+    pub const fn phase(&self) -> Option<Phase> {
+        match self.state {
+            State::Asked if self.asks_status => Some(Phase::Assign),
+            State::Asked => Some(Phase::Register),
+            State::Paused { .. } => Some(Phase::PollWait),
+            State::Ended => None,
+        }
+    }
+
     /// Adds the time since the present request or pause began to its phase.
     fn settle(&mut self, now: Duration) {
         let spent = now.saturating_sub(self.since);
-        let phase = match self.state {
-            State::Asked if self.asks_status => &mut self.times.assign,
-            State::Asked => &mut self.times.register,
-            State::Paused { .. } => &mut self.times.poll_wait,
-            State::Ended => return,
+        let phase = match self.phase() {
+            Some(Phase::Assign) => &mut self.times.assign,
+            Some(Phase::PollWait) => &mut self.times.poll_wait,
+            Some(_) => &mut self.times.register,
+            None => return,
         };
         *phase = Some(phase.unwrap_or_default().saturating_add(spent));
         self.since = now;

@@ -4,7 +4,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 
 use super::{Answer, Assignment, Policy, Registration, RegistrationTimes, Request, Step};
-use crate::domain::{Failure, FailureClass};
+use crate::domain::{Failure, FailureClass, Phase};
 use crate::protocol::flow::{Input, Limits, Next, packet_name};
 use crate::protocol::mqtt::{
     ConnAck, Connect, Login, Packet, Protocol, PubAck, Publish, QoS, SubAck, Subscribe, SubscribeReasonCode, encode,
@@ -87,6 +87,15 @@ impl MqttRegistration {
             Input::Packet(packet) => self.packet(packet, now, out),
             Input::Wake => self.wake(now, out),
             Input::Lost(failure) => self.fail(failure, now),
+        }
+    }
+
+    /// The phase that it is in; none once it has ended.
+    pub const fn phase(&self) -> Option<Phase> {
+        match self.stage {
+            Stage::Connecting => Some(Phase::Connack),
+            Stage::Subscribing => Some(Phase::Suback),
+            Stage::Conversing => self.core.phase(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use fleetstorm::domain::Phase;
 use fleetstorm::engine::{Progress, StageProgress};
 
 use super::lab::{scenario, watched};
@@ -90,4 +91,31 @@ fn a_stage_of_operate_goes_on_with_time_and_tells_who_is_connected() {
     let last = seen.last().expect("something was seen");
     let rollout = last.over.iter().find(|stage| stage.stage == 0).expect("it is over");
     assert_eq!((rollout.lasts, last.stages[0].connected, last.stages[0].done), (None, 0, 30));
+}
+
+#[test]
+fn where_attempts_are_is_told_before_any_has_ended() {
+    // DPS lets each wait for 3 s.
+    let text = |transport: &str| {
+        format!(
+            "fleet.devices = 30
+             fleet.transport = '{transport}'
+             [[stage]]
+             name = 'storm'
+             kind = 'provision'
+             arrival = 'at-once'"
+        )
+    };
+    for transport in ["mqtt", "mqtt-websocket", "https"] {
+        let (outcome, seen) = watched(&scenario(&text(transport)));
+        assert_eq!(outcome.stages[0].totals.succeeded, 30, "{:?}", outcome.errors);
+        let stage = &at(&seen, SECOND * 2).stages[0];
+        assert_eq!((stage.done, stage.in_flight), (0, 30), "{transport}");
+        assert_eq!(stage.in_phases, [(Phase::PollWait, 30)], "{transport}");
+        for stage in seen.iter().flat_map(|progress| &progress.stages) {
+            let counted: u64 = stage.in_phases.iter().map(|(_, count)| count).sum();
+            assert!(counted <= stage.in_flight, "{transport}: {stage:?}");
+        }
+        assert!(seen.last().expect("something was seen").stages[0].in_phases.is_empty());
+    }
 }
