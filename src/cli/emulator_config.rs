@@ -97,9 +97,9 @@ impl EmulatorConfig {
                 .map_err(|source| EmulatorConfigError::Read { file: file.to_owned(), source })?;
             let unusable = |problem| EmulatorConfigError::File { file: file.to_owned(), problem };
             // From its text, so that a problem has a line.
-            let parsed: Config = toml::from_str(&text).map_err(|error| unusable(one_line(&error)))?;
+            let parsed = Config::read(&text).map_err(|problems| unusable(problems.to_string()))?;
             parsed.check().map_err(|error| unusable(error.to_string()))?;
-            let table = toml::from_str(&text).map_err(|error: toml::de::Error| unusable(one_line(&error)))?;
+            let table = toml::from_str(&text).map_err(|error: toml::de::Error| unusable(error.to_string()))?;
             let mut values = Vec::new();
             leaves("emulator", &table, &mut values);
             let setting = |(key, value)| Setting { key, value, origin: Origin::CommandLine };
@@ -113,7 +113,10 @@ impl EmulatorConfig {
         }
         config.let_bootstrap_authorities_in(scenario);
         let refused = |problem| EmulatorConfigError::Scenario { problem };
-        config.checked = config.table.clone().try_into().map_err(|error| refused(one_line(&error)))?;
+        config.checked = Config::read(&config.table.to_string()).map_err(|problems| {
+            // Its lines would be those of no file.
+            refused(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+        })?;
         config.checked.check().map_err(|error| refused(error.to_string()))?;
         Ok(config)
     }
@@ -287,11 +290,6 @@ fn leaves(path: &str, table: &Table, found: &mut Vec<(String, String)>) {
             other => found.push((path, other.to_string())),
         }
     }
-}
-
-/// A problem of TOML without its drawing of the source.
-fn one_line(error: &toml::de::Error) -> String {
-    error.to_string().trim().to_owned()
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@ mod fault;
 mod listen;
 mod model;
 mod quota;
+mod read;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ pub use fault::{
 pub use listen::Listen;
 pub use model::{Latency, Model, StepModel, Unit};
 pub use quota::{Excess, Quotas};
+pub use read::{ConfigProblem, ConfigProblems};
 
 /// How the emulator behaves. Every key has a default, so an empty file is a whole configuration.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -38,9 +38,9 @@ mod wire;
 
 pub use address::{Address, ParseAddressError};
 pub use config::{
-    Adr, CaEntry, Chance, Config, ConfigError, Delay, Disconnect, Dps, Excess, Faults, Group, GroupEntry, Hub,
-    HubOutage, HubOutageEffect, Individual, KeyTypes, Latency, Listen, Model, Outage, OutageEffect, Pause, Quotas,
-    RefusedCsr, RenewalBody, RenewalCodes, Revocation, ServerError, StepModel, Unit,
+    Adr, CaEntry, Chance, Config, ConfigError, ConfigProblem, ConfigProblems, Delay, Disconnect, Dps, Excess, Faults,
+    Group, GroupEntry, Hub, HubOutage, HubOutageEffect, Individual, KeyTypes, Latency, Listen, Model, Outage,
+    OutageEffect, Pause, Quotas, RefusedCsr, RenewalBody, RenewalCodes, Revocation, ServerError, StepModel, Unit,
 };
 pub use counters::{Counters, Event};
 pub use hub::{CloudToDevice, ConnectionState, DeviceInfo, HubError, MethodResult, TelemetryMessage, TwinInfo};

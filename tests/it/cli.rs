@@ -293,6 +293,28 @@ fn settings_of_the_emulator_that_cannot_be_are_problems_of_the_scenario() {
 }
 
 #[test]
+fn everything_that_is_wrong_with_the_emulators_file_is_told_at_once() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("e.toml"), "[[groups]]\ndisabled = true\n[dps]\nretry_after = 1\n").unwrap();
+    let told = || {
+        let line = contains("line 4").and(contains("did you mean `retry_after_seconds`?"));
+        line.and(contains("line 1")).and(contains("missing field `id`"))
+    };
+    let emulator = fleetstorm(folder.path()).args(["emulator", "--config", "e.toml"]).assert();
+    emulator.code(code(Exit::Usage)).stderr(told());
+    let run =
+        fleetstorm(folder.path()).arg("run").arg(scenario("smoke.toml")).args(["--emulator-config", "e.toml"]).assert();
+    run.code(code(Exit::Usage)).stderr(told());
+    fs::write(
+        folder.path().join("wrong.toml"),
+        format!("{RENEWALS}[emulator]\ndps.retry_after = 1\nfaults.puase.for_seconds = 1\n"),
+    )
+    .unwrap();
+    let check = fleetstorm(folder.path()).args(["check", "wrong.toml"]).assert().code(code(Exit::ScenarioInvalid));
+    check.stderr(contains("did you mean `retry_after_seconds`?").and(contains("did you mean `pause`?")));
+}
+
+#[test]
 fn an_unusable_results_folder_is_told_before_the_run() {
     let folder = TempDir::new().unwrap();
     fs::write(folder.path().join("file"), "in the way").unwrap();

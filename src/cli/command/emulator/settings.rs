@@ -120,8 +120,7 @@ fn set<T>(setting: &mut T, flag: Option<T>) {
 
 fn read(file: &Path) -> Result<Config, EmulatorError> {
     let text = read_text("--config", file)?;
-    toml::from_str(&text)
-        .map_err(|error| EmulatorError::Toml { file: file.to_owned(), problem: error.to_string().trim().to_owned() })
+    Config::read(&text).map_err(|problems| EmulatorError::Toml { file: file.to_owned(), problem: problems.to_string() })
 }
 
 fn group_key(file: Option<PathBuf>) -> Result<Option<SymmetricKey>, EmulatorError> {
