@@ -49,31 +49,16 @@ impl Numbers {
         sum
     }
 
-    /// Attempts that ended by themselves, or go on. Those that the end of the run cut tell nothing.
-    fn attempts_seen(&self) -> u64 {
-        self.totals.attempts.saturating_sub(self.totals.failed_attempts[FailureClass::Cut.index()])
-    }
-
     /// Devices that came to an end by themselves.
     fn devices_seen(&self) -> u64 {
         self.totals.succeeded + self.totals.failed_total() - self.totals.failed[FailureClass::Cut.index()]
     }
 
-    /// Whether a count of nothing tells that there was nothing.
-    fn would_have_seen(&self, counted: Counted) -> bool {
-        let seen = match counted {
-            // Known for every device that takes part, whatever becomes of it.
-            Counted::Planned | Counted::NotStarted => return true,
-            Counted::Started | Counted::Dropped | Counted::Skipped => self.totals.started,
-            Counted::Succeeded | Counted::Failed | Counted::FailedAs(_) | Counted::GaveUp => self.devices_seen(),
-            Counted::Expired
-            | Counted::Attempts
-            | Counted::FailedAttempts
-            | Counted::Throttled
-            | Counted::Polls
-            | Counted::Disconnects => self.attempts_seen(),
-        };
-        !self.partial || seen > 0
+    /// Whether a count of nothing tells that there was nothing: what a stage that did not run to its end has not counted, the
+    /// rest of it might have.
+    fn is_whole(&self, counted: Counted) -> bool {
+        // The plan alone says these.
+        !self.partial || matches!(counted, Counted::Planned | Counted::NotStarted)
     }
 }
 
@@ -97,10 +82,10 @@ fn observe(metric: Metric, numbers: &Numbers) -> Observed {
     let share = |part: u64| if came == 0 || only_cut { Observed::Nothing } else { Observed::Share(ratio(part, came)) };
     match metric {
         Metric::Phase { statistic: Statistic::Count, .. } | Metric::Lateness(Statistic::Count) => {
-            number(times.count(), !partial || numbers.attempts_seen() > 0)
+            number(times.count(), !partial)
         }
         Metric::Phase { statistic, .. } | Metric::Lateness(statistic) => statistic_of(times, statistic),
-        Metric::Count(counted) => number(count(totals, counted), numbers.would_have_seen(counted)),
+        Metric::Count(counted) => number(count(totals, counted), numbers.is_whole(counted)),
         Metric::ErrorRate => share(totals.failed_total() + totals.dropped),
         Metric::SuccessRate => share(totals.succeeded),
         Metric::Throughput => match numbers.elapsed().as_secs_f64() {
@@ -264,8 +249,18 @@ mod tests {
         }
         // They were there all the same, and hours without a success are slow.
         assert_eq!(observe(Metric::Count(Counted::Failed), &numbers), Observed::Number(5.0));
-        assert_eq!(observe(Metric::Count(Counted::Dropped), &numbers), Observed::Number(0.0));
+        assert_eq!(observe(Metric::Count(Counted::Dropped), &numbers), Observed::Nothing);
         assert_eq!(observe(Metric::Throughput, &numbers), Observed::PerSecond(0.0));
+    }
+
+    #[test]
+    fn a_stage_that_was_stopped_half_way_has_not_shown_that_something_never_happens() {
+        let totals = Totals { planned: 10, started: 5, succeeded: 5, attempts: 5, not_started: 5, ..Totals::default() };
+        let mut numbers = Numbers::default();
+        numbers.add_stage(&totals, TEN_SECONDS, false);
+        assert_eq!(observe(Metric::Count(Counted::Expired), &numbers), Observed::Nothing);
+        assert_eq!(observe(Metric::Count(Counted::NotStarted), &numbers), Observed::Number(5.0));
+        assert_eq!(observe(Metric::ErrorRate, &numbers), Observed::Share(0.0), "a rate is that of those who came");
     }
 
     #[test]
