@@ -1,33 +1,30 @@
-//! Carries out the stages of a run: each begins when its time has come, has its keys made, hands every worker its part,
-//! and is merged into one record.
+//! Carries out the stages of a run: each begins when its time has come, hands every worker its part, and is merged into one
+//! record.
 
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, watch};
-use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::device::Settings;
 use crate::engine::clock::RunClock;
-use crate::engine::crew::{Crew, Execution, by_worker};
+use crate::engine::crew::{Crew, Execution};
 use crate::engine::gauge::Gauge;
-use crate::engine::keys::{KeySupply, KeyWorks};
+use crate::engine::keys::KeyWorks;
 use crate::engine::live::{self, Display, Live};
 use crate::engine::merge::{self, Merged};
-use crate::engine::pacer::{DueList, Pacer};
-use crate::engine::plan::begins_with_run;
+use crate::engine::pacer::Pacer;
+use crate::engine::prepare::{Part, Prepared, Ready, from_expiry};
 use crate::engine::recorder::Errors;
-use crate::engine::setup::{StageSetup, members};
-use crate::engine::skips::Skips;
 use crate::engine::snapshot::{Copies, Keeper, Kept};
 use crate::engine::stage_loop::{Feed, StageOrder};
 use crate::engine::thresholds::{self, Numbers};
-use crate::engine::worker::Certified;
 use crate::engine::{EngineError, Plan, Progress, RunPart};
-use crate::measure::{Observed, ThresholdResult};
-use crate::scenario::{Arrival, KeySource, RenewalTiming, Scenario, Stage, Start, Workload};
+use crate::measure::{Begin, Observed, ThresholdResult};
+use crate::scenario::{Scenario, Stage, Start, Workload};
 
 /// What all stages of a run share.
 pub(super) struct Conductor {
@@ -56,15 +53,15 @@ pub(super) struct Conductor {
     pub(super) broken: RefCell<Option<ThresholdResult>>,
 }
 
-/// When a stage began and ended, on the clock of the run.
+/// When a stage begins and ended, on the clock of the run.
 pub(super) struct Moments {
-    began: watch::Sender<Option<Duration>>,
+    begins: watch::Sender<Option<Duration>>,
     ended: watch::Sender<Option<Duration>>,
 }
 
 impl Moments {
     pub(super) fn new() -> Self {
-        Self { began: watch::Sender::new(None), ended: watch::Sender::new(None) }
+        Self { begins: watch::Sender::new(None), ended: watch::Sender::new(None) }
     }
 }
 
@@ -76,34 +73,9 @@ async fn known(moment: &watch::Sender<Option<Duration>>) -> Duration {
     }
 }
 
-/// A stage whose first keys are ordered.
-pub(super) struct Prepared {
-    setup: Arc<StageSetup>,
-    /// Devices that will become due, by worker, in order; all of them in a stage whose arrivals are known beforehand.
-    due: Vec<Vec<u32>>,
-    /// Devices that will not, by worker.
-    unlisted: Vec<Skips>,
-    supplies: Vec<Option<KeySupply>>,
-    list: Option<DueList>,
-    listed: u32,
-}
-
 impl Conductor {
-    /// Stages that begin with the run: their keys are made before it.
-    pub(super) fn first_stages(&self) -> Vec<usize> {
-        let first = begins_with_run(&self.scenario).into_iter().enumerate();
-        first.filter(|(_, begins)| *begins).map(|(index, _)| index).collect()
-    }
-
-    /// Orders the keys of a stage that begins with the run, and waits until enough are there, the time for it is over, or
-    /// the run is stopped.
-    pub(super) async fn prepare_first(&self, index: usize) -> Prepared {
-        let prepared = self.prepare(index, Arc::new(StageSetup::new(index, &self.scenario, &self.classes)), None);
-        self.enough_keys(&prepared, true).await;
-        prepared
-    }
-
-    /// One stage from its beginning to its end.
+    /// One stage from its beginning to its end. When it is to begin decides when its devices are due, whatever it is that keeps
+    /// this machine from beginning then.
     pub(super) async fn stage(
         &self,
         index: usize,
@@ -118,41 +90,35 @@ impl Conductor {
         };
         let not_started = || {
             let now = clock.now();
-            self.moments[index].began.send_replace(Some(now));
+            self.moments[index].begins.send_replace(Some(now));
             self.moments[index].ended.send_replace(Some(now));
-            let planned = &self.plan.stages[index];
+            let devices = u64::from(self.plan.stages[index].devices);
             let merged = Merged::not_started(&self.plan, index, now);
-            let mut display = Display::new(Vec::new(), index, u64::from(planned.devices), now, None);
+            let mut display = Display::new(Vec::new(), index, devices, now, None);
             display.end(&merged, now);
             self.displays.borrow_mut().push(display);
             merged
         };
         let Some(begins) = begins else { return Ok(not_started()) };
-        let from_expiry = from_expiry(stage);
-        // Renewals follow from certificates as they are when the stage begins.
-        let prepared = match (prepared, from_expiry) {
-            (Some(prepared), _) => Some(prepared),
-            (None, Some(_)) => None,
-            (None, None) => {
-                let setup = Arc::new(StageSetup::new(index, &self.scenario, &self.classes));
-                let prepared = self.prepare(index, setup, None);
-                self.enough_keys(&prepared, false).await;
-                Some(prepared)
-            }
-        };
+        self.moments[index].begins.send_replace(Some(begins));
+        self.works.begins(index, begins);
+        // What can be, is done before.
+        let ready = prepared.map(|prepared| match prepared {
+            Prepared::Ready(ready) => ready,
+            Prepared::Ordered(ordered) => self.line_up(index, ordered),
+        });
         tokio::select! {
             biased;
             () = self.halt.cancelled() => return Ok(not_started()),
             () = sleep_until(clock.instant(begins)) => {}
         }
-        let start = clock.now();
-        self.moments[index].began.send_replace(Some(start));
-        let prepared = match (prepared, from_expiry) {
-            (Some(prepared), _) => prepared,
-            (None, Some(timing)) => self.renewals(index, timing).await?,
+        let ready = match (ready, from_expiry(stage)) {
+            (Some(ready), _) => ready,
+            (None, Some(timing)) => self.renewals(index, timing, clock, begins).await?,
             (None, None) => return Ok(not_started()),
         };
-        let merged = self.run(index, prepared, clock, start).await?;
+        self.works.runs(index);
+        let merged = self.run(index, ready, clock, begins).await?;
         self.moments[index].ended.send_replace(Some(clock.now()));
         Ok(merged)
     }
@@ -168,136 +134,14 @@ impl Conductor {
                 }
                 (last, delay)
             }
-            Start::With { stage, delay } => (known(&self.moments[*stage].began).await, delay),
+            Start::With { stage, delay } => (known(&self.moments[*stage].begins).await, delay),
         };
         after + self.scenario.time_scale.to_real(*delay)
     }
 
-    /// Who is due when, and the first of their keys ordered. `renewals`: due times by device, in order.
-    fn prepare(&self, index: usize, setup: Arc<StageSetup>, renewals: Option<Vec<(Duration, u32)>>) -> Prepared {
-        let split = self.crew.split();
-        let stage = &setup.stage;
-        let order: Vec<u32> = match &renewals {
-            Some(renewals) => renewals.iter().map(|(_, device)| *device).collect(),
-            None => members(&self.scenario, self.plan.shard, index).collect(),
-        };
-        let due = by_worker(order.iter().copied(), split);
-        let mut supplies: Vec<Option<KeySupply>> = due
-            .iter()
-            .map(|devices| {
-                let supply = || KeySupply::new(Arc::clone(&self.works), Arc::clone(&setup), devices.clone());
-                stage.kind.makes_keys().then(supply)
-            })
-            .collect();
-        // In the order in which devices are due, whichever worker they belong to.
-        let wanted = self.keys_wanted(stage, order.len());
-        for device in order.iter().take(wanted).take_while(|_| !self.halt.is_cancelled()) {
-            if let Some(Some(supply)) = supplies.get_mut(split.worker_of(*device)) {
-                supply.order_one();
-            }
-        }
-        let listed = u32::try_from(order.len()).unwrap_or(u32::MAX);
-        let list: Option<DueList> = match renewals {
-            Some(renewals) => Some(Box::new(renewals.into_iter())),
-            None => {
-                let scale = self.scenario.time_scale;
-                self.plan
-                    .due_offsets(index)
-                    .map(|due| -> DueList { Box::new(due.map(move |at| scale.to_real(at)).zip(order)) })
-            }
-        };
-        let unlisted = due.iter().map(|_| Skips::default()).collect();
-        Prepared { setup, due, unlisted, supplies, list, listed }
-    }
-
-    /// The renewals of a stage, due where each device's own certificate puts them.
-    async fn renewals(&self, index: usize, timing: RenewalTiming) -> Result<Prepared, EngineError> {
-        let setup = Arc::new(StageSetup::new(index, &self.scenario, &self.classes));
-        let all = by_worker(members(&self.scenario, self.plan.shard, index), self.crew.split());
-        let (certified, unlisted) = self.crew.certificates(all).await?;
-        let (scenario, seed) = (&self.scenario, self.plan.seed);
-        let now = self.classes.first().map_or(SystemTime::UNIX_EPOCH, |class| class.clock.now());
-        let round = u32::try_from(index).unwrap_or(u32::MAX);
-        let mut due: Vec<(Duration, u32)> = certified
-            .into_iter()
-            .map(|Certified { device, not_before, not_after }| {
-                let at = timing.due(&scenario.policy, (not_before, not_after), seed, device, round);
-                // What should have been done before is due now.
-                let from_now = at.duration_since(now).unwrap_or_default();
-                (scenario.time_scale.to_real(from_now), device)
-            })
-            .collect();
-        due.sort_unstable();
-        Ok(Prepared { unlisted, ..self.prepare(index, setup, Some(due)) })
-    }
-
-    fn keys_wanted(&self, stage: &Stage, devices: usize) -> usize {
-        if !stage.kind.makes_keys() {
-            0
-        } else if self.all_keys_before(stage) {
-            devices
-        } else {
-            devices.min(self.scenario.limits.keys_ahead as usize)
-        }
-    }
-
-    fn all_keys_before(&self, stage: &Stage) -> bool {
-        let pre_generated = |class: &usize| {
-            self.scenario.fleet.classes.get(*class).is_some_and(|class| class.keys == KeySource::PreGenerated)
-        };
-        stage.classes.iter().any(pre_generated)
-    }
-
-    /// Waits until enough keys are there. `shown`: nothing else goes on that progress could be shown of.
-    async fn enough_keys(&self, prepared: &Prepared, shown: bool) {
-        let stage = &prepared.setup.stage;
-        let wanted = self.keys_wanted(stage, prepared.listed as usize) as u64;
-        let made = &prepared.setup.made;
-        if wanted == 0 {
-            return;
-        }
-        let started = tokio::time::Instant::now();
-        let show = async {
-            let mut every = interval(live::EVERY);
-            loop {
-                every.tick().await;
-                if shown && let Some(progress) = &self.progress {
-                    progress.send_replace(Progress {
-                        part: RunPart::Prepare,
-                        elapsed: started.elapsed(),
-                        keys_ready: made.count(),
-                        keys_wanted: wanted,
-                        ..Progress::default()
-                    });
-                }
-            }
-        };
-        let limit = if self.all_keys_before(stage) { Duration::MAX } else { self.scenario.limits.prepare };
-        let too_few = tokio::select! {
-            biased;
-            () = self.halt.cancelled() => false,
-            done = timeout(limit, made.wait_for(wanted)) => done.is_err(),
-            () = show => false,
-        };
-        if too_few {
-            self.notes.borrow_mut().push(format!(
-                "{}: {} of {wanted} keys were made within limits.prepare = {}; the others are made while devices come, \
-                 and cost CPU there",
-                stage.name,
-                made.count(),
-                humantime::format_duration(limit),
-            ));
-        }
-    }
-
-    async fn run(
-        &self,
-        index: usize,
-        prepared: Prepared,
-        clock: RunClock,
-        start: Duration,
-    ) -> Result<Merged, EngineError> {
-        let Prepared { setup, due, unlisted, supplies, list, .. } = prepared;
+    /// A stage whose clock starts at that time of the run's.
+    async fn run(&self, index: usize, ready: Ready, clock: RunClock, start: Duration) -> Result<Merged, EngineError> {
+        let Ready { setup, parts, list } = ready;
         let stage = &setup.stage;
         let scale = self.scenario.time_scale;
         let planned = &self.plan.stages[index];
@@ -310,16 +154,15 @@ impl Conductor {
         };
         let watched: Vec<_> = self.scenario.thresholds.iter().filter(|t| t.abort_after.is_some()).collect();
         let is_watched = self.progress.is_some() || self.keeps || !watched.is_empty();
-        let all = by_worker(members(&self.scenario, self.plan.shard, index), self.crew.split());
         let (mut feeds, mut orders, mut lives, mut kept) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for (((due, unlisted), members), keys) in due.into_iter().zip(unlisted).zip(all).zip(supplies) {
+        for Part { members, unlisted, keys } in parts {
             let (feed, max_lateness) = match stage.workload {
                 Workload::Open { max_lateness, .. } => {
                     let (sender, receiver) = mpsc::unbounded_channel();
                     feeds.push(sender);
                     (Feed::Paced(receiver), Some(max_lateness))
                 }
-                Workload::Closed { .. } => (Feed::Pulled(due.into_iter()), None),
+                Workload::Closed { .. } => (Feed::Pulled(members.clone().into_iter()), None),
             };
             let metrics = watched.iter().map(|threshold| threshold.metric);
             let live = is_watched.then(|| Live::shared(metrics, self.distributions));
@@ -346,11 +189,15 @@ impl Conductor {
         }
         let open = matches!(stage.workload, Workload::Open { .. });
         let harmless = open.then_some(self.scenario.limits.harmless_lateness);
-        let display = Display::new(lives, index, u64::from(planned.devices), start, harmless).until(until);
+        let begin = Begin { due: start, late: clock.now().saturating_sub(start) };
+        let began_late = begin.late > self.scenario.limits.harmless_lateness;
+        let display = Display::new(lives, index, u64::from(planned.devices), start, harmless);
+        let display = display.until(until).late(began_late);
         self.displays.borrow_mut().push(display);
         let mut list = list.map(Iterator::peekable);
         let first_due = list.as_mut().and_then(|list| list.peek()).map_or(Duration::ZERO, |(at, _)| *at);
-        self.kept.borrow_mut().push(Kept { stage: index, from: start + first_due, workers: kept, whole: false });
+        let kept = Kept { stage: index, begin, from: start + first_due, workers: kept, whole: false };
+        self.kept.borrow_mut().push(kept);
         let split = self.crew.split();
         let pacer = list
             .map(|list| Pacer::new(Box::new(list), feeds, split))
@@ -368,6 +215,7 @@ impl Conductor {
             ));
         }
         let mut merged = merge::stage(&self.plan, index, shares, start + first_due, &mut self.errors.borrow_mut());
+        merged.stage.begin = Some(begin);
         merged.whole = !self.halt.is_cancelled() && !stalled;
         if let Some(kept) = self.kept.borrow_mut().iter_mut().find(|kept| kept.stage == index) {
             kept.whole = merged.whole;
@@ -436,12 +284,5 @@ impl Conductor {
                 return;
             }
         }
-    }
-}
-
-fn from_expiry(stage: &Stage) -> Option<RenewalTiming> {
-    match &stage.workload {
-        Workload::Open { arrival: Arrival::FromExpiry(timing), .. } => Some(*timing),
-        _ => None,
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::domain::{FailureClass, Phase};
 use crate::engine::merge::Merged;
 use crate::engine::share::{InFlightLimit, LimitedBy};
-use crate::measure::GeneratorHealth;
+use crate::measure::{Begin, GeneratorHealth};
 use crate::scenario::{Scenario, Workload};
 
 /// Share of its time that a worker may compute before it is the bottleneck.
@@ -44,6 +44,7 @@ impl Watch<'_> {
                 health.saturated.extend(self.dropped(stage, max_lateness));
                 health.saturated.extend(self.late(stage));
             }
+            health.saturated.extend(self.began_late(stage));
             health.saturated.extend(failed(stage));
         }
         health.saturated.extend(self.computing());
@@ -60,6 +61,28 @@ impl Watch<'_> {
                 totals.planned,
                 humantime::format_duration(max_lateness),
                 self.cause(merged)
+            )
+        })
+    }
+
+    /// The begin of a stage is due like everything else. What its devices made of that shows in their own lateness only where
+    /// they have due times.
+    fn began_late(&self, merged: &Merged) -> Option<String> {
+        let Begin { due, late } = merged.stage.begin?;
+        let (allowed, scale) = (self.scenario.limits.harmless_lateness, self.scenario.time_scale);
+        let fleet = Duration::from_secs(scale.to_fleet(late).as_secs());
+        let fleet = match scale.is_real() {
+            true => String::new(),
+            false => format!(" ({} of fleet time)", humantime::format_duration(fleet)),
+        };
+        (late > allowed).then(|| {
+            format!(
+                "{}: it was to begin after {} and began {}{fleet} later, where {} would be harmless: this machine was too slow \
+                 for what went on then; use more cores or lower the load",
+                merged.stage.name,
+                length(due),
+                length(late),
+                length(allowed),
             )
         })
     }
@@ -126,6 +149,47 @@ fn failed(merged: &Merged) -> Option<String> {
         .then(|| format!("{}: {failed} devices failed within the generator itself, see errors.csv", merged.stage.name))
 }
 
+/// In milliseconds, or seconds.
+fn length(time: Duration) -> String {
+    if time < Duration::from_secs(1) { milliseconds(time) } else { format!("{:.2} s", time.as_secs_f64()) }
+}
+
 fn milliseconds(time: Duration) -> String {
     format!("{:.1} ms", time.as_secs_f64() * 1e3)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Plan;
+
+    #[test]
+    fn a_stage_that_begins_too_late_saturates_whatever_its_workload() {
+        let text = "schema = 1\nname = 'x'\ntime_scale = '1d = 1s'\nfleet.devices = 5\n[[stage]]\nname = 'line'\n\
+                    kind = 'provision'\nworkload = 'closed'\nconcurrency = 1\n";
+        let scenario = Scenario::parse("x.toml", text, &[]).unwrap();
+        let plan = Plan::new(&scenario, 1);
+        let saturated = |late| {
+            let mut merged = Merged::not_started(&plan, 0, Duration::ZERO);
+            merged.stage.begin = Some(Begin { due: Duration::from_secs(1), late: Duration::from_millis(late) });
+            let watch = Watch {
+                scenario: &scenario,
+                stages: &[merged],
+                limit: InFlightLimit { limit: 1, from: LimitedBy::MaxInFlight },
+                elapsed: Duration::from_secs(1),
+                cores: 1,
+                peak_in_flight: 0,
+                peak_connected: 0,
+                busiest: Duration::ZERO,
+                cpu: None,
+            };
+            watch.verdict().saturated
+        };
+        assert!(saturated(50).is_empty());
+        let told = saturated(7_000).remove(0);
+        assert!(
+            told.starts_with("line: it was to begin after 1.00 s and began 7.00 s (7days of fleet time) later"),
+            "{told}"
+        );
+    }
 }

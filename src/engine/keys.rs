@@ -1,31 +1,67 @@
-//! Keys, CSRs and SAS tokens made ahead of need: CPU work off the reactors, in the order in which devices are due,
-//! through bounded queues.
+//! Keys, CSRs and SAS keys made ahead of need: CPU work off the reactors, in the order in which devices are due, whichever
+//! stage they take part in, and in bounded memory.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Notify, oneshot};
 
 use crate::device::{self, Prepared};
 use crate::domain::{Failure, FailureClass};
 use crate::engine::Plan;
+use crate::engine::clock::RunClock;
+use crate::engine::key_queue::{KeyQueue, Lane, Wanted};
 use crate::engine::setup::StageSetup;
 
 /// What is made for one device.
 pub(super) type Key = Result<Prepared, Failure>;
 
 /// Where keys are made.
-#[derive(Debug)]
 pub(super) struct KeyWorks {
     /// `None`: at the moment they are asked for, on the caller's thread.
     pool: Option<rayon::ThreadPool>,
     plan: Arc<Plan>,
+    orders: Mutex<Orders>,
+    /// Not before the measured part.
+    clock: OnceLock<RunClock>,
+    /// Keys made ahead of need, and those of them that are to be made before the run.
+    made: Made,
+    made_whole: Made,
 }
 
-/// Counts the keys of one stage as they are made.
+/// What is to be made.
+struct Orders {
+    /// By devices at work, which wait.
+    now: VecDeque<(Arc<StageSetup>, u32, oneshot::Sender<Key>)>,
+    ahead: KeyQueue,
+    /// By stage.
+    counters: Vec<Option<Counter>>,
+    /// Threads at work.
+    makers: usize,
+}
+
+/// Where the keys of a stage are handed out.
+struct Counter {
+    setup: Arc<StageSetup>,
+    whole: bool,
+    /// By worker. Keys with the place of their device.
+    workers: Vec<UnboundedSender<(u64, Key)>>,
+}
+
+/// One key to make.
+enum Order {
+    Now(Arc<StageSetup>, u32, oneshot::Sender<Key>),
+    Ahead { setup: Arc<StageSetup>, device: u32, place: u64, to: UnboundedSender<(u64, Key)>, whole: bool },
+}
+
+/// Counts keys as they are made.
 #[derive(Debug, Default)]
-pub(super) struct Made {
+struct Made {
     count: AtomicU64,
     wanted: AtomicU64,
     /// Told when all that were wanted are made.
@@ -33,12 +69,7 @@ pub(super) struct Made {
 }
 
 impl Made {
-    pub(super) fn count(&self) -> u64 {
-        self.count.load(Ordering::Relaxed)
-    }
-
-    /// Waits until as many keys as that were made.
-    pub(super) async fn wait_for(&self, wanted: u64) {
+    async fn wait_for(&self, wanted: u64) {
         self.wanted.store(wanted, Ordering::SeqCst);
         while self.count.load(Ordering::SeqCst) < wanted {
             self.enough.notified().await;
@@ -54,102 +85,239 @@ impl Made {
 }
 
 impl KeyWorks {
-    pub(super) const fn new(pool: Option<rayon::ThreadPool>, plan: Arc<Plan>) -> Self {
-        Self { pool, plan }
+    /// `ahead`: most keys ahead of need.
+    pub(super) fn new(pool: Option<rayon::ThreadPool>, plan: Arc<Plan>, ahead: u32) -> Self {
+        let stages = plan.stages.len();
+        let orders = Orders {
+            now: VecDeque::new(),
+            ahead: KeyQueue::new(stages, ahead.into()),
+            counters: (0..stages).map(|_| None).collect(),
+            makers: 0,
+        };
+        Self {
+            pool,
+            plan,
+            orders: Mutex::new(orders),
+            clock: OnceLock::new(),
+            made: Made::default(),
+            made_whole: Made::default(),
+        }
     }
 
-    /// Orders the key of a device in a stage.
+    /// Makes the keys of a stage ahead of need, and hands them out to as many workers, each in the order in which its devices
+    /// are due.
+    pub(super) fn supply(self: &Arc<Self>, setup: &Arc<StageSetup>, lane: Lane, workers: usize) -> Vec<KeySupply> {
+        let stage = usize::from(setup.index);
+        let supply = |worker, arriving| KeySupply {
+            works: Arc::clone(self),
+            setup: Arc::clone(setup),
+            worker,
+            arriving,
+            arrived: BTreeMap::new(),
+            passed: 0,
+        };
+        if self.pool.is_none() {
+            return (0..workers).map(|worker| supply(worker, None)).collect();
+        }
+        let (senders, receivers): (Vec<_>, Vec<_>) = (0..workers).map(|_| unbounded_channel()).unzip();
+        let mut orders = self.orders();
+        let counter = Counter { setup: Arc::clone(setup), whole: lane.is_whole(), workers: senders };
+        if let Some(place) = orders.counters.get_mut(stage) {
+            *place = Some(counter);
+        }
+        orders.ahead.add(stage, lane);
+        self.hire(&mut orders, usize::MAX);
+        receivers.into_iter().enumerate().map(|(worker, arriving)| supply(worker, Some(arriving))).collect()
+    }
+
+    /// The measured part starts: from now on keys may be late.
+    pub(super) fn start(&self, clock: RunClock) {
+        // It starts once.
+        let _ = self.clock.set(clock);
+    }
+
+    /// It is known when a stage begins, on the clock of the run.
+    pub(super) fn begins(&self, stage: usize, at: Duration) {
+        self.orders().ahead.begins(stage, at);
+    }
+
+    /// A stage has begun.
+    pub(super) fn runs(self: &Arc<Self>, stage: usize) {
+        let mut orders = self.orders();
+        orders.ahead.runs(stage);
+        self.hire(&mut orders, usize::MAX);
+    }
+
+    /// Makes the key of a device that is at work and waits for it: before all others.
     pub(super) fn order(self: &Arc<Self>, setup: &Arc<StageSetup>, device: u32) -> oneshot::Receiver<Key> {
         let (sender, receiver) = oneshot::channel();
-        match &self.pool {
-            None => self.make(setup, device, sender),
-            Some(pool) => {
-                let (works, setup) = (Arc::clone(self), Arc::clone(setup));
-                pool.spawn(move || works.make(&setup, device, sender));
-            }
+        if self.pool.is_none() {
+            // The receiver is here.
+            let _ = sender.send(self.make(setup, device));
+            return receiver;
         }
+        let mut orders = self.orders();
+        orders.now.push_back((Arc::clone(setup), device, sender));
+        self.hire(&mut orders, 1);
         receiver
     }
 
-    fn make(&self, setup: &StageSetup, device: u32, sender: oneshot::Sender<Key>) {
-        // The run was stopped or the device dropped: nobody wants the key any more.
-        if !sender.is_closed() {
-            let key = match self.plan.registration_id(device) {
-                // One key per device and stage: its further attempts use the same.
-                Some(id) => device::prepare(setup.settings_of(device), device, u32::from(setup.index) + 1, &id),
-                None => Err(Failure::new(FailureClass::Generator, "no registration id could be made")),
-            };
-            // Refused only when the receiver has just gone, with which the key has no use.
-            let _ = sender.send(key);
+    /// How many keys are made before any is taken: all, and those of stages that want all of theirs before the run.
+    pub(super) fn expected(&self) -> (u64, u64) {
+        self.orders().ahead.expected()
+    }
+
+    /// Keys made ahead of need so far.
+    pub(super) fn made(&self) -> u64 {
+        self.made.count.load(Ordering::Relaxed)
+    }
+
+    /// Waits until as many keys as that were made.
+    pub(super) async fn wait_for(&self, wanted: u64) {
+        self.made.wait_for(wanted).await;
+    }
+
+    /// The same for keys of stages that want all of theirs before the run.
+    pub(super) async fn wait_for_whole(&self, wanted: u64) {
+        self.made_whole.wait_for(wanted).await;
+    }
+
+    fn orders(&self) -> MutexGuard<'_, Orders> {
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts up to `most` threads to work that have nothing to do, when there is something.
+    fn hire(self: &Arc<Self>, orders: &mut Orders, most: usize) {
+        let Some(pool) = &self.pool else { return };
+        if orders.now.is_empty() && !orders.ahead.has_next() {
+            return;
         }
-        setup.made.one();
+        let idle = pool.current_num_threads().saturating_sub(orders.makers);
+        for _ in 0..idle.min(most) {
+            orders.makers += 1;
+            let works = Arc::clone(self);
+            pool.spawn(move || works.work());
+        }
+    }
+
+    /// Makes keys until there is none to be made.
+    fn work(&self) {
+        loop {
+            let order = {
+                let mut orders = self.orders();
+                match orders.next(self.clock.get().map(|clock| clock.now())) {
+                    Some(order) => order,
+                    None => {
+                        orders.makers -= 1;
+                        return;
+                    }
+                }
+            };
+            match order {
+                // Refused when the device has just been cut off, with which the key has no use.
+                Order::Now(setup, device, sender) => drop(sender.send(self.make(&setup, device))),
+                Order::Ahead { setup, device, place, to, whole } => {
+                    // The same when the stage is over.
+                    let _ = to.send((place, self.make(&setup, device)));
+                    if whole {
+                        self.made_whole.one();
+                    }
+                    self.made.one();
+                }
+            }
+        }
+    }
+
+    fn make(&self, setup: &StageSetup, device: u32) -> Key {
+        let Some(id) = self.plan.registration_id(device) else {
+            return Err(Failure::new(FailureClass::Generator, "no registration id could be made"));
+        };
+        // One key per device and stage: its further attempts use the same.
+        let make = || device::prepare(setup.settings_of(device), device, u32::from(setup.index) + 1, &id);
+        // A panic was printed; the device that waits for the key learns that there will be none.
+        catch_unwind(AssertUnwindSafe(make)).unwrap_or_else(|_| Err(lost()))
     }
 }
 
-/// The keys of one worker's devices, in the order in which they are due.
-#[derive(Debug)]
+impl Orders {
+    fn next(&mut self, now: Option<Duration>) -> Option<Order> {
+        while let Some((setup, device, sender)) = self.now.pop_front() {
+            if !sender.is_closed() {
+                return Some(Order::Now(setup, device, sender));
+            }
+        }
+        let Wanted { stage, device, worker, place } = self.ahead.next(now)?;
+        let Counter { setup, whole, workers } = self.counters.get(stage)?.as_ref()?;
+        let (setup, to) = (Arc::clone(setup), workers.get(worker)?.clone());
+        Some(Order::Ahead { setup, device, place, to, whole: *whole })
+    }
+}
+
+impl fmt::Debug for KeyWorks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyWorks").finish_non_exhaustive()
+    }
+}
+
+/// The keys of one worker's devices in a stage, in the order in which they are due.
 pub(super) struct KeySupply {
     works: Arc<KeyWorks>,
     setup: Arc<StageSetup>,
-    /// Devices whose keys were not ordered yet.
-    devices: std::vec::IntoIter<u32>,
-    ordered: VecDeque<oneshot::Receiver<Key>>,
-    /// The next key, once it is here.
-    next: Option<Key>,
+    worker: usize,
+    /// `None`: every key is made when it is taken.
+    arriving: Option<UnboundedReceiver<(u64, Key)>>,
+    /// Keys that are here, by the place of their device.
+    arrived: BTreeMap<u64, Key>,
+    /// Devices that have started or were dropped.
+    passed: u64,
 }
 
 impl KeySupply {
-    /// For `devices`, in the order in which they are due.
-    pub(super) fn new(works: Arc<KeyWorks>, setup: Arc<StageSetup>, devices: Vec<u32>) -> Self {
-        Self { works, setup, devices: devices.into_iter(), ordered: VecDeque::new(), next: None }
-    }
-
-    /// Orders the key of one more device. `false` when all were ordered.
-    pub(super) fn order_one(&mut self) -> bool {
-        let Some(device) = self.devices.next() else { return false };
-        self.ordered.push_back(self.works.order(&self.setup, device));
-        true
-    }
-
-    /// The key of the next device, when it is here.
-    pub(super) fn take(&mut self) -> Option<Key> {
-        if self.next.is_none() {
-            let key = match self.ordered.front_mut()?.try_recv() {
-                Ok(key) => key,
-                Err(oneshot::error::TryRecvError::Empty) => return None,
-                Err(oneshot::error::TryRecvError::Closed) => Err(lost()),
-            };
-            self.arrived(key);
+    /// The key of the next device, which is `device`, when it is here. The device counts as started then.
+    pub(super) fn take(&mut self, device: u32) -> Option<Key> {
+        let Some(arriving) = &mut self.arriving else { return Some(self.works.make(&self.setup, device)) };
+        while let Ok((place, key)) = arriving.try_recv() {
+            // Of a device that was dropped meanwhile nobody wants it.
+            if place >= self.passed {
+                self.arrived.insert(place, key);
+            }
         }
-        self.order_one();
-        self.next.take()
+        let key = self.arrived.remove(&self.passed)?;
+        self.skip();
+        Some(key)
     }
 
     /// Waits until [`Self::take`] gives the next key. May be dropped and called again.
     pub(super) async fn ready(&mut self) {
-        if self.next.is_some() {
-            return;
-        }
-        match self.ordered.front_mut() {
-            Some(receiver) => {
-                let key = receiver.await.unwrap_or_else(|_| Err(lost()));
-                self.arrived(key);
-            }
-            None => std::future::pending().await,
+        while let Some(arriving) = &mut self.arriving
+            && !self.arrived.contains_key(&self.passed)
+        {
+            match arriving.recv().await {
+                Some((place, key)) => self.arrived.insert(place, key),
+                None => std::future::pending().await,
+            };
         }
     }
 
-    /// The next device will not start: its key is not wanted.
+    /// The next device does not need its key (any more).
     pub(super) fn skip(&mut self) {
-        if self.next.take().is_none() {
-            self.ordered.pop_front();
+        if self.arriving.is_some() {
+            self.arrived.remove(&self.passed);
+            self.passed += 1;
+            let mut orders = self.works.orders();
+            orders.ahead.passed(self.setup.index.into(), self.worker);
+            self.works.hire(&mut orders, 1);
         }
-        self.order_one();
     }
+}
 
-    fn arrived(&mut self, key: Key) {
-        self.ordered.pop_front();
-        self.next = Some(key);
+impl Drop for KeySupply {
+    fn drop(&mut self) {
+        if self.arriving.is_some() {
+            let mut orders = self.works.orders();
+            orders.ahead.close(self.setup.index.into(), self.worker);
+            self.works.hire(&mut orders, usize::MAX);
+        }
     }
 }
 

@@ -133,6 +133,8 @@ pub(super) struct Display {
     ended: Option<((Duration, Duration), bool)>,
     /// Lateness that matters to nobody; `None` when devices do not come when they are due, so that nobody can be late.
     harmless: Option<Duration>,
+    /// The stage itself began so late that it is not harmless.
+    began_late: bool,
     /// Successful attempts at the last times, for the rate.
     recent: VecDeque<(Duration, u64)>,
 }
@@ -145,7 +147,23 @@ impl Display {
         start: Duration,
         harmless: Option<Duration>,
     ) -> Self {
-        Self { workers, stage, planned, start, lasts: None, over: None, ended: None, harmless, recent: VecDeque::new() }
+        Self {
+            workers,
+            stage,
+            planned,
+            start,
+            lasts: None,
+            over: None,
+            ended: None,
+            harmless,
+            began_late: false,
+            recent: VecDeque::new(),
+        }
+    }
+
+    /// Whether the stage itself began so late that it is not harmless.
+    pub(super) fn late(self, began_late: bool) -> Self {
+        Self { began_late, ..self }
     }
 
     /// The same for a stage whose devices stay connected until then, on the clock of the run.
@@ -223,7 +241,8 @@ impl Display {
             };
             totals.dropped > 0 || lateness.zip(p50).is_some_and(is_late)
         };
-        let saturated = totals.failed[FailureClass::Generator.index()] > 0 || self.harmless.is_some_and(too_late);
+        let failed_here = totals.failed[FailureClass::Generator.index()] > 0;
+        let saturated = failed_here || self.began_late || self.harmless.is_some_and(too_late);
         StageProgress {
             stage: self.stage,
             began: self.start,

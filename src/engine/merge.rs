@@ -21,6 +21,7 @@ pub(super) fn stage(plan: &Plan, index: usize, shares: Vec<StageShare>, from: Du
             totals: Totals::default(),
             start: from,
             elapsed: Duration::ZERO,
+            begin: None,
             skips: Vec::new(),
             phases: PhaseHistograms::new(),
             intervals: Vec::new(),

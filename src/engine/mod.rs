@@ -1,7 +1,8 @@
 //! Many devices: plan, keys made ahead of need, pacing, admission, retries, held connections, recording, a watch on the
 //! generator itself. Does not know the wire nor the formats of reports.
 //!
-//! One run: *prepare* (keys are made until enough are there) → *measure* (stages begin, devices become due and start) →
+//! One run: *prepare* (keys of all stages are made, in the order in which devices are due, until as many are there as may be
+//! ahead of need) → *measure* (stages begin, devices become due and start) →
 //! *drain* (the last attempts finish, within bounds). Each worker is one thread with its own runtime; it owns its share of
 //! the fleet (every n-th device, with credential and connection) for the whole run and works through stages as the
 //! conductor tells it, beside each other where they overlap. Workers share nothing that waits.
@@ -18,6 +19,7 @@ mod gauge;
 mod health;
 mod holder;
 mod judge;
+mod key_queue;
 mod keys;
 mod live;
 mod merge;
@@ -25,6 +27,7 @@ mod operate;
 mod outcome;
 mod pacer;
 mod plan;
+mod prepare;
 mod progress;
 pub mod quota_check;
 mod recorder;

@@ -115,7 +115,7 @@ where
     // Also ends the workers when the caller drops this future.
     let _halt_at_end = halt.clone().drop_guard();
     let (scenario, plan) = (Arc::new(scenario), Arc::new(plan));
-    let works = Arc::new(KeyWorks::new(pool, Arc::clone(&plan)));
+    let works = Arc::new(KeyWorks::new(pool, Arc::clone(&plan), scenario.limits.keys_ahead));
     let (in_flight, connected) = (Arc::new(Gauge::default()), Arc::new(Gauge::default()));
     let serials = Arc::new(Serials::new());
     let workers = execution.workers(&scenario.limits).min(limit.limit).min(plan.own_devices()).max(1);
@@ -163,16 +163,9 @@ where
             () = target_gone.cancelled() => { halt.cancel(); RunStatus::Aborted }
         }
     };
-    let prepare = async {
-        let mut prepared: Vec<_> = scenario.stages.iter().map(|_| None).collect();
-        for index in conductor.first_stages() {
-            prepared[index] = Some(conductor.prepare_first(index).await);
-        }
-        prepared
-    };
     tokio::pin!(ends);
     let mut status = None;
-    let prepared = while_ending(prepare, ends.as_mut(), &mut status).await;
+    let prepared = while_ending(conductor.prepare(), ends.as_mut(), &mut status).await;
     let prepare = prepare_began.elapsed();
     if let Some(moment) = start_at
         && status.is_none()
@@ -200,6 +193,7 @@ where
         execution,
     };
     let keeper = snapshots.map(|snapshots| Keeper { snapshots, begun: &begun, next: Duration::ZERO });
+    conductor.works.start(clock);
     conductor.crew.begin(clock);
     let all = async {
         let stages = prepared.into_iter().enumerate().map(|(index, prepared)| conductor.stage(index, prepared, clock));

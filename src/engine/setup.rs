@@ -1,8 +1,8 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::device::Settings;
 use crate::domain::Shard;
-use crate::engine::keys::Made;
 use crate::scenario::{Mix, Scenario, Stage};
 
 /// What all attempts of a stage go by, on every worker.
@@ -13,8 +13,6 @@ pub(super) struct StageSetup {
     /// By class.
     settings: Box<[Settings]>,
     mix: Mix,
-    /// Keys made for it.
-    pub(super) made: Made,
 }
 
 impl StageSetup {
@@ -23,7 +21,7 @@ impl StageSetup {
         let stage = scenario.stages[index].clone();
         let settings = classes.iter().map(|settings| for_stage(settings, &stage)).collect();
         let index = u16::try_from(index).unwrap_or(u16::MAX);
-        Self { index, stage, settings, mix: scenario.fleet.mix.clone(), made: Made::default() }
+        Self { index, stage, settings, mix: scenario.fleet.mix.clone() }
     }
 
     /// What a device goes by.
@@ -54,7 +52,16 @@ fn for_stage(settings: &Settings, stage: &Stage) -> Settings {
 
 /// Devices of a shard that take part in a stage, in order.
 pub(super) fn members(scenario: &Scenario, shard: Shard, stage: usize) -> impl Iterator<Item = u32> + Clone + use<'_> {
-    let (mix, classes) = (&scenario.fleet.mix, &scenario.stages[stage].classes);
-    let all = classes.len() == scenario.fleet.classes.len();
-    shard.devices(scenario.fleet.devices).filter(move |device| all || classes.contains(&mix.class_of(*device)))
+    shard.devices(scenario.fleet.devices).filter(move |device| takes_part(scenario, stage, *device))
+}
+
+/// The same, to be kept.
+pub(super) fn members_of(scenario: &Arc<Scenario>, shard: Shard, stage: usize) -> impl Iterator<Item = u32> + use<> {
+    let scenario = Arc::clone(scenario);
+    shard.devices(scenario.fleet.devices).filter(move |device| takes_part(&scenario, stage, *device))
+}
+
+fn takes_part(scenario: &Scenario, stage: usize, device: u32) -> bool {
+    let classes = &scenario.stages[stage].classes;
+    classes.len() == scenario.fleet.classes.len() || classes.contains(&scenario.fleet.mix.class_of(device))
 }

@@ -12,7 +12,7 @@ use crate::engine::merge::{self, Merged};
 use crate::engine::outcome::{Begun, Measured};
 use crate::engine::recorder::{Errors, Recorder};
 use crate::engine::stage_loop::StageShare;
-use crate::measure::RunStatus;
+use crate::measure::{Begin, RunStatus};
 
 /// How often workers hand out a copy of what they recorded.
 const EVERY: Duration = Duration::from_secs(1);
@@ -56,6 +56,7 @@ impl Copies {
 #[derive(Debug)]
 pub(super) struct Kept {
     pub(super) stage: usize,
+    pub(super) begin: Begin,
     /// First due time, on the clock of the run.
     pub(super) from: Duration,
     pub(super) workers: Vec<(Copies, Option<Box<Recorder>>)>,
@@ -115,6 +116,7 @@ impl Conductor {
             let shares = kept.records().into_iter().map(share).collect();
             let mut merged = merge::stage(&self.plan, index, shares, kept.from, &mut errors);
             merged.whole = kept.whole;
+            merged.stage.begin = Some(kept.begin);
             // Workers that have put no copy yet have started nobody.
             let totals = &mut merged.stage.totals;
             totals.not_started += u64::from(planned.devices).saturating_sub(totals.planned);

@@ -272,7 +272,7 @@ impl<C: Connector + 'static> StageLoop<C> {
             };
             let key = match &mut self.order.keys {
                 None => None,
-                Some(keys) => match keys.take() {
+                Some(keys) => match keys.take(due.device) {
                     Some(key) => Some(key),
                     None => return state.wants(Want::Key, due.device),
                 },

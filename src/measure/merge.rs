@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use crate::domain::cause;
 use crate::measure::identity::{Fleet, compare_fleets, fleets, identities, set_identities};
-use crate::measure::{CompactHistogram, CpuUse, ErrorRow, GeneratorHealth, Identity, Interval, RunRecord, RunStatus};
+use crate::measure::{
+    Begin, CompactHistogram, CpuUse, ErrorRow, GeneratorHealth, Identity, Interval, RunRecord, RunStatus,
+};
 use crate::measure::{StageRecord, add_each, resources, skips};
 
 /// Shards that began further apart than this did not happen at the same time.
@@ -203,6 +205,11 @@ fn add_cpu(sum: &mut CpuUse, other: &CpuUse) {
 
 fn add_stage(sum: &mut StageRecord, other: &StageRecord) {
     let until = sum.span().1.max(other.span().1);
+    // Each shard has its own when a stage follows another one.
+    sum.begin = sum
+        .begin
+        .zip(other.begin)
+        .map(|(sum, other)| Begin { due: sum.due.min(other.due), late: sum.late.max(other.late) });
     sum.start = sum.start.min(other.start);
     sum.elapsed = until.saturating_sub(sum.start);
     sum.totals.add(&other.totals);

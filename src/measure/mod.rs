@@ -25,8 +25,8 @@ pub use identity::Identity;
 pub use merge::{MergeError, merge};
 pub(crate) use record::add_each;
 pub use record::{
-    CpuUse, ErrorRow, GeneratorHealth, Interval, Machine, Observed, Origin, RunRecord, RunStatus, Setting, StageRecord,
-    ThresholdResult, Totals,
+    Begin, CpuUse, ErrorRow, GeneratorHealth, Interval, Machine, Observed, Origin, RunRecord, RunStatus, Setting,
+    StageRecord, ThresholdResult, Totals,
 };
 pub use resources::{ProcessSample, ResourceLog, ResourceSample, joined};
 pub use skips::{Skip, SkipReason};

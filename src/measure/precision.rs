@@ -1,6 +1,8 @@
 use std::time::{Duration, SystemTime};
 
-use crate::measure::{CpuUse, ErrorRow, Interval, Observed, ResourceSample, RunRecord, StageRecord, ThresholdResult};
+use crate::measure::{
+    Begin, CpuUse, ErrorRow, Interval, Observed, ResourceSample, RunRecord, StageRecord, ThresholdResult,
+};
 
 impl RunRecord {
     /// As precise as files are: durations in microseconds, the start in milliseconds, shares and ratios to nine digits. A
@@ -20,7 +22,8 @@ impl RunRecord {
             *stopped_at = stopped_at.map(rounded);
         }
         self.health.lateness.round();
-        for StageRecord { start, elapsed, phases, intervals, .. } in &mut self.stages {
+        for StageRecord { begin, start, elapsed, phases, intervals, .. } in &mut self.stages {
+            *begin = begin.map(|Begin { due, late }| Begin { due: rounded(due), late: rounded(late) });
             (*start, *elapsed) = (rounded(*start), rounded(*elapsed));
             phases.round();
             for Interval { start, length, total, .. } in intervals {

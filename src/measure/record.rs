@@ -300,6 +300,8 @@ pub struct StageRecord {
     pub workload: String,
     /// Counts.
     pub totals: Totals,
+    /// When it was to begin, and how late it did. Absent when it never began, and in records of before it was measured.
+    pub begin: Option<Begin>,
     /// First due time, from the start of the measured part.
     pub start: Duration,
     /// From the first due time until the last attempt ended.
@@ -317,6 +319,16 @@ impl StageRecord {
     pub fn span(&self) -> (Duration, Duration) {
         (self.start, self.start.saturating_add(self.elapsed))
     }
+}
+
+/// The begin of a stage, which is due at its time like everything in it: the due times of its devices count from then, however
+/// late it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Begin {
+    /// From the start of the measured part.
+    pub due: Duration,
+    /// How much later this machine was ready for it.
+    pub late: Duration,
 }
 
 /// One second of a stage.

@@ -7,9 +7,9 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::domain::{FailureClass, Phase, TimeScale};
 use crate::measure::{
-    Attempt, Certificates, CpuUse, ErrorRow, GeneratorHealth, Histogram, Interval, Machine, Observed, Origin, Outcome,
-    PhaseHistograms, PhaseTimes, ProcessSample, ResourceSample, RunRecord, RunStatus, Setting, Skip, SkipReason,
-    StageRecord, ThresholdResult, Totals,
+    Attempt, Begin, Certificates, CpuUse, ErrorRow, GeneratorHealth, Histogram, Interval, Machine, Observed, Origin,
+    Outcome, PhaseHistograms, PhaseTimes, ProcessSample, ResourceSample, RunRecord, RunStatus, Setting, Skip,
+    SkipReason, StageRecord, ThresholdResult, Totals,
 };
 
 const DEVICES: u32 = 1_234;
@@ -115,6 +115,7 @@ pub(super) fn record() -> RunRecord {
                 failed_attempts: failed,
                 ..Totals::default()
             },
+            begin: Some(Begin { due: Duration::ZERO, late: Duration::from_micros(120) }),
             start: Duration::ZERO,
             elapsed: Duration::from_millis(1_950),
             skips: Vec::new(),
@@ -189,6 +190,7 @@ pub(super) fn renewal_storm() -> RunRecord {
     (hold.name, hold.kind) = ("hold".to_owned(), "operate".to_owned());
     hold.workload = "open, at once, 7 days connected, telemetry every 6 h".to_owned();
     hold.start = Duration::from_secs(1);
+    hold.begin = Some(Begin { due: Duration::from_secs(1), late: Duration::from_micros(21_340) });
     hold.phases = PhaseHistograms::new();
     hold.totals = Totals {
         planned: u64::from(DEVICES),

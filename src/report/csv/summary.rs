@@ -27,7 +27,7 @@ const AFTER: [&str; 13] = [
     "total_raw_p99_us",
     "total_raw_max_us",
 ];
-const LAST: [&str; 1] = ["gave_up"];
+const LAST: [&str; 2] = ["gave_up", "begin_late_us"];
 
 impl Exporter for SummaryCsv {
     fn file_name(&self) -> &'static str {
@@ -72,6 +72,7 @@ fn row(record: &RunRecord, stage: &StageRecord, verdict: &str) -> impl Iterator<
     ];
     let outcomes = Outcomes::from(totals).values().into_iter().map(|count| count.to_string());
     let refusals = Refusals { retry_after_max: totals.retry_after_max, failed_attempts: Some(totals.failed_attempts) };
-    let last: [String; LAST.len()] = [totals.gave_up.to_string()];
+    let begin_late = stage.begin.map(|begin| us(begin.late)).unwrap_or_default();
+    let last: [String; LAST.len()] = [totals.gave_up.to_string(), begin_late];
     before.into_iter().chain(outcomes).chain(after).chain(refusals.values()).chain(last)
 }

@@ -1,5 +1,6 @@
 use std::fmt::{self, Write};
 use std::io;
+use std::time::Duration;
 
 use crate::measure::RunRecord;
 use crate::report::console::{compressed, outcome};
@@ -136,9 +137,12 @@ fn asked(out: &mut String, record: &RunRecord) -> fmt::Result {
     }
     out.push_str("</dl><h3>Stages</h3><ol class=\"stages\">");
     for (position, stage) in record.stages.iter().enumerate() {
+        // Below that it is the timers' own.
+        let late = stage.begin.map(|begin| begin.late).filter(|late| *late >= Duration::from_millis(10));
+        let late = late.map(|late| format!("; it began {} late", units::duration(late))).unwrap_or_default();
         write!(
             out,
-            "<li><a href=\"#stage-{position}\"><strong>{}</strong></a> ({}), {}; first device due after {}</li>",
+            "<li><a href=\"#stage-{position}\"><strong>{}</strong></a> ({}), {}; first device due after {}{late}</li>",
             Text(&stage.name),
             Text(&stage.kind),
             Text(&stage.workload),

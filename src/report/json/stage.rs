@@ -16,6 +16,9 @@ pub(super) struct Stage<'a> {
     name: &'a str,
     kind: &'a str,
     workload: &'a str,
+    /// Absent when it never began, and in records of before it was measured.
+    begin_due_us: Option<u64>,
+    begin_late_us: Option<u64>,
     start_us: u64,
     elapsed_us: u64,
     totals: Counts,
@@ -99,11 +102,13 @@ pub(super) enum Distributions {
 
 impl<'a> Stage<'a> {
     pub(super) fn of(stage: &'a StageRecord, distributions: Distributions) -> io::Result<Self> {
-        let StageRecord { name, kind, workload, totals, start, elapsed, skips, phases: _, intervals } = stage;
+        let StageRecord { name, kind, workload, totals, begin, start, elapsed, skips, phases: _, intervals } = stage;
         Ok(Self {
             name,
             kind,
             workload,
+            begin_due_us: begin.map(|begin| duration_micros(begin.due)),
+            begin_late_us: begin.map(|begin| duration_micros(begin.late)),
             start_us: duration_micros(*start),
             elapsed_us: duration_micros(*elapsed),
             totals: Counts::of(totals),

@@ -82,6 +82,7 @@ async fn stages_follow_one_another_on_one_time_line() {
     let [first, again] = &outcome.stages[..] else { panic!("two stages") };
     assert_eq!((first.start, first.elapsed), (MS(0), MS(1_500)));
     assert_eq!((again.start, again.elapsed), (MS(1_500), MS(3_000)));
+    assert_eq!([first.begin, again.begin].map(|begin| begin.unwrap().due), [MS(0), MS(1_500)]);
     assert_eq!(again.intervals.iter().map(|i| i.started).collect::<Vec<_>>(), [2, 0, 2, 0]);
     assert_eq!(again.intervals[0].start, MS(1_000));
     assert_eq!(outcome.elapsed, MS(4_500));

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::domain::{Phase, Shard, TimeScale};
 use crate::measure::{
-    Aside, Certificates, CompactHistogram, CpuUse, ErrorRow, GeneratorHealth, Histogram, Interval, Machine,
+    Aside, Begin, Certificates, CompactHistogram, CpuUse, ErrorRow, GeneratorHealth, Histogram, Interval, Machine,
     PhaseHistograms, ResourceSample, RunRecord, Setting, Skip, StageRecord, Totals,
 };
 use crate::report::json::stored::resource::Resource;
@@ -111,6 +111,8 @@ struct Stage {
     name: String,
     kind: String,
     workload: String,
+    begin_due_us: Option<Micros>,
+    begin_late_us: Option<Micros>,
     start_us: Micros,
     elapsed_us: Micros,
     totals: Counts,
@@ -320,7 +322,9 @@ impl Health {
 
 impl Stage {
     fn into_record(self) -> Result<StageRecord, String> {
-        let Self { name, kind, workload, start_us, elapsed_us, totals, skips, phases: rows, intervals } = self;
+        let Self { name, kind, workload, begin_due_us, begin_late_us, start_us, elapsed_us, totals, .. } = self;
+        let Self { skips, phases: rows, intervals, .. } = self;
+        let begin = begin_due_us.zip(begin_late_us).map(|(due, late)| Begin { due: due.0, late: late.0 });
         let mut phases = PhaseHistograms::new();
         for PhaseRow { phase: PhaseName(phase), outcome, count, min_us, max_us, above_range, histogram: encoded } in
             rows
@@ -341,7 +345,7 @@ impl Stage {
         if told > totals.skipped {
             return Err(format!("stage {name}: {} were skipped, but there are reasons for {told}", totals.skipped));
         }
-        Ok(StageRecord { name, kind, workload, totals, start, elapsed, skips, phases, intervals })
+        Ok(StageRecord { name, kind, workload, totals, begin, start, elapsed, skips, phases, intervals })
     }
 }
 

@@ -1,0 +1,217 @@
+//! What is made ready before stages begin: the keys of all of them, and who is due when.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::time::{interval, timeout};
+
+use crate::engine::clock::RunClock;
+use crate::engine::conductor::Conductor;
+use crate::engine::crew::by_worker;
+use crate::engine::key_queue::{Begins, Lane};
+use crate::engine::keys::KeySupply;
+use crate::engine::pacer::DueList;
+use crate::engine::setup::{StageSetup, members, members_of};
+use crate::engine::skips::Skips;
+use crate::engine::worker::Certified;
+use crate::engine::{EngineError, Progress, RunPart, live};
+use crate::scenario::{Arrival, DeviceClass, KeySource, RenewalTiming, Stage, Start, Workload};
+
+/// A stage before it begins.
+pub(super) enum Prepared {
+    Ordered(Ordered),
+    /// It begins with the run, so that nothing of it is left for then.
+    Ready(Ready),
+}
+
+/// A stage whose keys are being made.
+pub(super) struct Ordered {
+    setup: Arc<StageSetup>,
+    /// By worker; `None` when its devices need none.
+    supplies: Vec<Option<KeySupply>>,
+}
+
+/// A stage that may begin.
+pub(super) struct Ready {
+    pub(super) setup: Arc<StageSetup>,
+    pub(super) parts: Vec<Part>,
+    /// Who is due when; `None` when devices come as others are done.
+    pub(super) list: Option<DueList>,
+}
+
+/// A worker's part of it.
+pub(super) struct Part {
+    pub(super) members: Vec<u32>,
+    /// Those of them that will not become due.
+    pub(super) unlisted: Skips,
+    pub(super) keys: Option<KeySupply>,
+}
+
+impl Conductor {
+    /// Has the keys of all stages made, and waits until as many are there as may be ahead of need, the time for it is over, or
+    /// the run is stopped. Renewals follow from the certificates that are there when their stage begins, so that their keys
+    /// are not made before.
+    pub(super) async fn prepare(&self) -> Vec<Option<Prepared>> {
+        let prepare = |(index, stage): (usize, &Stage)| {
+            if from_expiry(stage).is_some() {
+                return None;
+            }
+            let begins = self.foreseen_begin(index);
+            let ordered = self.order(index, begins, None);
+            Some(match begins {
+                Begins::At(Duration::ZERO) => Prepared::Ready(self.line_up(index, ordered)),
+                _ => Prepared::Ordered(ordered),
+            })
+        };
+        let ordered = self.scenario.stages.iter().enumerate().map(prepare).collect();
+        self.enough_keys().await;
+        ordered
+    }
+
+    /// Has the keys of a stage made. `renewals`: due times by device, in order, where the plan does not know them.
+    fn order(&self, index: usize, begins: Begins, renewals: Option<Vec<(Duration, u32)>>) -> Ordered {
+        let setup = Arc::new(StageSetup::new(index, &self.scenario, &self.classes));
+        let (stage, split) = (&setup.stage, self.crew.split());
+        let workers = split.workers as usize;
+        if !stage.kind.makes_keys() {
+            return Ordered { setup, supplies: (0..workers).map(|_| None).collect() };
+        }
+        // Renewals are known when their stage has begun.
+        let known_before = renewals.is_none();
+        let (devices, list): (_, DueList) = match renewals {
+            Some(renewals) => (renewals.len() as u64, Box::new(renewals.into_iter())),
+            None => (self.plan.stages[index].devices.into(), self.due_list(index)),
+        };
+        let lane = Lane::new(begins, list, devices, split)
+            .running(!known_before || begins == Begins::At(Duration::ZERO))
+            .whole(known_before && self.any_class(stage, |class| class.keys == KeySource::PreGenerated))
+            .quick(!self.any_class(stage, |class| class.key_algorithm.rsa_bits().is_some()));
+        let lane = match stage.workload {
+            Workload::Closed { concurrency } => lane.closed(self.plan.shard.of(concurrency).into()),
+            Workload::Open { .. } => lane,
+        };
+        let supplies = self.works.supply(&setup, lane, workers).into_iter().map(Some).collect();
+        Ordered { setup, supplies }
+    }
+
+    /// Who is due when, as far as the plan knows; in a closed workload all at once, in their order.
+    fn due_list(&self, index: usize) -> DueList {
+        let (scale, members) = (self.scenario.time_scale, members_of(&self.scenario, self.plan.shard, index));
+        match self.plan.due_offsets(index) {
+            Some(due) => Box::new(due.map(move |at| scale.to_real(at)).zip(members)),
+            None => Box::new(std::iter::repeat(Duration::ZERO).zip(members)),
+        }
+    }
+
+    /// When a stage begins, as far as that is known before the run.
+    fn foreseen_begin(&self, index: usize) -> Begins {
+        let real = |delay: Duration| self.scenario.time_scale.to_real(delay);
+        match &self.scenario.stages[index].start {
+            Start::At(delay) => Begins::At(real(*delay)),
+            Start::With { stage: other, delay } => match self.foreseen_begin(*other) {
+                Begins::At(begin) => Begins::At(begin + real(*delay)),
+                Begins::NotBefore(begin) => Begins::NotBefore(begin.saturating_add(real(*delay))),
+            },
+            // Behind all whose begin can be foreseen at least.
+            Start::After { .. } => Begins::NotBefore(self.plan.stages[index].start.unwrap_or(Duration::MAX)),
+        }
+    }
+
+    fn any_class(&self, stage: &Stage, is: impl Fn(&DeviceClass) -> bool) -> bool {
+        stage.classes.iter().filter_map(|class| self.scenario.fleet.classes.get(*class)).any(is)
+    }
+
+    async fn enough_keys(&self) {
+        let (wanted, whole) = self.works.expected();
+        if wanted == 0 {
+            return;
+        }
+        let started = tokio::time::Instant::now();
+        let show = async {
+            let mut every = interval(live::EVERY);
+            loop {
+                every.tick().await;
+                if let Some(progress) = &self.progress {
+                    progress.send_replace(Progress {
+                        part: RunPart::Prepare,
+                        elapsed: started.elapsed(),
+                        keys_ready: self.works.made(),
+                        keys_wanted: wanted,
+                        ..Progress::default()
+                    });
+                }
+            }
+        };
+        let limit = self.scenario.limits.prepare;
+        let enough = async {
+            let in_time = timeout(limit, self.works.wait_for(wanted)).await.is_ok();
+            self.works.wait_for_whole(whole).await;
+            in_time
+        };
+        let in_time = tokio::select! {
+            biased;
+            () = self.halt.cancelled() => true,
+            in_time = enough => in_time,
+            () = show => true,
+        };
+        let made = self.works.made();
+        if !in_time && made < wanted {
+            self.notes.borrow_mut().push(format!(
+                "{made} of {wanted} keys were made within limits.prepare = {}; the others are made while devices come, and \
+                 cost CPU there",
+                humantime::format_duration(limit),
+            ));
+        }
+    }
+
+    /// A stage that has its keys made, and whose arrivals the plan knows.
+    pub(super) fn line_up(&self, index: usize, ordered: Ordered) -> Ready {
+        let Ordered { setup, supplies } = ordered;
+        let members = by_worker(members(&self.scenario, self.plan.shard, index), self.crew.split());
+        let part = |(members, keys)| Part { members, unlisted: Skips::default(), keys };
+        let closed = matches!(setup.stage.workload, Workload::Closed { .. });
+        let list = (!closed).then(|| self.due_list(index));
+        Ready { setup, parts: members.into_iter().zip(supplies).map(part).collect(), list }
+    }
+
+    /// The renewals of a stage that begins at that time, due where each device's own certificate puts them.
+    pub(super) async fn renewals(
+        &self,
+        index: usize,
+        timing: RenewalTiming,
+        clock: RunClock,
+        begins: Duration,
+    ) -> Result<Ready, EngineError> {
+        let split = self.crew.split();
+        let members = by_worker(members(&self.scenario, self.plan.shard, index), split);
+        let (certified, unlisted) = self.crew.certificates(members.clone()).await?;
+        let (scenario, seed) = (&self.scenario, self.plan.seed);
+        let scale = scenario.time_scale;
+        // By the wall clock, which went on while workers were asked.
+        let now = self.classes.first().map_or(SystemTime::UNIX_EPOCH, |class| class.clock.now());
+        let began = now.checked_sub(scale.to_fleet(clock.now().saturating_sub(begins))).unwrap_or(now);
+        let round = u32::try_from(index).unwrap_or(u32::MAX);
+        let mut due: Vec<(Duration, u32)> = certified
+            .into_iter()
+            .map(|Certified { device, not_before, not_after }| {
+                let at = timing.due(&scenario.policy, (not_before, not_after), seed, device, round);
+                // What should have been done before is due when the stage begins.
+                let from_begin = at.duration_since(began).unwrap_or_default();
+                (scale.to_real(from_begin), device)
+            })
+            .collect();
+        due.sort_unstable();
+        let Ordered { setup, supplies } = self.order(index, Begins::At(begins), Some(due.clone()));
+        let parts = members.into_iter().zip(unlisted).zip(supplies);
+        let parts = parts.map(|((members, unlisted), keys)| Part { members, unlisted, keys });
+        Ok(Ready { setup, parts: parts.collect(), list: Some(Box::new(due.into_iter())) })
+    }
+}
+
+/// When renewals are due, where certificates decide that.
+pub(super) fn from_expiry(stage: &Stage) -> Option<RenewalTiming> {
+    match &stage.workload {
+        Workload::Open { arrival: Arrival::FromExpiry(timing), .. } => Some(*timing),
+        _ => None,
+    }
+}
