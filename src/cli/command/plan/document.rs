@@ -139,6 +139,8 @@ struct Keys<'a> {
 #[derive(Serialize)]
 struct KeyTime<'a> {
     cores: usize,
+    /// How long keys are made before the run begins.
+    before_us: u64,
     in_time: bool,
     late: Vec<LateKeys<'a>>,
 }
@@ -288,7 +290,7 @@ impl<'a> KeyTime<'a> {
             devices: late.devices,
             dropped: late.dropped,
         });
-        Self { cores: time.cores, in_time: time.late.is_empty(), late: late.collect() }
+        Self { cores: time.cores, before_us: us(time.before), in_time: time.late.is_empty(), late: late.collect() }
     }
 }
 

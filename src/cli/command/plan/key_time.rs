@@ -14,6 +14,8 @@ use crate::scenario::{Arrival, DeviceClass, Scenario, Workload};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct KeyTime {
     pub(super) cores: usize,
+    /// How long keys are made before the run begins (real time), `limits.prepare` at most unless all are wanted before.
+    pub(super) before: Duration,
     /// Stages whose devices wait for keys longer than is harmless, in order.
     pub(super) late: Vec<LateKeys>,
 }
@@ -22,7 +24,7 @@ pub(super) struct KeyTime {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct LateKeys {
     pub(super) stage: usize,
-    /// Whether it begins with the run, so that its keys are made before.
+    /// Whether it begins with the run.
     pub(super) first: bool,
     /// The longest that a key comes after its device is due, if none is dropped (real time).
     pub(super) longest: Duration,
@@ -50,8 +52,69 @@ impl KeyTime {
             devices: dropping.devices,
             dropped: dropping.dropped,
         });
-        Self { cores, late: late.collect() }
+        Self { cores, before: before(scenario, plan, cores), late: late.collect() }
     }
+}
+
+/// How long making keys takes before the run begins.
+fn before(scenario: &Scenario, plan: &Plan, cores: usize) -> Duration {
+    let mut shared = vec![false; scenario.fleet.classes.len()];
+    let (mut all, mut wanted) = (Duration::ZERO, Duration::ZERO);
+    for (index, share) in shares(scenario, plan).into_iter().enumerate() {
+        let whole = all_before(scenario, index);
+        let count = if whole { usize::MAX } else { share };
+        for device in members(scenario, plan, index).take(count) {
+            let cost = cost(scenario, scenario.fleet.mix.class_of(device), &mut shared);
+            all += cost;
+            wanted += if whole { cost } else { Duration::ZERO };
+        }
+    }
+    let cores = u32::try_from(cores).unwrap_or(u32::MAX).max(1);
+    (all / cores).min(scenario.limits.prepare.max(wanted / cores))
+}
+
+/// What the key of one more device of a class takes. One key serves all devices of a class that shares it.
+fn cost(scenario: &Scenario, class: usize, shared: &mut [bool]) -> Duration {
+    let DeviceClass { key_algorithm, keys, .. } = &scenario.fleet.classes[class];
+    let Cost { key, csr } = Cost::of(*key_algorithm, scenario.fleet.crypto_provider);
+    let made = *keys == KeySource::Shared && std::mem::replace(&mut shared[class], true);
+    if made { csr } else { key + csr }
+}
+
+/// How many keys of each stage may be made before the run: stages that begin with it have as many as may be ahead of need, the
+/// others share what these leave of that. Renewals follow from certificates that are not there yet.
+fn shares(scenario: &Scenario, plan: &Plan) -> Vec<usize> {
+    let (most, first) = (scenario.limits.keys_ahead as usize, begins_with_run(scenario));
+    let devices = |index: usize| match scenario.stages[index].kind.makes_keys() && !from_expiry(scenario, index) {
+        true => plan.stages[index].devices as usize,
+        false => 0,
+    };
+    let counts = |index: usize| !all_before(scenario, index);
+    let reserved: usize =
+        (0..first.len()).filter(|index| first[*index] && counts(*index)).map(|index| devices(index).min(most)).sum();
+    let mut room = most.saturating_sub(reserved);
+    let share = |(index, first): (usize, bool)| {
+        if first {
+            return devices(index).min(most);
+        }
+        let share = devices(index).min(room);
+        room -= share;
+        share
+    };
+    first.into_iter().enumerate().map(share).collect()
+}
+
+/// Whether the run waits for all keys of a stage before it begins.
+fn all_before(scenario: &Scenario, index: usize) -> bool {
+    let (stage, classes) = (&scenario.stages[index], &scenario.fleet.classes);
+    stage.kind.makes_keys()
+        && !from_expiry(scenario, index)
+        && stage.classes.iter().any(|class| classes[*class].keys == KeySource::PreGenerated)
+}
+
+/// Whether the devices of a stage are due where their certificates put them.
+pub(super) fn from_expiry(scenario: &Scenario, index: usize) -> bool {
+    matches!(&scenario.stages[index].workload, Workload::Open { arrival: Arrival::FromExpiry(_), .. })
 }
 
 /// What one way of going about it makes of a stage.
@@ -67,7 +130,11 @@ fn simulate(scenario: &Scenario, plan: &Plan, cores: usize, drops: bool) -> Vec<
     let mut outcomes = vec![Outcome::default(); scenario.stages.len()];
     // Classes whose one key is made.
     let mut shared = vec![false; scenario.fleet.classes.len()];
-    let mut sources: Vec<_> = (0..scenario.stages.len()).map(|stage| jobs(scenario, plan, stage)).collect();
+    let shares = shares(scenario, plan).into_iter().enumerate();
+    let mut sources: Vec<_> = shares.map(|(stage, share)| jobs(scenario, plan, stage, share)).collect();
+    // Keys that are made in no time never wait for those that are not.
+    let is_slow = |class: &usize| scenario.fleet.classes[*class].key_algorithm.rsa_bits().is_some();
+    let slow: Vec<bool> = scenario.stages.iter().map(|stage| stage.classes.iter().any(is_slow)).collect();
     // The next of every stage, by when it is ordered; and what is ordered, by when it is due.
     let (mut coming, mut ordered) = (BinaryHeap::new(), BinaryHeap::new());
     let entry = |stage: usize, (due, ordered, class): Job| Reverse((ordered, stage, due, class));
@@ -85,19 +152,16 @@ fn simulate(scenario: &Scenario, plan: &Plan, cores: usize, drops: bool) -> Vec<
         while coming.peek().is_some_and(|Reverse((at, ..))| *at <= now)
             && let Some(Reverse((_, stage, due, class))) = coming.pop()
         {
-            ordered.push(Reverse((due, stage, class)));
+            ordered.push(Reverse((slow[stage], due, stage, class)));
             coming.extend(sources[stage].next().map(|job| entry(stage, job)));
         }
-        let Some(Reverse((due, stage, class))) = ordered.pop() else { break };
-        let DeviceClass { key_algorithm, keys, .. } = &scenario.fleet.classes[class];
-        let Cost { key, csr } = Cost::of(*key_algorithm, scenario.fleet.crypto_provider);
-        let made = *keys == KeySource::Shared && std::mem::replace(&mut shared[class], true);
+        let Some(Reverse((_, due, stage, class))) = ordered.pop() else { break };
         let max_lateness = match &scenario.stages[stage].workload {
             Workload::Open { max_lateness, .. } => *max_lateness,
             Workload::Closed { .. } => Duration::MAX,
         };
         let gone = drops && now > due.saturating_add(max_lateness);
-        let ends = now + if made { csr } else { key + csr };
+        let ends = now + cost(scenario, class, &mut shared);
         free.push(Reverse(if gone { now } else { ends }));
         let late = ends.saturating_sub(due);
         let outcome = &mut outcomes[stage];
@@ -109,34 +173,30 @@ fn simulate(scenario: &Scenario, plan: &Plan, cores: usize, drops: bool) -> Vec<
 }
 
 /// The keys of a stage, in the order in which its devices are due; none when it makes none, or the target decides when its
-/// devices come.
-fn jobs<'a>(scenario: &'a Scenario, plan: &'a Plan, index: usize) -> Box<dyn Iterator<Item = Job> + 'a> {
-    let (stage, limits, classes) = (&scenario.stages[index], &scenario.limits, &scenario.fleet.classes);
+/// devices come. `share` of them may be made before the run.
+fn jobs<'a>(scenario: &'a Scenario, plan: &'a Plan, index: usize, share: usize) -> Box<dyn Iterator<Item = Job> + 'a> {
+    let (stage, limits) = (&scenario.stages[index], &scenario.limits);
     let (Some(start), true) = (plan.stages[index].start, stage.kind.makes_keys()) else {
         return Box::new(std::iter::empty());
     };
-    let first = begins_with_run(scenario)[index];
-    if first && stage.classes.iter().any(|class| classes[*class].keys == KeySource::PreGenerated) {
-        // The run waits for all of them.
+    if all_before(scenario, index) {
         return Box::new(std::iter::empty());
     }
     // The run begins when the first keys are there, but not later than that.
-    let begin = limits.prepare;
-    let start = begin + start;
-    let from_expiry = matches!(&stage.workload, Workload::Open { arrival: Arrival::FromExpiry(_), .. });
-    let earliest = match (first, from_expiry) {
-        (true, _) => Duration::ZERO,
-        // Who is due when follows from the certificates that are there when it begins.
-        (false, true) => start,
-        (false, false) => begin,
-    };
+    let start = limits.prepare + start;
     let due = move || plan.who_is_due(scenario, index);
     let real = move |offset| start + scenario.time_scale.to_real(offset);
-    // So many are ordered at first, and one more whenever one is taken.
-    let first = std::iter::repeat_n(earliest, limits.keys_ahead as usize);
-    let ordered = first.chain(due().map(move |(at, _)| real(at).max(earliest)));
+    // So many are ordered before the run and when the stage begins, and one more whenever one is taken.
+    let ahead = (limits.keys_ahead as usize).saturating_sub(share);
+    let first = std::iter::repeat_n(Duration::ZERO, share).chain(std::iter::repeat_n(start, ahead));
+    let ordered = first.chain(due().map(move |(at, _)| real(at)));
     let class = |device| scenario.fleet.mix.class_of(device);
     Box::new(due().zip(ordered).map(move |((at, device), ordered)| (real(at), ordered, class(device))))
+}
+
+/// The devices of a stage, in the order in which they are due.
+fn members<'a>(scenario: &'a Scenario, plan: &'a Plan, index: usize) -> impl Iterator<Item = u32> + 'a {
+    plan.who_is_due(scenario, index).map(|(_, device)| device)
 }
 
 #[cfg(test)]
@@ -147,6 +207,10 @@ mod tests {
 
     /// Like `late-keys`: few ECDSA keys at once, RSA keys a second later, beside each other.
     fn late(more: &[(&str, &str)], cores: usize) -> Vec<LateKeys> {
+        time(more, cores).late
+    }
+
+    fn time(more: &[(&str, &str)], cores: usize) -> KeyTime {
         let stage = |name: &str, class: &str, start: &str| {
             format!(
                 "[[stage]]\nname = '{name}'\nkind = 'provision'\nclasses = ['{class}']\n{start}\n\
@@ -154,7 +218,7 @@ mod tests {
             )
         };
         let text = format!(
-            "schema = 1\nname = 'late'\nlimits = {{ prepare = '20s' }}\n[fleet]\ndevices = 60\n[[fleet.class]]\nname = 'ecc'\n\
+            "schema = 1\nname = 'late'\nlimits = {{ prepare = '1s' }}\n[fleet]\ndevices = 60\n[[fleet.class]]\nname = 'ecc'\n\
              [[fleet.class]]\nname = 'rsa'\nkey_algorithm = 'rsa-4096'\n[[fleet.class]]\nname = 'rsab'\n\
              key_algorithm = 'rsa-4096'\n{}{}{}",
             stage("first", "ecc", ""),
@@ -163,26 +227,44 @@ mod tests {
         );
         let sets: Vec<_> = more.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let scenario = Scenario::parse("x.toml", &text, &sets).unwrap();
-        KeyTime::of(&scenario, &Plan::new(&scenario, 1), cores).late
+        KeyTime::of(&scenario, &Plan::new(&scenario, 1), cores)
     }
 
     #[test]
     fn keys_of_later_stages_take_the_time_that_there_is() {
-        // 40 keys of 0.6 s on two cores are 12 s of work; the last is due at 2.9 s.
+        // 40 keys of 0.6 s on two cores are 12 s of work; the last is due at 2.9 s, and there is a second before.
         let found = late(&[], 2);
         assert_eq!(found.iter().map(|late| late.stage).collect::<Vec<_>>(), [1, 2], "the first stage is in time");
         let longest = found.iter().map(|late| late.longest).max().unwrap();
-        assert!((9 * SECOND..10 * SECOND).contains(&longest), "{found:?}");
+        assert!((8 * SECOND..9 * SECOND).contains(&longest), "{found:?}");
         let (devices, dropped) =
             found.iter().fold((0, 0), |(all, gone), late| (all + late.devices, gone + late.dropped));
-        // By 7.9 s, when the last gives up, two cores make 26 keys.
-        assert!(devices > 30 && (10..=20).contains(&dropped), "{found:?}");
+        // By 8.9 s, when the last gives up, two cores make 29 keys.
+        assert!(devices > 30 && (6..=16).contains(&dropped), "{found:?}");
         assert_eq!(late(&[], 64), [], "enough cores");
+    }
+
+    #[test]
+    fn keys_of_later_stages_are_made_before_the_run_as_far_as_they_may_be_ahead() {
+        let prepare = ("limits.prepare", "20s");
+        assert_eq!(late(&[prepare], 2), [], "twelve seconds of twenty");
+        // Those that begin with the run are 20.
+        let found = late(&[prepare, ("limits.keys_ahead", "25")], 2);
+        assert_eq!(found.iter().map(|late| late.stage).collect::<Vec<_>>(), [1, 2], "{found:?}");
+    }
+
+    #[test]
+    fn how_long_keys_are_made_before_the_run_is_known() {
+        let before = |more: &[(&str, &str)]| time(more, 2).before;
+        assert_eq!(before(&[]), SECOND, "limits.prepare is over");
+        assert!((11 * SECOND..13 * SECOND).contains(&before(&[("limits.prepare", "20s")])));
+        assert!((11 * SECOND..13 * SECOND).contains(&before(&[("fleet.keys", "pre-generated")])), "all of them");
     }
 
     #[test]
     fn each_remedy_helps() {
         for (key, value) in [
+            ("limits.prepare", "20s"),
             ("stage.second.delay", "20s"),
             ("stage.second.arrival.over", "30s"),
             ("fleet.class.rsa.key_algorithm", "ecdsa-p384"),
@@ -198,17 +280,15 @@ mod tests {
     #[test]
     fn what_begins_with_the_run_is_made_before() {
         let together = [("stage.second.delay", "0s"), ("stage.third.delay", "0s")];
-        assert_eq!(late(&together, 2), [], "twelve seconds of twenty");
+        let enough = ("limits.prepare", "20s");
+        assert_eq!(late(&[together[0], together[1], enough], 2), [], "twelve seconds of twenty");
         let prepare = ("limits.prepare", "2s");
         let found = late(&[together[0], together[1], prepare], 2);
-        assert!(
-            found.iter().all(|late| late.first) && found.len() == 3,
-            "they are in the way of the others: {found:?}"
-        );
+        assert!(found.iter().all(|late| late.first) && found.len() == 2, "they are in nobody's way: {found:?}");
         let made = ("fleet.keys", "pre-generated");
         assert_eq!(late(&[together[0], together[1], prepare, made], 2), []);
         // No more are made ahead than that.
         let ahead = ("limits.keys_ahead", "1");
-        assert!(!late(&[together[0], together[1], ahead], 2).is_empty());
+        assert!(!late(&[together[0], together[1], enough, ahead], 2).is_empty());
     }
 }

@@ -2,7 +2,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::cli::command::plan::facts::{Facts, StageFacts};
-use crate::cli::command::plan::key_time::LateKeys;
+use crate::cli::command::plan::key_time::{self, LateKeys};
 use crate::cli::command::plan::keys::KeyWork;
 use crate::cli::command::plan::ports::Ports;
 use crate::cli::quotas;
@@ -168,6 +168,18 @@ fn need_rows(rows: &mut Rows, facts: &Facts<'_>) {
         let algorithm = class.key_algorithm;
         rows.row("keys", &format!("{pairs} ({algorithm}) and {csrs} CSRs{of}: typically {cpu} of CPU, {each} each"));
     }
+    let before = facts.key_time.before;
+    // Less is not worth a line.
+    if before >= Duration::from_secs(1) {
+        let cores = match facts.key_time.cores {
+            1 => "1 core".to_owned(),
+            cores => format!("{cores} cores"),
+        };
+        rows.row(
+            "prepare",
+            &format!("about {} on {cores} to make keys before the run begins", units::duration(before)),
+        );
+    }
     for late in &facts.key_time.late {
         rows.row("late keys", &late_words(late, facts));
     }
@@ -195,7 +207,12 @@ fn late_words(late: &LateKeys, facts: &Facts<'_>) -> String {
         format!("{} devices start late", units::count(devices))
     };
     let drops = if dropped > 0 { format!(", {} of them are dropped", units::count(dropped)) } else { String::new() };
-    let time = if first { "raise limits.prepare, " } else { "begin it later, " };
+    let time = match (first, key_time::from_expiry(facts.scenario, stage)) {
+        (true, _) => "raise limits.prepare, ",
+        (false, false) => "raise limits.prepare, begin it later, ",
+        // Its keys are not made before.
+        (false, true) => "begin it later, ",
+    };
     let longest = units::duration(longest);
     format!(
         "WARNING: {name} needs keys faster than they can be made: about {longest} late at worst, {cores}, and about {start}{drops}; \
