@@ -56,7 +56,9 @@ fn rows(attempts: &[Attempt]) -> Vec<Row> {
 fn counts(record: &RunRecord) -> Vec<(String, Vec<u64>)> {
     let of_stage = |stage: &fleetstorm::measure::StageRecord| {
         let counts = Phase::ALL.map(|phase| stage.phases.succeeded(phase).map_or(0, |times| times.count()));
-        let due = stage.intervals.iter().map(|interval| interval.due);
+        // A second in which no shard had anything to do is in none of them.
+        let due = stage.intervals.iter().filter(|interval| interval.due > 0);
+        let due = due.flat_map(|interval| [interval.start.as_secs(), interval.due]);
         (format!("{} {:?}", stage.name, stage.totals), counts.into_iter().chain(due).collect())
     };
     record.stages.iter().map(of_stage).collect()
