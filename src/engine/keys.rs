@@ -219,10 +219,10 @@ impl KeyWorks {
                 Order::Ahead { setup, device, place, to, whole } => {
                     // The same when the stage is over.
                     let _ = to.send((place, self.make(&setup, device)));
+                    self.made.one();
                     if whole {
                         self.made_whole.one();
                     }
-                    self.made.one();
                 }
             }
         }
