@@ -293,9 +293,11 @@ impl KeySupply {
             && !self.arrived.contains_key(&self.passed)
         {
             match arriving.recv().await {
-                Some((place, key)) => self.arrived.insert(place, key),
+                Some((place, key)) if place >= self.passed => drop(self.arrived.insert(place, key)),
+                // Of a device that was dropped meanwhile nobody wants it.
+                Some(_) => {}
                 None => std::future::pending().await,
-            };
+            }
         }
     }
 
