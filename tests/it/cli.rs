@@ -233,7 +233,11 @@ fn a_plan_warns_of_keys_for_which_there_is_no_time() {
         serde_json::from_str(&plan_of("late-keys/late.toml", &[&many[..], &["--json"]].concat())).unwrap();
     let time = &json["key_time"];
     let late = &time["late"][0];
-    assert_eq!((&time["in_time"], &late["stage"]), (&false.into(), &"second".into()), "the first waits for none of them");
+    assert_eq!(
+        (&time["in_time"], &late["stage"]),
+        (&false.into(), &"second".into()),
+        "the first waits for none of them"
+    );
     assert!(late["dropped"].as_u64() > Some(10_000) && time["cores"].as_u64() > Some(0), "{time}");
     let ecc = ["--set", "fleet.class.rsa.key_algorithm=ecdsa-p256", "--set", "fleet.class.rsab.keys=shared", "--json"];
     let json: serde_json::Value = serde_json::from_str(&plan_of("late-keys/late.toml", &ecc)).unwrap();
