@@ -17,7 +17,7 @@ use crate::engine::keys::KeyWorks;
 use crate::engine::live::{self, Display, Live};
 use crate::engine::merge::{self, Merged};
 use crate::engine::pacer::Pacer;
-use crate::engine::prepare::{Part, Prepared, Ready, from_expiry};
+use crate::engine::prepare::{Part, Prepared, Ready};
 use crate::engine::recorder::Errors;
 use crate::engine::snapshot::{Copies, Keeper, Kept};
 use crate::engine::stage_loop::{Feed, StageOrder};
@@ -112,7 +112,7 @@ impl Conductor {
             () = self.halt.cancelled() => return Ok(not_started()),
             () = sleep_until(clock.instant(begins)) => {}
         }
-        let ready = match (ready, from_expiry(stage)) {
+        let ready = match (ready, stage.renewal_timing()) {
             (Some(ready), _) => ready,
             (None, Some(timing)) => self.renewals(index, timing, clock, begins).await?,
             (None, None) => return Ok(not_started()),

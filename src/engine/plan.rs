@@ -184,13 +184,12 @@ pub fn begins_with_run(scenario: &Scenario) -> Vec<bool> {
     let mut first: Vec<bool> = Vec::with_capacity(scenario.stages.len());
     for stage in &scenario.stages {
         // Renewals follow from the certificates that are there when the stage begins, so nothing can be made before.
-        let from_expiry = matches!(&stage.workload, Workload::Open { arrival: Arrival::FromExpiry(_), .. });
         let begins = match &stage.start {
             Start::At(delay) => delay.is_zero(),
             Start::With { stage, delay } => delay.is_zero() && first[*stage],
             Start::After { .. } => false,
         };
-        first.push(begins && !from_expiry);
+        first.push(begins && stage.renewal_timing().is_none());
     }
     first
 }

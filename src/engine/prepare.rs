@@ -15,7 +15,7 @@ use crate::engine::setup::{StageSetup, members, members_of};
 use crate::engine::skips::Skips;
 use crate::engine::worker::Certified;
 use crate::engine::{EngineError, Progress, RunPart, live};
-use crate::scenario::{Arrival, DeviceClass, KeySource, RenewalTiming, Stage, Start, Workload};
+use crate::scenario::{KeySource, RenewalTiming, Stage, Start, Workload};
 
 /// A stage before it begins.
 pub(super) enum Prepared {
@@ -53,7 +53,7 @@ impl Conductor {
     /// are not made before.
     pub(super) async fn prepare(&self) -> Vec<Option<Prepared>> {
         let prepare = |(index, stage): (usize, &Stage)| {
-            if from_expiry(stage).is_some() {
+            if stage.renewal_timing().is_some() {
                 return None;
             }
             let begins = self.foreseen_begin(index);
@@ -84,8 +84,8 @@ impl Conductor {
         };
         let lane = Lane::new(begins, list, devices, split)
             .running(!known_before || begins == Begins::At(Duration::ZERO))
-            .whole(known_before && self.any_class(stage, |class| class.keys == KeySource::PreGenerated))
-            .quick(!self.any_class(stage, |class| class.key_algorithm.rsa_bits().is_some()));
+            .whole(known_before && self.scenario.any_class_of(stage, |class| class.keys == KeySource::PreGenerated))
+            .quick(!self.scenario.any_class_of(stage, |class| class.key_algorithm.rsa_bits().is_some()));
         let lane = match stage.workload {
             Workload::Closed { concurrency } => lane.closed(self.plan.shard.of(concurrency).into()),
             Workload::Open { .. } => lane,
@@ -115,10 +115,6 @@ impl Conductor {
             // Behind all whose begin can be foreseen at least.
             Start::After { .. } => Begins::NotBefore(self.plan.stages[index].start.unwrap_or(Duration::MAX)),
         }
-    }
-
-    fn any_class(&self, stage: &Stage, is: impl Fn(&DeviceClass) -> bool) -> bool {
-        stage.classes.iter().filter_map(|class| self.scenario.fleet.classes.get(*class)).any(is)
     }
 
     async fn enough_keys(&self) {
@@ -205,13 +201,5 @@ impl Conductor {
         let parts = members.into_iter().zip(unlisted).zip(supplies);
         let parts = parts.map(|((members, unlisted), keys)| Part { members, unlisted, keys });
         Ok(Ready { setup, parts: parts.collect(), list: Some(Box::new(due.into_iter())) })
-    }
-}
-
-/// When renewals are due, where certificates decide that.
-pub(super) fn from_expiry(stage: &Stage) -> Option<RenewalTiming> {
-    match &stage.workload {
-        Workload::Open { arrival: Arrival::FromExpiry(timing), .. } => Some(*timing),
-        _ => None,
     }
 }

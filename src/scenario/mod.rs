@@ -74,6 +74,11 @@ pub struct Scenario {
 }
 
 impl Scenario {
+    /// Whether any class that takes part in a stage is so.
+    pub fn any_class_of(&self, stage: &Stage, is: impl Fn(&DeviceClass) -> bool) -> bool {
+        stage.classes.iter().filter_map(|class| self.fleet.classes.get(*class)).any(is)
+    }
+
     /// Reads a file and lays `--set` overrides over it: pairs of a dotted key (`fleet.devices`, `stage.storm.timeout`,
     /// `stage.0.timeout`) and a value as TOML (`5000`, `"30s"`, `{ process = "at-once" }`) or, where that is not valid
     /// TOML, as plain text (`30s`).

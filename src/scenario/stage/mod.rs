@@ -4,7 +4,7 @@ mod read;
 use std::fmt;
 use std::time::Duration;
 
-use crate::scenario::Arrival;
+use crate::scenario::{Arrival, RenewalTiming};
 pub(super) use read::{Head, Surroundings, read_all};
 
 /// One thing that the fleet does.
@@ -36,6 +36,16 @@ impl Stage {
     /// Whether its devices send messages to their hub, once or again and again.
     pub fn sends_telemetry(&self) -> bool {
         self.telemetry || self.operate.is_some_and(|operate| operate.telemetry_every.is_some())
+    }
+}
+
+impl Stage {
+    /// When renewals are due, where certificates decide that.
+    pub fn renewal_timing(&self) -> Option<RenewalTiming> {
+        match &self.workload {
+            Workload::Open { arrival: Arrival::FromExpiry(timing), .. } => Some(*timing),
+            _ => None,
+        }
     }
 }
 

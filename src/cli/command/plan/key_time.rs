@@ -1,5 +1,5 @@
-//! Whether there is time to make keys before they are needed: the CPU that they take against the cores, in the order in which
-//! devices are due.
+//! Whether there is time to make keys before they are needed: the CPU that they take against the cores, in the order in which a
+//! run makes them: quick ones first, then as devices are due.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::cli::command::plan::keys::Cost;
 use crate::domain::KeySource;
 use crate::engine::{Plan, begins_with_run};
-use crate::scenario::{Arrival, DeviceClass, Scenario, Workload};
+use crate::scenario::{DeviceClass, Scenario, Stage, Workload};
 
 /// What becomes of keys when nothing else takes CPU on as many cores.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,16 +82,14 @@ fn cost(scenario: &Scenario, class: usize, shared: &mut [bool]) -> Duration {
 }
 
 /// How many keys of each stage may be made before the run: stages that begin with it have as many as may be ahead of need, the
-/// others share what these leave of that. Renewals follow from certificates that are not there yet.
+/// others share what these leave of that. Stages whose keys are all made before are apart.
 fn shares(scenario: &Scenario, plan: &Plan) -> Vec<usize> {
     let (most, first) = (scenario.limits.keys_ahead as usize, begins_with_run(scenario));
-    let devices = |index: usize| match scenario.stages[index].kind.makes_keys() && !from_expiry(scenario, index) {
+    let devices = |index: usize| match may_be_before(&scenario.stages[index]) && !all_before(scenario, index) {
         true => plan.stages[index].devices as usize,
         false => 0,
     };
-    let counts = |index: usize| !all_before(scenario, index);
-    let reserved: usize =
-        (0..first.len()).filter(|index| first[*index] && counts(*index)).map(|index| devices(index).min(most)).sum();
+    let reserved: usize = (0..first.len()).filter(|index| first[*index]).map(|index| devices(index).min(most)).sum();
     let mut room = most.saturating_sub(reserved);
     let share = |(index, first): (usize, bool)| {
         if first {
@@ -104,17 +102,15 @@ fn shares(scenario: &Scenario, plan: &Plan) -> Vec<usize> {
     first.into_iter().enumerate().map(share).collect()
 }
 
-/// Whether the run waits for all keys of a stage before it begins.
-fn all_before(scenario: &Scenario, index: usize) -> bool {
-    let (stage, classes) = (&scenario.stages[index], &scenario.fleet.classes);
-    stage.kind.makes_keys()
-        && !from_expiry(scenario, index)
-        && stage.classes.iter().any(|class| classes[*class].keys == KeySource::PreGenerated)
+/// Whether a stage makes keys that may be made before the run: renewals follow from certificates that are not there yet.
+pub(super) fn may_be_before(stage: &Stage) -> bool {
+    stage.kind.makes_keys() && stage.renewal_timing().is_none()
 }
 
-/// Whether the devices of a stage are due where their certificates put them.
-pub(super) fn from_expiry(scenario: &Scenario, index: usize) -> bool {
-    matches!(&scenario.stages[index].workload, Workload::Open { arrival: Arrival::FromExpiry(_), .. })
+/// Whether the run waits for all keys of a stage before it begins.
+fn all_before(scenario: &Scenario, index: usize) -> bool {
+    let stage = &scenario.stages[index];
+    may_be_before(stage) && scenario.any_class_of(stage, |class| class.keys == KeySource::PreGenerated)
 }
 
 /// What one way of going about it makes of a stage.
@@ -133,8 +129,8 @@ fn simulate(scenario: &Scenario, plan: &Plan, cores: usize, drops: bool) -> Vec<
     let shares = shares(scenario, plan).into_iter().enumerate();
     let mut sources: Vec<_> = shares.map(|(stage, share)| jobs(scenario, plan, stage, share)).collect();
     // Keys that are made in no time never wait for those that are not.
-    let is_slow = |class: &usize| scenario.fleet.classes[*class].key_algorithm.rsa_bits().is_some();
-    let slow: Vec<bool> = scenario.stages.iter().map(|stage| stage.classes.iter().any(is_slow)).collect();
+    let is_slow = |stage| scenario.any_class_of(stage, |class| class.key_algorithm.rsa_bits().is_some());
+    let slow: Vec<bool> = scenario.stages.iter().map(is_slow).collect();
     // The next of every stage, by when it is ordered; and what is ordered, by when it is due.
     let (mut coming, mut ordered) = (BinaryHeap::new(), BinaryHeap::new());
     let entry = |stage: usize, (due, ordered, class): Job| Reverse((ordered, stage, due, class));

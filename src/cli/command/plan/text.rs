@@ -207,11 +207,11 @@ fn late_words(late: &LateKeys, facts: &Facts<'_>) -> String {
         format!("{} devices start late", units::count(devices))
     };
     let drops = if dropped > 0 { format!(", {} of them are dropped", units::count(dropped)) } else { String::new() };
-    let time = match (first, key_time::from_expiry(facts.scenario, stage)) {
+    let before = facts.scenario.stages.get(stage).is_some_and(key_time::may_be_before);
+    let time = match (first, before) {
         (true, _) => "raise limits.prepare, ",
-        (false, false) => "raise limits.prepare, begin it later, ",
-        // Its keys are not made before.
-        (false, true) => "begin it later, ",
+        (false, true) => "raise limits.prepare, begin it later, ",
+        (false, false) => "begin it later, ",
     };
     let longest = units::duration(longest);
     format!(
