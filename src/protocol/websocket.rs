@@ -67,12 +67,20 @@ pub fn choose_subprotocol(offered: &str) -> Option<&str> {
     offered.split(',').map(str::trim).find(|name| name.eq_ignore_ascii_case(SUBPROTOCOL))
 }
 
+/// Longest frame that is sent, in bytes of its payload.
+const SENT_FRAME: usize = 16 * 1024;
+
+/// Bytes that may wait for a peer that does not read: a frame, and answers to pings, of which the last alone is kept when
+/// there is no room for more (RFC 6455, section 5.5.3, allows that).
+const MAX_WAITING: usize = 2 * SENT_FRAME;
+
 /// Small buffers, as thousands of connections share one process, and no waiting for more to send.
 fn config(limit: usize) -> WebSocketConfig {
     const READ_BUFFER: usize = 1024;
     WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(0)
+        .max_write_buffer_size(MAX_WAITING)
         .max_message_size(Some(limit))
         .max_frame_size(Some(limit))
 }
@@ -105,8 +113,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for WebSocketBytes<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WebSocketBytes<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let mut inner = Pin::new(&mut self.inner);
+        let bytes = bytes.get(..SENT_FRAME).unwrap_or(bytes);
         ready!(inner.as_mut().poll_ready(cx)).map_err(into_io)?;
-        inner.start_send(Message::Binary(Bytes::copy_from_slice(bytes))).map_err(into_io)?;
+        let mut sent = inner.as_mut().start_send(Message::Binary(Bytes::copy_from_slice(bytes)));
+        if let Err(Error::WriteBufferFull(_)) = sent {
+            // Of answers to pings that the peer has not taken.
+            ready!(inner.as_mut().poll_flush(cx)).map_err(into_io)?;
+            sent = inner.start_send(Message::Binary(Bytes::copy_from_slice(bytes)));
+        }
+        sent.map_err(into_io)?;
         Poll::Ready(Ok(bytes.len()))
     }
 
@@ -142,7 +157,7 @@ fn into_io(error: Error) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use futures_util::SinkExt;
+    use futures_util::{SinkExt, StreamExt};
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
     use tokio_tungstenite::accept_hdr_async;
     use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
@@ -202,6 +217,51 @@ mod tests {
         let (mut client, mut server) = connected().await;
         server.send(Message::Binary(vec![0; LIMIT + 1].into())).await.unwrap();
         assert_eq!(client.read_u8().await.unwrap_err().kind(), io::ErrorKind::InvalidData);
+    }
+
+    /// Both roles answer pings by themselves, whether the peer takes the answers or not.
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_pings_and_does_not_read_costs_no_memory() {
+        const PIPE: usize = 4096;
+        const PINGS: usize = 5000;
+        for ours in [Role::Server, Role::Client] {
+            let theirs = if ours == Role::Server { Role::Client } else { Role::Server };
+            let (near, far) = duplex(PIPE);
+            let inner = WebSocketStream::from_raw_socket(near, ours, Some(config(LIMIT))).await;
+            let mut near = WebSocketBytes { inner, rest: Bytes::new() };
+            let mut far = WebSocketStream::from_raw_socket(far, theirs, None).await;
+            let flood = async {
+                for _ in 0..PINGS {
+                    // The sink's flush alone, which reads nothing.
+                    far.feed(Message::Ping(Bytes::from_static(&[7; 125]))).await.unwrap();
+                    far.flush().await.unwrap();
+                }
+                far.send(Message::Binary(Bytes::from_static(b"!"))).await.unwrap();
+                far
+            };
+            let (mut far, read) = tokio::join!(flood, near.read_u8());
+            assert_eq!(read.unwrap(), b'!');
+            // What is sent now comes behind all that waits: it is counted, and it comes whole.
+            let answer = vec![9; 3 * MAX_WAITING];
+            let send = async {
+                near.write_all(&answer).await.unwrap();
+                near.flush().await.unwrap();
+            };
+            let receive = async {
+                let (mut waited, mut got) = (0, 0);
+                while got < answer.len() {
+                    match far.next().await.unwrap().unwrap() {
+                        Message::Pong(payload) => waited += payload.len(),
+                        Message::Binary(bytes) => got += bytes.len(),
+                        other => panic!("{other}"),
+                    }
+                }
+                (waited, got)
+            };
+            let ((), (waited, got)) = tokio::join!(send, receive);
+            assert_eq!(got, answer.len());
+            assert!(waited <= MAX_WAITING + PIPE, "{waited} bytes of answers of {}", PINGS * 125);
+        }
     }
 
     #[tokio::test]
