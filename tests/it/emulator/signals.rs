@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
@@ -27,7 +28,10 @@ impl Started {
     /// `before` is what the shell does first.
     fn after(before: &str) -> Self {
         let mut child = Command::new("sh")
-            .args(["-c", &format!("{before}; exec \"$0\" emulator --json --quiet --mqtt-port 0 --https-port off")])
+            .args([
+                "-c",
+                &format!("{before}; exec \"$0\" emulator --json --quiet --mqtt-port 0 --https-port off \"$@\""),
+            ])
             .arg(assert_cmd::cargo::cargo_bin!("fleetstorm"))
             .env_remove("FLEETSTORM_GROUP_KEY")
             .stdout(Stdio::piped())
@@ -76,4 +80,34 @@ fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
     emulator.send(Signal::SIGTERM);
     assert_eq!(emulator.child.wait().unwrap().code(), Some(0));
     assert!(!folder.exists());
+}
+
+/// The mode of a file or folder.
+fn mode(path: impl AsRef<std::path::Path>) -> u32 {
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn its_folder_and_its_secrets_are_its_owners_alone_whatever_the_umask() {
+    for umask in ["000", "022", "077", "277"] {
+        let emulator = Started::after(&format!("umask {umask}"));
+        assert_eq!(mode(emulator.folder()), 0o700, "umask {umask}");
+        for secret in ["group_key_file", "management_token_file"] {
+            assert_eq!(mode(emulator.text(secret)) & 0o177, 0, "{secret}, umask {umask}");
+        }
+        emulator.send(Signal::SIGTERM);
+    }
+}
+
+#[test]
+fn a_kept_state_is_its_owners_alone_whatever_the_umask() {
+    let parent = tempfile::tempdir().unwrap();
+    for umask in ["000", "022"] {
+        let folder = parent.path().join(umask);
+        let before = format!("umask {umask}; set -- --state {}", folder.display());
+        let emulator = Started::after(&before);
+        assert_eq!((mode(&folder), mode(folder.join("state.redb"))), (0o700, 0o600), "umask {umask}");
+        assert_eq!((mode(folder.join("group.key")), mode(folder.join("management.token"))), (0o600, 0o600));
+        emulator.send(Signal::SIGTERM);
+    }
 }

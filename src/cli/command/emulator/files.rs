@@ -1,6 +1,6 @@
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, Permissions};
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -31,8 +31,7 @@ impl Files {
                 (fs::canonicalize(&dir).map_err(|e| failed(&dir, e))?, None)
             }
             None => {
-                let made = tempfile::Builder::new().prefix("fleetstorm-emulator-").tempdir();
-                let made = made.map_err(|e| failed(&std::env::temp_dir(), e))?;
+                let made = private_folder().map_err(|e| failed(&std::env::temp_dir(), e))?;
                 (made.path().to_owned(), Some(made))
             }
         };
@@ -59,6 +58,15 @@ impl Files {
     }
 }
 
+/// A fresh folder that nobody else can look into, whatever the umask: the library leaves the mode to that.
+fn private_folder() -> io::Result<TempDir> {
+    let private = Permissions::from_mode(0o700);
+    let made = tempfile::Builder::new().prefix("fleetstorm-emulator-").permissions(private.clone()).tempdir()?;
+    // The umask took from it what it forbids, perhaps too much.
+    fs::set_permissions(made.path(), private)?;
+    Ok(made)
+}
+
 /// Writes the description of the endpoints for `run --target`.
 pub(super) fn write_connection(file: &Path, connection: &Connection) -> Result<(), EmulatorError> {
     let write = || {
@@ -79,8 +87,6 @@ fn replace(path: &Path, access: Access, text: &str) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
 
     #[test]
