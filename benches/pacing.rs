@@ -53,7 +53,7 @@ fn main() {
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let outcome = runtime.block_on(run(input)).expect("a run");
-        let lateness = &outcome.health.lateness;
+        let lateness = outcome.health.lateness.decode();
         let at = |quantile| lateness.quantile(quantile).unwrap_or_default().as_secs_f64() * 1e3;
         println!(
             "{rate}/s on {workers} workers, {} attempts: start lags {:.3} ms at the median, {:.3} ms at p99, {:.3} ms at most",

@@ -6,7 +6,7 @@ use std::time::Duration;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use fleetstorm::domain::{Failure, FailureClass, Phase};
 use fleetstorm::engine::Recorder;
-use fleetstorm::measure::{Attempt, CompactHistogram, Histogram, Outcome, PhaseHistograms, PhaseTimes};
+use fleetstorm::measure::{Attempt, CompactHistogram, CompactPhases, Histogram, Outcome, PhaseHistograms, PhaseTimes};
 
 /// The phases of a whole provisioning, with values that vary as they do in a run.
 fn attempt(index: u64, outcome: Outcome) -> Attempt {
@@ -72,6 +72,12 @@ fn record(criterion: &mut Criterion) {
     group.bench_function("decode a second", |b| b.iter(|| black_box(&encoded).decode()));
     group.bench_function("merge the phases of a worker", |b| {
         b.iter_batched_ref(|| histograms.clone(), |all| all.merge(black_box(&histograms)), BatchSize::LargeInput);
+    });
+    // What a stage that is over keeps, and what a snapshot of a run makes of one that goes on.
+    group.bench_function("phases of a stage at rest", |b| b.iter(|| CompactPhases::from(black_box(&histograms))));
+    let at_rest = CompactPhases::from(&histograms);
+    group.bench_function("merge the phases of a run at rest", |b| {
+        b.iter_batched_ref(|| at_rest.clone(), |all| all.merge(black_box(&at_rest)), BatchSize::SmallInput);
     });
     group.finish();
 }

@@ -1,12 +1,14 @@
 //! What it takes to write every format of a run of a million attempts, and what comes out: wanted are 5 s, 100 MB and a page
-//! below 2 MB. Prints time, peak memory of the whole process and sizes.
+//! below 2 MB; and to merge a thousand small runs and to compare as many: wanted are 100 MB and 200 MB. Prints time, peak
+//! memory of the whole process and sizes.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fleetstorm::domain::{FailureClass, Phase};
 use fleetstorm::measure::{Attempt, CompactHistogram, Histogram, Interval, Outcome, PhaseHistograms, PhaseTimes};
-use fleetstorm::measure::{RunRecord, Totals};
+use fleetstorm::measure::{Merging, RunRecord, Totals};
+use fleetstorm::report::compare::{Limits, compare};
 use fleetstorm::report::{ResultsFolder, read};
 use tokio::time::Instant;
 
@@ -18,7 +20,10 @@ const RATE: u64 = 750;
 
 fn main() {
     // `cargo test --benches` only wants to know that it works.
-    let attempts = if std::env::args().any(|arg| arg == "--bench") { 1_000_000 } else { 2_000 };
+    let whole = std::env::args().any(|arg| arg == "--bench");
+    let (attempts, runs) = if whole { (1_000_000, 1_000) } else { (2_000, 6) };
+    many_runs(runs);
+    forget_peak();
     let mut record = read(Path::new(STORED)).expect("a stored record");
     let start = peak();
     record_attempts(&mut record, attempts);
@@ -46,6 +51,53 @@ fn main() {
     }
 }
 
+/// Merges so many small runs, then compares one half of them with the other.
+fn many_runs(runs: u64) {
+    const ATTEMPTS: u64 = 600;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut record = read(Path::new(STORED)).expect("a stored record");
+    record_attempts(&mut record, ATTEMPTS);
+    let mut record = record.at_rest();
+    let folders: Vec<PathBuf> = (0..runs).map(|run| folder.path().join(run.to_string())).collect();
+    for (seed, folder) in (0..).zip(&folders) {
+        record.seed = seed;
+        let unwritten = ResultsFolder::open(folder.clone()).expect("a results folder").write(&record);
+        assert!(unwritten.is_empty(), "{unwritten:?}");
+    }
+    drop(record);
+    let run = |folder: &PathBuf| read(folder).expect("what was written can be read");
+
+    forget_peak();
+    let (begin, start) = (Instant::now(), peak());
+    let mut merging = Merging::new(run(&folders[0])).expect("a run");
+    folders[1..].iter().for_each(|folder| merging.add(&run(folder)).expect("one more run"));
+    let sum = merging.finish().expect("runs of different seeds");
+    assert_eq!(sum.totals().planned, runs * ATTEMPTS);
+    println!(
+        "merged {runs} runs in {:.2} s: {start} MB at first, {} MB at most",
+        begin.elapsed().as_secs_f64(),
+        peak()
+    );
+    drop(sum);
+
+    forget_peak();
+    let (begin, start) = (Instant::now(), peak());
+    let (a, b) = folders.split_at(folders.len() / 2);
+    let [a, b] = [a, b].map(|side| side.iter().map(run).collect::<Vec<_>>());
+    let comparison = compare(&a, &b, &[], Limits { effect: 0.05, confidence: 0.99 }).expect("runs of one scenario");
+    assert!(!comparison.is_regression(), "both sides are the same");
+    println!(
+        "compared {runs} runs in {:.2} s: {start} MB at first, {} MB at most",
+        begin.elapsed().as_secs_f64(),
+        peak()
+    );
+}
+
+/// From now on [`peak`] tells the most from here on (proc_pid_clear_refs(5)).
+fn forget_peak() {
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
+}
+
 /// Peak resident memory of this process in MB, as proc_pid_status(5) tells it: getrusage(2) would count that of whoever
 /// started it too.
 fn peak() -> u64 {
@@ -60,14 +112,14 @@ fn record_attempts(record: &mut RunRecord, attempts: u64) {
     record.thresholds.clear();
     record.errors.clear();
     let stage = &mut record.stages[0];
-    stage.phases = PhaseHistograms::new();
+    let mut phases = PhaseHistograms::new();
     stage.intervals.clear();
     stage.totals = Totals { planned: attempts, started: attempts, attempts, polls: attempts, ..Totals::default() };
     let mut total = Histogram::new();
     let mut interval = Interval::default();
     for index in 0..attempts {
         let attempt = attempt(index);
-        stage.phases.record(&attempt);
+        phases.record(&attempt);
         interval.due += 1;
         interval.started += 1;
         interval.attempts += 1;
@@ -95,6 +147,7 @@ fn record_attempts(record: &mut RunRecord, attempts: u64) {
             total = Histogram::new();
         }
     }
+    stage.phases = (&phases).into();
     stage.elapsed = Duration::from_secs(attempts.div_ceil(RATE));
     record.elapsed = stage.elapsed;
 }

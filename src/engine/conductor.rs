@@ -21,7 +21,7 @@ use crate::engine::prepare::{Part, Prepared, Ready};
 use crate::engine::recorder::Errors;
 use crate::engine::snapshot::{Copies, Keeper, Kept};
 use crate::engine::stage_loop::{Feed, StageOrder};
-use crate::engine::thresholds::{self, Numbers};
+use crate::engine::thresholds::{self, Numbers, Times};
 use crate::engine::{EngineError, Plan, Progress, RunPart};
 use crate::measure::{Begin, Observed, ThresholdResult};
 use crate::scenario::{Scenario, Stage, Start, Workload};
@@ -164,8 +164,8 @@ impl Conductor {
                 }
                 Workload::Closed { .. } => (Feed::Pulled(members.clone().into_iter()), None),
             };
-            let metrics = watched.iter().map(|threshold| threshold.metric);
-            let live = is_watched.then(|| Live::shared(metrics, self.distributions));
+            let times = watched.iter().filter_map(|threshold| Times::of(threshold.metric));
+            let live = is_watched.then(|| Live::shared(times, self.distributions));
             lives.extend(live.clone());
             let copies = self.keeps.then(Copies::default);
             kept.extend(copies.clone().map(|copies| (copies, None)));
@@ -196,7 +196,7 @@ impl Conductor {
         self.displays.borrow_mut().push(display);
         let mut list = list.map(Iterator::peekable);
         let first_due = list.as_mut().and_then(|list| list.peek()).map_or(Duration::ZERO, |(at, _)| *at);
-        let kept = Kept { stage: index, begin, from: start + first_due, workers: kept, whole: false };
+        let kept = Kept { stage: index, begin, from: start + first_due, workers: kept, over: None };
         self.kept.borrow_mut().push(kept);
         let split = self.crew.split();
         let pacer = list
@@ -217,8 +217,10 @@ impl Conductor {
         let mut merged = merge::stage(&self.plan, index, shares, start + first_due, &mut self.errors.borrow_mut());
         merged.stage.begin = Some(begin);
         merged.whole = !self.halt.is_cancelled() && !stalled;
-        if let Some(kept) = self.kept.borrow_mut().iter_mut().find(|kept| kept.stage == index) {
-            kept.whole = merged.whole;
+        if self.keeps
+            && let Some(kept) = self.kept.borrow_mut().iter_mut().find(|kept| kept.stage == index)
+        {
+            (kept.workers, kept.over) = (Vec::new(), Some(merged.clone()));
         }
         if let Some(display) = self.displays.borrow_mut().iter_mut().find(|display| display.stage == index) {
             display.end(&merged, clock.now());

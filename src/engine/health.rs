@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::domain::{FailureClass, Phase};
 use crate::engine::merge::Merged;
 use crate::engine::share::{InFlightLimit, LimitedBy};
-use crate::measure::{Begin, GeneratorHealth};
+use crate::measure::{Begin, CompactHistogram, GeneratorHealth, Histogram};
 use crate::scenario::{Scenario, Workload};
 
 /// Share of its time that a worker may compute before it is the bottleneck.
@@ -36,9 +36,9 @@ impl Watch<'_> {
             peak_connected: self.peak_connected,
             ..Default::default()
         };
-        for stage in self.stages {
-            health.lateness.merge(&stage.lateness);
-        }
+        let mut lateness = Histogram::new();
+        self.stages.iter().for_each(|stage| lateness.merge(&stage.lateness.decode()));
+        health.lateness = CompactHistogram::new(&lateness);
         for (stage, asked) in self.stages.iter().zip(&self.scenario.stages) {
             if let Workload::Open { max_lateness, .. } = asked.workload {
                 health.saturated.extend(self.dropped(stage, max_lateness));
@@ -89,7 +89,7 @@ impl Watch<'_> {
 
     /// Lateness counts as latency, so it spoils the numbers when it is a considerable part of them.
     fn late(&self, merged: &Merged) -> Option<String> {
-        let lateness = merged.lateness.quantile(0.99)?;
+        let lateness = merged.lateness.decode().quantile(0.99)?;
         // Of a stage whose devices come back after a loss, how long that takes is what it is about.
         let median = |phase| merged.stage.phases.succeeded(phase).and_then(|times| times.quantile(0.5));
         let median = median(Phase::Total)?.max(median(Phase::Recover).unwrap_or_default());

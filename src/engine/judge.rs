@@ -1,9 +1,8 @@
 //! Thresholds held against a record that is already there: what shards came to together.
 
-use crate::engine::live;
-use crate::engine::thresholds::{self, Numbers};
+use crate::engine::thresholds::{self, Numbers, Times};
 use crate::measure::{RunRecord, RunStatus, ThresholdResult};
-use crate::scenario::{Metric, StageKind, Threshold};
+use crate::scenario::{StageKind, Threshold};
 
 /// Thresholds of a record, judged again, and in words why others cannot be. Their conditions are those of its settings.
 pub fn judge_again(record: &RunRecord) -> (Vec<ThresholdResult>, Vec<String>) {
@@ -40,21 +39,20 @@ fn conditions(record: &RunRecord) -> impl Iterator<Item = &str> {
 /// What a threshold is about.
 fn numbers(record: &RunRecord, threshold: &Threshold) -> Result<Numbers, String> {
     let mut numbers = Numbers::default();
+    let times = Times::of(threshold.metric);
     let concerned = || threshold.stages.iter().filter_map(|stage| record.stages.get(*stage));
     for stage in concerned() {
         // A record does not say of which stage it lacks the end.
         numbers.add_stage(&stage.totals, stage.span(), record.status == RunStatus::Complete);
-        if let Some(times) = live::times_of(threshold.metric, &stage.phases, &record.health.lateness)
-            && !matches!(threshold.metric, Metric::Lateness(_))
-        {
-            numbers.add_times(times);
+        if let Some(times @ Times::Phase { .. }) = times {
+            numbers.add_times(&times.at_rest(&stage.phases, &record.health.lateness));
         }
     }
-    if matches!(threshold.metric, Metric::Lateness(_)) {
+    if times == Some(Times::Lateness) {
         if concerned().count() < record.stages.len() {
             return Err("a record knows how late attempts of all stages were, not those of one".to_owned());
         }
-        numbers.add_times(&record.health.lateness);
+        numbers.add_times(&record.health.lateness.decode());
     }
     Ok(numbers)
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use crate::domain::{FailureClass, Phase};
 use crate::engine::merge::Merged;
 use crate::engine::recorder::Recorder;
-use crate::engine::thresholds::Numbers;
+use crate::engine::thresholds::{Numbers, Times};
 use crate::engine::{Distributions, StageProgress, health};
-use crate::measure::{Histogram, PhaseBuckets, PhaseHistograms, StageRecord, Totals};
+use crate::measure::{CompactHistogram, Histogram, PhaseBuckets, PhaseHistograms, StageRecord, Totals};
 use crate::scenario::Metric;
 
 /// How often a snapshot is made.
@@ -31,8 +31,8 @@ pub(super) struct Live {
     all_due: bool,
     total: Histogram,
     lateness: Histogram,
-    /// Metrics of times that somebody waits for, with those times.
-    watched: Vec<(Metric, Histogram)>,
+    /// Times that a threshold waits for.
+    watched: Vec<(Times, Histogram)>,
     detail: Option<Detail>,
 }
 
@@ -58,9 +58,9 @@ impl Detail {
 pub(super) type SharedLive = Arc<Mutex<Live>>;
 
 impl Live {
-    /// Nothing yet; `watched` are metrics whose times are wanted, `distributions` whether those of every phase are.
-    pub(super) fn shared(watched: impl IntoIterator<Item = Metric>, distributions: bool) -> SharedLive {
-        let watched = watched.into_iter().map(|metric| (metric, Histogram::new())).collect();
+    /// Nothing yet; `watched` are times that are wanted, `distributions` whether those of every phase are.
+    pub(super) fn shared(watched: impl IntoIterator<Item = Times>, distributions: bool) -> SharedLive {
+        let watched = watched.into_iter().map(|times| (times, Histogram::new())).collect();
         let detail = distributions.then(Detail::default);
         Arc::new(Mutex::new(Self { watched, detail, ..Self::default() }))
     }
@@ -76,9 +76,9 @@ impl Live {
             live.total.clone_from(total);
         }
         live.lateness.clone_from(&recorder.lateness);
-        for (metric, times) in &mut live.watched {
-            if let Some(found) = times_of(*metric, &recorder.phases, &recorder.lateness) {
-                times.clone_from(found);
+        for (times, watched) in &mut live.watched {
+            if let Some(found) = times.recorded(&recorder.phases, &recorder.lateness) {
+                watched.clone_from(found);
             }
         }
         if let Some(detail) = &mut live.detail {
@@ -88,20 +88,6 @@ impl Live {
             }
             detail.told = told;
         }
-    }
-}
-
-/// The times that a metric is about.
-pub(super) fn times_of<'a>(
-    metric: Metric,
-    phases: &'a PhaseHistograms,
-    lateness: &'a Histogram,
-) -> Option<&'a Histogram> {
-    match metric {
-        Metric::Phase { phase, succeeded: true, .. } => phases.succeeded(phase),
-        Metric::Phase { phase, succeeded: false, .. } => phases.failed(phase),
-        Metric::Lateness(_) => Some(lateness),
-        _ => None,
     }
 }
 
@@ -129,6 +115,8 @@ pub(super) struct Display {
     lasts: Option<Duration>,
     /// What is left of it once it is over.
     pub(super) over: Option<StageProgress>,
+    /// Times that a threshold waits for, once it is over.
+    watched: Vec<(Times, CompactHistogram)>,
     /// From when until when it went on, and whether to its end, once it is over.
     ended: Option<((Duration, Duration), bool)>,
     /// Lateness that matters to nobody; `None` when devices do not come when they are due, so that nobody can be late.
@@ -154,6 +142,7 @@ impl Display {
             start,
             lasts: None,
             over: None,
+            watched: Vec::new(),
             ended: None,
             harmless,
             began_late: false,
@@ -175,17 +164,25 @@ impl Display {
     /// The stage is over: from now on what it came to is told.
     pub(super) fn end(&mut self, merged: &Merged, now: Duration) {
         let StageRecord { totals, phases, .. } = &merged.stage;
-        let has_detail = |live: &SharedLive| live.lock().unwrap_or_else(PoisonError::into_inner).detail.is_some();
+        // Whatever workers told is in the sum: only that stays, and at rest.
+        let workers = std::mem::take(&mut self.workers);
+        let (mut has_detail, lateness) = (false, merged.lateness.decode());
+        if let Some(live) = workers.first() {
+            let live = live.lock().unwrap_or_else(PoisonError::into_inner);
+            has_detail = live.detail.is_some();
+            let at_rest = |times: Times| CompactHistogram::new(&times.at_rest(phases, &merged.lateness));
+            self.watched = live.watched.iter().map(|(times, _)| (*times, at_rest(*times))).collect();
+        }
         let all = Live {
             totals: *totals,
             attempts_ended: totals.attempts,
             connected: 0,
             in_phases: InPhases::default(),
             all_due: true,
-            total: phases.succeeded(Phase::Total).cloned().unwrap_or_default(),
-            lateness: merged.lateness.clone(),
+            total: phases.succeeded(Phase::Total).unwrap_or_default(),
+            detail: has_detail.then(|| Detail::new(&phases.decode(), &lateness)),
+            lateness,
             watched: Vec::new(),
-            detail: self.workers.iter().any(has_detail).then(|| Detail::new(phases, &merged.lateness)),
         };
         self.over = Some(StageProgress { ended: Some(now), ..self.told(&all, 0.0) });
         self.ended = Some((merged.stage.span(), merged.whole));
@@ -275,12 +272,16 @@ impl Display {
     /// Adds what is known for a threshold on `metric` to `numbers`.
     pub(super) fn add_to(&self, metric: Metric, now: Duration, numbers: &mut Numbers) {
         let mut totals = Totals::default();
+        let wanted = Times::of(metric);
         for worker in &self.workers {
             let live = worker.lock().unwrap_or_else(PoisonError::into_inner);
             totals.add(&live.totals);
-            if let Some((_, times)) = live.watched.iter().find(|(watched, _)| *watched == metric) {
+            if let Some((_, times)) = live.watched.iter().find(|(watched, _)| Some(*watched) == wanted) {
                 numbers.add_times(times);
             }
+        }
+        if let Some((_, times)) = self.watched.iter().find(|(watched, _)| Some(*watched) == wanted) {
+            numbers.add_times(&times.decode());
         }
         let totals = self.over.as_ref().map_or(totals, |over| over.totals);
         let (span, whole) = self.ended.unwrap_or(((self.start, now), false));

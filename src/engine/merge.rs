@@ -1,13 +1,15 @@
 //! The records of all workers as one.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::domain::FailureClass;
 use crate::engine::Plan;
-use crate::engine::recorder::{Errors, Recorder, Second};
+use crate::engine::recorder::{Errors, Second, Seconds};
 use crate::engine::skips::Skips;
 use crate::engine::stage_loop::StageShare;
-use crate::measure::{CompactHistogram, Histogram, Interval, PhaseHistograms, StageRecord, Totals, add_each};
+use crate::measure::add_each;
+use crate::measure::{CompactHistogram, CompactPhases, Histogram, Interval, PhaseHistograms, StageRecord, Totals};
 
 /// One stage of a plan out of the records of its workers. `from` is its first due time, on the clock of the run. Whether it
 /// ran to its end is for the caller to say.
@@ -23,14 +25,15 @@ pub(super) fn stage(plan: &Plan, index: usize, shares: Vec<StageShare>, from: Du
             elapsed: Duration::ZERO,
             begin: None,
             skips: Vec::new(),
-            phases: PhaseHistograms::new(),
+            phases: CompactPhases::default(),
             intervals: Vec::new(),
         },
-        lateness: Histogram::new(),
+        lateness: CompactHistogram::default(),
         waited_for_slot: 0,
         waited_for_key: 0,
         whole: false,
     };
+    let (mut phases, mut lateness) = (PhaseHistograms::new(), Histogram::new());
     let mut until = from;
     let mut attempts_ended = 0;
     let mut seconds = Vec::new();
@@ -38,29 +41,32 @@ pub(super) fn stage(plan: &Plan, index: usize, shares: Vec<StageShare>, from: Du
     for share in shares {
         let recorder = share.recorder;
         merged.stage.totals.add(&recorder.totals);
-        merged.stage.phases.merge(&recorder.phases);
-        merged.lateness.merge(&recorder.lateness);
+        phases.merge(&recorder.phases);
+        lateness.merge(&recorder.lateness);
         merged.waited_for_slot += share.waited_for_slot;
         merged.waited_for_key += share.waited_for_key;
         attempts_ended += recorder.attempts_ended;
         until = until.max(recorder.last_end);
         errors.merge(&recorder.errors);
         skips.add(&recorder.skips);
-        seconds.push(WorkerSeconds::new(recorder));
+        seconds.push(WorkerSeconds::new(recorder.seconds));
     }
     debug_assert!(merged.stage.totals.add_up(), "every device has exactly one outcome: {:?}", merged.stage.totals);
     debug_assert_eq!(merged.stage.totals.attempts, attempts_ended, "every attempt ended");
     debug_assert_eq!(merged.stage.totals.skipped, skips.devices(), "every skip has a reason");
     merged.stage.skips = skips.into_rows(&plan.stages);
     merged.stage.elapsed = until - from;
-    merged.stage.intervals = intervals(&seconds, from, until);
+    merged.stage.phases = CompactPhases::from(&phases);
+    merged.lateness = CompactHistogram::new(&lateness);
+    merged.stage.intervals = intervals(seconds, from, until);
     merged
 }
 
 /// A stage, and what the watch on the generator needs of it.
+#[derive(Debug, Clone)]
 pub(super) struct Merged {
     pub(super) stage: StageRecord,
-    pub(super) lateness: Histogram,
+    pub(super) lateness: CompactHistogram,
     pub(super) waited_for_slot: u64,
     pub(super) waited_for_key: u64,
     /// Whether it ran to its end: neither stopped before, nor still going on.
@@ -77,21 +83,29 @@ impl Merged {
     }
 }
 
+/// What is left of the seconds of a worker, in order.
 struct WorkerSeconds {
-    counts: Vec<Second>,
-    latencies: Vec<CompactHistogram>,
+    counts: VecDeque<(u64, Second)>,
+    latencies: VecDeque<(u64, CompactHistogram)>,
 }
 
 impl WorkerSeconds {
-    fn new(recorder: Recorder) -> Self {
-        let mut seconds = recorder.seconds;
-        Self { counts: std::mem::take(&mut seconds.counts), latencies: seconds.into_latencies() }
+    fn new(seconds: Seconds) -> Self {
+        let (counts, latencies) = seconds.into_parts();
+        Self { counts: counts.into(), latencies: latencies.into() }
     }
 }
 
-fn intervals(workers: &[WorkerSeconds], from: Duration, until: Duration) -> Vec<Interval> {
+/// What there is of one second; those before it are left out.
+fn take<T>(seconds: &mut VecDeque<(u64, T)>, second: u64) -> Option<T> {
+    while seconds.pop_front_if(|(number, _)| *number < second).is_some() {}
+    seconds.pop_front_if(|(number, _)| *number == second).map(|(_, found)| found)
+}
+
+fn intervals(mut workers: Vec<WorkerSeconds>, from: Duration, until: Duration) -> Vec<Interval> {
     let first = from.as_secs();
-    let last = workers.iter().map(|w| w.counts.len() as u64).max().unwrap_or_default();
+    let ends = workers.iter().filter_map(|worker| worker.counts.back().map(|(number, _)| number + 1));
+    let last = ends.max().unwrap_or_default();
     let mut in_flight = 0;
     let mut intervals = Vec::new();
     for second in first..last {
@@ -99,7 +113,7 @@ fn intervals(workers: &[WorkerSeconds], from: Duration, until: Duration) -> Vec<
         let length = until.saturating_sub(start).min(Duration::from_secs(1));
         let mut interval = Interval { start, length, ..Interval::default() };
         let mut failed_attempts = [0; FailureClass::ALL.len()];
-        for count in workers.iter().filter_map(|w| w.counts.get(second as usize)) {
+        for count in workers.iter_mut().filter_map(|worker| take(&mut worker.counts, second)) {
             interval.due += count.due;
             interval.started += count.started;
             interval.attempts += count.attempts;
@@ -121,23 +135,10 @@ fn intervals(workers: &[WorkerSeconds], from: Duration, until: Duration) -> Vec<
         in_flight += interval.attempts;
         in_flight -= interval.succeeded_attempts + interval.failed_attempts;
         interval.in_flight = in_flight;
-        interval.total = latencies(workers.iter().filter_map(|w| w.latencies.get(second as usize)));
+        for latencies in workers.iter_mut().filter_map(|worker| take(&mut worker.latencies, second)) {
+            interval.total.merge(&latencies);
+        }
         intervals.push(interval);
     }
     intervals
-}
-
-fn latencies<'a>(parts: impl Iterator<Item = &'a CompactHistogram>) -> CompactHistogram {
-    let parts: Vec<_> = parts.filter(|p| !p.is_empty()).collect();
-    match parts.as_slice() {
-        [] => CompactHistogram::default(),
-        [only] => (*only).clone(),
-        [first, others @ ..] => {
-            let mut sum = first.decode();
-            for other in others {
-                sum.merge(&other.decode());
-            }
-            CompactHistogram::new(&sum)
-        }
-    }
 }

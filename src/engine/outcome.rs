@@ -7,8 +7,8 @@ use crate::engine::health::Watch;
 use crate::engine::merge::Merged;
 use crate::engine::recorder::Errors;
 use crate::engine::share::InFlightLimit;
-use crate::engine::thresholds::{self, Numbers};
-use crate::engine::{live, usage};
+use crate::engine::thresholds::{self, Numbers, Times};
+use crate::engine::usage;
 use crate::measure::{Certificates, CpuUse, ErrorRow, GeneratorHealth, RunStatus, StageRecord, ThresholdResult};
 use crate::scenario::{Scenario, Threshold};
 
@@ -107,8 +107,8 @@ fn numbers(threshold: &Threshold, merged: &[Merged]) -> Numbers {
     let mut numbers = Numbers::default();
     for merged in threshold.stages.iter().filter_map(|stage| merged.get(*stage)) {
         numbers.add_stage(&merged.stage.totals, merged.stage.span(), merged.whole);
-        if let Some(times) = live::times_of(threshold.metric, &merged.stage.phases, &merged.lateness) {
-            numbers.add_times(times);
+        if let Some(times) = Times::of(threshold.metric) {
+            numbers.add_times(&times.at_rest(&merged.stage.phases, &merged.lateness));
         }
     }
     numbers

@@ -6,7 +6,7 @@ use crate::engine::skips::{Lack, Skips};
 use crate::measure::{Attempt, CompactHistogram, ErrorRow, Histogram, Outcome, PhaseHistograms, Totals};
 
 /// What one worker writes down of one stage. Owned by its thread: recording takes no lock and, once a phase was seen, no
-/// memory.
+/// memory. What it takes, it takes when a device of the stage begins, and gives back when the stage is over.
 #[derive(Debug, Default)]
 pub struct Recorder {
     pub(super) totals: Totals,
@@ -197,15 +197,19 @@ fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Counts per second of the run, and the latencies of each second.
+/// Counts per second of the run, and the latencies of each second; only of those in which something happened, so that a stage
+/// that begins late takes no more than one that begins at once.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Seconds {
-    pub(super) counts: Vec<Second>,
+    counts: BySecond<Second>,
     /// Latencies of the seconds that are over.
-    finished: Vec<CompactHistogram>,
-    /// Latencies of the second that is going on: second number `finished.len()`.
-    current: Histogram,
+    finished: BySecond<CompactHistogram>,
+    /// The second that is going on, and its latencies.
+    current: (u64, Histogram),
 }
+
+/// Something of seconds of the run by their number, in order.
+type BySecond<T> = Vec<(u64, T)>;
 
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Second {
@@ -227,31 +231,43 @@ pub(super) struct Second {
 
 impl Seconds {
     fn at(&mut self, time: Duration) -> &mut Second {
-        let index = time.as_secs() as usize;
-        if index >= self.counts.len() {
-            self.counts.resize(index + 1, Second::default());
+        let second = time.as_secs();
+        let place = match self.counts.last() {
+            Some((last, _)) if *last == second => self.counts.len() - 1,
+            _ => self.place(second),
+        };
+        &mut self.counts[place].1
+    }
+
+    fn place(&mut self, second: u64) -> usize {
+        let place = self.counts.partition_point(|(known, _)| *known < second);
+        if self.counts.get(place).is_none_or(|(known, _)| *known != second) {
+            self.counts.insert(place, (second, Second::default()));
         }
-        &mut self.counts[index]
+        place
     }
 
     fn record_total(&mut self, at: Duration, nanos: u64) {
-        let index = at.as_secs() as usize;
-        if index > self.finished.len() {
+        let second = at.as_secs();
+        if second > self.current.0 {
             self.finish();
-            self.finished.resize(index, CompactHistogram::default());
+            self.current.0 = second;
         }
-        self.current.record(nanos);
+        self.current.1.record(nanos);
     }
 
     fn finish(&mut self) {
-        self.finished.push(CompactHistogram::new(&self.current));
-        self.current.clear();
+        let (second, latencies) = &mut self.current;
+        if latencies.count() > 0 {
+            self.finished.push((*second, CompactHistogram::new(latencies)));
+            latencies.clear();
+        }
     }
 
-    /// Latencies per second, the last one included.
-    pub(super) fn into_latencies(mut self) -> Vec<CompactHistogram> {
+    /// Counts, and latencies, by the number of the second, in order.
+    pub(super) fn into_parts(mut self) -> (BySecond<Second>, BySecond<CompactHistogram>) {
         self.finish();
-        self.finished
+        (self.counts, self.finished)
     }
 }
 

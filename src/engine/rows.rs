@@ -73,12 +73,15 @@ impl RowSink {
 
 impl RowBatch {
     /// None yet.
-    pub fn new(sink: RowSink) -> Self {
-        Self { sink, rows: Vec::with_capacity(BATCH) }
+    pub const fn new(sink: RowSink) -> Self {
+        Self { sink, rows: Vec::new() }
     }
 
     /// One more, which is handed over with others.
     pub fn push(&mut self, attempt: &Attempt) {
+        if self.rows.capacity() == 0 {
+            self.rows.reserve_exact(BATCH);
+        }
         self.rows.push(*attempt);
         if self.rows.len() >= BATCH {
             self.hand_over();
@@ -91,7 +94,7 @@ impl RowBatch {
             return;
         }
         let count = self.rows.len() as u64;
-        let rows = std::mem::replace(&mut self.rows, Vec::with_capacity(BATCH));
+        let rows = std::mem::take(&mut self.rows);
         if self.sink.sender.try_send(rows).is_err() {
             self.sink.lost.fetch_add(count, Ordering::Relaxed);
         }

@@ -60,8 +60,8 @@ pub(super) struct Kept {
     /// First due time, on the clock of the run.
     pub(super) from: Duration,
     pub(super) workers: Vec<(Copies, Option<Box<Recorder>>)>,
-    /// Whether it ran to its end.
-    pub(super) whole: bool,
+    /// All of it, once it is over.
+    pub(super) over: Option<Merged>,
 }
 
 impl Kept {
@@ -107,15 +107,18 @@ impl Conductor {
     /// Every stage as if it had been cut off when its workers last put a copy.
     fn so_far(&self, now: Duration) -> (Vec<Merged>, Errors) {
         let mut kept = self.kept.borrow_mut();
-        let mut errors = Errors::default();
+        // Of stages that are over.
+        let mut errors = self.errors.borrow().clone();
         let stages = self.plan.stages.iter().enumerate().map(|(index, planned)| {
             let Some(kept) = kept.iter_mut().find(|kept| kept.stage == index) else {
                 return Merged::not_started(&self.plan, index, now);
             };
+            if let Some(over) = &kept.over {
+                return over.clone();
+            }
             let share = |recorder| StageShare { recorder, ..StageShare::default() };
             let shares = kept.records().into_iter().map(share).collect();
             let mut merged = merge::stage(&self.plan, index, shares, kept.from, &mut errors);
-            merged.whole = kept.whole;
             merged.stage.begin = Some(kept.begin);
             // Workers that have put no copy yet have started nobody.
             let totals = &mut merged.stage.totals;

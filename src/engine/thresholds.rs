@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::domain::FailureClass;
-use crate::measure::{Histogram, Observed, ThresholdResult, Totals};
+use crate::domain::{FailureClass, Phase};
+use crate::measure::{CompactHistogram, CompactPhases, Histogram, Observed, PhaseHistograms, ThresholdResult, Totals};
 use crate::scenario::{Counted, Metric, Statistic, Threshold};
 
 /// The numbers that one threshold is about, of all of its stages together.
@@ -59,6 +59,44 @@ impl Numbers {
     fn is_whole(&self, counted: Counted) -> bool {
         // The plan alone says these.
         !self.partial || matches!(counted, Counted::Planned | Counted::NotStarted)
+    }
+}
+
+/// The times that a metric is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Times {
+    /// Those of a phase, of successes or failures.
+    Phase { phase: Phase, succeeded: bool },
+    /// How late attempts started.
+    Lateness,
+}
+
+impl Times {
+    /// `None`: the metric is about counts.
+    pub(super) const fn of(metric: Metric) -> Option<Self> {
+        match metric {
+            Metric::Phase { phase, succeeded, .. } => Some(Self::Phase { phase, succeeded }),
+            Metric::Lateness(_) => Some(Self::Lateness),
+            _ => None,
+        }
+    }
+
+    /// Those of a stage that goes on.
+    pub(super) fn recorded<'a>(self, phases: &'a PhaseHistograms, lateness: &'a Histogram) -> Option<&'a Histogram> {
+        match self {
+            Self::Phase { phase, succeeded: true } => phases.succeeded(phase),
+            Self::Phase { phase, succeeded: false } => phases.failed(phase),
+            Self::Lateness => Some(lateness),
+        }
+    }
+
+    /// Those of a stage that is over.
+    pub(super) fn at_rest(self, phases: &CompactPhases, lateness: &CompactHistogram) -> Histogram {
+        match self {
+            Self::Phase { phase, succeeded: true } => phases.succeeded(phase).unwrap_or_default(),
+            Self::Phase { phase, succeeded: false } => phases.failed(phase).unwrap_or_default(),
+            Self::Lateness => lateness.decode(),
+        }
     }
 }
 

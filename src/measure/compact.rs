@@ -2,8 +2,8 @@ use hdrhistogram::serialization::{Deserializer, Serializer, V2Serializer};
 
 use crate::measure::{Aside, Histogram};
 
-/// A histogram at rest: HdrHistogram's V2 encoding, some hundred bytes instead of the 200 KB of one that records. One
-/// per second of a run is kept this way.
+/// A histogram at rest: HdrHistogram's V2 encoding, some hundred bytes instead of the 200 KB of one that records. All of a
+/// record are kept this way.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CompactHistogram {
     encoded: Box<[u8]>,
@@ -42,6 +42,20 @@ impl CompactHistogram {
     /// Whether nothing was recorded.
     pub fn is_empty(&self) -> bool {
         self.encoded.is_empty()
+    }
+
+    /// Adds all of `other`.
+    pub fn merge(&mut self, other: &Self) {
+        if other.is_empty() {
+            return;
+        }
+        if self.is_empty() {
+            self.clone_from(other);
+            return;
+        }
+        let mut sum = self.decode();
+        sum.merge(&other.decode());
+        *self = Self::new(&sum);
     }
 
     /// What is stored beside its counts.
@@ -97,6 +111,9 @@ mod tests {
             merged.merge(&histogram(&b));
             let mut turned = histogram(&b);
             turned.merge(&histogram(&a));
+            let mut at_rest = CompactHistogram::new(&histogram(&a));
+            at_rest.merge(&CompactHistogram::new(&histogram(&b)));
+            prop_assert_eq!(at_rest, CompactHistogram::new(&merged));
             let all = histogram(&[a, b].concat());
             prop_assert_eq!(&merged, &all);
             prop_assert_eq!(&turned, &all);

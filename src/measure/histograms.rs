@@ -1,3 +1,4 @@
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use crate::domain::Phase;
@@ -5,10 +6,11 @@ use crate::measure::encoding::MOST_VALUES;
 use crate::measure::{Aside, Attempt, Outcome};
 
 /// A bounded HDR histogram of nanoseconds that counts what it could not hold instead of panicking. Its counts hold values to
-/// three digits; the smallest and the largest are kept as they were.
+/// three digits; the smallest and the largest are kept as they were. It takes its 200 KB with the first value, and is what
+/// records and computes; what only lies there is a [`crate::measure::CompactHistogram`].
 #[derive(Debug, Clone)]
 pub struct Histogram {
-    inner: hdrhistogram::Histogram<u64>,
+    inner: Option<Box<hdrhistogram::Histogram<u64>>>,
     saturated: u64,
     /// Smallest value; above every other as long as there is none.
     min: u64,
@@ -48,10 +50,8 @@ impl Histogram {
     const LONGEST: u64 = MOST_VALUES * 1_000;
 
     /// An empty histogram with three significant digits.
-    pub fn new() -> Self {
-        let inner = hdrhistogram::Histogram::new_with_bounds(Self::LOWEST, Self::HIGHEST, 3)
-            .expect("constant bounds are valid");
-        Self { inner, saturated: 0, min: u64::MAX, max: 0 }
+    pub const fn new() -> Self {
+        Self { inner: None, saturated: 0, min: u64::MAX, max: 0 }
     }
 
     /// Records nanoseconds.
@@ -60,12 +60,16 @@ impl Histogram {
         let nanos = nanos.min(Self::LONGEST);
         self.min = self.min.min(nanos);
         self.max = self.max.max(nanos);
-        self.inner.saturating_record(nanos);
+        self.inner.get_or_insert_with(|| Box::new(bounded())).saturating_record(nanos);
     }
 
     /// Adds all of `other`.
     pub fn merge(&mut self, other: &Self) {
-        self.inner.add(&other.inner).expect("all histograms have the same bounds");
+        match (&mut self.inner, &other.inner) {
+            (Some(sum), Some(other)) => sum.add(&**other).expect("all histograms have the same bounds"),
+            (sum @ None, other) => sum.clone_from(other),
+            (Some(_), None) => {}
+        }
         self.saturated += other.saturated;
         self.min = self.min.min(other.min);
         self.max = self.max.max(other.max);
@@ -73,13 +77,15 @@ impl Histogram {
 
     /// Forgets all values, keeps the memory.
     pub fn clear(&mut self) {
-        self.inner.reset();
+        if let Some(inner) = &mut self.inner {
+            inner.reset();
+        }
         (self.saturated, self.min, self.max) = (0, u64::MAX, 0);
     }
 
     /// Values recorded.
     pub fn count(&self) -> u64 {
-        self.inner.len()
+        self.inner.as_ref().map_or(0, |inner| inner.len())
     }
 
     /// Values above [`Self::HIGHEST`].
@@ -100,7 +106,7 @@ impl Histogram {
             self.max
         } else {
             // A step of the histogram may reach beyond the values that are in it.
-            self.inner.value_at_quantile(quantile).min(self.max).max(self.min)
+            self.as_hdr().value_at_quantile(quantile).min(self.max).max(self.min)
         }
     }
 
@@ -109,7 +115,7 @@ impl Histogram {
         (self.count() > 0).then(|| Recorded {
             count: self.count(),
             min: self.min,
-            mean: self.inner.mean().min(self.max as f64).max(self.min as f64),
+            mean: self.as_hdr().mean().min(self.max as f64).max(self.min as f64),
             p50: self.nanos_at(0.50),
             p90: self.nanos_at(0.90),
             p95: self.nanos_at(0.95),
@@ -126,8 +132,9 @@ impl Histogram {
     }
 
     /// The HDR histogram itself, for serialisation.
-    pub const fn as_hdr(&self) -> &hdrhistogram::Histogram<u64> {
-        &self.inner
+    pub fn as_hdr(&self) -> &hdrhistogram::Histogram<u64> {
+        static EMPTY: LazyLock<hdrhistogram::Histogram<u64>> = LazyLock::new(bounded);
+        self.inner.as_deref().unwrap_or(&EMPTY)
     }
 
     /// From a stored HDR histogram with the bounds of [`Self::new`]. An end that is not known is that of its outermost step.
@@ -138,15 +145,13 @@ impl Histogram {
         } else {
             (min.unwrap_or_else(|| inner.min()), max.unwrap_or_else(|| inner.max()))
         };
-        Self { inner, saturated, min, max }
+        Self { inner: Some(Box::new(inner)), saturated, min, max }
     }
+}
 
-    /// See [`crate::measure::RunRecord::at_rest`].
-    pub(super) fn round(&mut self) {
-        if let Aside { min: Some(min), max: Some(max), .. } = self.aside().at_rest() {
-            (self.min, self.max) = (min, max);
-        }
-    }
+fn bounded() -> hdrhistogram::Histogram<u64> {
+    hdrhistogram::Histogram::new_with_bounds(Histogram::LOWEST, Histogram::HIGHEST, 3)
+        .expect("constant bounds are valid")
 }
 
 impl Default for Histogram {
@@ -155,11 +160,12 @@ impl Default for Histogram {
     }
 }
 
-/// One histogram per phase, for successes and for failures apart. Memory is taken when a phase first occurs.
+/// One histogram per phase, for successes and for failures apart, as long as something is recorded. Memory is taken when a
+/// phase first occurs.
 #[derive(Debug, Clone, Default)]
 pub struct PhaseHistograms {
-    succeeded: [Option<Box<Histogram>>; Phase::COUNT],
-    failed: [Option<Box<Histogram>>; Phase::COUNT],
+    pub(super) succeeded: [Histogram; Phase::COUNT],
+    pub(super) failed: [Histogram; Phase::COUNT],
 }
 
 impl PhaseHistograms {
@@ -175,24 +181,13 @@ impl PhaseHistograms {
             Outcome::Failed(_) => &mut self.failed,
         };
         for (phase, nanos) in attempt.phases.present() {
-            set[phase.index()].get_or_insert_default().record(nanos);
+            set[phase.index()].record(nanos);
         }
     }
 
     /// Records one time of a phase that came apart from an attempt as a whole, as a success.
     pub fn record_one(&mut self, phase: Phase, nanos: u64) {
-        self.succeeded[phase.index()].get_or_insert_default().record(nanos);
-    }
-
-    /// Puts the histogram of a phase, of the successes or the failures, in the place of what was there.
-    pub fn set(&mut self, phase: Phase, succeeded: bool, histogram: Histogram) {
-        let set = if succeeded { &mut self.succeeded } else { &mut self.failed };
-        set[phase.index()] = Some(Box::new(histogram));
-    }
-
-    /// See [`crate::measure::RunRecord::at_rest`].
-    pub(super) fn round(&mut self) {
-        self.succeeded.iter_mut().chain(&mut self.failed).flatten().for_each(|histogram| histogram.round());
+        self.succeeded[phase.index()].record(nanos);
     }
 
     /// Adds all of `other`.
@@ -200,19 +195,17 @@ impl PhaseHistograms {
         for (mine, theirs) in
             self.succeeded.iter_mut().chain(&mut self.failed).zip(other.succeeded.iter().chain(&other.failed))
         {
-            if let Some(theirs) = theirs {
-                mine.get_or_insert_default().merge(theirs);
-            }
+            mine.merge(theirs);
         }
     }
 
     /// The histogram of a phase of the successes, when one had it.
     pub fn succeeded(&self, phase: Phase) -> Option<&Histogram> {
-        self.succeeded[phase.index()].as_deref()
+        Some(&self.succeeded[phase.index()]).filter(|histogram| histogram.count() > 0)
     }
 
     /// The histogram of a phase of the failures, when one had it.
     pub fn failed(&self, phase: Phase) -> Option<&Histogram> {
-        self.failed[phase.index()].as_deref()
+        Some(&self.failed[phase.index()]).filter(|histogram| histogram.count() > 0)
     }
 }

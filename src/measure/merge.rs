@@ -1,12 +1,11 @@
 //! Several runs, or parts of one, as one: histograms are added, counts are added and checked.
 
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
 
 use crate::domain::cause;
 use crate::measure::identity::{Fleet, compare_fleets, fleets, identities, set_identities};
-use crate::measure::{
-    Begin, CompactHistogram, CpuUse, ErrorRow, GeneratorHealth, Identity, Interval, RunRecord, RunStatus,
-};
+use crate::measure::{Begin, CpuUse, ErrorRow, GeneratorHealth, Identity, Interval, RunRecord, RunStatus};
 use crate::measure::{StageRecord, add_each, resources, skips};
 
 /// Shards that began further apart than this did not happen at the same time.
@@ -50,59 +49,125 @@ pub enum MergeError {
     },
 }
 
-/// Adds runs, or shards of one, without loss: every histogram and count of the result is the sum of those of the parts.
-/// Times are since each part's own start. What was true of a part alone (thresholds, saturation) is told as such; the sum has
-/// no thresholds.
-///
-/// # Errors
-/// They are of different things, have devices in common, or do not add up.
-pub fn merge(parts: &[RunRecord]) -> Result<RunRecord, MergeError> {
-    let (first, others) = parts.split_first().ok_or(MergeError::Nothing)?;
-    for part in parts {
-        if let Some(stage) = part.stages.iter().find(|stage| !stage.totals.add_up()) {
-            let totals = &stage.totals;
-            return Err(MergeError::Unaccounted {
-                stage: stage.name.clone(),
-                seed: part.seed,
-                planned: totals.planned,
-                accounted: totals.accounted(),
-            });
+/// Runs, or shards of one, as they are added one by one, so that no more than the sum and the one that is added need to be in
+/// memory. Nothing is lost: every histogram and count of the result is the sum of those of the parts. Times are since each
+/// part's own start. What was true of a part alone (thresholds, saturation) is told as such; the sum has no thresholds.
+#[derive(Debug)]
+pub struct Merging {
+    sum: RunRecord,
+    apart: Apart,
+}
+
+/// What of the parts is not added pair by pair.
+#[derive(Debug, Default)]
+struct Apart {
+    identities: Vec<Identity>,
+    /// By seed.
+    generators: BTreeMap<u64, Generators>,
+    /// What became of the thresholds.
+    thresholds: Vec<String>,
+    saturated: Vec<String>,
+    errors: Vec<ErrorRow>,
+}
+
+/// The generators of one run, which go on at the same time.
+#[derive(Debug)]
+struct Generators {
+    /// When the first and the last of them began.
+    began: [SystemTime; 2],
+    /// Most attempts in flight and most connections held at once, and the bound on them. The peaks need not be at the same
+    /// moment, so their sum is no more than that.
+    peaks: [u64; 3],
+}
+
+impl Merging {
+    /// Begins with a part.
+    ///
+    /// # Errors
+    /// Its outcomes do not add up.
+    pub fn new(mut first: RunRecord) -> Result<Self, MergeError> {
+        accounted(&first)?;
+        let mut apart = Apart::default();
+        apart.note(&first);
+        // They judge one run; of several there is no one moment at which they held.
+        first.thresholds.clear();
+        Ok(Self { sum: first, apart })
+    }
+
+    /// Adds one more. What was added before an error stays.
+    ///
+    /// # Errors
+    /// It is of something else, or does not add up.
+    pub fn add(&mut self, part: &RunRecord) -> Result<(), MergeError> {
+        accounted(part)?;
+        same_thing(&self.sum, part)?;
+        add(&mut self.sum, part);
+        self.apart.note(part);
+        Ok(())
+    }
+
+    /// The sum.
+    ///
+    /// # Errors
+    /// Two parts have devices in common.
+    pub fn finish(self) -> Result<RunRecord, MergeError> {
+        let Self { mut sum, apart } = self;
+        let Apart { mut identities, generators, thresholds, saturated, errors } = apart;
+        identities.sort_unstable();
+        for (place, one) in identities.iter().enumerate() {
+            // Sorted by seed first, so that only those of the same are looked at.
+            let others = identities.iter().skip(place + 1).take_while(|other| other.seed == one.seed);
+            if let Some(other) = others.copied().find(|other| one.overlaps(*other)) {
+                return Err(MergeError::Overlap { scenario: sum.scenario, parts: [*one, other] });
+            }
         }
+        sum.notes.extend(fleets(&identities).iter().filter_map(Fleet::missing));
+        sum.notes.extend(began_apart(generators.values()));
+        sum.notes.extend(thresholds);
+        sum.health.saturated = saturated;
+        // Runs follow each other.
+        let most = |which: usize| generators.values().map(|of_run| of_run.peaks[which]).max().unwrap_or_default();
+        let GeneratorHealth { peak_in_flight, peak_connected, in_flight_limit, .. } = &mut sum.health;
+        (*peak_in_flight, *peak_connected, *in_flight_limit) = (most(0), most(1), most(2));
+        sum.errors = errors;
+        sum.errors.sort_by(|a, b| (b.count, a.class, a.code, &a.message).cmp(&(a.count, b.class, b.code, &b.message)));
+        set_identities(&mut sum, &identities);
+        Ok(sum)
     }
-    for other in others {
-        same_thing(first, other)?;
-    }
-    let mut all: Vec<Identity> = parts.iter().flat_map(identities).collect();
-    all.sort_unstable();
-    for (place, one) in all.iter().enumerate() {
-        // Sorted by seed first, so that only those of the same are looked at.
-        let others = all.iter().skip(place + 1).take_while(|other| other.seed == one.seed);
-        if let Some(other) = others.copied().find(|other| one.overlaps(*other)) {
-            return Err(MergeError::Overlap { scenario: first.scenario.clone(), parts: [*one, other] });
-        }
-    }
-    let mut merged = first.clone();
-    for other in others {
-        add(&mut merged, other);
-    }
-    merged.errors.clear();
-    parts.iter().flat_map(|part| &part.errors).for_each(|row| add_error(&mut merged.errors, row));
-    let fleets = fleets(&all);
-    merged.notes.extend(fleets.iter().filter_map(Fleet::missing));
-    merged.notes.extend(apart(parts));
-    for part in parts {
+}
+
+impl Apart {
+    fn note(&mut self, part: &RunRecord) {
+        self.identities.extend(identities(part));
+        part.errors.iter().for_each(|row| add_error(&mut self.errors, row));
         for threshold in &part.thresholds {
             let met = if threshold.met { "met" } else { "NOT met" };
-            merged.notes.push(format!("{}: threshold {} was {met}", name(part), threshold.text));
+            self.thresholds.push(format!("{}: threshold {} was {met}", name(part), threshold.text));
         }
+        self.saturated.extend(saturated(part));
+        let began = part.started_at;
+        let generators = self.generators.entry(part.seed).or_insert(Generators { began: [began; 2], peaks: [0; 3] });
+        generators.began = [generators.began[0].min(began), generators.began[1].max(began)];
+        let GeneratorHealth { peak_in_flight, peak_connected, in_flight_limit, .. } = part.health;
+        add_each(&mut generators.peaks, &[peak_in_flight, peak_connected, in_flight_limit]);
     }
-    merged.health.saturated = parts.iter().flat_map(saturated).collect();
-    (merged.health.peak_in_flight, merged.health.peak_connected, merged.health.in_flight_limit) = peaks(parts);
-    // They judge one run; of several there is no one moment at which they held.
-    merged.thresholds.clear();
-    merged.errors.sort_by(|a, b| (b.count, a.class, a.code, &a.message).cmp(&(a.count, b.class, b.code, &b.message)));
-    set_identities(&mut merged, &all);
-    Ok(merged)
+}
+
+/// Adds runs that are all at hand, see [`Merging`].
+///
+/// # Errors
+/// There are none, they are of different things, have devices in common, or do not add up.
+pub fn merge(parts: &[RunRecord]) -> Result<RunRecord, MergeError> {
+    let (first, others) = parts.split_first().ok_or(MergeError::Nothing)?;
+    let mut merging = Merging::new(first.clone())?;
+    others.iter().try_for_each(|other| merging.add(other))?;
+    merging.finish()
+}
+
+fn accounted(part: &RunRecord) -> Result<(), MergeError> {
+    let Some(stage) = part.stages.iter().find(|stage| !stage.totals.add_up()) else { return Ok(()) };
+    let (planned, accounted) = (stage.totals.planned, stage.totals.accounted());
+    Err(MergeError::Unaccounted { stage: stage.name.clone(), seed: part.seed, planned, accounted })
 }
 
 /// What a part is called.
@@ -114,13 +179,9 @@ fn name(part: &RunRecord) -> String {
 }
 
 /// That shards of one run did not begin together.
-fn apart(parts: &[RunRecord]) -> Option<String> {
-    let of_seed = |seed| parts.iter().filter(move |part| part.seed == seed).map(|part| part.started_at);
-    let span = |part: &RunRecord| {
-        let (first, last) = (of_seed(part.seed).min()?, of_seed(part.seed).max()?);
-        last.duration_since(first).ok()
-    };
-    let most = parts.iter().filter_map(span).max().filter(|span| *span > TOGETHER)?;
+fn began_apart<'a>(runs: impl Iterator<Item = &'a Generators>) -> Option<String> {
+    let span = |Generators { began: [first, last], .. }: &Generators| last.duration_since(*first).ok();
+    let most = runs.filter_map(span).max().filter(|span| *span > TOGETHER)?;
     Some(format!(
         "the shards began up to {:.1} s apart: what stands in the same interval did not happen at the same time (run them \
          with --start-at)",
@@ -133,16 +194,6 @@ fn saturated(part: &RunRecord) -> impl Iterator<Item = String> + '_ {
     let shard = part.shard.filter(|shard| !shard.is_whole());
     let which = shard.map(|shard| format!("{shard}: ")).unwrap_or_default();
     part.health.saturated.iter().map(move |reason| format!("{which}{reason}"))
-}
-
-/// Most attempts in flight and most connections held at once, and the bound on them: of shards of one run, which go on at the same time, the sum (the
-/// peaks need not be at the same moment, so it is no more than that); of runs, the largest.
-fn peaks(parts: &[RunRecord]) -> (u64, u64, u64) {
-    let of_seed = |seed, what: fn(&GeneratorHealth) -> u64| -> u64 {
-        parts.iter().filter(|part| part.seed == seed).map(|part| what(&part.health)).sum()
-    };
-    let most = |what| parts.iter().map(|part| of_seed(part.seed, what)).max().unwrap_or_default();
-    (most(|health| health.peak_in_flight), most(|health| health.peak_connected), most(|health| health.in_flight_limit))
 }
 
 fn same_thing(first: &RunRecord, other: &RunRecord) -> Result<(), MergeError> {
@@ -227,9 +278,7 @@ fn add_stage(sum: &mut StageRecord, other: &StageRecord) {
 }
 
 fn add_interval(sum: &mut Interval, other: &Interval) {
-    let mut total = sum.total.decode();
-    total.merge(&other.total.decode());
-    sum.total = CompactHistogram::new(&total);
+    sum.total.merge(&other.total);
     sum.length = sum.length.max(other.length);
     for (sum, other) in [
         (&mut sum.due, other.due),

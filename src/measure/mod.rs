@@ -5,6 +5,7 @@ mod attempt;
 mod buckets;
 mod certificates;
 mod compact;
+mod compact_phases;
 mod encoding;
 mod histograms;
 mod identity;
@@ -19,10 +20,11 @@ pub use attempt::{Attempt, Outcome, PhaseTimes};
 pub use buckets::{Buckets, PhaseBuckets};
 pub use certificates::{Certificates, ExpiryBin};
 pub use compact::CompactHistogram;
+pub use compact_phases::CompactPhases;
 pub use encoding::{EncodingError, MOST_VALUES};
 pub use histograms::{Histogram, PhaseHistograms, Recorded};
 pub use identity::Identity;
-pub use merge::{MergeError, merge};
+pub use merge::{MergeError, Merging, merge};
 pub(crate) use record::add_each;
 pub use record::{
     Begin, CpuUse, ErrorRow, GeneratorHealth, Interval, Machine, Observed, Origin, RunRecord, RunStatus, Setting,

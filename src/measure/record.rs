@@ -3,7 +3,7 @@ use std::time::{Duration, SystemTime};
 pub use crate::domain::{Origin, Setting};
 
 use crate::domain::{FailureClass, Shard, TimeScale};
-use crate::measure::{Certificates, CompactHistogram, Histogram, PhaseHistograms, ResourceSample, Skip};
+use crate::measure::{Certificates, CompactHistogram, CompactPhases, Histogram, ResourceSample, Skip};
 
 /// Everything that a run found out. Reports are pure functions of it.
 #[derive(Debug, Clone)]
@@ -166,7 +166,7 @@ impl CpuUse {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct GeneratorHealth {
     /// Start minus due time of every started attempt.
-    pub lateness: Histogram,
+    pub lateness: CompactHistogram,
     /// Reasons why the generator was the bottleneck; empty means it was not.
     pub saturated: Vec<String>,
     /// Most attempts in flight at once.
@@ -309,7 +309,7 @@ pub struct StageRecord {
     /// Why devices were skipped. The counts add up to those skipped, but in records of before it was counted.
     pub skips: Vec<Skip>,
     /// Times per phase.
-    pub phases: PhaseHistograms,
+    pub phases: CompactPhases,
     /// One entry per second, from the start of the measured part.
     pub intervals: Vec<Interval>,
 }

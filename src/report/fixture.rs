@@ -7,9 +7,9 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::domain::{FailureClass, Phase, TimeScale};
 use crate::measure::{
-    Attempt, Begin, Certificates, CpuUse, ErrorRow, GeneratorHealth, Histogram, Interval, Machine, Observed, Origin,
-    Outcome, PhaseHistograms, PhaseTimes, ProcessSample, ResourceSample, RunRecord, RunStatus, Setting, Skip,
-    SkipReason, StageRecord, ThresholdResult, Totals,
+    Attempt, Begin, Certificates, CompactPhases, CpuUse, ErrorRow, GeneratorHealth, Histogram, Interval, Machine,
+    Observed, Origin, Outcome, PhaseHistograms, PhaseTimes, ProcessSample, ResourceSample, RunRecord, RunStatus,
+    Setting, Skip, SkipReason, StageRecord, ThresholdResult, Totals,
 };
 
 const DEVICES: u32 = 1_234;
@@ -92,7 +92,7 @@ pub(super) fn record() -> RunRecord {
             peak_memory: 81_500_000,
         }),
         health: GeneratorHealth {
-            lateness,
+            lateness: (&lateness).into(),
             saturated: Vec::new(),
             peak_in_flight: 1_000,
             peak_connected: 0,
@@ -119,7 +119,7 @@ pub(super) fn record() -> RunRecord {
             start: Duration::ZERO,
             elapsed: Duration::from_millis(1_950),
             skips: Vec::new(),
-            phases,
+            phases: (&phases).into(),
             intervals: intervals.to_vec(),
         }],
         certificates: None,
@@ -191,7 +191,7 @@ pub(super) fn renewal_storm() -> RunRecord {
     hold.workload = "open, at once, 7 days connected, telemetry every 6 h".to_owned();
     hold.start = Duration::from_secs(1);
     hold.begin = Some(Begin { due: Duration::from_secs(1), late: Duration::from_micros(21_340) });
-    hold.phases = PhaseHistograms::new();
+    hold.phases = CompactPhases::default();
     hold.totals = Totals {
         planned: u64::from(DEVICES),
         started: u64::from(DEVICES - 14),
@@ -236,7 +236,7 @@ fn certificates(now: SystemTime) -> Certificates {
 pub(super) fn timed(random: &mut ChaCha8Rng, seconds: u64, factor: f64) -> RunRecord {
     let mut record = record();
     let stage = &mut record.stages[0];
-    (stage.phases, stage.intervals) = (PhaseHistograms::new(), Vec::new());
+    (stage.phases, stage.intervals) = (CompactPhases::default(), Vec::new());
     let (mut total, mut tls) = (Histogram::new(), Histogram::new());
     let mut mood = 0.0;
     for second in 0..seconds {
@@ -261,8 +261,8 @@ pub(super) fn timed(random: &mut ChaCha8Rng, seconds: u64, factor: f64) -> RunRe
     stage.totals.succeeded = 100 * seconds;
     (stage.totals.planned, stage.totals.started, stage.totals.attempts) = (100 * seconds, 100 * seconds, 100 * seconds);
     (stage.totals.failed, stage.totals.dropped) = (Default::default(), 0);
-    stage.phases.set(Phase::Total, true, total);
-    stage.phases.set(Phase::Tls, true, tls);
+    stage.phases.set(Phase::Total, true, &total);
+    stage.phases.set(Phase::Tls, true, &tls);
     record
 }
 

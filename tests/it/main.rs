@@ -10,6 +10,7 @@ mod emulator;
 mod endings;
 mod engine;
 mod layering;
+mod memory;
 mod metrics;
 mod pki;
 mod report;

@@ -162,8 +162,13 @@ impl Explained for NotWritten {}
 
 /// The run of a folder, or all runs in its folders.
 pub(super) fn read_runs(folder: &Path) -> Result<Vec<RunRecord>, ReadError> {
+    runs_in(folder)?.iter().map(|folder| read(folder)).collect()
+}
+
+/// A folder that holds the results of a run, or its folders that do.
+pub(super) fn runs_in(folder: &Path) -> Result<Vec<PathBuf>, ReadError> {
     if holds_results(folder) {
-        return Ok(vec![read(folder)?]);
+        return Ok(vec![folder.to_owned()]);
     }
     let unreadable = |source| ReadError::Unreadable { path: folder.to_owned(), source };
     let mut folders = Vec::new();
@@ -177,7 +182,7 @@ pub(super) fn read_runs(folder: &Path) -> Result<Vec<RunRecord>, ReadError> {
     if folders.is_empty() {
         return Err(ReadError::Nothing { path: folder.to_owned() });
     }
-    folders.iter().map(|folder| read(folder)).collect()
+    Ok(folders)
 }
 
 impl Explained for NotComparable {}

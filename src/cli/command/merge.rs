@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use crate::cli::command::compare::{Documents, read_runs};
+use crate::cli::command::compare::{Documents, runs_in};
 use crate::cli::command::finish::finish;
 use crate::cli::{CommandError, Exit, Explained, Terminal};
 use crate::engine::judge_again;
-use crate::measure::{MergeError, RunRecord, RunStatus, merge};
-use crate::report::ResultsFolder;
-use crate::report::compare::{NotMergeable, mergeable};
+use crate::measure::{MergeError, Merging, RunRecord, RunStatus};
+use crate::report::compare::{Mergeable, NotMergeable};
+use crate::report::{ResultsFolder, read};
 
 /// Arguments of `fleetstorm merge`.
 #[derive(Debug, clap::Args)]
@@ -46,15 +46,25 @@ is told. Ends with the code of the sum, as if it were one run.";
 /// Results cannot be read, do not fit each other, or cannot be written.
 pub fn run(args: MergeArgs, terminal: &Terminal) -> Result<Exit, CommandError> {
     let MergeArgs { folders, out, allow } = args;
-    let mut parts = Vec::new();
-    for folder in &folders {
-        parts.extend(read_runs(folder)?);
+    let mut parts = folders.iter().map(|folder| runs_in(folder)).collect::<Result<Vec<_>, _>>()?.into_iter().flatten();
+    let Some(first) = parts.next() else { return Err(NotMerged(MergeError::Nothing).into()) };
+    let first = read(&first)?;
+    let asked = thresholds(&first);
+    let mut mergeable = Mergeable::new(&first, allow);
+    let mut merging = Merging::new(first).map_err(NotMerged)?;
+    let mut asked_the_same = true;
+    // There may be thousands: no more than one is in memory beside the sum.
+    for part in parts {
+        let part = read(&part)?;
+        asked_the_same &= thresholds(&part) == asked;
+        mergeable.add(&part);
+        merging.add(&part).map_err(NotMerged)?;
     }
     // First what cannot be added at all, which no flag allows.
-    let mut sum = merge(&parts).map_err(NotMerged)?;
-    let notes = mergeable(&parts, &allow)?;
-    sum.notes.extend(notes);
-    if is_one_run(&parts, &sum) {
+    let mut sum = merging.finish().map_err(NotMerged)?;
+    sum.notes.extend(mergeable.finish()?);
+    // A run of the whole fleet to its end, which had to meet the same everywhere.
+    if asked_the_same && sum.status == RunStatus::Complete && sum.is_made_of_shards() {
         let (thresholds, not_judged) = judge_again(&sum);
         sum.thresholds = thresholds;
         sum.notes.extend(not_judged);
@@ -62,15 +72,11 @@ pub fn run(args: MergeArgs, terminal: &Terminal) -> Result<Exit, CommandError> {
     finish(&sum.at_rest(), &ResultsFolder::open(out)?, terminal, Documents::Whole)
 }
 
-/// Whether the sum is a run of the whole fleet to its end, which had to meet the same everywhere.
-fn is_one_run(parts: &[RunRecord], sum: &RunRecord) -> bool {
-    let thresholds = |part: &RunRecord| -> Vec<(String, String)> {
-        let of_threshold = |key: &str| key.starts_with("thresholds.") || key.starts_with("threshold.");
-        let settings = part.settings.iter().filter(|setting| of_threshold(&setting.key));
-        settings.map(|setting| (setting.key.clone(), setting.value.clone())).collect()
-    };
-    let same = parts.iter().all(|part| parts.first().is_some_and(|first| thresholds(first) == thresholds(part)));
-    same && sum.status == RunStatus::Complete && sum.is_made_of_shards()
+/// The settings that say what a run had to meet.
+fn thresholds(part: &RunRecord) -> Vec<(String, String)> {
+    let of_threshold = |key: &str| key.starts_with("thresholds.") || key.starts_with("threshold.");
+    let settings = part.settings.iter().filter(|setting| of_threshold(&setting.key));
+    settings.map(|setting| (setting.key.clone(), setting.value.clone())).collect()
 }
 
 /// Runs that cannot be added.

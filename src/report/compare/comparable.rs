@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::domain::TimeScale;
 use crate::measure::{RunRecord, RunStatus};
 
 /// Runs that say nothing about each other.
@@ -30,23 +31,58 @@ pub struct NotMergeable(
     pub Vec<String>,
 );
 
-/// Every reason why runs must not be added although they could be, or what the reader must know. `allowed`: settings that
-/// may differ (keys, or their beginnings); `target` lets the targets differ.
-///
-/// # Errors
-/// They were asked for different things.
-pub fn mergeable(parts: &[RunRecord], allowed: &[String]) -> Result<Vec<String>, NotMergeable> {
-    let (mut reasons, mut notes) = (BTreeSet::new(), BTreeSet::new());
-    let Some(first) = parts.first() else { return Ok(Vec::new()) };
-    for run in parts {
+/// Whether runs were asked for the same, so that they may be added; they are looked at one by one.
+#[derive(Debug)]
+pub struct Mergeable {
+    first: Asked,
+    allowed: Vec<String>,
+    reasons: BTreeSet<String>,
+    notes: BTreeSet<String>,
+    machines: BTreeSet<String>,
+}
+
+/// What a run was asked for, and who carried it out.
+#[derive(Debug)]
+struct Asked {
+    scenario: String,
+    time_scale: TimeScale,
+    settings: BTreeMap<String, String>,
+    target: String,
+    version: String,
+}
+
+impl Asked {
+    fn of(run: &RunRecord) -> Self {
+        let RunRecord { scenario, time_scale, target, version, .. } = run;
+        Self {
+            scenario: scenario.clone(),
+            time_scale: *time_scale,
+            settings: settings(run),
+            target: target.clone(),
+            version: version.clone(),
+        }
+    }
+}
+
+impl Mergeable {
+    /// Begins with a run. `allowed`: settings that may differ (keys, or their beginnings); `target` lets the targets differ.
+    pub fn new(first: &RunRecord, allowed: Vec<String>) -> Self {
+        let (reasons, notes) = (BTreeSet::new(), BTreeSet::new());
+        Self { first: Asked::of(first), allowed, reasons, notes, machines: BTreeSet::from([machine(first)]) }
+    }
+
+    /// Holds one more run against the first.
+    pub fn add(&mut self, run: &RunRecord) {
+        let Self { first, allowed, reasons, notes, machines } = self;
+        machines.insert(machine(run));
         if run.scenario != first.scenario {
             reasons.insert(format!("scenario: {} and {}", first.scenario, run.scenario));
-            continue;
+            return;
         }
         if run.time_scale != first.time_scale {
             reasons.insert(format!("time_scale: {} and {}", first.time_scale, run.time_scale));
         }
-        for (key, values) in differences(first, run) {
+        for (key, values) in differences(&first.settings, &settings(run)) {
             if allowed.iter().any(|allowed| begins(&key, allowed)) {
                 notes.insert(format!("{key} differs: {values}"));
             } else if !OF_GENERATOR.into_iter().chain(HARMLESS).any(|harmless| begins(&key, harmless)) {
@@ -55,19 +91,27 @@ pub fn mergeable(parts: &[RunRecord], allowed: &[String]) -> Result<Vec<String>,
         }
         if run.target != first.target {
             let what = format!("target: {} and {}", first.target, run.target);
-            let into = if allowed.iter().any(|allowed| allowed == "target") { &mut notes } else { &mut reasons };
+            let into = if allowed.iter().any(|allowed| allowed == "target") { notes } else { reasons };
             into.insert(what);
         }
         if run.version != first.version {
-            notes.insert(format!("fleetstorm differs: {} and {}", first.version, run.version));
+            self.notes.insert(format!("fleetstorm differs: {} and {}", first.version, run.version));
         }
     }
-    let machines: BTreeSet<String> = parts.iter().map(machine).collect();
-    if machines.len() > 1 {
-        let machines: Vec<String> = machines.into_iter().collect();
-        notes.insert(format!("the generators had different machines: {}", machines.join("; ")));
+
+    /// What the reader must know.
+    ///
+    /// # Errors
+    /// They were asked for different things: every reason.
+    pub fn finish(self) -> Result<Vec<String>, NotMergeable> {
+        let Self { reasons, mut notes, machines, .. } = self;
+        if machines.len() > 1 {
+            let machines: Vec<String> = machines.into_iter().collect();
+            notes.insert(format!("the generators had different machines: {}", machines.join("; ")));
+        }
+        let all = |words: BTreeSet<String>| words.into_iter().collect();
+        if reasons.is_empty() { Ok(all(notes)) } else { Err(NotMergeable(all(reasons))) }
     }
-    if reasons.is_empty() { Ok(notes.into_iter().collect()) } else { Err(NotMergeable(reasons.into_iter().collect())) }
 }
 
 fn machine(run: &RunRecord) -> String {
@@ -86,6 +130,7 @@ pub(super) fn check(a: &[RunRecord], b: &[RunRecord], allowed: &[String]) -> Res
     let Some(first) = a.first().filter(|_| !b.is_empty()) else {
         return Err(NotComparable(vec!["one side has no runs".to_owned()]));
     };
+    let asked = settings(first);
     for run in a.iter().chain(b) {
         if run.status != RunStatus::Complete {
             reasons.insert(format!("a run of seed {} is partial ({})", run.seed, run.status.name()));
@@ -114,7 +159,7 @@ pub(super) fn check(a: &[RunRecord], b: &[RunRecord], allowed: &[String]) -> Res
         if stages(run) != stages(first) {
             reasons.insert(format!("stages: {} and {}", stages(first).join(", "), stages(run).join(", ")));
         }
-        for (key, values) in differences(first, run) {
+        for (key, values) in differences(&asked, &settings(run)) {
             if OF_TARGET.into_iter().any(|of| begins(&key, of)) || allowed.iter().any(|allowed| begins(&key, allowed)) {
                 notes.insert(format!("{key} differs: {values}"));
             } else if !HARMLESS.into_iter().any(|harmless| begins(&key, harmless)) {
@@ -134,16 +179,16 @@ pub(super) fn check(a: &[RunRecord], b: &[RunRecord], allowed: &[String]) -> Res
     if reasons.is_empty() { Ok(notes.into_iter().collect()) } else { Err(NotComparable(reasons.into_iter().collect())) }
 }
 
+fn settings(run: &RunRecord) -> BTreeMap<String, String> {
+    run.settings.iter().map(|setting| (setting.key.clone(), setting.value.clone())).collect()
+}
+
 /// Settings that differ, with both values.
-fn differences(a: &RunRecord, b: &RunRecord) -> Vec<(String, String)> {
-    let map = |run: &RunRecord| -> BTreeMap<String, String> {
-        run.settings.iter().map(|setting| (setting.key.clone(), setting.value.clone())).collect()
-    };
-    let (a, b) = (map(a), map(b));
+fn differences(a: &BTreeMap<String, String>, b: &BTreeMap<String, String>) -> Vec<(String, String)> {
     let keys: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
     let value = |of: &BTreeMap<String, String>, key: &String| of.get(key).map_or("nothing", String::as_str).to_owned();
     keys.into_iter()
         .filter(|key| a.get(*key) != b.get(*key))
-        .map(|key| (key.clone(), format!("{} and {}", value(&a, key), value(&b, key))))
+        .map(|key| (key.clone(), format!("{} and {}", value(a, key), value(b, key))))
         .collect()
 }

@@ -12,7 +12,7 @@ mod words;
 use crate::domain::Phase;
 use crate::measure::{Observed, RunRecord};
 
-pub use comparable::{NotComparable, NotMergeable, mergeable};
+pub use comparable::{Mergeable, NotComparable, NotMergeable};
 pub use document::ComparisonJson;
 pub use table::table;
 pub(in crate::report) use words::{Headline, change, tally};

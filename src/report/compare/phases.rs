@@ -1,5 +1,5 @@
 use crate::domain::Phase;
-use crate::measure::{Histogram, Interval, RunRecord, StageRecord};
+use crate::measure::{CompactHistogram, Histogram, Interval, RunRecord, StageRecord};
 use crate::report::compare::statistics::{Block, Share, chance};
 use crate::report::compare::{FailureRow, Judgement, Limits, PERCENTILES, PhaseRow};
 
@@ -19,7 +19,8 @@ const SHARE: f64 = 0.001;
 pub(super) fn judged(a: &[RunRecord], b: &[RunRecord], limits: Limits) -> (Vec<PhaseRow>, Vec<FailureRow>) {
     let (mut phases, mut failures) = (Vec::new(), Vec::new());
     for index in 0..a.first().map_or(0, |run| run.stages.len()) {
-        let sides = [a, b].map(|runs| Side::new(runs, index));
+        let repeats = a.len().min(b.len()) >= REPEATS;
+        let sides = [a, b].map(|runs| Side::new(runs, index, repeats));
         phases.extend(Phase::ALL.into_iter().filter_map(|phase| phase_row(&sides, phase)));
         failures.extend(failure_row(&sides));
     }
@@ -48,64 +49,80 @@ struct Bars {
 /// One stage of all runs of one side.
 struct Side<'a> {
     stages: Vec<&'a StageRecord>,
+    /// Whether every run counts as a block. Then there are no others.
+    repeats: bool,
     /// `total` of the successes in blocks of intervals that follow each other.
-    blocks: Vec<Histogram>,
+    blocks: Vec<CompactHistogram>,
     /// Devices with an outcome in the same way, and those of them that failed.
     outcomes: Vec<Block>,
+    /// Shares of `total` above its own percentiles.
+    like: [Option<Share>; PERCENTILES.len()],
 }
 
 impl<'a> Side<'a> {
-    fn new(runs: &'a [RunRecord], index: usize) -> Self {
+    fn new(runs: &'a [RunRecord], index: usize, repeats: bool) -> Self {
         let stages: Vec<_> = runs.iter().filter_map(|run| run.stages.get(index)).collect();
-        let (mut blocks, mut outcomes) = (Vec::new(), Vec::new());
-        for stage in &stages {
+        let mut side = Self { stages, repeats, blocks: Vec::new(), outcomes: Vec::new(), like: [None; _] };
+        if repeats {
+            return side;
+        }
+        for stage in &side.stages {
             let busy: Vec<&Interval> = stage.intervals.iter().filter(|i| outcome(i).count > 0.0).collect();
             for part in busy.chunks(busy.len().div_ceil(MOST_BLOCKS).max(1)) {
                 let mut sum = Histogram::new();
                 part.iter().for_each(|interval| sum.merge(&interval.total.decode()));
-                blocks.push(sum);
+                side.blocks.push(CompactHistogram::new(&sum));
                 let add = |sum: Block, interval: &&Interval| {
                     let Block { count, above } = outcome(interval);
                     Block { count: sum.count + count, above: sum.above + above }
                 };
-                outcomes.push(part.iter().fold(Block { count: 0.0, above: 0.0 }, add));
+                side.outcomes.push(part.iter().fold(Block { count: 0.0, above: 0.0 }, add));
             }
         }
-        Self { stages, blocks, outcomes }
+        let total = side.merged(Phase::Total);
+        side.like = blocks(side.totals(), PERCENTILES.map(|percentile| nanos_at(&total, percentile)))
+            .map(|blocks| Share::of(&blocks));
+        side
     }
 
-    fn histograms(&self, phase: Phase) -> impl Iterator<Item = &Histogram> {
-        self.stages.iter().filter_map(move |stage| stage.phases.succeeded(phase)).filter(|h| h.count() > 0)
+    fn histograms(&self, phase: Phase) -> impl Iterator<Item = Histogram> {
+        self.stages.iter().filter_map(move |stage| stage.phases.succeeded(phase))
     }
 
     fn merged(&self, phase: Phase) -> Histogram {
         let mut sum = Histogram::new();
-        self.histograms(phase).for_each(|histogram| sum.merge(histogram));
+        self.histograms(phase).for_each(|histogram| sum.merge(&histogram));
         sum
     }
 
-    /// Whether every run counts as a block: `other` must have as many, too.
-    fn repeats(&self, other: &Self) -> bool {
-        self.stages.len().min(other.stages.len()) >= REPEATS
+    /// `total` in blocks of intervals.
+    fn totals(&self) -> impl Iterator<Item = Histogram> {
+        self.blocks.iter().map(CompactHistogram::decode)
     }
 
-    /// The share of a phase above `bound`; `sum` is all of the phase, `percentile` where the bound is.
-    fn share(&self, phase: Phase, sum: &Histogram, bound: u64, percentile: f64, repeats: bool) -> Option<Share> {
-        if repeats {
-            let blocks: Vec<_> = self.histograms(phase).map(|histogram| block(histogram, bound)).collect();
-            return (blocks.len() >= REPEATS).then(|| Share::of_runs(&blocks))?;
+    /// The shares of a phase above bounds, which lie at the percentiles; `sum` is all of the phase.
+    fn shares(
+        &self,
+        phase: Phase,
+        sum: &Histogram,
+        bounds: [u64; PERCENTILES.len()],
+    ) -> [Option<Share>; PERCENTILES.len()] {
+        if self.repeats {
+            return blocks(self.histograms(phase), bounds)
+                .map(|blocks| (blocks.len() >= REPEATS).then(|| Share::of_runs(&blocks))?);
         }
         if self.blocks.len() < FEWEST_BLOCKS {
-            return None;
+            return [None; _];
         }
         if phase == Phase::Total {
-            return Share::of(&self.blocks.iter().map(|histogram| block(histogram, bound)).collect::<Vec<_>>());
+            return blocks(self.totals(), bounds).map(|blocks| Share::of(&blocks));
         }
         // Only `total` is known by interval: other phases are as uncertain as it is at the same percentile.
-        let total = nanos_at(&self.merged(Phase::Total), percentile);
-        let like = Share::of(&self.blocks.iter().map(|histogram| block(histogram, total)).collect::<Vec<_>>())?;
-        let Block { count, above } = block(sum, bound);
-        Share::like(above, count, like.spread(), like.freedom())
+        std::array::from_fn(|place| {
+            let like = self.like[place]?;
+            let Block { count, above } = block(sum, bounds[place]);
+            Share::like(above, count, like.spread(), like.freedom())
+        })
     }
 }
 
@@ -125,6 +142,18 @@ fn block(histogram: &Histogram, bound: u64) -> Block {
     Block { count: hdr.len() as f64, above: hdr.len().saturating_sub(hdr.count_between(0, bound)) as f64 }
 }
 
+/// One block of every histogram for each bound. Only one histogram is in memory.
+fn blocks(
+    histograms: impl Iterator<Item = Histogram>,
+    bounds: [u64; PERCENTILES.len()],
+) -> [Vec<Block>; PERCENTILES.len()] {
+    let mut blocks = [const { Vec::new() }; _];
+    for histogram in histograms {
+        blocks.iter_mut().zip(bounds).for_each(|(blocks, bound)| blocks.push(block(&histogram, bound)));
+    }
+    blocks
+}
+
 fn phase_row(sides: &[Side<'_>; 2], phase: Phase) -> Option<PhaseRow> {
     let [a, b] = sides;
     let sums = [a, b].map(|side| side.merged(phase));
@@ -133,20 +162,16 @@ fn phase_row(sides: &[Side<'_>; 2], phase: Phase) -> Option<PhaseRow> {
         return None;
     }
     let nanos = [0, 1].map(|side| PERCENTILES.map(|p| nanos_at(&sums[side], p)));
-    let repeats = a.repeats(b);
-    let of = |place: usize| {
-        let percentile = PERCENTILES[place];
-        if counts.iter().any(|count| *count as f64 * (1.0 - percentile) < FEWEST_BEYOND) {
+    // Between both percentiles: the one side has more above it, the other less.
+    let bounds = std::array::from_fn(|place| (nanos[0][place] as f64 * nanos[1][place] as f64).sqrt() as u64);
+    let shares = [a.shares(phase, &sums[0], bounds), b.shares(phase, &sums[1], bounds)];
+    let chance = std::array::from_fn(|place| {
+        if counts.iter().any(|count| *count as f64 * (1.0 - PERCENTILES[place]) < FEWEST_BEYOND) {
             return None;
         }
-        let [first, second] = [nanos[0][place], nanos[1][place]];
-        // Between both percentiles: the one side has more above it, the other less.
-        let bound = (first as f64 * second as f64).sqrt() as u64;
-        let first_share = a.share(phase, &sums[0], bound, percentile, repeats)?;
-        let second_share = b.share(phase, &sums[1], bound, percentile, repeats)?;
-        Some(if first == second { 1.0 } else { chance(&first_share, &second_share) })
-    };
-    let chance = [of(0), of(1), of(2)];
+        let (first, second) = (shares[0][place]?, shares[1][place]?);
+        Some(if nanos[0][place] == nanos[1][place] { 1.0 } else { chance(&first, &second) })
+    });
     let stage = a.stages.first().map(|stage| stage.name.clone()).unwrap_or_default();
     Some(PhaseRow { stage, phase, counts, nanos, chance, judgement: Judgement::TooFew })
 }
@@ -201,17 +226,13 @@ fn failure_row(sides: &[Side<'_>; 2]) -> Option<FailureRow> {
     if counts.contains(&0) {
         return None;
     }
-    let repeats = a.repeats(b);
     let share = |side: usize| {
-        let blocks: Vec<_> = if repeats {
-            runs[side].iter().map(|(count, bad)| Block { count: *count as f64, above: *bad as f64 }).collect()
-        } else {
-            sides[side].outcomes.clone()
-        };
-        if repeats {
-            return Share::of_runs(&blocks);
+        let Side { repeats, outcomes, .. } = &sides[side];
+        if *repeats {
+            let block = |(count, bad): &(u64, u64)| Block { count: *count as f64, above: *bad as f64 };
+            return Share::of_runs(&runs[side].iter().map(block).collect::<Vec<_>>());
         }
-        (blocks.len() >= FEWEST_BLOCKS).then(|| Share::of(&blocks))?
+        (outcomes.len() >= FEWEST_BLOCKS).then(|| Share::of(outcomes))?
     };
     let chance = share(0).zip(share(1)).map(|(a, b)| if failed == [0, 0] { 1.0 } else { chance(&a, &b) });
     let stage = a.stages.first().map(|stage| stage.name.clone()).unwrap_or_default();

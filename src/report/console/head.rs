@@ -128,7 +128,8 @@ pub(super) fn circumstances(text: &mut String, record: &RunRecord, look: Look) {
     if health.peak_connected > 0 {
         words.push_str(&format!(", {} connections held", units::count(health.peak_connected)));
     }
-    if let (Some(p50), Some(p99)) = (health.lateness.quantile(0.50), health.lateness.quantile(0.99)) {
+    let lateness = health.lateness.decode();
+    if let (Some(p50), Some(p99)) = (lateness.quantile(0.50), lateness.quantile(0.99)) {
         let (p50, p99) = (units::duration(p50), units::duration(p99));
         words.push_str(&format!(", started {p50} after due at the median, {p99} at p99"));
     }

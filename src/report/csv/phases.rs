@@ -31,7 +31,7 @@ impl Exporter for PhasesCsv {
 
     fn write(&self, record: &RunRecord, to: &mut dyn Write) -> io::Result<()> {
         let rows = record.stages.iter().flat_map(|stage| {
-            occurred(stage).filter_map(|(phase, outcome, histogram)| row(&stage.name, phase, outcome, histogram))
+            occurred(stage).filter_map(|(phase, outcome, histogram)| row(&stage.name, phase, outcome, &histogram))
         });
         table(to, COLUMNS, rows)
     }
@@ -40,7 +40,7 @@ impl Exporter for PhasesCsv {
 /// The phases of a stage that occurred, in the order of an attempt, successes before failures.
 pub(in crate::report) fn occurred(
     stage: &StageRecord,
-) -> impl Iterator<Item = (Phase, &'static str, &Histogram)> + use<'_> {
+) -> impl Iterator<Item = (Phase, &'static str, Histogram)> + use<'_> {
     Phase::ALL.into_iter().flat_map(|phase| {
         let succeeded = stage.phases.succeeded(phase).map(|h| (phase, "succeeded", h));
         let failed = stage.phases.failed(phase).map(|h| (phase, "failed", h));

@@ -43,7 +43,7 @@ impl Exporter for SummaryCsv {
 
 fn row(record: &RunRecord, stage: &StageRecord, verdict: &str) -> impl Iterator<Item = String> {
     let totals = &stage.totals;
-    let quantile = |phase, q| stage.phases.succeeded(phase).map(|h| quantile_us(h, q)).unwrap_or_default();
+    let quantile = |phase, q| stage.phases.succeeded(phase).map(|h| quantile_us(&h, q)).unwrap_or_default();
     let before: [String; BEFORE.len()] = [
         text(&stage.name).into_owned(),
         text(&stage.kind).into_owned(),

@@ -77,7 +77,8 @@ fn verdict(out: &mut String, record: &RunRecord) -> fmt::Result {
     tables::outcomes(out, record)?;
     tables::skipped(out, record)?;
     let health = &record.health;
-    let lateness = match (health.lateness.quantile(0.50), health.lateness.quantile(0.99)) {
+    let lateness = health.lateness.decode();
+    let lateness = match (lateness.quantile(0.50), lateness.quantile(0.99)) {
         (Some(p50), Some(p99)) => {
             format!(
                 "; devices started {} after due at the median, {} at p99",

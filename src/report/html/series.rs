@@ -200,8 +200,8 @@ pub(super) fn expiry(certificates: Option<&Certificates>) -> Columns {
 
 /// The percentile curve of a stage: `total` and `total_raw`.
 pub(super) fn percentiles(stage: &StageRecord) -> Columns {
-    let of = |phase| stage.phases.succeeded(phase);
-    curves(&[("total", of(Phase::Total)), ("total_raw", of(Phase::TotalRaw))])
+    let [total, raw] = [Phase::Total, Phase::TotalRaw].map(|phase| stage.phases.succeeded(phase));
+    curves(&[("total", total.as_ref()), ("total_raw", raw.as_ref())])
 }
 
 /// Percentile curves: `inverse` is 1/(1-q), against which each histogram is drawn, up to one in all of its values: beyond

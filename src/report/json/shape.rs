@@ -215,6 +215,7 @@ impl<'a> Run<'a> {
         } = record;
         let totals = record.totals();
         let Machine { cpu, cores, memory, os, open_files } = machine;
+        let lateness = health.lateness.decode();
         Ok(Self {
             schema: SCHEMA,
             fleetstorm: version,
@@ -246,12 +247,12 @@ impl<'a> Run<'a> {
                 peak_in_flight: health.peak_in_flight,
                 peak_connected: health.peak_connected,
                 in_flight_limit: health.in_flight_limit,
-                lateness_p50_us: quantile(&health.lateness, 0.50),
-                lateness_p99_us: quantile(&health.lateness, 0.99),
-                lateness_max_us: quantile(&health.lateness, 1.0),
-                lateness_min_us: quantile(&health.lateness, 0.0),
-                lateness_above_range: health.lateness.saturated(),
-                lateness_histogram: encoded(&health.lateness)?,
+                lateness_p50_us: quantile(&lateness, 0.50),
+                lateness_p99_us: quantile(&lateness, 0.99),
+                lateness_max_us: quantile(&lateness, 1.0),
+                lateness_min_us: quantile(&lateness, 0.0),
+                lateness_above_range: lateness.saturated(),
+                lateness_histogram: encoded(&lateness)?,
             },
             machine: Host { cpu, cores: *cores, memory_bytes: *memory, os, open_files: *open_files },
             stages: stages.iter().map(|stage| Stage::of(stage, distributions)).collect::<io::Result<_>>()?,

@@ -114,7 +114,7 @@ impl<'a> Stage<'a> {
             totals: Counts::of(totals),
             skips: skips.iter().map(SkipRow::of).collect(),
             phases: occurred(stage)
-                .filter_map(|(phase, outcome, histogram)| PhaseRow::of(phase, outcome, histogram).transpose())
+                .filter_map(|(phase, outcome, histogram)| PhaseRow::of(phase, outcome, &histogram).transpose())
                 .collect::<io::Result<_>>()?,
             intervals: intervals.iter().map(|interval| IntervalRow::of(interval, distributions)).collect(),
         })

@@ -15,7 +15,7 @@ fn fingerprint(outcome: &EngineOutcome) -> String {
         text += &format!("{} {:?} {:?} {:?}\n", stage.name, stage.totals, stage.elapsed, stage.intervals);
         for phase in Phase::ALL {
             for histogram in [stage.phases.succeeded(phase), stage.phases.failed(phase)] {
-                text += &format!("{phase} {:?}\n", histogram.map(CompactHistogram::new));
+                text += &format!("{phase} {:?}\n", histogram.as_ref().map(CompactHistogram::new));
             }
         }
     }
@@ -107,10 +107,10 @@ proptest! {
         prop_assert_eq!(sum(|i| i.failed.iter().sum()), totals.failed_total());
         prop_assert_eq!(sum(|i| i.total.decode().count()), totals.succeeded);
         prop_assert_eq!(stage.intervals.last().map_or(0, |i| i.in_flight), 0);
-        let count = |h: Option<&fleetstorm::measure::Histogram>| h.map_or(0, |h| h.count());
+        let count = |h: Option<fleetstorm::measure::Histogram>| h.map_or(0, |h| h.count());
         prop_assert_eq!(count(stage.phases.succeeded(Phase::Total)), totals.succeeded);
         prop_assert_eq!(count(stage.phases.failed(Phase::TotalRaw)), totals.failed_total());
-        prop_assert_eq!(outcome.health.lateness.count(), totals.started);
+        prop_assert_eq!(outcome.health.lateness.decode().count(), totals.started);
         prop_assert_eq!(outcome.errors.iter().map(|e| e.count).sum::<u64>(), totals.failed_total());
     }
 }

@@ -45,7 +45,7 @@ async fn an_open_workload_starts_devices_on_time_however_slow_the_service_is() {
     assert_eq!(in_flight, [10, 20, 30, 30, 30, 20, 10, 0]);
     assert_eq!(stage.elapsed, MS(7_900));
     // The runtime's own timers are good to a millisecond.
-    assert!(outcome.health.lateness.quantile(1.0).unwrap() <= MS(1));
+    assert!(outcome.health.lateness.decode().quantile(1.0).unwrap() <= MS(1));
 }
 
 #[tokio::test(start_paused = true)]

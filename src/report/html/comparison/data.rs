@@ -93,7 +93,7 @@ fn curves(sides: [Side<'_>; 2], stage: usize, phase: Phase) -> Columns {
 fn sum(runs: &[RunRecord], stage: usize, phase: Phase) -> Histogram {
     let mut sum = Histogram::new();
     for histogram in runs.iter().filter_map(|run| run.stages.get(stage)?.phases.succeeded(phase)) {
-        sum.merge(histogram);
+        sum.merge(&histogram);
     }
     sum
 }

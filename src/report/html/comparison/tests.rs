@@ -99,10 +99,10 @@ fn verdicts_are_those_of_the_comparison() {
 #[test]
 fn phases_that_differ_have_curves_and_others_have_none_but_total() {
     let mut runs = sides(1, 20, 2.0);
-    let same = runs[0][0].stages[0].phases.succeeded(Phase::Tls).unwrap().clone();
-    runs[1][0].stages[0].phases.set(Phase::Tls, true, same.clone());
+    let same = runs[0][0].stages[0].phases.succeeded(Phase::Tls).unwrap();
+    runs[1][0].stages[0].phases.set(Phase::Tls, true, &same);
     for run in runs.iter_mut().flatten() {
-        run.stages[0].phases.set(Phase::Register, true, same.clone());
+        run.stages[0].phases.set(Phase::Register, true, &same);
     }
     let (comparison, both) = compared(&runs);
     let ids = |data: &Data| data.plots_of(0).map(|plot| plot.id.clone()).collect::<Vec<_>>();
@@ -160,8 +160,8 @@ fn long_runs_of_many_stages_stay_small() {
                     })
                     .collect();
                 for phase in Phase::ALL.into_iter().take(9) {
-                    let total = stage.phases.succeeded(Phase::Total).unwrap().clone();
-                    stage.phases.set(phase, true, total);
+                    let total = stage.phases.succeeded(Phase::Total).unwrap();
+                    stage.phases.set(phase, true, &total);
                 }
                 stage
             })

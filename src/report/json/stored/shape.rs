@@ -11,8 +11,8 @@ use serde::Deserialize;
 
 use crate::domain::{Phase, Shard, TimeScale};
 use crate::measure::{
-    Aside, Begin, Certificates, CompactHistogram, CpuUse, ErrorRow, GeneratorHealth, Histogram, Interval, Machine,
-    PhaseHistograms, ResourceSample, RunRecord, Setting, Skip, StageRecord, Totals,
+    Aside, Begin, Certificates, CompactHistogram, CompactPhases, CpuUse, ErrorRow, GeneratorHealth, Histogram,
+    Interval, Machine, ResourceSample, RunRecord, Setting, Skip, StageRecord, Totals,
 };
 use crate::report::json::stored::resource::Resource;
 use crate::report::json::stored::threshold::Threshold;
@@ -316,6 +316,7 @@ impl Health {
         let aside = aside(self.lateness_above_range, self.lateness_min_us, self.lateness_max_us);
         let lateness = histogram(&self.lateness_histogram, aside)
             .map_err(|reason| format!("health: lateness_histogram: {reason}"))?;
+        let lateness = CompactHistogram::new(&lateness);
         Ok(GeneratorHealth { lateness, saturated, peak_in_flight, peak_connected, in_flight_limit })
     }
 }
@@ -325,7 +326,7 @@ impl Stage {
         let Self { name, kind, workload, begin_due_us, begin_late_us, start_us, elapsed_us, totals, .. } = self;
         let Self { skips, phases: rows, intervals, .. } = self;
         let begin = begin_due_us.zip(begin_late_us).map(|(due, late)| Begin { due: due.0, late: late.0 });
-        let mut phases = PhaseHistograms::new();
+        let mut phases = CompactPhases::default();
         for PhaseRow { phase: PhaseName(phase), outcome, count, min_us, max_us, above_range, histogram: encoded } in
             rows
         {
@@ -334,7 +335,7 @@ impl Stage {
             if histogram.count() != count {
                 return Err(wrong(format!("count is {count}, but the histogram holds {}", histogram.count())));
             }
-            phases.set(phase, matches!(outcome, PhaseOutcome::Succeeded), histogram);
+            phases.set(phase, matches!(outcome, PhaseOutcome::Succeeded), &histogram);
         }
         let wrong = |reason: String| format!("stage {name}: {reason}");
         let intervals =

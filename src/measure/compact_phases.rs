@@ -1,0 +1,116 @@
+use crate::domain::Phase;
+use crate::measure::{CompactHistogram, Histogram, PhaseHistograms};
+
+/// [`PhaseHistograms`] at rest: what a stage that is over keeps, some kilobytes instead of megabytes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CompactPhases {
+    succeeded: [CompactHistogram; Phase::COUNT],
+    failed: [CompactHistogram; Phase::COUNT],
+}
+
+impl CompactPhases {
+    /// The histogram of a phase of the successes, when one had it.
+    pub fn succeeded(&self, phase: Phase) -> Option<Histogram> {
+        decoded(&self.succeeded[phase.index()])
+    }
+
+    /// The histogram of a phase of the failures, when one had it.
+    pub fn failed(&self, phase: Phase) -> Option<Histogram> {
+        decoded(&self.failed[phase.index()])
+    }
+
+    /// Puts the histogram of a phase, of the successes or the failures, in the place of what was there.
+    pub fn set(&mut self, phase: Phase, succeeded: bool, histogram: &Histogram) {
+        let set = if succeeded { &mut self.succeeded } else { &mut self.failed };
+        set[phase.index()] = CompactHistogram::new(histogram);
+    }
+
+    /// All of them, to compute with.
+    pub fn decode(&self) -> PhaseHistograms {
+        let decode = |phases: &[CompactHistogram; Phase::COUNT]| phases.each_ref().map(|histogram| histogram.decode());
+        PhaseHistograms { succeeded: decode(&self.succeeded), failed: decode(&self.failed) }
+    }
+
+    /// Adds all of `other`.
+    pub fn merge(&mut self, other: &Self) {
+        let theirs = other.succeeded.iter().chain(&other.failed);
+        self.succeeded.iter_mut().chain(&mut self.failed).zip(theirs).for_each(|(mine, theirs)| mine.merge(theirs));
+    }
+
+    /// See [`crate::measure::RunRecord::at_rest`].
+    pub(super) fn round(&mut self) {
+        self.succeeded.iter_mut().chain(&mut self.failed).for_each(CompactHistogram::round);
+    }
+}
+
+impl From<&PhaseHistograms> for CompactPhases {
+    fn from(phases: &PhaseHistograms) -> Self {
+        let compact = |phases: &[Histogram; Phase::COUNT]| phases.each_ref().map(CompactHistogram::new);
+        Self { succeeded: compact(&phases.succeeded), failed: compact(&phases.failed) }
+    }
+}
+
+fn decoded(histogram: &CompactHistogram) -> Option<Histogram> {
+    (!histogram.is_empty()).then(|| histogram.decode())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::FailureClass;
+    use crate::measure::{Attempt, Outcome, PhaseTimes};
+
+    fn recorded(attempts: &[(u64, bool)]) -> PhaseHistograms {
+        let mut phases = PhaseHistograms::new();
+        for (nanos, succeeded) in attempts {
+            let mut times = PhaseTimes::new();
+            times.set(Phase::Tls, Duration::from_nanos(*nanos));
+            times.set(Phase::Total, Duration::from_nanos(nanos.saturating_mul(3)));
+            phases.record(&Attempt {
+                device: 0,
+                stage: 0,
+                number: 1,
+                due: Duration::ZERO,
+                started: Duration::ZERO,
+                ended: Duration::ZERO,
+                phases: times,
+                outcome: if *succeeded { Outcome::Success } else { Outcome::Failed(FailureClass::Timeout) },
+                code: 0,
+                polls: 0,
+                throttled: 0,
+                retry_after_max: None,
+            });
+        }
+        phases
+    }
+
+    fn attempts() -> impl Strategy<Value = Vec<(u64, bool)>> {
+        prop::collection::vec((0..2 * Histogram::HIGHEST, any::<bool>()), 0..40)
+    }
+
+    proptest! {
+        #[test]
+        fn at_rest_nothing_is_lost_and_merged_at_rest_it_is_the_same(a in attempts(), b in attempts()) {
+            let (one, other, all) = (recorded(&a), recorded(&b), recorded(&[a, b].concat()));
+            let mut sum = CompactPhases::from(&one);
+            sum.merge(&CompactPhases::from(&other));
+            prop_assert_eq!(&sum, &CompactPhases::from(&all));
+            for phase in Phase::ALL {
+                let [succeeded, failed] = [sum.succeeded(phase), sum.failed(phase)];
+                prop_assert_eq!(succeeded.as_ref(), all.succeeded(phase));
+                prop_assert_eq!(failed.as_ref(), all.failed(phase));
+            }
+        }
+    }
+
+    #[test]
+    fn a_stage_at_rest_is_a_thousandth_of_one_that_records() {
+        let phases = CompactPhases::from(&recorded(&[(5_000_000, true), (7_000_000, false)]));
+        let bytes: usize = phases.succeeded.iter().chain(&phases.failed).map(|histogram| histogram.as_v2().len()).sum();
+        assert!(bytes + size_of::<CompactPhases>() < 8_000, "{bytes}");
+    }
+}
