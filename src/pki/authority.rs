@@ -3,11 +3,14 @@
 use std::time::SystemTime;
 
 use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::{AuthorityKeyIdentifier, GeneralName, ParsedExtension};
+use x509_parser::x509::X509Version;
 
 use crate::pki::ca::Validity;
 use crate::pki::certificate;
 use crate::pki::chain::ChainError;
 use crate::pki::name::Name;
+use crate::pki::path::{self, ExtensionFault, NameConstraints, PolicyRules};
 use crate::pki::signature::VerifyingKey;
 
 /// A parsed authority.
@@ -15,15 +18,40 @@ use crate::pki::signature::VerifyingKey;
 pub(super) struct Authority {
     pub(super) der: Box<[u8]>,
     subject: Name,
+    issuer: Name,
+    serial: Box<[u8]>,
+    /// The subject key identifier, if it has one.
+    key_id: Option<Box<[u8]>>,
     /// SubjectPublicKeyInfo.
     spki: Box<[u8]>,
     key: VerifyingKey,
     validity: Validity,
-    /// Whether basicConstraints and keyUsage allow it to sign certificates, and nothing that is unknown forbids it.
+    /// Whether it is of a version that has extensions, and basicConstraints and keyUsage allow it to sign certificates.
     may_sign: bool,
-    self_issued: bool,
+    /// Whether extendedKeyUsage allows it to sign those of TLS clients.
+    for_clients: bool,
+    /// What it says and nobody here understands: then it may not be used.
+    fault: Option<ExtensionFault>,
     /// How many authorities may stand between it and a leaf; `None` is any number.
     path_length: Option<u32>,
+    name_constraints: Option<NameConstraints>,
+    policy_rules: PolicyRules,
+}
+
+/// Who signed a certificate, in its own words: the issuer's name, and the authority key identifier where it has one.
+pub(super) struct IssuerOf<'a> {
+    name: Name,
+    key: Option<&'a AuthorityKeyIdentifier<'a>>,
+}
+
+impl<'a> IssuerOf<'a> {
+    pub(super) fn new(certificate: &'a X509Certificate<'a>) -> Self {
+        let key = certificate.iter_extensions().find_map(|extension| match extension.parsed_extension() {
+            ParsedExtension::AuthorityKeyIdentifier(key) => Some(key),
+            _ => None,
+        });
+        Self { name: Name::new(certificate.issuer()), key }
+    }
 }
 
 impl Authority {
@@ -32,23 +60,42 @@ impl Authority {
         let parsed = certificate::parse(der)?;
         let constraints = parsed.basic_constraints().ok()?.map(|extension| extension.value);
         let usage = parsed.key_usage().ok()?.map(|extension| extension.value);
-        let is_understood = certificate::unknown_critical_extension(&parsed).is_none();
-        let subject = Name::new(parsed.subject());
+        let purposes = parsed.extended_key_usage().ok()?.map(|extension| extension.value);
         Some(Self {
             der: der.into(),
-            self_issued: subject == Name::new(parsed.issuer()),
-            subject,
+            subject: Name::new(parsed.subject()),
+            issuer: Name::new(parsed.issuer()),
+            serial: certificate::serial(&parsed).into(),
+            key_id: certificate::key_id(&parsed).map(Into::into),
             spki: parsed.public_key().raw.into(),
             key: VerifyingKey::new(parsed.public_key())?,
             validity: certificate::validity(&parsed)?,
-            may_sign: constraints.is_some_and(|c| c.ca) && usage.is_none_or(|u| u.key_cert_sign()) && is_understood,
+            may_sign: parsed.version() == X509Version::V3
+                && constraints.is_some_and(|c| c.ca)
+                && usage.is_none_or(|u| u.key_cert_sign()),
+            for_clients: purposes.is_none_or(|purposes| purposes.client_auth || purposes.any),
+            fault: path::check_extensions(&parsed).err(),
             path_length: constraints.and_then(|c| c.path_len_constraint),
+            name_constraints: NameConstraints::of(&parsed),
+            policy_rules: PolicyRules::of(&parsed),
         })
     }
 
-    /// Whether it is the authority of that name.
-    pub(super) fn is_named(&self, name: &Name) -> bool {
-        self.subject == *name
+    /// Whether it is the one that a certificate names as its issuer.
+    pub(super) fn is(&self, issuer: &IssuerOf<'_>) -> bool {
+        self.subject == issuer.name && issuer.key.is_none_or(|key| self.is_identified_by(key))
+    }
+
+    /// Whether it is what an authority key identifier says, as far as it says anything (RFC 5280, section 4.2.1.1).
+    fn is_identified_by(&self, key: &AuthorityKeyIdentifier<'_>) -> bool {
+        let own = self.key_id.as_deref();
+        let key_fits = key.key_identifier.as_ref().is_none_or(|id| own.is_none_or(|own| *own == *id.0));
+        let serial_fits = key.authority_cert_serial.is_none_or(|serial| *certificate::number(serial) == *self.serial);
+        let mut names = key.authority_cert_issuer.iter().flatten().filter_map(|name| match name {
+            GeneralName::DirectoryName(name) => Some(Name::new(name)),
+            _ => None,
+        });
+        key_fits && serial_fits && names.next().is_none_or(|name| name == self.issuer)
     }
 
     /// Whether its key signed `certificate`. Does not look at names, nor at what it is allowed to sign.
@@ -60,9 +107,9 @@ impl Authority {
         )
     }
 
-    /// Whether it signed `certificate`: name and signature. Does not look at what it is allowed to sign.
+    /// Whether it signed `certificate`: names and signature. Does not look at what it is allowed to sign.
     pub(super) fn signed(&self, certificate: &X509Certificate<'_>) -> bool {
-        self.is_named(&Name::new(certificate.issuer())) && self.verifies(certificate)
+        self.is(&IssuerOf::new(certificate)) && self.verifies(certificate)
     }
 
     /// Whether `issuer` signed it.
@@ -71,8 +118,8 @@ impl Authority {
     }
 
     /// Whether it names itself as issuer, as a root does.
-    pub(super) const fn is_self_issued(&self) -> bool {
-        self.self_issued
+    pub(super) fn is_self_issued(&self) -> bool {
+        self.subject == self.issuer
     }
 
     /// Whether the two are certificates of one authority: same name, same key.
@@ -83,13 +130,22 @@ impl Authority {
     /// How many authorities are below one that stands above this one and `below` others: certificates that an authority
     /// issued to itself do not count (RFC 5280, section 4.2.1.9).
     pub(super) fn counted(&self, below: usize) -> usize {
-        below + usize::from(!self.self_issued)
+        below + usize::from(!self.is_self_issued())
     }
 
-    /// Whether it may sign with `below` authorities between it and the leaf, as [`Self::counted`] (RFC 5280, section
-    /// 4.2.1.9).
-    pub(super) fn may_sign(&self, below: usize) -> bool {
-        self.may_sign && self.path_length.is_none_or(|most| below <= most as usize)
+    /// Whether it is one that may sign certificates, of whatever kind.
+    pub(super) fn is_authority(&self) -> bool {
+        self.may_sign && self.fault.is_none()
+    }
+
+    /// Whether it may sign as certificate `place` of a chain, with `below` authorities between it and the leaf of a TLS
+    /// client, as [`Self::counted`] (RFC 5280, section 4.2.1.9).
+    pub(super) fn may_sign(&self, below: usize, place: usize) -> Result<(), ChainError> {
+        if let Some(fault) = &self.fault {
+            return Err(ChainError::Extension { position: place, fault: fault.clone() });
+        }
+        let is_short = self.path_length.is_none_or(|most| below <= most as usize);
+        if self.may_sign && self.for_clients && is_short { Ok(()) } else { Err(ChainError::NotAuthority(place)) }
     }
 
     /// When it is valid.
@@ -97,16 +153,19 @@ impl Authority {
         &self.validity
     }
 
-    /// Whether it may vouch for a leaf with `below` authorities between them, as certificate `place` of a chain.
-    pub(super) fn vouches(&self, below: usize, now: SystemTime, place: usize) -> Result<(), ChainError> {
-        if !self.may_sign(below) {
-            return Err(ChainError::NotAuthority(place));
-        }
-        if self.is_valid(now) { Ok(()) } else { Err(ChainError::Validity(place)) }
+    /// Which names it may certify.
+    pub(super) const fn name_constraints(&self) -> Option<&NameConstraints> {
+        self.name_constraints.as_ref()
     }
 
-    /// Whether it is valid at `now`.
-    pub(super) fn is_valid(&self, now: SystemTime) -> bool {
-        self.validity.contains(now)
+    /// What it says about policies.
+    pub(super) const fn policy_rules(&self) -> &PolicyRules {
+        &self.policy_rules
+    }
+
+    /// As [`Self::may_sign`], and valid at `now`.
+    pub(super) fn vouches(&self, below: usize, now: SystemTime, place: usize) -> Result<(), ChainError> {
+        self.may_sign(below, place)?;
+        if self.validity.contains(now) { Ok(()) } else { Err(ChainError::Validity(place)) }
     }
 }

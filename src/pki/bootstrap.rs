@@ -284,7 +284,7 @@ mod tests {
         params.custom_extensions.push(crate::pki::test_support::unknown_extension());
         let chain = vec![root.sign(&params, &identity.key).unwrap()];
         let unknown = Identity { chain, key: identity.key }.check(&one, now());
-        assert!(matches!(unknown, Err(Unfit::Form(ChainError::CriticalExtension(_)))));
+        assert!(matches!(unknown, Err(Unfit::Form(ChainError::Extension { position: 0, .. }))));
         std::fs::copy(folder.device_key(&two), folder.device_key(&one)).unwrap();
         let mixed = folder.identity(&one, CryptoProvider::AwsLc);
         assert!(matches!(mixed, Err(StoreError::Key { source: KeyError::Foreign, .. })));

@@ -93,20 +93,15 @@ pub(super) fn common_name<'a>(certificate: &'a X509Certificate<'_>) -> Option<Co
     name::common_name(certificate.subject())
 }
 
-/// The first critical extension that is of no known kind, or cannot be read: its certificate must not be used (RFC 5280,
-/// section 4.2).
-pub(super) fn unknown_critical_extension(certificate: &X509Certificate<'_>) -> Option<String> {
-    use ParsedExtension::{ParseError, Unparsed, UnsupportedExtension};
-    let unknown = certificate.extensions().iter().find(|extension| {
-        let kind = extension.parsed_extension();
-        extension.critical && matches!(kind, UnsupportedExtension { .. } | ParseError { .. } | Unparsed)
-    });
-    unknown.map(|extension| extension.oid.to_id_string())
-}
-
 /// Serial number, big-endian, without leading zeros.
 pub(super) fn serial(certificate: &X509Certificate<'_>) -> Vec<u8> {
-    certificate.raw_serial().iter().copied().skip_while(|byte| *byte == 0).collect()
+    number(certificate.raw_serial()).to_vec()
+}
+
+/// A big-endian number without leading zeros.
+pub(super) fn number(bytes: &[u8]) -> &[u8] {
+    let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+    bytes.get(zeros..).unwrap_or_default()
 }
 
 pub(super) fn validity(certificate: &X509Certificate<'_>) -> Option<Validity> {
@@ -128,8 +123,13 @@ fn unique_id(certificate: &X509Certificate<'_>) -> Option<uuid::Uuid> {
 
 /// The subject key identifier extension of a certificate.
 pub(super) fn subject_key_id(der: &[u8]) -> Option<Vec<u8>> {
-    parse(der)?.iter_extensions().find_map(|extension| match extension.parsed_extension() {
-        ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0.to_vec()),
+    key_id(&parse(der)?).map(<[u8]>::to_vec)
+}
+
+/// The same of a parsed one.
+pub(super) fn key_id<'a>(certificate: &X509Certificate<'a>) -> Option<&'a [u8]> {
+    certificate.iter_extensions().find_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0),
         _ => None,
     })
 }

@@ -5,7 +5,10 @@ use std::time::{Duration, SystemTime};
 
 use crate::pki::authority::Authority;
 use crate::pki::ca::Validity;
-use crate::pki::{certificate, client};
+use crate::pki::{certificate, client, path};
+
+pub use crate::pki::chain_error::ChainError;
+pub use crate::pki::path::ExtensionFault;
 
 /// Most certificates in a chain: the device SDK for embedded C has room for three.
 pub const MAX_CHAIN_LENGTH: usize = 3;
@@ -38,63 +41,6 @@ pub struct VerifiedLeaf {
     pub early_by: Duration,
 }
 
-/// Why a chain is wrong. Certificates are counted from the leaf, which is 0.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ChainError {
-    /// No certificate at all.
-    #[error("the chain is empty")]
-    Empty,
-    /// More certificates than real devices take.
-    #[error("the chain has {0} certificates, at most 3 are allowed")]
-    TooLong(usize),
-    /// Not a certificate, or with a key of a kind that is not accepted.
-    #[error("certificate {0} of the chain is not X.509 DER with an ECDSA or RSA key")]
-    Malformed(usize),
-    /// The leaf has another key than the CSR.
-    #[error("the certificate's key is not the key of the CSR")]
-    Key,
-    /// The leaf names somebody else, or nobody, or several.
-    #[error("the certificate's common name is not the device's id")]
-    CommonName,
-    /// The leaf is of an older version of X.509, which has no extensions.
-    #[error("the certificate is X.509 version {0}, not 3")]
-    Version(u32),
-    /// The leaf says something that must be understood and is not.
-    #[error("the certificate has the critical extension {0}, which is not known here")]
-    CriticalExtension(String),
-    /// The leaf's key is of a kind that is not accepted.
-    #[error("the certificate's key is not ECDSA P-256, P-384 or P-521, or RSA of 2048 to 8192 bits")]
-    KeyType,
-    /// The leaf is an authority, or not meant for TLS clients.
-    #[error("the certificate is not one of an end entity that may sign as a TLS client")]
-    Usage,
-    /// A certificate was not signed by the next one.
-    #[error("the signature of certificate {0} of the chain does not verify")]
-    Signature(usize),
-    /// A certificate signed without being allowed to: basicConstraints, keyUsage or path length.
-    #[error("certificate {0} of the chain may not sign certificates here")]
-    NotAuthority(usize),
-    /// Not valid now.
-    #[error("certificate {0} of the chain is not valid now")]
-    Validity(usize),
-    /// Not valid yet, and not for more than [`CLOCK_TOLERANCE`].
-    #[error(
-        "certificate {position} of the chain becomes valid at {} only (notBefore), and here it is {}: compare the clocks of \
-         this machine and of the authority", minute(*not_before), minute(*now)
-    )]
-    NotYet {
-        /// Which one.
-        position: usize,
-        /// Start of its validity.
-        not_before: SystemTime,
-        /// The time of the check.
-        now: SystemTime,
-    },
-    /// It does not end in the expected root or issuer.
-    #[error("the chain does not come from the expected authority")]
-    Issuer,
-}
-
 /// How long it still is until a certificate is valid, which may be a little and is mostly nothing.
 fn begins_within(validity: &Validity, now: SystemTime, position: usize) -> Result<Duration, ChainError> {
     let early_by = validity.not_before.duration_since(now).unwrap_or_default();
@@ -105,12 +51,6 @@ fn begins_within(validity: &Validity, now: SystemTime, position: usize) -> Resul
         return Err(ChainError::Validity(position));
     }
     Ok(early_by)
-}
-
-/// To the minute, so that messages of many devices are one.
-fn minute(time: SystemTime) -> String {
-    let time = jiff::Timestamp::try_from(time).unwrap_or(jiff::Timestamp::MAX);
-    time.strftime("%Y-%m-%dT%H:%MZ").to_string()
 }
 
 /// The authorities of a chain, issuing CA first.
@@ -170,9 +110,10 @@ impl ChainVerifier {
         if issuers.is_empty() {
             // Of several certificates of one authority, one that may is enough.
             let signers = self.expected.iter().filter(|authority| authority.signed(&leaf));
-            let judged = signers.map(|authority| match authority.may_sign(0) {
-                true => begins_within(authority.validity(), now, 1),
-                false => Err(ChainError::NotAuthority(1)),
+            let judged = signers.map(|authority| {
+                authority.may_sign(0, 1)?;
+                path::validate(&leaf, &[authority])?;
+                begins_within(authority.validity(), now, 1)
             });
             match judged.reduce(Result::or) {
                 Some(judged) => early_by = judged?,
@@ -184,6 +125,7 @@ impl ChainVerifier {
             if !issuers.authorities.first().is_some_and(|issuer| issuer.signed(&leaf)) {
                 return Err(ChainError::Signature(0));
             }
+            path::validate(&leaf, &issuers.authorities)?;
             for (authority, position) in issuers.authorities.iter().zip(1..) {
                 early_by = early_by.max(begins_within(authority.validity(), now, position)?);
             }
@@ -218,9 +160,7 @@ impl ChainVerifier {
         let mut below = 0;
         for (place, der) in ders.iter().enumerate() {
             let authority = Authority::parse(der).ok_or(ChainError::Malformed(place + 1))?;
-            if !authority.may_sign(below) {
-                return Err(ChainError::NotAuthority(place + 1));
-            }
+            authority.may_sign(below, place + 1)?;
             if authorities.last().is_some_and(|lower| !lower.is_signed_by(&authority)) {
                 return Err(ChainError::Signature(place));
             }
@@ -229,18 +169,15 @@ impl ChainVerifier {
         }
         let sent = authorities.len();
         let last = authorities.last().ok_or(ChainError::Empty)?;
-        if last.is_self_issued() && !last.is_signed_by(last) {
-            return Err(ChainError::Signature(sent));
-        }
         // Authorities are renewed: another certificate of the expected one will do.
         let is_expected = |authority: &Authority| self.expected.iter().any(|expected| expected.is_same(authority));
         if !self.expected.is_empty() && !authorities.iter().any(is_expected) {
-            let signers = || self.expected.iter().filter(|expected| last.is_signed_by(expected));
-            let Some(above) = signers().find(|above| above.may_sign(below)) else {
-                let named = signers().next().is_some();
-                return Err(if named { ChainError::NotAuthority(sent + 1) } else { ChainError::Issuer });
-            };
+            let signers = self.expected.iter().filter(|expected| last.is_signed_by(expected));
+            let judged = signers.map(|above| above.may_sign(below, sent + 1).map(|()| above));
+            let above = judged.reduce(Result::or).unwrap_or(Err(ChainError::Issuer))?;
             authorities.push(Authority::parse(&above.der).ok_or(ChainError::Issuer)?);
+        } else if last.is_self_issued() && !last.is_signed_by(last) {
+            return Err(ChainError::Signature(sent));
         }
         Ok(Issuers { authorities, sent })
     }
@@ -332,7 +269,8 @@ mod tests {
         let server = usage(|p| p.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth]);
         assert_eq!(server, Err(ChainError::Usage));
         let unknown = usage(|p| p.custom_extensions.push(unknown_extension()));
-        assert_eq!(unknown, Err(ChainError::CriticalExtension("1.3.6.1.4.1.32473.9".to_owned())));
+        let fault = ExtensionFault::Unknown("1.3.6.1.4.1.32473.9".to_owned());
+        assert_eq!(unknown, Err(ChainError::Extension { position: 0, fault }));
     }
 
     #[test]
@@ -380,6 +318,37 @@ mod tests {
         let chain = [leaf_by(&below, &device, |_| ()), below.der().to_vec(), ca.der().to_vec()];
         assert_eq!(check(&verifier, &chain, &device), Err(ChainError::NotAuthority(2)));
         assert_eq!(check(&verifier, &chain[..2], &device), Err(ChainError::NotAuthority(2)));
+    }
+
+    #[test]
+    fn an_issued_leaf_has_only_names_that_its_authorities_may_certify() {
+        let (ca, device) = (root(0), key());
+        let others = |params: &mut rcgen::CertificateParams| {
+            params.name_constraints = Some(rcgen::NameConstraints {
+                permitted_subtrees: Vec::new(),
+                excluded_subtrees: vec![rcgen::GeneralSubtree::DirectoryName(params_name(ID))],
+            });
+        };
+        let limited = reissued(&ca, others);
+        let leaf = leaf_by(&ca, &device, |_| ());
+        for (expected, chain) in [(&limited, vec![leaf.clone()]), (&limited, vec![leaf, limited.clone()])] {
+            assert_eq!(check(&expecting(expected), &chain, &device), Err(ChainError::Name(0)));
+        }
+    }
+
+    fn params_name(common_name: &str) -> rcgen::DistinguishedName {
+        let mut name = rcgen::DistinguishedName::new();
+        name.push(rcgen::DnType::CommonName, common_name);
+        name
+    }
+
+    #[test]
+    fn a_new_key_that_an_authority_certified_with_its_old_one_is_not_a_root() {
+        let (old, device) = (root(0), key());
+        let new = old.subordinate(key(), "root", 0, Validity::days(1825, now())).unwrap();
+        let chain = [leaf_by(&new, &device, |_| ()), new.der().to_vec()];
+        assert!(check(&expecting(old.der()), &chain, &device).is_ok());
+        assert_eq!(check(&ChainVerifier::any_issuer(), &chain, &device), Err(ChainError::Signature(1)));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use x509_parser::x509::X509Version;
 
 use crate::pki::certificate::{self, LeafIdentity};
 use crate::pki::chain::ChainError;
+use crate::pki::path;
 use crate::pki::signature::KeyKind;
 
 /// The identity in a certificate that may be one of a TLS client.
@@ -20,14 +21,12 @@ pub(super) fn check(certificate: &X509Certificate<'_>) -> Result<(), ChainError>
 }
 
 /// Whether it has the form of a certificate that can be judged at all: version 3, a key of a kind that is accepted, no
-/// critical extension that is unknown.
+/// extension that would have to be understood and is not.
 pub(super) fn check_form(certificate: &X509Certificate<'_>) -> Result<(), ChainError> {
     if certificate.version() != X509Version::V3 {
         return Err(ChainError::Version(certificate.version().0.saturating_add(1)));
     }
-    if let Some(extension) = certificate::unknown_critical_extension(certificate) {
-        return Err(ChainError::CriticalExtension(extension));
-    }
+    path::check_extensions(certificate).map_err(|fault| ChainError::Extension { position: 0, fault })?;
     if KeyKind::of(certificate.public_key()).is_none() { Err(ChainError::KeyType) } else { Ok(()) }
 }
 

@@ -44,6 +44,11 @@ impl Name {
         });
         Self(attributes.collect())
     }
+
+    /// Whether it begins with all relative names of `base`: the two are the same, or it lies below in the directory.
+    pub(super) fn is_below(&self, base: &Self) -> bool {
+        self.0.starts_with(&base.0)
+    }
 }
 
 impl Value {

@@ -24,9 +24,9 @@ pub enum PossessionError {
 }
 
 /// Whether a certificate may sign others: CA in basicConstraints, certificate signing in keyUsage, a key of a kind that
-/// is accepted.
+/// is accepted, no extension that would have to be understood and is not.
 pub fn is_authority(der: &[u8]) -> bool {
-    Authority::parse(der).is_some_and(|authority| authority.may_sign(0))
+    Authority::parse(der).is_some_and(|authority| authority.is_authority())
 }
 
 /// Checks that `proof` has the common name `code` and was signed with the key of the CA certificate `ca`.

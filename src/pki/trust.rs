@@ -4,13 +4,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
-use x509_parser::certificate::X509Certificate;
-
-use crate::pki::authority::Authority;
+use crate::pki::authority::{Authority, IssuerOf};
 use crate::pki::certificate::{self, LeafIdentity};
 use crate::pki::chain::ChainError;
-use crate::pki::client;
-use crate::pki::name::Name;
+use crate::pki::walk::Walk;
+use crate::pki::{client, path};
 
 /// Longest chain that a client may present: a leaf and the authorities that a service stores with an enrollment group.
 pub const MAX_PRESENTED: usize = 8;
@@ -21,7 +19,7 @@ const MAX_REMEMBERED: usize = 64;
 /// Authorities that a service trusts: the issuing CAs synced to a hub, or the CA certificates uploaded to DPS.
 #[derive(Debug, Default)]
 pub struct AuthoritySet {
-    trusted: Vec<Arc<Authority>>,
+    pub(super) trusted: Vec<Arc<Authority>>,
     /// Presented intermediates by DER, parsed. Whom they were signed by is checked every time.
     presented: RwLock<HashMap<Box<[u8]>, Arc<Authority>>>,
 }
@@ -53,17 +51,17 @@ impl AuthoritySet {
     /// does not matter, as devices send the leaf alone or the whole chain. The caller compares name and unique id.
     ///
     /// # Errors
-    /// [`ChainError::Issuer`] when none of the authorities has the name of the leaf's issuer,
-    /// [`ChainError::Signature`] when one has but did not sign it, or what else is wrong with the leaf.
+    /// [`ChainError::Issuer`] when none of the authorities has the name of the leaf's issuer and the key identifier that it
+    /// gives, [`ChainError::Signature`] when one has but did not sign it, or what else is wrong with the leaf.
     pub fn verify_leaf<D: AsRef<[u8]>>(&self, presented: &[D], now: SystemTime) -> Result<TrustedPath, ChainError> {
         let leaf = presented.first().ok_or(ChainError::Empty)?;
         let certificate = certificate::parse(leaf.as_ref()).ok_or(ChainError::Malformed(0))?;
         let leaf = client::identity(&certificate)?;
-        let name = Name::new(certificate.issuer());
+        let issuer = IssuerOf::new(&certificate);
         let mut refused = ChainError::Issuer;
-        for (position, authority) in self.trusted.iter().enumerate().filter(|(_, a)| a.is_named(&name)) {
+        for (position, authority) in self.trusted.iter().enumerate().filter(|(_, a)| a.is(&issuer)) {
             let judged = if authority.verifies(&certificate) {
-                authority.vouches(0, now, 1)
+                authority.vouches(0, now, 1).and_then(|()| path::validate(&certificate, &[Arc::clone(authority)]))
             } else {
                 Err(ChainError::Signature(0))
             };
@@ -80,8 +78,8 @@ impl AuthoritySet {
 
     /// A client of DPS with a bootstrap certificate: walks from the leaf up through the presented certificates, in whatever
     /// order they come, and says which of these authorities stand above it. A client must present every certificate up to a
-    /// trusted one; what stands above that, or leads nowhere, spoils nothing. Where a presented certificate is no good, a
-    /// trusted one of the same authority (same name and key) takes its place.
+    /// trusted one; what stands above that, or leads nowhere, spoils nothing. A trusted certificate of the same authority
+    /// (same name and key) is as good as the presented one. One good way up to an authority is enough.
     ///
     /// # Errors
     /// [`ChainError::Issuer`] when the walk meets none of the authorities, or what is wrong with the certificates on it.
@@ -96,7 +94,7 @@ impl AuthoritySet {
             return Err(ChainError::Validity(0));
         }
         let presented = above.iter().map(|der| self.presented(der.as_ref())).collect();
-        let authorities = Walk::new(self, presented, now).from(&certificate)?;
+        let authorities = Walk::new(self, &certificate, presented, now).up()?;
         Ok(TrustedPath { leaf, authorities })
     }
 
@@ -146,80 +144,6 @@ pub fn presented_identity(der: &[u8]) -> Result<LeafIdentity, ChainError> {
     certificate::identity_of(&certificate).ok_or(ChainError::CommonName)
 }
 
-/// A walk from a leaf up, level by level.
-struct Walk<'a> {
-    set: &'a AuthoritySet,
-    /// Presented certificates above the leaf; `None` for what is none, or has a key that is not accepted.
-    presented: Vec<Option<Arc<Authority>>>,
-    /// Which of them were walked over.
-    used: Vec<bool>,
-    now: SystemTime,
-    /// Positions of trusted authorities, the nearest first.
-    found: Vec<usize>,
-    /// What was wrong first.
-    problem: Option<ChainError>,
-}
-
-/// A certificate that the walk has come to, and how many authorities are below whatever stands above it.
-type Step = (Arc<Authority>, usize);
-
-impl<'a> Walk<'a> {
-    fn new(set: &'a AuthoritySet, presented: Vec<Option<Arc<Authority>>>, now: SystemTime) -> Self {
-        let used = vec![false; presented.len()];
-        Self { set, presented, used, now, found: Vec::new(), problem: None }
-    }
-
-    /// Positions of the trusted authorities above a leaf.
-    fn from(mut self, leaf: &X509Certificate<'_>) -> Result<Vec<usize>, ChainError> {
-        let mut level = self.above(leaf, 0);
-        while !level.is_empty() {
-            let mut next = Vec::new();
-            for (authority, below) in level {
-                if let Some(certificate) = certificate::parse(&authority.der) {
-                    next.extend(self.above(&certificate, below));
-                }
-            }
-            level = next;
-        }
-        if !self.found.is_empty() {
-            return Ok(self.found);
-        }
-        let unreadable =
-            || self.presented.iter().position(Option::is_none).map(|place| ChainError::Malformed(place + 1));
-        Err(self.problem.or_else(unreadable).unwrap_or(ChainError::Issuer))
-    }
-
-    /// Notes which trusted authorities signed a certificate, and gives the presented ones that did. Each of these is
-    /// given once, so that the walk ends and costs a peer's certificates at most a signature for each pair of them.
-    fn above(&mut self, certificate: &X509Certificate<'_>, below: usize) -> Vec<Step> {
-        let issuer = Name::new(certificate.issuer());
-        for (position, authority) in self.set.trusted.iter().enumerate().filter(|(_, a)| a.is_named(&issuer)) {
-            let may = !self.found.contains(&position) && authority.vouches(below, self.now, 0).is_ok();
-            if may && authority.verifies(certificate) {
-                self.found.push(position);
-            }
-        }
-        let mut steps = Vec::new();
-        for (place, used) in self.used.iter_mut().enumerate() {
-            let candidate = self.presented.get(place).and_then(Option::as_ref);
-            let Some(candidate) = candidate.filter(|a| !*used && a.is_named(&issuer) && a.verifies(certificate)) else {
-                continue;
-            };
-            *used = true;
-            match candidate.vouches(below, self.now, place + 1) {
-                Ok(()) => steps.push((Arc::clone(candidate), candidate.counted(below))),
-                Err(error) => {
-                    self.problem.get_or_insert(error);
-                    let others = self.set.trusted.iter().filter(|other| other.is_same(candidate));
-                    let good = others.filter(|other| other.vouches(below, self.now, 0).is_ok());
-                    steps.extend(good.map(|other| (Arc::clone(other), other.counted(below))));
-                }
-            }
-        }
-        steps
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -246,7 +170,10 @@ mod tests {
         }
         assert_eq!(hub.verify_leaf(&chain, now() + 30 * DAY), Err(ChainError::Validity(0)));
         let stranger = AuthoritySet::new(&[other.issuing.der()]).unwrap();
-        assert_eq!(stranger.verify_leaf(&chain, now()), Err(ChainError::Signature(0)), "same name, other key");
+        assert_eq!(stranger.verify_leaf(&chain, now()), Err(ChainError::Issuer), "same name, other key");
+        let nameless = leaf_by(&root(0), &key, |params| params.use_authority_key_identifier_extension = false);
+        let stranger = AuthoritySet::new(&[root(0).der()]).unwrap();
+        assert_eq!(stranger.verify_leaf(&[nameless], now()), Err(ChainError::Signature(0)), "no key identifier");
         assert_eq!(AuthoritySet::default().verify_leaf(&chain, now()), Err(ChainError::Issuer));
         assert_eq!(hub.verify_leaf::<Vec<u8>>(&[], now()), Err(ChainError::Empty));
         assert_eq!(hub.verify_leaf(&[b"no certificate"], now()), Err(ChainError::Malformed(0)));
@@ -291,7 +218,7 @@ mod tests {
         let leaf = leaf_by(&middle, &device, |_| ());
         let set = AuthoritySet::new(&[top.der()]).unwrap();
         // The root's path length forbids the intermediate, so it does not vouch for the leaf.
-        assert_eq!(set.verify_path(&[&leaf, middle.der()], now()), Err(ChainError::Issuer));
+        assert_eq!(set.verify_path(&[&leaf, middle.der()], now()), Err(ChainError::NotAuthority(2)));
         let false_ca = CertificateAuthority::new(leaf_by(&top, &key(), |_| ()), key());
         assert!(false_ca.is_err(), "the key is another one");
         let player = key();
@@ -356,6 +283,69 @@ mod tests {
         assert_eq!(set.verify_path(&[&leaf, new.der()], now()).unwrap().authorities, [0]);
     }
 
+    /// An authority below `ca` with content of the caller's choice, and its certificate.
+    fn limited(
+        ca: &CertificateAuthority,
+        key: DeviceKey,
+        change: impl FnOnce(&mut rcgen::CertificateParams),
+    ) -> CertificateAuthority {
+        let der = leaf_by(ca, &key, |params| {
+            params.distinguished_name = named("intermediate");
+            params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+            params.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign];
+            change(params);
+        });
+        CertificateAuthority::new(der, key).unwrap()
+    }
+
+    /// Permits the device of [`leaf_by`], or another one.
+    fn constraints(common_name: &str) -> rcgen::NameConstraints {
+        rcgen::NameConstraints {
+            permitted_subtrees: vec![rcgen::GeneralSubtree::DirectoryName(named(common_name))],
+            excluded_subtrees: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn an_authority_vouches_for_the_names_that_it_may_certify() {
+        let (top, device) = (root(1), key());
+        for (name, expected) in [(ID, Ok(())), ("device-0002", Err(ChainError::Name(0)))] {
+            let middle = limited(&top, key(), |params| params.name_constraints = Some(constraints(name)));
+            let leaf = leaf_by(&middle, &device, |_| ());
+            let dps = AuthoritySet::new(&[top.der()]).unwrap();
+            assert_eq!(dps.verify_path(&[&leaf, middle.der()], now()).map(|_| ()), expected);
+            let hub = AuthoritySet::new(&[middle.der()]).unwrap();
+            assert_eq!(hub.verify_path(&[&leaf], now()).map(|_| ()), expected, "also when it is trusted itself");
+            assert_eq!(hub.verify_leaf(&[&leaf], now()).map(|_| ()), expected);
+        }
+    }
+
+    #[test]
+    fn one_good_way_up_is_enough_and_not_every_way_is_tried() {
+        let (top, device) = (root(9), key());
+        let copy = |ca: &CertificateAuthority| {
+            DeviceKey::from_pem(&ca.key().to_pem().unwrap(), CryptoProvider::AwsLc).unwrap()
+        };
+        let good = limited(&top, key(), |_| ());
+        let others = |params: &mut rcgen::CertificateParams| params.name_constraints = Some(constraints("device-0002"));
+        let bad = limited(&top, copy(&good), others);
+        let leaf = leaf_by(&good, &device, |_| ());
+        let set = AuthoritySet::new(&[top.der()]).unwrap();
+        for both in [[good.der(), bad.der()], [bad.der(), good.der()]] {
+            assert_eq!(set.verify_path(&[&leaf, both[0], both[1]], now()).unwrap().authorities, [0]);
+        }
+        // Seven certificates of one authority by itself: each may stand above each other.
+        let knot: Vec<_> = (0..7).map(|_| reissued(&good, |p| p.distinguished_name = named("intermediate"))).collect();
+        let presented: Vec<&[u8]> = std::iter::once(&leaf).chain(&knot).map(Vec::as_slice).collect();
+        assert_eq!(set.verify_path(&presented, now()), Err(ChainError::Tangled));
+    }
+
+    fn named(common_name: &str) -> rcgen::DistinguishedName {
+        let mut name = rcgen::DistinguishedName::new();
+        name.push(rcgen::DnType::CommonName, common_name);
+        name
+    }
+
     #[test]
     fn names_match_whatever_they_are_encoded_in() {
         let (top, device) = (root(1), key());
@@ -384,8 +374,8 @@ mod tests {
         let (ca, device) = (root(0), key());
         let unknown = leaf_by(&ca, &device, |params| params.custom_extensions.push(unknown_extension()));
         let set = AuthoritySet::new(&[ca.der()]).unwrap();
-        assert!(matches!(set.verify_path(&[&unknown], now()), Err(ChainError::CriticalExtension(_))));
-        assert!(matches!(set.verify_leaf(&[&unknown], now()), Err(ChainError::CriticalExtension(_))));
+        assert!(matches!(set.verify_path(&[&unknown], now()), Err(ChainError::Extension { position: 0, .. })));
+        assert!(matches!(set.verify_leaf(&[&unknown], now()), Err(ChainError::Extension { position: 0, .. })));
     }
 
     #[test]

@@ -11,15 +11,19 @@ mod session;
 mod source;
 mod transports;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use fleetstorm::device::{Done, prepare};
 use fleetstorm::domain::{CryptoProvider, FailureClass, KeyAlgorithm, Phase, RegistrationId};
-use fleetstorm::pki::chain::ChainError;
+use fleetstorm::pki::chain::{ChainError, ChainVerifier};
 use fleetstorm::pki::csr;
 use fleetstorm::pki::key::DeviceKey;
 use fleetstorm::protocol::mqtt::{ConnectReturnCode, Packet, PubAck, Publish, QoS};
 use fleetstorm::protocol::payload::ErrorDetails;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, CustomExtension, IsCa, Issuer, KeyPair,
+};
 
 use service::{Accept, HUB, World, assigned, assigning};
 
@@ -130,6 +134,40 @@ async fn wrong_certificates_are_verification_failures() {
             })
             .await;
         assert_eq!(failure(provisioned), expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_issued_certificate_that_says_what_nobody_here_understands_is_a_wrong_one() {
+    let authority_key = KeyPair::generate().unwrap();
+    let mut authority = CertificateParams::default();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority_der = authority.self_signed(&authority_key).unwrap().der().to_vec();
+    let issuer = Issuer::new(authority, authority_key);
+    let mut world = World::new();
+    world.settings.chain = Arc::new(ChainVerifier::new(std::slice::from_ref(&authority_der)).unwrap());
+    world.settings.hub = None;
+    let private: (&[u64], &[u8]) = (&[1, 3, 6, 1, 4, 1, 32473, 9], &[5, 0]);
+    let issuer_alternative_name: (&[u64], &[u8]) = (&[2, 5, 29, 18], b"\x30\x03\x82\x01a");
+    for (critical, (id, content)) in [(false, private), (true, private), (true, issuer_alternative_name)] {
+        let mut extension = CustomExtension::from_oid_content(id, content.to_vec());
+        extension.set_criticality(critical);
+        let issue = |csr: &[u8]| {
+            let mut request = CertificateSigningRequestParams::from_der(&csr.to_vec().into()).unwrap();
+            request.params.custom_extensions = vec![extension.clone()];
+            vec![request.signed_by(&issuer).unwrap().der().to_vec(), authority_der.clone()]
+        };
+        let provisioned = world.provision(async |mut accept: Accept| accept.next().await.assigns(issue).await).await;
+        match critical {
+            false => assert!(provisioned.result.is_ok(), "{id:?}"),
+            true => {
+                let said = failure(provisioned);
+                assert!(
+                    said.starts_with("verification: certificate 0 of the chain has the critical extension"),
+                    "{said}"
+                );
+            }
+        }
     }
 }
 

@@ -4,3 +4,4 @@ mod fleet;
 mod hierarchy;
 mod openssl;
 mod runs;
+mod verdicts;

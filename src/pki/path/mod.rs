@@ -1,0 +1,73 @@
+//! What a path from a device's certificate up to a trusted authority must satisfy as a whole (RFC 5280, section 6.1), beyond
+//! the signatures, dates and usages of each certificate: the names that an authority may certify, and the policies that it
+//! asks for. What the trusted certificate itself says counts too, as RFC 5937 says.
+
+mod extensions;
+mod general_name;
+mod name_constraints;
+mod policy;
+
+use std::borrow::Borrow;
+
+use x509_parser::certificate::X509Certificate;
+
+use crate::pki::authority::Authority;
+use crate::pki::certificate;
+use crate::pki::chain::ChainError;
+pub use extensions::ExtensionFault;
+pub(super) use extensions::check as check_extensions;
+pub(super) use name_constraints::NameConstraints;
+use name_constraints::Names;
+pub(super) use policy::PolicyRules;
+use policy::PolicyState;
+
+/// Checks the path from `leaf` through `authorities`, the one nearest the leaf first and the trusted one last.
+///
+/// # Errors
+/// [`ChainError::Name`] or [`ChainError::Policy`].
+pub(super) fn validate<A: Borrow<Authority>>(leaf: &X509Certificate<'_>, authorities: &[A]) -> Result<(), ChainError> {
+    check_names(leaf, authorities)?;
+    check_policies(leaf, authorities)
+}
+
+/// Every authority's constraints hold for every certificate below it, but for those that an authority issued to itself (RFC
+/// 5280, section 6.1.3, (b) and (c)).
+fn check_names<A: Borrow<Authority>>(leaf: &X509Certificate<'_>, authorities: &[A]) -> Result<(), ChainError> {
+    let constrained = authorities
+        .iter()
+        .enumerate()
+        .filter_map(|(place, authority)| authority.borrow().name_constraints().map(|constraints| (place, constraints)));
+    for (place, constraints) in constrained {
+        if !constraints.permit(&Names::of(leaf)) {
+            return Err(ChainError::Name(0));
+        }
+        for (below, authority) in authorities.iter().take(place).map(Borrow::borrow).enumerate() {
+            let permitted = |certificate| constraints.permit(&Names::of(&certificate));
+            if !authority.is_self_issued() && !certificate::parse(&authority.der).is_some_and(permitted) {
+                return Err(ChainError::Name(below + 1));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_policies<A: Borrow<Authority>>(leaf: &X509Certificate<'_>, authorities: &[A]) -> Result<(), ChainError> {
+    let rules = || authorities.iter().map(|authority| authority.borrow().policy_rules());
+    let own = PolicyRules::of(leaf);
+    if !own.may_refuse() && !rules().any(PolicyRules::may_refuse) {
+        return Ok(());
+    }
+    let mut state = PolicyState::default();
+    let trusted = authorities.len().saturating_sub(1);
+    for (place, authority) in authorities.iter().map(Borrow::borrow).enumerate().rev() {
+        let accepted = if place == trusted {
+            state.begin_at(authority.policy_rules())
+        } else {
+            state.pass(authority.policy_rules(), authority.is_self_issued())
+        };
+        if !accepted {
+            return Err(ChainError::Policy);
+        }
+    }
+    if state.end_at(&own) { Ok(()) } else { Err(ChainError::Policy) }
+}

@@ -1,0 +1,177 @@
+//! Certificate policies (RFC 5280, sections 6.1.3 to 6.1.5), when any policy will do for whoever checks: a path fails only
+//! where one of its certificates asks for a policy and none is left that all of them have.
+//!
+//! Of the tree of valid policies only its lowest level is kept, and of that only what decides about the next one: the
+//! policies that are expected there, and whether any policy is.
+
+use std::collections::BTreeSet;
+
+use x509_parser::asn1_rs::{Oid, oid};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::ParsedExtension;
+
+/// anyPolicy (RFC 5280, section 4.2.1.4).
+const ANY_POLICY: Oid<'static> = oid!(2.5.29.32.0);
+
+/// An object identifier, as it is encoded.
+type Policy = Box<[u8]>;
+
+/// What a certificate says about policies.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in crate::pki) struct PolicyRules {
+    /// Its policies, but for any policy; `None` when it has none at all.
+    policies: Option<BTreeSet<Policy>>,
+    has_any: bool,
+    /// Policies of the issuer and which of the subject's are as good.
+    mappings: Vec<(Policy, Policy)>,
+    require_explicit: Option<u32>,
+    inhibit_mapping: Option<u32>,
+    inhibit_any: Option<u32>,
+}
+
+/// What is left of policies at some place of a path.
+#[derive(Debug)]
+pub(super) struct PolicyState {
+    expected: BTreeSet<Policy>,
+    any: bool,
+    /// After so many certificates that are not self-issued, a policy must be left.
+    explicit: u32,
+    /// After so many, policies are no longer mapped.
+    mapping: u32,
+    /// After so many, any policy is no longer one.
+    inhibit_any: u32,
+}
+
+impl PolicyRules {
+    pub(in crate::pki) fn of(certificate: &X509Certificate<'_>) -> Self {
+        let mut rules = Self::default();
+        for extension in certificate.iter_extensions() {
+            match extension.parsed_extension() {
+                ParsedExtension::CertificatePolicies(policies) => {
+                    let (any, named): (Vec<_>, Vec<_>) =
+                        policies.iter().map(|policy| &policy.policy_id).partition(|id| **id == ANY_POLICY);
+                    rules.has_any = !any.is_empty();
+                    rules.policies = Some(named.into_iter().map(|id| id.as_bytes().into()).collect());
+                }
+                ParsedExtension::PolicyMappings(mappings) => {
+                    let pair = |mapping: &x509_parser::extensions::PolicyMapping<'_>| {
+                        (
+                            mapping.issuer_domain_policy.as_bytes().into(),
+                            mapping.subject_domain_policy.as_bytes().into(),
+                        )
+                    };
+                    rules.mappings = mappings.mappings.iter().map(pair).collect();
+                }
+                ParsedExtension::PolicyConstraints(constraints) => {
+                    rules.require_explicit = constraints.require_explicit_policy;
+                    rules.inhibit_mapping = constraints.inhibit_policy_mapping;
+                }
+                ParsedExtension::InhibitAnyPolicy(inhibit) => rules.inhibit_any = Some(inhibit.skip_certs),
+                _ => {}
+            }
+        }
+        rules
+    }
+
+    /// Whether a path with it can fail for its policies.
+    pub(super) fn may_refuse(&self) -> bool {
+        self.require_explicit.is_some() || !self.mappings.is_empty()
+    }
+
+    /// Any policy must not be mapped (RFC 5280, section 4.2.1.5).
+    fn maps_any(&self) -> bool {
+        let any = ANY_POLICY;
+        self.mappings.iter().flat_map(|(from, to)| [from, to]).any(|policy| **policy == *any.as_bytes())
+    }
+
+    /// Which policies below are as good as `policy`, itself when none is named.
+    fn below(&self, policy: &Policy) -> Vec<Policy> {
+        let named: Vec<_> = self.mappings.iter().filter(|(from, _)| from == policy).map(|(_, to)| to.clone()).collect();
+        if named.is_empty() { vec![policy.clone()] } else { named }
+    }
+}
+
+impl Default for PolicyState {
+    fn default() -> Self {
+        Self { expected: BTreeSet::new(), any: true, explicit: u32::MAX, mapping: u32::MAX, inhibit_any: u32::MAX }
+    }
+}
+
+impl PolicyState {
+    /// The trusted certificate. One that names no policies, as most roots, stands for all.
+    pub(super) fn begin_at(&mut self, rules: &PolicyRules) -> bool {
+        if rules.policies.is_some() {
+            self.narrow(rules, true);
+        }
+        self.go_on(rules, true)
+    }
+
+    /// A certificate between the trusted one and the last; whether the path still stands.
+    pub(super) fn pass(&mut self, rules: &PolicyRules, self_issued: bool) -> bool {
+        self.narrow(rules, self.inhibit_any > 0 || self_issued);
+        self.stands() && self.go_on(rules, self_issued)
+    }
+
+    /// The last certificate; whether the path stands.
+    pub(super) fn end_at(mut self, rules: &PolicyRules) -> bool {
+        self.narrow(rules, self.inhibit_any > 0);
+        let before = self.stands();
+        self.explicit = self.explicit.saturating_sub(1);
+        if rules.require_explicit == Some(0) {
+            self.explicit = 0;
+        }
+        before && self.stands()
+    }
+
+    /// Section 6.1.3, (d) and (e).
+    fn narrow(&mut self, rules: &PolicyRules, any_counts: bool) {
+        let none = BTreeSet::new();
+        let own = rules.policies.as_ref().unwrap_or(&none);
+        let any_counts = any_counts && rules.has_any;
+        let mut valid: BTreeSet<Policy> =
+            own.iter().filter(|policy| self.any || self.expected.contains(*policy)).cloned().collect();
+        if any_counts {
+            valid.append(&mut self.expected);
+        }
+        self.expected = valid;
+        self.any &= any_counts;
+    }
+
+    /// Section 6.1.3, (f).
+    fn stands(&self) -> bool {
+        self.explicit > 0 || self.any || !self.expected.is_empty()
+    }
+
+    /// Section 6.1.4, (a), (b) and (h) to (j).
+    fn go_on(&mut self, rules: &PolicyRules, self_issued: bool) -> bool {
+        if rules.maps_any() {
+            return false;
+        }
+        self.map(rules);
+        if !self_issued {
+            for count in [&mut self.explicit, &mut self.mapping, &mut self.inhibit_any] {
+                *count = count.saturating_sub(1);
+            }
+        }
+        let least = |count: &mut u32, limit: Option<u32>| *count = limit.map_or(*count, |limit| limit.min(*count));
+        least(&mut self.explicit, rules.require_explicit);
+        least(&mut self.mapping, rules.inhibit_mapping);
+        least(&mut self.inhibit_any, rules.inhibit_any);
+        true
+    }
+
+    fn map(&mut self, rules: &PolicyRules) {
+        if rules.mappings.is_empty() {
+            return;
+        }
+        if self.mapping == 0 {
+            self.expected.retain(|policy| rules.mappings.iter().all(|(from, _)| from != policy));
+            return;
+        }
+        let mut expected: BTreeSet<Policy> = self.expected.iter().flat_map(|policy| rules.below(policy)).collect();
+        if self.any {
+            expected.extend(rules.mappings.iter().map(|(_, to)| to.clone()));
+        }
+        self.expected = expected;
+    }
+}
