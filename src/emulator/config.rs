@@ -265,6 +265,7 @@ impl Config {
         self.faults.check()?;
         let ranges = [
             ("listen.max_connections", self.listen.max_connections as u64, 1, 1_000_000),
+            ("listen.unproven_patience_seconds", self.listen.unproven_patience_seconds, 1, 3600),
             ("listen.handshakes_at_once", self.listen.handshakes_at_once as u64, 1, 1_000_000),
             ("listen.handshake_timeout_seconds", self.listen.handshake_timeout_seconds, 1, 3600),
             ("listen.unauthenticated_timeout_seconds", self.listen.unauthenticated_timeout_seconds, 1, 3600),

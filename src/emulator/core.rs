@@ -3,7 +3,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::adr::{Adr, AuthoritiesError};
@@ -17,6 +16,7 @@ use super::registry::{Link, Registry, RegistryError, lock};
 use super::service_model::{HistogramError, ServiceModel};
 use super::state::{AuthoritiesRecord, AuthorityRecord, Change, Journal, StateError, Stored};
 use super::trusted::{AuthorityId, Trusted};
+use super::turns::Turns;
 use crate::domain::IdScope;
 use crate::pki::chain::ChainError;
 use crate::pki::csr::to_base64;
@@ -40,8 +40,8 @@ pub(crate) struct Core {
     pub(crate) model: ServiceModel,
     /// What goes wrong on purpose.
     pub(crate) faults: FaultInjector,
-    /// Turns for TLS handshakes.
-    pub(crate) handshakes: Semaphore,
+    /// Turns for what TLS handshakes have to compute.
+    pub(crate) turns: Arc<Turns>,
     /// Those who watch device-to-cloud messages.
     pub(crate) watchers: Watchers,
     /// The authorities that the hub trusts since the last credential sync.
@@ -125,7 +125,7 @@ impl Core {
                 true => Issuance::inline(),
                 false => Issuance::start(config.adr.issuance_threads, config.adr.issuance_queue)?,
             },
-            handshakes: Semaphore::new(config.listen.handshakes_at_once),
+            turns: Turns::new(config.listen.handshakes_at_once),
             registry: Registry::new(&config, clock.now(), stored, journal.clone())?,
             tally: Tally::new(),
             watchers: Watchers::new(),

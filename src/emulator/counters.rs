@@ -13,6 +13,8 @@ pub enum Event {
     Resumed,
     /// TLS handshake failed, was cut or took too long.
     HandshakeFailed,
+    /// Connection closed because others needed its place, and its peer had proved nothing and was slow.
+    TurnedOut,
     /// A connection became a WebSocket for MQTT.
     WebSocket,
     /// HTTPS request of a device.
@@ -89,7 +91,7 @@ pub enum Event {
 
 impl Event {
     /// Number of events.
-    pub const COUNT: usize = 40;
+    pub const COUNT: usize = 41;
 
     /// Every event, in the order of documentation.
     pub const ALL: [Self; Self::COUNT] = [
@@ -97,6 +99,7 @@ impl Event {
         Self::Handshake,
         Self::Resumed,
         Self::HandshakeFailed,
+        Self::TurnedOut,
         Self::WebSocket,
         Self::HttpRequest,
         Self::DpsConnected,
@@ -142,6 +145,7 @@ impl Event {
             Self::Handshake => "handshakes",
             Self::Resumed => "handshakes_resumed",
             Self::HandshakeFailed => "handshakes_failed",
+            Self::TurnedOut => "turned_out",
             Self::WebSocket => "websockets",
             Self::HttpRequest => "http_requests",
             Self::DpsConnected => "dps_connected",

@@ -1,6 +1,7 @@
 //! One HTTP/1.1 connection, whatever carries it: the limits that keep a peer that means no good from costing much. What
 //! the requests mean is decided by [`https`](super::https) and [`management`](super::management).
 
+use std::future::pending;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -16,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use super::config::Listen;
+use super::room::Place;
 
 /// An answer that is whole in memory.
 pub(super) type Response = hyper::Response<Full<Bytes>>;
@@ -31,8 +33,9 @@ const MAX_HEADERS: usize = 64;
 /// was read beyond the last request, unless it failed.
 ///
 /// Limits: a head of 16 KB and 64 headers, which must be whole within `listen.unauthenticated_timeout_seconds`; so long
-/// may a connection be idle too. A peer that does not read is cut after `listen.write_timeout_seconds`.
-pub(super) async fn serve<S, H>(stream: S, listen: &Listen, service: H) -> Option<(S, Bytes)>
+/// may a connection be idle too, and one on which nobody proved who he is may last no longer, whatever it asks for. A peer
+/// that does not read is cut after `listen.write_timeout_seconds`.
+pub(super) async fn serve<S, H>(stream: S, listen: &Listen, place: &Place, service: H) -> Option<(S, Bytes)>
 where
     S: AsyncRead + AsyncWrite + Unpin,
     H: HttpService<Incoming>,
@@ -46,7 +49,16 @@ where
         .max_buf_size(MAX_HEAD)
         .max_headers(MAX_HEADERS)
         .serve_connection(TokioIo::new(Impatient::new(stream, listen.write_timeout())), service);
-    let parts = connection.without_shutdown().await.ok()?;
+    let unproven = async {
+        sleep(listen.unauthenticated_timeout()).await;
+        if place.is_proven() {
+            pending::<()>().await;
+        }
+    };
+    let parts = tokio::select! {
+        parts = connection.without_shutdown() => parts.ok()?,
+        () = unproven => return None,
+    };
     Some((parts.io.into_inner().inner, parts.read_buf))
 }
 

@@ -1,16 +1,13 @@
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::HandshakeKind;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::sleep;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -18,15 +15,17 @@ use super::address::Address;
 use super::config::{Config, ConfigError, Listen};
 use super::core::{Core, CoreError};
 use super::counters::{Counters, Event};
-use super::held::Held;
+use super::handshake::{Newcomer, shake_hands};
 use super::https;
 use super::listeners::{Addresses, ListenError, Listeners, TakenPort};
 use super::management::Management;
 use super::port::Port;
+use super::room::{Room, Taken};
 use super::service::Service;
 use super::service_model::HistogramError;
 use super::session::{self, End};
 use super::state::StateError;
+use super::watched::Watched;
 use crate::pki::chain::ChainError;
 use crate::pki::key::KeyError;
 use crate::pki::tls::{TlsConfigError, TlsVersions, resumable, server_config};
@@ -116,8 +115,9 @@ impl From<CoreError> for StartError {
 impl Emulator {
     /// Connections to the control plane that are served at once, apart from those of devices.
     const MANAGEMENT_CONNECTIONS: usize = 64;
-    /// A handshake that has not ended after that long waits for its peer.
-    const TURN: Duration = Duration::from_millis(250);
+    /// So long may a peer without the token keep the control plane waiting in all before its place may go to another one. A
+    /// client sends its request as soon as it is connected.
+    const MANAGEMENT_PATIENCE: Duration = Duration::from_millis(100);
 
     /// Makes authorities and keys and listens; nothing is served before [`Self::run`].
     ///
@@ -182,37 +182,40 @@ impl Emulator {
         let Self { service, mqtt, https, management, tls, endpoints: _ } = self;
         let core = service.core();
         let connections = TaskTracker::new();
-        let permits = Arc::new(Semaphore::new(core.config.listen.max_connections));
+        let listen = &core.config.listen;
+        let room = Room::new(core, listen.max_connections, listen.patience());
         let serve = |carrier: Carrier| {
             let (tls, shutdown, connections) = (&tls, &shutdown, &connections);
-            move |tcp, permit| {
+            move |tcp: TcpStream, taken: Taken| {
                 let (core, tls, shutdown) = (Arc::clone(core), tls.0.clone(), shutdown.clone());
+                // Answers are small and awaited: waiting for more of them would only delay. A socket that refuses is served anyway.
+                let _ = tcp.set_nodelay(true);
+                let newcomer = Newcomer { stream: tcp, place: taken.place(), ticket: core.turns.ticket() };
                 connections.spawn(async move {
-                    let _permit: OwnedSemaphorePermit = permit;
-                    shutdown.run_until_cancelled(connection(core, tls, tcp, carrier)).await;
+                    keep(&taken, &shutdown, connection(core, tls, newcomer, carrier)).await;
                 });
             }
         };
         let serving = async {
             tokio::join!(
-                accept(core, &mqtt, &permits, serve(Carrier::Mqtt)),
+                accept(core, &mqtt, &room, serve(Carrier::Mqtt)),
                 async {
                     if let Some(https) = &https {
-                        accept(core, https, &permits, serve(Carrier::Https)).await;
+                        accept(core, https, &room, serve(Carrier::Https)).await;
                     }
                 },
                 service.tend(),
                 async {
                     if let Some((listeners, management)) = &management {
-                        let permits = Arc::new(Semaphore::new(Self::MANAGEMENT_CONNECTIONS));
-                        let serve = |tcp, permit| {
-                            let (management, shutdown) = (management.clone(), shutdown.clone());
+                        let room = Room::new(core, Self::MANAGEMENT_CONNECTIONS, Self::MANAGEMENT_PATIENCE);
+                        let serve = |tcp, taken: Taken| {
+                            let (management, shutdown, place) = (management.clone(), shutdown.clone(), taken.place());
                             connections.spawn(async move {
-                                let _permit: OwnedSemaphorePermit = permit;
-                                shutdown.run_until_cancelled(management.serve_connection(tcp)).await;
+                                let stream = Watched::new(tcp, place.clone());
+                                keep(&taken, &shutdown, management.serve(stream, place)).await;
                             });
                         };
-                        accept(core, listeners, &permits, serve).await;
+                        accept(core, listeners, &room, serve).await;
                     }
                 },
             )
@@ -227,23 +230,31 @@ impl Emulator {
     }
 }
 
-/// Accepts connections for ever, as many at once as there are permits; the others wait in the kernel's queue.
-async fn accept(
-    core: &Core,
-    listeners: &Listeners,
-    permits: &Arc<Semaphore>,
-    serve: impl Fn(TcpStream, OwnedSemaphorePermit),
-) {
+/// Accepts connections for ever, as many at once as there are places; the others wait in the kernel's queue, but for one.
+async fn accept(core: &Core, listeners: &Listeners, room: &Arc<Room>, serve: impl Fn(TcpStream, Taken)) {
     loop {
-        let Ok(permit) = Arc::clone(permits).acquire_owned().await else { return };
         match listeners.accept().await {
             Ok((tcp, _)) => {
+                let taken = room.enter().await;
                 core.tally.count(Event::Accepted);
-                serve(tcp, permit);
+                serve(tcp, taken);
             }
             // Out of file descriptors, or a connection that was gone at once: others may end meanwhile.
-            Err(_) => sleep(Duration::from_millis(50)).await,
+            Err(_) => {
+                room.make_room();
+                sleep(Duration::from_millis(50)).await;
+            }
         }
+    }
+}
+
+/// Serves a connection until it ends, or all do, or its place is needed.
+async fn keep(taken: &Taken, shutdown: &CancellationToken, serving: impl Future<Output = ()>) {
+    tokio::select! {
+        biased;
+        () = shutdown.cancelled() => {}
+        () = taken.is_needed() => {}
+        () = serving => {}
     }
 }
 
@@ -261,8 +272,8 @@ enum Serving {
 }
 
 /// TLS handshake, then what is inside. The handshake's memory is given back before the session begins.
-async fn connection(core: Arc<Core>, tls: TlsAcceptor, tcp: TcpStream, carrier: Carrier) {
-    match Box::pin(open(core, tls, tcp, carrier)).await {
+async fn connection(core: Arc<Core>, tls: TlsAcceptor, newcomer: Newcomer<TcpStream>, carrier: Carrier) {
+    match Box::pin(open(core, tls, newcomer, carrier)).await {
         Some(Serving::Mqtt(serving)) => {
             serving.await;
         }
@@ -271,47 +282,15 @@ async fn connection(core: Arc<Core>, tls: TlsAcceptor, tcp: TcpStream, carrier: 
     }
 }
 
-async fn open(core: Arc<Core>, tls: TlsAcceptor, tcp: TcpStream, carrier: Carrier) -> Option<Serving> {
-    // Answers are small and awaited: waiting for more of them would only delay. A socket that refuses is served anyway.
-    let _ = tcp.set_nodelay(true);
-    let Some(stream) = handshake(&core, tls, tcp).await else {
-        core.tally.count(Event::HandshakeFailed);
-        return None;
-    };
-    core.tally.count(Event::Handshake);
-    let tls = stream.get_ref().1;
-    if tls.handshake_kind() == Some(HandshakeKind::Resumed) {
-        core.tally.count(Event::Resumed);
-    }
-    let peer = tls.peer_certificates();
+async fn open(core: Arc<Core>, tls: TlsAcceptor, newcomer: Newcomer<TcpStream>, carrier: Carrier) -> Option<Serving> {
+    let place = newcomer.place.clone();
+    let stream = shake_hands(&core, &tls, newcomer).await?;
+    let peer = stream.get_ref().1.peer_certificates();
     let peer = peer.map(|chain| chain.iter().map(|c| c.clone().into_owned()).collect()).unwrap_or_default();
     Some(match carrier {
-        Carrier::Mqtt => Serving::Mqtt(Box::pin(session::serve(core, stream, peer))),
-        Carrier::Https => Serving::Https(Box::pin(https::serve(core, stream, peer))),
+        Carrier::Mqtt => Serving::Mqtt(Box::pin(session::serve(core, stream, peer, place))),
+        Carrier::Https => Serving::Https(Box::pin(https::serve(core, stream, peer, place))),
     })
-}
-
-/// One TLS handshake, when it is its turn. The time limit is for the peer and leaves out the wait for the turn.
-async fn handshake(core: &Arc<Core>, tls: TlsAcceptor, tcp: TcpStream) -> Option<TlsStream<Held<TcpStream>>> {
-    let deadline = core.config.listen.handshake_timeout();
-    let pause = &core.faults.pause;
-    pause.timeout(deadline, pin!(tcp.readable())).await.ok()?.ok()?;
-    if pause.until().is_some() {
-        // Who waits for the end of a pause is not to hold a turn.
-        core.tally.count(Event::FaultPaused);
-        pause.over().await;
-    }
-    if let Some(delay) = core.faults.handshake_delay(Instant::now()) {
-        core.tally.count(Event::FaultHandshake);
-        sleep(delay).await;
-    }
-    let turn = core.handshakes.acquire().await.ok()?;
-    let mut handshake = pin!(tls.accept(Held::new(core, tcp)));
-    if let Ok(done) = timeout(Emulator::TURN, &mut handshake).await {
-        return done.ok();
-    }
-    drop(turn);
-    pause.timeout(deadline, handshake.as_mut()).await.ok()?.ok()
 }
 
 /// Listens, and tells where, with the port that was free.

@@ -11,6 +11,7 @@ use super::core::Core;
 use super::counters::Counters;
 use super::held::Held;
 use super::https;
+use super::room::Place;
 use super::server::StartError;
 use super::session::{self, End};
 use crate::pki::sas::SymmetricKey;
@@ -40,7 +41,9 @@ impl Service {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        Ended(session::serve(Arc::clone(&self.core), Held::new(&self.core, stream), certificates).await)
+        Ended(
+            session::serve(Arc::clone(&self.core), Held::new(&self.core, stream), certificates, Place::default()).await,
+        )
     }
 
     /// Serves HTTPS and MQTT over WebSocket on `stream`, below TLS, until it ends. `certificates` as for
@@ -49,7 +52,7 @@ impl Service {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        https::serve(Arc::clone(&self.core), Held::new(&self.core, stream), certificates).await;
+        https::serve(Arc::clone(&self.core), Held::new(&self.core, stream), certificates, Place::default()).await;
     }
 
     /// Primary key of the enrollment group.

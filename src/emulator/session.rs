@@ -17,6 +17,7 @@ use super::fault::Cut;
 use super::hub::HubSession;
 use super::outbox::Outbox;
 use super::registry::Link;
+use super::room::Place;
 use super::service_model::{Full, Over, Step};
 use super::wire::Wire;
 use crate::protocol::mqtt::{self, Connect, ConnectReturnCode, DPS_PACKET_LIMIT, Packet, PacketError, QoS};
@@ -173,13 +174,13 @@ impl Role {
 
 /// Serves one connection until it ends.
 #[allow(clippy::manual_async_fn, reason = "an async fn would hold the stream twice: 1.2 KB for each held connection")]
-pub(crate) fn serve<S>(core: Arc<Core>, mut stream: S, peer: PeerChain) -> impl Future<Output = End>
+pub(crate) fn serve<S>(core: Arc<Core>, mut stream: S, peer: PeerChain, place: Place) -> impl Future<Output = End>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     async move {
         let mut wire = Wire::new(&core);
-        let end = match converse(&core, &mut wire, &mut stream, peer).await {
+        let end = match converse(&core, &mut wire, &mut stream, peer, &place).await {
             Ok(end) | Err(end) => end,
         };
         match end {
@@ -195,14 +196,20 @@ where
     }
 }
 
-async fn converse<S>(core: &Arc<Core>, wire: &mut Wire<'_>, stream: &mut S, peer: PeerChain) -> Result<End, End>
+async fn converse<S>(
+    core: &Arc<Core>,
+    wire: &mut Wire<'_>,
+    stream: &mut S,
+    peer: PeerChain,
+    place: &Place,
+) -> Result<End, End>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let limit = core.config.listen.unauthenticated_timeout();
     let connect = core.faults.pause.timeout(limit, pin!(connect(wire, stream))).await.unwrap_or(Err(End::TimedOut))?;
     let mut role = begin(core, wire, stream, &connect, peer).await?;
-    let end = match exchange(core, wire, stream, &mut role).await {
+    let end = match exchange(core, wire, stream, &mut role, place).await {
         Ok(end) | Err(end) => end,
     };
     role.end(core, end);
@@ -240,7 +247,7 @@ async fn begin<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let admitted = match hub_connection(core, connect) {
+    let admitted = match hub_connection(core, connect, &peer) {
         Ok(Some(due)) => {
             sleep_until(due).await;
             hub_is_there(core, Instant::now())
@@ -259,14 +266,16 @@ where
     }
 }
 
-/// When a CONNECT at the hub is dealt with: as quota, latency and capacity have it. DPS has no limit of connections.
-fn hub_connection(core: &Core, connect: &Connect) -> Result<Option<Instant>, Denied> {
+/// When a CONNECT at the hub is dealt with: as quota, latency and capacity have it. DPS has no limit of connections. Who is not
+/// let in anyhow is told so at once, and uses up nothing of what is there for others.
+fn hub_connection(core: &Core, connect: &Connect, peer: &PeerChain) -> Result<Option<Instant>, Denied> {
     let name = connect.login.as_ref().map_or("", |login| login.username.as_str());
-    if !matches!(UserName::parse(name), Ok(UserName::Hub(_))) {
-        return Ok(None);
-    }
+    let Ok(UserName::Hub(name)) = UserName::parse(name) else { return Ok(None) };
     let now = Instant::now();
     hub_is_there(core, now)?;
+    if !core.model.bounds_hub_connections() || !HubSession::would_begin(core, connect, &name, peer) {
+        return Ok(None);
+    }
     let throttled = || {
         core.tally.count(Event::Throttled);
         core.tally.count(Event::HubRefused);
@@ -290,10 +299,19 @@ fn hub_is_there(core: &Core, now: Instant) -> Result<(), Denied> {
 }
 
 /// Everything after CONNECT.
-async fn exchange<S>(core: &Arc<Core>, wire: &mut Wire<'_>, stream: &mut S, role: &mut Role) -> Result<End, End>
+async fn exchange<S>(
+    core: &Arc<Core>,
+    wire: &mut Wire<'_>,
+    stream: &mut S,
+    role: &mut Role,
+    place: &Place,
+) -> Result<End, End>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    if role.authenticated() {
+        place.prove();
+    }
     let limit = role.packet_limit();
     let mut begun = Instant::now();
     let link = role.link().clone();
@@ -315,6 +333,9 @@ where
                 },
                 Ok(None) => break,
                 Err(_) => return Ok(End::Violation),
+            }
+            if role.authenticated() {
+                place.prove();
             }
             if wire.out.len() > Outbox::HIGH_WATER {
                 wire.write(stream).await?;

@@ -13,6 +13,7 @@ use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body
 use super::core::Core;
 use super::counters::Event;
 use super::http::Response;
+use super::room::Place;
 use super::session::{self, PeerChain};
 use crate::protocol::mqtt::HUB_PACKET_LIMIT;
 use crate::protocol::websocket::{WEBSOCKET_PATH, WebSocketBytes, choose_subprotocol};
@@ -40,12 +41,12 @@ pub(super) fn accept<B>(request: &Request<B>) -> Result<Response, String> {
 }
 
 /// Serves MQTT on a connection that became a WebSocket; `read` came after the handshake already.
-pub(super) async fn serve<S>(core: &Arc<Core>, stream: S, read: Bytes, peer: PeerChain)
+pub(super) async fn serve<S>(core: &Arc<Core>, stream: S, read: Bytes, peer: PeerChain, place: Place)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     core.tally.count(Event::WebSocket);
     let stream = WebSocketBytes::upgraded(stream, read.into(), FRAME_LIMIT).await;
     // A future of its own on the heap, as in MQTT over TLS: HTTP's memory is given back before.
-    Box::pin(session::serve(Arc::clone(core), stream, peer)).await;
+    Box::pin(session::serve(Arc::clone(core), stream, peer, place)).await;
 }

@@ -25,14 +25,17 @@ pub struct Listen {
     /// Connections served at once; more wait in the kernel's queue. Lowered at start to what the file-descriptor limit
     /// allows.
     pub max_connections: usize,
+    /// When all of those are there and another one comes, the oldest one leaves that has not proved who it is and has kept
+    /// the emulator waiting for so many seconds in all.
+    pub unproven_patience_seconds: u64,
     /// Hand out session tickets and resume sessions with them, in TLS 1.2 and 1.3. A resumed session has the client
     /// certificate of the first one.
     pub tls_resumption: bool,
-    /// TLS handshakes worked on at once, in the order in which their first bytes came; the others wait. Devices that came
-    /// first are through before those that came last begin, as in a service that accepts at a bounded rate. A handshake
-    /// that waits for its peer loses its turn, so that slow peers hold up nobody.
+    /// TLS handshakes that compute at once; the oldest of those that could go first, so that what was begun gets finished.
+    /// No more than the machine has cores do in any case. One that waits for its peer has no part in this and holds up
+    /// nobody.
     pub handshakes_at_once: usize,
-    /// A TLS handshake that takes longer is cut, in seconds.
+    /// A TLS handshake in which the emulator has waited for its peer for so many seconds in all is cut.
     pub handshake_timeout_seconds: u64,
     /// A connection that has not proved who it is is cut after so many seconds.
     pub unauthenticated_timeout_seconds: u64,
@@ -43,6 +46,10 @@ pub struct Listen {
 impl Listen {
     pub(crate) const fn handshake_timeout(&self) -> Duration {
         Duration::from_secs(self.handshake_timeout_seconds)
+    }
+
+    pub(crate) const fn patience(&self) -> Duration {
+        Duration::from_secs(self.unproven_patience_seconds)
     }
 
     pub(crate) const fn unauthenticated_timeout(&self) -> Duration {
@@ -63,6 +70,7 @@ impl Default for Listen {
             management_port: None,
             management_address: Address::Localhost,
             max_connections: 100_000,
+            unproven_patience_seconds: 5,
             tls_resumption: false,
             handshakes_at_once: 64,
             handshake_timeout_seconds: 30,

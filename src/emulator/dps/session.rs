@@ -60,14 +60,16 @@ impl DpsSession {
             true => Some(attest(core, &caller).map_err(|_| Refused(ConnectReturnCode::NotAuthorized))?),
             false => None,
         };
-        let link = Link::new();
-        if let Some(earlier) = core.registry.begin_dps_session(&caller.registration_id, link.clone()) {
-            earlier.wake();
+        let silence = silence_allowed(connect.keep_alive);
+        let subscriptions = Subscriptions::default();
+        let mut session = Self { caller, attested: None, subscriptions, silence, link: Link::new() };
+        match attested {
+            Some(attested) => session.prove(core, attested),
+            None => session.take_over(core),
         }
         core.tally.count(Event::DpsConnected);
         out.connack(ConnectReturnCode::Success, false);
-        let silence = silence_allowed(connect.keep_alive);
-        Ok(Self { caller, attested, subscriptions: Subscriptions::default(), silence, link })
+        Ok(session)
     }
 
     /// Deals with a packet.
@@ -91,6 +93,22 @@ impl DpsSession {
             Next::Continue
         } else {
             Next::End(End::TakenOver)
+        }
+    }
+
+    /// The caller proved who it is.
+    fn prove(&mut self, core: &Core, attested: Attested) {
+        if self.attested.replace(attested).is_none() {
+            self.link.prove();
+            self.take_over(core);
+        }
+    }
+
+    /// A client has one session: an earlier one ends, unless it is better.
+    fn take_over(&self, core: &Core) {
+        let earlier = core.registry.begin_dps_session(&self.caller.registration_id, self.link.clone());
+        if let Some(earlier) = earlier.filter(|earlier| *earlier != self.link) {
+            earlier.wake();
         }
     }
 
@@ -147,8 +165,8 @@ impl DpsSession {
 
     fn register(&mut self, core: &Arc<Core>, body: &[u8]) -> Answer {
         let (answer, attested) = register(core, &self.caller, body);
-        if attested.is_some() {
-            self.attested = attested;
+        if let Some(attested) = attested {
+            self.prove(core, attested);
         }
         answer
     }
@@ -156,7 +174,7 @@ impl DpsSession {
     fn operation_status(&mut self, core: &Core, operation_id: &str) -> Answer {
         if self.attested.is_none() {
             match attest(core, &self.caller) {
-                Ok(attested) => self.attested = Some(attested),
+                Ok(attested) => self.prove(core, attested),
                 Err(refusal) => return register::refuse(core, refusal),
             }
         }

@@ -65,10 +65,23 @@ async fn attempt(
         BodyError::Broken => Refusal::Deserialization,
     })?;
     let answer = match of {
-        Dps::Register => dps::register(core, &caller, &body).0,
-        Dps::Lookup => dps::status_lookup(core, &caller, &body),
+        Dps::Register => {
+            let (answer, attested) = dps::register(core, &caller, &body);
+            if attested.is_some() {
+                client.place.prove();
+            }
+            answer
+        }
+        Dps::Lookup => {
+            let answer = dps::status_lookup(core, &caller, &body);
+            if answer.status == 200 {
+                client.place.prove();
+            }
+            answer
+        }
         Dps::Operation(operation) => {
             dps::attest(core, &caller)?;
+            client.place.prove();
             dps::operation_status(core, &caller, &operation)
         }
     };

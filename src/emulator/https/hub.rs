@@ -42,6 +42,7 @@ async fn attempt(client: &Client, request: Request<Incoming>, device_id: &str, o
         return Err(Refusal::ApiVersion);
     }
     let device = authorize(client, authorization(&head.headers), device_id)?;
+    client.place.prove();
     let body = http::body(body, hub::MAX_TELEMETRY, &core.config.listen).await.map_err(|error| match error {
         BodyError::TooLarge => Refusal::TooLarge,
         BodyError::Slow => Refusal::Slow,

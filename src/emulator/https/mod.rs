@@ -25,6 +25,7 @@ use super::core::Core;
 use super::counters::Event;
 use super::dps::Refusal;
 use super::http::{self, Response};
+use super::room::Place;
 use super::session::PeerChain;
 use super::websocket;
 use route::Route;
@@ -41,21 +42,25 @@ struct Dropped;
 struct Client {
     core: Arc<Core>,
     peer: PeerChain,
+    place: Place,
     /// The last request made it a WebSocket.
     upgraded: AtomicBool,
 }
 
 /// Serves one connection until it ends. `peer` are the certificates of mutual TLS.
-pub(super) async fn serve<S>(core: Arc<Core>, stream: S, peer: PeerChain)
+pub(super) async fn serve<S>(core: Arc<Core>, stream: S, peer: PeerChain, place: Place)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let client = Client { core: Arc::clone(&core), peer, upgraded: AtomicBool::new(false) };
+    let client = Client { core: Arc::clone(&core), peer, place, upgraded: AtomicBool::new(false) };
     let requests = service_fn(|request| client.answer(request));
-    let Some((mut stream, read)) = Box::pin(http::serve(stream, &core.config.listen, requests)).await else { return };
-    let Client { peer, upgraded, .. } = client;
+    let Some((mut stream, read)) = Box::pin(http::serve(stream, &core.config.listen, &client.place, requests)).await
+    else {
+        return;
+    };
+    let Client { peer, place, upgraded, .. } = client;
     if upgraded.into_inner() {
-        websocket::serve(&core, stream, read, peer).await;
+        websocket::serve(&core, stream, read, peer, place).await;
     } else {
         // The peer may be gone already; there is nobody to tell.
         let _ = core.faults.pause.timeout(core.config.listen.write_timeout(), pin!(stream.shutdown())).await;

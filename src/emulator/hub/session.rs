@@ -30,6 +30,11 @@ pub(crate) struct HubSession {
 }
 
 impl HubSession {
+    /// Whether CONNECT is good, as far as can be said now.
+    pub(crate) fn would_begin(core: &Core, connect: &Connect, name: &HubUserName<'_>, peer: &PeerChain) -> bool {
+        connect::authorize(core, connect, name, peer).is_ok()
+    }
+
     /// Judges CONNECT and, if it is good, answers it. A device has one connection: an earlier one ends.
     pub(crate) fn begin(
         core: &Core,

@@ -37,6 +37,7 @@ use uuid::Uuid;
 
 use super::core::Core;
 use super::http::{self, BodyError};
+use super::room::Place;
 use super::service::Service;
 use error::Refusal;
 use routes::{Paths, Routes};
@@ -103,13 +104,19 @@ impl Management {
 
     /// Serves HTTP on `stream` until it ends.
     pub async fn serve_connection<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S) {
+        self.serve(stream, Place::default()).await;
+    }
+
+    /// The same, on a connection that has a place which it could lose.
+    pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, place: Place) {
         let listen = &self.service.core().config.listen;
         let router = TowerToHyperService::new(self.router.clone());
         let requests = service_fn(|mut request: hyper::Request<Incoming>| {
+            request.extensions_mut().insert(place.clone());
             *request.uri_mut() = self.paths.routed(std::mem::take(request.uri_mut()));
             router.call(request)
         });
-        if let Some((mut stream, _)) = http::serve(stream, listen, requests).await {
+        if let Some((mut stream, _)) = http::serve(stream, listen, &place, requests).await {
             // The peer may be gone already; there is nobody to tell.
             let _ = timeout(listen.write_timeout(), stream.shutdown()).await;
         }
@@ -123,6 +130,9 @@ async fn guard(State(plane): State<Plane>, request: Request, next: Next) -> Resu
     let authorization = head.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !plane.token.opens(authorization, core.clock.unix_seconds()) {
         return Err(Refusal::new(401_002, "Unauthorized: send the header `Authorization: Bearer TOKEN`."));
+    }
+    if let Some(place) = head.extensions.get::<Place>() {
+        place.prove();
     }
     let body = http::body(body, MAX_BODY, &core.config.listen).await.map_err(|error| match error {
         BodyError::TooLarge => Refusal::new(413_000, "The body exceeds 1 MB."),

@@ -26,6 +26,7 @@ pub(crate) struct Link {
 struct Shared {
     wake: Notify,
     cut: AtomicBool,
+    proven: AtomicBool,
 }
 
 impl Link {
@@ -43,6 +44,16 @@ impl Link {
     /// Makes the session look.
     pub(crate) fn wake(&self) {
         self.shared.wake.notify_one();
+    }
+
+    /// Its peer has proved who it is.
+    pub(crate) fn prove(&self) {
+        self.shared.proven.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it has.
+    pub(crate) fn is_proven(&self) -> bool {
+        self.shared.proven.load(Ordering::Relaxed)
     }
 
     /// Makes the session end, as a fault.

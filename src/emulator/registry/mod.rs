@@ -222,9 +222,14 @@ impl Registry {
         Some(device)
     }
 
-    /// Makes `link` the DPS session of a client; the one before is returned, to be closed.
+    /// Makes `link` the DPS session of a client; the one before is returned, to be closed. Nothing happens when that one has
+    /// proved who it is and the new one has not yet: anybody could end the session of anybody.
     pub(crate) fn begin_dps_session(&self, client: &Arc<str>, link: Link) -> Option<Link> {
-        self.dps_sessions.shard(client).insert(Arc::clone(client), link)
+        let mut shard = self.dps_sessions.shard(client);
+        match shard.get(client) {
+            Some(earlier) if earlier.is_proven() && !link.is_proven() => None,
+            _ => shard.insert(Arc::clone(client), link),
+        }
     }
 
     /// Whether `link` is still the DPS session of the client.
@@ -297,5 +302,18 @@ mod tests {
         assert_eq!(registry.begin_dps_session(&client, new.clone()).as_ref(), Some(&old));
         registry.end_dps_session(&client, &old);
         assert!(registry.is_dps_session(&client, &new) && !registry.is_dps_session(&client, &old));
+    }
+
+    #[test]
+    fn a_session_that_is_proved_gives_way_to_such_sessions_only() {
+        let registry = new(&Config::default());
+        let (client, old, new): (Arc<str>, _, _) = ("c".into(), Link::new(), Link::new());
+        registry.begin_dps_session(&client, old.clone());
+        old.prove();
+        assert!(registry.begin_dps_session(&client, new.clone()).is_none());
+        registry.end_dps_session(&client, &new);
+        assert!(registry.is_dps_session(&client, &old));
+        new.prove();
+        assert_eq!(registry.begin_dps_session(&client, new).as_ref(), Some(&old));
     }
 }

@@ -48,6 +48,11 @@ impl ServiceModel {
         })
     }
 
+    /// Whether there is anything of which connections with the hub use up a part.
+    pub(crate) fn bounds_hub_connections(&self) -> bool {
+        self.quotas.bounds_hub_connections() || !self.stations[Step::HubConnect as usize].is_instant()
+    }
+
     /// When work that comes now is done; `None` is at once.
     pub(crate) fn admit(&self, step: Step, now: Instant) -> Result<Option<Instant>, Full> {
         self.stations[step as usize].admit(now)

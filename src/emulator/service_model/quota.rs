@@ -90,6 +90,11 @@ impl Quotas {
         taken.map_err(|wait| Over { retry_after: self.whole_seconds(wait) })
     }
 
+    /// Whether connections with the hub have a quota.
+    pub(super) const fn bounds_hub_connections(&self) -> bool {
+        self.hub_connections.is_some()
+    }
+
     /// A device connects with the hub: when it may.
     pub(crate) fn hub_connection(&self, now: Instant) -> Result<Instant, Over> {
         let Some(bucket) = &self.hub_connections else { return Ok(now) };

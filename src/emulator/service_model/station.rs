@@ -52,9 +52,14 @@ impl Station {
         })
     }
 
+    /// Whether its work takes no time.
+    pub(super) fn is_instant(&self) -> bool {
+        self.latency.is_none()
+    }
+
     /// When work that comes now is done; `None` is at once.
     pub(super) fn admit(&self, now: Instant) -> Result<Option<Instant>, Full> {
-        if self.latency.is_none() {
+        if self.is_instant() {
             // Then nobody ever waits for anybody.
             return Ok(None);
         }

@@ -29,5 +29,6 @@ mod signals;
 mod sockets;
 mod state;
 mod time_scale;
+mod unproven;
 mod websocket;
 mod x509;

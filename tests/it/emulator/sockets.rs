@@ -24,17 +24,18 @@ use tokio_util::sync::CancellationToken;
 use super::client::{API, Peer, SCOPE, World, accepted, dps_user, hub_connect, key_and_csr, sas};
 
 /// An emulator on a free port, and what a device needs to know of it.
-struct Running {
-    service: Service,
+pub(super) struct Running {
+    pub(super) service: Service,
     address: SocketAddr,
-    endpoints: Endpoints,
-    tls: ClientTls,
+    pub(super) endpoints: Endpoints,
+    pub(super) management_token: Option<String>,
+    pub(super) tls: ClientTls,
     shutdown: CancellationToken,
     counters: JoinHandle<Counters>,
 }
 
 impl Running {
-    async fn start(change: impl FnOnce(&mut Config)) -> Self {
+    pub(super) async fn start(change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::default();
         config.listen.mqtt_port = 0;
         config.dps.retry_after_seconds = 0;
@@ -43,17 +44,18 @@ impl Running {
         let (service, endpoints) = (emulator.service().clone(), emulator.endpoints().clone());
         let tls = ClientTls::new(std::slice::from_ref(&endpoints.server_root), TlsVersions::Any, CryptoProvider::AwsLc)
             .unwrap();
+        let management_token = emulator.management_token().map(str::to_owned);
         let shutdown = CancellationToken::new();
         let counters = tokio::spawn(emulator.run(shutdown.clone()));
-        Self { service, address: endpoints.mqtt, endpoints, tls, shutdown, counters }
+        Self { service, address: endpoints.mqtt, endpoints, management_token, tls, shutdown, counters }
     }
 
-    async fn stop(self) -> Counters {
+    pub(super) async fn stop(self) -> Counters {
         self.shutdown.cancel();
         self.counters.await.unwrap()
     }
 
-    fn settings(&self) -> Settings {
+    pub(super) fn settings(&self) -> Settings {
         let attestation = Attestation::SymmetricKey {
             group_key: self.service.group_key().clone(),
             token_life: Duration::from_secs(3600),
@@ -65,10 +67,26 @@ impl Running {
         settings.hub = Some(HubSettings { address: Some(self.address), ..HubSettings::default() });
         settings
     }
+
+    /// Devices over MQTT, over MQTT in WebSockets, and over HTTPS.
+    pub(super) fn settings_of_every_transport(&self) -> [Settings; 3] {
+        [Carrier::Mqtt, Carrier::MqttWebSocket, Carrier::Https].map(|transport| {
+            let mut settings = self.settings();
+            settings.transport = transport;
+            if transport != Carrier::Mqtt {
+                settings.dps.address = self.endpoints.https;
+            }
+            if transport == Carrier::MqttWebSocket {
+                let address = self.endpoints.https;
+                settings.hub = Some(HubSettings { web_socket: true, address, ..HubSettings::default() });
+            }
+            settings
+        })
+    }
 }
 
 /// Provisions device `index` and sends its telemetry.
-async fn whole_device(settings: &Settings, index: u32) {
+pub(super) async fn whole_device(settings: &Settings, index: u32) {
     let id = RegistrationId::new(&format!("dev-{index}")).unwrap();
     let prepared = prepare(settings, index, 1, &id).unwrap();
     let provisioned =
@@ -98,16 +116,7 @@ async fn a_storm_loses_no_device_while_peers_mean_no_good_at_every_port() {
         let _ = tcp.write_all(&bytes).await;
         half_open.push(tcp);
     }
-    let settings = [Carrier::Mqtt, Carrier::MqttWebSocket, Carrier::Https].map(|transport| {
-        let mut settings = emulator.settings();
-        let address = if transport == Carrier::Mqtt { mqtt } else { https };
-        settings.dps.address = Some(address);
-        settings.transport = transport;
-        if transport == Carrier::MqttWebSocket {
-            settings.hub = Some(HubSettings { web_socket: true, address: Some(https), ..HubSettings::default() });
-        }
-        settings
-    });
+    let settings = emulator.settings_of_every_transport();
     let devices = (0..60).map(|index| whole_device(&settings[index as usize % 3], index));
     futures_util::future::join_all(devices).await;
     let counters = emulator.stop().await;

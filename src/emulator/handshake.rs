@@ -1,0 +1,215 @@
+//! What a connection of a device goes through before it is served: its TLS handshake.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::HandshakeKind;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::core::Core;
+use super::counters::Event;
+use super::held::Held;
+use super::room::Place;
+use super::stepwise::Stepwise;
+use super::turns::Ticket;
+use super::watched::Watched;
+
+/// A device's connection within TLS.
+pub(super) type DeviceStream<S> = TlsStream<Stepwise<Held<Watched<S>>>>;
+
+/// A connection that came in, with what it needs to get on.
+pub(super) struct Newcomer<S> {
+    pub(super) stream: S,
+    pub(super) place: Place,
+    /// For its handshake.
+    pub(super) ticket: Ticket,
+}
+
+/// The TLS handshake of a newcomer, counted.
+pub(super) async fn shake_hands<S>(
+    core: &Arc<Core>,
+    tls: &TlsAcceptor,
+    newcomer: Newcomer<S>,
+) -> Option<DeviceStream<S>>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let Some(stream) = attempt(core, tls, newcomer).await else {
+        core.tally.count(Event::HandshakeFailed);
+        return None;
+    };
+    core.tally.count(Event::Handshake);
+    if stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed) {
+        core.tally.count(Event::Resumed);
+    }
+    Some(stream)
+}
+
+/// The time limit is for the peer: neither what the emulator computes nor the wait for a turn counts.
+async fn attempt<S>(core: &Arc<Core>, tls: &TlsAcceptor, newcomer: Newcomer<S>) -> Option<DeviceStream<S>>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let Newcomer { stream, place, ticket } = newcomer;
+    let limit = core.config.listen.handshake_timeout();
+    let mut stream = Stepwise::new(Held::new(core, Watched::new(stream, place.clone())), ticket);
+    within(limit, &place, stream.first_bytes()).await?.ok()?;
+    if let Some(delay) = core.faults.handshake_delay(Instant::now()) {
+        core.tally.count(Event::FaultHandshake);
+        sleep(delay).await;
+    }
+    let mut stream = within(limit, &place, tls.accept(stream)).await?.ok()?;
+    stream.get_mut().0.finish();
+    Some(stream)
+}
+
+/// What the future comes to, unless the peer is waited for longer than `limit` in all.
+async fn within<F: Future>(limit: Duration, place: &Place, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    loop {
+        let left = place.left_of(limit)?;
+        if let Ok(output) = timeout(left, future.as_mut()).await {
+            return Some(output);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use rustls::pki_types::ServerName;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+    use tokio::task::JoinHandle;
+    use tokio_rustls::TlsConnector;
+
+    use super::*;
+    use crate::domain::CryptoProvider;
+    use crate::emulator::config::Config;
+    use crate::emulator::room::{Room, Taken};
+    use crate::pki::tls::{ClientTls, TlsVersions, server_config};
+
+    struct World {
+        core: Arc<Core>,
+        acceptor: TlsAcceptor,
+        connector: TlsConnector,
+        room: Arc<Room>,
+    }
+
+    impl World {
+        fn new(change: impl FnOnce(&mut Config)) -> Self {
+            let mut config = Config::default();
+            change(&mut config);
+            let core = Core::new(config).unwrap();
+            let root = core.server_root().unwrap();
+            let (certificate, key) = root.server_certificate(&["localhost".to_owned()], core.clock.now()).unwrap();
+            let server = server_config(certificate, key, TlsVersions::default()).unwrap();
+            let roots = [root.der().to_vec()];
+            let client = ClientTls::new(&roots, TlsVersions::Any, CryptoProvider::AwsLc).unwrap().anonymous();
+            let room = Room::new(&core, 100, core.config.listen.patience());
+            Self { core, acceptor: server.into(), connector: client.into(), room }
+        }
+
+        /// The peer's end of a connection, and whether its handshake ends well.
+        async fn open(&self) -> (DuplexStream, JoinHandle<bool>) {
+            let (near, far) = duplex(64 * 1024);
+            let (core, acceptor, taken): (_, _, Taken) =
+                (Arc::clone(&self.core), self.acceptor.clone(), self.room.enter().await);
+            let ticket = core.turns.ticket();
+            let served = tokio::spawn(async move {
+                let newcomer = Newcomer { stream: near, place: taken.place(), ticket };
+                shake_hands(&core, &acceptor, newcomer).await.is_some()
+            });
+            (far, served)
+        }
+
+        /// A client that has said hello, has been answered, and says no more.
+        async fn half_open(&self) -> (DuplexStream, JoinHandle<bool>) {
+            let (mut far, served) = self.open().await;
+            far.write_all(&self.hello()).await.unwrap();
+            // The whole record of the ServerHello: a turn was taken for it.
+            let mut header = [0; 5];
+            far.read_exact(&mut header).await.unwrap();
+            assert_eq!(header[0], 22);
+            (far, served)
+        }
+
+        /// What a client sends first.
+        fn hello(&self) -> Vec<u8> {
+            let name = ServerName::try_from("localhost").unwrap();
+            let mut client = rustls::ClientConnection::new(Arc::clone(self.connector.config()), name).unwrap();
+            let mut hello = Vec::new();
+            client.write_tls(&mut hello).unwrap();
+            hello
+        }
+
+        /// A whole handshake; what the server made of it.
+        async fn connect(&self) -> bool {
+            let (far, served) = self.open().await;
+            let name = ServerName::try_from("localhost").unwrap();
+            self.connector.connect(name, far).await.is_ok() && served.await.unwrap()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn peers_that_are_waited_for_hold_up_nobody() {
+        let world = World::new(|config| config.listen.handshakes_at_once = 1);
+        let mut others = Vec::new();
+        for i in 0..40 {
+            others.push(if i % 2 == 0 { world.open().await } else { world.half_open().await });
+        }
+        let begun = Instant::now();
+        for _ in 0..3 {
+            assert!(world.connect().await);
+        }
+        assert_eq!(begun.elapsed(), Duration::ZERO, "it waited for somebody");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_time_limit_is_for_all_that_a_peer_keeps_waiting() {
+        let world = World::new(|_| {});
+        let limit = world.core.config.listen.handshake_timeout();
+        let begun = Instant::now();
+        let (_silent, served) = world.open().await;
+        assert!(!served.await.unwrap());
+        assert_eq!(begun.elapsed(), limit);
+
+        let begun = Instant::now();
+        let (_half_open, served) = world.half_open().await;
+        assert!(!served.await.unwrap());
+        assert_eq!(begun.elapsed(), limit);
+
+        let begun = Instant::now();
+        let (mut crumbs, served) = world.open().await;
+        let hello = world.hello();
+        for byte in hello.chunks(1) {
+            // Cut long before the last one.
+            if crumbs.write_all(byte).await.is_err() {
+                break;
+            }
+            sleep(Duration::from_secs(7)).await;
+        }
+        assert!(!served.await.unwrap());
+        assert!(begun.elapsed() >= limit && begun.elapsed() < limit + Duration::from_secs(7));
+        assert_eq!(world.core.tally.snapshot().get(Event::HandshakeFailed), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_wait_for_a_turn_does_not_count() {
+        let world = World::new(|config| config.listen.handshakes_at_once = 1);
+        let mut holder = world.core.turns.ticket();
+        poll_fn(|cx| holder.poll_take(cx)).await;
+        let begun = Instant::now();
+        let release = async {
+            sleep(Duration::from_secs(1000)).await;
+            drop(holder);
+        };
+        let (through, ()) = tokio::join!(world.connect(), release);
+        assert!(through);
+        assert_eq!(begun.elapsed(), Duration::from_secs(1000));
+    }
+}
