@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use crate::device::channel::Channel;
-use crate::device::failures::{from_handshake, from_io, late};
+use crate::device::failures::{broke, from_handshake, from_io, late};
 use crate::device::{Connector, Credential, HubSession, LocalEnd, Settings, Target};
 use crate::domain::{Failure, FailureClass, Phase, Transport};
 use crate::measure::PhaseTimes;
@@ -144,9 +144,7 @@ impl<C: Connector> Attempt<'_, C> {
             Ok(Err(HandshakeError::Refused(status))) => {
                 Err(Failure::rejected(status.into(), format!("{} refused the WebSocket", leg.service)))
             }
-            Ok(Err(HandshakeError::Invalid(reason))) => {
-                Err(Failure::new(FailureClass::Protocol, format!("{}: {reason}", leg.service)))
-            }
+            Ok(Err(HandshakeError::Invalid(reason))) => Err(broke(leg.service, "the WebSocket handshake", reason)),
             Err(_) => Err(late(&format!("end of the WebSocket handshake with {}", leg.service), handshake)),
         }
     }

@@ -8,6 +8,10 @@ use crate::domain::{Failure, FailureClass, Phase};
 use crate::pki::chain::VerifiedLeaf;
 use crate::pki::key::DeviceKey;
 
+/// Longest serial number in bytes (RFC 5280, section 4.1.2.2), and a zero before one that would be negative. All of them are
+/// remembered for the whole run.
+const LONGEST_SERIAL: usize = 21;
+
 /// What a device owns once it was provisioned.
 #[derive(Debug, Clone)]
 pub struct Credential {
@@ -59,6 +63,9 @@ impl<C: Connector> Attempt<'_, C> {
         let leaf = self.settings.chain.verify(&chain, key.spki_der(), common_name, self.settings.clock.now());
         self.phases.add(Phase::Verify, start.elapsed());
         let leaf = leaf.map_err(|error| wrong(error.to_string()))?;
+        if leaf.serial.len() > LONGEST_SERIAL {
+            return Err(wrong(format!("the certificate's serial number has more than {LONGEST_SERIAL} bytes")));
+        }
         Ok(Credential { hub, device_id, chain: chain.into(), key: key.clone(), leaf })
     }
 }

@@ -1,12 +1,14 @@
 //! Errors of sockets and TLS as failures of the right class, with the remedy where there is one. No message names a
 //! device or an address, so that equal failures are counted together.
 
+use std::fmt::Display;
 use std::io;
 use std::time::Duration;
 
 use rustls::CertificateError;
 
 use crate::domain::{Failure, FailureClass};
+use crate::protocol::words::plain_words;
 
 /// Too many open files in the process, in the system (errno of Linux).
 const EMFILE: i32 = 24;
@@ -19,6 +21,7 @@ pub(super) fn from_io(service: &str, error: &io::Error) -> Failure {
     }
     let network = |what: &str| Failure::new(FailureClass::Network, format!("{service} {what}"));
     let generator = |what: &str| Failure::new(FailureClass::Generator, what);
+    let own_words = || error.get_ref().map(ToString::to_string);
     if matches!(error.raw_os_error(), Some(EMFILE | ENFILE)) {
         return generator("no file descriptor left: raise the limit (ulimit -n) or lower `max_in_flight`");
     }
@@ -27,9 +30,11 @@ pub(super) fn from_io(service: &str, error: &io::Error) -> Failure {
             "no source port left: lower the rate, give more source addresses, or widen net.ipv4.ip_local_port_range",
         ),
         io::ErrorKind::InvalidInput => generator(&error.to_string()),
+        // TCP has no such error: somebody above it read what must not be there.
+        io::ErrorKind::InvalidData => broke(service, "the protocol", error),
         io::ErrorKind::ConnectionRefused => network("refused the connection: is it running at that address and port?"),
         io::ErrorKind::ConnectionReset => network("reset the connection"),
-        io::ErrorKind::ConnectionAborted => network("aborted the connection"),
+        io::ErrorKind::ConnectionAborted => network(own_words().as_deref().unwrap_or("aborted the connection")),
         io::ErrorKind::BrokenPipe => network("closed the connection while being written to"),
         io::ErrorKind::UnexpectedEof => network("closed the connection without saying why"),
         io::ErrorKind::TimedOut => network("did not answer: the operating system gave the connection up"),
@@ -37,6 +42,12 @@ pub(super) fn from_io(service: &str, error: &io::Error) -> Failure {
         io::ErrorKind::NetworkUnreachable => network("is unreachable: no route to its network"),
         _ => network(&format!("cannot be reached: {error}")),
     }
+}
+
+/// The peer did what a protocol does not allow.
+pub(super) fn broke(service: &str, protocol: &str, what: impl Display) -> Failure {
+    let what = plain_words(&what.to_string(), "");
+    Failure::new(FailureClass::Protocol, format!("{service} broke {protocol}: {what}"))
 }
 
 /// The failure that an error of TLS with `service` stands for.
@@ -88,6 +99,17 @@ mod tests {
         assert_eq!(class(&io::ErrorKind::ConnectionRefused.into()), FailureClass::Network);
         assert_eq!(class(&io::ErrorKind::UnexpectedEof.into()), FailureClass::Network);
         assert_eq!(from_handshake("DPS", &io::ErrorKind::UnexpectedEof.into()).class, FailureClass::Tls);
+    }
+
+    #[test]
+    fn what_a_peer_must_not_send_is_a_breach_and_its_end_is_not() {
+        let failure = |kind, what: &'static str| from_io("DPS", &io::Error::new(kind, what)).to_string();
+        let breach = failure(io::ErrorKind::InvalidData, "a text frame cannot carry MQTT");
+        assert_eq!(breach, "protocol: DPS broke the protocol: a text frame cannot carry MQTT");
+        let closed = failure(io::ErrorKind::ConnectionAborted, "closed the WebSocket with code 1011");
+        assert_eq!(closed, "network: DPS closed the WebSocket with code 1011");
+        let aborted = from_io("DPS", &io::ErrorKind::ConnectionAborted.into());
+        assert_eq!(aborted.to_string(), "network: DPS aborted the connection");
     }
 
     #[test]

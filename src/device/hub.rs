@@ -13,17 +13,20 @@ use crate::device::failures::late;
 use crate::device::session::{Peer, Session};
 use crate::device::{Connector, Credential, HubSettings, LocalEnd, Settings, Target, Telemetry};
 use crate::domain::{Failure, FailureClass, Phase};
-use crate::protocol::flow::Input;
-use crate::protocol::mqtt::{Connect, HUB_PACKET_LIMIT, Login, Packet, Protocol, PubAck, Publish, QoS};
+use crate::protocol::flow::{Input, packet_name};
+use crate::protocol::mqtt::{Connect, HUB_PACKET_LIMIT, Login, Packet, Protocol, PubAck, Publish, QoS, SubAck};
+use crate::protocol::packet_ids::PacketIds;
 use crate::protocol::renewal_flow::{IssuedChain, Renewal};
 use crate::protocol::topic::{HubRequest, HubUserName};
+use crate::protocol::unasked::Unasked;
 use crate::protocol::words::connack_failure;
 
 /// A session with the hub that outlives the attempt which made it.
 pub struct HubSession<S> {
     session: Session<Channel<S>>,
-    /// Last packet id used.
-    packet_id: u16,
+    /// Packet ids used.
+    packet_ids: PacketIds,
+    unasked: Unasked,
     /// Whether it is subscribed to the answers to renewals.
     subscribed: bool,
     /// Longest time for an answer.
@@ -88,7 +91,13 @@ impl<C: Connector> Attempt<'_, C> {
         let answer = settings.timeouts.answer;
         let peer = Peer { service: leg.service, limit: HUB_PACKET_LIMIT, keep_alive: settings.keep_alive, answer };
         let session = Session::new(channel, peer);
-        let mut hub = HubSession { session, packet_id: 0, subscribed: false, answer };
+        let mut hub = HubSession {
+            session,
+            packet_ids: PacketIds::default(),
+            unasked: Unasked::default(),
+            subscribed: false,
+            answer,
+        };
         let user_name = HubUserName {
             host: &credential.hub,
             device_id: &credential.device_id,
@@ -163,22 +172,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HubSession<S> {
         self.session.put(&Packet::Connect(connect))?;
         match self.read("CONNACK of the hub").await? {
             Packet::ConnAck(connack) => connack_failure(Leg::HUB.service, connack.code).map_or(Ok(()), Err),
-            _ => Err(Failure::new(FailureClass::Protocol, "the hub sent another packet before CONNACK")),
+            packet => Err(breach(format!("the hub sent {} before CONNACK", packet_name(&packet)))),
         }
     }
 
     async fn send(&mut self, device_id: &str, telemetry: &Telemetry) -> Result<(), Failure> {
-        self.packet_id = self.packet_id.checked_add(1).unwrap_or(1);
+        let pkid = self.packet_ids.advance();
         let topic = HubRequest::Telemetry { device_id, properties: &telemetry.properties }.to_string();
-        let publish = Publish {
-            pkid: self.packet_id,
-            ..Publish::new(topic, QoS::AtLeastOnce, telemetry.body.replace("{deviceId}", device_id))
-        };
+        let publish =
+            Publish { pkid, ..Publish::new(topic, QoS::AtLeastOnce, telemetry.body.replace("{deviceId}", device_id)) };
         self.session.put(&Packet::Publish(publish))?;
+        self.unasked.clear();
         let until = Instant::now().checked_add(self.answer);
         loop {
             match self.session.input(until).await {
-                Input::Packet(Packet::PubAck(puback)) if puback.pkid == self.packet_id => return Ok(()),
+                Input::Packet(Packet::PubAck(puback)) if puback.pkid == pkid => return Ok(()),
                 Input::Packet(packet) => self.attend(&packet)?,
                 Input::Wake => return Err(late("PUBACK of the telemetry", self.answer)),
                 Input::Lost(failure) => return Err(failure),
@@ -188,14 +196,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HubSession<S> {
 
     /// Carries a renewal over the session.
     pub(super) async fn renew(&mut self, flow: &mut Renewal, end: &LocalEnd) -> Result<IssuedChain, Failure> {
-        let Self { session, packet_id, subscribed, .. } = self;
+        let Self { session, packet_ids, subscribed, .. } = self;
         let step = |input: Option<Input>, now, out: &mut BytesMut| {
             let next = match input {
                 None => flow.begin(now, out),
                 Some(input) => flow.handle(input, now, out),
             };
             // At every step, as it may be the last one before the future is dropped.
-            (*packet_id, *subscribed) = (flow.packet_id(), flow.is_subscribed());
+            (*packet_ids, *subscribed) = (flow.packet_ids(), flow.is_subscribed());
             end.enters(flow.phase());
             next
         };
@@ -204,16 +212,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HubSession<S> {
 
     /// Acknowledges what the hub sends on its own account.
     fn attend(&mut self, packet: &Packet) -> Result<(), Failure> {
-        match packet {
+        let attended = match packet {
+            Packet::Publish(Publish { qos: QoS::ExactlyOnce, .. }) => {
+                Err(breach("the hub published with QoS 2, to which nobody subscribed"))
+            }
             Packet::Publish(publish) if publish.qos == QoS::AtLeastOnce => {
                 self.session.put(&Packet::PubAck(PubAck::new(publish.pkid)))
             }
-            Packet::Publish(_) | Packet::PubAck(_) | Packet::SubAck(_) | Packet::PingResp => Ok(()),
-            _ => {
-                self.session.give_up();
-                Err(Failure::new(FailureClass::Protocol, "the hub sent a packet out of turn"))
+            Packet::Publish(_) | Packet::PingResp => Ok(()),
+            Packet::PubAck(PubAck { pkid }) | Packet::SubAck(SubAck { pkid, .. })
+                if self.packet_ids.has_used(*pkid) =>
+            {
+                Ok(())
             }
+            Packet::PubAck(_) | Packet::SubAck(_) => Err(breach("the hub acknowledged a packet that was never sent")),
+            packet => Err(breach(format!("the hub sent {} out of turn", packet_name(packet)))),
+        };
+        let attended = attended.and_then(|()| self.unasked.count(Leg::HUB.service));
+        if attended.is_err() {
+            self.session.give_up();
         }
+        attended
     }
 
     async fn read(&mut self, what: &str) -> Result<Packet, Failure> {
@@ -231,15 +250,20 @@ impl<S> HubSession<S> {
         self.session.is_alive()
     }
 
-    /// Last packet id used.
-    pub(super) const fn packet_id(&self) -> u16 {
-        self.packet_id
+    /// Packet ids used.
+    pub(super) const fn packet_ids(&self) -> PacketIds {
+        self.packet_ids
     }
 
     /// Whether it is subscribed to the answers to renewals.
     pub(super) const fn is_subscribed(&self) -> bool {
         self.subscribed
     }
+}
+
+/// The hub did what the protocol does not allow.
+fn breach(what: impl Into<String>) -> Failure {
+    Failure::new(FailureClass::Protocol, what)
 }
 
 impl<S> fmt::Debug for HubSession<S> {

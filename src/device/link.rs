@@ -87,9 +87,12 @@ impl<T: AsyncRead + Unpin> Impaired<T> {
     /// Most bytes that wait to be seen; more stay with the transport.
     const MOST: usize = 256 * 1024;
 
+    /// Most pieces in which they wait: each costs more than its bytes when it is small.
+    const MOST_PIECES: usize = 1024;
+
     /// Takes what the transport has.
     fn absorb(&mut self, cx: &mut Context<'_>) {
-        while self.waiting < Self::MOST && self.end.is_none() {
+        while self.waiting < Self::MOST && self.arrived.len() < Self::MOST_PIECES && self.end.is_none() {
             let Some(transport) = &mut self.transport else { return };
             let mut space = [MaybeUninit::uninit(); READ];
             let mut space = ReadBuf::uninit(&mut space);
@@ -207,5 +210,34 @@ impl<T> fmt::Debug for Link<T> {
             Self::Direct(_) => "Link::Direct",
             Self::Impaired(_) => "Link::Impaired",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    /// Has one more byte, always.
+    struct Trickle;
+
+    impl AsyncRead for Trickle {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            buf.put_slice(b"x");
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_in_small_pieces_waits_in_bounded_memory() {
+        let network = NetworkImpairment { latency: Duration::from_secs(1), ..NetworkImpairment::default() };
+        let mut link = Link::new(Trickle, network, || 7);
+        let read = link.read_u8().await.unwrap();
+        let Link::Impaired(link) = link else { panic!("it is impaired") };
+        assert_eq!(read, b'x');
+        assert!(link.arrived.len() <= Impaired::<Trickle>::MOST_PIECES, "{}", link.arrived.len());
     }
 }

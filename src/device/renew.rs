@@ -54,7 +54,7 @@ impl<C: Connector> Attempt<'_, C> {
         let request = RenewalRequest {
             device_id: old.device_id.clone(),
             csr,
-            packet_id: session.packet_id(),
+            packet_ids: session.packet_ids(),
             subscribed: session.is_subscribed(),
         };
         let mut flow = Renewal::new(request, self.settings.renewal, deadline, prepared.draws_seed());

@@ -27,12 +27,14 @@ pub(super) struct Session<S> {
     limit: usize,
     /// Longest silence on our side; zero: any.
     keep_alive: Duration,
-    /// Longest time until a ping is answered.
+    /// Longest time until a ping is answered, and until a packet that began is whole.
     answer: Duration,
     last_sent: Instant,
     /// Since when a ping is without any sign of life in return.
     pinged: Option<Instant>,
     incoming: BytesMut,
+    /// When the packet began of which a part is there.
+    begun: Option<Instant>,
     outgoing: BytesMut,
     /// Something was written that may not have left the layers below.
     unflushed: bool,
@@ -51,7 +53,7 @@ pub(super) struct Peer {
     pub(super) limit: usize,
     /// Keep-alive in seconds, as CONNECT says it.
     pub(super) keep_alive: u16,
-    /// Longest time until it answers a ping.
+    /// Longest time until it answers a ping, and for a whole packet.
     pub(super) answer: Duration,
 }
 
@@ -67,6 +69,7 @@ impl<S> Session<S> {
             last_sent: Instant::now(),
             pinged: None,
             incoming: BytesMut::new(),
+            begun: None,
             outgoing: BytesMut::new(),
             unflushed: false,
             lost: false,
@@ -118,6 +121,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             let now = Instant::now();
             let has_come = |time: Option<Instant>| time.is_some_and(|time| now >= time);
             let failure = match exchanged {
+                // Asked for here, it is of no interest to anybody else.
+                Ok(Ok(Packet::PingResp)) if self.pinged.is_some() => {
+                    self.pinged = None;
+                    continue;
+                }
                 Ok(Ok(packet)) => {
                     self.pinged = None;
                     return Input::Packet(packet);
@@ -169,16 +177,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         Ok(())
     }
 
-    /// The next packet.
+    /// The next packet. One that began has to be whole in time, so that nobody keeps a device waiting, or its memory, by a
+    /// packet in small pieces.
     async fn read(&mut self) -> Result<Packet, Failure> {
         loop {
             if let Some(packet) = decode(&mut self.incoming, self.limit).map_err(|error| self.broken(&error))? {
+                self.begun = None;
                 if self.incoming.is_empty() {
                     self.incoming = BytesMut::new();
                 }
                 return Ok(packet);
             }
-            match poll_fn(|cx| self.poll_more(cx)).await {
+            let more = match self.whole_until() {
+                None => poll_fn(|cx| self.poll_more(cx)).await,
+                Some(until) => match timeout_at(until, poll_fn(|cx| self.poll_more(cx))).await {
+                    Ok(more) => more,
+                    Err(_) => return Err(late(&format!("end of a packet of {}", self.service), self.answer)),
+                },
+            };
+            match more {
                 Ok(0) => {
                     let message = format!("{} closed the connection", self.service);
                     return Err(Failure::new(FailureClass::Network, message));
@@ -187,6 +204,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 Err(error) => return Err(from_io(self.service, &error)),
             }
         }
+    }
+
+    /// When the packet has to be whole of which a part is there.
+    fn whole_until(&mut self) -> Option<Instant> {
+        if self.incoming.is_empty() {
+            return None;
+        }
+        self.begun.get_or_insert_with(Instant::now).checked_add(self.answer)
     }
 
     /// Reads over the stack, so that a session on which nothing happens has no buffer. Gives the number of bytes.

@@ -11,6 +11,12 @@ struct Varying {
     placeholder: &'static str,
 }
 
+/// Longest words of a cause, in bytes.
+const LONGEST: usize = 600;
+
+/// How much of longer words is looked at, in bytes.
+const MOST_READ: usize = 8 * 1024;
+
 /// In this order: what is left of a time must not be taken for a number.
 static VARYING: LazyLock<[Varying; 6]> = LazyLock::new(|| {
     let varying = |pattern, placeholder| Varying {
@@ -39,13 +45,12 @@ static VARYING: LazyLock<[Varying; 6]> = LazyLock::new(|| {
 /// The words of a failure without what differs between requests of one cause: GUIDs, times, addresses and ports, and numbers of
 /// eight digits or more, in hexadecimal too. Failures whose words are the same then are counted together. What was done once
 /// changes nothing when it is done again.
+/// Of longer ones the first words, 600 bytes at most: whoever names them may be a peer.
 pub fn cause(words: &str) -> Cow<'_, str> {
-    let mut words = Cow::Borrowed(words);
+    let mut words = Cow::Borrowed(shortened(words, MOST_READ));
     // All of them have digits.
-    if !words.bytes().any(|byte| byte.is_ascii_digit()) {
-        return words;
-    }
-    for Varying { pattern, placeholder } in &*VARYING {
+    let varies = words.bytes().any(|byte| byte.is_ascii_digit());
+    for Varying { pattern, placeholder } in VARYING.iter().filter(|_| varies) {
         // A word of letters alone is one, even when they are hexadecimal digits.
         let replace = |found: &Captures<'_>| {
             let found = &found[0];
@@ -56,7 +61,19 @@ pub fn cause(words: &str) -> Cow<'_, str> {
             words = Cow::Owned(replaced);
         }
     }
-    words
+    match words {
+        Cow::Borrowed(words) => Cow::Borrowed(shortened(words, LONGEST)),
+        Cow::Owned(words) => Cow::Owned(shortened(&words, LONGEST).to_owned()),
+    }
+}
+
+/// Whole words from the beginning of `words` in at most so many bytes; a part of the first one when it alone is longer.
+fn shortened(words: &str, most: usize) -> &str {
+    if words.len() <= most {
+        return words;
+    }
+    let first = &words[..words.floor_char_boundary(most)];
+    first.rfind(char::is_whitespace).map_or(first, |end| first[..end].trim_end())
 }
 
 #[cfg(test)]
@@ -92,6 +109,15 @@ mod tests {
         ] {
             assert!(matches!(cause(words), Cow::Borrowed(same) if same == words), "{words} became {}", cause(words));
         }
+    }
+
+    #[test]
+    fn causes_end_somewhere() {
+        let long = format!("first words 0123456789 {}", "and others ".repeat(10_000));
+        let short = cause(&long);
+        assert!(short.starts_with("first words {id} and others") && short.ends_with("and others"), "{short}");
+        assert!(short.len() <= LONGEST && cause(&short) == short);
+        assert_eq!(cause(&"ä".repeat(10_000)).len(), LONGEST);
     }
 
     proptest! {

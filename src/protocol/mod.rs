@@ -5,10 +5,12 @@
 pub mod exposition;
 pub mod flow;
 pub mod mqtt;
+pub mod packet_ids;
 pub mod payload;
 pub mod registration_flow;
 pub mod renewal_flow;
 pub mod retry_after;
 pub mod topic;
+pub mod unasked;
 pub mod websocket;
 pub mod words;

@@ -21,8 +21,10 @@ use bytes::{Bytes, BytesMut};
 use crate::domain::{Failure, FailureClass, Phase};
 use crate::protocol::flow::{Draws, Input, Next, Waits, once_more, packet_name};
 use crate::protocol::mqtt::{Packet, PubAck, Publish, QoS, SubAck, Subscribe, SubscribeReasonCode, encode};
+use crate::protocol::packet_ids::PacketIds;
 use crate::protocol::payload::{CertificateRequest, CertificatesIssued, RenewalError, decode_chain};
-use crate::protocol::topic::{CREDENTIAL_RESPONSES, HubDelivery, HubRequest};
+use crate::protocol::topic::{CREDENTIAL_RESPONSES, HubDelivery, HubRequest, TopicError};
+use crate::protocol::unasked::Unasked;
 use crate::protocol::words::plain_words;
 
 /// How patient a renewal is. The defaults are those of the official SDKs.
@@ -87,8 +89,8 @@ pub struct RenewalRequest {
     pub device_id: String,
     /// Base64 of the new CSR in DER.
     pub csr: String,
-    /// Last packet id that the session used; the renewal goes on from there.
-    pub packet_id: u16,
+    /// Packet ids that the session used; the renewal goes on from there.
+    pub packet_ids: PacketIds,
     /// Whether the session is subscribed to the answers already.
     pub subscribed: bool,
 }
@@ -116,6 +118,7 @@ pub struct Renewal {
     /// The pending request that this one gives up.
     replace: Option<String>,
     state: State,
+    unasked: Unasked,
     /// When the present state began.
     since: Duration,
     repeats: u16,
@@ -158,6 +161,7 @@ impl Renewal {
             rid: String::new(),
             replace: None,
             state: State::Ended,
+            unasked: Unasked::default(),
             since: Duration::ZERO,
             repeats: 0,
             replacements: 0,
@@ -174,7 +178,7 @@ impl Renewal {
             return self.ask(now, out);
         }
         self.enter(State::Subscribing, now);
-        let pkid = self.next_packet_id();
+        let pkid = self.request.packet_ids.advance();
         let subscribe = Subscribe { pkid, ..Subscribe::new(CREDENTIAL_RESPONSES, QoS::AtLeastOnce) };
         self.put(&Packet::Subscribe(subscribe), now, out)
     }
@@ -185,10 +189,12 @@ impl Renewal {
             (Input::Lost(failure), _) => self.fail(failure, now),
             (Input::Packet(Packet::SubAck(suback)), State::Subscribing) => self.subscribed(&suback, now, out),
             (Input::Packet(Packet::Publish(publish)), _) => self.published(&publish, now, out),
-            (Input::Packet(Packet::PubAck(_) | Packet::PingResp | Packet::SubAck(_)), _) => self.wait(),
+            (Input::Packet(Packet::PubAck(PubAck { pkid }) | Packet::SubAck(SubAck { pkid, .. })), _) => {
+                self.acknowledged(pkid, now)
+            }
+            (Input::Packet(Packet::PingResp), _) => self.unasked(now),
             (Input::Packet(packet), _) => {
-                let message = format!("the hub sent {} out of turn", packet_name(&packet));
-                self.fail(Failure::new(FailureClass::Protocol, message), now)
+                self.breach(format!("the hub sent {} out of turn", packet_name(&packet)), now)
             }
             (Input::Wake, State::Paused { until }) if now >= until => self.ask(now, out),
             (Input::Wake, State::Paused { .. } | State::Ended) => self.wait(),
@@ -221,12 +227,40 @@ impl Renewal {
         self.request.subscribed
     }
 
-    /// Last packet id used.
-    pub const fn packet_id(&self) -> u16 {
-        self.request.packet_id
+    /// Packet ids used on the session.
+    pub const fn packet_ids(&self) -> PacketIds {
+        self.request.packet_ids
+    }
+
+    /// A packet that changes nothing.
+    fn unasked(&mut self, now: Duration) -> Next<IssuedChain> {
+        match self.unasked.count("the hub") {
+            Ok(()) => self.wait(),
+            Err(failure) => self.fail(failure, now),
+        }
+    }
+
+    /// The hub did what the protocol does not allow.
+    fn breach(&mut self, what: impl Into<String>, now: Duration) -> Next<IssuedChain> {
+        self.fail(Failure::new(FailureClass::Protocol, what), now)
+    }
+
+    /// The hub acknowledged something else than the present subscription.
+    fn acknowledged(&mut self, id: u16, now: Duration) -> Next<IssuedChain> {
+        if self.request.packet_ids.has_used(id) {
+            self.unasked(now)
+        } else {
+            self.breach("the hub acknowledged a packet that was never sent", now)
+        }
     }
 
     fn subscribed(&mut self, suback: &SubAck, now: Duration, out: &mut BytesMut) -> Next<IssuedChain> {
+        if suback.pkid != self.request.packet_ids.last() {
+            return self.acknowledged(suback.pkid, now);
+        }
+        if suback.return_codes.len() != 1 {
+            return self.breach("SUBACK of the hub has not one return code, as the subscription has one topic", now);
+        }
         if suback.return_codes.contains(&SubscribeReasonCode::Failure) {
             let message = "the hub refused the subscription to renewal answers";
             return self.fail(Failure::new(FailureClass::Rejected, message), now);
@@ -237,6 +271,7 @@ impl Renewal {
 
     fn ask(&mut self, now: Duration, out: &mut BytesMut) -> Next<IssuedChain> {
         self.enter(State::Asked, now);
+        self.unasked.clear();
         // Nine digits, as the ids that the service was seen with.
         self.rid = format!("{:.0}", 100_000_000.0 + (self.rids.draw() * 899_999_999.0).floor());
         let body = CertificateRequest {
@@ -246,12 +281,15 @@ impl Renewal {
         }
         .to_body();
         let topic = HubRequest::IssueCertificate { rid: Some(&self.rid) }.to_string();
-        let pkid = self.next_packet_id();
+        let pkid = self.request.packet_ids.advance();
         let publish = Publish { pkid, ..Publish::from_bytes(topic, QoS::AtLeastOnce, Bytes::from(body)) };
         self.put(&Packet::Publish(publish), now, out)
     }
 
     fn published(&mut self, publish: &Publish, now: Duration, out: &mut BytesMut) -> Next<IssuedChain> {
+        if publish.qos == QoS::ExactlyOnce {
+            return self.breach("the hub published with QoS 2, to which nobody subscribed", now);
+        }
         if publish.qos == QoS::AtLeastOnce
             && let failed @ Next::Failed(_) = self.put(&Packet::PubAck(PubAck::new(publish.pkid)), now, out)
         {
@@ -267,15 +305,20 @@ impl Renewal {
                     self.wait()
                 }
                 200..=299 => self.issued(&publish.payload, now),
+                0..200 => self.breach(format!("the hub answered with status {status}, which is no final one"), now),
                 _ => self.refused(status, &publish.payload, now, out),
             },
-            _ => self.wait(),
+            Ok(_) | Err(TopicError::Unknown) => self.unasked(now),
+            Err(error) => self.breach(format!("the hub published on a topic that is none of its own: {error}"), now),
         }
     }
 
     fn issued(&mut self, body: &[u8], now: Duration) -> Next<IssuedChain> {
-        let chain = CertificatesIssued::parse(body).and_then(|issued| decode_chain(&issued.certificates));
-        match chain {
+        let issued = match CertificatesIssued::parse(body) {
+            Ok(issued) => issued,
+            Err(error) => return self.breach(format!("answer of the hub: {error}"), now),
+        };
+        match decode_chain(&issued.certificates) {
             Ok(chain) => {
                 self.enter(State::Ended, now);
                 Next::Done(chain)
@@ -299,6 +342,8 @@ impl Renewal {
                 (409, _) if self.policy.replace_pending && self.replacements < Self::REPLACEMENTS => {
                     self.replacements += 1;
                     let pending = error.info.as_ref().and_then(|info| info.request_id.as_deref());
+                    // What is no request id, the hub would not take.
+                    let pending = pending.filter(|id| CertificateRequest::is_request_id(id));
                     self.replace = Some(pending.unwrap_or("*").to_owned());
                     return self.ask(now, out);
                 }
@@ -382,11 +427,6 @@ impl Renewal {
             State::Ended => Duration::MAX,
         };
         Next::Read { until }
-    }
-
-    fn next_packet_id(&mut self) -> u16 {
-        self.request.packet_id = self.request.packet_id.checked_add(1).unwrap_or(1);
-        self.request.packet_id
     }
 }
 

@@ -6,9 +6,13 @@ use crate::protocol::mqtt::ConnectReturnCode;
 /// Longest text of a service that is kept, in characters.
 const MAX_LENGTH: usize = 240;
 
+/// How much of a longer one is looked at, in bytes.
+const MOST_READ: usize = 4 * 1024;
+
 /// A service's words without what is particular to one device or request: its id, tracking ids, times and the like, control
 /// characters.
 pub fn plain_words(text: &str, device_id: &str) -> String {
+    let text = &text[..text.floor_char_boundary(MOST_READ)];
     let text = text.split("Tracking ID").next().unwrap_or_default();
     let text = without(text, device_id);
     // Before it is cut, so that no part of what differs is left at its end.

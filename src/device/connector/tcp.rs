@@ -12,6 +12,9 @@ use tokio_rustls::client::TlsStream;
 use super::{Connector, Target};
 use crate::device::{Link, Source};
 
+/// Most hosts whose addresses are remembered. A fleet has a few hubs; a service that names others without end gains nothing.
+const MOST_HOSTS: usize = 1_024;
+
 /// TCP with `TCP_NODELAY`, then TLS by rustls. Resolves each host once: a storm measures the service, not the resolver.
 #[derive(Debug, Default)]
 pub struct TcpConnector {
@@ -31,6 +34,9 @@ impl TcpConnector {
         }
         let found: Arc<[SocketAddr]> = lookup_host((target.host, target.port)).await?.collect();
         let mut resolved = self.resolved.lock().unwrap_or_else(PoisonError::into_inner);
+        if resolved.len() >= MOST_HOSTS && !resolved.contains_key(target.host) {
+            return Ok(found);
+        }
         Ok(resolved.entry(target.host.to_owned()).or_insert(found).clone())
     }
 }
@@ -102,4 +108,21 @@ fn choose_port_late(socket: &TcpSocket) -> io::Result<()> {
 #[cfg(not(target_os = "linux"))]
 fn choose_port_late(_socket: &TcpSocket) -> io::Result<()> {
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn hosts_that_a_service_invents_are_not_all_remembered() {
+        let connector = TcpConnector::new();
+        for index in 0..MOST_HOSTS + 10 {
+            let host = format!("127.9.{}.{}", index / 256, index % 256);
+            let target = Target { host: &host, port: 1, address: None };
+            let found = connector.addresses(&target).await.unwrap();
+            assert_eq!(found[0].ip().to_string(), host);
+        }
+        assert_eq!(connector.resolved.lock().unwrap().len(), MOST_HOSTS);
+    }
 }

@@ -4,7 +4,7 @@ use std::pin::{Pin, pin};
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{
     AUTHORIZATION, CONTENT_TYPE, DATE, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT,
@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::{Booked, DpsConnection};
 use crate::device::attempt::{Attempt, Leg};
-use crate::device::failures::from_io;
+use crate::device::failures::{broke, from_io};
 use crate::device::{Connector, Prepared};
 use crate::domain::{Failure, FailureClass, Transport, percent_encode};
 use crate::protocol::mqtt::DPS_PACKET_LIMIT;
@@ -29,6 +29,8 @@ pub(in crate::device) struct HttpsConnection<S: AsyncRead + AsyncWrite + Unpin> 
     sender: SendRequest<Full<Bytes>>,
     /// Does the work; `None` once the peer has closed.
     work: Option<Pin<Box<Work<S>>>>,
+    /// What the peer did behind its last answer that it must not.
+    breach: Option<Failure>,
 }
 
 type Work<S> = http1::Connection<TokioIo<S>, Full<Bytes>>;
@@ -93,10 +95,10 @@ impl<C: Connector> Attempt<'_, C> {
                     Some(Err(failure)) => core.fail(failure, start.elapsed()),
                     None => core.wake(start.elapsed()),
                 },
-                Step::Pause => {
-                    connection.idle(until).await;
-                    core.wake(start.elapsed())
-                }
+                Step::Pause => match connection.idle(until).await {
+                    Ok(()) => core.wake(start.elapsed()),
+                    Err(failure) => core.fail(failure, start.elapsed()),
+                },
                 Step::Done(assignment) => return Ok(assignment),
                 Step::Failed(failure) => return Err(failure),
             }
@@ -136,7 +138,7 @@ impl<C: Connector> Attempt<'_, C> {
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| from_http(&error))?;
-        Ok(HttpsConnection { sender, work: Some(Box::pin(work)) })
+        Ok(HttpsConnection { sender, work: Some(Box::pin(work)), breach: None })
     }
 
     fn http_request(
@@ -197,26 +199,42 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpsConnection<S> {
             Some(work) => tokio::select! {
                 biased;
                 answer = &mut answer => answer,
-                _ = work => {
+                ended = work => {
                     self.work = None;
-                    answer.await
+                    match (answer.await, ended) {
+                        // It only knows that the connection is gone, not why.
+                        (Err(_), Err(reason)) => Err(reason.into()),
+                        (answer, ended) => {
+                            self.breach = ended.err().and_then(|error| breach(&error));
+                            answer
+                        }
+                    }
                 }
             },
         };
         answer.map_err(|error| from_http(&*error))
     }
 
-    /// Waits until then. That the peer closes an idle connection is its right.
-    async fn idle(&mut self, until: Instant) {
+    /// Waits until then. That the peer closes an idle connection is its right; that it speaks without being asked is not.
+    async fn idle(&mut self, until: Instant) -> Result<(), Failure> {
+        if let Some(breach) = self.breach.take() {
+            return Err(breach);
+        }
         let mut pause = pin!(sleep_until(until));
         if let Some(work) = &mut self.work {
             tokio::select! {
                 biased;
-                () = &mut pause => return,
-                _ = work => self.work = None,
+                () = &mut pause => return Ok(()),
+                ended = work => {
+                    self.work = None;
+                    if let Some(breach) = ended.err().and_then(|error| breach(&error)) {
+                        return Err(breach);
+                    }
+                }
             }
         }
         pause.await;
+        Ok(())
     }
 
     /// Lets the connection end, with its TLS.
@@ -246,19 +264,41 @@ fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// The failure that an error of HTTP with DPS stands for: that of the connection below, or of the protocol.
+/// The failure that an error of HTTP with DPS stands for: that of the connection below, or a breach of the protocol.
 fn from_http(error: &(dyn Error + 'static)) -> Failure {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<io::Error>() {
-            return from_io(Leg::DPS.service, error);
-        }
-        cause = error.source();
+    let service = Leg::DPS.service;
+    let broken = |what: &dyn Error| broke(service, "HTTP", what);
+    let causes = || causes(error);
+    if causes().any(|cause| cause.is::<LengthLimitError>()) {
+        return broke(service, "HTTP", format!("a body of more than {DPS_PACKET_LIMIT} bytes"));
     }
-    match error.downcast_ref::<hyper::Error>() {
+    if let Some(io) = causes().find_map(|cause| cause.downcast_ref::<io::Error>()) {
+        return match io.kind() {
+            // What hyper says of chunks and trailers that are none.
+            io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData if !of_tls(io) => broken(io),
+            _ => from_io(service, io),
+        };
+    }
+    // The innermost one knows most: that a request was cancelled has a reason.
+    match causes().filter_map(|cause| cause.downcast_ref::<hyper::Error>()).last() {
         Some(error) if error.is_incomplete_message() || error.is_canceled() || error.is_closed() => {
             Failure::new(FailureClass::Network, "DPS closed the connection")
         }
-        _ => Failure::new(FailureClass::Protocol, format!("DPS did not answer in HTTP: {error}")),
+        Some(error) => broken(error),
+        None => broken(error),
     }
+}
+
+/// The failure that the end of a connection stands for, when it is a breach of the protocol.
+fn breach(error: &hyper::Error) -> Option<Failure> {
+    Some(from_http(error)).filter(|failure| failure.class == FailureClass::Protocol)
+}
+
+/// An error, what it came of, and so on.
+fn causes<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error| (*error).source())
+}
+
+fn of_tls(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
 }

@@ -5,10 +5,27 @@ use base64::{DecodeError, Engine};
 
 use super::{PayloadError, Text};
 
+/// Most certificates of a chain that are looked at. How many a good one may have is for who checks it to say.
+const MOST_CERTIFICATES: usize = 16;
+
+/// Longest certificate in bytes. Every device keeps its chain.
+const LONGEST_CERTIFICATE: usize = 16 * 1024;
+
 /// Decodes an issued chain, leaf first, to DER. Certificates in PEM, which Microsoft Learn shows for renewal, are taken
 /// too.
+///
+/// # Errors
+/// [`PayloadError::Base64`] when a certificate is not text of that kind, [`PayloadError::Chain`] when there are too many, or too
+/// long ones.
 pub fn decode_chain(chain: &[Text<'_>]) -> Result<Vec<Vec<u8>>, PayloadError> {
-    chain.iter().map(|certificate| decode(certificate)).collect()
+    if chain.len() > MOST_CERTIFICATES {
+        return Err(PayloadError::Chain("has more than 16 certificates"));
+    }
+    let chain: Vec<_> = chain.iter().map(|certificate| decode(certificate)).collect::<Result<_, _>>()?;
+    if chain.iter().any(|certificate| certificate.len() > LONGEST_CERTIFICATE) {
+        return Err(PayloadError::Chain("has a certificate of more than 16 KiB"));
+    }
+    Ok(chain)
 }
 
 /// Encodes a chain of DER certificates, leaf first.
@@ -49,6 +66,16 @@ mod tests {
         assert_eq!(decode_chain(&texts).unwrap(), der);
         let pem = Text::from("-----BEGIN CERTIFICATE-----\nAQID\n-----END CERTIFICATE-----\n");
         assert_eq!(decode_chain(&[pem]).unwrap(), [[1, 2, 3]]);
+    }
+
+    #[test]
+    fn chains_that_no_authority_would_issue_are_refused() {
+        let of = |count: usize, length: usize| decode_chain(&encode_chain(&vec![vec![0_u8; length]; count]));
+        assert_eq!(of(16, 10).unwrap().len(), 16);
+        assert_eq!(of(17, 10), Err(PayloadError::Chain("has more than 16 certificates")));
+        assert_eq!(of(3, 16 * 1024).unwrap().len(), 3);
+        let error = of(3, 16 * 1024 + 1).unwrap_err().to_string();
+        assert_eq!(error, "the issued chain has a certificate of more than 16 KiB");
     }
 
     #[test]

@@ -25,6 +25,9 @@ pub enum PayloadError {
     /// Not base64.
     #[error("{0} is not base64 text")]
     Base64(&'static str),
+    /// More, or more of it, than an authority issues.
+    #[error("the issued chain {0}")]
+    Chain(&'static str),
 }
 
 /// Reads a JSON object; serde alone would also take an array of the fields' values.

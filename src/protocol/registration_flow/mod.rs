@@ -12,10 +12,11 @@
 //! | asked | 2xx `failed`, `disabled` | failed |
 //! | asked | 429, 5xx | paused, then the same request again, at most `max_repeats` times |
 //! | asked for status | 404 | paused, then register anew, counted as a repeat |
-//! | asked | other 4xx | failed |
+//! | asked | 1xx, other 3xx and 4xx | failed |
 //! | asked | no answer in time | failed |
 //! | paused | the wait is over | asked |
 
+mod assignment;
 mod mqtt;
 mod policy;
 mod times;
@@ -24,23 +25,13 @@ use std::time::Duration;
 
 use crate::domain::{Failure, FailureClass, Phase};
 use crate::protocol::flow::{Draws, Limits, once_more};
-use crate::protocol::payload::{ErrorDetails, OperationStatus, RegistrationState, RegistrationStatus, decode_chain};
+use crate::protocol::payload::{ErrorDetails, OperationStatus, RegistrationStatus};
 use crate::protocol::words::plain_words;
 
+pub use assignment::Assignment;
 pub use mqtt::{DpsSession, MqttRegistration};
 pub use policy::Policy;
 pub use times::RegistrationTimes;
-
-/// What the service decided.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Assignment {
-    /// Host name of the hub.
-    pub hub: String,
-    /// Device id at the hub.
-    pub device_id: String,
-    /// The issued chain in DER, leaf first; empty when the service issued none.
-    pub chain: Vec<Vec<u8>>,
-}
 
 /// An answer, as MQTT topic and payload or HTTP response have it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -173,6 +164,9 @@ impl Registration {
             self.retry_after_max = self.retry_after_max.max(answer.retry_after);
         }
         match answer.status {
+            0..200 => {
+                self.fail(protocol(format!("DPS answered with status {}, which is no final one", answer.status)), now)
+            }
             200..=299 => self.progress(answer, now),
             429 | 500..=599 => {
                 self.throttled = self.throttled.saturating_add(u16::from(answer.status == 429));
@@ -231,7 +225,7 @@ impl Registration {
             Err(error) => return self.fail(protocol(format!("answer of DPS: {error}")), now),
         };
         match status.status {
-            RegistrationStatus::Assigned => match assignment(status.registration_state.unwrap_or_default()) {
+            RegistrationStatus::Assigned => match Assignment::read(status.registration_state.unwrap_or_default()) {
                 Ok(assignment) => {
                     self.state = State::Ended;
                     Step::Done(assignment)
@@ -240,6 +234,9 @@ impl Registration {
             },
             RegistrationStatus::Assigning | RegistrationStatus::Unassigned => {
                 if !status.operation_id.is_empty() {
+                    if let Err(failure) = assignment::operation_id(&status.operation_id) {
+                        return self.fail(failure, now);
+                    }
                     self.operation_id = status.operation_id.into_string();
                 }
                 if self.operation_id.is_empty() {
@@ -345,15 +342,6 @@ impl Registration {
     fn words(&self, text: &str) -> String {
         plain_words(text, &self.registration_id)
     }
-}
-
-fn assignment(state: RegistrationState<'_>) -> Result<Assignment, Failure> {
-    let (Some(hub), Some(device_id)) = (state.assigned_hub, state.device_id) else {
-        return Err(protocol("DPS assigned without naming hub and device id"));
-    };
-    let chain = decode_chain(&state.issued_certificate_chain.unwrap_or_default())
-        .map_err(|error| Failure::new(FailureClass::Verification, error.to_string()))?;
-    Ok(Assignment { hub: hub.into_string(), device_id: device_id.into_string(), chain })
 }
 
 fn protocol(message: impl Into<String>) -> Failure {

@@ -9,7 +9,9 @@ use crate::protocol::flow::{Input, Limits, Next, packet_name};
 use crate::protocol::mqtt::{
     ConnAck, Connect, Login, Packet, Protocol, PubAck, Publish, QoS, SubAck, Subscribe, SubscribeReasonCode, encode,
 };
-use crate::protocol::topic::{DPS_RESPONSES, DpsRequest, DpsResponse};
+use crate::protocol::packet_ids::PacketIds;
+use crate::protocol::topic::{DPS_RESPONSES, DpsRequest, DpsResponse, TopicError};
+use crate::protocol::unasked::Unasked;
 use crate::protocol::words::connack_failure;
 
 /// What a device says to DPS.
@@ -38,7 +40,8 @@ pub struct MqttRegistration {
     stage: Stage,
     /// When CONNECT or SUBSCRIBE was sent.
     since: Duration,
-    packet_id: u16,
+    packet_ids: PacketIds,
+    unasked: Unasked,
     request_id: u32,
     connack: Option<Duration>,
     suback: Option<Duration>,
@@ -60,7 +63,8 @@ impl MqttRegistration {
             limits,
             stage: Stage::Connecting,
             since: Duration::ZERO,
-            packet_id: 0,
+            packet_ids: PacketIds::default(),
+            unasked: Unasked::default(),
             request_id: 0,
             connack: None,
             suback: None,
@@ -127,14 +131,31 @@ impl MqttRegistration {
     fn packet(&mut self, packet: Packet, now: Duration, out: &mut BytesMut) -> Next<Assignment> {
         match (self.stage, packet) {
             (Stage::Connecting, Packet::ConnAck(connack)) => self.connected(&connack, now, out),
+            // The first packet of a server (MQTT 3.1.1, section 3.2).
+            (Stage::Connecting, packet) => {
+                self.breach(format!("DPS sent {} before CONNACK", packet_name(&packet)), now)
+            }
             (Stage::Subscribing, Packet::SubAck(suback)) => self.subscribed(&suback, now, out),
             (Stage::Subscribing | Stage::Conversing, Packet::Publish(publish)) => self.published(&publish, now, out),
-            (_, Packet::PubAck(_) | Packet::PingResp) => self.wait(),
-            (_, packet) => {
-                let message = format!("DPS sent {} out of turn", packet_name(&packet));
-                self.fail(Failure::new(FailureClass::Protocol, message), now)
+            (_, Packet::PubAck(puback)) if !self.packet_ids.has_used(puback.pkid) => {
+                self.breach("DPS acknowledged a packet that was never sent", now)
             }
+            (_, Packet::PubAck(_) | Packet::PingResp) => self.unasked(now),
+            (_, packet) => self.breach(format!("DPS sent {} out of turn", packet_name(&packet)), now),
         }
+    }
+
+    /// A packet that changes nothing.
+    fn unasked(&mut self, now: Duration) -> Next<Assignment> {
+        match self.unasked.count("DPS") {
+            Ok(()) => self.wait(),
+            Err(failure) => self.fail(failure, now),
+        }
+    }
+
+    /// DPS did what the protocol does not allow.
+    fn breach(&mut self, what: impl Into<String>, now: Duration) -> Next<Assignment> {
+        self.fail(Failure::new(FailureClass::Protocol, what), now)
     }
 
     fn wake(&mut self, now: Duration, out: &mut BytesMut) -> Next<Assignment> {
@@ -168,13 +189,16 @@ impl MqttRegistration {
         self.connack = Some(now.saturating_sub(self.since));
         self.stage = Stage::Subscribing;
         self.since = now;
-        let pkid = self.next_packet_id();
+        let pkid = self.packet_ids.advance();
         self.put(&Packet::Subscribe(Subscribe { pkid, ..Subscribe::new(DPS_RESPONSES, QoS::AtLeastOnce) }), now, out)
     }
 
     fn subscribed(&mut self, suback: &SubAck, now: Duration, out: &mut BytesMut) -> Next<Assignment> {
-        if suback.pkid != self.packet_id {
-            return self.wait();
+        if suback.pkid != self.packet_ids.last() {
+            return self.breach("DPS acknowledged a subscription that nobody made", now);
+        }
+        if suback.return_codes.len() != 1 {
+            return self.breach("SUBACK of DPS has not one return code, as the subscription has one topic", now);
         }
         if suback.return_codes.contains(&SubscribeReasonCode::Failure) {
             let message = "DPS refused the subscription to its answers";
@@ -188,29 +212,32 @@ impl MqttRegistration {
 
     fn published(&mut self, publish: &Publish, now: Duration, out: &mut BytesMut) -> Next<Assignment> {
         if publish.qos == QoS::ExactlyOnce {
-            return self.fail(Failure::new(FailureClass::Protocol, "DPS published with QoS 2"), now);
+            return self.breach("DPS published with QoS 2, to which nobody subscribed", now);
         }
         if publish.qos == QoS::AtLeastOnce
             && let failed @ Next::Failed(_) = self.put(&Packet::PubAck(PubAck::new(publish.pkid)), now, out)
         {
             return failed;
         }
-        // Answers to earlier requests and other topics are acknowledged and left alone.
-        let answers = |r: &DpsResponse<'_>| r.rid.parse() == Ok(self.request_id);
-        match DpsResponse::parse(&publish.topic).ok().filter(answers) {
-            Some(DpsResponse { status, retry_after, .. }) if self.core.is_asking() => {
+        match DpsResponse::parse(&publish.topic) {
+            Ok(DpsResponse { status, rid, retry_after })
+                if self.core.is_asking() && rid.parse() == Ok(self.request_id) =>
+            {
                 let step = self.core.answer(Answer { status, retry_after, body: &publish.payload }, now);
                 self.follow(step, now, out)
             }
-            _ => self.wait(),
+            // Answers to earlier requests and other topics are acknowledged and left alone.
+            Ok(_) | Err(TopicError::Unknown) => self.unasked(now),
+            Err(error) => self.breach(format!("DPS answered on a topic that is none of its answers: {error}"), now),
         }
     }
 
     fn follow(&mut self, step: Step, now: Duration, out: &mut BytesMut) -> Next<Assignment> {
         match step {
             Step::Send => {
+                self.unasked.clear();
                 self.request_id += 1;
-                let pkid = self.next_packet_id();
+                let pkid = self.packet_ids.advance();
                 let (topic, payload) = self.request();
                 let publish = Publish { pkid, ..Publish::from_bytes(topic, QoS::AtLeastOnce, payload) };
                 self.put(&Packet::Publish(publish), now, out)
@@ -250,11 +277,6 @@ impl MqttRegistration {
         };
         Next::Read { until }
     }
-
-    fn next_packet_id(&mut self) -> u16 {
-        self.packet_id = self.packet_id.checked_add(1).unwrap_or(1);
-        self.packet_id
-    }
 }
 
 #[cfg(test)]
@@ -264,7 +286,7 @@ impl MqttRegistration {
     }
 
     pub(super) const fn packet_id(&self) -> u16 {
-        self.packet_id
+        self.packet_ids.last()
     }
 
     pub(super) fn wake_at(&self) -> Duration {

@@ -443,6 +443,18 @@ fn what_the_protocol_does_not_allow_is_a_protocol_failure() {
         (Talk::registering, Packet::PingReq),
         (Talk::registering, Packet::Disconnect),
         (Talk::registering, publish(QoS::ExactlyOnce, answer, ASSIGNED)),
+        ((|| Talk::begin(Policy::default())) as fn() -> Talk, Packet::PubAck(PubAck::new(1))),
+        ((|| Talk::begin(Policy::default())) as fn() -> Talk, Packet::PingResp),
+        ((|| Talk::begin(Policy::default())) as fn() -> Talk, publish(QoS::AtMostOnce, "x", "")),
+        (subscribing, suback(2)),
+        (subscribing, Packet::SubAck(SubAck::new(1, vec![SubscribeReasonCode::Success(QoS::AtLeastOnce); 2]))),
+        (subscribing, Packet::SubAck(SubAck::new(1, Vec::new()))),
+        (subscribing, Packet::ConnAck(ConnAck::new(ConnectReturnCode::Success, false))),
+        (Talk::registering, suback(1)),
+        (Talk::registering, Packet::PubAck(PubAck::new(3))),
+        (Talk::registering, publish(QoS::AtMostOnce, "$dps/registrations/res/2000/?$rid=1", ASSIGNED)),
+        (Talk::registering, publish(QoS::AtMostOnce, "$dps/registrations/res/200/", ASSIGNED)),
+        (Talk::registering, publish(QoS::AtMostOnce, "$dps/registrations/res/101/?$rid=1", ASSIGNED)),
         (Talk::registering, publish(QoS::AtMostOnce, answer, "")),
         (Talk::registering, publish(QoS::AtMostOnce, answer, "{}")),
         (Talk::registering, publish(QoS::AtMostOnce, answer, r#"{"status":"assigning"}"#)),
@@ -451,15 +463,62 @@ fn what_the_protocol_does_not_allow_is_a_protocol_failure() {
         let description = format!("{packet:?}");
         assert_eq!(talk(begin, packet).class, FailureClass::Protocol, "{description}");
     }
-    let refused = talk(
-        || {
-            let mut talk = Talk::begin(Policy::default());
-            talk.hears(Packet::ConnAck(ConnAck::new(ConnectReturnCode::Success, false)));
-            talk
-        },
-        Packet::SubAck(SubAck::new(1, vec![SubscribeReasonCode::Failure])),
-    );
+    let refused = talk(subscribing, Packet::SubAck(SubAck::new(1, vec![SubscribeReasonCode::Failure])));
     assert_eq!(refused.class, FailureClass::Rejected);
+}
+
+fn subscribing() -> Talk {
+    let mut talk = Talk::begin(Policy::default());
+    talk.hears(Packet::ConnAck(ConnAck::new(ConnectReturnCode::Success, false)));
+    talk
+}
+
+#[test]
+fn names_that_cannot_be_used_are_dps_fault() {
+    let answer = |body: &str| {
+        let mut talk = Talk::registering();
+        talk.answers(200, None, body);
+        talk.next.clone()
+    };
+    let long = "a".repeat(10_000);
+    for hub in ["", " ", "a\\u0000b", "a/b", "hub.example:443", "hüb", &long, "\\u001b[2J"] {
+        let Next::Failed(failure) = answer(&ASSIGNED.replace("contoso.azure-devices.net", hub)) else {
+            panic!("{hub}")
+        };
+        assert_eq!(failure.to_string(), "protocol: DPS assigned a hub whose name is no host name", "{hub}");
+    }
+    for id in ["", "a b", "a/b", "a#", "+", "\\u0000", "ü", &long] {
+        let body = ASSIGNED.replace(r#""deviceId":"dev1""#, &format!(r#""deviceId":"{id}""#));
+        let Next::Failed(failure) = answer(&body) else { panic!("{id}") };
+        assert!(failure.to_string().starts_with("protocol: DPS assigned a device id that cannot be one"), "{failure}");
+    }
+    for operation in [" ", "a b", "a/b", "a#", "a&$rid=7", "\\u0000", &long] {
+        let Next::Failed(failure) = answer(&ASSIGNING.replace(OPERATION, operation)) else { panic!("{operation}") };
+        assert!(failure.to_string().starts_with("protocol: DPS named an operation"), "{failure}");
+    }
+    let good = ASSIGNED
+        .replace("contoso.azure-devices.net", "10.0.0.7")
+        .replace(r#"deviceId":"dev1"#, r#"deviceId":"a:b=c@d"#);
+    assert!(matches!(answer(&good), Next::Done(_)));
+}
+
+#[test]
+fn what_nobody_asked_for_is_taken_a_thousand_times() {
+    let strange = Packet::Publish(Publish::new("devices/dev1/messages/devicebound/", QoS::AtMostOnce, "x"));
+    let earlier = Packet::Publish(Publish::new("$dps/registrations/res/200/?$rid=77", QoS::AtMostOnce, "x"));
+    for packet in [strange, earlier, Packet::PubAck(PubAck::new(1)), Packet::PingResp] {
+        let mut talk = Talk::registering();
+        // One more comes with the answer.
+        for _ in 0..999 {
+            talk.hears(packet.clone());
+        }
+        talk.answers(202, Some(3), ASSIGNING).wakes();
+        for _ in 0..1_000 {
+            assert!(matches!(talk.hears(packet.clone()).next, Next::Read { .. }), "a question begins the count anew");
+        }
+        let failure = talk.hears(packet).failure();
+        assert_eq!(failure.to_string(), "protocol: DPS sent more than 1000 packets that nobody asked for");
+    }
 }
 
 #[test]

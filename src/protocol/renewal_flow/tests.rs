@@ -20,7 +20,9 @@ struct Talk {
 
 impl Talk {
     fn begin(policy: RenewalPolicy, subscribed: bool) -> Self {
-        let request = RenewalRequest { device_id: "dev1".to_owned(), csr: "AQID".to_owned(), packet_id: 1, subscribed };
+        let mut packet_ids = PacketIds::default();
+        packet_ids.advance();
+        let request = RenewalRequest { device_id: "dev1".to_owned(), csr: "AQID".to_owned(), packet_ids, subscribed };
         let mut flow = Renewal::new(request, policy, Duration::MAX, 7);
         let mut out = BytesMut::new();
         let next = flow.begin(Duration::ZERO, &mut out);
@@ -232,6 +234,58 @@ fn a_lost_session_and_refused_subscription_end_it() {
     let lost = Failure::new(FailureClass::Network, "the hub closed the connection");
     talk.next = talk.flow.handle(Input::Lost(lost.clone()), secs(1), &mut talk.out);
     assert_eq!(talk.next, Next::Failed(lost));
+}
+
+#[test]
+fn what_the_protocol_does_not_allow_is_a_protocol_failure() {
+    let subscribing = || Talk::begin(RenewalPolicy::default(), false);
+    let asking = || Talk::asking().0;
+    let suback =
+        |pkid, codes| Packet::SubAck(SubAck::new(pkid, vec![SubscribeReasonCode::Success(QoS::AtLeastOnce); codes]));
+    let publish = |qos, topic: &str| Packet::Publish(Publish { pkid: 9, ..Publish::new(topic, qos, "x") });
+    for (mut talk, packet) in [
+        (subscribing(), suback(3, 1)),
+        (subscribing(), suback(2, 2)),
+        (subscribing(), suback(2, 0)),
+        (asking(), suback(7, 1)),
+        (asking(), Packet::PubAck(PubAck::new(3))),
+        (asking(), Packet::PingReq),
+        (asking(), publish(QoS::ExactlyOnce, "x")),
+        (asking(), publish(QoS::AtLeastOnce, "$iothub/credentials/res/2000/?$rid=1")),
+        (asking(), publish(QoS::AtLeastOnce, "$iothub/credentials/res/200/")),
+    ] {
+        let description = format!("{packet:?}");
+        assert!(talk.hears(packet).failure().starts_with("protocol: "), "{description}: {}", talk.failure());
+    }
+    for (status, body) in [(200, ""), (200, "[1]"), (200, "{\"certificates\":7}"), (100, ISSUED)] {
+        let mut talk = asking();
+        assert!(talk.answers(status, body).failure().starts_with("protocol: "), "{status} {body}: {}", talk.failure());
+    }
+    let mut talk = asking();
+    assert!(talk.answers(200, r#"{"certificates":["A"]}"#).failure().starts_with("verification: "));
+    // Acknowledgements of what was sent are no harm, however late.
+    let mut talk = asking();
+    assert!(matches!(talk.hears(suback(1, 1)).hears(Packet::PubAck(PubAck::new(1))).next, Next::Read { .. }));
+}
+
+#[test]
+fn what_nobody_asked_for_is_taken_a_thousand_times() {
+    let mut talk = Talk::asking().0;
+    let message = Packet::Publish(Publish::new("devices/dev1/messages/devicebound/", QoS::AtMostOnce, "x"));
+    for _ in 0..1_000 {
+        assert!(matches!(talk.hears(message.clone()).next, Next::Read { .. }));
+    }
+    talk.hears(message);
+    assert_eq!(talk.failure(), "protocol: the hub sent more than 1000 packets that nobody asked for");
+}
+
+#[test]
+fn a_pending_request_without_a_proper_id_is_replaced_by_any() {
+    let (mut talk, _) = Talk::asking();
+    let id = "x".repeat(10_000);
+    let info = RenewalInfo { request_id: Some(id.into()), ..RenewalInfo::default() };
+    talk.refuses(409_004, RenewalError { info: Some(info), ..RenewalError::default() });
+    assert_eq!(replace(&talk.request()).as_deref(), Some("*"));
 }
 
 proptest! {

@@ -1,7 +1,9 @@
 //! One device against a scripted service, over connections in memory and with paused time.
 
+mod breaches;
 mod emulator;
 mod loopback;
+mod mutation;
 mod network;
 mod prepare;
 mod renew;

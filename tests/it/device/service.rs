@@ -27,6 +27,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
+use super::mutation::{Change, Changed};
+
 pub(super) const GROUP_KEY: &str =
     "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw==";
 pub(super) const HUB: &str = "contoso.azure-devices.net";
@@ -68,7 +70,7 @@ impl World {
     pub(super) async fn provision<F: Future<Output = ()>>(&self, script: impl FnOnce(Accept) -> F) -> MemoryDone {
         let (connector, peers) = MemoryConnector::new();
         let device = async move { self.attempt(&connector).await };
-        let (provisioned, ()) = tokio::join!(device, script(Accept(peers)));
+        let (provisioned, ()) = tokio::join!(device, script(Accept::new(peers)));
         provisioned
     }
 
@@ -86,11 +88,16 @@ impl World {
 pub(super) type MemoryDone = Done<<MemoryConnector as Connector>::Stream>;
 
 /// Connections that the device makes.
-pub(super) struct Accept(UnboundedReceiver<MemoryPeer>);
+pub(super) struct Accept(UnboundedReceiver<MemoryPeer>, Option<Change>);
 
 impl Accept {
     pub(super) const fn new(peers: UnboundedReceiver<MemoryPeer>) -> Self {
-        Self(peers)
+        Self(peers, None)
+    }
+
+    /// What the service says on each of them is changed.
+    pub(super) const fn changed(peers: UnboundedReceiver<MemoryPeer>, change: Change) -> Self {
+        Self(peers, Some(change))
     }
 
     pub(super) async fn next(&mut self) -> Service {
@@ -99,7 +106,11 @@ impl Accept {
 
     pub(super) async fn next_or_end(&mut self) -> Option<Service> {
         let MemoryPeer { host, port, certificates, stream } = self.0.recv().await?;
-        Some(Service { host, port, certificates, stream: Box::new(stream), incoming: BytesMut::new() })
+        let stream: Box<dyn ByteStream> = match self.1 {
+            None => Box::new(stream),
+            Some(change) => Box::new(Changed::new(stream, change)),
+        };
+        Some(Service { host, port, certificates, stream, incoming: BytesMut::new() })
     }
 
     pub(super) async fn is_over(&mut self) -> bool {
@@ -124,6 +135,13 @@ pub(super) struct Service {
 impl Service {
     /// Makes the server's WebSocket handshake.
     pub(super) async fn over_web_socket(mut self) -> Self {
+        self.shakes_hands("mqtt").await;
+        self.stream = Box::new(WebSocketBytes::upgraded(self.stream, Vec::new(), HUB_PACKET_LIMIT).await);
+        self
+    }
+
+    /// The handshake alone, with a subprotocol.
+    pub(super) async fn shakes_hands(&mut self, subprotocol: &str) {
         let mut request = Vec::new();
         while !request.ends_with(b"\r\n\r\n") {
             request.push(self.stream.read_u8().await.unwrap());
@@ -138,11 +156,9 @@ impl Service {
         let accept = derive_accept_key(header("sec-websocket-key").as_bytes());
         let answer = format!(
             "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Protocol: mqtt\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
+             Sec-WebSocket-Protocol: {subprotocol}\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
         );
         self.says_bytes(answer.as_bytes()).await;
-        self.stream = Box::new(WebSocketBytes::upgraded(self.stream, Vec::new(), HUB_PACKET_LIMIT).await);
-        self
     }
 
     /// The next packet, `None` at the end of the connection.
@@ -158,7 +174,8 @@ impl Service {
             if let Some(packet) = decode(&mut self.incoming, HUB_PACKET_LIMIT).unwrap() {
                 return Some(packet);
             }
-            if self.stream.read_buf(&mut self.incoming).await.unwrap() == 0 {
+            // A device that goes without taking leave is gone, too.
+            if self.stream.read_buf(&mut self.incoming).await.unwrap_or(0) == 0 {
                 return None;
             }
         }
@@ -266,6 +283,18 @@ impl Service {
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// A hub that takes whatever the device says, for as long as it is there.
+    pub(super) async fn takes_everything(&mut self) {
+        while let Some(packet) = self.hears_if_there().await {
+            let answer = match packet {
+                Packet::Connect(_) => Packet::ConnAck(ConnAck::new(ConnectReturnCode::Success, false)),
+                Packet::Publish(publish) => Packet::PubAck(PubAck::new(publish.pkid)),
+                _ => continue,
+            };
+            self.says(&[answer]).await;
         }
     }
 

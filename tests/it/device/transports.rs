@@ -65,7 +65,7 @@ async fn a_refused_web_socket_has_its_status() {
 }
 
 /// An answer of the service: status, retry-after, body.
-type Reply = (u16, Option<&'static str>, Vec<u8>);
+pub(super) type Reply = (u16, Option<&'static str>, Vec<u8>);
 
 /// When the service believes to live. The device does not.
 const DATE: &str = "Sun, 06 Nov 1994 08:49:31 GMT";
@@ -79,7 +79,7 @@ fn https_world() -> World {
 }
 
 /// Serves HTTP on every connection of the device: `answer` gets the number of the request and the request.
-async fn serve(mut accept: Accept, keep_alive: bool, answer: impl Fn(u16, Request<Bytes>) -> Reply) {
+pub(super) async fn serve(mut accept: Accept, keep_alive: bool, answer: impl Fn(u16, Request<Bytes>) -> Reply) {
     let requests = AtomicU16::new(0);
     while let Some(peer) = accept.next_or_end().await {
         let service = service_fn(async |request: Request<Incoming>| {
