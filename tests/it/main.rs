@@ -9,6 +9,7 @@ mod docs;
 mod emulator;
 mod endings;
 mod engine;
+mod hostile_service;
 mod layering;
 mod memory;
 mod metrics;
