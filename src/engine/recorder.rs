@@ -278,8 +278,9 @@ pub(super) struct Errors {
 }
 
 impl Errors {
+    /// Most different ones. Codes are a peer's as well as words are, so that what comes beyond is told apart by its class alone.
     const MOST: usize = 500;
-    const OTHER: &str = "(other messages of this class and code)";
+    const OTHER: &str = "(other codes and messages of this class)";
 
     pub(super) fn count(&mut self, failure: &Failure, at: Duration, times: u64) {
         let row = ErrorRow {
@@ -302,16 +303,20 @@ impl Errors {
     /// Counts `row` under `message`, which is copied only when it is new.
     fn add(&mut self, row: &ErrorRow, message: &str) {
         let rows = &mut self.rows;
-        let same = |r: &ErrorRow, message: &str| r.class == row.class && r.code == row.code && r.message == message;
-        let full = rows.len() >= Self::MOST && !rows.iter().any(|r| same(r, message));
-        let message = if full { Self::OTHER } else { message };
-        match rows.iter_mut().find(|r| same(r, message)) {
+        let place = |rows: &[ErrorRow], code: u32, message: &str| {
+            rows.iter().position(|r| r.class == row.class && r.code == code && r.message == message)
+        };
+        let (code, message, known) = match place(rows, row.code, message) {
+            None if rows.len() >= Self::MOST => (0, Self::OTHER, place(rows, 0, Self::OTHER)),
+            known => (row.code, message, known),
+        };
+        match known.and_then(|place| rows.get_mut(place)) {
             Some(known) => {
                 known.count += row.count;
                 known.first = known.first.min(row.first);
                 known.last = known.last.max(row.last);
             }
-            None => rows.push(ErrorRow { message: message.to_owned(), ..row.clone() }),
+            None => rows.push(ErrorRow { code, message: message.to_owned(), ..row.clone() }),
         }
     }
 
@@ -319,5 +324,32 @@ impl Errors {
     pub(super) fn into_rows(mut self) -> Vec<ErrorRow> {
         self.rows.sort_by(|a, b| (b.count, a.class, a.code, &a.message).cmp(&(a.count, b.class, b.code, &b.message)));
         self.rows
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_that_a_peer_invents_are_counted_in_bounded_memory() {
+        let mut errors = Errors::default();
+        let mut count = |class, code, message: &str| {
+            errors.count(&Failure { class, code, message: message.to_owned() }, Duration::ZERO, 1);
+        };
+        for number in 0..2_000 {
+            count(FailureClass::Rejected, number, "so it is");
+            count(FailureClass::Protocol, 0, &format!("word{}", "x".repeat(number as usize)));
+        }
+        let mut all = Errors::default();
+        all.merge(&errors);
+        all.merge(&errors);
+        for (errors, counted) in [(errors, 4_000), (all, 8_000)] {
+            let rows = errors.into_rows();
+            assert!(rows.len() <= Errors::MOST + FailureClass::ALL.len(), "{}", rows.len());
+            assert_eq!(rows.iter().map(|row| row.count).sum::<u64>(), counted);
+            assert!(rows[0].message == Errors::OTHER && rows[0].code == 0, "{:?}", rows[0]);
+            assert!(rows.iter().all(|row| row.message.len() <= 600));
+        }
     }
 }

@@ -83,3 +83,50 @@ impl fmt::Debug for TlsSessions {
         f.write_str("TlsSessions")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::SystemTime;
+
+    use rustls::client::Resumption;
+    use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection};
+
+    use super::*;
+    use crate::domain::CryptoProvider;
+    use crate::pki::issuing_ca::RootCa;
+    use crate::pki::tls::{ClientTls, TlsVersions, resumable, server_config};
+
+    #[test]
+    fn of_many_tickets_the_last_ones_are_kept() {
+        let now = SystemTime::now();
+        let root = RootCa::generate("server root", now).unwrap();
+        let (certificate, key) = root.server_certificate(&["localhost".to_owned()], now).unwrap();
+        let good = server_config(certificate, key, TlsVersions::Tls13).unwrap();
+        let mut config = ServerConfig::clone(&*resumable(&good).unwrap());
+        config.send_tls13_tickets = 20;
+        let mut server = ServerConnection::new(Arc::new(config)).unwrap();
+
+        let sessions = Arc::new(TlsSessions::default());
+        let tls = ClientTls::new(&[root.der().to_vec()], TlsVersions::Tls13, CryptoProvider::AwsLc).unwrap();
+        let mut config = ClientConfig::clone(&tls.anonymous());
+        config.resumption = Resumption::store(Arc::clone(&sessions) as Arc<dyn ClientSessionStore>);
+        let mut client = ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap();
+
+        let mut wire = Vec::new();
+        while client.wants_write() || server.wants_write() {
+            wire.clear();
+            client.write_tls(&mut wire).unwrap();
+            server.read_tls(&mut wire.as_slice()).unwrap();
+            server.process_new_packets().unwrap();
+            wire.clear();
+            server.write_tls(&mut wire).unwrap();
+            let mut rest = wire.as_slice();
+            while !rest.is_empty() {
+                client.read_tls(&mut rest).unwrap();
+                client.process_new_packets().unwrap();
+            }
+        }
+        assert_eq!(sessions.lock().tickets.len(), TlsSessions::TICKETS);
+    }
+}
