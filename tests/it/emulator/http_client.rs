@@ -1,4 +1,4 @@
-//! An HTTP client on a stream in memory.
+//! An HTTP client on any stream.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
@@ -7,7 +7,7 @@ use hyper::header::{AUTHORIZATION, HOST, HeaderMap};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::io::DuplexStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 pub(super) struct HttpPeer(SendRequest<Full<Bytes>>);
 
@@ -20,7 +20,7 @@ pub(super) struct Reply {
 }
 
 impl HttpPeer {
-    pub(super) async fn new(stream: DuplexStream) -> Self {
+    pub(super) async fn new(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Self {
         let (sender, connection) = handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
         Self(sender)

@@ -3,9 +3,11 @@
 mod client;
 mod csr_forms;
 mod determinism;
+mod doors;
 mod dps_connect;
 mod dps_register;
 mod faults;
+mod fleet;
 mod hostile;
 mod http_client;
 mod https;

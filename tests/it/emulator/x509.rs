@@ -2,10 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use fleetstorm::domain::{CryptoProvider, KeyAlgorithm, RegistrationId};
+use fleetstorm::domain::{CryptoProvider, KeyAlgorithm};
 use fleetstorm::emulator::{CaEntry, Config, GroupEntry, Individual};
 use fleetstorm::pki::bootstrap;
-use fleetstorm::pki::ca::{CertificateAuthority, Validity};
+use fleetstorm::pki::ca::Validity;
 use fleetstorm::pki::description::describe;
 use fleetstorm::pki::key::DeviceKey;
 use fleetstorm::protocol::mqtt::{ConnectReturnCode, QoS};
@@ -16,49 +16,9 @@ use rcgen::{
 use serde_json::Value;
 
 use super::client::{API, Answer, Peer, World, accepted, dps_connect, dps_user, hub_connect, key_and_csr, refused};
+use super::fleet::Fleet;
 
 const REGISTER: &str = "$dps/registrations/PUT/iotdps-register/?$rid=1";
-
-/// The authorities of a fleet's bootstrap certificates.
-struct Fleet {
-    root: CertificateAuthority,
-    intermediate: CertificateAuthority,
-}
-
-impl Fleet {
-    fn new() -> Self {
-        let now = SystemTime::now();
-        let root = bootstrap::root("fleet root", KeyAlgorithm::EcdsaP256, 3650, now).unwrap();
-        let intermediate =
-            bootstrap::intermediate(&root, "fleet intermediate", KeyAlgorithm::EcdsaP256, 1825, now).unwrap();
-        Self { root, intermediate }
-    }
-
-    /// Leaf, intermediate, root.
-    fn chain(&self, id: &str) -> Vec<Vec<u8>> {
-        let key = DeviceKey::generate(KeyAlgorithm::EcdsaP256, CryptoProvider::AwsLc).unwrap();
-        let above = [self.intermediate.der().to_vec(), self.root.der().to_vec()];
-        let id = RegistrationId::new(id).unwrap();
-        bootstrap::device(&self.intermediate, &above, &id, key, 365, SystemTime::now()).unwrap().chain
-    }
-
-    fn root_ca(&self) -> CaEntry {
-        CaEntry::new("root", self.root.der().to_vec())
-    }
-
-    fn intermediate_ca(&self) -> CaEntry {
-        CaEntry::new("intermediate", self.intermediate.der().to_vec())
-    }
-
-    /// A group by the root, which is uploaded.
-    fn by_root(&self) -> impl FnOnce(&mut Config) {
-        let root = self.root_ca();
-        move |config| {
-            config.ca_certificates = vec![root];
-            config.groups = vec![GroupEntry::by_ca_references("by-root", &["root"])];
-        }
-    }
-}
 
 async fn connected(world: &World, id: &str, chain: Vec<Vec<u8>>) -> Peer {
     let mut peer = world.open_with(chain);
