@@ -25,7 +25,7 @@ impl BootstrapIdentity {
     }
 }
 
-/// Without the path, which names the device.
+/// Without the path, which names the device. Files were looked at before the run: these changed since.
 fn unusable(error: &StoreError) -> Failure {
     let reason = match error {
         StoreError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
@@ -37,5 +37,5 @@ fn unusable(error: &StoreError) -> Failure {
         StoreError::TooLarge(_) => "its file is too large for PEM".to_owned(),
         StoreError::Exists(_) => "its file is in the way".to_owned(),
     };
-    Failure::new(FailureClass::Generator, format!("the bootstrap certificate of a device cannot be used: {reason}"))
+    Failure::new(FailureClass::Configuration, format!("the bootstrap certificate of a device cannot be used: {reason}"))
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rustls::CertificateError;
 
+use crate::device::connector::NotConfirmed;
 use crate::domain::{Failure, FailureClass};
 use crate::protocol::words::plain_words;
 
@@ -19,6 +20,11 @@ pub(super) fn from_io(service: &str, error: &io::Error) -> Failure {
     if let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         return from_tls(service, tls);
     }
+    if let Some(NotConfirmed { host }) = error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        let message =
+            format!("{service} ({host}) is not on this machine and was not confirmed: nothing was sent to it");
+        return Failure::new(FailureClass::Configuration, message);
+    }
     let network = |what: &str| Failure::new(FailureClass::Network, format!("{service} {what}"));
     let generator = |what: &str| Failure::new(FailureClass::Generator, what);
     let own_words = || error.get_ref().map(ToString::to_string);
@@ -29,7 +35,8 @@ pub(super) fn from_io(service: &str, error: &io::Error) -> Failure {
         io::ErrorKind::AddrNotAvailable => generator(
             "no source port left: lower the rate, give more source addresses, or widen net.ipv4.ip_local_port_range",
         ),
-        io::ErrorKind::InvalidInput => generator(&error.to_string()),
+        // The settings of this side: names of the peer's were looked at before.
+        io::ErrorKind::InvalidInput => Failure::new(FailureClass::Configuration, error.to_string()),
         // TCP has no such error: somebody above it read what must not be there.
         io::ErrorKind::InvalidData => broke(service, "the protocol", error),
         io::ErrorKind::ConnectionRefused => network("refused the connection: is it running at that address and port?"),
@@ -96,6 +103,9 @@ mod tests {
         let class = |error: &io::Error| from_io("DPS", error).class;
         assert_eq!(class(&io::Error::from_raw_os_error(EMFILE)), FailureClass::Generator);
         assert_eq!(class(&io::ErrorKind::AddrNotAvailable.into()), FailureClass::Generator);
+        assert_eq!(class(&io::ErrorKind::InvalidInput.into()), FailureClass::Configuration);
+        let unconfirmed = io::Error::other(NotConfirmed { host: "hub.example".to_owned() });
+        assert_eq!(class(&unconfirmed), FailureClass::Configuration);
         assert_eq!(class(&io::ErrorKind::ConnectionRefused.into()), FailureClass::Network);
         assert_eq!(class(&io::ErrorKind::UnexpectedEof.into()), FailureClass::Network);
         assert_eq!(from_handshake("DPS", &io::ErrorKind::UnexpectedEof.into()).class, FailureClass::Tls);

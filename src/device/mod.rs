@@ -25,7 +25,9 @@ mod whereabouts;
 
 pub use attempt::Done;
 pub use clock::{SystemClock, WallClock};
-pub use connector::{Connector, MemoryConnector, MemoryPeer, MemoryStream, Target, TcpConnector};
+pub use connector::{
+    Confirmed, Connector, MemoryConnector, MemoryPeer, MemoryStream, NotConfirmed, Target, TcpConnector,
+};
 pub use credential::Credential;
 pub use hub::{Held, HubSession};
 pub use link::{Impaired, Link};

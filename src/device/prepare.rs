@@ -81,7 +81,7 @@ pub fn prepare(
             Arc::new(key)
         }
     };
-    let csr = base64_csr(&key, registration_id.as_str())?;
+    let csr = base64_csr(&key, registration_id.as_str()).map_err(|e| generator(&e))?;
     stopwatch.lap(Some(Phase::Csr));
     Ok(Prepared {
         registration_id: registration_id.clone(),
@@ -117,8 +117,8 @@ impl Stopwatch {
     }
 }
 
-fn base64_csr(key: &DeviceKey, common_name: &str) -> Result<String, Failure> {
-    csr::build(key, common_name).map(|csr| csr::to_base64(&csr)).map_err(|e| generator(&e))
+fn base64_csr(key: &DeviceKey, common_name: &str) -> Result<String, KeyError> {
+    csr::build(key, common_name).map(|csr| csr::to_base64(&csr))
 }
 
 fn make_key(settings: &Settings, stream: u64) -> Result<DeviceKey, KeyError> {
@@ -243,7 +243,13 @@ impl<C: Connector> Attempt<'_, C> {
         let start = Instant::now();
         let csr = base64_csr(&prepared.key, &credential.device_id);
         self.phases.add(Phase::Csr, start.elapsed());
-        csr
+        csr.map_err(|error| match error {
+            KeyError::CommonName(_) => {
+                let message = format!("the device id that DPS assigned can be in no CSR: {error}");
+                Failure::new(FailureClass::Protocol, message)
+            }
+            error => generator(&error),
+        })
     }
 }
 

@@ -43,7 +43,7 @@ pub async fn reconnect<C: Connector>(
 impl<C: Connector> Attempt<'_, C> {
     async fn renew(&mut self, old: &Credential, prepared: &Prepared) -> Result<Credential, Failure> {
         let hub = self.settings.hub.as_ref().ok_or_else(|| {
-            Failure::new(FailureClass::Generator, "certificates are renewed over the hub, which is switched off")
+            Failure::new(FailureClass::Configuration, "certificates are renewed over the hub, which is switched off")
         })?;
         let csr = self.renewal_csr(old, prepared)?;
         let session = match self.session.take() {

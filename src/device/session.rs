@@ -79,7 +79,7 @@ impl<S> Session<S> {
     /// Adds a packet to what leaves with the next flush.
     pub(super) fn put(&mut self, packet: &Packet) -> Result<(), Failure> {
         encode(packet, &mut self.outgoing)
-            .map_err(|error| Failure::new(FailureClass::Generator, format!("cannot write a packet: {error}")))
+            .map_err(|error| Failure::new(FailureClass::Configuration, format!("cannot write a packet: {error}")))
     }
 
     /// Whether nothing speaks against using it further.

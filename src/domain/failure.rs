@@ -19,13 +19,16 @@ pub enum FailureClass {
     Timeout,
     /// The generator itself failed (file descriptors, source ports, key generation).
     Generator,
+    /// What the run was given does not let the device go on: its bootstrap certificate, the addresses to connect from, a hub
+    /// that nobody confirmed.
+    Configuration,
     /// The run ended (duration, Ctrl-C) before the attempt did.
     Cut,
 }
 
 impl FailureClass {
     /// Every class, in the order of the columns of `intervals.csv`.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Network,
         Self::Tls,
         Self::Throttled,
@@ -34,6 +37,7 @@ impl FailureClass {
         Self::Verification,
         Self::Timeout,
         Self::Generator,
+        Self::Configuration,
         Self::Cut,
     ];
 
@@ -48,6 +52,7 @@ impl FailureClass {
             Self::Verification => "verification",
             Self::Timeout => "timeout",
             Self::Generator => "generator",
+            Self::Configuration => "configuration",
             Self::Cut => "cut",
         }
     }

@@ -164,6 +164,17 @@ mod tests {
     use crate::engine::Plan;
 
     #[test]
+    fn only_what_this_machine_fails_in_saturates() {
+        let text = "schema = 1\nname = 'x'\nfleet.devices = 5\n[[stage]]\nname = 's'\nkind = 'provision'\narrival = 'at-once'\n";
+        let plan = Plan::new(&Scenario::parse("x.toml", text, &[]).unwrap(), 1);
+        for class in FailureClass::ALL {
+            let mut merged = Merged::not_started(&plan, 0, Duration::ZERO);
+            merged.stage.totals.failed[class.index()] = 5;
+            assert_eq!(failed(&merged).is_some(), class == FailureClass::Generator, "{class}");
+        }
+    }
+
+    #[test]
     fn a_stage_that_begins_too_late_saturates_whatever_its_workload() {
         let text = "schema = 1\nname = 'x'\ntime_scale = '1d = 1s'\nfleet.devices = 5\n[[stage]]\nname = 'line'\n\
                     kind = 'provision'\nworkload = 'closed'\nconcurrency = 1\n";

@@ -230,7 +230,7 @@ impl KeyWorks {
 
     fn make(&self, setup: &StageSetup, device: u32) -> Key {
         let Some(id) = self.plan.registration_id(device) else {
-            return Err(Failure::new(FailureClass::Generator, "no registration id could be made"));
+            return Err(Failure::new(FailureClass::Configuration, "no registration id could be made"));
         };
         // One key per device and stage: its further attempts use the same.
         let make = || device::prepare(setup.settings_of(device), device, u32::from(setup.index) + 1, &id);

@@ -126,9 +126,11 @@ fn kind(failure: &Failure, at: At) -> Kind {
             (_, At::Renewal) => Kind::Passing,
             _ => Kind::Final,
         },
-        FailureClass::Protocol | FailureClass::Verification | FailureClass::Generator | FailureClass::Cut => {
-            Kind::Final
-        }
+        FailureClass::Protocol
+        | FailureClass::Verification
+        | FailureClass::Generator
+        | FailureClass::Configuration
+        | FailureClass::Cut => Kind::Final,
     }
 }
 

@@ -412,9 +412,10 @@ impl Renewal {
     fn put(&mut self, packet: &Packet, now: Duration, out: &mut BytesMut) -> Next<IssuedChain> {
         match encode(packet, out) {
             Ok(()) => self.wait(),
+            // Names of the peer's were looked at: only settings are left.
             Err(error) => {
                 let message = format!("cannot write {}: {error}", packet_name(packet));
-                self.fail(Failure::new(FailureClass::Generator, message), now)
+                self.fail(Failure::new(FailureClass::Configuration, message), now)
             }
         }
     }

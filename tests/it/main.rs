@@ -10,6 +10,7 @@ mod emulator;
 mod endings;
 mod engine;
 mod hostile_service;
+mod hubs;
 mod layering;
 mod memory;
 mod metrics;

@@ -83,6 +83,16 @@ pub enum TargetError {
         /// Its id scope.
         id_scope: String,
     },
+    /// A hub that is not loopback was not confirmed.
+    #[error("the hub {hub} is not on this machine, and the run would put it under load")]
+    #[diagnostic(help(
+        "if that is what you want, confirm it: --confirm-hub {hub} (once for each hub that DPS assigns); nothing was sent \
+         to it"
+    ))]
+    HubNotConfirmed {
+        /// Its name, or the address that was given for it.
+        hub: String,
+    },
     /// The host has no address.
     #[error("{host} cannot be resolved: {source}")]
     #[diagnostic(help("check the spelling of --target and the name server of this machine"))]
@@ -142,7 +152,8 @@ impl Explained for TargetError {
             | Self::Tls(_)
             | Self::Connection(_)
             | Self::ConnectionIdScope(_)
-            | Self::NotConfirmed { .. } => Exit::Usage,
+            | Self::NotConfirmed { .. }
+            | Self::HubNotConfirmed { .. } => Exit::Usage,
             Self::Unresolvable { .. }
             | Self::Refused { .. }
             | Self::Unreachable { .. }
@@ -169,6 +180,7 @@ fn first_device_help(failure: &Failure) -> &'static str {
         FailureClass::Network => {
             "the connection broke or the assigned hub is out of reach: try --hub-address HOST:PORT"
         }
+        FailureClass::Configuration => "put right what it names; nothing was measured",
         FailureClass::Throttled | FailureClass::Protocol | FailureClass::Generator | FailureClass::Cut => {
             "nothing was measured"
         }

@@ -4,7 +4,9 @@ use tokio::time::timeout;
 
 use crate::cli::target::TargetError;
 use crate::cli::target::error::named;
-use crate::device::{Connector, Link, LocalEnd, Settings, Source, Target, TcpConnector, prepare, provision};
+use crate::device::{
+    Connector, Credential, Done, Link, LocalEnd, Settings, Source, Target, TcpConnector, prepare, provision,
+};
 use crate::domain::{FailureClass, RegistrationId};
 use crate::scenario::{Scenario, Stage};
 
@@ -18,10 +20,10 @@ pub async fn try_first_device(
     scenario: &Scenario,
     class: usize,
     id: &RegistrationId,
+    connector: &TcpConnector,
 ) -> Result<String, TargetError> {
     let settings = &as_far_as_the_stages(settings, scenario, class);
-    let connector = TcpConnector::new();
-    reach(settings, &connector).await?;
+    reach(settings, connector).await?;
     let prepared = prepare(settings, 0, 1, id).map_err(|failure| TargetError::FirstDevice { failure })?;
     let did = match &settings.hub {
         None => "; it did not visit the hub, as no stage of its class does",
@@ -29,13 +31,19 @@ pub async fn try_first_device(
         Some(_) => "",
     };
     let did = format!("{id} was provisioned once before the run, to try the target{did}");
-    match provision(settings, &connector, &LocalEnd::new(settings, 0), &prepared, false).await.result {
-        Ok(_) => Ok(did),
+    let Done { result, obtained, .. } =
+        provision(settings, connector, &LocalEnd::new(settings, 0), &prepared, false).await;
+    match (result, obtained) {
+        (Ok(_), _) => Ok(did),
         // It answers, and it is the run's business how it answers to many.
-        Err(failure) if failure.class == FailureClass::Throttled => {
+        (Err(failure), _) if failure.class == FailureClass::Throttled => {
             Ok(format!("{id} tried the target before the run and was asked to come later: {failure}"))
         }
-        Err(failure) => Err(TargetError::FirstDevice { failure }),
+        // It has its certificate, and nothing but the hub was left.
+        (Err(failure), Some(Credential { hub, .. })) if failure.class == FailureClass::Configuration => {
+            Err(TargetError::HubNotConfirmed { hub })
+        }
+        (Err(failure), _) => Err(TargetError::FirstDevice { failure }),
     }
 }
 

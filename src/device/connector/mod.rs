@@ -7,9 +7,11 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 use crate::device::{Link, Source};
 
+mod confirmed;
 mod memory;
 mod tcp;
 
+pub use confirmed::{Confirmed, NotConfirmed};
 pub use memory::{MemoryConnector, MemoryPeer, MemoryStream};
 pub use tcp::TcpConnector;
 

@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls_pki_types::ServerName;
@@ -9,22 +9,35 @@ use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::{Connector, Target};
+use super::{Confirmed, Connector, Target};
 use crate::device::{Link, Source};
 
 /// Most hosts whose addresses are remembered. A fleet has a few hubs; a service that names others without end gains nothing.
 const MOST_HOSTS: usize = 1_024;
 
 /// TCP with `TCP_NODELAY`, then TLS by rustls. Resolves each host once: a storm measures the service, not the resolver.
+///
+/// It connects to this machine, and to whom was confirmed; every other connection fails with [`NotConfirmed`] before anything is
+/// sent, whoever named the host.
 #[derive(Debug, Default)]
 pub struct TcpConnector {
+    confirmed: Confirmed,
     resolved: Mutex<HashMap<String, Arc<[SocketAddr]>>>,
 }
 
 impl TcpConnector {
-    /// Nothing resolved yet.
+    /// To this machine alone.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// To this machine and to whom was confirmed.
+    pub fn to(confirmed: Confirmed) -> Self {
+        Self { confirmed, ..Self::default() }
+    }
+
+    fn check(&self, target: &Target<'_>, address: SocketAddr) -> io::Result<()> {
+        self.confirmed.check(target.host, address.ip()).map_err(io::Error::other)
     }
 
     async fn addresses(&self, target: &Target<'_>) -> io::Result<Arc<[SocketAddr]>> {
@@ -48,10 +61,14 @@ impl Connector for TcpConnector {
 
     async fn open(&self, target: &Target<'_>, source: Source<'_>) -> io::Result<TcpStream> {
         let stream = match target.address {
-            Some(address) => connect(address, source).await?,
+            Some(address) => {
+                self.check(target, address)?;
+                connect(address, source).await?
+            }
             None => {
                 let mut connected = Err(io::Error::new(io::ErrorKind::NotFound, "the host has no address"));
                 for address in &*self.addresses(target).await? {
+                    self.check(target, *address)?;
                     connected = connect(SocketAddr::new(address.ip(), target.port), source).await;
                     if connected.is_ok() {
                         break;
@@ -83,7 +100,12 @@ impl Connector for TcpConnector {
 }
 
 async fn connect(address: SocketAddr, source: Source<'_>) -> io::Result<TcpStream> {
-    let Some(local) = source.towards(address.ip())? else { return TcpStream::connect(address).await };
+    let Some(local) = source.towards(address.ip())? else {
+        return TcpStream::connect(address).await.map_err(|error| match error.kind() {
+            io::ErrorKind::AddrNotAvailable if !has_way_to(address) => io::ErrorKind::NetworkUnreachable.into(),
+            _ => error,
+        });
+    };
     let socket = if local.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     choose_port_late(&socket)?;
     socket.bind(SocketAddr::new(local, 0)).map_err(|error| match error.kind() {
@@ -94,6 +116,13 @@ async fn connect(address: SocketAddr, source: Source<'_>) -> io::Result<TcpStrea
         _ => error,
     })?;
     socket.connect(address).await
+}
+
+/// Whether this machine has an address to reach that one from. Without one the error is that of ports which have run out. UDP has
+/// ports of its own, and to connect it sends nothing.
+fn has_way_to(address: SocketAddr) -> bool {
+    let any: IpAddr = if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    UdpSocket::bind((any, 0)).and_then(|socket| socket.connect(address)).is_ok()
 }
 
 /// Lets the port be chosen when the destination is known (`IP_BIND_ADDRESS_NO_PORT`, ip(7)): the same one serves once for

@@ -123,7 +123,7 @@ impl<C: Connector> Attempt<'_, C> {
             Ok(request) => request,
             Err(error) => {
                 let message = format!("cannot write the HTTP request: {error}");
-                return Some(Err(Failure::new(FailureClass::Generator, message)));
+                return Some(Err(Failure::new(FailureClass::Configuration, message)));
             }
         };
         let now = self.settings.clock.now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -189,6 +189,27 @@ fn an_answer_before_its_acknowledgement_and_strangers_are_no_harm() {
     assert!(talk.said().is_empty(), "QoS 0 needs no acknowledgement");
 }
 
+/// Over HTTPS the same core decides.
+#[test]
+fn names_that_cannot_be_written_are_a_fault_of_dps() {
+    let operation = |id: &str| format!(r#"{{"operationId":"{id}","status":"assigning"}}"#);
+    for id in ["a+b", "a#", "a\\u0000b", &"x".repeat(70_000)] {
+        let failure = Talk::registering().answers(202, Some(3), &operation(id)).failure();
+        assert_eq!(failure.class, FailureClass::Protocol, "{failure}");
+    }
+    let assigned = |from: &str, to: &str| ASSIGNED.replace(from, to);
+    for body in [
+        assigned("\"deviceId\":\"dev1\"", "\"deviceId\":\"dev/1\""),
+        assigned("\"deviceId\":\"dev1\"", &format!("\"deviceId\":\"{}\"", "x".repeat(129))),
+        assigned("contoso.azure-devices.net", "contoso.azure-devices.net:8883"),
+        assigned("contoso.azure-devices.net", &"x".repeat(70_000)),
+    ] {
+        let failure = Talk::registering().answers(200, None, &body).failure();
+        assert_eq!(failure.class, FailureClass::Protocol, "{failure}");
+        assert!(failure.message.contains("DPS assigned"), "{failure}");
+    }
+}
+
 #[test]
 fn without_retry_after_the_device_waits_two_seconds_and_its_own_jitter() {
     let wait = |seed: u64| {

@@ -18,7 +18,7 @@ pub(super) struct Outcomes {
 
 impl Outcomes {
     /// The columns, in the order of [`Self::values`].
-    pub(super) const COLUMNS: [&str; 19] = [
+    pub(super) const COLUMNS: [&str; 20] = [
         "started",
         "succeeded",
         "failed",
@@ -30,6 +30,7 @@ impl Outcomes {
         "failed_verification",
         "failed_timeout",
         "failed_generator",
+        "failed_configuration",
         "failed_cut",
         "dropped",
         "expired",
@@ -56,6 +57,7 @@ impl Outcomes {
             class(FailureClass::Verification),
             class(FailureClass::Timeout),
             class(FailureClass::Generator),
+            class(FailureClass::Configuration),
             class(FailureClass::Cut),
             dropped,
             expired,

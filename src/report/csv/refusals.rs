@@ -23,6 +23,7 @@ impl Refusals {
         "failed_attempts_verification",
         "failed_attempts_timeout",
         "failed_attempts_generator",
+        "failed_attempts_configuration",
         "failed_attempts_cut",
     ];
 

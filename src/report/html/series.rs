@@ -85,6 +85,7 @@ pub(super) const fn failed_column(class: FailureClass) -> &'static str {
         FailureClass::Verification => "failed_verification",
         FailureClass::Timeout => "failed_timeout",
         FailureClass::Generator => "failed_generator",
+        FailureClass::Configuration => "failed_configuration",
         FailureClass::Cut => "failed_cut",
     }
 }
@@ -100,6 +101,7 @@ pub(super) const fn failed_attempts_column(class: FailureClass) -> &'static str 
         FailureClass::Verification => "failed_attempts_verification",
         FailureClass::Timeout => "failed_attempts_timeout",
         FailureClass::Generator => "failed_attempts_generator",
+        FailureClass::Configuration => "failed_attempts_configuration",
         FailureClass::Cut => "failed_attempts_cut",
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fleetstorm::device::{Credential, Held, LocalEnd, MemoryConnector, reconnect, renew};
+use fleetstorm::device::{Confirmed, Credential, Held, LocalEnd, MemoryConnector, TcpConnector, reconnect, renew};
 use fleetstorm::domain::{FailureClass, Phase};
 use fleetstorm::pki::csr;
 use fleetstorm::protocol::mqtt::{ConnectReturnCode, Packet, Publish, QoS, SubAck, SubscribeReasonCode};
@@ -300,4 +300,30 @@ async fn the_csr_has_the_name_that_the_device_has_at_its_hub() {
     })
     .await;
     assert_eq!(done.result.unwrap().device_id, "machine-7");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_id_that_fits_no_csr_is_a_fault_of_who_assigned_it() {
+    let mut world = World::new();
+    let mut credential = provisioned(&mut world).await;
+    credential.device_id = "d".repeat(65);
+    let renewed = renewed(&world, &credential, async |_| ()).await;
+    let failure = renewed.result.unwrap_err();
+    assert_eq!(failure.class, FailureClass::Protocol);
+    assert!(failure.message.contains("that DPS assigned"), "{failure}");
+}
+
+/// Whoever answers as DPS names the hub: a device goes nowhere but where it was confirmed.
+#[tokio::test(start_paused = true)]
+async fn a_hub_elsewhere_that_nobody_confirmed_is_not_connected_to() {
+    let mut world = World::new();
+    let credential = Credential { hub: "192.0.2.9".to_owned(), ..provisioned(&mut world).await };
+    let mut confirmed = Confirmed::default();
+    confirmed.add_host("192.0.2.8");
+    confirmed.add_host("hub.example");
+    let (connector, end) = (TcpConnector::to(confirmed), LocalEnd::new(&world.settings, 0));
+    let start = Instant::now();
+    let failure = reconnect(&world.settings, &connector, &end, &credential, false).await.result.unwrap_err();
+    assert_eq!((failure.class, start.elapsed()), (FailureClass::Configuration, Duration::ZERO));
+    assert!(failure.message.contains("the hub (192.0.2.9) is not on this machine"), "{failure}");
 }

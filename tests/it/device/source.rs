@@ -65,7 +65,7 @@ async fn unusable_addresses_name_the_remedy() {
     {
         world.settings.source = SourceAddresses::Given(Arc::new([addresses.parse().unwrap()]));
         let failure = world.attempt(&TcpConnector::new()).await.result.unwrap_err();
-        assert_eq!(failure.class, FailureClass::Generator);
+        assert_eq!(failure.class, FailureClass::Configuration);
         assert!(failure.message.ends_with(remedy), "{failure}");
     }
 }

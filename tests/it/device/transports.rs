@@ -246,11 +246,11 @@ fn missing_bootstrap_files_name_the_remedy() {
     let folder = tempfile::tempdir().unwrap();
     world.settings.attestation = Attestation::X509(Folder::new(folder.path()));
     let prepare = || prepare(&world.settings, 0, 1, &RegistrationId::new("dev-1").unwrap()).unwrap_err().to_string();
-    let expected = "generator: the bootstrap certificate of a device cannot be used: it is not there: make it with `fleetstorm pki devices`";
+    let expected = "configuration: the bootstrap certificate of a device cannot be used: it is not there: make it with `fleetstorm pki devices`";
     assert_eq!(prepare(), expected);
     fs::create_dir(folder.path().join("devices")).unwrap();
     fs::write(folder.path().join("devices/dev-1.pem"), "nothing").unwrap();
-    let expected = "generator: the bootstrap certificate of a device cannot be used: its file has no certificate: \
+    let expected = "configuration: the bootstrap certificate of a device cannot be used: its file has no certificate: \
                     there is no -----BEGIN CERTIFICATE----- in it";
     assert_eq!(prepare(), expected);
 }

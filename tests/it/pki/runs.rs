@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::openssl;
 use crate::cli::{code, fleetstorm};
-use crate::run::{RUN, folder, json};
+use crate::run::{RUN, Running, folder, json};
 
 fn fleet() -> TempDir {
     let folder = folder("arrival = \"at-once\"", 3);
@@ -91,4 +91,29 @@ fn a_bootstrap_certificate_that_cannot_be_used_is_named_before_the_run() {
     refused("No such file");
     fs::write(&certificate, good).unwrap();
     fleetstorm(folder.path()).args(RUN).assert().success();
+}
+
+/// Whoever takes a file away during a run is neither the service nor this machine's weakness.
+#[test]
+fn a_bootstrap_key_that_goes_away_during_the_run_is_told_as_configuration() {
+    let folder = fleet();
+    let scenario = folder.path().join("small.toml");
+    let text = fs::read_to_string(&scenario).unwrap();
+    // One after the other, each for a second at least, and one key ahead.
+    let text = text.replace("arrival = \"at-once\"", "workload = \"closed\"\nconcurrency = 1");
+    fs::write(&scenario, text.replace("[limits]\n", "[limits]\nkeys_ahead = 1\n")).unwrap();
+    pki(folder.path(), &["root"]);
+    pki(folder.path(), &["devices", "--scenario", "small.toml", "--by", "root"]);
+    let mut running = Running::start(&folder, &[]);
+    running.until_told("measure");
+    fs::remove_file(folder.path().join("pki/devices/device-000002.key.pem")).unwrap();
+    let (exit, stdout, stderr) = running.finish();
+    assert_eq!(exit, Some(code(Exit::Done)), "{stdout}{stderr}");
+    let run = json(&folder.path().join("out/run.json"));
+    assert_eq!(
+        (&run["totals"]["succeeded"], &run["totals"]["failed_by_class"]["configuration"]),
+        (&2.into(), &1.into())
+    );
+    let words = run["errors"][0]["message"].as_str().unwrap();
+    assert!(words.starts_with("the bootstrap certificate of a device cannot be used: it is not there"), "{words}");
 }

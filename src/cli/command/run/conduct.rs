@@ -18,7 +18,7 @@ use crate::cli::metrics::Endpoint;
 use crate::cli::open_files::OpenFiles;
 use crate::cli::signals::StopSignals;
 use crate::cli::{CommandError, Explained, Terminal};
-use crate::device::{ScaledClock, TcpConnector};
+use crate::device::ScaledClock;
 use crate::domain::{Setting, Shard};
 use crate::engine::{self, EngineError, EngineOutcome, Execution, Plan, Progress, RunInput};
 use crate::measure::{CpuUse, ResourceLog, RunRecord};
@@ -72,7 +72,7 @@ pub(super) async fn conduct(
     let Some(opened) = interrupts.unless(open(scenario, &plan, wishes)).await else {
         return Ok(Conducted::Interrupted);
     };
-    let Opened { description, devices, clock, emulator_settings, mut embedded, mut notes } = opened?;
+    let Opened { description, devices, connector, clock, emulator_settings, mut embedded, mut notes } = opened?;
     settings_of_run.extend(emulator_settings);
     let emulator = aside.emulator;
     if let Some(embedded) = &embedded {
@@ -108,7 +108,7 @@ pub(super) async fn conduct(
         plan,
         classes: devices,
         begun: Some(begun),
-        connector: Arc::new(TcpConnector::new()),
+        connector,
         open_files: open_files.limit,
         execution: Execution::Threads,
         start_at,

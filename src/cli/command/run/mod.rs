@@ -65,6 +65,10 @@ pub struct RunArgs {
     /// Repeat the id scope to confirm load on a target that is not on this machine
     #[arg(long, value_name = "SCOPE", help_heading = "Target")]
     pub confirm_id_scope: Option<String>,
+    /// Confirm load on a hub that is not on this machine, by the name that DPS assigns or the host of --hub-address (may be
+    /// repeated)
+    #[arg(long, value_name = "HOST", value_delimiter = ',', help_heading = "Target")]
+    pub confirm_hub: Vec<String>,
     /// Ask for more than the quotas of a target that is not on this machine, on purpose
     #[arg(long, help_heading = "Target")]
     pub above_quota: bool,
@@ -133,7 +137,7 @@ Examples:
   fleetstorm run scenarios/smoke.toml --target dps.json
       against `fleetstorm emulator --connection-file dps.json`
   fleetstorm run scenarios/smoke.toml --target my-dps.azure-devices-provisioning.net \\
-        --id-scope 0ne00000001 --confirm-id-scope 0ne00000001 \\
+        --id-scope 0ne00000001 --confirm-id-scope 0ne00000001 --confirm-hub my-hub.azure-devices.net \\
         --group-key-file group.key --ca-file /etc/ssl/certs/ca-certificates.crt
       against the service: it counts towards its quota and its bill, begin with few devices
 
@@ -165,6 +169,7 @@ pub fn run(args: RunArgs, terminal: &Terminal) -> Result<Exit, CommandError> {
         hub_address,
         source_address,
         confirm_id_scope,
+        confirm_hub,
         above_quota,
         emulator_config,
         out,
@@ -202,8 +207,15 @@ pub fn run(args: RunArgs, terminal: &Terminal) -> Result<Exit, CommandError> {
     };
     let devices = devices.then(|| devices_format.unwrap_or_default());
     let wanted = aside::Wanted { devices, metrics, otlp };
-    let wishes =
-        opened::Wishes { hub_address, source_address, confirm_id_scope, emulator_config, above_quota, start_at };
+    let wishes = opened::Wishes {
+        hub_address,
+        source_address,
+        confirm_id_scope,
+        confirm_hub,
+        emulator_config,
+        above_quota,
+        start_at,
+    };
     let results = folder.path().to_owned();
     let mut worst = Exit::Done;
     let mut came_to = Vec::new();

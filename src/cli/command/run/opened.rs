@@ -11,8 +11,8 @@ use crate::cli::embedded::Embedded;
 use crate::cli::emulator_config::EmulatorConfig;
 use crate::cli::target::{Access, Door, GivenKey, TargetError, is_loopback, try_first_device};
 use crate::cli::{CommandError, Exit, Explained};
-use crate::device::{ScaledClock, Settings, SourceAddresses, WallClock};
-use crate::domain::{Origin, Setting};
+use crate::device::{Confirmed, ScaledClock, Settings, SourceAddresses, TcpConnector, WallClock};
+use crate::domain::{Origin, Setting, Transport};
 use crate::engine::Plan;
 use crate::report::units;
 use crate::scenario::{Scenario, TargetAddress};
@@ -23,6 +23,8 @@ pub(super) struct Wishes {
     pub(super) hub_address: Option<String>,
     pub(super) source_address: Vec<IpAddr>,
     pub(super) confirm_id_scope: Option<String>,
+    /// Hubs that may be elsewhere.
+    pub(super) confirm_hub: Vec<String>,
     pub(super) emulator_config: Option<PathBuf>,
     /// Asks for more than the target's quotas on purpose.
     pub(super) above_quota: bool,
@@ -33,7 +35,9 @@ pub(super) struct Wishes {
 impl Wishes {
     /// Those that were given, for the record.
     pub(super) fn settings(&self) -> Vec<Setting> {
-        let Self { hub_address, source_address, confirm_id_scope, emulator_config, above_quota, start_at } = self;
+        let Self { hub_address, source_address, confirm_id_scope, confirm_hub, .. } = self;
+        let Self { emulator_config, above_quota, start_at, .. } = self;
+        let hubs = (!confirm_hub.is_empty()).then(|| confirm_hub.join(","));
         let addresses: Vec<String> = source_address.iter().map(IpAddr::to_string).collect();
         let sources = (!addresses.is_empty()).then(|| addresses.join(","));
         let config = emulator_config.as_ref().map(|file| file.display().to_string());
@@ -41,6 +45,7 @@ impl Wishes {
             ("hub_address", hub_address),
             ("source_address", &sources),
             ("confirm_id_scope", confirm_id_scope),
+            ("confirm_hub", &hubs),
             ("emulator_config", &config),
             ("above_quota", &above_quota.then(|| "true".to_owned())),
             ("start_at", &start_at.map(units::rfc3339)),
@@ -60,6 +65,8 @@ pub(super) struct Opened {
     pub(super) description: String,
     /// What the devices of each class share.
     pub(super) devices: Vec<Settings>,
+    /// Their way to the target, and to nobody who was not confirmed.
+    pub(super) connector: Arc<TcpConnector>,
     /// The fleet's wall clock, which is to run faster once the measured part begins.
     pub(super) clock: Arc<ScaledClock>,
     /// What `--emulator-config` says, for the record.
@@ -89,7 +96,8 @@ impl Explained for NotEmbedded {
 
 /// Starts the embedded emulator, or makes sure that the target given answers and may be put under load.
 pub(super) async fn open(scenario: &Scenario, plan: &Plan, wishes: Wishes) -> Result<Opened, CommandError> {
-    let Wishes { hub_address, source_address, confirm_id_scope, emulator_config, above_quota, start_at: _ } = wishes;
+    let Wishes { hub_address, source_address, confirm_id_scope, confirm_hub, .. } = wishes;
+    let Wishes { emulator_config, above_quota, .. } = wishes;
     let target = &scenario.target;
     if target.address != TargetAddress::Embedded {
         if emulator_config.is_some() {
@@ -100,13 +108,8 @@ pub(super) async fn open(scenario: &Scenario, plan: &Plan, wishes: Wishes) -> Re
         }
         bootstrap_files::check(scenario, plan.shard, SystemTime::now())?;
     }
-    let hub_address = match hub_address {
-        Some(address) => Some(resolve_one(&address).await?),
-        None => None,
-    };
-    let is_given_remote = hub_address.is_some_and(|address| !address.ip().is_loopback());
+    let Hubs { address: hub_address, mut confirmed, mut is_remote } = hubs(hub_address, &confirm_hub).await?;
     let given = GivenKey::from_environment();
-    let mut is_remote = false;
     let mut emulator_settings = Vec::new();
     let (description, mut access, embedded) = match &target.address {
         TargetAddress::Embedded => {
@@ -123,17 +126,22 @@ pub(super) async fn open(scenario: &Scenario, plan: &Plan, wishes: Wishes) -> Re
         TargetAddress::ConnectionFile(file) => {
             let connection = Connection::read(file).map_err(TargetError::from)?;
             let access = Access::of_connection(&connection, scenario, &given)?;
-            let (host, port) = (connection.mqtt.ip().to_string(), connection.mqtt.port());
-            let https_remote = connection.https.is_some_and(|address| !address.ip().is_loopback());
-            is_remote = is_given_remote || https_remote || !is_loopback(&host, port).await?;
-            confirm(&host, is_remote, &access, confirm_id_scope.as_deref())?;
+            let doors = std::iter::once(connection.mqtt).chain(connection.https);
+            for address in doors.map(|door| door.ip()).filter(|address| !address.is_loopback()) {
+                confirm(&address.to_string(), &access, confirm_id_scope.as_deref())?;
+                confirmed.add_address(address);
+                is_remote = true;
+            }
             (format!("emulator at {}", connection.mqtt), access, None)
         }
         TargetAddress::Host { host, port } => {
             let access = Access::of_host(host, *port, scenario, &given)?;
             let Door { port, .. } = access.door(scenario.fleet.classes[0].transport)?;
-            is_remote = is_given_remote || !is_loopback(host, port).await?;
-            confirm(host, is_remote, &access, confirm_id_scope.as_deref())?;
+            if !is_loopback(host, port).await? {
+                confirm(host, &access, confirm_id_scope.as_deref())?;
+                confirmed.add_host(host);
+                is_remote = true;
+            }
             (format!("{host}:{port}"), access, None)
         }
     };
@@ -151,14 +159,15 @@ pub(super) async fn open(scenario: &Scenario, plan: &Plan, wishes: Wishes) -> Re
     let clock = Arc::new(ScaledClock::new(scenario.time_scale));
     let wall_clock: Arc<dyn WallClock> = clock.clone();
     let devices = access.device_settings(scenario, plan.seed, &wall_clock)?;
+    let connector = Arc::new(TcpConnector::to(confirmed));
     let first = plan.first_device();
     let class = scenario.fleet.mix.class_of(first);
     if embedded.is_none()
         && let (Some(id), Some(settings)) = (plan.registration_id(first), devices.get(class))
     {
-        notes.push(try_first_device(settings, scenario, class, &id).await?);
+        notes.push(try_first_device(settings, scenario, class, &id, &connector).await?);
     }
-    Ok(Opened { description, devices, clock, emulator_settings, embedded, notes })
+    Ok(Opened { description, devices, connector, clock, emulator_settings, embedded, notes })
 }
 
 /// Those that were asked for, which must be this machine's. Towards loopback every device may have one of its own, so that
@@ -194,10 +203,43 @@ impl Explained for NotOurs {
     }
 }
 
+/// Where hubs are, as far as the command line says.
+struct Hubs {
+    /// The address of all of them, whatever name DPS assigns.
+    address: Option<SocketAddr>,
+    /// Those that may be elsewhere.
+    confirmed: Confirmed,
+    /// Whether one is.
+    is_remote: bool,
+}
+
+/// Whoever is elsewhere must have been confirmed. Of hubs that DPS will assign that is seen when it does.
+async fn hubs(address: Option<String>, confirm: &[String]) -> Result<Hubs, TargetError> {
+    let mut hubs = Hubs { address: None, confirmed: Confirmed::default(), is_remote: false };
+    for name in confirm {
+        hubs.confirmed.add_host(name);
+        // One that is not known here may be known later.
+        hubs.is_remote |= !is_loopback(name, Transport::Mqtt.port()).await.unwrap_or(false);
+    }
+    if let Some(address) = address {
+        let resolved = resolve_one(&address).await?;
+        if !resolved.ip().is_loopback() {
+            let host = address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host);
+            if !hubs.confirmed.has_host(host) {
+                return Err(TargetError::HubNotConfirmed { hub: host.to_owned() });
+            }
+            hubs.confirmed.add_address(resolved.ip());
+            hubs.is_remote = true;
+        }
+        hubs.address = Some(resolved);
+    }
+    Ok(hubs)
+}
+
 /// Load on somebody else's machine must be meant.
-fn confirm(host: &str, is_remote: bool, access: &Access, confirmed: Option<&str>) -> Result<(), TargetError> {
+fn confirm(host: &str, access: &Access, confirmed: Option<&str>) -> Result<(), TargetError> {
     let id_scope = access.id_scope.as_str();
-    if !is_remote || confirmed == Some(id_scope) {
+    if confirmed == Some(id_scope) {
         return Ok(());
     }
     Err(TargetError::NotConfirmed { host: host.to_owned(), id_scope: id_scope.to_owned() })
