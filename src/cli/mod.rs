@@ -5,6 +5,7 @@ pub mod args;
 pub mod bootstrap_files;
 pub mod command;
 pub mod connection;
+pub mod defect;
 pub mod embedded;
 pub mod emulator_config;
 mod error;
@@ -13,6 +14,7 @@ pub mod live;
 pub mod machine;
 pub mod metrics;
 pub mod open_files;
+pub mod os_text;
 pub mod process;
 pub mod quotas;
 pub mod settings;
@@ -27,12 +29,14 @@ pub use terminal::Terminal;
 
 /// Entry point of the binary: parse, dispatch, say what went wrong, exit.
 pub fn main() -> std::process::ExitCode {
+    signals::outlive_file_size_limit();
     let args::Cli { global, command } = match args::Cli::of_process() {
         Ok(cli) => cli,
         Err(refused) => return args::explain(&refused).into(),
     };
     let terminal = Terminal::new(&global);
-    match command::dispatch(command, &terminal) {
+    let done = defect::caught("the command", || command::dispatch(command, &terminal));
+    match done.map_err(CommandError::from).flatten() {
         Ok(exit) => exit,
         Err(error) => {
             terminal.error(&error);

@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use std::io;
 use std::task::Poll;
 
+use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::Explained;
@@ -50,6 +51,16 @@ impl StopSignals {
             () = self.next() => None,
         }
     }
+}
+
+/// From now on a file that grows beyond the limit on its size (`ulimit -f`) is an error of whoever writes it, as a full disk is, where
+/// the system would end the process with SIGXFSZ and everything that was measured. Where signals cannot be listened to, it stays as
+/// it is.
+pub fn outlive_file_size_limit() {
+    let Ok(runtime) = Builder::new_current_thread().enable_io().build() else { return };
+    let _within = runtime.enter();
+    // Nobody looks whether it came: that it is listened to once takes its effect away for good.
+    let _ = signal(SignalKind::from_raw(nix::sys::signal::Signal::SIGXFSZ as i32));
 }
 
 /// Signals that a process ignores, one bit for each. Asked of /proc, as sigaction(2) would need unsafe code; where there is

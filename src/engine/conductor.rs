@@ -10,6 +10,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::device::Settings;
+use crate::domain::injected_panic;
 use crate::engine::clock::RunClock;
 use crate::engine::crew::{Crew, Execution};
 use crate::engine::gauge::Gauge;
@@ -18,12 +19,12 @@ use crate::engine::live::{self, Display, Live};
 use crate::engine::merge::{self, Merged};
 use crate::engine::pacer::Pacer;
 use crate::engine::prepare::{Part, Prepared, Ready};
-use crate::engine::recorder::Errors;
-use crate::engine::snapshot::{Copies, Keeper, Kept};
-use crate::engine::stage_loop::{Feed, StageOrder};
+use crate::engine::recorder::{Errors, Recorder};
+use crate::engine::snapshot::{self, Copies, Kept, SoFar};
+use crate::engine::stage_loop::{Feed, StageOrder, StageShare};
 use crate::engine::thresholds::{self, Numbers, Times};
 use crate::engine::{EngineError, Plan, Progress, RunPart};
-use crate::measure::{Begin, Observed, ThresholdResult};
+use crate::measure::{Begin, Observed};
 use crate::scenario::{Scenario, Stage, Start, Workload};
 
 /// What all stages of a run share.
@@ -36,9 +37,9 @@ pub(super) struct Conductor {
     pub(super) execution: Execution,
     pub(super) connected: Arc<Gauge>,
     pub(super) progress: Option<watch::Sender<Progress>>,
-    /// What stages recorded so far, when it is wanted.
+    /// Whether what stages recorded so far is wanted.
     pub(super) keeps: bool,
-    pub(super) kept: RefCell<Vec<Kept>>,
+    pub(super) so_far: Arc<SoFar>,
     /// Whether snapshots tell how times are distributed.
     pub(super) distributions: bool,
     /// Ends the run early.
@@ -47,10 +48,8 @@ pub(super) struct Conductor {
     pub(super) cut: CancellationToken,
     pub(super) moments: Vec<Moments>,
     pub(super) displays: RefCell<Vec<Display>>,
-    pub(super) errors: RefCell<Errors>,
-    pub(super) notes: RefCell<Vec<String>>,
-    /// The threshold that ended the run.
-    pub(super) broken: RefCell<Option<ThresholdResult>>,
+    /// What of the generator itself broke.
+    pub(super) defect: RefCell<Option<EngineError>>,
 }
 
 /// When a stage begins and ended, on the clock of the run.
@@ -74,9 +73,30 @@ async fn known(moment: &watch::Sender<Option<Duration>>) -> Duration {
 }
 
 impl Conductor {
-    /// One stage from its beginning to its end. When it is to begin decides when its devices are due, whatever it is that keeps
-    /// this machine from beginning then.
-    pub(super) async fn stage(
+    /// One stage from its beginning to its end. When the generator breaks meanwhile, what it recorded until then.
+    pub(super) async fn stage(&self, index: usize, prepared: Option<Prepared>, clock: RunClock) -> Merged {
+        match self.try_stage(index, prepared, clock).await {
+            Ok(merged) => merged,
+            Err(error) => {
+                self.breaks(error);
+                let now = clock.now();
+                self.moments[index].begins.send_replace(Some(now));
+                self.moments[index].ended.send_replace(Some(now));
+                let (merged, errors) = self.so_far.cut_off(index, now);
+                self.so_far.ended(index, self.keeps.then(|| merged.clone()), &errors);
+                merged
+            }
+        }
+    }
+
+    /// The generator itself is broken: the run ends, and what was measured stays.
+    pub(super) fn breaks(&self, defect: EngineError) {
+        self.defect.borrow_mut().get_or_insert(defect);
+        self.halt.cancel();
+    }
+
+    /// When it is to begin decides when its devices are due, whatever it is that keeps this machine from beginning then.
+    async fn try_stage(
         &self,
         index: usize,
         prepared: Option<Prepared>,
@@ -155,6 +175,7 @@ impl Conductor {
         let watched: Vec<_> = self.scenario.thresholds.iter().filter(|t| t.abort_after.is_some()).collect();
         let is_watched = self.progress.is_some() || self.keeps || !watched.is_empty();
         let (mut feeds, mut orders, mut lives, mut kept) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut sizes = Vec::new();
         for Part { members, unlisted, keys } in parts {
             let (feed, max_lateness) = match stage.workload {
                 Workload::Open { max_lateness, .. } => {
@@ -168,7 +189,8 @@ impl Conductor {
             let live = is_watched.then(|| Live::shared(times, self.distributions));
             lives.extend(live.clone());
             let copies = self.keeps.then(Copies::default);
-            kept.extend(copies.clone().map(|copies| (copies, None)));
+            kept.push((copies.clone().unwrap_or_default(), None));
+            sizes.push(members.len() as u64);
             orders.push(StageOrder {
                 setup: Arc::clone(&setup),
                 feed,
@@ -197,43 +219,47 @@ impl Conductor {
         let mut list = list.map(Iterator::peekable);
         let first_due = list.as_mut().and_then(|list| list.peek()).map_or(Duration::ZERO, |(at, _)| *at);
         let kept = Kept { stage: index, begin, from: start + first_due, workers: kept, over: None };
-        self.kept.borrow_mut().push(kept);
+        self.so_far.began(kept);
         let split = self.crew.split();
         let pacer = list
             .map(|list| Pacer::new(Box::new(list), feeds, split))
             .map(|pacer| pacer.start(self.execution, clock, start));
         let pacer = pacer.transpose().map_err(EngineError::Pacer)?;
-        let shares = self.crew.stage(orders).await?;
-        drop(pacer);
+        let shares = self.crew.stage(orders, |worker| self.breaks(EngineError::WorkerLost(worker))).await;
+        // Of a worker that broke, what it had put aside.
+        let lost = |(worker, members)| {
+            let untouched = || Recorder::default().cut_off(start, members);
+            let recorder = self.so_far.last_of(index, worker).unwrap_or_else(untouched);
+            StageShare { recorder, ..StageShare::default() }
+        };
+        let shares = shares.into_iter().zip(sizes.into_iter().enumerate());
+        let shares: Vec<_> = shares.map(|(share, of)| share.unwrap_or_else(|| lost(of))).collect();
+        if pacer.is_some_and(|pacer| !pacer.end()) {
+            self.breaks(EngineError::PacerLost);
+        }
         let stalled = shares.iter().any(|share| share.stalled);
         if stalled {
-            self.notes.borrow_mut().push(format!(
+            self.so_far.note(format!(
                 "{}: no device got through for {} (`timeout` and `limits.drain` together): those at work were cut, the \
                  others not started",
                 stage.name,
                 humantime::format_duration(stage.timeout + self.scenario.limits.drain),
             ));
         }
-        let mut merged = merge::stage(&self.plan, index, shares, start + first_due, &mut self.errors.borrow_mut());
+        let mut errors = Errors::default();
+        let mut merged = merge::stage(&self.plan, index, shares, start + first_due, &mut errors);
         merged.stage.begin = Some(begin);
         merged.whole = !self.halt.is_cancelled() && !stalled;
-        if self.keeps
-            && let Some(kept) = self.kept.borrow_mut().iter_mut().find(|kept| kept.stage == index)
-        {
-            (kept.workers, kept.over) = (Vec::new(), Some(merged.clone()));
-        }
+        self.so_far.ended(index, self.keeps.then(|| merged.clone()), &errors);
         if let Some(display) = self.displays.borrow_mut().iter_mut().find(|display| display.stage == index) {
             display.end(&merged, clock.now());
         }
         Ok(merged)
     }
 
-    /// Shows progress, keeps what was measured, and ends the run when a threshold that may do so is not met. Never ends.
-    pub(super) async fn watch(&self, clock: RunClock, mut keeper: Option<Keeper<'_>>) {
-        if self.progress.is_none()
-            && keeper.is_none()
-            && self.scenario.thresholds.iter().all(|threshold| threshold.abort_after.is_none())
-        {
+    /// Shows progress, and ends the run when a threshold that may do so is not met. Never ends.
+    pub(super) async fn watch(&self, clock: RunClock) {
+        if self.progress.is_none() && self.scenario.thresholds.iter().all(|threshold| threshold.abort_after.is_none()) {
             return std::future::pending().await;
         }
         let mut every = interval(live::EVERY);
@@ -244,8 +270,8 @@ impl Conductor {
             if let Some(progress) = &self.progress {
                 progress.send_replace(self.snapshot(now));
             }
-            if let Some(keeper) = &mut keeper {
-                keeper.keep(self, now);
+            if now >= snapshot::EVERY {
+                injected_panic("conductor");
             }
             self.check_thresholds(now);
         }
@@ -281,7 +307,7 @@ impl Conductor {
             let result = thresholds::judge(threshold, &numbers, Some(now));
             // As long as there is nothing to look at, nothing is wrong yet.
             if !result.met && result.observed != Observed::Nothing {
-                self.broken.borrow_mut().get_or_insert(result);
+                self.so_far.breaks(result);
                 self.halt.cancel();
                 return;
             }

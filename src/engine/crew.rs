@@ -4,6 +4,7 @@ use std::io;
 use std::thread;
 use std::time::SystemTime;
 
+use futures_util::future::join_all;
 use tokio::runtime::Builder;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
@@ -141,29 +142,37 @@ impl Crew {
         Ok(all)
     }
 
-    /// Carries out a stage; `orders` by worker.
-    pub(super) async fn stage(&self, orders: Vec<StageOrder>) -> Result<Vec<StageShare>, EngineError> {
+    /// Carries out a stage; `orders` and what comes of them by worker. A worker that is lost, counted from 1, is told to `lost`
+    /// while the others go on.
+    pub(super) async fn stage(&self, orders: Vec<StageOrder>, lost: impl Fn(usize)) -> Vec<Option<StageShare>> {
         let mut replies = Vec::new();
         for (member, order) in self.workers.iter().zip(orders) {
             let (reply, answer) = oneshot::channel();
             let _ = member.commands.send(Command::Stage { order: Box::new(order), reply });
             replies.push(answer);
         }
-        let mut shares = Vec::new();
-        for (answer, worker) in replies.into_iter().zip(1..) {
-            shares.push(answer.await.map_err(|_| EngineError::WorkerLost(worker))?);
-        }
-        Ok(shares)
+        let lost = &lost;
+        join_all(replies.into_iter().zip(1..).map(async |(answer, worker)| {
+            let share = answer.await.ok();
+            if share.is_none() {
+                lost(worker);
+            }
+            share
+        }))
+        .await
     }
 
-    /// Lets all go and waits for them.
-    pub(super) async fn end(self) -> Result<Vec<WorkerEnd>, EngineError> {
+    /// Lets all go and waits for them. A worker that is lost, counted from 1, is told to `lost`.
+    pub(super) async fn end(self, mut lost: impl FnMut(usize)) -> Vec<WorkerEnd> {
         let mut ends = Vec::new();
         for (Member { commands, end, .. }, worker) in self.workers.into_iter().zip(1..) {
             drop(commands);
-            ends.push(end.await.map_err(|_| EngineError::WorkerLost(worker))?);
+            match end.await {
+                Ok(end) => ends.push(end),
+                Err(_) => lost(worker),
+            }
         }
-        Ok(ends)
+        ends
     }
 }
 

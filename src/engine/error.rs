@@ -19,6 +19,14 @@ pub enum EngineError {
     /// The thread that tells who is due could not be made.
     #[error("cannot start the pacing thread: {0}")]
     Pacer(#[source] io::Error),
+    /// The thread that keeps what was measured so far could not be made.
+    #[error(
+        "cannot start the thread that keeps what was measured: {0}; is the limit on processes (`ulimit -u`) too low?"
+    )]
+    Keeper(#[source] io::Error),
+    /// A defect in fleetstorm.
+    #[error("the thread that tells who is due broke; this is a defect in fleetstorm")]
+    PacerLost,
     /// A defect in fleetstorm.
     #[error("worker {0} ended without its result; this is a defect in fleetstorm")]
     WorkerLost(usize),

@@ -11,9 +11,11 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::AbortHandle;
 
+use crate::domain::injected_panic;
 use crate::engine::clock::RunClock;
 use crate::engine::crew::Execution;
 use crate::engine::share::Split;
+use crate::engine::snapshot;
 
 /// A device that became due.
 #[derive(Debug, Clone, Copy)]
@@ -86,6 +88,9 @@ impl Pacer {
             #[cfg(any(target_os = "linux", target_os = "android"))]
             let _ = nix::sys::prctl::set_timerslack(1);
             while let Some(next) = self.hand_over(clock, stage_start) {
+                if clock.now() >= snapshot::EVERY {
+                    injected_panic("pacer");
+                }
                 while let Some(wait) = next.checked_sub(clock.now()).filter(|w| !w.is_zero()) {
                     if stopped.load(Ordering::Relaxed) {
                         return;
@@ -98,18 +103,31 @@ impl Pacer {
     }
 }
 
-impl Drop for Pacing {
-    fn drop(&mut self) {
+impl Pacing {
+    /// Ends it, and says whether it did not panic: the workers only see their feeds end.
+    pub(super) fn end(mut self) -> bool {
+        self.stop()
+    }
+
+    fn stop(&mut self) -> bool {
         match self {
-            Self::Task(task) => task.abort(),
+            Self::Task(task) => {
+                task.abort();
+                true
+            }
             Self::Thread { stop, thread } => {
                 stop.store(true, Ordering::Relaxed);
-                if let Some(thread) = thread.take() {
+                thread.take().is_none_or(|thread| {
                     thread.thread().unpark();
-                    // A panic there was already printed; the workers see their feeds end.
-                    let _ = thread.join();
-                }
+                    thread.join().is_ok()
+                })
             }
         }
+    }
+}
+
+impl Drop for Pacing {
+    fn drop(&mut self) {
+        self.stop();
     }
 }

@@ -152,7 +152,7 @@ impl Conductor {
         };
         let made = self.works.made();
         if !in_time && made < wanted {
-            self.notes.borrow_mut().push(format!(
+            self.so_far.note(format!(
                 "{made} of {wanted} keys were made within limits.prepare = {}; the others are made while devices come, and \
                  cost CPU there",
                 humantime::format_duration(limit),

@@ -3,6 +3,7 @@ use std::time::Duration;
 use crate::domain::{Failure, FailureClass, Phase, cause};
 use crate::engine::rows::RowBatch;
 use crate::engine::skips::{Lack, Skips};
+use crate::engine::snapshot::{self, Copies};
 use crate::measure::{Attempt, CompactHistogram, ErrorRow, Histogram, Outcome, PhaseHistograms, Totals};
 
 /// What one worker writes down of one stage. Owned by its thread: recording takes no lock and, once a phase was seen, no
@@ -23,6 +24,17 @@ pub struct Recorder {
     pub(super) last_end: Duration,
     /// Every attempt on its way to somebody who writes it down.
     pub(super) rows: Option<RowBatch>,
+    keeps: Option<Keeps>,
+}
+
+/// Where copies of what was recorded go, so that it outlives whoever records.
+#[derive(Debug)]
+struct Keeps {
+    copies: Copies,
+    /// Devices of the stage that are this recorder's.
+    members: u64,
+    /// When the next copy is to be put.
+    next: Duration,
 }
 
 impl Recorder {
@@ -34,6 +46,28 @@ impl Recorder {
     /// The same; every attempt goes to `rows` too, if there are any.
     pub(super) fn with(rows: Option<RowBatch>) -> Self {
         Self { rows, ..Self::default() }
+    }
+
+    /// From now on, whoever records something puts a copy aside once a second. That comes with the work itself: nobody waits
+    /// until a loop beside thousands of handshakes has its turn.
+    pub(super) fn keep_in(&mut self, copies: Copies, members: u64) {
+        self.keeps = Some(Keeps { copies, members, next: Duration::ZERO });
+    }
+
+    /// Puts a copy aside when it is time. Only where what was recorded is consistent: before something is added.
+    pub(super) fn keep(&mut self, now: Duration) {
+        if self.keeps.as_ref().is_some_and(|keeps| now >= keeps.next) {
+            self.keep_now(now);
+        }
+    }
+
+    /// Puts a copy aside whatever time it is, when anybody wants one.
+    pub(super) fn keep_now(&mut self, now: Duration) {
+        if let Some(mut keeps) = self.keeps.take() {
+            keeps.next = now + snapshot::EVERY;
+            keeps.copies.put(Box::new(self.cut_off(now, keeps.members)));
+            self.keeps = Some(keeps);
+        }
     }
 
     /// A device became due.
@@ -67,6 +101,7 @@ impl Recorder {
 
     /// An attempt started, that was due at that time. Exactly one [`Self::attempt_ended`] follows.
     pub fn attempt_started(&mut self, due: Duration, at: Duration) {
+        self.keep(at);
         self.totals.attempts += 1;
         self.lateness.record(nanos(at.saturating_sub(due)));
         self.seconds.at(at).attempts += 1;
@@ -74,6 +109,7 @@ impl Recorder {
 
     /// An attempt ended. Calls come in the order of `attempt.ended`.
     pub fn attempt_ended(&mut self, attempt: &Attempt, failure: Option<&Failure>) {
+        self.keep(attempt.ended);
         self.last_end = self.last_end.max(attempt.ended);
         self.phases.record(attempt);
         self.totals.throttled += u64::from(attempt.throttled);
@@ -140,8 +176,7 @@ impl Recorder {
 
     /// What was recorded, without the rows on their way to somebody else.
     pub(super) fn copy(&self) -> Self {
-        let Self { totals, phases, lateness, seconds, errors, skips, attempts_ended, connected, last_end, rows: _ } =
-            self;
+        let Self { totals, phases, lateness, seconds, errors, skips, attempts_ended, connected, last_end, .. } = self;
         Self {
             totals: *totals,
             phases: phases.clone(),
@@ -153,6 +188,7 @@ impl Recorder {
             connected: *connected,
             last_end: *last_end,
             rows: None,
+            keeps: None,
         }
     }
 
@@ -175,7 +211,7 @@ impl Recorder {
         second.failed_attempts[CUT] += attempts;
         second.attempts_ended += attempts;
         if attempts > 0 {
-            let failure = Failure::new(FailureClass::Cut, "it was going on when the run was killed");
+            let failure = Failure::new(FailureClass::Cut, "it was going on when the record was cut off");
             cut.errors.count(&failure, at, attempts);
         }
         if devices > 0 {
@@ -186,6 +222,7 @@ impl Recorder {
 
     /// A telemetry message was acknowledged.
     pub fn telemetry(&mut self, at: Duration, took: Duration) {
+        self.keep(at);
         self.last_end = self.last_end.max(at);
         self.totals.telemetry += 1;
         self.seconds.at(at).telemetry += 1;

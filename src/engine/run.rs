@@ -1,7 +1,7 @@
 use std::cell::RefCell;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use futures_util::future::join_all;
 use tokio::sync::watch;
@@ -16,12 +16,11 @@ use crate::engine::crew::{Crew, Execution};
 use crate::engine::early::Early;
 use crate::engine::gauge::Gauge;
 use crate::engine::keys::KeyWorks;
-use crate::engine::merge::Merged;
 use crate::engine::outcome::{self, EngineOutcome, Measured};
 use crate::engine::rows::RowSink;
 use crate::engine::serials::Serials;
 use crate::engine::share::{InFlightLimit, Split};
-use crate::engine::snapshot::{Keeper, Snapshots};
+use crate::engine::snapshot::{Keeper, Keeping, Snapshots, SoFar};
 use crate::engine::worker::Worker;
 use crate::engine::{EngineError, Plan, Progress, usage};
 use crate::measure::{RunStatus, StageRecord};
@@ -54,7 +53,8 @@ pub struct RunInput<C> {
     pub progress: Option<watch::Sender<Progress>>,
     /// Whether snapshots tell how the times of every phase are distributed, once a second.
     pub distributions: bool,
-    /// Everything measured so far about once a second, when somebody keeps it for the case that the run is killed.
+    /// Takes everything measured so far about once a second, when somebody keeps it for the case that the run is killed or
+    /// breaks.
     pub snapshots: Option<Snapshots>,
     /// Where every attempt goes when it ended, when somebody wants them one by one.
     pub rows: Option<RowSink>,
@@ -142,19 +142,17 @@ where
         progress,
         distributions,
         keeps: snapshots.is_some(),
-        kept: RefCell::default(),
+        so_far: Arc::new(SoFar::new(Arc::clone(&plan))),
         halt: halt.clone(),
         cut,
         displays: RefCell::default(),
-        errors: RefCell::default(),
-        notes: RefCell::default(),
-        broken: RefCell::default(),
+        defect: RefCell::default(),
         plan,
         scenario: Arc::clone(&scenario),
     };
     if scenario.fleet.any(|class| class.keys == KeySource::Seeded) {
         let note = "keys = \"seeded\": whoever knows the seed knows the private keys; never on real devices";
-        conductor.notes.borrow_mut().push(note.to_owned());
+        conductor.so_far.note(note.to_owned());
     }
     let ends = async {
         tokio::select! {
@@ -173,7 +171,7 @@ where
     {
         let missed = missed.as_secs_f64();
         let note = format!("the run began {missed:.3} s after the moment of --start-at: preparing it took longer");
-        conductor.notes.borrow_mut().push(note);
+        conductor.so_far.note(note);
     }
     let cpu_at_begin = usage::own();
     let started_at = conductor.classes.first().map_or(SystemTime::UNIX_EPOCH, |class| class.clock.now());
@@ -181,7 +179,7 @@ where
     if let Some(begun) = begun {
         begun(started_at);
     }
-    let begun = outcome::Begun {
+    let begun = Arc::new(outcome::Begun {
         scenario: Arc::clone(&scenario),
         started_at,
         prepare,
@@ -191,28 +189,49 @@ where
         in_flight,
         connected,
         execution,
-    };
-    let keeper = snapshots.map(|snapshots| Keeper { snapshots, begun: &begun, next: Duration::ZERO });
+    });
+    let keeping = snapshots
+        .map(|snapshots| {
+            let (begun, so_far) = (Arc::clone(&begun), Arc::clone(&conductor.so_far));
+            Keeper { snapshots, begun, so_far, clock }.start(execution)
+        })
+        .transpose()
+        .map_err(EngineError::Keeper)?;
     conductor.works.start(clock);
     conductor.crew.begin(clock);
     let all = async {
         let stages = prepared.into_iter().enumerate().map(|(index, prepared)| conductor.stage(index, prepared, clock));
         tokio::select! {
             biased;
-            merged = join_all(stages) => merged.into_iter().collect::<Result<Vec<Merged>, EngineError>>(),
-            () = conductor.watch(clock, keeper) => Ok(Vec::new()),
+            merged = join_all(stages) => merged,
+            () = conductor.watch(clock) => Vec::new(),
         }
     };
-    let merged = while_ending(all, ends.as_mut(), &mut status).await?;
+    let merged = while_ending(all, ends.as_mut(), &mut status).await;
     if let Some(progress) = &conductor.progress {
         progress.send_replace(conductor.snapshot(clock.now()));
     }
     let elapsed = clock.now();
     let now = conductor.classes.first().map_or(SystemTime::UNIX_EPOCH, |class| class.clock.now());
-    let certificates = Some(conductor.crew.expiries(now).await?);
-    let Conductor { crew, errors, notes, broken, .. } = conductor;
-    let ends = crew.end().await?;
-    let mut notes = notes.into_inner();
+    let certificates = conductor.crew.expiries(now).await.map_err(|error| conductor.breaks(error)).ok();
+    let Conductor { crew, so_far, defect, .. } = conductor;
+    let mut defect = defect.into_inner();
+    let lost = |worker| {
+        defect.get_or_insert(EngineError::WorkerLost(worker));
+    };
+    let ends = crew.end(lost).await;
+    let (mut notes, broken) = (so_far.notes(), so_far.broken());
+    match keeping.map(Keeping::end) {
+        // Nothing was kept of what a worker lost.
+        None => defect.take().map_or(Ok(()), Err)?,
+        Some(true) => {}
+        Some(false) => notes.push(
+            "what was measured was not kept while the run went on, had it been killed: its thread broke, which is a defect in \
+             fleetstorm"
+                .to_owned(),
+        ),
+    }
+    notes.extend(defect.as_ref().map(|defect| format!("{defect}: the results go up to there, please report it")));
     let lost: u64 = ends.iter().map(|end| end.lost_between_stages).sum();
     if lost > 0 {
         notes.push(format!("{lost} held connections with the hub were lost while no stage used them"));
@@ -223,11 +242,11 @@ where
     let mut early = Early::default();
     ends.iter().for_each(|end| early.add(&end.early));
     notes.extend(early.note());
-    let broken = broken.into_inner();
-    let status = match (&broken, status) {
-        (Some(_), _) => RunStatus::ThresholdFailed,
-        (None, Some(status)) => status,
-        (None, None) => RunStatus::Complete,
+    let status = match (&defect, &broken, status) {
+        (Some(_), ..) => RunStatus::Broken,
+        (None, Some(_), _) => RunStatus::ThresholdFailed,
+        (None, None, Some(status)) => status,
+        (None, None, None) => RunStatus::Complete,
     };
     let busiest = ends.iter().map(|end| end.cpu).max().unwrap_or_default();
     Ok(begun.outcome(Measured {
@@ -235,7 +254,7 @@ where
         status,
         stages: merged,
         certificates,
-        errors: errors.into_inner(),
+        errors: so_far.errors(),
         notes,
         broken,
         busiest,

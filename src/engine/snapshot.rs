@@ -1,55 +1,56 @@
-//! The record of a run that goes on, as it would be if the run were cut off now: what stays when it is killed.
+//! The record of a run that goes on, as it would be if the run were cut off now: what stays when it is killed or breaks.
+//!
+//! Nobody is asked for it, as those who have much to do would answer late: workers put a copy of what they recorded aside
+//! whenever they record something and a second has passed, and a thread of its own makes records out of them.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::task::AbortHandle;
+use tokio::time::sleep_until;
 
-use crate::engine::EngineOutcome;
-use crate::engine::conductor::Conductor;
+use crate::domain::injected_panic;
+use crate::engine::clock::RunClock;
+use crate::engine::crew::Execution;
 use crate::engine::merge::{self, Merged};
 use crate::engine::outcome::{Begun, Measured};
 use crate::engine::recorder::{Errors, Recorder};
 use crate::engine::stage_loop::StageShare;
-use crate::measure::{Begin, RunStatus};
+use crate::engine::{EngineOutcome, Plan, usage};
+use crate::measure::{Begin, RunStatus, ThresholdResult};
 
-/// How often workers hand out a copy of what they recorded.
-const EVERY: Duration = Duration::from_secs(1);
+/// How often workers put a copy of what they recorded aside, and how often a record is made of them.
+pub(super) const EVERY: Duration = Duration::from_secs(1);
 
-/// A snapshot may take one part in so many of the time.
+/// Making a record, and whatever its receiver does with it, may take one part in so many of the time of a core.
 const SHARE: u32 = 20;
 
-/// Receives snapshots, about one in a second; in runs of hours fewer, so that they take no more than a twentieth of a core.
-pub type Snapshots = watch::Sender<Option<Arc<EngineOutcome>>>;
+/// Receives records of the run so far, about one in a second, on a thread that has nothing else to do; in runs of hours fewer,
+/// so that they take no more than a twentieth of a core.
+pub type Snapshots = Box<dyn FnMut(EngineOutcome) + Send>;
 
-/// Where a worker puts the copies of what it recorded of a stage.
+/// Where a worker puts the newest copy of what it recorded of a stage.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Copies(Arc<Mutex<Newest>>);
-
-#[derive(Debug, Default)]
-struct Newest {
-    /// When the next copy is wanted.
-    next: Duration,
-    /// What nobody took yet.
-    copy: Option<Box<Recorder>>,
-}
+pub(super) struct Copies(Arc<Mutex<Option<Box<Recorder>>>>);
 
 impl Copies {
-    /// Whether a copy is wanted now.
-    pub(super) fn are_wanted(&self, now: Duration) -> bool {
-        now >= self.0.lock().unwrap_or_else(PoisonError::into_inner).next
-    }
-
     /// Puts a copy in the place of the one before.
-    pub(super) fn put(&self, now: Duration, copy: Box<Recorder>) {
-        let mut newest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *newest = Newest { next: now + EVERY, copy: Some(copy) };
+    pub(super) fn put(&self, copy: Box<Recorder>) {
+        let before = lock(&self.0).replace(copy);
+        // Outside the lock: whoever records waits for nobody who frees memory.
+        drop(before);
     }
 
     fn take(&self) -> Option<Box<Recorder>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).copy.take()
+        lock(&self.0).take()
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What is kept of a stage that began.
@@ -59,73 +60,247 @@ pub(super) struct Kept {
     pub(super) begin: Begin,
     /// First due time, on the clock of the run.
     pub(super) from: Duration,
-    pub(super) workers: Vec<(Copies, Option<Box<Recorder>>)>,
+    pub(super) workers: Vec<(Copies, Option<Arc<Recorder>>)>,
     /// All of it, once it is over.
     pub(super) over: Option<Merged>,
 }
 
 impl Kept {
     /// The newest copy of every worker that has put one.
-    fn records(&mut self) -> Vec<Recorder> {
+    fn newest(&mut self) -> Vec<Arc<Recorder>> {
         for (copies, record) in &mut self.workers {
-            *record = copies.take().or_else(|| record.take());
+            if let Some(newer) = copies.take() {
+                *record = Some(Arc::from(newer));
+            }
         }
-        self.workers.iter().filter_map(|(_, record)| record.as_deref().map(Recorder::copy)).collect()
+        self.workers.iter().filter_map(|(_, record)| record.clone()).collect()
     }
 }
 
-/// Makes snapshots when their time has come.
-pub(super) struct Keeper<'a> {
-    pub(super) snapshots: Snapshots,
-    pub(super) begun: &'a Begun,
-    pub(super) next: Duration,
+/// What a run came to so far, for those who look at it from another thread.
+#[derive(Debug)]
+pub(super) struct SoFar {
+    plan: Arc<Plan>,
+    stages: Mutex<Stages>,
+    notes: Mutex<Vec<String>>,
+    /// The threshold that ended the run.
+    broken: Mutex<Option<ThresholdResult>>,
 }
 
-impl Keeper<'_> {
-    pub(super) fn keep(&mut self, conductor: &Conductor, now: Duration) {
-        if now < self.next {
-            return;
+#[derive(Debug, Default)]
+struct Stages {
+    kept: Vec<Kept>,
+    /// Failures of those that are over.
+    errors: Errors,
+}
+
+/// How far a stage came.
+enum Seen {
+    NotBegun,
+    GoesOn { records: Vec<Arc<Recorder>>, begin: Begin, from: Duration },
+    Over(Box<Merged>),
+}
+
+impl SoFar {
+    pub(super) fn new(plan: Arc<Plan>) -> Self {
+        Self { plan, stages: Mutex::default(), notes: Mutex::default(), broken: Mutex::default() }
+    }
+
+    /// Something that the reader must know.
+    pub(super) fn note(&self, note: String) {
+        lock(&self.notes).push(note);
+    }
+
+    pub(super) fn notes(&self) -> Vec<String> {
+        lock(&self.notes).clone()
+    }
+
+    /// A threshold ends the run; the first that does stays.
+    pub(super) fn breaks(&self, result: ThresholdResult) {
+        lock(&self.broken).get_or_insert(result);
+    }
+
+    pub(super) fn broken(&self) -> Option<ThresholdResult> {
+        lock(&self.broken).clone()
+    }
+
+    /// A stage began.
+    pub(super) fn began(&self, kept: Kept) {
+        lock(&self.stages).kept.push(kept);
+    }
+
+    /// A stage ended with these failures. `over` is all of it, when anybody wants to know before the end of the run.
+    pub(super) fn ended(&self, stage: usize, over: Option<Merged>, errors: &Errors) {
+        let mut stages = lock(&self.stages);
+        stages.errors.merge(errors);
+        if let Some(kept) = stages.kept.iter_mut().find(|kept| kept.stage == stage) {
+            (kept.workers, kept.over) = (Vec::new(), over);
         }
-        let start = Instant::now();
-        let (stages, errors) = conductor.so_far(now);
+    }
+
+    /// Failures of the stages that are over.
+    pub(super) fn errors(&self) -> Errors {
+        lock(&self.stages).errors.clone()
+    }
+
+    /// What a worker last put aside of a stage that goes on.
+    pub(super) fn last_of(&self, stage: usize, worker: usize) -> Option<Recorder> {
+        let mut stages = lock(&self.stages);
+        let kept = stages.kept.iter_mut().find(|kept| kept.stage == stage)?;
+        kept.newest();
+        kept.workers.get(worker)?.1.as_ref().map(|record| record.copy())
+    }
+
+    /// A stage as if it had been cut off when its workers last put a copy, and its failures.
+    pub(super) fn cut_off(&self, index: usize, now: Duration) -> (Merged, Errors) {
+        let seen = lock(&self.stages).seen(index);
+        let mut errors = Errors::default();
+        (self.merged(index, seen, now, &mut errors), errors)
+    }
+
+    fn merged(&self, index: usize, seen: Seen, now: Duration, errors: &mut Errors) -> Merged {
+        let (records, begin, from) = match seen {
+            Seen::NotBegun => return Merged::not_started(&self.plan, index, now),
+            Seen::Over(merged) => return *merged,
+            Seen::GoesOn { records, begin, from } => (records, begin, from),
+        };
+        let share = |record: Arc<Recorder>| StageShare { recorder: record.copy(), ..StageShare::default() };
+        let mut merged = merge::stage(&self.plan, index, records.into_iter().map(share).collect(), from, errors);
+        merged.stage.begin = Some(begin);
+        // Workers that have put no copy yet have started nobody.
+        let devices = u64::from(self.plan.stages[index].devices);
+        let totals = &mut merged.stage.totals;
+        totals.not_started += devices.saturating_sub(totals.planned);
+        totals.planned = totals.planned.max(devices);
+        merged
+    }
+
+    /// Every stage, those that go on as if they were cut off, and all failures.
+    fn stages(&self, now: Duration) -> (Vec<Merged>, Errors) {
+        // What is over, and what is not, at one moment: no failure is in neither or in both.
+        let (seen, mut errors) = {
+            let mut stages = lock(&self.stages);
+            let seen: Vec<_> = (0..self.plan.stages.len()).map(|index| stages.seen(index)).collect();
+            (seen, stages.errors.clone())
+        };
+        let seen = seen.into_iter().enumerate();
+        let merged = seen.map(|(index, seen)| self.merged(index, seen, now, &mut errors)).collect();
+        (merged, errors)
+    }
+}
+
+impl Stages {
+    fn seen(&mut self, index: usize) -> Seen {
+        match self.kept.iter_mut().find(|kept| kept.stage == index) {
+            None => Seen::NotBegun,
+            Some(Kept { over: Some(merged), .. }) => Seen::Over(Box::new(merged.clone())),
+            Some(kept) => Seen::GoesOn { records: kept.newest(), begin: kept.begin, from: kept.from },
+        }
+    }
+}
+
+/// Makes records of a run that goes on, when their time has come.
+pub(super) struct Keeper {
+    pub(super) snapshots: Snapshots,
+    pub(super) begun: Arc<Begun>,
+    pub(super) so_far: Arc<SoFar>,
+    pub(super) clock: RunClock,
+}
+
+/// A keeper at work. When it is dropped, whoever conducts the run broke: it makes a last record.
+pub(super) enum Keeping {
+    Task(AbortHandle),
+    Thread { stop: Arc<AtomicBool>, last: Arc<AtomicBool>, thread: Option<JoinHandle<()>> },
+}
+
+impl Keeper {
+    /// Starts it beside the work: on a thread of its own, or where the devices are when time is not real.
+    pub(super) fn start(mut self, execution: Execution) -> io::Result<Keeping> {
+        let clock = self.clock;
+        match execution {
+            Execution::Inline => {
+                let work = async move {
+                    loop {
+                        self.keep();
+                        sleep_until(clock.instant(clock.now() + EVERY)).await;
+                    }
+                };
+                Ok(Keeping::Task(tokio::task::spawn_local(work).abort_handle()))
+            }
+            Execution::Threads => {
+                let (stopped, wanted) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+                let (stop, last) = (Arc::clone(&stopped), Arc::clone(&wanted));
+                let thread = thread::Builder::new().name("keeper".to_owned()).spawn(move || {
+                    while !stopped.load(Ordering::Relaxed) {
+                        let (now, cpu) = (clock.now(), usage::of_this_thread());
+                        self.keep();
+                        // Of its own time, not of that for which others had the core.
+                        let took = usage::of_this_thread().saturating_sub(cpu);
+                        let next = now + EVERY.max(took * SHARE);
+                        while !stopped.load(Ordering::Relaxed)
+                            && let Some(wait) = next.checked_sub(clock.now()).filter(|wait| !wait.is_zero())
+                        {
+                            thread::park_timeout(wait);
+                        }
+                    }
+                    if wanted.load(Ordering::Relaxed) {
+                        self.keep();
+                    }
+                })?;
+                Ok(Keeping::Thread { stop, last, thread: Some(thread) })
+            }
+        }
+    }
+
+    fn keep(&mut self) {
+        let now = self.clock.now();
+        if now >= EVERY {
+            injected_panic("keeper");
+        }
+        let (stages, errors) = self.so_far.stages(now);
         let outcome = self.begun.outcome(Measured {
             elapsed: now,
             status: RunStatus::Lost,
             stages,
             certificates: None,
             errors,
-            notes: conductor.notes.borrow().clone(),
-            broken: conductor.broken.borrow().clone(),
+            notes: self.so_far.notes(),
+            broken: self.so_far.broken(),
             busiest: Duration::ZERO,
         });
-        self.snapshots.send_replace(Some(Arc::new(outcome)));
-        self.next = now + EVERY.max(start.elapsed() * SHARE);
+        (self.snapshots)(outcome);
     }
 }
 
-impl Conductor {
-    /// Every stage as if it had been cut off when its workers last put a copy.
-    fn so_far(&self, now: Duration) -> (Vec<Merged>, Errors) {
-        let mut kept = self.kept.borrow_mut();
-        // Of stages that are over.
-        let mut errors = self.errors.borrow().clone();
-        let stages = self.plan.stages.iter().enumerate().map(|(index, planned)| {
-            let Some(kept) = kept.iter_mut().find(|kept| kept.stage == index) else {
-                return Merged::not_started(&self.plan, index, now);
-            };
-            if let Some(over) = &kept.over {
-                return over.clone();
+impl Keeping {
+    /// Ends it, and says whether it was at work until now.
+    pub(super) fn end(mut self) -> bool {
+        self.stop()
+    }
+
+    fn stop(&mut self) -> bool {
+        match self {
+            Self::Task(task) => {
+                let is_whole = !task.is_finished();
+                task.abort();
+                is_whole
             }
-            let share = |recorder| StageShare { recorder, ..StageShare::default() };
-            let shares = kept.records().into_iter().map(share).collect();
-            let mut merged = merge::stage(&self.plan, index, shares, kept.from, &mut errors);
-            merged.stage.begin = Some(kept.begin);
-            // Workers that have put no copy yet have started nobody.
-            let totals = &mut merged.stage.totals;
-            totals.not_started += u64::from(planned.devices).saturating_sub(totals.planned);
-            totals.planned = totals.planned.max(u64::from(planned.devices));
-            merged
-        });
-        (stages.collect(), errors)
+            Self::Thread { stop, thread, .. } => {
+                stop.store(true, Ordering::Relaxed);
+                thread.take().is_none_or(|thread| {
+                    thread.thread().unpark();
+                    thread.join().is_ok()
+                })
+            }
+        }
+    }
+}
+
+impl Drop for Keeping {
+    fn drop(&mut self) {
+        if let Self::Thread { last, thread: Some(_), .. } = self {
+            last.store(true, Ordering::Relaxed);
+        }
+        self.stop();
     }
 }

@@ -10,6 +10,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::device::Connector;
+use crate::domain::injected_panic;
 use crate::engine::entry::{Entry, Job};
 use crate::engine::keys::KeySupply;
 use crate::engine::live::{self, Live, SharedLive};
@@ -17,7 +18,7 @@ use crate::engine::pacer::Due;
 use crate::engine::recorder::Recorder;
 use crate::engine::setup::StageSetup;
 use crate::engine::skips::{Lack, Skips};
-use crate::engine::snapshot::Copies;
+use crate::engine::snapshot::{self, Copies};
 use crate::engine::work;
 use crate::measure::SkipReason;
 use crate::scenario::StageKind;
@@ -157,7 +158,14 @@ impl<C: Connector + 'static> StageLoop<C> {
         let mut publish = interval(live::EVERY);
         publish.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut inbox = Vec::new();
-        self.job.recorder.borrow_mut().skipped_all(&self.order.unlisted);
+        let _kept = KeptWhenBroken(Rc::clone(&self.job));
+        {
+            let mut recorder = self.job.recorder.borrow_mut();
+            recorder.skipped_all(&self.order.unlisted);
+            if let Some(copies) = self.order.copies.take() {
+                recorder.keep_in(copies, self.order.members.len() as u64);
+            }
+        }
         self.order.members.iter().for_each(|device| self.job.lacks(*device, SkipReason::GoingOn));
         loop {
             if self.order.halt.is_cancelled() && !state.halting {
@@ -175,6 +183,15 @@ impl<C: Connector + 'static> StageLoop<C> {
                 biased;
                 () = &mut halted, if !state.halting => {}
                 () = &mut cut, if state.halting && !state.was_cut => state.cut_now(),
+                // Before what is always ready under load: those who watch and keep would see nothing of a storm.
+                _ = publish.tick(), if self.order.live.is_some() => {
+                    let now = self.job.now();
+                    if now >= snapshot::EVERY {
+                        injected_panic("worker");
+                    }
+                    self.publish();
+                    self.job.recorder.borrow_mut().keep(now);
+                }
                 count = receive(&mut self.order.feed, &mut inbox) => {
                     if count == 0 {
                         self.order.feed = Feed::Ended;
@@ -190,20 +207,13 @@ impl<C: Connector + 'static> StageLoop<C> {
                     while state.at_work.try_join_next().is_some() {}
                 }
                 () = async { if let Some(at) = wake { sleep_until(at).await } }, if wake.is_some() => {}
-                _ = publish.tick(), if self.order.live.is_some() => {
-                    self.publish();
-                    let now = self.job.now();
-                    if self.order.copies.as_ref().is_some_and(|copies| copies.are_wanted(now)) {
-                        self.put_copy(now);
-                    }
-                }
             }
         }
         self.publish();
         if self.job.setup.stage.kind.needs_credential() {
             self.order.members.iter().for_each(|device| work::note_expiry(&self.job, *device));
         }
-        self.put_copy(self.job.now());
+        self.job.recorder.borrow_mut().keep_now(self.job.now());
         let mut recorder = std::mem::take(&mut *self.job.recorder.borrow_mut());
         recorder.rows = None;
         let members = self.order.members.len() as u64;
@@ -348,14 +358,6 @@ impl<C: Connector + 'static> StageLoop<C> {
         state.cut = Some(state.cut.map_or(grace, |cut| cut.min(grace)));
     }
 
-    /// What was recorded until now stays even when the run is killed.
-    fn put_copy(&self, now: Duration) {
-        if let Some(copies) = &self.order.copies {
-            let copy = self.job.recorder.borrow().cut_off(now, self.order.members.len() as u64);
-            copies.put(now, Box::new(copy));
-        }
-    }
-
     fn publish(&self) {
         if let Some(rows) = &mut self.job.recorder.borrow_mut().rows {
             rows.hand_over();
@@ -364,6 +366,20 @@ impl<C: Connector + 'static> StageLoop<C> {
             let operates = self.job.setup.stage.kind == StageKind::Operate;
             let all_due = matches!(self.order.feed, Feed::Ended) && !operates;
             Live::publish(live, &self.job.recorder.borrow(), self.job.whereabouts.counts(), all_due);
+        }
+    }
+}
+
+/// Puts what was recorded aside when its worker breaks.
+struct KeptWhenBroken<C: Connector>(Rc<Job<C>>);
+
+impl<C: Connector> Drop for KeptWhenBroken<C> {
+    fn drop(&mut self) {
+        // What broke while it recorded something is not whole.
+        if std::thread::panicking()
+            && let Ok(mut recorder) = self.0.recorder.try_borrow_mut()
+        {
+            recorder.keep_now(self.0.now());
         }
     }
 }

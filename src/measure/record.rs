@@ -83,11 +83,23 @@ pub enum RunStatus {
     ThresholdFailed,
     /// The run was killed: results go up to the last snapshot that it had written.
     Lost,
+    /// fleetstorm itself broke: results go up to there.
+    Broken,
+    /// The run ended, but its record could not be written: results go up to the last snapshot that it had written.
+    Unwritten,
 }
 
 impl RunStatus {
     /// Every way to end.
-    pub const ALL: [Self; 5] = [Self::Complete, Self::Interrupted, Self::Aborted, Self::ThresholdFailed, Self::Lost];
+    pub const ALL: [Self; 7] = [
+        Self::Complete,
+        Self::Interrupted,
+        Self::Aborted,
+        Self::ThresholdFailed,
+        Self::Lost,
+        Self::Broken,
+        Self::Unwritten,
+    ];
 
     /// The name in `run.json`.
     pub const fn name(self) -> &'static str {
@@ -97,6 +109,8 @@ impl RunStatus {
             Self::Aborted => "aborted",
             Self::ThresholdFailed => "threshold-failed",
             Self::Lost => "lost",
+            Self::Broken => "broken",
+            Self::Unwritten => "unwritten",
         }
     }
 }

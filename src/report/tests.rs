@@ -9,7 +9,7 @@ use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 use crate::domain::FailureClass;
 use crate::measure::{ErrorRow, RunRecord, RunStatus};
 use crate::report::console::{Look, WIDTH, summary};
-use crate::report::{EXPORTERS, FolderError, ResultsFolder, Verdict, fixture, verdicts};
+use crate::report::{EXPORTERS, Exporter, FolderError, ResultsFolder, Verdict, fixture, json, verdicts};
 
 fn exported(file: &str, record: &RunRecord) -> String {
     let exporter = EXPORTERS.iter().find(|exporter| exporter.file_name() == file).unwrap();
@@ -226,6 +226,80 @@ fn a_folder_is_written_once_and_an_unused_one_goes_away() {
         "no temporary file is left"
     );
     assert!(matches!(ResultsFolder::open(path), Err(FolderError::Occupied { .. })));
+}
+
+#[test]
+fn of_several_that_want_a_folder_at_once_one_gets_it() {
+    let parent = tempfile::tempdir().unwrap();
+    let path = parent.path().join("results");
+    let first = ResultsFolder::open(path.clone()).unwrap();
+    assert!(matches!(ResultsFolder::open(path.clone()), Err(FolderError::InUse { .. })));
+    assert!(matches!(ResultsFolder::existing(path), Err(FolderError::InUse { .. })));
+    drop(first);
+    // At the same moment, many times.
+    for round in 0..20 {
+        let path = parent.path().join(format!("r{round}"));
+        let barrier = std::sync::Barrier::new(4);
+        let open = || {
+            barrier.wait();
+            let folder = ResultsFolder::open(path.clone());
+            // Nobody goes before all have tried.
+            barrier.wait();
+            folder.is_ok()
+        };
+        let got = std::thread::scope(|scope| {
+            let all: Vec<_> = (0..4).map(|_| scope.spawn(open)).collect();
+            all.into_iter().map(|one| one.join().unwrap()).filter(|got| *got).count()
+        });
+        assert_eq!(got, 1);
+    }
+}
+
+#[test]
+fn results_are_for_their_owner_unless_the_folder_says_otherwise() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let parent = tempfile::tempdir().unwrap();
+    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let own = ResultsFolder::open(parent.path().join("own")).unwrap();
+    let fresh = ResultsFolder::fresh(&parent.path().join("results"), SystemTime::now(), "x").unwrap();
+    let shared = parent.path().join("shared");
+    std::fs::create_dir(&shared).unwrap();
+    std::fs::set_permissions(&shared, std::fs::Permissions::from_mode(0o750)).unwrap();
+    let shared = ResultsFolder::open(shared).unwrap();
+    for (folder, of_folder, most) in [(&own, 0o700, 0o600), (&fresh, 0o700, 0o600), (&shared, 0o750, 0o640)] {
+        assert_eq!(mode(folder.path()), of_folder);
+        assert!(folder.write(&fixture::record()).is_empty());
+        drop(folder.create_file("devices.csv").unwrap());
+        for file in std::fs::read_dir(folder.path()).unwrap() {
+            let mode = mode(&file.unwrap().path());
+            // The umask may take more away.
+            assert!(mode & !most == 0 && mode & 0o600 == 0o600, "{mode:o}");
+        }
+    }
+}
+
+/// A format whose writer is broken.
+struct Broken;
+
+impl Exporter for Broken {
+    fn file_name(&self) -> &'static str {
+        "broken.csv"
+    }
+
+    fn write(&self, _: &RunRecord, _: &mut dyn std::io::Write) -> std::io::Result<()> {
+        panic!("on purpose")
+    }
+}
+
+#[test]
+fn a_writer_that_panics_costs_its_file_alone() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = ResultsFolder::open(parent.path().join("r")).unwrap();
+    let errors = folder.write_all(&[&Broken, &json::RunJson], &fixture::record());
+    assert_eq!(errors.len(), 1);
+    assert!(errors[0].to_string().contains("broken.csv") && errors[0].to_string().contains("panicked"));
+    let files: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+    assert_eq!(files, ["run.json"], "nothing half-written is left");
 }
 
 #[test]

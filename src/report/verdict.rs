@@ -34,6 +34,16 @@ pub enum Verdict {
         /// Until when it goes, from the start of the measured part.
         until: Duration,
     },
+    /// fleetstorm itself broke before all was done.
+    Broken {
+        /// Until when it goes, from the start of the measured part.
+        until: Duration,
+    },
+    /// The run ended, but its record could not be written: this one is the last snapshot.
+    Unwritten {
+        /// Until when it goes, from the start of the measured part.
+        until: Duration,
+    },
     /// The outcomes do not add up to what was planned: a defect of fleetstorm, the numbers are not to be trusted.
     Unaccounted {
         /// Tasks planned: devices of every stage.
@@ -63,6 +73,8 @@ impl Verdict {
             Self::Interrupted => "interrupted",
             Self::Aborted => "aborted",
             Self::Lost { .. } => "lost",
+            Self::Broken { .. } => "broken",
+            Self::Unwritten { .. } => "unwritten",
             Self::Unaccounted { .. } => "unaccounted",
             Self::RowsLost { .. } => "rows_lost",
             Self::Complete => "complete",
@@ -91,6 +103,14 @@ impl Verdict {
             Self::Lost { until } => {
                 format!("the run was killed: results up to {} are there, they are partial", units::duration(*until))
             }
+            Self::Broken { until } => format!(
+                "fleetstorm itself broke, which is a defect, please report it: results up to {} are there, they are partial",
+                units::duration(*until)
+            ),
+            Self::Unwritten { until } => format!(
+                "the run ended, but its record could not be written: results up to {} are there, they are partial",
+                units::duration(*until)
+            ),
             Self::Unaccounted { planned, accounted } => format!(
                 "of {} planned, {} are accounted for: a defect of fleetstorm, please report it",
                 units::count(*planned),
@@ -134,6 +154,8 @@ pub fn verdicts(record: &RunRecord) -> Vec<Verdict> {
         RunStatus::Aborted => Verdict::Aborted,
         RunStatus::ThresholdFailed => stopped(record),
         RunStatus::Lost => Verdict::Lost { until: record.elapsed },
+        RunStatus::Broken => Verdict::Broken { until: record.elapsed },
+        RunStatus::Unwritten => Verdict::Unwritten { until: record.elapsed },
     });
     verdicts
 }

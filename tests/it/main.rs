@@ -1,6 +1,8 @@
 //! All integration tests in one binary: it links once.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+#[cfg(debug_assertions)]
+mod broken;
 mod byte_order_mark;
 mod cli;
 mod compare;
@@ -16,6 +18,7 @@ mod memory;
 mod metrics;
 mod pki;
 mod report;
+mod result_folders;
 mod run;
 mod scenario;
 mod sdk;

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
+use crate::cli::command::finish::Ending;
 use crate::cli::terminal::StdoutError;
 use crate::cli::{CommandError, Exit, Explained, Terminal};
 use crate::measure::RunRecord;
@@ -76,7 +77,7 @@ pub fn run(args: CompareArgs, terminal: &Terminal) -> Result<Exit, CommandError>
     let judged = judge(sides, &judging)?;
     judged.print(terminal, Documents::Whole)?;
     let written = html.map_or(Ok(()), |file| judged.write_page(&file, terminal));
-    Ok(judged.exit(written, terminal))
+    Ok(judged.ending(written, terminal).exit())
 }
 
 /// How JSON is printed: as one document for itself, or in one line, for documents that follow each other.
@@ -133,12 +134,12 @@ impl Judged<'_> {
     }
 
     /// Whether anything got worse. What cannot be written never hides it.
-    pub(super) fn exit(&self, written: Result<(), NotWritten>, terminal: &Terminal) -> Exit {
+    pub(super) fn ending(&self, written: Result<(), NotWritten>, terminal: &Terminal) -> Ending {
         let failed = written.map_err(|error| terminal.error(&error.into())).is_err();
         match (self.comparison.is_regression(), failed) {
-            (true, _) => Exit::Regression,
-            (false, true) => Exit::Unexpected,
-            (false, false) => Exit::Done,
+            (true, _) => Ending::Regression,
+            (false, true) => Ending::Unexpected,
+            (false, false) => Ending::Done,
         }
     }
 }

@@ -1,29 +1,50 @@
 use console::Term;
 
 use crate::cli::command::compare::Documents;
+use crate::cli::defect::caught;
 use crate::cli::terminal::StdoutError;
 use crate::cli::{CommandError, Exit, Terminal};
+use crate::domain::injected_panic;
 use crate::measure::RunRecord;
 use crate::report::console::{Look, WIDTH, closing, summary};
 use crate::report::{FolderError, HTML_REPORT, ResultsFolder, Verdict, WriteError, run_json, run_json_line, verdicts};
 
+/// How a run ended, in the order in which one goes before the other when several apply: the gravest last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Ending {
+    Done,
+    Regression,
+    ThresholdsFailed,
+    Saturated,
+    WrongCertificates,
+    Unexpected,
+    Interrupted,
+}
+
+impl Ending {
+    pub(super) const fn exit(self) -> Exit {
+        match self {
+            Self::Done => Exit::Done,
+            Self::Regression => Exit::Regression,
+            Self::ThresholdsFailed | Self::WrongCertificates => Exit::ThresholdsFailed,
+            Self::Saturated => Exit::Saturated,
+            Self::Unexpected => Exit::Unexpected,
+            Self::Interrupted => Exit::Interrupted,
+        }
+    }
+}
+
 /// Writes and prints a record, and where its report is. What cannot be written never costs what is printed.
-pub(super) fn finish(
-    record: &RunRecord,
-    folder: &ResultsFolder,
-    terminal: &Terminal,
-    documents: Documents,
-) -> Result<Exit, CommandError> {
+pub(super) fn finish(record: &RunRecord, folder: &ResultsFolder, terminal: &Terminal, documents: Documents) -> Ending {
     let unwritten = folder.write(record);
     let printed = show(record, terminal, documents);
     let place = place(folder, &unwritten);
-    let exit = exit_unless(unwritten.is_empty(), record);
+    let is_whole = unwritten.is_empty();
     for error in unwritten {
         terminal.error(&CommandError::new(Exit::Unexpected, error));
     }
     terminal.note(place);
-    printed?;
-    Ok(exit)
+    ending_if(is_whole, printed, record, terminal)
 }
 
 /// Prints a record whose folder takes nothing, and why it does not.
@@ -32,14 +53,19 @@ pub(super) fn finish_unwritten(
     why: FolderError,
     terminal: &Terminal,
     documents: Documents,
-) -> Result<Exit, CommandError> {
+) -> Ending {
     let printed = show(record, terminal, documents);
     terminal.error(&why.into());
-    printed?;
-    Ok(exit_unless(false, record))
+    ending_if(false, printed, record, terminal)
 }
 
+/// What cannot be printed is told, and costs nothing that was measured.
 fn show(record: &RunRecord, terminal: &Terminal, documents: Documents) -> Result<(), CommandError> {
+    caught("the summary", || try_show(record, terminal, documents))?
+}
+
+fn try_show(record: &RunRecord, terminal: &Terminal, documents: Documents) -> Result<(), CommandError> {
+    injected_panic("summary");
     if terminal.json {
         let json = match documents {
             Documents::Whole => run_json(record),
@@ -54,11 +80,11 @@ fn show(record: &RunRecord, terminal: &Terminal, documents: Documents) -> Result
     }
 }
 
-fn exit_unless(written: bool, record: &RunRecord) -> Exit {
-    match exit_of(record) {
-        Exit::Done if !written => Exit::Unexpected,
-        exit => exit,
-    }
+/// How a run ended whose results were written and printed, or not.
+fn ending_if(written: bool, printed: Result<(), CommandError>, record: &RunRecord, terminal: &Terminal) -> Ending {
+    let printed = printed.map_err(|error| terminal.error(&error)).is_ok();
+    let told = if written && printed { Ending::Done } else { Ending::Unexpected };
+    ending_of(record).max(told)
 }
 
 /// What a run came to, in a few lines.
@@ -107,21 +133,18 @@ fn columns(term: &Term) -> u16 {
     term.size_checked().map_or(WIDTH, |(_, columns)| columns.min(WIDTH))
 }
 
-/// The exit code of a run that was measured: what invalidates most goes first.
-fn exit_of(record: &RunRecord) -> Exit {
-    let verdicts = verdicts(record);
-    let has = |wanted: fn(&Verdict) -> bool| verdicts.iter().any(wanted);
-    if has(|v| matches!(v, Verdict::Interrupted | Verdict::Lost { .. })) {
-        Exit::Interrupted
-    } else if has(|v| matches!(v, Verdict::Aborted | Verdict::Unaccounted { .. })) {
-        Exit::Unexpected
-    } else if has(|v| matches!(v, Verdict::WrongCertificates(_))) {
-        Exit::ThresholdsFailed
-    } else if has(|v| matches!(v, Verdict::Saturated(_))) {
-        Exit::Saturated
-    } else if has(|v| matches!(v, Verdict::ThresholdsFailed { .. } | Verdict::Stopped { .. })) {
-        Exit::ThresholdsFailed
-    } else {
-        Exit::Done
-    }
+/// How a run that was measured ended.
+fn ending_of(record: &RunRecord) -> Ending {
+    let endings = verdicts(record).into_iter().map(|verdict| match verdict {
+        Verdict::Interrupted | Verdict::Lost { .. } => Ending::Interrupted,
+        Verdict::Aborted | Verdict::Unaccounted { .. } | Verdict::Broken { .. } | Verdict::Unwritten { .. } => {
+            Ending::Unexpected
+        }
+        Verdict::WrongCertificates(_) => Ending::WrongCertificates,
+        // Thresholds of a saturated generator judge the wrong side.
+        Verdict::Saturated(_) => Ending::Saturated,
+        Verdict::ThresholdsFailed { .. } | Verdict::Stopped { .. } => Ending::ThresholdsFailed,
+        Verdict::RowsLost { .. } | Verdict::Complete => Ending::Done,
+    });
+    endings.max().unwrap_or(Ending::Done)
 }

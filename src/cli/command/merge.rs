@@ -69,7 +69,7 @@ pub fn run(args: MergeArgs, terminal: &Terminal) -> Result<Exit, CommandError> {
         sum.thresholds = thresholds;
         sum.notes.extend(not_judged);
     }
-    finish(&sum.at_rest(), &ResultsFolder::open(out)?, terminal, Documents::Whole)
+    Ok(finish(&sum.at_rest(), &ResultsFolder::open(out)?, terminal, Documents::Whole).exit())
 }
 
 /// The settings that say what a run had to meet.

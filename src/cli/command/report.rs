@@ -29,15 +29,15 @@ of the run, so with 130 then.";
 /// Runs the command.
 ///
 /// # Errors
-/// The folder holds no results that can be read, or stdout cannot be written. What was measured is printed even where nothing can be
-/// written.
+/// The folder holds no results that can be read. What was measured is printed even where nothing can be written.
 pub fn run(args: ReportArgs, terminal: &Terminal) -> Result<Exit, CommandError> {
     let ReportArgs { folder } = args;
     let record = read(&folder)?;
-    match ResultsFolder::existing(folder) {
+    let ending = match ResultsFolder::existing(folder) {
         Ok(folder) => finish(&record, &folder, terminal, Documents::Whole),
         Err(why) => finish_unwritten(&record, why, terminal, Documents::Whole),
-    }
+    };
+    Ok(ending.exit())
 }
 
 impl Explained for ReadError {}

@@ -12,8 +12,9 @@ use console::Term;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::cli::Terminal;
+use crate::cli::defect::caught;
 use crate::cli::terminal::stderr;
-use crate::domain::TimeScale;
+use crate::domain::{TimeScale, injected_panic};
 use crate::engine::{Progress, RunPart};
 use crate::report::console::wrapped_within;
 
@@ -42,8 +43,13 @@ pub struct Live {
 #[derive(Debug)]
 enum Show {
     Nothing,
-    Lines { last: Option<Shown>, told: Told },
+    Lines {
+        last: Option<Shown>,
+        told: Told,
+    },
     Panel(Box<Drawn>),
+    /// The rest broke.
+    NotesAlone,
 }
 
 /// Part of the run, stages that went on, and when it was.
@@ -77,10 +83,21 @@ impl Live {
         terminal.interactive && !terminal.quiet
     }
 
-    /// Shows the newest snapshot.
+    /// Shows the newest snapshot. What is measured does not depend on whether it can be shown.
     pub fn update(&mut self, progress: &Progress) {
+        if let Err(defect) = caught("the display", || self.try_update(progress)) {
+            if let Show::Panel(drawn) = &self.show {
+                drawn.canvas.finish_and_clear();
+            }
+            self.show = Show::NotesAlone;
+            self.note(&format!("{defect}; the run goes on without it, please report it"));
+        }
+    }
+
+    fn try_update(&mut self, progress: &Progress) {
+        injected_panic("display");
         match &mut self.show {
-            Show::Nothing => {}
+            Show::Nothing | Show::NotesAlone => {}
             // Asked each time, as a window may be resized.
             Show::Panel(drawn) => {
                 let (rows, columns) = Term::stderr().size();
@@ -104,7 +121,7 @@ impl Live {
     pub fn note(&self, line: &str) {
         match &self.show {
             Show::Nothing => {}
-            Show::Lines { .. } => stderr(format_args!("{line}\n")),
+            Show::Lines { .. } | Show::NotesAlone => stderr(format_args!("{line}\n")),
             Show::Panel(drawn) => drawn.canvas.suspend(|| stderr(format_args!("{line}\n"))),
         }
     }

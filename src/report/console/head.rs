@@ -53,7 +53,12 @@ fn lines_of_verdict(text: &mut String, record: &RunRecord, look: Look, unmet: &[
         let (label, tone) = label(&verdict);
         let words = match &verdict {
             Verdict::Complete => outcome(record),
-            Verdict::Interrupted | Verdict::Lost { .. } | Verdict::Aborted | Verdict::Stopped { .. } => {
+            Verdict::Interrupted
+            | Verdict::Lost { .. }
+            | Verdict::Aborted
+            | Verdict::Stopped { .. }
+            | Verdict::Broken { .. }
+            | Verdict::Unwritten { .. } => {
                 format!("{}; {}", verdict.sentence(), outcome(record))
             }
             Verdict::Saturated(_) => "the generator was the bottleneck, do not judge the target by this run".to_owned(),
@@ -80,7 +85,9 @@ const fn label(verdict: &Verdict) -> (&'static str, Tone) {
     match verdict {
         Verdict::Complete => ("COMPLETE", Tone::Good),
         Verdict::Interrupted | Verdict::Lost { .. } => ("PARTIAL", Tone::Warning),
-        Verdict::Aborted | Verdict::Stopped { .. } => ("PARTIAL", Tone::Bad),
+        Verdict::Aborted | Verdict::Stopped { .. } | Verdict::Broken { .. } | Verdict::Unwritten { .. } => {
+            ("PARTIAL", Tone::Bad)
+        }
         Verdict::ThresholdsFailed { .. } => ("THRESHOLDS FAILED", Tone::Bad),
         Verdict::Saturated(_) => ("SATURATED", Tone::Warning),
         Verdict::WrongCertificates(_) => ("WRONG CERTIFICATES", Tone::Bad),

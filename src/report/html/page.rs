@@ -59,7 +59,9 @@ fn verdict(out: &mut String, record: &RunRecord) -> fmt::Result {
         let (class, sign, label) = match &verdict {
             Verdict::Complete => ("good", "✓", "Complete"),
             Verdict::Interrupted | Verdict::Lost { .. } => ("warn", "!", "Partial"),
-            Verdict::Aborted | Verdict::Stopped { .. } => ("bad", "✗", "Partial"),
+            Verdict::Aborted | Verdict::Stopped { .. } | Verdict::Broken { .. } | Verdict::Unwritten { .. } => {
+                ("bad", "✗", "Partial")
+            }
             Verdict::ThresholdsFailed { .. } => ("bad", "✗", "Thresholds failed"),
             Verdict::Saturated(_) => ("warn", "!", "Generator saturated"),
             Verdict::WrongCertificates(_) => ("bad", "✗", "Wrong certificates"),

@@ -7,12 +7,12 @@ mod stored;
 
 use std::io::{self, Write};
 
-pub(super) use stored::{PARTIAL_JSON, RUN_JSON};
+pub(super) use stored::{PARTIAL_JSON, RUN_JSON, UNWRITTEN_JSON};
 pub use stored::{ReadError, holds_results, read};
 
 use crate::measure::RunRecord;
 use crate::report::Exporter;
-use stage::Distributions;
+use stage::Percentiles;
 
 /// `run.json`.
 pub(super) struct RunJson;
@@ -23,14 +23,14 @@ impl Exporter for RunJson {
     }
 
     fn write(&self, record: &RunRecord, to: &mut dyn Write) -> io::Result<()> {
-        serde_json::to_writer_pretty(&mut *to, &shape::Run::of(record, Distributions::Apart)?)?;
+        serde_json::to_writer_pretty(&mut *to, &shape::Run::of(record, Percentiles::Told)?)?;
         to.write_all(b"\n")
     }
 }
 
 /// The content of `run.json` in one line.
 pub(super) fn line(record: &RunRecord) -> io::Result<String> {
-    let mut text = serde_json::to_string(&shape::Run::of(record, Distributions::Apart)?)?;
+    let mut text = serde_json::to_string(&shape::Run::of(record, Percentiles::Told)?)?;
     text.push('\n');
     Ok(text)
 }
@@ -44,7 +44,7 @@ impl Exporter for PartialJson {
     }
 
     fn write(&self, record: &RunRecord, to: &mut dyn Write) -> io::Result<()> {
-        serde_json::to_writer(&mut *to, &shape::Run::of(record, Distributions::Inside)?)?;
+        serde_json::to_writer(&mut *to, &shape::Run::of(record, Percentiles::Left)?)?;
         to.write_all(b"\n")
     }
 }

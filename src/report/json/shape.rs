@@ -8,7 +8,7 @@ use crate::measure::{
 };
 use crate::report::csv::{duration_micros, micros};
 use crate::report::json::resource::Resource;
-use crate::report::json::stage::{Distributions, Stage, encoded};
+use crate::report::json::stage::{Percentiles, Stage, encoded};
 use crate::report::observed::Value;
 use crate::report::units::rounded;
 use crate::report::{SCHEMA, units, verdicts};
@@ -186,7 +186,7 @@ struct SettingRow<'a> {
 }
 
 impl<'a> Run<'a> {
-    pub(super) fn of(record: &'a RunRecord, distributions: Distributions) -> io::Result<Self> {
+    pub(super) fn of(record: &'a RunRecord, percentiles: Percentiles) -> io::Result<Self> {
         let RunRecord {
             scenario,
             question,
@@ -255,7 +255,7 @@ impl<'a> Run<'a> {
                 lateness_histogram: encoded(&lateness)?,
             },
             machine: Host { cpu, cores: *cores, memory_bytes: *memory, os, open_files: *open_files },
-            stages: stages.iter().map(|stage| Stage::of(stage, distributions)).collect::<io::Result<_>>()?,
+            stages: stages.iter().map(|stage| Stage::of(stage, percentiles)).collect::<io::Result<_>>()?,
             certificates: certificates.as_ref().map(Certificates::of),
             errors: errors.iter().map(Error::of).collect(),
             settings: settings.iter().map(SettingRow::of).collect(),

@@ -55,7 +55,7 @@ struct PhaseRow {
     histogram: String,
 }
 
-/// One second. Its latency distribution is in `latency.hlog`.
+/// One second.
 #[derive(Serialize)]
 struct IntervalRow {
     start_us: u64,
@@ -86,22 +86,21 @@ struct IntervalRow {
     max_us: Option<u64>,
     /// Values above the range of the histogram (one hour), counted at its end.
     above_range: u64,
-    /// The distribution of `total`: HdrHistogram V2, base64. Only where there is no `latency.hlog`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    histogram: Option<String>,
+    /// The distribution of `total` in nanoseconds: HdrHistogram V2, base64, empty when there is none. Not deflated: most are short.
+    histogram: String,
 }
 
-/// Where the distributions of the intervals are.
+/// Whether the percentiles of every second are told beside their distribution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Distributions {
-    /// In `latency.hlog`.
-    Apart,
-    /// In the rows themselves, not deflated and without percentiles: quick to write once a second.
-    Inside,
+pub(super) enum Percentiles {
+    /// For readers.
+    Told,
+    /// Quick to write once a second.
+    Left,
 }
 
 impl<'a> Stage<'a> {
-    pub(super) fn of(stage: &'a StageRecord, distributions: Distributions) -> io::Result<Self> {
+    pub(super) fn of(stage: &'a StageRecord, percentiles: Percentiles) -> io::Result<Self> {
         let StageRecord { name, kind, workload, totals, begin, start, elapsed, skips, phases: _, intervals } = stage;
         Ok(Self {
             name,
@@ -116,7 +115,7 @@ impl<'a> Stage<'a> {
             phases: occurred(stage)
                 .filter_map(|(phase, outcome, histogram)| PhaseRow::of(phase, outcome, &histogram).transpose())
                 .collect::<io::Result<_>>()?,
-            intervals: intervals.iter().map(|interval| IntervalRow::of(interval, distributions)).collect(),
+            intervals: intervals.iter().map(|interval| IntervalRow::of(interval, percentiles)).collect(),
         })
     }
 }
@@ -152,7 +151,7 @@ impl PhaseRow {
 }
 
 impl IntervalRow {
-    fn of(interval: &Interval, distributions: Distributions) -> Self {
+    fn of(interval: &Interval, percentiles: Percentiles) -> Self {
         let Interval {
             start,
             length,
@@ -174,12 +173,12 @@ impl IntervalRow {
             in_flight,
             total,
         } = interval;
-        let ([p50_us, p90_us, p99_us], histogram) = match distributions {
-            Distributions::Apart => {
+        let [p50_us, p90_us, p99_us] = match percentiles {
+            Percentiles::Told => {
                 let total = total.decode();
-                ([0.50, 0.90, 0.99].map(|q| quantile(&total, q)), None)
+                [0.50, 0.90, 0.99].map(|q| quantile(&total, q))
             }
-            Distributions::Inside => ([None; 3], Some(STANDARD.encode(total.as_v2()))),
+            Percentiles::Left => [None; 3],
         };
         let Aside { above_range, min, max } = total.aside();
         Self {
@@ -207,7 +206,7 @@ impl IntervalRow {
             min_us: min.map(micros),
             max_us: max.map(micros),
             above_range,
-            histogram,
+            histogram: STANDARD.encode(total.as_v2()),
         }
     }
 }

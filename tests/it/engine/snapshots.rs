@@ -1,11 +1,10 @@
-use std::sync::Arc;
-
-use fleetstorm::engine::EngineOutcome;
-use fleetstorm::measure::{Observed, RunStatus, StageRecord};
-use tokio::sync::watch;
+use std::sync::mpsc;
+use std::time::Duration;
 
 use super::service::{self, Answer};
 use super::{MS, Run, scenario, script};
+use fleetstorm::engine::{EngineOutcome, Execution};
+use fleetstorm::measure::{Observed, RunStatus, StageRecord};
 
 /// Whatever the stages say is the same in totals, intervals, phases and errors.
 fn check(outcome: &EngineOutcome) {
@@ -37,18 +36,11 @@ async fn every_second_there_is_a_record_that_adds_up_and_the_last_is_the_outcome
     let threshold = "[[threshold]]\ncheck = 'stage.failed.tls == 0'";
     let scenario = scenario(60, &format!("arrival = {{ process = 'constant', rate = '10/s' }}\n{threshold}"));
     let answer = |device| if device % 7 == 0 { Answer::Refuse(MS(900)) } else { Answer::Issue(MS(1_700)) };
-    let (sender, mut receiver) = watch::channel(None);
-    let kept = tokio::spawn(async move {
-        let mut kept: Vec<Arc<EngineOutcome>> = Vec::new();
-        while receiver.changed().await.is_ok() {
-            kept.extend(receiver.borrow_and_update().clone());
-        }
-        kept
-    });
+    let (sender, kept) = mpsc::channel();
     let mut run = Run::new(scenario, service::start(script(answer)));
-    run.snapshots = Some(sender);
+    run.snapshots = Some(Box::new(move |snapshot| sender.send(snapshot).unwrap()));
     let outcome = run.outcome().await;
-    let kept = kept.await.unwrap();
+    let kept: Vec<EngineOutcome> = kept.iter().collect();
     assert!(kept.len() >= 7, "{} snapshots", kept.len());
     assert_eq!(outcome.status, RunStatus::Complete);
     check(&outcome);
@@ -65,4 +57,31 @@ async fn every_second_there_is_a_record_that_adds_up_and_the_last_is_the_outcome
         assert!(totals.succeeded as f64 >= at_least * 10.0 * 6.0 / 7.0 - 2.0, "{totals:?} at {:?}", snapshot.elapsed);
         before = totals.succeeded;
     }
+}
+
+/// Whoever has much to do answers late: a record must not need an answer from anybody.
+#[tokio::test]
+async fn records_are_made_although_nothing_else_gets_its_turn() {
+    let text = "arrival = { process = 'constant', rate = '50/s' }\n[limits]\nworkers = 1";
+    let mut run = Run::new(scenario(1_000, text), service::start(script(|_| Answer::Issue(MS(0)))));
+    let (sender, kept) = mpsc::channel();
+    run.execution = Execution::Threads;
+    run.snapshots = Some(Box::new(move |snapshot: EngineOutcome| {
+        // Nobody looks any more once the test knows enough.
+        let _ = sender.send(snapshot.elapsed);
+    }));
+    let stop = run.stop.clone();
+    // Blocks the runtime that conducts the run, and on which the service answers, until there were three more.
+    let blocked = tokio::spawn(async move {
+        while kept.try_recv().is_err() {
+            tokio::time::sleep(MS(1)).await;
+        }
+        let more: Vec<Duration> = (0..3).map(|_| kept.recv_timeout(Duration::from_secs(60)).unwrap()).collect();
+        stop.cancel();
+        more
+    });
+    let outcome = run.outcome().await;
+    let more = blocked.await.unwrap();
+    assert_eq!(outcome.status, RunStatus::Interrupted);
+    assert!(more.windows(2).all(|pair| pair[1] >= pair[0] + Duration::from_secs(1)), "{more:?}");
 }

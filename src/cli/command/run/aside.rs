@@ -107,17 +107,20 @@ impl Tellers {
 
     /// The run is over: pushes what it came to, unless the user wants to go. Gives the endpoint, where it can be read, and what
     /// the reader of the results must know.
-    pub(super) async fn over(self) -> Result<(Option<Endpoint>, Vec<String>), CommandError> {
+    pub(super) async fn over(self) -> (Option<Endpoint>, Vec<String>) {
         let Self { endpoint, pusher } = self;
         if let Some(endpoint) = &endpoint {
             endpoint.over();
         }
-        let Some(pusher) = pusher else { return Ok((endpoint, Vec::new())) };
-        let mut interrupts = StopSignals::listen()?;
-        let notes = interrupts.unless(pusher.finish()).await;
+        let Some(pusher) = pusher else { return (endpoint, Vec::new()) };
+        let notes = match StopSignals::listen() {
+            Ok(mut interrupts) => interrupts.unless(pusher.finish()).await,
+            // It ends by itself, too.
+            Err(_) => Some(pusher.finish().await),
+        };
         let notes =
             notes.unwrap_or_else(|| vec!["the last values of the metrics were not pushed: interrupted".to_owned()]);
-        Ok((endpoint, notes))
+        (endpoint, notes)
     }
 }
 

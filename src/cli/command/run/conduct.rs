@@ -1,27 +1,32 @@
+use std::ffi::OsString;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use crossbeam_channel::Sender;
+use futures_util::FutureExt as _;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::command::run::aside::Aside;
-use crate::cli::command::run::keep::keep;
+use crate::cli::command::run::keep::{Kept, Newest};
 use crate::cli::command::run::opened::{Opened, Wishes, open};
 use crate::cli::command::run::rows::{RowsFile, RowsLost};
 use crate::cli::command::run::sampler::Sampler;
+use crate::cli::defect::Defect;
 use crate::cli::embedded::Embedded;
 use crate::cli::live::{About, Live};
 use crate::cli::machine::machine;
 use crate::cli::metrics::Endpoint;
 use crate::cli::open_files::OpenFiles;
+use crate::cli::os_text;
 use crate::cli::signals::StopSignals;
 use crate::cli::{CommandError, Explained, Terminal};
 use crate::device::ScaledClock;
 use crate::domain::{Setting, Shard};
 use crate::engine::{self, EngineError, EngineOutcome, Execution, Plan, Progress, RunInput};
-use crate::measure::{CpuUse, ResourceLog, RunRecord};
+use crate::measure::{CpuUse, ResourceLog, RunRecord, RunStatus};
 use crate::report::ResultsFolder;
 use crate::report::console::wrapped;
 use crate::scenario::Scenario;
@@ -45,6 +50,9 @@ pub(super) enum Conducted {
 enum GeneratorError {
     #[error(transparent)]
     Engine(#[from] EngineError),
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Defect(#[from] Defect),
     #[error("cannot keep the pipe to the embedded emulator open: {0}")]
     #[diagnostic(help("is the limit on open files (`ulimit -n`) far too low?"))]
     Pipe(#[source] std::io::Error),
@@ -83,8 +91,8 @@ pub(super) async fn conduct(
     let sampler = Sampler::start(emulator.clone(), begin.1, sampled.0);
     let begun = begun(clock, embedded.as_ref(), rows.as_mut().and_then(RowsFile::begin), begin.0)?;
     let (seed, shard) = (plan.seed, plan.shard);
-    let (snapshots, latest) = watch::channel(None);
     let mut around = Around {
+        command: command_line(std::env::args_os()),
         scenario: scenario.clone(),
         seed,
         target: description,
@@ -96,7 +104,7 @@ pub(super) async fn conduct(
         shard: (!shard.is_whole()).then_some(shard),
         rows: rows.as_ref().map(|rows| RowsLost::Counted(rows.lost())),
     };
-    let keeping = tokio::spawn(keep(Arc::clone(folder), Arc::new(around.clone()), latest));
+    let kept = Kept::default();
     let about = About {
         stages: scenario.stages.iter().map(|stage| stage.name.clone()).collect(),
         time_scale: scenario.time_scale,
@@ -114,32 +122,48 @@ pub(super) async fn conduct(
         start_at,
         progress: Some(progress),
         distributions: tellers.any() || Live::tells_phases(terminal),
-        snapshots: Some(snapshots),
+        snapshots: Some(kept.keeper(Arc::clone(folder), around.clone())),
         rows: rows.as_mut().and_then(RowsFile::sink),
         stop: halts.stop.clone(),
         cut: halts.cut.clone(),
         target_gone: halts.target_gone.clone(),
     });
     let watched = Watched { embedded: embedded.as_mut(), interrupts, newest, told, halts, notes: &mut notes };
-    let outcome = watched.until_done(work, Live::new(terminal, about)).await;
-    sampler.finish().await;
+    let outcome = AssertUnwindSafe(watched.until_done(work, Live::new(terminal, about))).catch_unwind().await;
+    let outcome = match outcome {
+        Ok(outcome) => outcome.map_err(GeneratorError::from),
+        Err(panic) => Err(Defect::of("the run", &*panic).into()),
+    };
+    notes.extend(sampler.finish().await);
     if let Some(embedded) = embedded {
         embedded.stop().await;
         around.emulator = emulator.whole();
     }
-    let outcome = outcome.map_err(GeneratorError::from)?;
-    let (endpoint, of_metrics) = tellers.over().await?;
+    let Newest { record: newest, unwritten } = kept.take();
+    let measured = match (outcome, newest) {
+        (Ok(outcome), _) => Ok(outcome),
+        (Err(error), Some(newest)) => {
+            notes.push(format!("{error}; the results go up to a moment before, please report it"));
+            Err(newest)
+        }
+        (Err(error), None) => return Err(error.into()),
+    };
+    let (endpoint, of_metrics) = tellers.over().await;
     notes.extend(around.open_files.shortage());
     if let Some((lost, note)) = rows.map(RowsFile::finish) {
         around.rows = Some(lost);
         notes.extend(note);
     }
     notes.extend(of_metrics);
-    if let Ok(Some(lost)) = keeping.await {
+    if let Some(lost) = unwritten {
         notes.push(format!("what was measured could not be kept while the run went on, had it been killed: {lost}"));
     }
     around.notes = notes;
-    Ok(Conducted::Measured { record: Box::new(around.record(outcome)), endpoint })
+    let record = match measured {
+        Ok(outcome) => around.record(outcome),
+        Err(newest) => around.broken(newest),
+    };
+    Ok(Conducted::Measured { record: Box::new(record), endpoint })
 }
 
 /// What happens the moment the measured part begins: from then on the fleet's life passes faster, in generator and emulator
@@ -227,6 +251,7 @@ async fn ended(embedded: &mut Option<&mut Embedded>) -> String {
 /// What only the command line knows of a run.
 #[derive(Debug, Clone)]
 pub(super) struct Around {
+    command: Vec<String>,
     scenario: Scenario,
     seed: u64,
     target: String,
@@ -243,7 +268,8 @@ pub(super) struct Around {
 impl Around {
     /// Everything about a run.
     pub(super) fn record(self, outcome: EngineOutcome) -> RunRecord {
-        let Self { scenario, seed, target, emulator, open_files, settings, mut notes, resources, shard, rows } = self;
+        let Self { command, scenario, seed, target, emulator, open_files, settings, mut notes, .. } = self;
+        let (resources, shard, rows) = (self.resources, self.shard, self.rows);
         let EngineOutcome { started_at, prepare, elapsed, status, generator, health, .. } = outcome;
         let EngineOutcome { thresholds, stages, certificates, errors, notes: more, .. } = outcome;
         notes.extend(more);
@@ -253,7 +279,7 @@ impl Around {
             scenario: scenario.name,
             question: scenario.question,
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            command: command_line(std::env::args()),
+            command,
             target,
             seed,
             started_at,
@@ -277,10 +303,27 @@ impl Around {
         }
         .at_rest()
     }
+
+    /// A run of which nothing but that record is left.
+    fn broken(self, newest: RunRecord) -> RunRecord {
+        let Self { emulator, notes: all, resources, rows, .. } = self;
+        let mut notes = newest.notes;
+        let new: Vec<_> = all.into_iter().filter(|note| !notes.contains(note)).collect();
+        notes.extend(new);
+        let attempts = newest.stages.iter().map(|stage| stage.totals.attempts).sum();
+        RunRecord {
+            status: RunStatus::Broken,
+            emulator,
+            notes,
+            resources: resources.borrow().samples().to_vec(),
+            rows_lost: rows.map(|rows| rows.of(attempts)),
+            ..newest
+        }
+        .at_rest()
+    }
 }
 
-/// As typed, without the folder that the binary lies in.
-fn command_line(mut args: impl Iterator<Item = String>) -> Vec<String> {
-    args.next();
-    std::iter::once("fleetstorm".to_owned()).chain(args).collect()
+/// As typed, without the folder that the binary lies in. An argument need not be text.
+fn command_line(args: impl Iterator<Item = OsString>) -> Vec<String> {
+    std::iter::once("fleetstorm".to_owned()).chain(args.skip(1).map(|arg| os_text::told(&arg))).collect()
 }

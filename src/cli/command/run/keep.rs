@@ -1,27 +1,36 @@
-use std::sync::Arc;
-
-use tokio::sync::watch;
-use tokio::task::spawn_blocking;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::cli::command::run::conduct::Around;
-use crate::engine::EngineOutcome;
+use crate::engine::Snapshots;
+use crate::measure::RunRecord;
 use crate::report::{ResultsFolder, WriteError};
 
-/// Writes what was measured so far whenever there is something new, so that a run that is killed leaves it. Ends with the
-/// run, and then says what could not be written last.
-pub(super) async fn keep(
-    folder: Arc<ResultsFolder>,
-    around: Arc<Around>,
-    mut snapshots: watch::Receiver<Option<Arc<EngineOutcome>>>,
-) -> Option<WriteError> {
-    let mut failed = None;
-    while snapshots.changed().await.is_ok() {
-        let Some(outcome) = snapshots.borrow_and_update().clone() else { continue };
-        let (folder, around) = (Arc::clone(&folder), Arc::clone(&around));
-        let written =
-            spawn_blocking(move || folder.keep(&Around::clone(&around).record(Arc::unwrap_or_clone(outcome))));
-        // It is not joined only when the runtime goes away.
-        failed = written.await.ok().and_then(Result::err);
+/// What was measured so far, on the disk and here: the run may be killed, and fleetstorm itself may break.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Kept(Arc<Mutex<Newest>>);
+
+#[derive(Debug, Default)]
+pub(super) struct Newest {
+    /// The last record that was made.
+    pub(super) record: Option<RunRecord>,
+    /// Why it could not be written, if so.
+    pub(super) unwritten: Option<WriteError>,
+}
+
+impl Kept {
+    /// Takes what was measured so far whenever there is something new.
+    pub(super) fn keeper(&self, folder: Arc<ResultsFolder>, around: Around) -> Snapshots {
+        let kept = self.clone();
+        Box::new(move |outcome| {
+            let record = around.clone().record(outcome);
+            let unwritten = folder.keep(&record).err();
+            let newest = Newest { record: Some(record), unwritten };
+            *kept.0.lock().unwrap_or_else(PoisonError::into_inner) = newest;
+        })
     }
-    failed
+
+    /// The newest, once.
+    pub(super) fn take(&self) -> Newest {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }

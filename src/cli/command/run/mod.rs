@@ -16,11 +16,12 @@ use std::time::{Duration, SystemTime};
 
 use crate::cli::args::ScenarioArgs;
 use crate::cli::command::compare::{Documents, JudgingArgs, judge, read_runs};
-use crate::cli::command::finish::{finish, in_short, overview};
+use crate::cli::command::finish::{Ending, finish, in_short, overview};
 use crate::cli::command::plan::Idle;
 use crate::cli::metrics::MetricsAddress;
 use crate::cli::metrics::otlp::OtlpArgs;
 use crate::cli::open_files::OpenFiles;
+use crate::cli::os_text;
 use crate::cli::settings::{Resolved, resolve};
 use crate::cli::start_at::StartAt;
 use crate::cli::{CommandError, Exit, Explained, Terminal};
@@ -186,13 +187,12 @@ pub fn run(args: RunArgs, terminal: &Terminal) -> Result<Exit, CommandError> {
     } = args;
     // Before an hour of load, not after it.
     let baseline = baseline.map(|folder| Ok::<_, ReadError>((read_runs(&folder)?, folder))).transpose()?;
-    let path = |file: Option<PathBuf>| file.map(|file| file.display().to_string());
     let flags = vec![
         ("target.address", target),
         ("target.id_scope", id_scope),
-        ("target.group_key_file", path(group_key_file)),
-        ("target.ca_file", path(ca_file)),
-        ("target.issuing_root_file", path(issuing_root_file)),
+        ("target.group_key_file", as_text("--group-key-file", group_key_file)?),
+        ("target.ca_file", as_text("--ca-file", ca_file)?),
+        ("target.issuing_root_file", as_text("--issuing-root-file", issuing_root_file)?),
     ];
     let Resolved { scenario, seed } = resolve(scenario, flags)?;
     let shard = shard.unwrap_or(Shard::WHOLE);
@@ -216,30 +216,31 @@ pub fn run(args: RunArgs, terminal: &Terminal) -> Result<Exit, CommandError> {
         above_quota,
         start_at,
     };
+    let folder = Arc::new(folder);
     let results = folder.path().to_owned();
-    let mut worst = Exit::Done;
+    let folder_of = |number| results.join(format!("{number:0>width$}", width = digits(repeat)));
+    if repeat > 1 {
+        // Before the first run, not after some of them.
+        (1..=repeat).try_for_each(|number| ResultsFolder::unoccupied(&folder_of(number)))?;
+    }
+    let mut worst = Ending::Done;
     let mut came_to = Vec::new();
     for number in 1..=repeat {
         let folder = match repeat {
-            1 => Arc::new(ResultsFolder::open(results.clone())?),
-            _ => Arc::new(ResultsFolder::open(results.join(format!("{number:0>width$}", width = digits(repeat))))?),
+            1 => Arc::clone(&folder),
+            _ => Arc::new(ResultsFolder::open(folder_of(number))?),
         };
         let seed = seed.wrapping_add(u64::from(number - 1));
         let aside = aside::Aside::new(wanted.clone(), &folder, &scenario, terminal)?;
         let linger = metrics_linger.filter(|_| number == repeat).unwrap_or_default();
-        let (exit, in_short) = once(&scenario, (seed, shard), wishes.clone(), aside, &folder, linger, terminal)?;
+        let (ending, in_short) = once(&scenario, (seed, shard), wishes.clone(), aside, &folder, linger, terminal)?;
         came_to.extend(in_short.map(|in_short| (seed, in_short)));
-        match exit {
-            Exit::Done => {}
-            Exit::Interrupted => {
-                worst = Exit::Interrupted;
-                break;
-            }
-            exit if worst == Exit::Done => worst = exit,
-            _ => {}
+        worst = worst.max(ending);
+        if ending == Ending::Interrupted {
+            break;
         }
     }
-    let (repeats, compares) = (repeat > 1, baseline.is_some() && worst != Exit::Interrupted);
+    let (repeats, compares) = (repeat > 1, baseline.is_some() && worst != Ending::Interrupted);
     if compares && let Some((before, path)) = baseline {
         worst = compare_with((before, path), &results, &judging, worst, terminal)?;
     }
@@ -249,7 +250,7 @@ pub fn run(args: RunArgs, terminal: &Terminal) -> Result<Exit, CommandError> {
         let reports = format!("{} in {}", if repeats { "reports" } else { "report" }, pages.display());
         overview(&came_to, &reports, terminal)?;
     }
-    Ok(worst)
+    Ok(worst.exit())
 }
 
 /// Holds the results against those in a folder. `worst`: how the runs themselves ended.
@@ -257,15 +258,15 @@ fn compare_with(
     (before, path): (Vec<RunRecord>, PathBuf),
     results: &Path,
     judging: &JudgingArgs,
-    worst: Exit,
+    worst: Ending,
     terminal: &Terminal,
-) -> Result<Exit, CommandError> {
+) -> Result<Ending, CommandError> {
     let names = [path.display().to_string(), results.display().to_string()];
     let after = read_runs(results)?;
     let sides = [Side { name: &names[0], runs: &before }, Side { name: &names[1], runs: &after }];
     let judged = match judge(sides, judging) {
         Ok(judged) => judged,
-        Err(refusal) if worst == Exit::Done => return Err(refusal.into()),
+        Err(refusal) if worst == Ending::Done => return Err(refusal.into()),
         Err(refusal) => {
             // Why the run itself counts for little is also why it is not comparable, and says more.
             terminal.error(&refusal.into());
@@ -276,9 +277,29 @@ fn compare_with(
     let written = judged
         .write_json(&results.join("comparison.json"))
         .and_then(|()| judged.write_page(&results.join("comparison.html"), terminal));
-    let compared = judged.exit(written, terminal);
     // Numbers that are wrong for another reason are no regression.
-    Ok(if worst == Exit::Done { compared } else { worst })
+    Ok(worst.max(judged.ending(written, terminal)))
+}
+
+/// A path as a setting of the scenario, which is text.
+fn as_text(flag: &'static str, path: Option<PathBuf>) -> Result<Option<String>, NotText> {
+    let text = |path: PathBuf| path.into_os_string().into_string();
+    path.map(text).transpose().map_err(|path| NotText { flag, path: os_text::told(&path) })
+}
+
+/// A name that no setting can have.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+#[error("{flag} names {path}, which is not UTF-8: settings are text")]
+#[diagnostic(help("give the file another name, or a link to it"))]
+struct NotText {
+    flag: &'static str,
+    path: String,
+}
+
+impl Explained for NotText {
+    fn exit(&self) -> Exit {
+        Exit::Usage
+    }
 }
 
 const fn digits(number: u32) -> usize {
@@ -294,7 +315,7 @@ fn once(
     folder: &Arc<ResultsFolder>,
     linger: Duration,
     terminal: &Terminal,
-) -> Result<(Exit, Option<String>), CommandError> {
+) -> Result<(Ending, Option<String>), CommandError> {
     let plan = Plan::of_shard(scenario, seed, shard).map_err(Idle)?;
     let open_files = OpenFiles::raise(plan.needs.open_files)?;
     if let Some(shortage) = open_files.shortage() {
@@ -303,16 +324,16 @@ fn once(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RuntimeError)?;
     match runtime.block_on(conduct::conduct(scenario, plan, open_files, wishes, aside, folder, terminal))? {
         conduct::Conducted::Measured { record, endpoint } => {
-            let exit = finish(&record, folder, terminal, Documents::Lines);
+            let ending = finish(&record, folder, terminal, Documents::Lines);
             let in_short = in_short(&record, terminal);
             if let Some(endpoint) = endpoint {
                 runtime.block_on(aside::close(endpoint, linger, terminal))?;
             }
-            Ok((exit?, Some(in_short)))
+            Ok((ending, Some(in_short)))
         }
         conduct::Conducted::Interrupted => {
             terminal.note("stopped before anything was measured");
-            Ok((Exit::Interrupted, None))
+            Ok((Ending::Interrupted, None))
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::cli::command::run::sharded;
 use crate::cli::connection::Connection;
 use crate::cli::embedded::Embedded;
 use crate::cli::emulator_config::EmulatorConfig;
+use crate::cli::os_text;
 use crate::cli::target::{Access, Door, GivenKey, TargetError, is_loopback, try_first_device};
 use crate::cli::{CommandError, Exit, Explained};
 use crate::device::{Confirmed, ScaledClock, Settings, SourceAddresses, TcpConnector, WallClock};
@@ -40,7 +41,7 @@ impl Wishes {
         let hubs = (!confirm_hub.is_empty()).then(|| confirm_hub.join(","));
         let addresses: Vec<String> = source_address.iter().map(IpAddr::to_string).collect();
         let sources = (!addresses.is_empty()).then(|| addresses.join(","));
-        let config = emulator_config.as_ref().map(|file| file.display().to_string());
+        let config = emulator_config.as_ref().map(|file| os_text::told(file.as_os_str()));
         let given = [
             ("hub_address", hub_address),
             ("source_address", &sources),

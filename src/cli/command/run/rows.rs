@@ -12,6 +12,7 @@ use crossbeam_channel::{Sender, bounded};
 use tokio::time::Instant;
 
 use crate::cli::Explained;
+use crate::domain::injected_panic;
 use crate::engine::{Received, RowSink, RowSource, rows};
 use crate::report::rows::{RowFormat, RowNames, RowWriter};
 use crate::report::{FolderError, ResultsFolder, units};
@@ -69,7 +70,8 @@ impl RowsFile {
         if whole.exists() || partial.exists() {
             return Err(FolderError::Occupied { path: folder.path().to_owned() }.into());
         }
-        let file = File::create_new(&partial).map_err(|source| RowsError::File { path: partial.clone(), source })?;
+        let file = folder.create_file(&format!("{}{PARTIAL}", format.file_name()));
+        let file = file.map_err(|source| RowsError::File { path: partial.clone(), source })?;
         Ok(Self::to(file, format, folder.path(), scenario)?)
     }
 
@@ -170,6 +172,7 @@ fn write(format: RowFormat, file: File, source: &RowSource, names: RowNames) -> 
     let mut written = 0;
     let mut flushed = Instant::now();
     loop {
+        injected_panic("rows");
         match source.next(FLUSH_EVERY) {
             Received::Rows(attempts) => {
                 attempts.iter().try_for_each(|attempt| rows.write(attempt))?;

@@ -6,6 +6,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::process::{ChildProcess, Process};
+use crate::domain::injected_panic;
 use crate::measure::{ProcessSample, ResourceLog, ResourceSample};
 
 /// How often is looked.
@@ -31,11 +32,14 @@ impl Sampler {
         Self { task, stop }
     }
 
-    /// Looks a last time, while the emulator is still there, and ends.
-    pub(super) async fn finish(self) {
+    /// Looks a last time, while the emulator is still there, and ends. Gives what the reader of the results must know.
+    pub(super) async fn finish(self) -> Option<String> {
         self.stop.cancel();
-        // It is not joined only when the runtime goes away.
-        let _ = self.task.await;
+        let broke = self.task.await.is_err();
+        broke.then(|| {
+            "nobody looked at what both processes use until the end: that broke, which is a defect of fleetstorm"
+                .to_owned()
+        })
     }
 }
 
@@ -56,6 +60,7 @@ async fn sample(
             () = stop.cancelled() => true,
             _ = seconds.tick() => false,
         };
+        injected_panic("sampler");
         let next = Reading::now(&emulator);
         log.send_modify(|log| log.push(last.until(&next, start)));
         if over {

@@ -21,7 +21,9 @@ use crate::report::SCHEMA;
 pub enum ReadError {
     /// A file cannot be read.
     #[error("cannot read {}: {source}", path.display())]
-    #[diagnostic(help("give the folder that `fleetstorm run` wrote its results to"))]
+    #[diagnostic(help(
+        "give the folder that `fleetstorm run` wrote its results to; those of versions before run.json was enough have latency.hlog, too"
+    ))]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -66,6 +68,8 @@ pub enum ReadError {
 pub(in crate::report) const RUN_JSON: &str = "run.json";
 /// The record of a run that goes on or was killed.
 pub(in crate::report) const PARTIAL_JSON: &str = "partial.json";
+/// The same of a run that ended, but whose record could not be written.
+pub(in crate::report) const UNWRITTEN_JSON: &str = "unwritten.json";
 const LATENCY_LOG: &str = "latency.hlog";
 
 /// No file of a run comes near.
@@ -73,47 +77,47 @@ const MOST_BYTES: u64 = 512 << 20;
 
 /// Whether a folder holds the results of one run, whole or partial.
 pub fn holds_results(folder: &Path) -> bool {
-    [RUN_JSON, PARTIAL_JSON].iter().any(|file| folder.join(file).is_file())
+    [RUN_JSON, PARTIAL_JSON, UNWRITTEN_JSON].iter().any(|file| folder.join(file).is_file())
 }
 
-/// Reads the record of the run whose results are in `folder`. What a killed run left is read as [`RunStatus::Lost`].
+/// Reads the record of the run whose results are in `folder`. What a killed run left is read as [`RunStatus::Lost`], what one left
+/// that could not write its record as [`RunStatus::Unwritten`].
 ///
 /// # Errors
 /// There is none, or it cannot be understood.
 pub fn read(folder: &Path) -> Result<RunRecord, ReadError> {
     let whole = folder.join(RUN_JSON);
     if whole.is_file() {
-        let log = folder.join(LATENCY_LOG);
-        let mut latencies = |stages: &mut [log::Latencies<'_>]| -> Result<(), ReadError> {
-            let text = bounded(&log)?;
-            let text = std::str::from_utf8(&text).map_err(|error| wrong(&log, &error))?;
-            log::read(text, stages).map_err(|reason| wrong(&log, &reason))
-        };
-        return parse(&whole, &mut latencies);
+        return parse(&whole);
     }
-    let partial = folder.join(PARTIAL_JSON);
-    if !partial.is_file() {
-        return Err(ReadError::Nothing { path: folder.to_owned() });
+    for (file, status) in [(PARTIAL_JSON, RunStatus::Lost), (UNWRITTEN_JSON, RunStatus::Unwritten)] {
+        let partial = folder.join(file);
+        if partial.is_file() {
+            let mut record = parse(&partial)?;
+            record.status = status;
+            return Ok(record);
+        }
     }
-    let mut record = parse(&partial, &mut |_| Ok(()))?;
-    record.status = RunStatus::Lost;
-    Ok(record)
+    Err(ReadError::Nothing { path: folder.to_owned() })
 }
 
-/// Reads a file; `latencies` fills in the distributions of the intervals that lie apart.
-fn parse(
-    path: &Path,
-    latencies: &mut dyn FnMut(&mut [log::Latencies<'_>]) -> Result<(), ReadError>,
-) -> Result<RunRecord, ReadError> {
+fn parse(path: &Path) -> Result<RunRecord, ReadError> {
     let bytes = bounded(path)?;
     let shape::Head { schema } = serde_json::from_slice(&bytes).map_err(|error| wrong(path, &error))?;
     if schema > u64::from(SCHEMA) {
         return Err(ReadError::Newer { path: path.to_owned(), schema });
     }
     let stored: shape::Run = serde_json::from_slice(&bytes).map_err(|error| wrong(path, &error))?;
+    let is_whole = stored.has_distributions();
     let mut record = stored.into_record().map_err(|reason| wrong(path, &reason))?;
-    let mut stages: Vec<_> = record.stages.iter_mut().map(log::Latencies::of).collect();
-    latencies(&mut stages)?;
+    if !is_whole {
+        // As it was before the record alone was enough.
+        let log = path.with_file_name(LATENCY_LOG);
+        let text = bounded(&log)?;
+        let text = std::str::from_utf8(&text).map_err(|error| wrong(&log, &error))?;
+        let mut stages: Vec<_> = record.stages.iter_mut().map(log::Latencies::of).collect();
+        log::read(text, &mut stages).map_err(|reason| wrong(&log, &reason))?;
+    }
     Ok(record.at_rest())
 }
 

@@ -201,7 +201,7 @@ struct IntervalRow {
     max_us: Option<Micros>,
     #[serde(default)]
     above_range: u64,
-    /// Only in the record of a run that goes on.
+    /// Records of before it was there have it in `latency.hlog`.
     histogram: Option<String>,
 }
 
@@ -240,6 +240,11 @@ struct SettingRow {
 const MOST_PHASES: usize = 100 * 2 * Phase::COUNT;
 
 impl Run {
+    /// Whether it says how every interval is distributed, or `latency.hlog` does.
+    pub(super) fn has_distributions(&self) -> bool {
+        self.stages.iter().flat_map(|stage| &stage.intervals).all(|interval| interval.histogram.is_some())
+    }
+
     /// The record, but for what `latency.hlog` holds.
     pub(super) fn into_record(self) -> Result<RunRecord, String> {
         let Self { fleetstorm, command, scenario, question, target, seed, started_at, prepare_us, elapsed_us, .. } =
@@ -398,8 +403,7 @@ impl IntervalRow {
         // Without a distribution of its own it only remembers what its distribution in the log does not say.
         let aside = aside(self.above_range, self.min_us, self.max_us);
         let total = match self.histogram {
-            Some(encoded) => histogram(&encoded, aside)
-                .map(|histogram| CompactHistogram::new(&histogram))
+            Some(encoded) => compact(&encoded, aside)
                 .map_err(|reason| format!("interval at {:.3} s: {reason}", start.as_secs_f64()))?,
             None => CompactHistogram::announced(aside),
         };
@@ -445,6 +449,15 @@ impl From<Error> for ErrorRow {
 fn aside(above_range: u64, min: Option<Micros>, max: Option<Micros>) -> Aside {
     let nanos = |time: Option<Micros>| time.and_then(|time| u64::try_from(time.0.as_nanos()).ok());
     Aside { above_range, min: nanos(min), max: nanos(max) }
+}
+
+/// The same, kept small.
+fn compact(encoded: &str, aside: Aside) -> Result<CompactHistogram, String> {
+    if encoded.is_empty() {
+        return Ok(CompactHistogram::default());
+    }
+    let bytes = STANDARD.decode(encoded).map_err(|error| error.to_string())?;
+    CompactHistogram::from_v2(&bytes, aside).map_err(|error| error.to_string())
 }
 
 /// Deflated or not, in base64; empty for nothing.

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use crate::domain::{Phase, Shard};
 use crate::measure::{CompactHistogram, Histogram, MergeError, Observed, RunRecord, RunStatus, merge};
 use crate::report::console::{Look, summary};
-use crate::report::{EXPORTERS, ReadError, ResultsFolder, fixture, read, verdicts};
+use crate::report::{EXPORTERS, FolderError, ReadError, ResultsFolder, fixture, read, verdicts};
 
 /// Every format of a record, and the summary.
 fn everything(record: &RunRecord) -> Vec<(String, String)> {
@@ -90,6 +90,9 @@ proptest! {
     ) {
         let folder = tempfile::tempdir().unwrap();
         stored(&fixture::renewal_storm(), folder.path());
+        if file == 1 {
+            distributions_apart(folder.path());
+        }
         let path = folder.path().join(["run.json", "latency.hlog"][file]);
         let mut bytes = fs::read(&path).unwrap();
         for (place, value) in changes {
@@ -157,10 +160,55 @@ fn what_cannot_be_read_is_told() {
     assert!(told("\"planned\": 1234", "\"planned\": 18446744073709551615").contains("more than any run counts"));
     assert!(told("\"status\": \"complete\"", "\"status\": \"done\"").contains("\"done\" is not known"));
     assert!(told("\"count\": 1230,", "\"count\": 1231,").contains("phase queued: count is 1231"));
-    assert!(told("\"start_us\": 1000000", "\"start_us\": 2000000").contains("latency.hlog"));
-    fs::write(&path, &text).unwrap();
-    fs::remove_file(folder.path().join("latency.hlog")).unwrap();
+}
+
+/// As versions wrote it before run.json had all.
+fn distributions_apart(folder: &Path) {
+    let path = folder.join("run.json");
+    let mut run: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let stages = run["stages"].as_array_mut().unwrap().iter_mut();
+    for interval in stages.flat_map(|stage| stage["intervals"].as_array_mut().unwrap()) {
+        interval.as_object_mut().unwrap().remove("histogram").unwrap();
+    }
+    fs::write(&path, serde_json::to_string_pretty(&run).unwrap()).unwrap();
+}
+
+#[test]
+fn run_json_alone_is_enough_but_for_records_of_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let (log, run) = (folder.path().join("latency.hlog"), folder.path().join("run.json"));
+    stored(&fixture::renewal_storm(), folder.path());
+    let with_log = everything(&read(folder.path()).unwrap());
+    let apart = fs::read(&log).unwrap();
+    fs::remove_file(&log).unwrap();
+    assert_eq!(everything(&read(folder.path()).unwrap()), with_log);
+
+    distributions_apart(folder.path());
     assert!(read(folder.path()).unwrap_err().to_string().contains("latency.hlog"));
+    fs::write(&log, apart).unwrap();
+    assert_eq!(everything(&read(folder.path()).unwrap()), with_log);
+    let text = fs::read_to_string(&run).unwrap();
+    fs::write(&run, text.replacen("\"start_us\": 1000000", "\"start_us\": 2000000", 1)).unwrap();
+    assert!(read(folder.path()).unwrap_err().to_string().contains("latency.hlog"));
+}
+
+#[test]
+fn a_record_that_could_not_be_written_is_not_that_of_a_killed_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r");
+    let results = ResultsFolder::open(path.clone()).unwrap();
+    results.keep(&fixture::record()).unwrap();
+    // Something is in the way of it.
+    fs::create_dir_all(path.join("run.json/x")).unwrap();
+    assert!(!results.write(&fixture::record()).is_empty());
+    drop(results);
+    fs::remove_dir_all(path.join("run.json")).unwrap();
+    let unwritten = read(&path).unwrap();
+    assert_eq!((unwritten.status, path.join("partial.json").exists()), (RunStatus::Unwritten, false));
+    assert!(matches!(ResultsFolder::open(path.clone()), Err(FolderError::Occupied { .. })));
+    let results = ResultsFolder::existing(path.clone()).unwrap();
+    assert!(results.write(&unwritten).is_empty() && !path.join("unwritten.json").exists());
+    assert_eq!(read(&path).unwrap().status, RunStatus::Unwritten);
 }
 
 #[test]
