@@ -10,13 +10,16 @@ pub mod embedded;
 pub mod emulator_config;
 mod error;
 mod exit;
+mod harmless;
 pub mod live;
 pub mod machine;
+pub mod machine_clock;
 pub mod metrics;
 pub mod open_files;
 pub mod os_text;
 pub mod process;
 pub mod quotas;
+pub mod secrets;
 pub mod settings;
 pub mod signals;
 pub mod start_at;
@@ -29,6 +32,7 @@ pub use terminal::Terminal;
 
 /// Entry point of the binary: parse, dispatch, say what went wrong, exit.
 pub fn main() -> std::process::ExitCode {
+    secrets::leave_no_dump();
     signals::outlive_file_size_limit();
     let args::Cli { global, command } = match args::Cli::of_process() {
         Ok(cli) => cli,

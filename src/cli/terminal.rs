@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use miette::{GraphicalReportHandler, GraphicalTheme, ThemeStyles};
 
 use crate::cli::args::GlobalArgs;
+use crate::cli::harmless::harmless;
 use crate::cli::{CommandError, Explained};
 use crate::report::Tone;
 
@@ -44,7 +45,7 @@ impl Terminal {
     /// A line of progress or advice on stderr, unless `--quiet`.
     pub fn note(&self, line: impl std::fmt::Display) {
         if !self.quiet {
-            stderr(format_args!("{line}\n"));
+            stderr(&format!("{line}\n"), self.color_stderr);
         }
     }
 
@@ -54,7 +55,7 @@ impl Terminal {
     /// stdout cannot be written for another reason.
     pub fn print(&self, text: &str) -> Result<(), StdoutError> {
         let mut stdout = io::stdout().lock();
-        match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        match stdout.write_all(harmless(text, self.color_stdout).as_bytes()).and_then(|()| stdout.flush()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(StdoutError(error)),
             _ => Ok(()),
         }
@@ -87,7 +88,7 @@ impl Terminal {
 
     /// Shows a diagnostic on stderr, always.
     pub fn diagnostic(&self, diagnostic: &dyn miette::Diagnostic) {
-        stderr(format_args!("{}", self.render(diagnostic)));
+        stderr(&self.render(diagnostic), self.color_stderr);
     }
 
     /// A diagnostic as text.
@@ -122,9 +123,10 @@ fn theme() -> GraphicalTheme {
     theme
 }
 
-/// Writes to stderr. When nobody reads it any more (`2>&1 | head`), the work goes on, where `eprintln!` would panic.
-pub(super) fn stderr(text: std::fmt::Arguments<'_>) {
-    let _ = io::stderr().write_fmt(text);
+/// Writes to stderr what a terminal may get, with our colours or without any. When nobody reads it any more (`2>&1 | head`), the
+/// work goes on, where `eprintln!` would panic.
+pub(super) fn stderr(text: &str, colors: bool) {
+    let _ = io::stderr().write_all(harmless(text, colors).as_bytes());
 }
 
 #[cfg(test)]

@@ -302,7 +302,9 @@ fn remedy(error: &io::Error) -> &'static str {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
             "make room on that file system, or choose a folder on another one with --out DIR"
         }
-        ErrorKind::FileTooLarge => "raise the limit on the size of files (`ulimit -f`), or choose another file system",
+        ErrorKind::FileTooLarge => {
+            "raise the limit on the size of files (`ulimit -f`), or choose another file system with --out DIR"
+        }
         ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {
             "a file is in the way: choose another folder with --out DIR"
         }

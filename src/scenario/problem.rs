@@ -4,8 +4,35 @@ use std::sync::Arc;
 
 use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
 
+use crate::scenario::expect::grouped;
+
 /// A text that settings come from: the scenario file, or one `--set`.
-pub(super) type Source = Arc<NamedSource<String>>;
+pub(super) type Source = Arc<Text>;
+
+/// A text with a name, of which is known where its lines begin: thousands of problems are told without reading it for each.
+#[derive(Debug)]
+pub(super) struct Text {
+    named: NamedSource<String>,
+    lines: Vec<usize>,
+}
+
+impl Text {
+    pub(super) fn new(name: &str, text: String) -> Self {
+        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        Self { named: NamedSource::new(name, text), lines }
+    }
+
+    /// Line and column of a byte, both from 1.
+    fn position(&self, byte: usize) -> (usize, usize) {
+        let line = self.lines.partition_point(|begin| *begin <= byte);
+        let begin = line.checked_sub(1).and_then(|line| self.lines.get(line)).copied().unwrap_or_default();
+        let before = self.named.inner().get(begin..byte).unwrap_or_default();
+        (line.max(1), before.chars().count() + 1)
+    }
+}
+
+/// So many problems are shown to a person, who mends the first ones first; an excerpt of a long file takes its time, too.
+const SHOWN: usize = 50;
 
 /// Everything that is wrong with a scenario, file and overrides together. As [`miette::Diagnostic`] it shows each with
 /// its excerpt of the source.
@@ -13,6 +40,8 @@ pub(super) type Source = Arc<NamedSource<String>>;
 pub struct Problems {
     name: String,
     problems: Vec<Problem>,
+    /// Says how many more there are than are shown.
+    more: Option<Box<Problem>>,
 }
 
 /// One thing that is wrong with a scenario.
@@ -54,10 +83,8 @@ impl Problem {
     /// Name of the file (or `--set`), line and column, both from 1; `None` when the file could not be read at all.
     pub fn location(&self) -> Option<(&str, usize, usize)> {
         let (source, span) = self.place.as_ref()?;
-        let before = source.inner().get(..span.start).unwrap_or_default();
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-        Some((source.name(), line, column))
+        let (line, column) = source.position(span.start);
+        Some((source.named.name(), line, column))
     }
 }
 
@@ -66,7 +93,11 @@ impl Problems {
     pub(super) fn new(name: &str, mut problems: Vec<Problem>) -> Self {
         debug_assert!(!problems.is_empty());
         problems.sort_by_key(|p| (p.order, p.place.as_ref().map(|(_, span)| span.start)));
-        Self { name: name.to_owned(), problems }
+        let more = problems.len().checked_sub(SHOWN).filter(|more| *more > 0).map(|more| {
+            let more = Problem::new(format!("and {} more", grouped(more as u64)));
+            Box::new(more.help("these may go away with the ones above; `check --json` lists them all"))
+        });
+        Self { name: name.to_owned(), problems, more }
     }
 
     /// The problems in the order of the file, those of the command line last. At least one.
@@ -88,7 +119,7 @@ impl std::error::Error for Problems {}
 
 impl Diagnostic for Problems {
     fn related<'a>(&'a self) -> Option<Box<dyn Iterator<Item = &'a dyn Diagnostic> + 'a>> {
-        Some(Box::new(self.problems.iter().map(|p| p as &dyn Diagnostic)))
+        Some(Box::new(self.problems.iter().take(SHOWN).chain(self.more.as_deref()).map(|p| p as &dyn Diagnostic)))
     }
 }
 
@@ -106,11 +137,39 @@ impl Diagnostic for Problem {
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        self.place.as_ref().map(|(source, _)| source as &dyn SourceCode)
+        self.place.as_ref().map(|(source, _)| &source.named as &dyn SourceCode)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         let (_, span) = self.place.as_ref()?;
         Some(Box::new(std::iter::once(LabeledSpan::underline(span.clone()))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_has_its_line_and_column() {
+        let text = Text::new("x", "ab\n\nöäü = 1\n".to_owned());
+        let position = |what: &str| text.position(text.named.inner().find(what).unwrap());
+        assert_eq!(["a", "b", "ü", "= 1"].map(position), [(1, 1), (1, 2), (3, 3), (3, 5)]);
+        assert_eq!((text.position(2), text.position(3), text.position(usize::MAX).0), ((1, 3), (2, 1), 4));
+        assert_eq!(Text::new("x", String::new()).position(0), (1, 1));
+    }
+
+    #[test]
+    fn of_many_problems_the_first_are_shown_and_all_are_listed() {
+        let problems = |count: usize| {
+            let source = Arc::new(Text::new("x", "\n".repeat(count)));
+            let one = |at| Problem::new(format!("wrong {at}")).at(0, &source, at..at);
+            Problems::new("x", (0..count).map(one).collect())
+        };
+        let shown = |problems: &Problems| problems.related().unwrap().map(ToString::to_string).collect::<Vec<_>>();
+        let many = problems(30_000);
+        assert_eq!((many.iter().count(), many.iter().last().unwrap().location()), (30_000, Some(("x", 30_000, 1))));
+        assert_eq!((shown(&many).len(), shown(&many).pop().unwrap()), (SHOWN + 1, "and 29,950 more".to_owned()));
+        assert_eq!(shown(&problems(SHOWN)).pop().unwrap(), "wrong 49");
     }
 }

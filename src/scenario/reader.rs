@@ -4,12 +4,10 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use miette::NamedSource;
-
 use crate::domain::Setting;
 use crate::scenario::expect::{Expect, nearest};
 use crate::scenario::key::{Asked, KeyDefault};
-use crate::scenario::problem::{Problem, Source};
+use crate::scenario::problem::{Problem, Source, Text};
 use crate::scenario::tree::{Entry, Kind, Place, Table, Value};
 
 /// What all readers of one scenario share.
@@ -26,7 +24,7 @@ impl Findings {
     /// Adds a source; places name it by the number that this gives.
     pub(super) fn add_source(&self, name: &str, text: String) -> usize {
         let mut sources = self.sources.borrow_mut();
-        sources.push(Arc::new(NamedSource::new(name, text)));
+        sources.push(Arc::new(Text::new(name, text)));
         sources.len() - 1
     }
 

@@ -22,6 +22,8 @@ mod result_folders;
 mod run;
 mod scenario;
 mod sdk;
+mod secrets;
 mod shards;
 mod stored;
 mod storms;
+mod terminal;

@@ -122,7 +122,13 @@ fn check_sums(out: &Path, devices: u64) -> Value {
 fn a_storm_is_whole_and_its_files_agree() {
     let folder = folder("arrival = \"at-once\"", 40);
     let mark = folder.path().display().to_string();
-    let output = fleetstorm(folder.path()).args(RUN).args(["--json", "--no-color"]).env(MARK, &mark).output().unwrap();
+    let output = fleetstorm(folder.path())
+        .args(RUN)
+        .args(["--json", "--no-color"])
+        .env(MARK, &mark)
+        .env("FLEETSTORM_DUMPABLE", "1")
+        .output()
+        .unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(code(Exit::Done)), "{stderr}");
     assert!(marked(&mark).is_empty(), "the emulator survived");
@@ -538,7 +544,15 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn start(folder: &TempDir, more: &[&str]) -> Self {
-        Self::spawn(Process::new(assert_cmd::cargo::cargo_bin!("fleetstorm")), folder, more)
+        Self::start_with(folder, more, &[])
+    }
+
+    /// With these variables in its environment.
+    pub(crate) fn start_with(folder: &TempDir, more: &[&str], environment: &[(&str, &str)]) -> Self {
+        let mut command = Process::new(assert_cmd::cargo::cargo_bin!("fleetstorm"));
+        // Or nobody but root can look for the mark.
+        command.env("FLEETSTORM_DUMPABLE", "1").envs(environment.iter().copied());
+        Self::spawn(command, folder, more)
     }
 
     /// From a shell that does something `before`.
@@ -581,7 +595,7 @@ impl Running {
     }
 
     /// The emulator of this run: the process with its mark that is not the run itself.
-    fn emulator(&self) -> Pid {
+    pub(crate) fn emulator(&self) -> Pid {
         let others: Vec<Pid> = marked(&self.mark).into_iter().filter(|pid| *pid != self.pid()).collect();
         assert_eq!(others.len(), 1, "one emulator: {others:?}");
         others[0]

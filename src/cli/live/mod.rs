@@ -112,17 +112,18 @@ impl Live {
                     *last = Some(now);
                     lines.extend(words::lines(&self.about, progress));
                 }
-                lines.iter().for_each(|line| stderr(format_args!("{line}\n")));
+                lines.iter().for_each(|line| stderr(&format!("{line}\n"), false));
             }
         }
     }
 
     /// A line that stays, above the display.
     pub fn note(&self, line: &str) {
+        let tell = || stderr(&format!("{line}\n"), false);
         match &self.show {
             Show::Nothing => {}
-            Show::Lines { .. } | Show::NotesAlone => stderr(format_args!("{line}\n")),
-            Show::Panel(drawn) => drawn.canvas.suspend(|| stderr(format_args!("{line}\n"))),
+            Show::Lines { .. } | Show::NotesAlone => tell(),
+            Show::Panel(drawn) => drawn.canvas.suspend(tell),
         }
     }
 }

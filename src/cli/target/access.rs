@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::cli::args::GROUP_KEY_ENV;
 use crate::cli::connection::Connection;
+use crate::cli::secrets::{NotText, secret};
 use crate::cli::target::{TargetError, behaviour};
 use crate::device::{Attestation, Endpoint, HubSettings, NetworkImpairment, Settings, SourceAddresses, WallClock};
 use crate::domain::{IdScope, Transport, without_byte_order_mark};
@@ -55,8 +56,11 @@ pub struct GivenKey(Option<Zeroizing<String>>);
 
 impl GivenKey {
     /// Reads `FLEETSTORM_GROUP_KEY`.
-    pub fn from_environment() -> Self {
-        Self(std::env::var(GROUP_KEY_ENV).ok().filter(|key| !key.trim().is_empty()).map(Zeroizing::new))
+    ///
+    /// # Errors
+    /// It is there and no text: taking it for absent would send devices with another key.
+    pub fn from_environment() -> Result<Self, NotText> {
+        secret(GROUP_KEY_ENV).map(|key| Self(key.filter(|key| !key.trim().is_empty())))
     }
 
     /// Nothing was given.

@@ -133,3 +133,18 @@ fn an_arrival_without_its_process_says_what_was_meant() {
     }
     assert!(!problems.contains("over"), "{problems}");
 }
+
+#[test]
+fn a_file_of_unknown_keys_is_refused_with_the_first_and_the_number_of_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys: String = (0..30_000).map(|number| format!("key_{number} = {number}\n")).collect();
+    fs::write(folder.path().join("x.toml"), format!("schema = 1\nname = 'x'\n{keys}")).unwrap();
+    let refused = crate::cli::fleetstorm(folder.path()).args(["check", "x.toml"]).output().unwrap();
+    let (stdout, stderr) = (String::from_utf8_lossy(&refused.stdout), String::from_utf8_lossy(&refused.stderr));
+    // Two more: there is no fleet, and no stage.
+    assert!(
+        stdout.contains("x.toml: 3000") && stderr.contains("and 29,95") && stderr.contains("`key_40`"),
+        "{stdout}{stderr}"
+    );
+    assert!(stderr.lines().count() < 1_000, "{}", stderr.lines().count());
+}

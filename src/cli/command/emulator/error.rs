@@ -2,6 +2,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::cli::args::GROUP_KEY_ENV;
+use crate::cli::secrets::NotText;
 use crate::cli::{Exit, Explained};
 use crate::emulator::{Address, ConfigError, ListenError, StartError, StateError};
 use crate::pki::sas::SymmetricKeyError;
@@ -24,6 +25,9 @@ pub(super) enum EmulatorError {
         "give base64 of 16 to 64 bytes with --group-key-file FILE or in {GROUP_KEY_ENV}, or leave both away for a random key"
     ))]
     GroupKey { origin: String, error: SymmetricKeyError },
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    NotText(#[from] NotText),
     #[error("{error}")]
     #[diagnostic(help("`{setting}` in the file of --config names it"))]
     Certificate { setting: &'static str, error: StoreError },
@@ -74,6 +78,7 @@ impl Explained for EmulatorError {
             | Self::Toml { .. }
             | Self::Config(_)
             | Self::GroupKey { .. }
+            | Self::NotText(_)
             | Self::Certificate { .. }
             | Self::Remote { .. } => Exit::Usage,
             Self::InUse { .. } | Self::Listen { .. } => Exit::Unreachable,

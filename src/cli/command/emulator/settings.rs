@@ -2,6 +2,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::EmulatorError;
 use crate::cli::args::GROUP_KEY_ENV;
+use crate::cli::secrets::secret;
 use crate::domain::{QuotaProfile, without_byte_order_mark};
 use crate::emulator::{Address, Config, GroupEntry, Port};
 use crate::pki::sas::SymmetricKey;
@@ -128,10 +129,8 @@ fn group_key(file: Option<PathBuf>) -> Result<Option<SymmetricKey>, EmulatorErro
         let text = read_text("--group-key-file", &file)?;
         return key(&file.display().to_string(), &text).map(Some);
     }
-    match std::env::var(GROUP_KEY_ENV) {
-        Ok(text) if !text.is_empty() => key(GROUP_KEY_ENV, &text).map(Some),
-        _ => Ok(None),
-    }
+    let text = secret(GROUP_KEY_ENV)?.filter(|text| !text.is_empty());
+    text.map(|text| key(GROUP_KEY_ENV, &text)).transpose()
 }
 
 fn key(origin: &str, text: &str) -> Result<SymmetricKey, EmulatorError> {

@@ -12,6 +12,7 @@ use super::authorities::{AuthorityName, MAX_DAYS, load, outlives};
 use super::error::PkiError;
 use super::files::{self, Kind, Written};
 use super::{FolderArgs, KeyArgs};
+use crate::cli::secrets::{NotText, secret};
 use crate::cli::{CommandError, Terminal};
 use crate::domain::{CryptoProvider, KeyAlgorithm, RegistrationId, without_byte_order_mark};
 use crate::pki::bootstrap::{self, DEVICE_DAYS, Folder, Identity};
@@ -24,7 +25,7 @@ use crate::scenario::{Fleet, IdPattern, Scenario};
 
 /// Environment variable with the password of PKCS#12 files. Never a flag: arguments are visible to every user of the
 /// machine.
-pub(super) const PASSWORD_ENV: &str = "FLEETSTORM_PFX_PASSWORD";
+pub(in crate::cli) const PASSWORD_ENV: &str = "FLEETSTORM_PFX_PASSWORD";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -270,10 +271,10 @@ fn password(file: Option<PathBuf>) -> Result<Zeroizing<String>, PkiError> {
                 Err(error) => return Err(PkiError::Password { origin, reason: format!("cannot be read: {error}") }),
             }
         }
-        None => match std::env::var(PASSWORD_ENV) {
-            Ok(text) => (Zeroizing::new(text), format!("in {PASSWORD_ENV}")),
-            Err(std::env::VarError::NotPresent) => return Err(PkiError::NoPassword),
-            Err(std::env::VarError::NotUnicode(_)) => {
+        None => match secret(PASSWORD_ENV) {
+            Ok(Some(text)) => (text, format!("in {PASSWORD_ENV}")),
+            Ok(None) => return Err(PkiError::NoPassword),
+            Err(NotText(_)) => {
                 let (origin, reason) = (format!("in {PASSWORD_ENV}"), "is not UTF-8".to_owned());
                 return Err(PkiError::Password { origin, reason });
             }

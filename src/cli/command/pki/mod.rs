@@ -13,6 +13,7 @@ use crate::pki::bootstrap::Folder;
 use crate::pki::store::Existing;
 use authorities::{IntermediateArgs, ProofArgs, RootArgs};
 use devices::DevicesArgs;
+pub(in crate::cli) use devices::PASSWORD_ENV;
 
 /// Arguments of `fleetstorm pki`.
 #[derive(Debug, clap::Args)]

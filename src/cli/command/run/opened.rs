@@ -110,7 +110,7 @@ pub(super) async fn open(scenario: &Scenario, plan: &Plan, wishes: Wishes) -> Re
         bootstrap_files::check(scenario, plan.shard, SystemTime::now())?;
     }
     let Hubs { address: hub_address, mut confirmed, mut is_remote } = hubs(hub_address, &confirm_hub).await?;
-    let given = GivenKey::from_environment();
+    let given = GivenKey::from_environment()?;
     let mut emulator_settings = Vec::new();
     let (description, mut access, embedded) = match &target.address {
         TargetAddress::Embedded => {

@@ -259,7 +259,7 @@ impl Run {
         }
         let Host { cpu, cores, memory_bytes, os, open_files } = machine;
         Ok(RunRecord {
-            scenario,
+            scenario: in_one_line(scenario),
             question,
             version: fleetstorm,
             command,
@@ -330,6 +330,7 @@ impl Stage {
     fn into_record(self) -> Result<StageRecord, String> {
         let Self { name, kind, workload, begin_due_us, begin_late_us, start_us, elapsed_us, totals, .. } = self;
         let Self { skips, phases: rows, intervals, .. } = self;
+        let name = in_one_line(name);
         let begin = begin_due_us.zip(begin_late_us).map(|(due, late)| Begin { due: due.0, late: late.0 });
         let mut phases = CompactPhases::default();
         for PhaseRow { phase: PhaseName(phase), outcome, count, min_us, max_us, above_range, histogram: encoded } in
@@ -442,6 +443,11 @@ impl From<Error> for ErrorRow {
         let Error { class, code, message, count, first_us, last_us } = error;
         Self { class: class.0, code, message, count: count.0, first: first_us.0, last: last_us.0 }
     }
+}
+
+/// No scenario has a name of several lines, which would pass for lines of the report.
+fn in_one_line(name: String) -> String {
+    if name.contains(['\n', '\r']) { name.split_whitespace().collect::<Vec<_>>().join(" ") } else { name }
 }
 
 /// What stands beside a histogram. Records of before the ends were kept as they were have the outermost steps of the histogram in
