@@ -56,6 +56,8 @@ where
         }
     };
     let parts = tokio::select! {
+        // First what is there to be answered, such as that the time for a body is over, too.
+        biased;
         parts = connection.without_shutdown() => parts.ok()?,
         () = unproven => return None,
     };

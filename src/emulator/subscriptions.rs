@@ -6,8 +6,12 @@ use crate::protocol::topic::filter_matches;
 pub(crate) struct Subscriptions(Vec<(Box<str>, QoS)>);
 
 impl Subscriptions {
-    /// Adds a filter at QoS 0 or 1, as the services grant; refuses it when there would be more than `max`. Asking for a
-    /// filter again changes its QoS.
+    /// Longest filter in bytes. Those that make sense have a tenth of it; MQTT allows 64 KB, and a session may outlive its
+    /// connection.
+    const LONGEST: usize = 1024;
+
+    /// Adds a filter at QoS 0 or 1, as the services grant; refuses it when it is too long or there would be more than `max`.
+    /// Asking for a filter again changes its QoS.
     pub(crate) fn grant(&mut self, filter: SubscribeFilter, max: usize) -> SubscribeReasonCode {
         let qos = match filter.qos {
             QoS::AtMostOnce => QoS::AtMostOnce,
@@ -15,7 +19,7 @@ impl Subscriptions {
         };
         if let Some((_, held)) = self.0.iter_mut().find(|(path, _)| **path == *filter.path) {
             *held = qos;
-        } else if self.0.len() < max {
+        } else if self.0.len() < max && filter.path.len() <= Self::LONGEST {
             self.0.push((filter.path.into(), qos));
         } else {
             return SubscribeReasonCode::Failure;
@@ -52,5 +56,8 @@ mod tests {
         assert_eq!((held.qos("a/b"), held.qos("b")), (Some(QoS::AtMostOnce), None));
         held.remove(&["a/#".to_owned()]);
         assert_eq!(held.qos("a/b"), None);
+        let long = |length| filter(&"x".repeat(length), QoS::AtMostOnce);
+        assert_eq!(held.grant(long(Subscriptions::LONGEST + 1), 9), SubscribeReasonCode::Failure);
+        assert_eq!(held.grant(long(Subscriptions::LONGEST), 9), SubscribeReasonCode::Success(QoS::AtMostOnce));
     }
 }

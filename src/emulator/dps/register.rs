@@ -15,6 +15,7 @@ use crate::emulator::issuance::Busy;
 use crate::emulator::registry::{Assignment, Attested, Device, Operation, Outcome, Registration};
 use crate::emulator::service_model::Step;
 use crate::emulator::state::Change;
+use crate::pki::csr::MAX_DER_LENGTH;
 use crate::protocol::payload::{RegistrationRequest, decode_csr};
 
 /// First API version whose registrations may carry a CSR. Versions are dates, so their texts compare as they do.
@@ -245,7 +246,9 @@ fn issue(core: &Arc<Core>, policy: Arc<Policy>, csr: Vec<u8>, done: Done, unique
         unique_id,
     };
     let shared = Arc::clone(core);
-    core.issuance.submit(move || {
+    // What the authority refuses at first sight is not kept for it.
+    let at_once = csr.len() > MAX_DER_LENGTH;
+    let job = move || {
         let now = shared.clock.now();
         match policy.issue(&csr, &subject, now) {
             Ok(issued) => {
@@ -257,5 +260,53 @@ fn issue(core: &Arc<Core>, policy: Arc<Policy>, csr: Vec<u8>, done: Done, unique
                 done.operation.finish(Outcome::Failed { code: 400_000, message: error.to_string(), at: now });
             }
         }
-    })
+    };
+    if at_once {
+        job();
+        return Ok(());
+    }
+    core.issuance.submit(job)
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
+    use super::*;
+    use crate::emulator::config::Config;
+    use crate::emulator::dps::Introduction;
+
+    /// The authority's threads are busy and its queue is full.
+    #[tokio::test(start_paused = true)]
+    async fn a_csr_that_is_too_long_is_refused_and_not_kept() {
+        let mut config = Config::default();
+        (config.adr.issuance_threads, config.adr.issuance_queue) = (1, 1);
+        let core = Core::new(config).unwrap();
+        let (go, wait) = crossbeam_channel::bounded::<()>(0);
+        let (started, is_started) = crossbeam_channel::bounded::<()>(0);
+        let busy = move || {
+            started.send(()).unwrap();
+            assert!(wait.recv().is_err(), "until the sender is dropped");
+        };
+        core.issuance.submit(busy).unwrap();
+        is_started.recv().unwrap();
+        core.issuance.submit(|| {}).unwrap();
+        let token = core.group_key.derive("dev1").sign("0ne00000001/registrations/dev1", u64::MAX, None).to_text();
+        let introduction = Introduction {
+            id_scope: "0ne00000001",
+            registration_id: "dev1",
+            api_version: Some(FIRST_WITH_CSR),
+            token: &token,
+            certificates: Vec::new(),
+        };
+        let caller = Caller::new(introduction).unwrap();
+        let register = |length| {
+            let csr = STANDARD.encode(vec![0x30; length]);
+            register(&core, &caller, format!(r#"{{"csr":"{csr}"}}"#).as_bytes()).0.status
+        };
+        assert_eq!((register(MAX_DER_LENGTH), register(MAX_DER_LENGTH + 1)), (429, 202));
+        assert_eq!(core.tally.snapshot().get(Event::CsrRefused), 1);
+        drop(go);
+    }
 }

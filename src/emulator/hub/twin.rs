@@ -68,7 +68,7 @@ pub(super) const fn code(invalid: &Invalid) -> u32 {
     match invalid {
         Invalid::Json | Invalid::NotAnObject => 400_006,
         Invalid::Name | Invalid::Text | Invalid::Integer | Invalid::Depth => 400_004,
-        Invalid::TooLarge { .. } => 413_001,
+        Invalid::TooLarge { .. } | Invalid::Uncounted { .. } => 413_001,
     }
 }
 

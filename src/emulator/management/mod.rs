@@ -39,6 +39,7 @@ use super::core::Core;
 use super::http::{self, BodyError};
 use super::room::Place;
 use super::service::Service;
+use super::state::Journal;
 use error::Refusal;
 use routes::{Paths, Routes};
 use token::Token;
@@ -140,6 +141,10 @@ async fn guard(State(plane): State<Plane>, request: Request, next: Next) -> Resu
         BodyError::Broken => Refusal::new(400_012, "The body is malformed."),
     })?;
     let reads = head.method.is_safe();
+    if !reads && core.journal.as_ref().is_some_and(Journal::is_full) {
+        let reason = plane.service.state_failure().unwrap_or_else(|| "the disk is too slow".to_owned());
+        return Err(Refusal::new(503_001, format!("Nothing was changed, as it could not be stored: {reason}.")));
+    }
     let response = next.run(Request::from_parts(head, Body::from(body))).await;
     // What was changed is answered when it is on the disk.
     if !reads && !core.durable().await {

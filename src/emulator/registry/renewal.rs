@@ -1,6 +1,7 @@
 use std::time::SystemTime;
 
 use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use super::packet_id::RENEWALS;
@@ -27,6 +28,8 @@ pub(crate) struct Renewal {
     pub(crate) ready_at: Instant,
     result: Option<Result<Chain, String>>,
     in_flight: Option<u16>,
+    /// Makes the session look when it is ready; ends with it, as a device may ask again and again.
+    alarm: Option<AbortOnDropHandle<()>>,
 }
 
 impl Renewal {
@@ -38,7 +41,12 @@ impl Renewal {
         csr_digest: [u8; 32],
         ready_at: Instant,
     ) -> Self {
-        Self { request_id, correlation_id, expires, csr_digest, ready_at, result: None, in_flight: None }
+        Self { request_id, correlation_id, expires, csr_digest, ready_at, result: None, in_flight: None, alarm: None }
+    }
+
+    /// Gives it the task that makes the session look when it is ready.
+    pub(crate) fn set_alarm(&mut self, alarm: AbortOnDropHandle<()>) {
+        self.alarm = Some(alarm);
     }
 
     /// Whether it stands in the way of another one: its final answer was not sent yet, and it has not expired.

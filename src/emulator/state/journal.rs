@@ -86,7 +86,8 @@ impl fmt::Debug for Entry {
 }
 
 impl Journal {
-    /// When so many changes wait, registrations wait too; rare changes do not.
+    /// When so many changes wait, registrations wait too, and changes by the control plane are
+    /// refused; what follows from either is kept.
     const QUEUE: usize = 100_000;
     /// How often is looked whether fewer wait.
     const PAUSE: Duration = Duration::from_millis(1);
@@ -101,6 +102,8 @@ impl Journal {
     pub(crate) fn open(folder: &Path) -> Result<(Self, Stored), StateError> {
         let store = Store::open(folder)?;
         let stored = store.read()?;
+        let ahead = u64::try_from(stored.clock_offset_ms()).unwrap_or_default();
+        store.forget_serials(SystemTime::now() + Duration::from_millis(ahead))?;
         let (queue, entries) = unbounded();
         let failure = Arc::new(Mutex::new(None));
         let shared = Arc::clone(&failure);
@@ -127,7 +130,7 @@ impl Journal {
     /// Has changes written, and then does `then`, on the thread that writes. Waits while too many wait already: for
     /// threads that sign.
     pub(crate) fn record_then(&self, changes: Vec<Change>, then: impl FnOnce() + Send + 'static) {
-        while self.waiting() >= Self::QUEUE {
+        while self.is_full() {
             thread::sleep(Self::PAUSE);
         }
         self.push(Entry { changes, then: Some(Box::new(then)) });
@@ -139,7 +142,7 @@ impl Journal {
         changes: Vec<Change>,
         then: impl FnOnce() + Send + 'static,
     ) -> Result<(), Busy> {
-        if self.waiting() >= Self::QUEUE {
+        if self.is_full() {
             return Err(Busy);
         }
         self.push(Entry { changes, then: Some(Box::new(then)) });
@@ -155,6 +158,11 @@ impl Journal {
         });
         self.push(Entry { changes: Vec::new(), then: Some(then) });
         matches!(timeout(Self::PATIENCE, wait).await, Ok(Ok(())))
+    }
+
+    /// Whether more waits for the disk than should: what is not urgent had better not be changed.
+    pub(crate) fn is_full(&self) -> bool {
+        self.waiting() >= Self::QUEUE
     }
 
     /// Why nothing is written at present.

@@ -2,12 +2,13 @@ use std::fs::{self, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use redb::backends::FileBackend;
 use redb::{Database, DatabaseError, ReadableDatabase as _, TableDefinition};
 use serde::de::DeserializeOwned;
 
-use super::record::{AuthoritiesRecord, CaRecord, DeviceRecord, EnrollmentRecord, RegistrationRecord};
+use super::record::{AuthoritiesRecord, CaRecord, DeviceRecord, EnrollmentRecord, RegistrationRecord, SerialRecord};
 use crate::pki::store::create_folder;
 
 /// Keys are a letter of [`Table`] and an id, values are JSON.
@@ -167,6 +168,18 @@ impl Store {
         })
     }
 
+    /// Forgets the serial numbers of certificates that have expired by `now`: without that the file would grow for as long as
+    /// the fleet lives.
+    pub(super) fn forget_serials(&self, now: SystemTime) -> Result<(), StateError> {
+        let serials = self.entries::<SerialRecord>(Table::Serial)?.into_iter();
+        let expired = serials.filter(|(_, record)| record.not_after < now);
+        let deletions: Vec<Write> = expired.map(|(key, _)| Write { key, value: None }).collect();
+        match deletions.is_empty() {
+            true => Ok(()),
+            false => self.write(&deletions).map_err(StateError::Write),
+        }
+    }
+
     fn check_schema(&self) -> Result<(), StateError> {
         match self.get(SCHEMA_KEY)? {
             Some(bytes) => match self.parse(SCHEMA_KEY, &bytes)? {
@@ -193,6 +206,11 @@ impl Store {
     }
 
     fn all<T: DeserializeOwned>(&self, of: Table) -> Result<Vec<T>, StateError> {
+        Ok(self.entries(of)?.into_iter().map(|(_, record)| record).collect())
+    }
+
+    /// Records with their keys.
+    fn entries<T: DeserializeOwned>(&self, of: Table) -> Result<Vec<(String, T)>, StateError> {
         let broken = |error: redb::Error| self.broken(error);
         let transaction = self.database.begin_read().map_err(|error| broken(error.into()))?;
         let table = transaction.open_table(RECORDS).map_err(|error| broken(error.into()))?;
@@ -203,7 +221,7 @@ impl Store {
             if !key.value().starts_with(prefix) {
                 break;
             }
-            records.push(self.parse(key.value(), value.value())?);
+            records.push((key.value().to_owned(), self.parse(key.value(), value.value())?));
         }
         Ok(records)
     }
@@ -213,6 +231,12 @@ impl Store {
             file: self.file.clone(),
             problem: format!("record {key:?}: {error}"),
         })
+    }
+
+    /// Keys of the serial numbers that are kept.
+    #[cfg(test)]
+    pub(super) fn serials(&self) -> Vec<String> {
+        self.entries::<SerialRecord>(Table::Serial).unwrap().into_iter().map(|(key, _)| key).collect()
     }
 
     fn broken(&self, error: impl std::fmt::Display) -> StateError {

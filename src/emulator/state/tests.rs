@@ -1,15 +1,18 @@
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crossbeam_channel::{Sender, bounded};
 use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 
 use super::*;
 use crate::domain::{CryptoProvider, KeyAlgorithm};
 use crate::emulator::config::Config;
 use crate::emulator::core::Core;
 use crate::emulator::dps::{Caller, Introduction, operation_status, register};
-use crate::emulator::registry::{Attested, Registration, X509Proof, test_group};
+use crate::emulator::management::Management;
+use crate::emulator::registry::{Attested, Kind, Registration, X509Proof, test_group};
+use crate::emulator::service::Service;
 use crate::pki::csr;
 use crate::pki::description::CertificateInfo;
 use crate::pki::key::DeviceKey;
@@ -88,8 +91,8 @@ fn a_registration_comes_back_as_it_was_whatever_its_certificate_says() {
         sha1_thumbprint: "00".to_owned(),
         sha256_thumbprint: "11".to_owned(),
         // X.509 can say 1950.
-        not_before: SystemTime::UNIX_EPOCH - std::time::Duration::from_secs(20 * 365 * 86_400),
-        not_after: SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(250_000_000_000),
+        not_before: SystemTime::UNIX_EPOCH - Duration::from_secs(20 * 365 * 86_400),
+        not_after: SystemTime::UNIX_EPOCH + Duration::from_secs(250_000_000_000),
         serial_number: "01".to_owned(),
         version: 3,
     };
@@ -112,4 +115,44 @@ fn debug_shows_no_key() {
     let (_journal, stored) = Journal::open(folder.path()).unwrap();
     let text = format!("{stored:?}");
     assert!(!text.contains(&key) && !text.contains("PRIVATE KEY"), "{text}");
+}
+
+#[tokio::test]
+async fn while_too_much_waits_for_the_disk_the_control_plane_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let service = Service::new(Config { state: Some(folder.path().to_owned()), ..Config::default() }).unwrap();
+    let journal = service.core().journal.clone().unwrap();
+    let (go, wait) = bounded::<()>(0);
+    journal.record_then(Vec::new(), move || wait.recv().unwrap());
+    while !journal.is_full() {
+        journal.record_then(Vec::new(), || {});
+    }
+    let management = Management::new(&service, b"");
+    let (mut client, stream) = duplex(64 * 1024);
+    let head = format!("Host: h\r\nConnection: close\r\nAuthorization: Bearer {}\r\n", management.token());
+    let body = r#"{"attestation":{"type":"symmetricKey"}}"#;
+    let request = format!("PUT /enrollments/x HTTP/1.1\r\n{head}Content-Length: {}\r\n\r\n{body}", body.len());
+    client.write_all(request.as_bytes()).await.unwrap();
+    management.serve_connection(stream).await;
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("Nothing was changed"), "{answer}");
+    assert!(service.core().registry.enrollments.get(Kind::Individual, "x").is_none());
+    go.send(()).unwrap();
+}
+
+#[test]
+fn serial_numbers_are_forgotten_when_their_certificates_have_expired() {
+    let (folder, now) = (tempfile::tempdir().unwrap(), SystemTime::now());
+    let hour = Duration::from_secs(3600);
+    let issued =
+        |serial: u8, not_after| Change::Issued(Serial { serial: vec![serial], device_id: "d".into(), not_after });
+    {
+        let (journal, _) = Journal::open(folder.path()).unwrap();
+        journal.record(issued(1, now - hour));
+        journal.record(issued(2, now + hour));
+    }
+    drop(Journal::open(folder.path()).unwrap());
+    let left = store::Store::open(folder.path()).unwrap().serials();
+    assert_eq!(left, ["s/02"]);
 }

@@ -413,3 +413,19 @@ async fn switches_give_the_shapes_and_codes_of_the_sdks() {
     assert_eq!(error["message"], "Credential management operation failed");
     assert_eq!(error["info"]["credentialError"], "FailedToDecodeCsr");
 }
+
+#[tokio::test(start_paused = true)]
+async fn renewals_that_are_replaced_again_and_again_leave_nothing_behind() {
+    let world = slow();
+    let (_device, mut peer) = ready(&world).await;
+    let body = json!({"id": "dev1", "csr": key_and_csr("dev1").1, "replace": "*"}).to_string();
+    let alive = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    peer.begin_renewal("rid-0", &body).await;
+    let before = alive();
+    for i in 1..50 {
+        peer.begin_renewal(&format!("rid-{i}"), &body).await;
+    }
+    tokio::task::yield_now().await;
+    assert!(alive() <= before + 1, "{before} tasks, then {}", alive());
+    peer.renewed("rid-49").await;
+}

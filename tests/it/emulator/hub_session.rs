@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use fleetstorm::emulator::{Event, TelemetryMessage};
 use fleetstorm::pki::sas::SymmetricKey;
-use fleetstorm::protocol::mqtt::{ConnectReturnCode, LastWill, Packet, PubAck, Publish, QoS};
+use fleetstorm::protocol::mqtt::{ConnectReturnCode, LastWill, Packet, PubAck, Publish, QoS, SubscribeReasonCode};
 use ring::hmac;
 use tokio::sync::broadcast::Receiver;
 use tokio::time::sleep;
@@ -219,4 +219,20 @@ async fn a_clean_session_drops_what_a_persistent_one_keeps() {
     let mut clean = Device { connect: hub_connect("dev1", ""), ..device }.connect(&world).await;
     clean.publish("$iothub/twin/GET/?$rid=1", QoS::AtMostOnce, "").await;
     clean.is_quiet().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_filter_that_is_too_long_is_not_kept() {
+    let world = World::new();
+    let device = Device::new(&world, "dev1").await;
+    let mut hub = device.connect(&world).await;
+    let mut dps = world.dps("dev1").await;
+    let long = "x".repeat(1024);
+    for (peer, filter) in
+        [(&mut hub, format!("$iothub/methods/POST/{long}/#")), (&mut dps, format!("$dps/registrations/res/{long}/#"))]
+    {
+        let granted = peer.subscribe(&filter, QoS::AtLeastOnce).await.return_codes;
+        assert_eq!(granted, [SubscribeReasonCode::Failure]);
+        peer.is_quiet().await;
+    }
 }

@@ -9,6 +9,7 @@ mod dps_register;
 mod faults;
 mod fleet;
 mod hostile;
+mod hostile_devices;
 mod http_client;
 mod https;
 mod hub;

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use tokio::time::{Instant, sleep_until};
+use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use super::answer::Refusal;
@@ -46,7 +47,12 @@ impl Job {
     pub(super) fn submit(self, core: &Arc<Core>) -> Result<(), Refusal> {
         let (shared, device, correlation_id) = (Arc::clone(core), Arc::clone(&self.device), self.correlation_id);
         if self.ready_at > Instant::now() {
-            wake_at(self.ready_at, &device);
+            let alarm = wake_at(self.ready_at, &device);
+            device.with(|state| {
+                if let Some(renewal) = self.mine(state) {
+                    renewal.set_alarm(alarm);
+                }
+            });
         }
         core.issuance.submit(move || self.run(&shared)).map_err(|_| {
             device.with(|state| state.renewal.take_if(|renewal| renewal.correlation_id == correlation_id));
@@ -90,12 +96,12 @@ impl Job {
 }
 
 /// Makes the device's session look when a result that is held back is due.
-fn wake_at(due: Instant, device: &Arc<Device>) {
+fn wake_at(due: Instant, device: &Arc<Device>) -> AbortOnDropHandle<()> {
     let device = Arc::downgrade(device);
-    tokio::spawn(async move {
+    AbortOnDropHandle::new(tokio::spawn(async move {
         sleep_until(due).await;
         if let Some(device) = device.upgrade() {
             device.with_session(|_| {});
         }
-    });
+    }))
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub(crate) use rules::Invalid;
-use rules::{Limits, check_patch, size};
+use rules::{Limits, check_patch, size, uncounted};
 
 /// Tags, desired and reported properties of a device. What it reports and what is desired are sections of their own,
 /// each with a version that every change increases.
@@ -131,12 +131,18 @@ fn with_version(mut properties: Map<String, Value>, version: u64) -> Value {
 fn patched(properties: &mut Map<String, Value>, patch: Map<String, Value>, limits: &Limits) -> Result<(), Invalid> {
     let patch = rules::without_read_only(patch);
     check_patch(&patch)?;
-    let before = size(properties);
     let mut merged = properties.clone();
     merge(&mut merged, patch);
-    let after = size(&merged);
-    if after > limits.size && after > before {
-        return Err(Invalid::TooLarge { size: after, limit: limits.size });
+    // What became smaller is never refused.
+    let beyond = |measure: fn(&Map<String, Value>) -> usize, limit| {
+        let after = measure(&merged);
+        (after > limit && after > measure(properties)).then_some(after)
+    };
+    if let Some(size) = beyond(size, limits.size) {
+        return Err(Invalid::TooLarge { size, limit: limits.size });
+    }
+    if let Some(count) = beyond(uncounted, limits.uncounted) {
+        return Err(Invalid::Uncounted { count, limit: limits.uncounted });
     }
     *properties = merged;
     Ok(())
@@ -220,5 +226,27 @@ mod tests {
         assert!(twin.report(object(json!({"1": null, "8": filler}))).is_ok(), "as large as before");
         let tags: Map<_, _> = (0..3).map(|i| (format!("{i}"), filler.clone().into())).collect();
         assert!(matches!(twin.change(Some(tags), None), Err(Invalid::TooLarge { limit: 8192, .. })));
+    }
+
+    #[test]
+    fn what_does_not_count_is_bounded_too() {
+        let many = |value: Value| json!({"a": vec![value; 12_000]});
+        let control = json!({"a": vec!["\u{1}".repeat(4096); 3]});
+        for nothing in [many(json!(null)), many(json!("")), many(json!([])), many(json!({})), control] {
+            let mut twin = Twin::default();
+            let refused = twin.report(object(nothing)).unwrap_err();
+            assert!(matches!(refused, Invalid::Uncounted { limit: 8192, .. }), "{refused}");
+            assert_eq!(twin, Twin::default());
+        }
+        // Little by little it comes to no more.
+        let mut twin = Twin::default();
+        let some = json!(vec![json!([]); 1000]);
+        let taken = (0..1000).filter(|i| twin.report(object(json!({i.to_string(): some}))).is_ok()).count();
+        assert_eq!(taken, 8);
+        // All that counts is taken, however small its parts are.
+        for (smallest, many) in [(json!(true), 8000), (json!(1), 4000), (json!("x"), 32_000)] {
+            let mut twin = Twin::default();
+            assert_eq!(twin.report(object(json!({"a": vec![smallest; many]}))), Ok(2));
+        }
     }
 }

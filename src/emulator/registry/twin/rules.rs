@@ -1,16 +1,23 @@
 use serde_json::{Map, Value};
 
-/// How large a section may be, in bytes by the service's way of counting ([`size`]).
+/// How large a section may be.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
+    /// In bytes by the service's way of counting ([`size`]).
     pub(super) size: usize,
+    /// Of what that way leaves out ([`uncounted`]), and takes memory all the same.
+    pub(super) uncounted: usize,
 }
 
 impl Limits {
     /// Desired properties, reported properties.
-    pub(super) const PROPERTIES: Self = Self { size: 32 * 1024 };
+    pub(super) const PROPERTIES: Self = Self::of(32 * 1024);
     /// Tags.
-    pub(super) const TAGS: Self = Self { size: 8 * 1024 };
+    pub(super) const TAGS: Self = Self::of(8 * 1024);
+
+    const fn of(size: usize) -> Self {
+        Self { size, uncounted: size / 4 }
+    }
 }
 
 const MAX_NAME: usize = 1024;
@@ -44,6 +51,17 @@ pub(crate) enum Invalid {
     TooLarge {
         /// Its size after the change.
         size: usize,
+        /// What is allowed.
+        limit: usize,
+    },
+    /// Most of the section would not count by the service's way of counting.
+    #[error(
+        "the section would have {count} empty values, lists, objects and control characters, which do not count as bytes; \
+         {limit} are allowed"
+    )]
+    Uncounted {
+        /// How much of it after the change.
+        count: usize,
         /// What is allowed.
         limit: usize,
     },
@@ -102,6 +120,22 @@ fn value_size(value: &Value) -> usize {
         Value::String(text) => text_size(text),
         Value::Array(values) => values.iter().map(value_size).sum(),
         Value::Object(object) => size(object),
+    }
+}
+
+/// How much of properties the service does not count: values without a size of their own, control characters.
+pub(super) fn uncounted(properties: &Map<String, Value>) -> usize {
+    properties.values().map(uncounted_of).sum()
+}
+
+fn uncounted_of(value: &Value) -> usize {
+    match value {
+        Value::Bool(_) | Value::Number(_) => 0,
+        Value::Null => 1,
+        Value::String(text) if text.is_empty() => 1,
+        Value::String(text) => text.len() - text_size(text),
+        Value::Array(values) => 1 + values.iter().map(uncounted_of).sum::<usize>(),
+        Value::Object(object) => 1 + uncounted(object),
     }
 }
 
