@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot};
 
-use crate::device::{Connector, HubSession};
+use crate::device::{Connector, Held, HubSession};
 use crate::engine::gauge::Gauge;
 use crate::engine::station::Station;
 
@@ -112,7 +112,12 @@ where
                 drop(request.lend(kept));
             }
             // It ends only when the connection is lost.
-            _ = kept.session.hold(None) => station.lost_between_stages.set(station.lost_between_stages.get() + 1),
+            held = kept.session.hold(None) => {
+                station.lost_between_stages.set(station.lost_between_stages.get() + 1);
+                if let Held::Lost(failure) = held {
+                    station.breaches.borrow_mut().count(&failure);
+                }
+            }
         }
         station.fleet.with(device, |device| {
             if device.holder.as_ref().is_some_and(|holder| Rc::ptr_eq(holder, &mailbox)) {

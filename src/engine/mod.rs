@@ -8,6 +8,7 @@
 //! conductor tells it, beside each other where they overlap. Workers share nothing that waits.
 
 mod arrivals;
+mod breaches;
 mod clock;
 mod conductor;
 mod crew;

@@ -61,6 +61,7 @@ pub(super) async fn run<C: Connector + 'static>(
             Ended::Lost(failure) => {
                 let lost = job.now();
                 job.recorder.borrow_mut().disconnected(lost);
+                job.station.breaches.borrow_mut().count(&failure);
                 let again = lost + retries.lost(lost.saturating_sub(since));
                 if job.until.is_some_and(|until| again >= until) {
                     job.recorder.borrow_mut().errors.count(&failure, lost, 1);

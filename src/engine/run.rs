@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::device::{Connector, Settings};
+use crate::engine::breaches::Breaches;
 use crate::engine::clock::RunClock;
 use crate::engine::conductor::{Conductor, Moments};
 use crate::engine::crew::{Crew, Execution};
@@ -242,6 +243,9 @@ where
     let mut early = Early::default();
     ends.iter().for_each(|end| early.add(&end.early));
     notes.extend(early.note());
+    let mut breaches = Breaches::default();
+    ends.iter().for_each(|end| breaches.add(&end.breaches));
+    notes.extend(breaches.note());
     let status = match (&defect, &broken, status) {
         (Some(_), ..) => RunStatus::Broken,
         (None, Some(_), _) => RunStatus::ThresholdFailed,

@@ -1,9 +1,10 @@
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
 use crate::device::Connector;
+use crate::engine::breaches::Breaches;
 use crate::engine::clock::RunClock;
 use crate::engine::early::Early;
 use crate::engine::fleet::Fleet;
@@ -33,6 +34,8 @@ pub(super) struct Station<C: Connector> {
     pub(super) rows: Option<RowSink>,
     /// Kept connections that were lost while no stage used them.
     pub(super) lost_between_stages: Cell<u64>,
+    /// Kept connections that the hub lost by doing what it must not.
+    pub(super) breaches: RefCell<Breaches>,
     /// Certificates that were not valid yet when they came.
     pub(super) early: Cell<Early>,
 }

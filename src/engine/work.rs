@@ -194,9 +194,10 @@ impl<C: Connector + 'static> Work<C> {
     pub(super) async fn wait_until(&mut self, at: Duration) {
         let at = self.job.station.clock.instant(at);
         if let Some(kept) = &mut self.kept
-            && matches!(kept.session.hold(Some(at)).await, device::Held::Lost(_))
+            && let device::Held::Lost(failure) = kept.session.hold(Some(at)).await
         {
             self.kept = None;
+            self.job.station.breaches.borrow_mut().count(&failure);
             self.job.recorder.borrow_mut().disconnected(self.job.now());
         }
         sleep_until(at).await;

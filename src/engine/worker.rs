@@ -7,6 +7,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::device::Connector;
+use crate::engine::breaches::Breaches;
 use crate::engine::clock::RunClock;
 use crate::engine::early::Early;
 use crate::engine::entry::Job;
@@ -62,6 +63,8 @@ pub(super) struct Certified {
 pub(super) struct WorkerEnd {
     /// Kept connections that were lost while no stage used them.
     pub(super) lost_between_stages: u64,
+    /// Kept connections that the hub lost by doing what it must not.
+    pub(super) breaches: Breaches,
     /// Certificates that were not valid yet when they came.
     pub(super) early: Early,
     /// CPU time of the worker's thread; zero when it had none of its own.
@@ -88,6 +91,7 @@ impl<C: Connector + 'static> Worker<C> {
             connected,
             rows,
             lost_between_stages,
+            breaches: RefCell::default(),
             early,
         });
         while let Some(command) = commands.recv().await {
@@ -109,6 +113,7 @@ impl<C: Connector + 'static> Worker<C> {
         }
         WorkerEnd {
             lost_between_stages: station.lost_between_stages.get(),
+            breaches: station.breaches.take(),
             early: station.early.get(),
             cpu: Duration::ZERO,
         }

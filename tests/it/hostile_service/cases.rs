@@ -41,7 +41,7 @@ pub(super) enum At {
     Accepted,
     /// The other one.
     Issued,
-    /// After the message that a device sends first, in a stage in which devices stay connected.
+    /// After CONNACK, in a stage in which devices stay connected and say nothing by themselves.
     Held,
 }
 

@@ -280,6 +280,10 @@ impl Visit<'_> {
                     device = connect.client_id;
                     let connack = Packet::ConnAck(ConnAck::new(ConnectReturnCode::Success, false));
                     self.answers(At::Connack(self.door), bytes(&connack)).await?;
+                    // To DPS, to the hub, to the hub for a renewal, to the hub with what came of it: then to stay.
+                    if !at_dps && self.number >= 5 && self.act(At::Held).is_some() {
+                        self.answers(At::Held, Vec::new()).await?;
+                    }
                 }
                 Packet::Subscribe(subscribe) => {
                     let granted = vec![SubscribeReasonCode::Success(QoS::AtLeastOnce)];
@@ -303,10 +307,7 @@ impl Visit<'_> {
         let transport = self.service.transport;
         let mqtt = if transport == Transport::Https { Transport::Mqtt } else { transport };
         if publish.topic.contains("/messages/events/") {
-            self.answers(At::Puback, puback).await?;
-            // To DPS, to the hub, to the hub for a renewal, to the hub with what came of it: then to stay.
-            let stays = self.number >= 5 && self.act(At::Held).is_some();
-            return if stays { self.answers(At::Held, Vec::new()).await } else { Ok(()) };
+            return self.answers(At::Puback, puback).await;
         }
         let puback = self.wire.framed(&puback);
         self.wire.says(&puback).await;
