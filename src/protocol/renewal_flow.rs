@@ -316,7 +316,11 @@ impl Renewal {
     fn issued(&mut self, body: &[u8], now: Duration) -> Next<IssuedChain> {
         let issued = match CertificatesIssued::parse(body) {
             Ok(issued) => issued,
-            Err(error) => return self.breach(format!("answer of the hub: {error}"), now),
+            Err(error) => {
+                // What is not as expected may be named, and is the hub's own text then.
+                let words = plain_words(&format!("answer of the hub: {error}"), &self.request.device_id);
+                return self.breach(words, now);
+            }
         };
         match decode_chain(&issued.certificates) {
             Ok(chain) => {

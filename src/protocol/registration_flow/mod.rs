@@ -222,7 +222,8 @@ impl Registration {
     fn progress(&mut self, answer: Answer<'_>, now: Duration) -> Step {
         let status = match OperationStatus::parse(answer.body) {
             Ok(status) => status,
-            Err(error) => return self.fail(protocol(format!("answer of DPS: {error}")), now),
+            // What is not as expected may be named, and is DPS' own text then.
+            Err(error) => return self.fail(protocol(self.words(&format!("answer of DPS: {error}"))), now),
         };
         match status.status {
             RegistrationStatus::Assigned => match Assignment::read(status.registration_state.unwrap_or_default()) {

@@ -524,6 +524,18 @@ fn names_that_cannot_be_used_are_dps_fault() {
 }
 
 #[test]
+fn what_dps_says_in_place_of_numbers_is_not_repeated_as_it_is() {
+    for text in ["\\u001b[2J dev1 is bad", &"x".repeat(50_000)] {
+        let mut talk = Talk::registering();
+        talk.answers(200, None, &format!(r#"{{"operationId":"5","registrationState":{{"errorCode":"{text}"}}}}"#));
+        let Failure { class, message, .. } = talk.failure();
+        assert_eq!(class, FailureClass::Protocol);
+        assert!(message.starts_with("answer of DPS: the body is not the expected JSON: invalid type"), "{message}");
+        assert!(message.len() < 300 && !message.contains("dev1") && !message.contains('\u{1b}'), "{message}");
+    }
+}
+
+#[test]
 fn what_nobody_asked_for_is_taken_a_thousand_times() {
     let strange = Packet::Publish(Publish::new("devices/dev1/messages/devicebound/", QoS::AtMostOnce, "x"));
     let earlier = Packet::Publish(Publish::new("$dps/registrations/res/200/?$rid=77", QoS::AtMostOnce, "x"));

@@ -8,8 +8,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use fleetstorm::device::{LocalEnd, MemoryConnector, provision};
-use fleetstorm::domain::{FailureClass, Transport};
+use fleetstorm::device::{Credential, LocalEnd, MemoryConnector, provision};
+use fleetstorm::domain::{Failure, FailureClass, Transport};
 use fleetstorm::protocol::payload::{RegistrationRequest, decode_csr};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -158,37 +158,51 @@ fn change() -> impl Strategy<Value = Change> {
     (at, kind).prop_map(|(at, kind)| Change { at, kind })
 }
 
+/// A world of which DPS is reached over that transport.
+fn world(transport: Transport) -> World {
+    let mut world = World::new();
+    world.settings.transport = transport;
+    world.settings.hub.as_mut().unwrap().web_socket = transport == Transport::MqttWebSocket;
+    if transport == Transport::Https {
+        world.settings.hub = None;
+    }
+    world
+}
+
+/// What becomes of a device, and how long that takes.
+fn outcome(world: &World, change: Change) -> (Result<Credential, Failure>, Duration) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let (connector, peers) = MemoryConnector::new();
+        let end = LocalEnd::new(&world.settings, 0);
+        let device = async move {
+            let start = Instant::now();
+            let prepared = world.device();
+            let done = provision(&world.settings, &connector, &end, &prepared, false).await;
+            (done.result, start.elapsed())
+        };
+        let service = async {
+            serves(world, Accept::changed(peers, change)).await;
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            biased;
+            ended = device => ended,
+            () = service => unreachable!("it waits for ever"),
+        }
+    })
+}
+
+const TRANSPORTS: [Transport; 3] = [Transport::Mqtt, Transport::MqttWebSocket, Transport::Https];
+
 #[test]
 fn whatever_is_changed_in_right_answers_the_device_ends_in_time_and_blames_somebody_else() {
-    for transport in [Transport::Mqtt, Transport::MqttWebSocket, Transport::Https] {
-        let mut world = World::new();
-        world.settings.transport = transport;
-        let hub = world.settings.hub.as_mut().unwrap();
-        hub.web_socket = transport == Transport::MqttWebSocket;
-        if transport == Transport::Https {
-            world.settings.hub = None;
-        }
+    for transport in TRANSPORTS {
+        let world = &world(transport);
         let mut runner = TestRunner::new(Config { cases: 100, failure_persistence: None, ..Config::default() });
         let ended = Mutex::new([0_u32; 2]);
-        let world = &world;
         let test = |change| {
-            let runtime =
-                tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-            let (result, took) = runtime.block_on(async {
-                let (connector, peers) = MemoryConnector::new();
-                let end = LocalEnd::new(&world.settings, 0);
-                let device = async move {
-                    let start = Instant::now();
-                    let prepared = world.device();
-                    let done = provision(&world.settings, &connector, &end, &prepared, false).await;
-                    (done.result, start.elapsed())
-                };
-                tokio::select! {
-                    biased;
-                    ended = device => ended,
-                    () = async { serves(world, Accept::changed(peers, change)).await; std::future::pending().await } => unreachable!(),
-                }
-            });
+            let (result, took) = outcome(world, change);
             prop_assert!(took < Duration::from_secs(310), "{took:?}");
             if let Err(failure) = &result {
                 prop_assert_ne!(failure.class, FailureClass::Generator, "{}", failure);
@@ -200,5 +214,17 @@ fn whatever_is_changed_in_right_answers_the_device_ends_in_time_and_blames_someb
         runner.run(&change(), test).unwrap();
         let [failed, succeeded] = *ended.lock().unwrap();
         assert!(failed > 10 && succeeded > 0, "{transport}: {failed} failed, {succeeded} did not");
+    }
+}
+
+#[test]
+fn right_answers_that_end_after_any_byte_are_an_end_of_the_connection() {
+    for transport in TRANSPORTS {
+        let world = &world(transport);
+        for at in 0..250 {
+            let (result, _) = outcome(world, Change { at, kind: Kind::Cut });
+            let failure = result.map(|_| ()).unwrap_err();
+            assert_eq!(failure.class, FailureClass::Network, "{transport}, {at} bytes: {failure}");
+        }
     }
 }
