@@ -136,6 +136,9 @@ mod tests {
     fn keys_of_wrong_length_or_alphabet_are_refused() {
         assert_eq!(SymmetricKey::from_base64("no base64").unwrap_err(), SymmetricKeyError::Base64);
         assert_eq!(SymmetricKey::from_base64("AAAA").unwrap_err(), SymmetricKeyError::Length(3));
+        for (length, good) in [(15, false), (16, true), (64, true), (65, false)] {
+            assert_eq!(SymmetricKey::from_base64(&STANDARD.encode(vec![7; length])).is_ok(), good, "{length}");
+        }
         assert!(SymmetricKey::from_base64(" AAAAAAAAAAAAAAAAAAAAAA==\n").is_ok());
         assert_eq!(format!("{:?}", SymmetricKey::random()), "SymmetricKey([redacted])");
     }

@@ -150,7 +150,7 @@ mod tests {
 
     use super::*;
     use crate::domain::CryptoProvider;
-    use crate::pki::ca::{CertificateAuthority, Validity};
+    use crate::pki::ca::{self, CertificateAuthority, Validity};
     use crate::pki::key::DeviceKey;
     use crate::pki::test_support::{Adr, DAY, key, leaf_by, now, reissued, root, root_name, unknown_extension};
 
@@ -209,6 +209,30 @@ mod tests {
         let stranger = root(1);
         let broken = AuthoritySet::new(&[middle.der(), stranger.der()]).unwrap();
         assert!(!broken.is_rooted(0) && broken.is_rooted(1));
+        // Two that certify each other lead nowhere.
+        let again = middle.subordinate(copy_of(&top), "root", 1, Validity::days(9, now())).unwrap();
+        let circle = AuthoritySet::new(&[middle.der(), again.der()]).unwrap();
+        assert!(!circle.is_rooted(0) && !circle.is_rooted(1));
+    }
+
+    /// Another copy of an authority's key.
+    fn copy_of(ca: &CertificateAuthority) -> DeviceKey {
+        DeviceKey::from_pem(&ca.key().to_pem().unwrap(), CryptoProvider::AwsLc).unwrap()
+    }
+
+    #[test]
+    fn a_hub_takes_leaves_from_their_first_second_on() {
+        let adr = Adr::new();
+        let leaf = [adr.leaf(&key(), ID)];
+        let hub = AuthoritySet::new(&[adr.issuing.der()]).unwrap();
+        let (begin, second) = (now() - DAY, std::time::Duration::from_secs(1));
+        // Its authority began an hour before now, so it is asked later.
+        let early = CertificateAuthority::root(key(), "root", 0, Validity::days(9, begin - DAY)).unwrap();
+        let own = [leaf_by(&early, &key(), |params| params.not_before = ca::date(begin).unwrap())];
+        let set = AuthoritySet::new(&[early.der()]).unwrap();
+        assert_eq!(set.verify_leaf(&own, begin - second), Err(ChainError::Validity(0)));
+        assert!(set.verify_leaf(&own, begin).is_ok());
+        assert_eq!(hub.verify_leaf(&leaf, begin), Err(ChainError::Validity(1)), "nor before their authority");
     }
 
     #[test]
@@ -254,8 +278,7 @@ mod tests {
     fn certificates_of_one_authority_take_each_others_place() {
         let (top, device) = (root(1), key());
         let middle = below(&top, 0);
-        let copy = DeviceKey::from_pem(&middle.key().to_pem().unwrap(), CryptoProvider::AwsLc).unwrap();
-        let old = top.subordinate(copy, "intermediate", 0, Validity::days(1, now() - 9 * DAY)).unwrap();
+        let old = top.subordinate(copy_of(&middle), "intermediate", 0, Validity::days(1, now() - 9 * DAY)).unwrap();
         let leaf = leaf_by(&middle, &device, |_| ());
         let walk = |trusted: &[&[u8]], presented: &[&[u8]]| {
             let set = AuthoritySet::new(trusted).unwrap();
@@ -323,12 +346,9 @@ mod tests {
     #[test]
     fn one_good_way_up_is_enough_and_not_every_way_is_tried() {
         let (top, device) = (root(9), key());
-        let copy = |ca: &CertificateAuthority| {
-            DeviceKey::from_pem(&ca.key().to_pem().unwrap(), CryptoProvider::AwsLc).unwrap()
-        };
         let good = limited(&top, key(), |_| ());
         let others = |params: &mut rcgen::CertificateParams| params.name_constraints = Some(constraints("device-0002"));
-        let bad = limited(&top, copy(&good), others);
+        let bad = limited(&top, copy_of(&good), others);
         let leaf = leaf_by(&good, &device, |_| ());
         let set = AuthoritySet::new(&[top.der()]).unwrap();
         for both in [[good.der(), bad.der()], [bad.der(), good.der()]] {

@@ -9,6 +9,7 @@ use crate::emulator::core::Core;
 use crate::emulator::registry::{Device, State};
 use crate::emulator::session::Refused;
 use crate::emulator::trusted::AuthorityId;
+use crate::pki::ca::Validity;
 use crate::pki::description::describe;
 use crate::protocol::mqtt::{Connect, ConnectReturnCode, LastWill, QoS};
 use crate::protocol::topic::{HubRequest, HubUserName};
@@ -111,7 +112,8 @@ fn certified(core: &Core, presented: &[CertificateDer<'static>], device: &Device
         let leaf = presented.first().and_then(|leaf| describe(leaf));
         let leaf = leaf.filter(|leaf| *leaf.sha256_thumbprint == *known);
         if let Some(leaf) = leaf {
-            return (leaf.not_before <= now && now <= leaf.not_after).then_some(Proof::Thumbprint);
+            let validity = Validity { not_before: leaf.not_before, not_after: leaf.not_after };
+            return validity.contains(now).then_some(Proof::Thumbprint);
         }
     }
     let (leaf, authority) = core.trusted().verify_leaf(presented, now)?;

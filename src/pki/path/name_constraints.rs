@@ -126,3 +126,81 @@ fn elements(mut der: &[u8]) -> Option<Vec<Any<'_>>> {
 fn is_sequence(any: &Any<'_>) -> bool {
     any.class() == Class::Universal && any.tag() == Tag::Sequence
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn element(tag: u8, content: &[u8]) -> Vec<u8> {
+        [&[tag, u8::try_from(content.len()).unwrap()], content].concat()
+    }
+
+    /// Subtrees with what follows their names.
+    fn subtrees(names: &[(&[u8], &[u8])]) -> Vec<u8> {
+        names.iter().flat_map(|(name, bounds)| element(0x30, &[*name, *bounds].concat())).collect()
+    }
+
+    fn constraints(permitted: &[u8], excluded: &[u8]) -> Option<NameConstraints> {
+        let part = |tag, subtrees: &[u8]| if subtrees.is_empty() { Vec::new() } else { element(tag, subtrees) };
+        NameConstraints::parse(&element(0x30, &[part(0xa0, permitted), part(0xa1, excluded)].concat()))
+    }
+
+    const HOST: &[u8] = b"\x82\x01a";
+    const OTHER_HOST: &[u8] = b"\x82\x01b";
+    const MAIL: &[u8] = b"\x81\x01a";
+    const ID: &[u8] = &[0x88, 1, 0x2a];
+
+    fn host(name: &str) -> Names<'_> {
+        Names(vec![(Form::Dns, Some(Given::Dns(name)))])
+    }
+
+    #[test]
+    fn names_are_held_against_subtrees_of_their_form() {
+        let permits =
+            |permitted: &[u8], excluded: &[u8], name| constraints(permitted, excluded).unwrap().permit(&host(name));
+        let (a, b, mail) = (subtrees(&[(HOST, &[])]), subtrees(&[(OTHER_HOST, &[])]), subtrees(&[(MAIL, &[])]));
+        assert!(permits(&a, &[], "x.a") && !permits(&a, &[], "b"));
+        assert!(permits(&[a.clone(), b].concat(), &[], "b"));
+        assert!(!permits(&[], &a, "x.a") && permits(&[], &a, "b"));
+        assert!(!permits(&a, &a, "a"), "what is excluded is not permitted");
+        assert!(permits(&mail, &mail, "a"), "another form");
+        let unknown = subtrees(&[(ID, &[])]);
+        assert!(permits(&unknown, &unknown, "a"));
+        let id = Names(vec![(Form::Other(8, Box::default()), None)]);
+        assert!(!constraints(&unknown, &[]).unwrap().permit(&id), "nobody can tell");
+        assert!(constraints(&a, &[]).unwrap().permit(&id));
+    }
+
+    #[test]
+    fn subtrees_with_bounds_are_not_understood() {
+        for (bounds, good) in [(&[0x80, 1, 0][..], true), (&[0x80, 1, 1], false), (&[0x81, 1, 0], false)] {
+            let bounded = constraints(&subtrees(&[(HOST, bounds)]), &[]).unwrap();
+            assert_eq!(bounded.permit(&host("a")), good, "{bounds:?}");
+            assert!(bounded.permit(&Names(Vec::new())));
+        }
+    }
+
+    #[test]
+    fn what_is_no_list_of_subtrees_is_refused() {
+        assert!(NameConstraints::parse(&element(0x30, &[])).is_some(), "it forbids nothing");
+        let list = element(0xa0, &subtrees(&[(HOST, &[])]));
+        for content in
+            [&[0xa0, 0][..], &[0xa0, 2, 0x30, 0], &[5, 0], &[0xa2, 0], &[list.clone(), list.clone()].concat()]
+        {
+            assert_eq!(NameConstraints::parse(&element(0x30, content)), None, "{content:?}");
+        }
+        for whole in [element(0x31, &list), [element(0x30, &list), vec![0]].concat(), list[..3].to_vec()] {
+            assert_eq!(NameConstraints::parse(&whole), None, "{whole:?}");
+        }
+    }
+
+    #[test]
+    fn millions_of_comparisons_are_not_made() {
+        let many = NameConstraints {
+            permitted: vec![Subtree { form: Form::Dns, base: Some(Base::Dns("a".into())) }; 1024],
+            excluded: Vec::new(),
+        };
+        let names = |count| Names((0..count).map(|_| (Form::Dns, Some(Given::Dns("a")))).collect());
+        assert!(many.permit(&names(1024)) && !many.permit(&names(1025)));
+    }
+}

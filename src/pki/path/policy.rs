@@ -175,3 +175,102 @@ impl PolicyState {
         self.expected = expected;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANY: &str = "any";
+
+    /// An identifier for a letter.
+    fn policy(letter: &str) -> Policy {
+        if letter == ANY { ANY_POLICY.as_bytes().into() } else { letter.as_bytes().into() }
+    }
+
+    /// Rules with policies; none at all when the list is empty.
+    fn rules(ids: &[&str]) -> PolicyRules {
+        let named = ids.iter().filter(|id| **id != ANY).map(|id| policy(id)).collect();
+        let (has_any, policies) = (ids.contains(&ANY), (!ids.is_empty()).then_some(named));
+        PolicyRules { policies, has_any, ..PolicyRules::default() }
+    }
+
+    /// Whether a path stands: trusted, those between, last.
+    fn stands(trusted: &PolicyRules, between: &[PolicyRules], last: &PolicyRules) -> bool {
+        let mut state = PolicyState::default();
+        state.begin_at(trusted) && between.iter().all(|rules| state.pass(rules, false)) && state.end_at(last)
+    }
+
+    fn asking(ids: &[&str], after: u32) -> PolicyRules {
+        PolicyRules { require_explicit: Some(after), ..rules(ids) }
+    }
+
+    #[test]
+    fn a_policy_that_is_asked_for_must_go_through() {
+        let root = rules(&[]);
+        for (between, last, good) in [
+            (&["a"][..], &["a"][..], true),
+            (&["a"], &["b"], false),
+            (&["a", "b"], &["b"], true),
+            (&["a"], &[], false),
+            (&[], &["a"], false),
+            (&[ANY], &["a"], true),
+            (&["a"], &[ANY], true),
+            (&[ANY], &[ANY], true),
+        ] {
+            assert_eq!(stands(&root, &[asking(between, 0)], &rules(last)), good, "{between:?} {last:?}");
+            assert!(stands(&root, &[rules(between)], &rules(last)), "nobody asks");
+        }
+        // The trusted one's own policies are all that there are.
+        assert!(!stands(&rules(&["b"]), &[asking(&["a"], 0)], &rules(&["a"])));
+        assert!(!stands(&asking(&[], 0), &[rules(&["a"])], &rules(&["b"])));
+    }
+
+    #[test]
+    fn certificates_are_counted_until_a_policy_is_asked_for() {
+        let root = rules(&[]);
+        for (after, good) in [(0, false), (1, false), (2, false), (3, true)] {
+            assert_eq!(stands(&root, &[asking(&["a"], after), rules(&["a"])], &rules(&[])), good, "{after}");
+        }
+        assert!(!stands(&root, &[rules(&["a"])], &asking(&["b"], 0)), "the last one asks itself");
+        assert!(stands(&root, &[rules(&["a"])], &asking(&["b"], 1)));
+        let mut state = PolicyState::default();
+        assert!(state.begin_at(&asking(&[], 1)));
+        assert!(state.pass(&rules(&[]), true), "who certified itself is not counted");
+        assert!(state.pass(&rules(&[]), false) && !state.end_at(&rules(&["a"])));
+    }
+
+    #[test]
+    fn any_policy_is_none_once_it_is_inhibited() {
+        let root = rules(&[]);
+        let inhibiting = |after| PolicyRules { inhibit_any: Some(after), ..asking(&["a"], 0) };
+        assert!(!stands(&root, &[inhibiting(0)], &rules(&[ANY])));
+        assert!(stands(&root, &[inhibiting(1)], &rules(&[ANY])));
+        assert!(!stands(&root, &[inhibiting(1), rules(&["a"])], &rules(&[ANY])));
+        let mut state = PolicyState::default();
+        assert!(state.begin_at(&root) && state.pass(&inhibiting(0), false));
+        assert!(state.pass(&rules(&[ANY]), true), "but for who certified itself");
+        assert!(state.end_at(&rules(&["a"])));
+    }
+
+    #[test]
+    fn mapped_policies_take_each_others_place() {
+        let root = rules(&[]);
+        let mapping = |ids: &[&str], pairs: &[(&str, &str)]| {
+            let mappings = pairs.iter().map(|(from, to)| (policy(from), policy(to))).collect();
+            PolicyRules { mappings, ..asking(ids, 0) }
+        };
+        let good = |authority: PolicyRules, last: &str| stands(&root, &[authority], &rules(&[last]));
+        assert!(good(mapping(&["a"], &[("a", "b")]), "b") && !good(mapping(&["a"], &[("a", "b")]), "a"));
+        assert!(good(mapping(&["a"], &[("a", "b"), ("a", "c")]), "c"));
+        assert!(good(mapping(&["a", "d"], &[("a", "b")]), "d"), "what is not mapped stays");
+        assert!(good(mapping(&[ANY], &[("a", "b")]), "b"));
+        assert!(!good(mapping(&["a"], &[("c", "b")]), "b"), "it does not have what it maps");
+        for pair in [("a", ANY), (ANY, "a")] {
+            assert!(!good(PolicyRules { require_explicit: None, ..mapping(&["a"], &[pair]) }, "a"), "{pair:?}");
+        }
+        let inhibiting = PolicyRules { inhibit_mapping: Some(0), ..rules(&["a", "d"]) };
+        let path = [inhibiting, mapping(&["a", "d"], &[("a", "b")])];
+        assert!(!stands(&root, &path, &rules(&["b"])) && !stands(&root, &path, &rules(&["a"])));
+        assert!(stands(&root, &path, &rules(&["d"])), "mappings that do not count take away");
+    }
+}

@@ -102,9 +102,13 @@ fn a_ca_certificate_is_verified_by_a_proof_with_its_code() {
     assert_eq!(code.len(), 48);
     let wrong = ChangeError::Verification(VerificationError::Proof(PossessionError::Code));
     assert_eq!(verify("C0DE", now()), Err(wrong));
-    let late = now() + Duration::from_secs(3600);
-    assert_eq!(verify(&code, late), Err(ChangeError::Verification(VerificationError::NoCode)));
-    assert_eq!(verify(&code, now()), Ok(true));
+    let (life, no_code) = (Duration::from_secs(1800), || Err(ChangeError::Verification(VerificationError::NoCode)));
+    assert_eq!(verify(&code, now() + life), no_code());
+    let next = enrollments.generate_code("ca", Condition::None, now()).unwrap().verification_code.unwrap().code;
+    let old = ChangeError::Verification(VerificationError::Proof(PossessionError::Code));
+    assert_eq!(verify(&code, now()), Err(old), "only the last code counts");
+    assert_eq!(verify(&next, now() + life - Duration::from_secs(1)), Ok(true));
+    assert_eq!(verify(&next, now()), no_code(), "a code is good once");
     assert!(enrollments.ca("ca").unwrap().verified);
     assert_eq!(enrollments.cas().len(), 1);
     assert_eq!(enrollments.delete_ca("ca", Condition::None), Ok(()));

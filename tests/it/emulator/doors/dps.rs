@@ -117,6 +117,19 @@ async fn symmetric(at_connect: bool) {
     let mut control = Control::new(&emulator.world()).await;
     assert_eq!(control.ask(Method::DELETE, "/enrollments/gone", &[], "").await.status, 204);
     judge(&emulator, Side::Dps, at_connect, &symmetric_rows(&emulator, &own)).await;
+    assert_eq!(control.ask(Method::DELETE, "/enrollmentGroups/fleet", &[], "").await.status, 204);
+    let later = emulator.seconds() + 3600;
+    let of = |key: &SymmetricKey, id: &str| Credential::token(sas(key, &resource(id), later));
+    let rows = [
+        row(
+            "a token of a group that is gone",
+            "dev1",
+            of(&emulator.service.group_key().derive("dev1"), "dev1"),
+            NOT_ENROLLED,
+        ),
+        row("a token signed with an own key, though the group is gone", "OWN", of(&own, "OWN"), In),
+    ];
+    judge(&emulator, Side::Dps, at_connect, &rows).await;
     emulator.stop().await;
 }
 
@@ -213,7 +226,9 @@ fn certificate_rows(emulator: &Running, fleets: &Fleets, own: &[Credential; 2], 
         row("a certificate of an authority whose group is gone", "dev1", of(&fleets.groupless, "dev1"), NOT_ENROLLED),
         row("a certificate of a group that is switched off", "dev1", of(&fleets.off, "dev1"), Disabled),
         row("a certificate of its own", "own", own[0].clone(), In),
-        row("the second certificate of its own", "own", own[1].clone(), In),
+        row("a certificate of its own, in capitals", "OWN", own[0].clone(), In),
+        row("the certificate of another device's own", "dev1", own[0].clone(), INVALID),
+        row("a certificate of its own that becomes valid tomorrow", "own", own[1].clone(), INVALID),
         row("a group's certificate for a device with one of its own", "own", of(&fleets.good, "own"), INVALID),
         row("a certificate for a device with a key", "keyed", of(&fleets.good, "keyed"), INVALID),
         row("the certificate for the hub", "issued", issued, CA_NOT_FOUND),
@@ -225,7 +240,8 @@ fn certificate_rows(emulator: &Running, fleets: &Fleets, own: &[Credential; 2], 
 async fn certificates(at_connect: bool) {
     let fleets = Fleets::new();
     let stranger = Fleet::new();
-    let own = [(); 2].map(|()| Credential::identity(stranger.identity("own", 9, SystemTime::now())));
+    let (now, day) = (SystemTime::now(), Duration::from_secs(86_400));
+    let own = [now, now + day].map(|begin| Credential::identity(stranger.identity("own", 9, begin)));
     let enrolled = own.iter().map(|credential| credential.chain[0].clone()).collect();
     let emulator = Running::with_doors(|config| {
         config.dps.reject_at_connect = at_connect;
@@ -241,8 +257,11 @@ async fn certificates(at_connect: bool) {
     let issued = Credential::certificates(&chain, &std::sync::Arc::new(key));
     judge(&emulator, Side::Dps, at_connect, &certificate_rows(&emulator, &fleets, &own, issued)).await;
     // What was good becomes bad with time: every certificate, and its authority.
-    emulator.service.advance_clock(Duration::from_secs(10 * 86_400));
-    let late = [row("a certificate of its own that has expired", "own", own[0].clone(), INVALID)];
+    emulator.service.advance_clock(9 * day);
+    let late = [
+        row("a certificate of its own that has expired", "own", own[0].clone(), INVALID),
+        row("the second certificate of its own", "own", own[1].clone(), In),
+    ];
     judge(&emulator, Side::Dps, at_connect, &late).await;
     emulator.stop().await;
 }

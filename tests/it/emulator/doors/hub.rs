@@ -2,18 +2,21 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use fleetstorm::domain::{CryptoProvider, KeyAlgorithm};
+use fleetstorm::emulator::Individual;
 use fleetstorm::pki::csr;
 use fleetstorm::pki::issuing_ca::RootCa;
 use fleetstorm::pki::key::DeviceKey;
 use fleetstorm::pki::sas::SymmetricKey;
 use fleetstorm::protocol::mqtt::ConnectReturnCode::{BadUserNamePassword, NotAuthorized};
+use fleetstorm::protocol::mqtt::QoS;
+use fleetstorm::protocol::topic::DPS_RESPONSES;
 use hyper::Method;
 
 use super::super::fleet::Fleet;
 use super::super::management::Control;
 use super::Expected::{Hub, In};
 use super::{Credential, Door, Row, Running, Said, Side, judge, malformed, row, sas, tampered};
-use crate::emulator::client::SCOPE;
+use crate::emulator::client::{API, SCOPE, accepted, dps_connect, dps_user, key_and_csr};
 
 const REFUSED: super::Expected = Hub(NotAuthorized, 401, "IotHubUnauthorizedAccess");
 const MALFORMED: super::Expected = Hub(BadUserNamePassword, 401, "IotHubUnauthorizedAccess");
@@ -96,10 +99,39 @@ async fn tokens_at_the_hub() {
     let tampered = tampered(&good, later);
     rows.extend(tampered.into_iter().map(|(what, token)| row(what, "dev1", Credential::token(token), REFUSED)));
     judge(&emulator, Side::Hub, false, &rows).await;
+    keys_are_those_of_the_last_registration(&emulator).await;
     emulator.service.advance_clock(DAY);
     let late = [row("a token that was good yesterday", "dev1", Credential::token(good), REFUSED)];
     judge(&emulator, Side::Hub, false, &late).await;
     emulator.stop().await;
+}
+
+/// An enrollment gets another key: the device's identity at the hub has it after the next registration.
+async fn keys_are_those_of_the_last_registration(emulator: &Running) {
+    let mut control = Control::new(&emulator.world()).await;
+    let later = emulator.seconds() + 3600;
+    let keys = [SymmetricKey::random(), SymmetricKey::random()];
+    let [old, new] = keys.each_ref().map(|key| Credential::token(sas(key, &resource("keyed"), later)));
+    let enroll = |key: &SymmetricKey| {
+        let key = &*key.to_base64();
+        let keys = serde_json::json!({"primaryKey": key, "secondaryKey": key});
+        let attestation = serde_json::json!({"type": "symmetricKey", "symmetricKey": keys});
+        serde_json::json!({"registrationId": "keyed", "attestation": attestation}).to_string()
+    };
+    for (key, [old_is, new_is]) in keys.iter().zip([[In, REFUSED], [REFUSED, In]]) {
+        let stored = control.ask(Method::PUT, "/enrollments/keyed", &[("if-match", "*")], &enroll(key)).await;
+        let stored = if stored.status == 412 {
+            control.ask(Method::PUT, "/enrollments/keyed", &[], &enroll(key)).await
+        } else {
+            let rows = [row("before it registers again", "keyed", old.clone(), In)];
+            judge(emulator, Side::Hub, false, &rows).await;
+            stored
+        };
+        assert_eq!(stored.status, 200, "{}", stored.body);
+        emulator.attested("keyed", &Credential::token(sas(key, &format!("{SCOPE}/registrations/keyed"), later))).await;
+        let rows = [row("the old key", "keyed", old.clone(), old_is), row("the new key", "keyed", new.clone(), new_is)];
+        judge(emulator, Side::Hub, false, &rows).await;
+    }
 }
 
 /// Certificates for `dev1` of an authority with the names of the emulator's.
@@ -180,8 +212,15 @@ async fn operational_certificates_at_the_hub() {
 async fn bootstrap_certificates_at_the_hub() {
     let fleet = Fleet::new();
     let by_root = fleet.by_root();
-    let emulator = Running::with_doors(by_root).await;
     let now = SystemTime::now();
+    let unissued = Credential::identity(fleet.identity("unissued", 365, now));
+    let certificates = vec![unissued.chain[0].clone()];
+    let emulator = Running::with_doors(|config| {
+        by_root(config);
+        let credential_policy = String::new();
+        config.enrollments = vec![Individual { certificates, credential_policy, ..Individual::new("unissued") }];
+    })
+    .await;
     let identity = |id: &str, days| Credential::identity(fleet.identity(id, days, now));
     let (dev1, dev2, twin) = (identity("dev1", 365), identity("dev2", 365), identity("dev1", 365));
     let (short, off, gone, replaced, next) = (
@@ -201,6 +240,12 @@ async fn bootstrap_certificates_at_the_hub() {
     let with_operational = identity("operational", 365);
     emulator.attested("operational", &with_operational).await;
     emulator.issued("operational").await;
+    // It asks for a certificate, and its enrollment has no policy that would sign one.
+    let mut dps = emulator.world().open_with(unissued.chain.clone());
+    assert_eq!(dps.connect(dps_connect("unissued", &dps_user("unissued", API), "")).await, accepted());
+    dps.subscribe(DPS_RESPONSES, QoS::AtLeastOnce).await;
+    let done = dps.register(&format!(r#"{{"csr":"{}"}}"#, key_and_csr("unissued").1)).await;
+    assert!(done["registrationState"].get("issuedCertificateChain").is_none(), "{done}");
     let rows: Vec<Row> = vec![
         row("a certificate known by its thumbprint", "dev1", dev1.clone(), In),
         row("the same alone", "dev1", dev1.clone().first(1), In),
@@ -212,6 +257,7 @@ async fn bootstrap_certificates_at_the_hub() {
         row("one of a device that has an operational one", "operational", with_operational, REFUSED),
         row("one of a device that is switched off", "off", off, DISABLED),
         row("one of a device that was deleted", "gone", gone, UNKNOWN),
+        row("one of a device that asked for another in vain", "unissued", unissued, In),
         row("one that expires in nine days", "short", short.clone(), In),
         row(
             "an authority's certificate in its place",
