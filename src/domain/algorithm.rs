@@ -110,3 +110,24 @@ pub enum KeySource {
     /// Drawn from the seed of the run, the same on every run: for tests only, marked in the report.
     Seeded,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn algorithms_and_providers_are_read_as_they_are_shown() {
+        for algorithm in KeyAlgorithm::ALL {
+            assert_eq!(algorithm.to_string().parse(), Ok(algorithm));
+            let bits = algorithm.name().strip_prefix("rsa-").map(|bits| bits.parse().unwrap());
+            assert_eq!(algorithm.rsa_bits(), bits);
+        }
+        for provider in [CryptoProvider::AwsLc, CryptoProvider::Ring] {
+            assert_eq!(provider.to_string().parse(), Ok(provider));
+        }
+        let error = "ed25519".parse::<KeyAlgorithm>().unwrap_err();
+        assert!(error.starts_with("unknown key algorithm `ed25519`: use one of ecdsa-p256, "), "{error}");
+        let error = "openssl".parse::<CryptoProvider>().unwrap_err();
+        assert_eq!(error, "unknown crypto provider `openssl`: use aws-lc-rs or ring");
+    }
+}

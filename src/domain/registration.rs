@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn id_scopes_are_alphanumeric() {
-        assert!(IdScope::new("0ne00000001").is_ok());
+        assert_eq!(IdScope::new("0ne00000001").map(|scope| scope.to_string()), Ok("0ne00000001".to_owned()));
         assert_eq!(IdScope::new("0ne/x"), Err(InvalidId::Character('/')));
     }
 }

@@ -137,6 +137,7 @@ mod tests {
     fn a_shard_is_read_as_it_is_written() {
         assert_eq!("2/4".parse(), Ok(Shard::new(2, 4).unwrap()));
         assert_eq!(Shard::new(2, 4).unwrap().to_string(), "shard 2 of 4");
+        assert!(Shard::new(1, 1).unwrap().is_whole() && !Shard::new(1, 2).unwrap().is_whole());
         for wrong in ["", "2", "0/4", "5/4", "1/0", "1/1001", "-1/4", "a/b", "1/2/3"] {
             assert_eq!(wrong.parse::<Shard>(), Err(NoShard), "{wrong}");
         }

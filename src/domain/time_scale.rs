@@ -126,6 +126,44 @@ mod tests {
         assert!(TimeScale::new(SECOND, SECOND).is_some_and(TimeScale::is_real));
     }
 
+    #[test]
+    fn scales_are_told_in_the_largest_unit_that_fits() {
+        let shown = |fleet: u64, real| TimeScale::new(Duration::from_secs(fleet), real).unwrap().to_string();
+        assert_eq!(shown(2 * 86_400, SECOND), "2d = 1s");
+        assert_eq!(shown(25 * 3_600, Duration::from_mins(1)), "25h = 1min");
+        assert_eq!(shown(61 * 60, Duration::from_millis(1_500)), "61min = 1.5s");
+        assert_eq!(shown(86_401, SECOND), "86401s = 1s");
+        let tiny = TimeScale { fleet: Duration::ZERO, real: SECOND };
+        assert_eq!(tiny.to_string(), "0s = 1s", "no time at all has no larger unit");
+    }
+
+    #[test]
+    fn the_factor_is_fleet_seconds_per_real_second() {
+        let scale = TimeScale::new(DAY, Duration::from_secs(4)).unwrap();
+        assert_eq!((scale.factor(), scale.fleet(), scale.real()), (21_600.0, DAY, Duration::from_secs(4)));
+    }
+
+    #[test]
+    fn parts_without_a_common_divisor_and_the_longest_times_are_scaled_too() {
+        let scale = TimeScale::new(Duration::from_nanos(7_000_000_003), SECOND).unwrap();
+        assert_eq!(scale.to_real(Duration::from_nanos(14_000_000_006)), 2 * SECOND);
+        // 584 years of nanoseconds; without the common divisor the product would not fit in between.
+        let long = Duration::from_nanos(u64::MAX);
+        let scale = TimeScale::new(DAY, SECOND).unwrap();
+        assert_eq!(scale.to_real(long), Duration::from_nanos(u64::MAX / 86_400));
+        assert_eq!(scale.to_fleet(long), long, "what is beyond the clock stays at its end");
+        // Longer than any clock: the product of nanoseconds and scale does not fit, only their quotient does.
+        let fast = TimeScale::new(Duration::from_nanos(1_000_000_000_000_001), Duration::from_nanos(1_000_000_007)).unwrap();
+        let real = fast.to_real(Duration::MAX);
+        let wanted = Duration::MAX.as_secs_f64() / fast.factor();
+        assert!(real == Duration::from_nanos(u64::MAX) && wanted > real.as_secs_f64(), "{real:?}, {wanted}");
+    }
+
+    #[test]
+    fn common_divisors_are_the_greatest() {
+        assert_eq!([gcd(12, 18), gcd(18, 12), gcd(7, 5), gcd(0, 9), gcd(9, 0)], [6, 6, 1, 9, 9]);
+    }
+
     proptest! {
         #[test]
         fn there_and_back_is_the_same_to_the_step_of_the_scale(millis in 0u64..10_000_000_000, factor in 1u64..TimeScale::MAX) {

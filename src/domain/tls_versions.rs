@@ -31,3 +31,13 @@ impl fmt::Display for TlsVersions {
         f.write_str(self.name())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_have_the_names_that_scenarios_use() {
+        assert_eq!(TlsVersions::ALL.map(|versions| versions.to_string()), ["any", "1.2", "1.3"]);
+    }
+}

@@ -51,3 +51,18 @@ impl FromStr for Transport {
             .ok_or_else(|| format!("unknown transport `{text}`: use one of {}", Self::ALL.map(Self::name).join(", ")))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transports_are_read_as_they_are_shown_and_have_the_ports_of_the_service() {
+        for (transport, port) in Transport::ALL.into_iter().zip([8883, 443, 443]) {
+            assert_eq!((transport.to_string().parse(), transport.port()), (Ok(transport), port));
+        }
+        assert_eq!(Transport::ALL.map(Transport::name), ["mqtt", "mqtt-websocket", "https"]);
+        let error = "amqp".parse::<Transport>().unwrap_err();
+        assert_eq!(error, "unknown transport `amqp`: use one of mqtt, mqtt-websocket, https");
+    }
+}
