@@ -153,7 +153,8 @@ mod tests {
         assert_eq!(scale.to_real(long), Duration::from_nanos(u64::MAX / 86_400));
         assert_eq!(scale.to_fleet(long), long, "what is beyond the clock stays at its end");
         // Longer than any clock: the product of nanoseconds and scale does not fit, only their quotient does.
-        let fast = TimeScale::new(Duration::from_nanos(1_000_000_000_000_001), Duration::from_nanos(1_000_000_007)).unwrap();
+        let fast =
+            TimeScale::new(Duration::from_nanos(1_000_000_000_000_001), Duration::from_nanos(1_000_000_007)).unwrap();
         let real = fast.to_real(Duration::MAX);
         let wanted = Duration::MAX.as_secs_f64() / fast.factor();
         assert!(real == Duration::from_nanos(u64::MAX) && wanted > real.as_secs_f64(), "{real:?}, {wanted}");

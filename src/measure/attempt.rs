@@ -84,3 +84,21 @@ pub struct Attempt {
     /// request is none. Fleet time, as the service says it. Absent when none was named.
     pub retry_after_max: Option<Duration>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_a_phase_are_added_and_what_was_not_there_is_absent() {
+        let mut times = PhaseTimes::new();
+        assert_eq!((times.get(Phase::Total), times.present().count()), (None, 0));
+        times.add(Phase::Backoff, Duration::from_nanos(3));
+        times.add(Phase::Backoff, Duration::from_nanos(4));
+        times.set(Phase::Total, Duration::MAX);
+        assert_eq!(times.get(Phase::Backoff), Some(Duration::from_nanos(7)));
+        assert_eq!(times.get(Phase::Total), Some(Duration::from_nanos(u64::MAX - 1)), "the longest is not absent");
+        times.set(Phase::Total, Duration::ZERO);
+        assert_eq!(times.present().collect::<Vec<_>>(), [(Phase::Backoff, 7), (Phase::Total, 0)]);
+    }
+}

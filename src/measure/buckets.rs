@@ -104,8 +104,24 @@ mod tests {
     #[test]
     fn bounds_rise_from_100_microseconds_to_an_hour() {
         assert!(Buckets::BOUNDS.is_sorted_by(|a, b| a < b), "{:?}", Buckets::BOUNDS);
-        assert_eq!((Buckets::BOUNDS[0], Buckets::BOUNDS[3]), (100_000, 1_000_000));
+        assert_eq!(Buckets::BOUNDS[..7], [100_000, 200_000, 500_000, 1_000_000, 2_000_000, 5_000_000, 10_000_000]);
+        assert_eq!(Buckets::BOUNDS[21], 1_000_000_000_000);
         assert_eq!(Buckets::BOUNDS.last(), Some(&Histogram::HIGHEST));
+    }
+
+    #[test]
+    fn buckets_of_every_phase_are_added_to_their_own() {
+        let mut histogram = Histogram::new();
+        histogram.record(5_000_000);
+        let buckets = Buckets::of(&histogram);
+        let mut some = PhaseBuckets::default();
+        some.succeeded[Phase::Total.index()] = Some(buckets);
+        let mut others = some.clone();
+        others.failed[Phase::Tls.index()] = Some(buckets);
+        some.add(&others);
+        let counts: Vec<_> =
+            some.iter().map(|(phase, succeeded, buckets)| (phase, succeeded, buckets.count())).collect();
+        assert_eq!(counts, [(Phase::Total, true, 2), (Phase::Tls, false, 1)]);
     }
 
     #[test]
@@ -132,6 +148,7 @@ mod tests {
             let mut twice = buckets;
             twice.add(&buckets);
             prop_assert_eq!(twice.count(), 2 * buckets.count());
+            prop_assert!((twice.sum - 2.0 * buckets.sum).abs() <= buckets.sum / 1e9);
         }
     }
 }

@@ -166,6 +166,8 @@ mod tests {
             assert!(width(step + 1) > width(step) && width(step + 1) <= 5 * width(step), "{step}");
         }
         assert!(MOST_SECONDS / width(LAST_STEP) < Certificates::MOST_BINS);
+        let hours = [1, 3, 6, 12, 24, 48].map(|hours| hours * 3_600);
+        assert_eq!([8, 9, 10, 11, 12, 13].map(width), hours);
     }
 
     #[test]
@@ -183,7 +185,7 @@ mod tests {
     #[test]
     fn what_is_not_ours_is_not_taken() {
         let parts = |width, from| Certificates::from_parts(0, 0, Duration::from_secs(width), [(at(from), 1)]);
-        assert!(parts(60, 120).is_some());
+        assert_eq!(parts(60, 120).map(|parts| parts.certificates()), Some(1));
         assert!(parts(61, 122).is_none());
         assert!(parts(60, 121).is_none());
         assert!(

@@ -202,6 +202,51 @@ mod tests {
         }
     }
 
+    /// A histogram with so many values in one place.
+    fn heaped(values: u64) -> Vec<u8> {
+        let mut inner =
+            hdrhistogram::Histogram::<u64>::new_with_bounds(Histogram::LOWEST, Histogram::HIGHEST, 3).unwrap();
+        inner.record_n(5_000_000, values).unwrap();
+        let mut bytes = Vec::new();
+        V2DeflateSerializer::new().serialize(&inner, &mut bytes).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn no_more_values_are_read_than_any_run_records() {
+        let read = |values, above_range| {
+            Histogram::from_v2(&heaped(values), Aside { above_range, ..Aside::default() }).map(|read| read.count())
+        };
+        assert_eq!(read(MOST_VALUES, 0), Ok(MOST_VALUES));
+        assert_eq!(read(MOST_VALUES + 1, 0), Err(EncodingError::Damaged));
+        assert_eq!(read(7, 8), Err(EncodingError::Damaged), "more are above the range than there are");
+    }
+
+    #[test]
+    fn what_is_longer_than_a_histogram_of_ours_is_not_looked_at() {
+        let long = |length| {
+            let mut bytes = V2.to_be_bytes().to_vec();
+            bytes.resize(length, 0);
+            Histogram::from_v2(&bytes, Aside::default())
+        };
+        assert_eq!(long(MOST_BYTES), Err(EncodingError::Bounds));
+        assert_eq!(long(MOST_BYTES + 1), Err(EncodingError::TooLong));
+        let deflated = |length| {
+            let mut bytes = V2_DEFLATED.to_be_bytes().to_vec();
+            bytes.extend([0; 4]);
+            let mut zlib = flate2::write::ZlibEncoder::new(&mut bytes, flate2::Compression::best());
+            std::io::Write::write_all(&mut zlib, &vec![0; length]).unwrap();
+            zlib.finish().unwrap();
+            Histogram::from_v2(&bytes, Aside::default())
+        };
+        assert_eq!(deflated(MOST_BYTES), Err(EncodingError::NotV2));
+        assert_eq!(deflated(MOST_BYTES + 1), Err(EncodingError::TooLong));
+        assert!(
+            MOST_BYTES > 9 * 22_528 + HEADER && MOST_BYTES < 1 << 18,
+            "as large as the largest of ours, not much more"
+        );
+    }
+
     #[test]
     fn what_would_take_gigabytes_is_refused() {
         let mut huge = CompactHistogram::new(&histogram(&[5_000_000])).as_v2().to_vec();

@@ -321,3 +321,6 @@ fn add_error(rows: &mut Vec<ErrorRow>, row: &ErrorRow) {
         None => rows.push(ErrorRow { message: message.into_owned(), ..row.clone() }),
     }
 }
+
+#[cfg(test)]
+mod tests;

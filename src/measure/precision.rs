@@ -71,3 +71,16 @@ fn whole(time: Duration, unit: u128) -> Duration {
     let nanos = time.as_nanos() / unit * unit;
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX / 1_000 * 1_000))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_kept_to_the_nearest_microsecond() {
+        for (nanos, kept) in [(0, 0), (499, 0), (500, 1_000), (1_499, 1_000), (7_001_500, 7_002_000)] {
+            assert_eq!(rounded(Duration::from_nanos(nanos)), Duration::from_nanos(kept), "{nanos}");
+        }
+        assert_eq!(rounded(Duration::MAX), Duration::from_nanos(u64::MAX / 1_000 * 1_000));
+    }
+}

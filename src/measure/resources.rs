@@ -192,6 +192,19 @@ mod tests {
         assert_eq!(sum, [two(0, 12), two(2, 11)]);
     }
 
+    #[test]
+    fn the_grid_is_the_length_of_most_samples_in_whole_seconds() {
+        let of = |millis: &[u64]| {
+            let samples: Vec<_> = millis
+                .iter()
+                .map(|millis| ResourceSample { length: Duration::from_millis(*millis), ..second(0, 1, 1) })
+                .collect();
+            grid(&samples).as_secs()
+        };
+        assert_eq!([of(&[]), of(&[10]), of(&[1_000, 9_000, 1_040]), of(&[4_490]), of(&[4_500])], [1, 1, 1, 4, 5]);
+        assert_eq!(of(&[2_000, 2_000, 2_000, 400]), 2);
+    }
+
     proptest! {
         #[test]
         fn no_cpu_is_lost_and_the_order_does_not_matter(

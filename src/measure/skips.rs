@@ -64,3 +64,14 @@ pub(super) fn add(skips: &mut Vec<Skip>, other: &Skip) {
         None => skips.push(other.clone()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_shown_as_they_are_written() {
+        let shown = SkipReason::ALL.map(|reason| reason.to_string());
+        assert_eq!(shown, ["failed", "cut", "dropped", "not_started", "going_on", "not_begun", "no_stage"]);
+    }
+}

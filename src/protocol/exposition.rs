@@ -129,6 +129,11 @@ mod tests {
             (&["*/*;q=0.9, text/plain;q=0.1"], OpenMetrics),
             (&["application/openmetrics-text;q=0, */*"], Prometheus),
             (&["application/json"], Prometheus),
+            // Each part of a media type counts.
+            (&["application/plain"], Prometheus),
+            (&["text/openmetrics-text;q=1, text/plain;q=0.1"], Prometheus),
+            (&["text/plain;q=0.1, text/openmetrics-text;version=1.0.0"], Prometheus),
+            (&["text/plain;q=0.1, application/json;version=1.0.0"], Prometheus),
             // Prometheus 2.42 and 3.
             (
                 &["application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,\
@@ -144,6 +149,12 @@ mod tests {
         ] {
             assert_eq!(ExpositionFormat::negotiated(accept.iter().copied()), expected, "{accept:?}");
         }
+    }
+
+    #[test]
+    fn each_format_says_what_it_is() {
+        assert!(Prometheus.content_type().starts_with("text/plain; version=0.0.4"), "{}", Prometheus.content_type());
+        assert_eq!(OpenMetrics.content_type(), "application/openmetrics-text; version=1.0.0; charset=utf-8");
     }
 
     proptest! {

@@ -145,3 +145,35 @@ pub const fn packet_name(packet: &Packet) -> &'static str {
         Packet::Disconnect => "DISCONNECT",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ran_out_is_told_the_answer_or_the_attempt() {
+        let limits = Limits { answer: Duration::from_secs(10), deadline: Duration::from_secs(15) };
+        let told = |since, now| limits.failure("CONNACK", Duration::from_secs(since), Duration::from_secs(now)).message;
+        assert_eq!(told(0, 10), "no CONNACK within 10 s");
+        assert_eq!(told(8, 15), "the attempt's time was up while waiting for the CONNACK");
+        assert_eq!(told(5, 15), "no CONNACK within 10 s", "both at once: the answer had all of its time");
+        assert_eq!(limits.answer_until(Duration::from_secs(8)), limits.deadline);
+        assert_eq!(limits.answer_until(Duration::from_secs(2)), Duration::from_secs(12));
+    }
+
+    #[test]
+    fn packets_are_called_as_in_the_standard() {
+        assert_eq!(
+            [Packet::PingReq, Packet::PingResp, Packet::Disconnect].map(|packet| packet_name(&packet)),
+            ["PINGREQ", "PINGRESP", "DISCONNECT"]
+        );
+    }
+
+    #[test]
+    fn without_end_is_more_than_any_number() {
+        assert!(once_more(0, 1) && !once_more(1, 1) && !once_more(0, 0));
+        assert!(
+            once_more(u16::MAX - 1, u16::MAX) && once_more(u16::MAX, u16::MAX) && !once_more(u16::MAX, u16::MAX - 1)
+        );
+    }
+}

@@ -167,6 +167,16 @@ fn what_cannot_be_written_leaves_the_buffer_as_it_was() {
         Packet::Connect(Connect { protocol: Protocol::V5, ..connect() }),
         Packet::Connect(Connect { login: Some(Login::new("", "password")), ..connect() }),
         Packet::Connect(Connect { login: Some(Login::new("user", &*long)), ..connect() }),
+        // One of the two is enough to be too long.
+        Packet::Connect(Connect { login: Some(Login::new(&*long, "password")), ..connect() }),
+        Packet::Connect(Connect { last_will: Some(LastWill::new(&*long, "bye", QoS::AtMostOnce, false)), ..connect() }),
+        Packet::Connect(Connect {
+            last_will: Some(LastWill::new("will", &*long, QoS::AtMostOnce, false)),
+            ..connect()
+        }),
+        Packet::Connect(Connect { client_id: long.clone(), ..connect() }),
+        Packet::Subscribe(Subscribe { pkid: 1, ..Subscribe::new(&*long, QoS::AtMostOnce) }),
+        Packet::Unsubscribe(Unsubscribe { pkid: 2, ..Unsubscribe::new(&*long) }),
         Packet::Subscribe(Subscribe { pkid: 1, filters: Vec::new() }),
         Packet::PubAck(PubAck::new(0)),
     ];

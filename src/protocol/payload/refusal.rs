@@ -117,6 +117,8 @@ mod tests {
             let request = CheckedRequest::parse(body.as_bytes(), "dev1").unwrap();
             assert_eq!((request.csr.as_slice(), request.replace.as_deref()), (&[1_u8, 2, 3][..], replace));
         }
+        let longest = format!(r#"{{"id":"dev1","csr":"{}"}}"#, "A".repeat(8192));
+        assert!(CheckedRequest::parse(longest.as_bytes(), "dev1").is_ok_and(|request| request.csr.len() == 6144));
     }
 
     #[test]

@@ -155,6 +155,18 @@ mod tests {
     }
 
     #[test]
+    fn an_accepted_renewal_says_when_it_is_given_up() {
+        let body = br#"{"correlationId":"5ecd","operationExpires":"2026-01-31T12:52:20.565000000Z"}"#;
+        let accepted = RenewalAccepted::parse(body).unwrap();
+        assert_eq!(
+            (&*accepted.correlation_id, &*accepted.operation_expires),
+            ("5ecd", "2026-01-31T12:52:20.565000000Z")
+        );
+        assert_eq!(accepted.to_body(), body);
+        assert!(RenewalAccepted::parse(b"[]").is_err());
+    }
+
+    #[test]
     fn issued_certificates_are_read_in_both_shapes() {
         let live = CertificatesIssued::parse(br#"{"correlationId":"5ecd","certificates":["AQ==","Ag=="]}"#).unwrap();
         assert_eq!(live.certificates, [Text::from("AQ=="), Text::from("Ag==")]);

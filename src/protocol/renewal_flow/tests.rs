@@ -154,6 +154,41 @@ fn throttling_and_outages_are_waited_out() {
 }
 
 #[test]
+fn a_hub_that_may_throttle_for_ever_does_so_until_the_time_is_up() {
+    let mut talk = Talk::begin(RenewalPolicy { jitter: Duration::ZERO, ..RenewalPolicy::default() }, true);
+    talk.flow.deadline = secs(6);
+    talk.refuses(429_002, RenewalError { retry_after: Some(4), ..RenewalError::default() });
+    assert_eq!(talk.next, Next::Read { until: secs(5) });
+    talk.hears(Packet::PingResp);
+    assert_eq!(talk.next, Next::Read { until: secs(5) }, "a packet in between does not end the pause");
+    talk.sent();
+    talk.next = talk.flow.handle(Input::Wake, secs(4), &mut talk.out);
+    assert!(talk.sent().is_empty(), "woken too early it goes on waiting");
+    talk.wakes().request();
+    talk.refuses(429_002, RenewalError { retry_after: Some(0), ..RenewalError::default() });
+    assert_eq!(talk.failure(), "throttled 429002: No {device}.", "it would ask again when its time is up");
+    assert_eq!((talk.flow.throttled(), talk.flow.phase()), (2, None));
+}
+
+#[test]
+fn answers_to_other_requests_are_left_alone_while_it_waits_and_while_it_pauses() {
+    let (mut talk, _) = Talk::asking();
+    assert_eq!(
+        (talk.flow.is_subscribed(), talk.flow.packet_id(), talk.flow.phase()),
+        (true, 2, Some(Phase::RenewAccept))
+    );
+    let fresh = Talk::begin(RenewalPolicy::default(), false);
+    assert_eq!((fresh.flow.is_subscribed(), fresh.flow.packet_id(), fresh.flow.phase()), (false, 2, None));
+    talk.refuses(429_002, RenewalError::default());
+    talk.answers(200, ISSUED);
+    assert!(
+        matches!(talk.next, Next::Read { .. }),
+        "what it was told to ask again is not answered before: {:?}",
+        talk.next
+    );
+}
+
+#[test]
 fn waits_are_those_of_the_policy() {
     let plain = RenewalPolicy { jitter: Duration::ZERO, ..RenewalPolicy::default() };
     let ms = Duration::from_millis;

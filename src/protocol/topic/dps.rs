@@ -111,6 +111,7 @@ mod tests {
         let topic = "$dps/registrations/GET/iotdps-get-operationstatus/?$rid=2&operationId=5.a.b-c";
         assert_eq!(DpsRequest::parse(topic), Ok(status));
         assert_eq!(status.to_string(), topic);
+        assert_eq!((register.rid(), status.rid()), ("1", "2"));
         let turned = "$dps/registrations/GET/iotdps-get-operationstatus/?operationId=5.a.b-c&$rid=2";
         assert_eq!(DpsRequest::parse(turned), Ok(status));
     }

@@ -201,7 +201,9 @@ mod tests {
         }
         let bare = HubRequest::parse("devices/dev1/messages/events");
         assert_eq!(bare, Ok(HubRequest::Telemetry { device_id: "dev1", properties: "" }));
-        assert_eq!(HubRequest::parse("devices/dev1/messages/eventually/"), Err(TopicError::Unknown));
+        for unknown in ["devices/dev1/messages/eventually/", "devices/dev1/messages/eventsx", "devices/dev1"] {
+            assert_eq!(HubRequest::parse(unknown), Err(TopicError::Unknown), "{unknown}");
+        }
         assert_eq!(HubRequest::parse("$iothub/credential/POST/issueCertificate/"), Err(TopicError::Unknown));
     }
 

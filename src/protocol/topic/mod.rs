@@ -57,3 +57,16 @@ fn status_and_query(rest: &str) -> Result<(u16, Query<'_>), TopicError> {
     let status = status.parse().ok().filter(|_| valid).ok_or(TopicError::Status)?;
     Ok((status, Query::new(query)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_of_the_cloud_have_a_filter_of_their_device() {
+        let filter = cloud_to_device_filter("dev1");
+        assert_eq!(filter, "devices/dev1/messages/devicebound/#");
+        assert!(filter_matches(&filter, "devices/dev1/messages/devicebound/%24.mid=1"));
+        assert!(!filter_matches(&filter, "devices/dev2/messages/devicebound/"));
+    }
+}
