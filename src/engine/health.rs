@@ -162,6 +162,35 @@ fn milliseconds(time: Duration) -> String {
 mod tests {
     use super::*;
     use crate::engine::Plan;
+    use crate::measure::{Attempt, Outcome, PhaseHistograms, PhaseTimes};
+
+    const AT_ONCE: &str = "arrival = 'at-once'\n";
+
+    fn scenario(stage: &str) -> Scenario {
+        let text = format!(
+            "schema = 1\nname = 'x'\ntime_scale = '1d = 1s'\nfleet.devices = 5\n[[stage]]\nname = 'line'\nkind = 'provision'\n{stage}"
+        );
+        Scenario::parse("x.toml", &text, &[]).unwrap()
+    }
+
+    /// Of one core, after ten seconds in which nothing happened.
+    fn watch<'a>(scenario: &'a Scenario, stages: &'a [Merged]) -> Watch<'a> {
+        Watch {
+            scenario,
+            stages,
+            limit: InFlightLimit { limit: 3, from: LimitedBy::MaxInFlight },
+            elapsed: Duration::from_secs(10),
+            cores: 1,
+            peak_in_flight: 1,
+            peak_connected: 2,
+            busiest: Duration::ZERO,
+            cpu: None,
+        }
+    }
+
+    fn untouched(scenario: &Scenario) -> Merged {
+        Merged::not_started(&Plan::new(scenario, 1), 0, Duration::ZERO)
+    }
 
     #[test]
     fn only_what_this_machine_fails_in_saturates() {
@@ -176,25 +205,11 @@ mod tests {
 
     #[test]
     fn a_stage_that_begins_too_late_saturates_whatever_its_workload() {
-        let text = "schema = 1\nname = 'x'\ntime_scale = '1d = 1s'\nfleet.devices = 5\n[[stage]]\nname = 'line'\n\
-                    kind = 'provision'\nworkload = 'closed'\nconcurrency = 1\n";
-        let scenario = Scenario::parse("x.toml", text, &[]).unwrap();
-        let plan = Plan::new(&scenario, 1);
+        let scenario = scenario("workload = 'closed'\nconcurrency = 1\n");
         let saturated = |late| {
-            let mut merged = Merged::not_started(&plan, 0, Duration::ZERO);
+            let mut merged = untouched(&scenario);
             merged.stage.begin = Some(Begin { due: Duration::from_secs(1), late: Duration::from_millis(late) });
-            let watch = Watch {
-                scenario: &scenario,
-                stages: &[merged],
-                limit: InFlightLimit { limit: 1, from: LimitedBy::MaxInFlight },
-                elapsed: Duration::from_secs(1),
-                cores: 1,
-                peak_in_flight: 0,
-                peak_connected: 0,
-                busiest: Duration::ZERO,
-                cpu: None,
-            };
-            watch.verdict().saturated
+            watch(&scenario, &[merged]).verdict().saturated
         };
         assert!(saturated(50).is_empty());
         let told = saturated(7_000).remove(0);
@@ -202,5 +217,107 @@ mod tests {
             told.starts_with("line: it was to begin after 1.00 s and began 7.00 s (7days of fleet time) later"),
             "{told}"
         );
+    }
+
+    #[test]
+    fn lateness_is_harmless_up_to_a_tenth_of_the_median_or_the_limit() {
+        let (ms, least) = (Duration::from_millis, Duration::from_millis(50));
+        assert_eq!([harmless(ms(400), least), harmless(ms(501), least)], [least, Duration::from_micros(50_100)]);
+        let scenario = scenario(AT_ONCE);
+        // One in a hundred so late, of devices that took a second; the histogram is exact to three digits.
+        let saturated = |late: u64| {
+            let mut merged = untouched(&scenario);
+            let mut times = PhaseTimes::new();
+            times.set(Phase::Total, Duration::from_secs(1));
+            let mut phases = PhaseHistograms::new();
+            phases.record(&Attempt {
+                device: 0,
+                stage: 0,
+                number: 1,
+                due: Duration::ZERO,
+                started: Duration::ZERO,
+                ended: Duration::from_secs(1),
+                phases: times,
+                outcome: Outcome::Success,
+                code: 0,
+                polls: 0,
+                throttled: 0,
+                retry_after_max: None,
+            });
+            merged.stage.phases = (&phases).into();
+            let mut lateness = Histogram::new();
+            lateness.record(late * 1_000_000);
+            merged.lateness = (&lateness).into();
+            watch(&scenario, &[merged]).verdict().saturated
+        };
+        assert!(saturated(100).is_empty(), "{:?}", saturated(100));
+        assert!(
+            saturated(101)[0]
+                .starts_with("line: one in a hundred devices started 101.0 ms after it was due, where 100.0 ms")
+        );
+    }
+
+    #[test]
+    fn dropped_devices_saturate_and_the_cause_is_what_most_waited_for() {
+        let scenario = scenario(AT_ONCE);
+        let told = |slot, key, from| {
+            let mut merged = untouched(&scenario);
+            (merged.stage.totals.dropped, merged.waited_for_slot, merged.waited_for_key) = (2, slot, key);
+            let stages = [merged];
+            let watch = Watch { limit: InFlightLimit { limit: 3, from }, ..watch(&scenario, &stages) };
+            watch.verdict().saturated.remove(0)
+        };
+        assert!(
+            untouched(&scenario).stage.totals.dropped == 0
+                && watch(&scenario, &[untouched(&scenario)]).verdict().saturated.is_empty()
+        );
+        let key = told(2, 2, LimitedBy::MaxInFlight);
+        assert!(
+            key.starts_with("line: 2 of 5 devices were due but could not start")
+                && key.contains("2 of them waited for their key"),
+            "{key}"
+        );
+        assert!(told(3, 2, LimitedBy::MaxInFlight).contains("limits.max_in_flight = 3 held them back"));
+        assert!(told(3, 2, LimitedBy::OpenFiles(64)).contains("at most 3 could be in flight with 64 open files"));
+        assert!(told(0, 0, LimitedBy::MaxInFlight).contains("this machine is too slow for the load"));
+    }
+
+    #[test]
+    fn failures_of_the_generator_saturate_and_those_of_others_do_not() {
+        let scenario = scenario(AT_ONCE);
+        for class in FailureClass::ALL {
+            let mut merged = untouched(&scenario);
+            merged.stage.totals.failed[class.index()] = 1;
+            let saturated = watch(&scenario, &[merged]).verdict().saturated;
+            assert_eq!(!saturated.is_empty(), class == FailureClass::Generator, "{class:?}: {saturated:?}");
+        }
+    }
+
+    #[test]
+    fn a_generator_that_computes_more_than_nine_tenths_of_the_time_is_saturated_unless_the_run_is_all_start_up() {
+        let scenario = scenario(AT_ONCE);
+        let saturated = |cores, elapsed, cpu: u64, busiest: u64| {
+            let stages = [untouched(&scenario)];
+            let ms = Duration::from_millis;
+            let watch = Watch {
+                elapsed: ms(elapsed),
+                cores,
+                cpu: Some(ms(cpu)),
+                busiest: ms(busiest),
+                ..watch(&scenario, &stages)
+            };
+            watch.verdict().saturated
+        };
+        assert!(saturated(2, 10_000, 18_000, 9_000).is_empty());
+        assert_eq!(
+            saturated(2, 10_000, 18_500, 0),
+            ["the generator computed 92 % of the time; use more cores or lower the load"]
+        );
+        assert_eq!(saturated(4, 10_000, 9_500, 9_500).len(), 1, "one worker that is busy is enough");
+        assert!(saturated(1, 1_000, 1_000, 1_000).is_empty(), "a second is all start-up");
+        assert_eq!(saturated(1, 1_001, 1_001, 0).len(), 1);
+        let stages = [untouched(&scenario)];
+        let watch = Watch { busiest: Duration::from_secs(10), ..watch(&scenario, &stages) };
+        assert!(watch.verdict().saturated.is_empty(), "in virtual time nobody computes");
     }
 }

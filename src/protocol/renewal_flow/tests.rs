@@ -174,11 +174,11 @@ fn a_hub_that_may_throttle_for_ever_does_so_until_the_time_is_up() {
 fn answers_to_other_requests_are_left_alone_while_it_waits_and_while_it_pauses() {
     let (mut talk, _) = Talk::asking();
     assert_eq!(
-        (talk.flow.is_subscribed(), talk.flow.packet_id(), talk.flow.phase()),
-        (true, 2, Some(Phase::RenewAccept))
+        (talk.flow.is_subscribed(), talk.flow.packet_ids().advance(), talk.flow.phase()),
+        (true, 3, Some(Phase::RenewAccept))
     );
     let fresh = Talk::begin(RenewalPolicy::default(), false);
-    assert_eq!((fresh.flow.is_subscribed(), fresh.flow.packet_id(), fresh.flow.phase()), (false, 2, None));
+    assert_eq!((fresh.flow.is_subscribed(), fresh.flow.packet_ids().advance(), fresh.flow.phase()), (false, 3, None));
     talk.refuses(429_002, RenewalError::default());
     talk.answers(200, ISSUED);
     assert!(
