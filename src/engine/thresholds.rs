@@ -219,6 +219,30 @@ mod tests {
         }
     }
 
+    #[test]
+    fn shares_are_those_of_all_that_came_dropped_ones_among_them() {
+        let mut numbers = Numbers::default();
+        let mut totals =
+            Totals { planned: 120, started: 100, succeeded: 90, dropped: 8, skipped: 12, ..Totals::default() };
+        (totals.failed[FailureClass::Tls.index()], totals.attempts) = (2, 180);
+        numbers.add_stage(&totals, TEN_SECONDS, true);
+        for (metric, observed) in [
+            (Metric::ErrorRate, Observed::Share(0.1)),
+            (Metric::SuccessRate, Observed::Share(0.9)),
+            (Metric::Throughput, Observed::PerSecond(9.0)),
+            (Metric::AttemptsPerSuccess, Observed::Number(2.0)),
+        ] {
+            assert_eq!(observe(metric, &numbers), observed, "{metric:?}");
+        }
+    }
+
+    #[test]
+    fn a_bound_itself_is_not_less_than_it() {
+        let holds = |comparison| judge(&threshold(Metric::ErrorRate, comparison, 0.05), &numbers(), None).met;
+        assert!(!holds(Comparison::Less) && !holds(Comparison::More) && !holds(Comparison::NotEqual));
+        assert!(holds(Comparison::AtMost) && holds(Comparison::AtLeast) && holds(Comparison::Equal));
+    }
+
     /// Every metric whose value may be nothing, but for what the plan alone says.
     fn metrics() -> Vec<Metric> {
         let phase = |statistic| Metric::Phase { phase: Phase::Total, succeeded: true, statistic };

@@ -261,6 +261,74 @@ mod tests {
         }
     }
 
+    /// As the documentation writes it: seconds, and minutes where they are whole.
+    fn written(time: Duration) -> String {
+        match time.as_secs() {
+            seconds if seconds > 0 && seconds.is_multiple_of(60) && seconds != 120 => format!("{}min", seconds / 60),
+            seconds => format!("{seconds}s"),
+        }
+    }
+
+    fn row(preset: BehaviourPreset) -> String {
+        let it = preset.behaviour();
+        let Backoff { first, factor, longest, jitter, reset_after } = it.backoff;
+        let growing = match factor {
+            1.0 => format!("{} always", written(first)),
+            factor => format!("{} × {factor} to {}", written(first), written(longest)),
+        };
+        let backoff = match jitter {
+            Jitter::None => growing,
+            Jitter::Full => format!("{growing}, full jitter"),
+            Jitter::Share(share) => format!("{growing}, ± {share}"),
+            Jitter::Plus(most) => format!("{growing}, plus up to {}", written(most)),
+        };
+        let cells = [
+            format!("`{}`", preset.name()),
+            it.repeats.to_string(),
+            if it.honours_retry_after { "honoured" } else { "ignored" }.to_owned(),
+            written(it.default_wait),
+            written(it.wait_jitter),
+            if it.attempts == 0 { "any".to_owned() } else { it.attempts.to_string() },
+            backoff,
+            if reset_after.is_zero() { "on-connect".to_owned() } else { written(reset_after) },
+            if it.caches_assignment { "yes" } else { "no" }.to_owned(),
+            it.hub_attempts.to_string(),
+            format!("{}s", it.answer_timeout.as_secs()),
+            format!("{}s", it.keep_alive),
+        ];
+        format!("| {} |", cells.join(" | "))
+    }
+
+    #[test]
+    fn the_documentation_has_the_numbers_of_every_preset() {
+        let page = include_str!("../../../docs/behaviours.md");
+        for preset in BehaviourPreset::ALL {
+            let row = row(preset);
+            assert!(page.contains(&row), "docs/behaviours.md has no row {row}");
+            let Backoff { first, factor, longest, .. } = preset.behaviour().backoff;
+            assert!(
+                factor > 1.0 || first == longest,
+                "{}: what never grows has no longest wait of its own",
+                preset.name()
+            );
+        }
+    }
+
+    #[test]
+    fn each_jitter_is_what_it_says() {
+        let seconds = Duration::from_secs;
+        let plain = Backoff { jitter: Jitter::None, ..BehaviourPreset::WellBehaved.behaviour().backoff };
+        assert_eq!([1, 2, 3, 6, 7, 8].map(|step| plain.wait(step, 0.5)), [1, 2, 4, 32, 60, 60].map(seconds));
+        let wait = |jitter, draw| Backoff { jitter, ..plain }.wait(3, draw);
+        assert_eq!([wait(Jitter::Full, 0.0), wait(Jitter::Full, 0.5)], [seconds(0), seconds(2)]);
+        let share = Jitter::Share(0.5);
+        assert_eq!([wait(share, 0.0), wait(share, 0.5)], [seconds(2), seconds(4)]);
+        assert_eq!(
+            [wait(Jitter::Plus(seconds(8)), 0.0), wait(Jitter::Plus(seconds(8)), 0.5)],
+            [seconds(4), seconds(8)]
+        );
+    }
+
     proptest! {
         #[test]
         fn waits_grow_up_to_the_longest_and_jitter_keeps_its_bounds(failed in 1u16..2_000, draw in 0.0..1.0f64) {
