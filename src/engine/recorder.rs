@@ -369,6 +369,33 @@ mod tests {
     use super::*;
 
     #[test]
+    fn failures_are_told_apart_by_class_code_and_words() {
+        let mut errors = Errors::default();
+        for (class, code, message, at) in [
+            (FailureClass::Rejected, 401_002, "no", 3),
+            (FailureClass::Rejected, 401_002, "no", 1),
+            (FailureClass::Rejected, 401_003, "no", 2),
+            (FailureClass::Rejected, 401_002, "never", 2),
+            (FailureClass::Protocol, 401_002, "no", 2),
+        ] {
+            errors.count(&Failure { class, code, message: message.to_owned() }, Duration::from_secs(at), 2);
+        }
+        let rows = errors.into_rows();
+        assert_eq!(rows.iter().map(|row| row.count).collect::<Vec<_>>(), [4, 2, 2, 2]);
+        assert_eq!((rows[0].first, rows[0].last), (Duration::from_secs(1), Duration::from_secs(3)));
+        let mut others: Vec<_> = rows[1..].iter().map(|row| (row.class, row.code, row.message.as_str())).collect();
+        others.sort_unstable_by_key(|(_, code, message)| (*code, *message));
+        assert_eq!(
+            others,
+            [
+                (FailureClass::Rejected, 401_002, "never"),
+                (FailureClass::Protocol, 401_002, "no"),
+                (FailureClass::Rejected, 401_003, "no")
+            ]
+        );
+    }
+
+    #[test]
     fn failures_that_a_peer_invents_are_counted_in_bounded_memory() {
         let mut errors = Errors::default();
         let mut count = |class, code, message: &str| {

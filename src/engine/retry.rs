@@ -207,6 +207,43 @@ mod tests {
     }
 
     #[test]
+    fn a_hub_that_answers_a_renewal_is_there_and_one_that_is_silent_may_be_away() {
+        let behaviour = Behaviour { hub_attempts: 2, attempts: 0, ..BehaviourPreset::WellBehaved.behaviour() };
+        let by_dps = |failures: &[(Failure, At)]| -> Vec<bool> {
+            let next = failed(&behaviour, failures, None);
+            next.iter().map(|n| matches!(n, Next::Again { by_dps: true, .. })).collect()
+        };
+        let silent = || (Failure::new(FailureClass::Timeout, "no answer"), At::Renewal);
+        let busy = || (Failure::new(FailureClass::Throttled, "too many"), At::Renewal);
+        let ca_down = || (Failure::rejected(400_037, "a bad day"), At::Renewal);
+        assert_eq!(by_dps(&[silent(), silent(), silent()]), [false, true, false]);
+        assert_eq!(by_dps(&[silent(), busy(), silent(), ca_down(), silent()]), [false; 5], "an answer begins anew");
+        let at_dps = || (Failure::new(FailureClass::Timeout, "no answer"), At::Dps);
+        assert_eq!(by_dps(&[silent(), at_dps(), silent()]), [false; 3]);
+    }
+
+    #[test]
+    fn a_success_begins_the_count_of_attempts_anew() {
+        let behaviour = Behaviour { attempts: 3, hub_attempts: 3, ..BehaviourPreset::WellBehaved.behaviour() };
+        let mut retries = Retries::new(&behaviour, TimeScale::REAL, 1, 7, 0);
+        let away = Failure::new(FailureClass::Network, "away");
+        for _ in 0..4 {
+            for _ in 0..2 {
+                assert!(matches!(retries.failed(&away, At::Hub, None), Next::Again { by_dps: false, .. }));
+            }
+            retries.succeeded();
+        }
+    }
+
+    #[test]
+    fn without_a_bound_the_hub_is_asked_for_ever() {
+        let behaviour = Behaviour { attempts: 0, hub_attempts: 0, ..BehaviourPreset::WellBehaved.behaviour() };
+        let away = (Failure::new(FailureClass::Network, "away"), At::Hub);
+        let next = failed(&behaviour, &vec![away; 50], None);
+        assert!(next.iter().all(|next| matches!(next, Next::Again { by_dps: false, .. })), "{next:?}");
+    }
+
+    #[test]
     fn waits_pass_as_fast_as_the_fleets_time() {
         let behaviour = BehaviourPreset::SdkCsharp.behaviour();
         let scale = TimeScale::new(Duration::from_secs(2_000), Duration::from_secs(1)).unwrap();
