@@ -237,3 +237,24 @@ impl State {
         self.changes = VecDeque::new();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::super::test_group;
+    use super::*;
+
+    #[test]
+    fn a_session_that_takes_no_changes_is_told_of_the_last_ones() {
+        let registration = Registration::new(test_group(), "d".into(), SystemTime::UNIX_EPOCH, None);
+        let device = Device::new(registration);
+        device.with(|state| {
+            for version in 1..=60 {
+                state.notify(Notification { version, body: String::new() });
+            }
+            let told: Vec<u64> = std::iter::from_fn(|| state.next_change()).map(|change| change.version).collect();
+            assert_eq!(told, (11..=60).collect::<Vec<_>>());
+        });
+    }
+}

@@ -169,3 +169,19 @@ async fn the_hub_ends_all_its_connections_at_a_moment_or_when_told() {
     assert_eq!(world.service.disconnect_hub(), 1);
     assert_eq!(again.ended().await, "a fault was injected");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_device_is_not_read_from_while_too_many_answers_wait_for_their_time() {
+    let (world, mut peer) = connected(|config| config.model.telemetry = takes(30_000.0)).await;
+    for pkid in 1..=300 {
+        let mut message = fleetstorm::protocol::mqtt::Publish::new(TELEMETRY, QoS::AtLeastOnce, "{}");
+        message.pkid = pkid;
+        peer.send(Packet::Publish(message)).await;
+    }
+    tokio::time::sleep(SECOND).await;
+    assert_eq!(world.count(Event::Telemetry), 256);
+    for pkid in 1..=300 {
+        assert_eq!(peer.next().await, Some(Packet::PubAck(PubAck { pkid })));
+    }
+    assert_eq!(world.count(Event::Telemetry), 300);
+}

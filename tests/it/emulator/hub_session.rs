@@ -7,6 +7,7 @@ use fleetstorm::pki::sas::SymmetricKey;
 use fleetstorm::protocol::mqtt::{ConnectReturnCode, LastWill, Packet, PubAck, Publish, QoS, SubscribeReasonCode};
 use ring::hmac;
 use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::TryRecvError;
 use tokio::time::sleep;
 
 use super::client::{API, SCOPE, SECOND, World, accepted, dps_connect, dps_user, hub_connect, refused, sas};
@@ -235,4 +236,17 @@ async fn a_filter_that_is_too_long_is_not_kept() {
         assert_eq!(granted, [SubscribeReasonCode::Failure]);
         peer.is_quiet().await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watcher_that_is_slow_is_told_how_much_it_missed() {
+    let world = World::new();
+    let mut watch = world.service.watch_telemetry();
+    let mut peer = Device::new(&world, "dev1").await.connect(&world).await;
+    for i in 0..300 {
+        peer.publish("devices/dev1/messages/events/", QoS::AtMostOnce, &i.to_string()).await;
+    }
+    peer.is_quiet().await;
+    assert_eq!(watch.try_recv().unwrap_err(), TryRecvError::Lagged(300 - 256));
+    assert_eq!((seen(&mut watch).1.as_str(), watch.len()), ("44", 255));
 }
