@@ -14,6 +14,9 @@ use crate::protocol::words::plain_words;
 /// Too many open files in the process, in the system (errno of Linux).
 const EMFILE: i32 = 24;
 const ENFILE: i32 = 23;
+/// No memory, or no room in the buffers of the network.
+const ENOMEM: i32 = 12;
+const ENOBUFS: i32 = 105;
 
 /// The failure that an error of a connection to `service` stands for.
 pub(super) fn from_io(service: &str, error: &io::Error) -> Failure {
@@ -30,6 +33,9 @@ pub(super) fn from_io(service: &str, error: &io::Error) -> Failure {
     let own_words = || error.get_ref().map(ToString::to_string);
     if matches!(error.raw_os_error(), Some(EMFILE | ENFILE)) {
         return generator("no file descriptor left: raise the limit (ulimit -n) or lower `max_in_flight`");
+    }
+    if matches!(error.raw_os_error(), Some(ENOMEM | ENOBUFS)) {
+        return generator("the operating system has no memory left for connections: lower `max_in_flight`");
     }
     match error.kind() {
         io::ErrorKind::AddrNotAvailable => generator(
@@ -101,7 +107,9 @@ mod tests {
     #[test]
     fn errors_of_the_generator_are_not_the_networks() {
         let class = |error: &io::Error| from_io("DPS", error).class;
-        assert_eq!(class(&io::Error::from_raw_os_error(EMFILE)), FailureClass::Generator);
+        for own in [EMFILE, ENFILE, ENOMEM, ENOBUFS] {
+            assert_eq!(class(&io::Error::from_raw_os_error(own)), FailureClass::Generator, "{own}");
+        }
         assert_eq!(class(&io::ErrorKind::AddrNotAvailable.into()), FailureClass::Generator);
         assert_eq!(class(&io::ErrorKind::InvalidInput.into()), FailureClass::Configuration);
         let unconfirmed = io::Error::other(NotConfirmed { host: "hub.example".to_owned() });

@@ -122,7 +122,8 @@ async fn connect(address: SocketAddr, source: Source<'_>) -> io::Result<TcpStrea
 /// ports of its own, and to connect it sends nothing.
 fn has_way_to(address: SocketAddr) -> bool {
     let any: IpAddr = if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-    UdpSocket::bind((any, 0)).and_then(|socket| socket.connect(address)).is_ok()
+    let probe = UdpSocket::bind((any, 0)).and_then(|socket| socket.connect(address));
+    probe.err().is_none_or(|error| error.kind() != io::ErrorKind::AddrNotAvailable)
 }
 
 /// Lets the port be chosen when the destination is known (`IP_BIND_ADDRESS_NO_PORT`, ip(7)): the same one serves once for
