@@ -11,6 +11,8 @@ use crate::cli::command::{
     check::CheckArgs, compare::CompareArgs, completions::CompletionsArgs, emulator::EmulatorArgs, man::ManArgs,
     merge::MergeArgs, pki::PkiArgs, plan::PlanArgs, report::ReportArgs, run::RunArgs,
 };
+use crate::cli::harmless::harmless;
+use crate::cli::terminal::stderr;
 use crate::report::Tone;
 
 /// Environment variable with the enrollment group's key in base64. Never a flag: arguments are visible to every user of
@@ -125,8 +127,14 @@ const fn styles() -> Styles {
 
 /// Prints what clap has to say (help, version or what is wrong) and tells the exit code.
 pub fn explain(refused: &clap::Error) -> Exit {
-    // A closed stdout or stderr leaves nobody to tell.
-    let _ = refused.print();
+    let styled = refused.render().ansi().to_string();
+    if refused.use_stderr() && harmless(&styled, true) != styled {
+        // It repeats an argument that a terminal would obey: without the styles, and without what is none of them.
+        stderr(&refused.render().to_string(), false);
+    } else {
+        // A closed stdout or stderr leaves nobody to tell.
+        let _ = refused.print();
+    }
     if refused.use_stderr() { Exit::Usage } else { Exit::Done }
 }
 

@@ -48,7 +48,7 @@ impl Recorder {
         Self { rows, ..Self::default() }
     }
 
-    /// From now on, whoever records something puts a copy aside once a second. That comes with the work itself: nobody waits
+    /// From now on, whoever records something puts a copy aside twice a second. That comes with the work itself: nobody waits
     /// until a loop beside thousands of handshakes has its turn.
     pub(super) fn keep_in(&mut self, copies: Copies, members: u64) {
         self.keeps = Some(Keeps { copies, members, next: Duration::ZERO });

@@ -54,7 +54,7 @@ pub struct RunInput<C> {
     pub progress: Option<watch::Sender<Progress>>,
     /// Whether snapshots tell how the times of every phase are distributed, once a second.
     pub distributions: bool,
-    /// Takes everything measured so far about once a second, when somebody keeps it for the case that the run is killed or
+    /// Takes everything measured so far about twice a second, when somebody keeps it for the case that the run is killed or
     /// breaks.
     pub snapshots: Option<Snapshots>,
     /// Where every attempt goes when it ended, when somebody wants them one by one.

@@ -1,7 +1,8 @@
 //! The record of a run that goes on, as it would be if the run were cut off now: what stays when it is killed or breaks.
 //!
 //! Nobody is asked for it, as those who have much to do would answer late: workers put a copy of what they recorded aside
-//! whenever they record something and a second has passed, and a thread of its own makes records out of them.
+//! whenever they record something and half a second has passed, and a thread of its own makes records out of them as often: what
+//! is kept is at most a second old, and what it takes to write it.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,12 +24,12 @@ use crate::engine::{EngineOutcome, Plan, usage};
 use crate::measure::{Begin, RunStatus, ThresholdResult};
 
 /// How often workers put a copy of what they recorded aside, and how often a record is made of them.
-pub(super) const EVERY: Duration = Duration::from_secs(1);
+pub(super) const EVERY: Duration = Duration::from_millis(500);
 
 /// Making a record, and whatever its receiver does with it, may take one part in so many of the time of a core.
 const SHARE: u32 = 20;
 
-/// Receives records of the run so far, about one in a second, on a thread that has nothing else to do; in runs of hours fewer,
+/// Receives records of the run so far, about two in a second, on a thread that has nothing else to do; in runs of hours fewer,
 /// so that they take no more than a twentieth of a core.
 pub type Snapshots = Box<dyn FnMut(EngineOutcome) + Send>;
 
@@ -302,5 +303,26 @@ impl Drop for Keeping {
             last.store(true, Ordering::Relaxed);
         }
         self.stop();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recording_alone_puts_copies_aside() {
+        let copies = Copies::default();
+        let mut recorder = Recorder::new();
+        recorder.keep_in(copies.clone(), 3);
+        recorder.attempt_started(Duration::ZERO, Duration::ZERO);
+        let first = copies.take().expect("the first is put at once");
+        assert_eq!((first.totals.attempts, first.totals.not_started), (0, 3));
+        recorder.attempt_started(Duration::ZERO, EVERY / 2);
+        assert!(copies.take().is_none());
+        recorder.attempt_started(Duration::ZERO, EVERY);
+        let second = copies.take().expect("it is time");
+        // As they were before it; what goes on is cut off.
+        assert_eq!((second.totals.attempts, second.totals.failed_attempts_total(), second.attempts_ended), (2, 2, 2));
     }
 }

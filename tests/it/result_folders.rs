@@ -40,8 +40,10 @@ fn two_runs_never_share_a_folder_and_a_killed_one_locks_nobody_out() {
     }
     running.until_told("p99");
     crate::run::until("something is kept", || folder.path().join("out/partial.json").exists());
-    // Of a run that goes on, nothing is written over.
-    assert!(!report().stdout.is_empty() && !folder.path().join("out/run.json").exists());
+    // A run that goes on was not killed, and nothing of it is written over.
+    let refused = report();
+    assert!(refused.stdout.is_empty() && !folder.path().join("out/run.json").exists());
+    assert_eq!(refused.status.code(), Some(code(Exit::Unexpected)));
     kill(running.pid(), Signal::SIGKILL).unwrap();
     running.finish();
     assert_eq!(report().status.code(), Some(code(Exit::Interrupted)));

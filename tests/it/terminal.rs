@@ -76,5 +76,9 @@ fn nothing_in_a_record_reaches_a_terminal_that_it_obeys() {
     fs::write(&scenario, "schema = 1\nname = 5 # \u{9b}2J \u{202e}\n").unwrap();
     let refused = fleetstorm(folder.path()).args(["check", "x.toml"]).output().unwrap();
     let told = String::from_utf8(refused.stderr).unwrap();
+    let typed =
+        fleetstorm(folder.path()).args(["run\u{1b}]0;x\u{7}", "x.toml"]).env("CLICOLOR_FORCE", "1").output().unwrap();
+    let typed = String::from_utf8(typed.stderr).unwrap();
+    assert!(typed.contains("unrecognized subcommand 'run") && !typed.contains('\u{1b}'), "{typed:?}");
     assert!(told.contains(r"\u009b2J \u202e") && !told.contains('\u{9b}'), "{told}");
 }

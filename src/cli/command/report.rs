@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use crate::cli::command::compare::Documents;
 use crate::cli::command::finish::{finish, finish_unwritten};
 use crate::cli::{CommandError, Exit, Explained, Terminal};
-use crate::report::{ReadError, ResultsFolder, read};
+use crate::measure::RunStatus;
+use crate::report::{FolderError, ReadError, ResultsFolder, read};
 
 /// Arguments of `fleetstorm report`.
 #[derive(Debug, clap::Args)]
@@ -35,6 +36,8 @@ pub fn run(args: ReportArgs, terminal: &Terminal) -> Result<Exit, CommandError> 
     let record = read(&folder)?;
     let ending = match ResultsFolder::existing(folder) {
         Ok(folder) => finish(&record, &folder, terminal, Documents::Whole),
+        // What it came to is not known yet: it was not killed.
+        Err(why @ FolderError::InUse { .. }) if record.status == RunStatus::Lost => return Err(why.into()),
         Err(why) => finish_unwritten(&record, why, terminal, Documents::Whole),
     };
     Ok(ending.exit())
