@@ -35,9 +35,11 @@ fn scenario(devices: usize, transport: Transport) -> String {
          [fleet]\ndevices = {devices}\ntransport = '{transport}'\n\
          [fleet.behaviour]\nrepeats = 3\ndefault_wait = '0s'\nwait_jitter = '0s'\nanswer_timeout = '4s'\n\
          [[stage]]\nname = 'storm'\nkind = 'provision'\narrival = {{ process = 'constant', rate = '60/s' }}\n\
-         timeout = '10s'\n\
+         timeout = '10s'\nmax_lateness = '1h'\n\
          [[stage]]\nname = 'renew'\nkind = 'renew'\narrival = 'at-once'\ntimeout = '8s'\n\
+         max_lateness = '1h'\n\
          [[stage]]\nname = 'operate'\nkind = 'operate'\narrival = 'at-once'\nduration = '4s'\ntimeout = '8s'\n\
+         max_lateness = '1h'\n\
          [limits]\nharmless_lateness = '1h'\ndrain = '30s'\n"
     )
 }
