@@ -94,10 +94,12 @@ impl Ticket {
                 self.age = self.turns.next_age();
             }
             self.standing = Standing::Ready;
-            state.ready.insert(self.age, cx.waker().clone());
-            // Once round: older ones that could go on have not all been asked yet.
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
+            // Who begins goes once round: those that have begun and could go on have not all been asked yet.
+            if self.taken == 0 {
+                state.ready.insert(self.age, cx.waker().clone());
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
         }
         if state.may_go(self.age) {
             state.ready.remove(&self.age);
