@@ -34,6 +34,9 @@ case "${1-}" in
 *) for file in "$@"; do what+=(--file "$file"); done ;;
 esac
 
+# Dependencies are compiled once, not for every copy of the tree that is broken.
+export CARGO_TARGET_DIR="$PWD/target/mutants/build"
+
 # 2 is "some were missed", 3 "some timed out": both are for the second pass to say.
 status=0
 cargo mutants "${what[@]}" --output target/mutants -- --lib || status=$?

@@ -17,7 +17,7 @@ const MOST_HOSTS: usize = 1_024;
 
 /// TCP with `TCP_NODELAY`, then TLS by rustls. Resolves each host once: a storm measures the service, not the resolver.
 ///
-/// It connects to this machine, and to whom was confirmed; every other connection fails with [`NotConfirmed`] before anything is
+/// It connects to this machine, and to whom was confirmed; every other connection fails with [`super::NotConfirmed`] before anything is
 /// sent, whoever named the host.
 #[derive(Debug, Default)]
 pub struct TcpConnector {
