@@ -58,6 +58,15 @@ struct Taker {
     /// Those that have started or were dropped.
     passed: u64,
     closed: bool,
+    /// A device of a closed workload is at its turn and waits for its key.
+    waits: bool,
+}
+
+impl Taker {
+    /// Whether it waits for a key that nobody is asked for yet.
+    const fn starves(&self) -> bool {
+        self.waits && !self.closed && self.given <= self.passed
+    }
 }
 
 /// The next key.
@@ -142,12 +151,14 @@ impl Lane {
     /// `None` when there is none to be made, or there are enough.
     fn urgency(&mut self, now: Option<Duration>, most: u64, room: u64) -> Option<Urgency> {
         let enough = if self.runs { self.ahead >= most } else { room == 0 };
-        if enough && !self.whole {
+        // Keys of workers that get no turn must not keep one from a worker that has: it would keep the turn for ever.
+        let starves = self.takers.iter().any(Taker::starves);
+        if enough && !self.whole && !starves {
             return None;
         }
         let (offset, _) = self.devices.peek()?;
         let need = match (self.begins, self.turns) {
-            (_, Some(turns)) if self.ahead >= turns => Need::Sometime,
+            (_, Some(turns)) if self.ahead >= turns && !starves => Need::Sometime,
             (Begins::NotBefore(begin), _) => Need::NotBefore(begin.saturating_add(*offset)),
             (Begins::At(begin), _) => {
                 let due = begin.saturating_add(*offset);
@@ -235,9 +246,21 @@ impl KeyQueue {
         }
     }
 
+    /// The next device of a worker waits for its key and, in a closed workload, keeps others from theirs meanwhile: it is made
+    /// however many keys of other workers are ahead of need.
+    pub(super) fn waits(&mut self, stage: usize, worker: usize) {
+        let Some(lane) = self.lane(stage).filter(|lane| lane.turns.is_some()) else { return };
+        if let Some(taker) = lane.takers.get_mut(worker) {
+            taker.waits = true;
+        }
+    }
+
     /// The next device of a worker has started, or will not.
     pub(super) fn passed(&mut self, stage: usize, worker: usize) {
-        self.take(stage, worker, |taker| taker.passed += 1);
+        self.take(stage, worker, |taker| {
+            taker.passed += 1;
+            taker.waits = false;
+        });
     }
 
     /// A worker wants no more keys of a stage.
@@ -335,6 +358,25 @@ mod tests {
         assert_eq!([queue.next(None), queue.next(None)].map(|wanted| wanted.unwrap().stage), [0, 0]);
         queue.begins(1, MS(12));
         assert_eq!(order(&mut queue), [1, 1, 0, 0]);
+    }
+
+    #[test]
+    fn a_worker_that_has_the_turn_gets_its_key_however_many_keys_of_others_are_ahead() {
+        let mut queue = KeyQueue::new(1, 1);
+        queue.add(0, lane(Begins::At(MS(0)), &[0; 6], 2).closed(1).running(true));
+        let mut next = || queue.next(None).map(|wanted| (wanted.device, wanted.worker));
+        assert_eq!([next(), next()], [Some((0, 0)), None]);
+        queue.passed(0, 0);
+        let mut next = || queue.next(None).map(|wanted| (wanted.device, wanted.worker));
+        assert_eq!([next(), next()], [Some((1, 1)), None], "the one that may be ahead is the other worker's");
+        queue.waits(0, 0);
+        assert!(queue.has_next());
+        let mut next = || queue.next(None).map(|wanted| (wanted.device, wanted.worker));
+        assert_eq!([next(), next()], [Some((2, 0)), None]);
+        queue.passed(0, 0);
+        queue.waits(0, 0);
+        let mut next = || queue.next(None).map(|wanted| (wanted.device, wanted.worker));
+        assert_eq!([next(), next(), next()], [Some((3, 1)), Some((4, 0)), None], "with those before it");
     }
 
     #[test]

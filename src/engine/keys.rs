@@ -115,6 +115,7 @@ impl KeyWorks {
             arriving,
             arrived: BTreeMap::new(),
             passed: 0,
+            asked: None,
         };
         if self.pool.is_none() {
             return (0..workers).map(|worker| supply(worker, None)).collect();
@@ -270,6 +271,8 @@ pub(super) struct KeySupply {
     arrived: BTreeMap<u64, Key>,
     /// Devices that have started or were dropped.
     passed: u64,
+    /// The place of the device for which it was last said that it waits.
+    asked: Option<u64>,
 }
 
 impl KeySupply {
@@ -289,6 +292,11 @@ impl KeySupply {
 
     /// Waits until [`Self::take`] gives the next key. May be dropped and called again.
     pub(super) async fn ready(&mut self) {
+        if self.arriving.is_some() && self.asked.replace(self.passed) != Some(self.passed) {
+            let mut orders = self.works.orders();
+            orders.ahead.waits(self.setup.index.into(), self.worker);
+            self.works.hire(&mut orders, 1);
+        }
         while let Some(arriving) = &mut self.arriving
             && !self.arrived.contains_key(&self.passed)
         {
