@@ -51,6 +51,23 @@ impl Issuance {
 }
 
 #[cfg(test)]
+impl Issuance {
+    /// Keeps its only thread at work and its queue of one full until the result is dropped.
+    pub(crate) fn keep_busy(&self) -> Sender<()> {
+        let (go, wait) = bounded::<()>(0);
+        let (started, is_started) = bounded::<()>(0);
+        let busy = move || {
+            started.send(()).unwrap();
+            assert!(wait.recv().is_err(), "until the sender is dropped");
+        };
+        self.submit(busy).unwrap();
+        is_started.recv().unwrap();
+        self.submit(|| {}).unwrap();
+        go
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -230,20 +230,7 @@ mod tests {
             let mut times = PhaseTimes::new();
             times.set(Phase::Total, Duration::from_secs(1));
             let mut phases = PhaseHistograms::new();
-            phases.record(&Attempt {
-                device: 0,
-                stage: 0,
-                number: 1,
-                due: Duration::ZERO,
-                started: Duration::ZERO,
-                ended: Duration::from_secs(1),
-                phases: times,
-                outcome: Outcome::Success,
-                code: 0,
-                polls: 0,
-                throttled: 0,
-                retry_after_max: None,
-            });
+            phases.record(&Attempt::that(Outcome::Success, times));
             merged.stage.phases = (&phases).into();
             let mut lateness = Histogram::new();
             lateness.record(late * 1_000_000);

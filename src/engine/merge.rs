@@ -174,18 +174,13 @@ mod tests {
             Outcome::Success => None,
         };
         let attempt = Attempt {
-            device: 0,
-            stage: 0,
-            number: 1,
             due: at,
             started: at,
             ended: at + took,
-            phases,
-            outcome,
-            code: 0,
             polls,
             throttled,
             retry_after_max: retry_after_max.map(Duration::from_secs),
+            ..Attempt::that(outcome, phases)
         };
         recorder.attempt_ended(&attempt, failure.as_ref());
         recorder.device_ended(at + took, outcome, took);

@@ -86,6 +86,27 @@ pub struct Attempt {
 }
 
 #[cfg(test)]
+impl Attempt {
+    /// The first one of a device, due and started when everything began, about which a test says no more than this.
+    pub(crate) fn that(outcome: Outcome, phases: PhaseTimes) -> Self {
+        Self {
+            device: 0,
+            stage: 0,
+            number: 1,
+            due: Duration::ZERO,
+            started: Duration::ZERO,
+            ended: Duration::ZERO,
+            phases,
+            outcome,
+            code: 0,
+            polls: 0,
+            throttled: 0,
+            retry_after_max: None,
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

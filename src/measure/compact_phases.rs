@@ -70,20 +70,10 @@ mod tests {
             let mut times = PhaseTimes::new();
             times.set(Phase::Tls, Duration::from_nanos(*nanos));
             times.set(Phase::Total, Duration::from_nanos(nanos.saturating_mul(3)));
-            phases.record(&Attempt {
-                device: 0,
-                stage: 0,
-                number: 1,
-                due: Duration::ZERO,
-                started: Duration::ZERO,
-                ended: Duration::ZERO,
-                phases: times,
-                outcome: if *succeeded { Outcome::Success } else { Outcome::Failed(FailureClass::Timeout) },
-                code: 0,
-                polls: 0,
-                throttled: 0,
-                retry_after_max: None,
-            });
+            phases.record(&Attempt::that(
+                if *succeeded { Outcome::Success } else { Outcome::Failed(FailureClass::Timeout) },
+                times,
+            ));
         }
         phases
     }

@@ -318,20 +318,7 @@ pub(super) mod sample {
         let mut phases = PhaseTimes::new();
         phases.set(Phase::Tls, Duration::from_micros(1_500));
         let mut histograms = PhaseHistograms::new();
-        histograms.record(&Attempt {
-            device: 0,
-            stage: 0,
-            number: 1,
-            due: Duration::ZERO,
-            started: Duration::ZERO,
-            ended: Duration::ZERO,
-            phases,
-            outcome: Outcome::Success,
-            code: 0,
-            polls: 0,
-            throttled: 0,
-            retry_after_max: None,
-        });
+        histograms.record(&Attempt::that(Outcome::Success, phases));
         let mut totals = Totals { succeeded: 2, attempts: 5, started: 4, throttled: 6, ..Totals::default() };
         totals.failed[FailureClass::Timeout.index()] = 1;
         totals.failed_attempts[FailureClass::Timeout.index()] = 2;

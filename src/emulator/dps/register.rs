@@ -283,15 +283,7 @@ mod tests {
         let mut config = Config::default();
         (config.adr.issuance_threads, config.adr.issuance_queue) = (1, 1);
         let core = Core::new(config).unwrap();
-        let (go, wait) = crossbeam_channel::bounded::<()>(0);
-        let (started, is_started) = crossbeam_channel::bounded::<()>(0);
-        let busy = move || {
-            started.send(()).unwrap();
-            assert!(wait.recv().is_err(), "until the sender is dropped");
-        };
-        core.issuance.submit(busy).unwrap();
-        is_started.recv().unwrap();
-        core.issuance.submit(|| {}).unwrap();
+        let busy = core.issuance.keep_busy();
         let token = core.group_key.derive("dev1").sign("0ne00000001/registrations/dev1", u64::MAX, None).to_text();
         let introduction = Introduction {
             id_scope: "0ne00000001",
@@ -307,6 +299,6 @@ mod tests {
         };
         assert_eq!((register(MAX_DER_LENGTH), register(MAX_DER_LENGTH + 1)), (429, 202));
         assert_eq!(core.tally.snapshot().get(Event::CsrRefused), 1);
-        drop(go);
+        drop(busy);
     }
 }

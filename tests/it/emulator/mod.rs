@@ -27,6 +27,7 @@ mod management;
 mod model;
 mod outages;
 mod parent;
+mod process;
 mod settings;
 mod signals;
 mod sockets;

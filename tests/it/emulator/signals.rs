@@ -1,57 +1,32 @@
 //! How the command ends: by which signals, and what it leaves.
 
-use std::io::{BufRead as _, BufReader};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use serde_json::Value;
+
+use super::process::Process;
 
 /// An emulator that was started by a shell, with files of its own.
-struct Started {
-    child: Child,
-    described: Value,
-}
-
-impl Drop for Started {
-    fn drop(&mut self) {
-        // It has ended already unless the test failed.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+struct Started(Process);
 
 impl Started {
     /// `before` is what the shell does first.
     fn after(before: &str) -> Self {
-        let mut child = Command::new("sh")
-            .args([
-                "-c",
-                &format!("{before}; exec \"$0\" emulator --json --quiet --mqtt-port 0 --https-port off \"$@\""),
-            ])
-            .arg(assert_cmd::cargo::cargo_bin!("fleetstorm"))
-            .env_remove("FLEETSTORM_GROUP_KEY")
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        Self { child, described: serde_json::from_str(&line).unwrap() }
-    }
-
-    fn text(&self, name: &str) -> &str {
-        self.described[name].as_str().unwrap()
+        let line = format!("{before}; exec \"$0\" emulator --json --quiet --mqtt-port 0 --https-port off \"$@\"");
+        let emulator = assert_cmd::cargo::cargo_bin!("fleetstorm");
+        Self(Process::start(Command::new("sh").args(["-c", &line]).arg(emulator)))
     }
 
     fn send(&self, signal: Signal) {
-        kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
+        kill(Pid::from_raw(self.0.child.id().try_into().unwrap()), signal).unwrap();
     }
 
     fn folder(&self) -> PathBuf {
-        PathBuf::from(self.text("group_key_file")).parent().unwrap().to_owned()
+        PathBuf::from(self.0.text("group_key_file")).parent().unwrap().to_owned()
     }
 }
 
@@ -62,7 +37,7 @@ fn every_signal_that_asks_for_the_end_leaves_nothing_behind() {
         let folder = emulator.folder();
         assert!(folder.join("group.key").is_file() && folder.join("management.token").is_file());
         emulator.send(signal);
-        assert_eq!(emulator.child.wait().unwrap().code(), Some(0), "{signal}");
+        assert_eq!(emulator.0.child.wait().unwrap().code(), Some(0), "{signal}");
         assert!(!folder.exists(), "{signal}");
     }
 }
@@ -74,11 +49,11 @@ fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
     for signal in [Signal::SIGHUP, Signal::SIGINT] {
         emulator.send(signal);
     }
-    TcpStream::connect(emulator.text("mqtt")).unwrap();
-    assert_eq!(emulator.child.try_wait().unwrap(), None);
+    TcpStream::connect(emulator.0.text("mqtt")).unwrap();
+    assert_eq!(emulator.0.child.try_wait().unwrap(), None);
     let folder = emulator.folder();
     emulator.send(Signal::SIGTERM);
-    assert_eq!(emulator.child.wait().unwrap().code(), Some(0));
+    assert_eq!(emulator.0.child.wait().unwrap().code(), Some(0));
     assert!(!folder.exists());
 }
 
@@ -93,7 +68,7 @@ fn its_folder_and_its_secrets_are_its_owners_alone_whatever_the_umask() {
         let emulator = Started::after(&format!("umask {umask}"));
         assert_eq!(mode(emulator.folder()), 0o700, "umask {umask}");
         for secret in ["group_key_file", "management_token_file"] {
-            assert_eq!(mode(emulator.text(secret)) & 0o177, 0, "{secret}, umask {umask}");
+            assert_eq!(mode(emulator.0.text(secret)) & 0o177, 0, "{secret}, umask {umask}");
         }
         emulator.send(Signal::SIGTERM);
     }

@@ -212,18 +212,10 @@ mod tests {
         group.credential_policy = Some(core.config.adr.policy.as_str().into());
         let (id, now) = (Arc::from("dev1"), SystemTime::UNIX_EPOCH);
         let (_, device) = core.registry.register(Arc::new(group), &id, "dev1", now).unwrap();
-        let (started, is_started) = crossbeam_channel::bounded::<()>(0);
-        let (go, wait) = crossbeam_channel::bounded::<()>(0);
-        let busy = move || {
-            started.send(()).unwrap();
-            assert!(wait.recv().is_err(), "until the sender is dropped");
-        };
-        core.issuance.submit(busy).unwrap();
-        is_started.recv().unwrap();
-        core.issuance.submit(|| {}).unwrap();
+        let busy = core.issuance.keep_busy();
         let refusal = accept(&core, &device, "rid-1", br#"{"id":"dev1","csr":"AAAA"}"#, None).unwrap_err();
         assert!(matches!(refusal, Refusal::Busy), "{refusal:?}");
         assert!(device.with(|state| state.renewal.is_none()), "nothing is pending");
-        drop(go);
+        drop(busy);
     }
 }

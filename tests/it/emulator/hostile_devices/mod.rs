@@ -29,7 +29,7 @@ const MEMORY: u64 = 64 * 1024 * 1024;
 
 /// How a device finds its services, for every transport.
 fn settings(victim: &Victim) -> [Settings; 3] {
-    let text = |name: &str| victim.described[name].as_str().unwrap();
+    let text = |name: &str| victim.process.text(name);
     let certificate = |name: &str| read_certificate(text(name).as_ref()).unwrap();
     let group_key = victim.group_key.clone();
     let attestation = Attestation::SymmetricKey { group_key, token_life: Duration::from_secs(3600) };

@@ -1,7 +1,7 @@
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream as BlockingStream};
-use std::process::{Child, Command, Stdio};
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use fleetstorm::domain::{CryptoProvider, TlsVersions};
@@ -14,28 +14,20 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 
+use super::super::process::Process;
+
 /// Long enough for anything that happens at all; nothing is measured by it.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// An emulator in a process of its own, with short time limits for its peers.
 pub(super) struct Victim {
-    child: Child,
+    pub(super) process: Process,
     _settings: tempfile::NamedTempFile,
-    pub(super) described: Value,
     pub(super) mqtt: SocketAddr,
     pub(super) https: SocketAddr,
     pub(super) management: SocketAddr,
     pub(super) group_key: SymmetricKey,
-    token: String,
     tls: ClientTls,
-}
-
-impl Drop for Victim {
-    fn drop(&mut self) {
-        // It has ended already unless the test failed.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 impl Victim {
@@ -43,31 +35,22 @@ impl Victim {
         let mut settings = tempfile::NamedTempFile::new().unwrap();
         let limits = "handshake_timeout_seconds = 5\nunauthenticated_timeout_seconds = 4\nwrite_timeout_seconds = 1\n";
         write!(settings, "[listen]\n{limits}[dps]\nretry_after_seconds = 0\n").unwrap();
-        let mut child = Command::new(assert_cmd::cargo::cargo_bin!("fleetstorm"))
+        let mut command = Command::new(assert_cmd::cargo::cargo_bin!("fleetstorm"));
+        command
             .args(["emulator", "--json", "--quiet", "--mqtt-port", "0", "--parent-pipe", "--config"])
-            .arg(settings.path())
-            .env_remove("FLEETSTORM_GROUP_KEY")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let described: Value = serde_json::from_str(&line).unwrap();
-        let text = |name: &str| described[name].as_str().unwrap();
-        let read = |name| fs::read_to_string(text(name)).unwrap();
+            .arg(settings.path());
+        let process = Process::start(command.stdin(Stdio::piped()).stderr(Stdio::piped()));
+        let text = |name| process.text(name);
         let [mqtt, https, management] = ["mqtt", "https", "management"].map(|name| text(name).parse().unwrap());
         let root = read_certificate(text("ca_file").as_ref()).unwrap();
         let tls = ClientTls::new(&[root], TlsVersions::Any, CryptoProvider::AwsLc).unwrap();
-        let group_key = SymmetricKey::from_base64(&read("group_key_file")).unwrap();
-        let token = read("management_token_file");
-        Self { child, _settings: settings, described, mqtt, https, management, group_key, token, tls }
+        let group_key = SymmetricKey::from_base64(&fs::read_to_string(text("group_key_file")).unwrap()).unwrap();
+        Self { process, _settings: settings, mqtt, https, management, group_key, tls }
     }
 
     /// How many files it has open, once they are no more than `expected` or it has had all the time it could need.
     pub(super) async fn settled_files(&self, expected: usize) -> usize {
-        let count = || fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count();
+        let count = || fs::read_dir(format!("/proc/{}/fd", self.process.child.id())).unwrap().count();
         for _ in 0..200 {
             if count() <= expected {
                 break;
@@ -80,25 +63,15 @@ impl Victim {
 
     /// Its memory in bytes: `VmRSS` now, `VmHWM` at most ever.
     pub(super) fn memory(&self, name: &str) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.child.id())).unwrap();
         let line = status.lines().find(|line| line.starts_with(name)).unwrap();
         line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
     }
 
     /// Its counters and all that it said on stderr.
     pub(super) fn stop(&mut self) -> (Value, String) {
-        let mut stream = BlockingStream::connect(self.management).unwrap();
-        let token = &self.token;
-        let head =
-            format!("GET /counters HTTP/1.1\r\nHost: h\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\r\n");
-        stream.write_all(head.as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        drop(self.child.stdin.take());
-        let mut said = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-        assert_eq!(self.child.wait().unwrap().code(), Some(0), "{said}");
-        (serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap(), said)
+        let counters = self.process.asked("/counters");
+        (counters, self.process.end())
     }
 }
 

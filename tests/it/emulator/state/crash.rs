@@ -1,10 +1,9 @@
 //! The binary, killed in the middle of a storm: whoever was told that it is assigned, is.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -19,60 +18,40 @@ use fleetstorm::pki::tls::ClientTls;
 use fleetstorm::protocol::mqtt::{HUB_PACKET_LIMIT, Packet, Publish, QoS, Subscribe, SubscribeFilter, decode, encode};
 use fleetstorm::protocol::topic::CREDENTIAL_RESPONSES;
 use rustls_pki_types::ServerName;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::super::client::{accepted, hub_connect, key_and_csr};
+use super::super::process::Process;
 
 /// A process of the emulator that keeps its state. It is killed when it is dropped.
-struct Emulator {
-    child: Child,
-    described: Value,
-}
-
-impl Drop for Emulator {
-    fn drop(&mut self) {
-        // SIGKILL: nothing can be tidied up.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+struct Emulator(Process);
 
 impl Emulator {
     fn start(folder: &Path) -> Self {
         let settings = folder.join("emulator.toml");
         fs::write(&settings, "[dps]\nretry_after_seconds = 0\n").unwrap();
-        let mut child = Command::new(assert_cmd::cargo::cargo_bin!("fleetstorm"))
-            .args(["emulator", "--json", "--parent-pipe", "--mqtt-port", "0", "--https-port", "off", "--config"])
-            .arg(settings)
-            .arg("--state")
-            .arg(folder.join("state"))
-            .env_remove("FLEETSTORM_GROUP_KEY")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        Self { child, described: serde_json::from_str(&line).unwrap() }
+        let mut command = Command::new(assert_cmd::cargo::cargo_bin!("fleetstorm"));
+        command.args(["emulator", "--json", "--parent-pipe", "--mqtt-port", "0", "--https-port", "off", "--config"]);
+        command.arg(settings).arg("--state").arg(folder.join("state"));
+        Self(Process::start(command.stdin(Stdio::piped()).stderr(Stdio::null())))
     }
 
     fn file(&self, name: &str) -> &Path {
-        Path::new(self.described[name].as_str().unwrap())
+        Path::new(self.0.text(name))
     }
 
     fn settings(&self) -> Settings {
-        let address: SocketAddr = self.described["mqtt"].as_str().unwrap().parse().unwrap();
+        let address: SocketAddr = self.0.text("mqtt").parse().unwrap();
         let group_key = SymmetricKey::from_base64(&fs::read_to_string(self.file("group_key_file")).unwrap()).unwrap();
         let tls = read_certificates(self.file("ca_file")).unwrap();
         let tls = ClientTls::new(&tls, TlsVersions::Any, CryptoProvider::AwsLc).unwrap();
         let chain = ChainVerifier::new(&read_certificates(self.file("issuing_root_file")).unwrap()).unwrap();
         let dps = Endpoint { address: Some(address), ..Endpoint::new("localhost") };
-        let scope = IdScope::new(self.described["id_scope"].as_str().unwrap()).unwrap();
+        let scope = IdScope::new(self.0.text("id_scope")).unwrap();
         let attestation = Attestation::SymmetricKey { group_key, token_life: Duration::from_secs(3600) };
         let mut settings = Settings::new(dps, scope, attestation, tls, Arc::new(chain));
         // Devices leave when they have their certificate: the emulator may be gone by then.
