@@ -62,11 +62,10 @@ impl Identity {
             return Err(Unfit::Name(identity.common_name));
         }
         let Validity { not_before, not_after } = identity.validity;
-        match identity.validity.contains(now) {
-            true => Ok(()),
-            false if now < not_before => Err(Unfit::NotYet(not_before)),
-            false => Err(Unfit::Expired(not_after)),
+        if now < not_before {
+            return Err(Unfit::NotYet(not_before));
         }
+        if identity.validity.contains(now) { Ok(()) } else { Err(Unfit::Expired(not_after)) }
     }
 }
 
@@ -276,6 +275,10 @@ mod tests {
         let identity = folder.identity(&one, CryptoProvider::AwsLc).unwrap();
         let day = std::time::Duration::from_secs(24 * 60 * 60);
         assert_eq!(identity.check(&one, now()), Ok(()));
+        let begin = now() - std::time::Duration::from_secs(3600);
+        assert_eq!(identity.check(&one, begin), Ok(()), "its first moment counts");
+        let before = begin - std::time::Duration::from_nanos(1);
+        assert_eq!(identity.check(&one, before), Err(Unfit::NotYet(begin)));
         assert_eq!(identity.check(&two, now()), Err(Unfit::Name("one".to_owned())));
         assert!(matches!(identity.check(&one, now() - day), Err(Unfit::NotYet(_))));
         let expired = identity.check(&one, now() + 400 * day).unwrap_err().to_string();

@@ -10,7 +10,7 @@ use crate::pki::certificate;
 use crate::pki::csr::distinguished_name;
 use crate::pki::key::{DeviceKey, KeyError};
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const DAY: Duration = Duration::from_hours(24);
 
 /// Start and end of the validity of a certificate, both included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -111,8 +111,10 @@ pub(super) fn validity(certificate: &X509Certificate<'_>) -> Option<Validity> {
 
 fn system_time(time: &ASN1Time) -> Option<SystemTime> {
     let seconds = time.timestamp();
-    let distance = Duration::from_secs(seconds.unsigned_abs());
-    if seconds < 0 { UNIX_EPOCH.checked_sub(distance) } else { UNIX_EPOCH.checked_add(distance) }
+    match u64::try_from(seconds) {
+        Ok(after) => UNIX_EPOCH.checked_add(Duration::from_secs(after)),
+        Err(_) => UNIX_EPOCH.checked_sub(Duration::from_secs(seconds.unsigned_abs())),
+    }
 }
 
 fn unique_id(certificate: &X509Certificate<'_>) -> Option<uuid::Uuid> {
@@ -132,4 +134,26 @@ pub(super) fn key_id<'a>(certificate: &X509Certificate<'a>) -> Option<&'a [u8]> 
         ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0),
         _ => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pki::test_support::{key, leaf_by, of_length, root};
+
+    #[test]
+    fn certificates_of_up_to_16_kib_are_looked_at() {
+        let (ca, key) = (root(0), key());
+        let padded = |padding| {
+            leaf_by(&ca, &key, |params| {
+                let content = vec![0; padding];
+                params
+                    .custom_extensions
+                    .push(rcgen::CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 32473, 9], content));
+            })
+        };
+        let name = |length| leaf_identity(&of_length(length, padded)).map(|leaf| leaf.common_name);
+        assert_eq!(name(16 * 1024).as_deref(), Some("device-0001"));
+        assert_eq!(name(16 * 1024 + 1), None);
+    }
 }

@@ -154,6 +154,7 @@ fn are_attributes(der: &[u8]) -> bool {
 mod tests {
     use super::*;
     use crate::domain::CryptoProvider;
+    use crate::pki::test_support::of_length;
     use proptest::prelude::*;
 
     const PAIRS: [(KeyAlgorithm, CryptoProvider); 5] = [
@@ -267,6 +268,24 @@ mod tests {
             let der = params.serialize_request(&key).unwrap().der().to_vec();
             assert_eq!(verify(&der).map(|csr| csr.common_name).as_deref(), Ok(text), "{string:?}");
         }
+    }
+
+    #[test]
+    fn requests_of_up_to_16_kib_are_looked_at() {
+        let key = key(KeyAlgorithm::EcdsaP256, CryptoProvider::AwsLc);
+        let element = |tag: u8, content: &[u8]| {
+            let [high, low] = u16::try_from(content.len()).unwrap().to_be_bytes();
+            [&[tag, 0x82, high, low], content].concat()
+        };
+        let padded = |padding| {
+            signed_anew(&key, |info| {
+                info.truncate(info.len() - 2);
+                info.extend(element(0xa0, &element(0x30, &vec![0; padding])));
+            })
+        };
+        let verified = |length| verify(&of_length(length, padded)).map(|csr| csr.common_name);
+        assert_eq!(verified(16 * 1024).as_deref(), Ok("device-0001"));
+        assert_eq!(verified(16 * 1024 + 1), Err(CsrError::Malformed));
     }
 
     /// Found by fuzzing: a length of 2^64 - 1 used to overflow.

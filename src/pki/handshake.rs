@@ -126,14 +126,95 @@ fn verify_short(key: &RsaKey, hash: Hash, padding: Padding, message: &[u8], sign
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use rustls::sign::SigningKey as _;
+
     use super::*;
     use crate::domain::{CryptoProvider, KeyAlgorithm};
     use crate::pki::key::DeviceKey;
     use crate::pki::pem_text;
+    use crate::pki::sign::TlsKey;
     use crate::pki::test_support::{leaf_by, root};
 
     const MESSAGE: &[u8] = b"a handshake";
     const SHORT: &[u8] = include_bytes!("../../tests/data/client-certificates/dev-rsa1024.pem");
+
+    const PKCS1: [SignatureScheme; 3] =
+        [SignatureScheme::RSA_PKCS1_SHA256, SignatureScheme::RSA_PKCS1_SHA384, SignatureScheme::RSA_PKCS1_SHA512];
+    const SCHEMES: [SignatureScheme; 10] = [
+        SignatureScheme::ECDSA_NISTP256_SHA256,
+        SignatureScheme::ECDSA_NISTP384_SHA384,
+        SignatureScheme::ECDSA_NISTP521_SHA512,
+        SignatureScheme::ED25519,
+        SignatureScheme::RSA_PSS_SHA256,
+        SignatureScheme::RSA_PSS_SHA384,
+        SignatureScheme::RSA_PSS_SHA512,
+        PKCS1[0],
+        PKCS1[1],
+        PKCS1[2],
+    ];
+
+    /// Holds a signature that was `made` by a scheme against all of them, by the rules of both versions.
+    fn assert_good_for(certificate: &[u8], made: SignatureScheme, signature: &[u8]) {
+        for (scheme, rules) in SCHEMES.into_iter().flat_map(|scheme| [(scheme, Rules::Tls12), (scheme, Rules::Tls13)]) {
+            let good = scheme == made && (rules == Rules::Tls12 || !PKCS1.contains(&scheme));
+            let verified = verify(certificate, scheme, rules, MESSAGE, signature);
+            assert_eq!(verified, good, "{made:?} as {scheme:?}, {rules:?}");
+            assert!(!verify(certificate, scheme, rules, b"another", signature), "{made:?} as {scheme:?}, {rules:?}");
+        }
+    }
+
+    #[test]
+    fn a_signature_is_good_for_the_scheme_that_it_was_made_by() {
+        for (algorithm, schemes) in
+            [(KeyAlgorithm::EcdsaP256, 1), (KeyAlgorithm::EcdsaP384, 1), (KeyAlgorithm::Rsa2048, 6)]
+        {
+            let key = Arc::new(DeviceKey::generate(algorithm, CryptoProvider::AwsLc).unwrap());
+            let certificate = leaf_by(&root(0), &key, |_| ());
+            let signers = SCHEMES.into_iter().filter_map(|scheme| TlsKey(Arc::clone(&key)).choose_scheme(&[scheme]));
+            let signers: Vec<_> = signers.collect();
+            assert_eq!(signers.len(), schemes, "{algorithm}");
+            for signer in signers {
+                assert_good_for(&certificate, signer.scheme(), &signer.sign(MESSAGE).unwrap());
+            }
+        }
+        // Kinds that no device of ours has.
+        for (algorithm, scheme) in [
+            (&rcgen::PKCS_ECDSA_P521_SHA512, SignatureScheme::ECDSA_NISTP521_SHA512),
+            (&rcgen::PKCS_ED25519, SignatureScheme::ED25519),
+        ] {
+            let (certificate, key) = self_signed(algorithm);
+            assert_good_for(&certificate, scheme, &rcgen::SigningKey::sign(&key, MESSAGE).unwrap());
+        }
+    }
+
+    fn self_signed(algorithm: &'static rcgen::SignatureAlgorithm) -> (Vec<u8>, rcgen::KeyPair) {
+        let key = rcgen::KeyPair::generate_for(algorithm).unwrap();
+        let certificate = rcgen::CertificateParams::default().self_signed(&key).unwrap();
+        (certificate.der().to_vec(), key)
+    }
+
+    #[test]
+    fn before_tls_1_3_a_curve_may_come_with_another_hash() {
+        let (certificate, key) = self_signed(&rcgen::PKCS_ECDSA_P521_SHA512);
+        let pair = aws::EcdsaKeyPair::from_pkcs8(&aws::ECDSA_P521_SHA256_ASN1_SIGNING, &key.serialize_der()).unwrap();
+        let signature = pair.sign(&aws_lc_rs::rand::SystemRandom::new(), MESSAGE).unwrap();
+        let verified =
+            |rules| verify(&certificate, SignatureScheme::ECDSA_NISTP256_SHA256, rules, MESSAGE, signature.as_ref());
+        assert!(verified(Rules::Tls12) && !verified(Rules::Tls13));
+    }
+
+    #[test]
+    fn a_key_that_is_not_for_signatures_signs_nothing() {
+        let (mut certificate, key) = self_signed(&rcgen::PKCS_ED25519);
+        let signature = rcgen::SigningKey::sign(&key, MESSAGE).unwrap();
+        // Of its identifier (RFC 8410) the last byte tells signatures from key agreement; the key itself stays.
+        let place = certificate.windows(8).position(|bytes| bytes == b"\x06\x03\x2b\x65\x70\x03\x21\x00").unwrap();
+        certificate[place + 4] = 0x6e;
+        assert!(has_key(&certificate));
+        assert!(!verify(&certificate, SignatureScheme::ED25519, Rules::Tls13, MESSAGE, &signature));
+    }
 
     #[test]
     fn short_rsa_keys_prove_themselves_by_the_rules_of_the_version() {

@@ -200,7 +200,6 @@ impl IssuingCa {
 /// The public key of a CSR as rcgen takes it.
 struct CsrKey<'a> {
     algorithm: &'static SignatureAlgorithm,
-    spki_der: &'a [u8],
     bits: &'a [u8],
 }
 
@@ -210,15 +209,11 @@ impl<'a> CsrKey<'a> {
         // The bits are the end of the SubjectPublicKeyInfo.
         let start = csr.spki_der.len().checked_sub(spki.subject_public_key.data.len()).ok_or(KeyError::Parse)?;
         let bits = csr.spki_der.get(start..).ok_or(KeyError::Parse)?;
-        Ok(Self { algorithm: rcgen_algorithm(csr.algorithm), spki_der: &csr.spki_der, bits })
+        Ok(Self { algorithm: rcgen_algorithm(csr.algorithm), bits })
     }
 }
 
 impl PublicKeyData for CsrKey<'_> {
-    fn subject_public_key_info(&self) -> Vec<u8> {
-        self.spki_der.to_vec()
-    }
-
     fn der_bytes(&self) -> &[u8] {
         self.bits
     }
@@ -262,6 +257,14 @@ mod tests {
         assert_eq!(identity.serial, leaf.serial);
         assert_eq!(identity.unique_id, Some(leaf.unique_id));
         assert_eq!(identity.validity, Validity { not_before: now(), not_after: now() + 30 * DAY });
+    }
+
+    #[test]
+    fn a_leaf_is_identified_by_its_key() {
+        let (adr, one, other) = (Adr::new(), key(), key());
+        let id = |key| certificate::subject_key_id(&adr.leaf(key, "device-0001")).unwrap();
+        assert_eq!(id(&one), id(&one));
+        assert_ne!(id(&one), id(&other));
     }
 
     #[test]

@@ -257,12 +257,13 @@ pub(super) fn ring_ecdsa(algorithm: KeyAlgorithm) -> &'static ring_sig::EcdsaSig
 mod tests {
     use super::*;
 
-    const PAIRS: [(KeyAlgorithm, CryptoProvider); 5] = [
+    const PAIRS: [(KeyAlgorithm, CryptoProvider); 6] = [
         (KeyAlgorithm::EcdsaP256, CryptoProvider::AwsLc),
         (KeyAlgorithm::EcdsaP384, CryptoProvider::AwsLc),
         (KeyAlgorithm::EcdsaP256, CryptoProvider::Ring),
         (KeyAlgorithm::EcdsaP384, CryptoProvider::Ring),
         (KeyAlgorithm::Rsa2048, CryptoProvider::AwsLc),
+        (KeyAlgorithm::Rsa3072, CryptoProvider::AwsLc),
     ];
 
     #[test]

@@ -207,6 +207,9 @@ mod tests {
             assert_eq!(organization(tag, content), utf8("Contoso"), "{tag:#x}");
         }
         assert_eq!(organization(T61, b"M\xfcller"), utf8("Müller"));
+        for no_string in [0x8c, 0x2c] {
+            assert_ne!(organization(no_string, b"x"), utf8("x"), "{no_string:#x}");
+        }
         assert_ne!(organization(BMP, b"odd"), utf8("odd"), "half a character");
         assert_ne!(name(&[&[(COMMON_NAME, UTF8, b"x")]]), utf8("x"), "another kind of attribute");
     }
@@ -220,12 +223,19 @@ mod tests {
             ("M\u{fc}ller", "MU\u{308}LLER"),
             ("ﬁx\u{ad}ed", "FIXED"),
             ("a\u{a0}b", "a b"),
+            ("  Müller \u{a0} Söhne ", "müller söhne"),
         ] {
             assert_eq!(utf8(one), utf8(other), "{one:?}, {other:?}");
         }
-        for (one, other) in
-            [("ab", "a b"), ("a", "b"), ("é", "e"), ("a \u{308}b", "a  \u{308}b"), ("x\u{e000}", "X\u{e000}")]
-        {
+        for (one, other) in [
+            ("ab", "a b"),
+            ("a", "b"),
+            ("é", "e"),
+            ("ä", "ö"),
+            ("äb", "ä b"),
+            ("a \u{308}b", "a  \u{308}b"),
+            ("x\u{e000}", "X\u{e000}"),
+        ] {
             assert_ne!(utf8(one), utf8(other), "{one:?}, {other:?}");
         }
         assert_eq!(utf8("x\u{e000}"), utf8("x\u{e000}"), "what may not be prepared is compared as it is");

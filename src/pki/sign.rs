@@ -6,7 +6,6 @@ use std::sync::Arc;
 use aws_lc_rs::signature as aws;
 use rcgen::SignatureAlgorithm;
 use rustls::SignatureScheme;
-use rustls::pki_types::SubjectPublicKeyInfoDer;
 
 use crate::domain::KeyAlgorithm;
 use crate::pki::key::{DeviceKey, Pair};
@@ -83,10 +82,6 @@ impl rustls::sign::SigningKey for TlsKey {
     fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn rustls::sign::Signer>> {
         let scheme = *self.0.schemes().iter().find(|scheme| offered.contains(scheme))?;
         Some(Box::new(TlsSigner { key: Arc::clone(&self.0), scheme }))
-    }
-
-    fn public_key(&self) -> Option<SubjectPublicKeyInfoDer<'_>> {
-        Some(SubjectPublicKeyInfoDer::from(self.0.spki_der()))
     }
 
     fn algorithm(&self) -> rustls::SignatureAlgorithm {

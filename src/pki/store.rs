@@ -90,7 +90,8 @@ pub fn create_folder(path: &Path) -> Result<(), StoreError> {
 /// [`StoreError::Exists`] when it is there and shall be kept, [`StoreError::Io`].
 pub fn write(path: &Path, content: &[u8], access: Access, existing: Existing) -> Result<(), StoreError> {
     let failed = |source| StoreError::io("write", path, source);
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // Beside it, so that both are on one file system; a name alone is in the empty path, which is the present folder.
+    let folder = path.parent().unwrap_or(path);
     let mode = match access {
         Access::Owner => 0o600,
         Access::Everybody => 0o644,
@@ -208,9 +209,20 @@ mod tests {
         let path = folder.path().join("absent.pem");
         let error = read_certificates(&path).unwrap_err().to_string();
         assert!(error.contains("absent.pem"), "{error}");
-        fs::write(&path, vec![b' '; 5 * 1024 * 1024]).unwrap();
-        assert!(matches!(read_certificates(&path), Err(StoreError::TooLarge(_))));
         let nowhere = folder.path().join("absent/file.pem");
         assert!(matches!(write(&nowhere, b"", Access::Owner, Existing::Keep), Err(StoreError::Io { .. })));
+        let onto_a_folder = write(folder.path(), b"", Access::Owner, Existing::Replace);
+        assert!(matches!(onto_a_folder, Err(StoreError::Io { .. })), "it is there, but that is not what is wrong");
+    }
+
+    #[test]
+    fn files_of_up_to_4_mib_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("large.pem");
+        let file = fs::File::create(&path).unwrap();
+        file.set_len(4 * 1024 * 1024).unwrap();
+        assert_eq!(read(&path).unwrap().len(), 4 * 1024 * 1024);
+        file.set_len(4 * 1024 * 1024 + 1).unwrap();
+        assert!(matches!(read_certificates(&path), Err(StoreError::TooLarge(_))));
     }
 }

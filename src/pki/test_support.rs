@@ -75,6 +75,15 @@ pub(super) fn reissued(authority: &CertificateAuthority, change: impl FnOnce(&mu
     params.self_signed(authority.key()).unwrap().der().to_vec()
 }
 
+/// What `with` makes, with so much padding that it has that length. Signatures with ECDSA differ by a few bytes, so that some
+/// are made until one fits.
+pub(super) fn of_length(length: usize, with: impl Fn(usize) -> Vec<u8>) -> Vec<u8> {
+    const PADDING: usize = 15_000;
+    let about = PADDING + length - with(PADDING).len();
+    let mut tried = (0..1000).map(|count| with(about - 2 + count % 5));
+    tried.find(|der| der.len() == length).unwrap()
+}
+
 /// The same name as that of [`root`], in another encoding, letter case and spacing.
 pub(super) fn root_name() -> DistinguishedName {
     let mut name = DistinguishedName::new();

@@ -97,21 +97,21 @@ mod tests {
     use crate::pki::issuing_ca::RootCa;
     use crate::pki::tls::{ClientTls, TlsVersions, resumable, server_config};
 
-    #[test]
-    fn of_many_tickets_the_last_ones_are_kept() {
+    /// What a client keeps of a handshake with `localhost`, which hands out so many tickets.
+    fn sessions(versions: TlsVersions, tickets: usize) -> Arc<TlsSessions> {
         let now = SystemTime::now();
         let root = RootCa::generate("server root", now).unwrap();
         let (certificate, key) = root.server_certificate(&["localhost".to_owned()], now).unwrap();
-        let good = server_config(certificate, key, TlsVersions::Tls13).unwrap();
+        let good = server_config(certificate, key, versions).unwrap();
         let mut config = ServerConfig::clone(&*resumable(&good).unwrap());
-        config.send_tls13_tickets = 20;
+        config.send_tls13_tickets = tickets;
         let mut server = ServerConnection::new(Arc::new(config)).unwrap();
 
         let sessions = Arc::new(TlsSessions::default());
-        let tls = ClientTls::new(&[root.der().to_vec()], TlsVersions::Tls13, CryptoProvider::AwsLc).unwrap();
+        let tls = ClientTls::new(&[root.der().to_vec()], versions, CryptoProvider::AwsLc).unwrap();
         let mut config = ClientConfig::clone(&tls.anonymous());
         config.resumption = Resumption::store(Arc::clone(&sessions) as Arc<dyn ClientSessionStore>);
-        let mut client = ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap();
+        let mut client = ClientConnection::new(Arc::new(config), localhost()).unwrap();
 
         let mut wire = Vec::new();
         while client.wants_write() || server.wants_write() {
@@ -127,6 +127,39 @@ mod tests {
                 client.process_new_packets().unwrap();
             }
         }
+        sessions
+    }
+
+    fn localhost() -> ServerName<'static> {
+        "localhost".try_into().unwrap()
+    }
+
+    fn another() -> ServerName<'static> {
+        "another".try_into().unwrap()
+    }
+
+    #[test]
+    fn of_many_tickets_the_last_ones_are_kept() {
+        let sessions = sessions(TlsVersions::Tls13, 20);
         assert_eq!(sessions.lock().tickets.len(), TlsSessions::TICKETS);
+    }
+
+    #[test]
+    fn a_session_that_is_no_longer_good_is_forgotten_that_of_its_server_alone() {
+        let sessions = sessions(TlsVersions::Tls12, 0);
+        sessions.remove_tls12_session(&another());
+        assert!(sessions.tls12_session(&localhost()).is_some() && sessions.tls12_session(&another()).is_none());
+        sessions.remove_tls12_session(&localhost());
+        assert!(sessions.tls12_session(&localhost()).is_none());
+    }
+
+    #[test]
+    fn the_group_that_a_server_chose_is_tried_first_the_next_time() {
+        let sessions = sessions(TlsVersions::Tls13, 1);
+        assert_eq!(sessions.kx_hint(&localhost()), Some(NamedGroup::X25519));
+        assert_eq!(sessions.kx_hint(&another()), None);
+        sessions.set_kx_hint(another(), NamedGroup::secp384r1);
+        assert_eq!(sessions.kx_hint(&another()), Some(NamedGroup::secp384r1));
+        assert_eq!(sessions.kx_hint(&localhost()), None, "one server's alone are kept");
     }
 }

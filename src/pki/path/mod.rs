@@ -52,11 +52,6 @@ fn check_names<A: Borrow<Authority>>(leaf: &X509Certificate<'_>, authorities: &[
 }
 
 fn check_policies<A: Borrow<Authority>>(leaf: &X509Certificate<'_>, authorities: &[A]) -> Result<(), ChainError> {
-    let rules = || authorities.iter().map(|authority| authority.borrow().policy_rules());
-    let own = PolicyRules::of(leaf);
-    if !own.may_refuse() && !rules().any(PolicyRules::may_refuse) {
-        return Ok(());
-    }
     let mut state = PolicyState::default();
     let trusted = authorities.len().saturating_sub(1);
     for (place, authority) in authorities.iter().map(Borrow::borrow).enumerate().rev() {
@@ -69,5 +64,42 @@ fn check_policies<A: Borrow<Authority>>(leaf: &X509Certificate<'_>, authorities:
             return Err(ChainError::Policy);
         }
     }
-    if state.end_at(&own) { Ok(()) } else { Err(ChainError::Policy) }
+    if state.end_at(&PolicyRules::of(leaf)) { Ok(()) } else { Err(ChainError::Policy) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pki::ca::{CertificateAuthority, Validity};
+    use crate::pki::test_support::{key, leaf_by, now, root};
+
+    #[test]
+    fn the_certificate_is_named_that_its_authority_may_not_certify() {
+        let named = |common_name: &str| {
+            let mut name = rcgen::DistinguishedName::new();
+            name.push(rcgen::DnType::CommonName, common_name);
+            rcgen::GeneralSubtree::DirectoryName(name)
+        };
+        let top = root(9);
+        // A device below `issuing`, below an authority that may certify names of these alone.
+        let path = |permitted: &[&str]| {
+            let middle = key();
+            let certificate = leaf_by(&top, &middle, |params| {
+                params.distinguished_name = rcgen::DistinguishedName::new();
+                params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+                params.name_constraints = Some(rcgen::NameConstraints {
+                    permitted_subtrees: permitted.iter().map(|name| named(name)).collect(),
+                    excluded_subtrees: Vec::new(),
+                });
+            });
+            let middle = CertificateAuthority::new(certificate, middle).unwrap();
+            let issuing = middle.subordinate(key(), "issuing", 0, Validity::days(9, now())).unwrap();
+            let leaf = leaf_by(&issuing, &key(), |_| ());
+            let authorities = [issuing.der(), middle.der(), top.der()].map(|der| Authority::parse(der).unwrap());
+            validate(&certificate::parse(&leaf).unwrap(), &authorities)
+        };
+        assert_eq!(path(&["device-0001", "issuing"]), Ok(()));
+        assert_eq!(path(&["device-0001"]), Err(ChainError::Name(1)));
+        assert_eq!(path(&["issuing"]), Err(ChainError::Name(0)));
+    }
 }

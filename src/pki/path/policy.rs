@@ -73,11 +73,6 @@ impl PolicyRules {
         rules
     }
 
-    /// Whether a path with it can fail for its policies.
-    pub(super) fn may_refuse(&self) -> bool {
-        self.require_explicit.is_some() || !self.mappings.is_empty()
-    }
-
     /// Any policy must not be mapped (RFC 5280, section 4.2.1.5).
     fn maps_any(&self) -> bool {
         let any = ANY_POLICY;
