@@ -74,3 +74,45 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Held<S> {
         Pin::new(&mut self.inner).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::emulator::config::{Config, Faults, Pause};
+    use crate::emulator::wrapped::all_is_passed_on;
+
+    #[tokio::test]
+    async fn without_a_pause_all_is_passed_on() {
+        let core = Core::new(Config::default()).unwrap();
+        all_is_passed_on(|inner| Held::new(&core, inner)).await;
+        assert_eq!(core.tally.snapshot().get(Event::FaultPaused), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn in_a_pause_nothing_is_read_nothing_written_and_nothing_closed() {
+        const PAUSE: Duration = Duration::from_secs(10);
+        let core = Core::new(Config::default()).unwrap();
+        let pause = || {
+            let pause = Pause { from_seconds: 0.0, for_seconds: 10.0 };
+            core.faults.set(Faults { pause, ..Faults::default() }, Instant::now());
+        };
+        let (ours, mut theirs) = duplex(64);
+        let mut held = Held::new(&core, ours);
+        theirs.write_all(b"?").await.unwrap();
+        let begun = Instant::now();
+        pause();
+        assert_eq!((held.read_u8().await.unwrap(), begun.elapsed()), (b'?', PAUSE));
+        pause();
+        held.write_all(b"!").await.unwrap();
+        assert_eq!((theirs.read_u8().await.unwrap(), begun.elapsed()), (b'!', 2 * PAUSE));
+        pause();
+        held.shutdown().await.unwrap();
+        assert_eq!((theirs.read(&mut [0]).await.unwrap(), begun.elapsed()), (0, 3 * PAUSE));
+        assert_eq!(core.tally.snapshot().get(Event::FaultPaused), 3);
+    }
+}

@@ -151,8 +151,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::{FutureExt as _, stream};
+    use http_body_util::StreamBody;
+    use hyper::body::Frame;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufWriter, duplex};
+
     use super::*;
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 
     #[tokio::test(start_paused = true)]
     async fn a_peer_that_does_not_read_is_not_listened_to_and_then_cut() {
@@ -160,7 +164,10 @@ mod tests {
         let mut ours = Impatient::new(ours, Duration::from_secs(30));
         theirs.write_all(b"more").await.unwrap();
         let begun = Instant::now();
-        let error = ours.write_all(&[0; 9]).await.unwrap_err();
+        assert!(ours.write_all(&[0; 9]).now_or_never().is_none());
+        sleep(Duration::from_secs(29)).await;
+        assert!(ours.read_u8().now_or_never().is_none(), "it is not listened to");
+        let error = ours.write_all(&[0]).await.unwrap_err();
         assert_eq!((error.kind(), begun.elapsed().as_secs()), (io::ErrorKind::TimedOut, 30));
         assert_eq!(ours.read_u8().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
@@ -179,5 +186,39 @@ mod tests {
         let mut more = [0; 4];
         ours.read_exact(&mut more).await.unwrap();
         assert_eq!(&more, b"more");
+    }
+
+    #[tokio::test]
+    async fn what_is_held_back_is_passed_on_when_it_is_to_be_and_so_is_the_end() {
+        let (ours, mut theirs) = duplex(64);
+        let mut ours = Impatient::new(BufWriter::new(ours), Duration::from_secs(30));
+        ours.write_all(b"answer").await.unwrap();
+        let mut read = [0; 6];
+        assert!(theirs.read_exact(&mut read).now_or_never().is_none());
+        ours.flush().await.unwrap();
+        theirs.read_exact(&mut read).await.unwrap();
+        assert_eq!(&read, b"answer");
+        ours.shutdown().await.unwrap();
+        assert_eq!(theirs.read(&mut read).await.unwrap(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_may_be_as_long_as_its_limit_and_must_come_whole_in_time() {
+        const LIMIT: usize = 4;
+        let listen = Listen::default();
+        let whole = |length| Full::from(vec![b'x'; length]);
+        let byte = || Ok::<_, io::Error>(Frame::data(Bytes::from_static(b"x")));
+        let pieces = |length| StreamBody::new(stream::iter((0..length).map(move |_| byte())));
+        for (length, taken) in [(0, Ok(0)), (LIMIT, Ok(LIMIT)), (LIMIT + 1, Err(BodyError::TooLarge))] {
+            let length_of = |body: Result<Bytes, BodyError>| body.map(|bytes| bytes.len());
+            assert_eq!(length_of(body(whole(length), LIMIT, &listen).await), taken, "with a length");
+            assert_eq!(length_of(body(pieces(length), LIMIT, &listen).await), taken, "without");
+        }
+        let broken = StreamBody::new(stream::iter([byte(), Err(io::ErrorKind::InvalidData.into())]));
+        assert_eq!(body(broken, LIMIT, &listen).await, Err(BodyError::Broken));
+        let begun = Instant::now();
+        let slow = StreamBody::new(stream::pending::<io::Result<Frame<Bytes>>>());
+        assert_eq!(body(slow, LIMIT, &listen).await, Err(BodyError::Slow));
+        assert_eq!(begun.elapsed(), listen.unauthenticated_timeout());
     }
 }

@@ -40,6 +40,8 @@ mod turns;
 mod watched;
 mod websocket;
 mod wire;
+#[cfg(test)]
+mod wrapped;
 
 pub use address::{Address, ParseAddressError};
 pub use config::{

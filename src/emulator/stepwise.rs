@@ -132,6 +132,37 @@ mod tests {
 
     use super::*;
     use crate::emulator::turns::Turns;
+    use crate::emulator::wrapped::all_is_passed_on;
+
+    #[tokio::test]
+    async fn during_the_handshake_and_after_it_all_is_passed_on() {
+        let turns = Turns::new(1);
+        all_is_passed_on(|inner| Stepwise::new(inner, turns.ticket())).await;
+        all_is_passed_on(|inner| {
+            let mut stream = Stepwise::new(inner, turns.ticket());
+            stream.finish();
+            stream
+        })
+        .await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_bytes_are_waited_for_and_not_lost() {
+        let turns = Turns::new(1);
+        let (near, mut far) = duplex(64);
+        let mut stream = Stepwise::new(near, turns.ticket());
+        assert!(timeout(Duration::from_secs(9), stream.first_bytes()).await.is_err());
+        far.write_all(b"abc").await.unwrap();
+        stream.first_bytes().await.unwrap();
+        let mut all = [0; 3];
+        stream.read_exact(&mut all).await.unwrap();
+        assert_eq!(&all, b"abc");
+
+        let (near, far) = duplex(64);
+        drop(far);
+        let error = Stepwise::new(near, turns.ticket()).first_bytes().await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn bytes_wait_for_a_turn_and_silence_holds_none() {

@@ -63,3 +63,44 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         Pin::new(&mut self.inner).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+    use tokio::time::{Duration, sleep};
+
+    use super::*;
+    use crate::emulator::wrapped::all_is_passed_on;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[tokio::test]
+    async fn all_that_is_watched_is_passed_on() {
+        all_is_passed_on(|inner| Watched::new(inner, Place::default())).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_is_waited_for_while_it_keeps_quiet_or_does_not_read_until_it_has_proved_who_it_is() {
+        let (place, limit) = (Place::default(), 30 * SECOND);
+        let (ours, mut theirs) = duplex(1);
+        let mut ours = Watched::new(ours, place.clone());
+        let left = || place.left_of(limit).unwrap();
+        assert!(ours.read_u8().now_or_never().is_none());
+        sleep(3 * SECOND).await;
+        assert_eq!(left(), 27 * SECOND, "it keeps quiet");
+        theirs.write_all(b"a").await.unwrap();
+        ours.read_u8().await.unwrap();
+        sleep(SECOND).await;
+        assert_eq!(left(), 27 * SECOND, "it has said something");
+        assert!(ours.write_all(b"ab").now_or_never().is_none());
+        sleep(2 * SECOND).await;
+        assert_eq!(left(), 25 * SECOND, "it does not read");
+        theirs.read_u8().await.unwrap();
+        ours.write_all(b"b").await.unwrap();
+        place.prove();
+        assert!(ours.read_u8().now_or_never().is_none());
+        sleep(SECOND).await;
+        assert_eq!(left(), 25 * SECOND, "nobody asks any more");
+    }
+}

@@ -309,12 +309,14 @@ async fn bodies_may_come_in_chunks() {
 #[tokio::test(start_paused = true)]
 async fn garbage_and_slow_peers_end_their_own_connection() {
     let world = World::new();
+    let fits = format!("GET /nothing HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(16_000));
     let long = format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(20_000));
     let many = format!("GET / HTTP/1.1\r\n{}\r\n", "x: y\r\n".repeat(70));
     for (bytes, begins) in [
         ("", ""),
         ("GET / HT", ""),
         ("GET / HTTP/1.1\r\nHost: x\r\n", ""),
+        (&fits, "HTTP/1.1 404 "),
         ("\u{1}\u{2}\u{3}\r\n\r\n", "HTTP/1.1 400 "),
         ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", ""),
         (&long, "HTTP/1.1 431 "),
