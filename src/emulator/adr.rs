@@ -271,3 +271,19 @@ impl Policy {
         Ok(Issued { chain, serial })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_that_is_put_again_has_another_validity_and_the_same_authority() {
+        let (config, now, short) = (Config::default(), SystemTime::now(), Duration::from_secs(90));
+        let adr = Adr::new(&config, now, None).unwrap();
+        let before = adr.policy(&config.adr.policy).unwrap();
+        let put = adr.put_policy(&config.adr.policy, short, now).unwrap();
+        let after = adr.policy(&config.adr.policy).unwrap();
+        assert_eq!((before.validity(), put.validity(), after.validity()), (config.leaf_validity(), short, short));
+        assert_eq!(after.ca_der(), before.ca_der());
+    }
+}

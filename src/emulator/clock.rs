@@ -49,7 +49,7 @@ impl Clock {
     /// How far it is ahead of the system's clock by what moved it, in milliseconds: time travel and the time scale.
     pub(crate) fn lead_ms(&self) -> i64 {
         let offset = self.offset_ms.load(Ordering::Relaxed);
-        if self.scale.is_real() || self.anchor.get().is_none() {
+        if self.scale.is_real() {
             return offset;
         }
         let scaled = self.unmoved().duration_since(self.source.now()).unwrap_or_default();
@@ -61,7 +61,7 @@ impl Clock {
         let offset = self.offset_ms.load(Ordering::Relaxed);
         let (now, by) = (self.unmoved(), Duration::from_millis(offset.unsigned_abs()));
         // Outside what the system's time can express the offset has no meaning.
-        if offset < 0 { now.checked_sub(by) } else { now.checked_add(by) }.unwrap_or(now)
+        if offset.is_negative() { now.checked_sub(by) } else { now.checked_add(by) }.unwrap_or(now)
     }
 
     /// Moves it forward.
@@ -229,5 +229,15 @@ mod tests {
         let at = SystemTime::UNIX_EPOCH + Duration::new(1_586_488_273, 27_699_700);
         assert_eq!(dps_time(at), "2020-04-10T03:11:13.0276997Z");
         assert_eq!(hub_time(at), "2020-04-10T03:11:13.027699700Z");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_moved_it_before_moves_it_still_in_either_direction() {
+        for (offset, shown) in [(-5000, start() - 5 * SECOND), (0, start()), (5000, start() + 5 * SECOND)] {
+            let clock = Clock::new(TimeScale::new(DAY, SECOND).unwrap(), Some(start()), offset);
+            assert_eq!((clock.now(), clock.lead_ms()), (shown, offset));
+            clock.begin(start());
+            assert_eq!((clock.now(), clock.lead_ms()), (shown, offset));
+        }
     }
 }

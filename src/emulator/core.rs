@@ -301,3 +301,47 @@ impl Core {
         Arc::clone(&self.trusted.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_revocation_ends_the_sessions_of_that_authority_and_of_no_other() {
+        let core = Core::new(Config::default()).unwrap();
+        let authority = || AuthorityId::of(core.adr.policy(&core.config.adr.policy).unwrap().ca_der());
+        let revoked = authority();
+        assert!(!core.has_ended(revoked));
+        core.inject(Moment::RevokePolicy);
+        assert_eq!([revoked, authority()].map(|authority| core.has_ended(authority)), [true, false]);
+    }
+
+    #[tokio::test]
+    async fn the_hub_learns_of_a_new_authority_unless_it_was_to_learn_of_none() {
+        for synced in [true, false] {
+            let mut config = Config::default();
+            config.hub.synced = synced;
+            let core = Core::new(config).unwrap();
+            let knows = || core.is_synced(core.adr.policy(&core.config.adr.policy).unwrap().ca_der());
+            assert_eq!(knows(), synced);
+            core.inject(Moment::RevokePolicy);
+            assert!(!knows());
+            core.inject(Moment::SyncCredentials);
+            assert_eq!(knows(), synced);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_ran_faster_does_not_go_back_at_the_next_start() {
+        const DAY_MS: i64 = 86_400_000;
+        let folder = tempfile::tempdir().unwrap();
+        let config = || Config { state: Some(folder.path().to_owned()), time_scale: 86_400.0, ..Config::default() };
+        let core = Core::new(config()).unwrap();
+        assert!(core.begin(SystemTime::now() - Duration::from_secs(1)));
+        core.record_clock().unwrap();
+        assert!(core.durable().await);
+        drop(core);
+        let ahead = Core::new(config()).unwrap().clock.lead_ms();
+        assert!(ahead >= DAY_MS - 1000, "a day passed in that second: {ahead}");
+    }
+}

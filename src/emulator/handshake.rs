@@ -167,6 +167,9 @@ mod tests {
             assert!(world.connect().await);
         }
         assert_eq!(begun.elapsed(), Duration::ZERO, "it waited for somebody");
+        let counted = world.core.tally.snapshot();
+        let counted = [Event::Handshake, Event::Resumed, Event::HandshakeFailed].map(|event| counted.get(event));
+        assert_eq!(counted, [3, 0, 0], "each whole, none resumed");
     }
 
     #[tokio::test(start_paused = true)]

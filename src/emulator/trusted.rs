@@ -22,7 +22,7 @@ pub(crate) struct AuthorityId(u64);
 impl AuthorityId {
     pub(crate) fn of(der: &[u8]) -> Self {
         let digest = digest::digest(&digest::SHA256, der);
-        Self(digest.as_ref().iter().take(8).fold(0, |id, byte| id << 8 | u64::from(*byte)))
+        Self(digest.as_ref().first_chunk().map_or(0, |first| u64::from_be_bytes(*first)))
     }
 }
 

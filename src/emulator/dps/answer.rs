@@ -275,8 +275,10 @@ pub(crate) fn certificate_info(info: &CertificateInfo) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
-    use crate::emulator::registry::test_group;
+    use crate::emulator::registry::{Operations, test_group};
 
     fn text(answer: &Answer) -> String {
         String::from_utf8(answer.body.clone()).unwrap()
@@ -307,5 +309,52 @@ mod tests {
         let json = text(&Answer::registration(&registration, true, "h"));
         assert!(!json.contains("null") && !json.contains("issuedCertificateChain"), "{json}");
         assert!(json.contains(r#""symmetricKey":{"enrollmentGroupId":"fleet"},"registrationId":"d""#), "{json}");
+    }
+
+    fn json_of(answer: &Answer) -> Value {
+        serde_json::from_slice(&answer.body).unwrap()
+    }
+
+    #[test]
+    fn a_registration_says_since_when_it_is_and_whether_its_enrollment_is_switched_off() {
+        let (first, second) = (SystemTime::UNIX_EPOCH, SystemTime::UNIX_EPOCH + Duration::from_secs(9));
+        let registration = Registration::new(test_group(), "d".into(), first, None);
+        let registration = Registration::new(test_group(), "d".into(), second, Some(&registration));
+        for (enabled, status) in [(true, "assigned"), (false, "disabled")] {
+            let expected = json!({
+                "symmetricKey": {"enrollmentGroupId": "fleet"},
+                "registrationId": "d",
+                "createdDateTimeUtc": "1970-01-01T00:00:00.0000000Z",
+                "assignedHub": "h",
+                "deviceId": "d",
+                "status": status,
+                "substatus": "initialAssignment",
+                "lastUpdatedDateTimeUtc": "1970-01-01T00:00:09.0000000Z",
+                "etag": registration.etag.to_string(),
+            });
+            assert_eq!(json_of(&Answer::registration(&registration, enabled, "h")), expected);
+        }
+    }
+
+    #[test]
+    fn an_operation_that_failed_says_whose_when_and_why() {
+        let now = Instant::now();
+        let operation = Operations::new(1, Duration::from_secs(60)).begin("d".into(), now, now).unwrap();
+        let failed = Outcome::Failed { code: 400_000, message: "no".to_owned(), at: SystemTime::UNIX_EPOCH };
+        let answer = Answer::done(&operation, &failed, "h");
+        assert_eq!((answer.status, answer.retry_after, answer.code), (200, None, None));
+        let expected = json!({
+            "operationId": operation.id.to_string(),
+            "status": "failed",
+            "registrationState": {
+                "registrationId": "d",
+                "createdDateTimeUtc": "1970-01-01T00:00:00.0000000Z",
+                "status": "failed",
+                "errorCode": 400_000,
+                "errorMessage": "no",
+                "lastUpdatedDateTimeUtc": "1970-01-01T00:00:00.0000000Z",
+            },
+        });
+        assert_eq!(json_of(&answer), expected);
     }
 }

@@ -224,7 +224,38 @@ mod tests {
     async fn nothing_goes_wrong_by_default() {
         let (none, now) = injector(|_| {});
         assert_eq!((none.publish(now), none.result_delay(now), none.server_error(now)), (None, None, None));
-        assert_eq!((none.handshake_delay(now), none.ca_outage(now)), (None, None));
+        assert_eq!((none.handshake_delay(now), none.ca_outage(now), none.hub_outage(now)), (None, None, None));
+        assert!(!none.is_any());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whether_anything_may_go_wrong_follows_the_plan() {
+        let (faults, now) = injector(|faults| faults.server_error.probability = 0.5);
+        assert!(faults.is_any());
+        faults.set(Faults::default(), now);
+        assert!(!faults.is_any());
+        faults.set(Faults { hub_disconnect: Disconnect { at_seconds: vec![1.0] }, ..Faults::default() }, now);
+        assert!(faults.is_any());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_fault_has_dice_of_its_own() {
+        type Plan = fn(&mut Faults);
+        type Occasion = fn(&FaultInjector, Instant) -> bool;
+        let cases: [(Plan, Occasion); 5] = [
+            (|plan| plan.drop_before_puback.probability = 0.5, |faults, now| faults.publish(now).is_some()),
+            (|plan| plan.drop_after_puback.probability = 0.5, |faults, now| faults.publish(now).is_some()),
+            (|plan| plan.delayed_result.probability = 0.5, |faults, now| faults.result_delay(now).is_some()),
+            (|plan| plan.server_error.probability = 0.5, |faults, now| faults.server_error(now).is_some()),
+            (|plan| plan.slow_handshake.probability = 0.5, |faults, now| faults.handshake_delay(now).is_some()),
+        ];
+        let fates = cases.map(|(plan, happens)| {
+            let (faults, now) = injector(plan);
+            (0..64).map(|_| happens(&faults, now)).collect::<Vec<_>>()
+        });
+        for (i, one) in fates.iter().enumerate() {
+            assert!(!fates[..i].contains(one), "{i}");
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -301,11 +332,13 @@ mod tests {
         plan.delayed_result.probability = 1.0;
         plan.delayed_result.from_seconds = 60.0;
         plan.delayed_result.delay_ms = 500;
+        plan.slow_handshake = plan.delayed_result.clone();
         plan.hub_outage = HubOutage { from_seconds: 120.0, for_seconds: 60.0, effect: HubOutageEffect::Drop };
         let start = Instant::now();
         let faults = FaultInjector::new(1, minute, plan, start);
         let delay = Some(SECOND / 2);
         assert_eq!([0, 1].map(|s| faults.result_delay(start + s * SECOND)), [None, delay]);
+        assert_eq!([0, 1].map(|s| faults.handshake_delay(start + s * SECOND)), [None, delay]);
         let away = Some(HubOutageEffect::Drop);
         assert_eq!([1, 2, 3].map(|s| faults.hub_outage(start + s * SECOND)), [None, away, None]);
     }

@@ -31,3 +31,19 @@ pub(super) fn listing(item_type: &'static str, page: &Page, mut items: Vec<(Stri
     }
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_says_where_it_goes_on_if_it_does() {
+        for (items, next) in [(["a", "b"].as_slice(), None), (&["a", "b", "c"], Some("b")), (&[], None)] {
+            let items = items.iter().map(|id| (String::from(*id), Value::Null)).collect();
+            let page = listing("thing", &Page { after: None, count: 2 }, items);
+            let header = |name: &str| page.headers().get(name).map(|value| value.to_str().unwrap());
+            assert_eq!(header(Page::CONTINUATION), next);
+            assert_eq!((header("x-ms-item-type"), header(Page::MAX_ITEM_COUNT)), (Some("thing"), Some("2")));
+        }
+    }
+}

@@ -114,3 +114,31 @@ impl From<HubError> for Refusal {
         Self::new(error.code(), format!("{error}."))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+    use serde_json::Value;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_refusal_says_what_when_and_why() {
+        let refusal = Refusal::conflict("enrollment", "x");
+        let why = "enrollment \"x\" exists already. Send its entity tag in If-Match to replace it.";
+        assert_eq!((refusal.code(), refusal.message()), (409_000, why));
+        let response = refusal.response(SystemTime::UNIX_EPOCH);
+        assert_eq!(
+            (response.status().as_u16(), response.headers()["x-ms-error-code"].as_bytes()),
+            (409, b"409000".as_slice())
+        );
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let mut body: Value = serde_json::from_slice(&body).unwrap();
+        let tracking = body.as_object_mut().unwrap().shift_remove("trackingId").unwrap();
+        assert!(Uuid::try_parse(tracking.as_str().unwrap()).is_ok(), "{tracking}");
+        let expected = serde_json::json!({
+            "errorCode": 409_000, "message": why, "timestampUtc": "1970-01-01T00:00:00.0000000Z",
+        });
+        assert_eq!(body, expected);
+    }
+}

@@ -171,3 +171,42 @@ async fn finish(State(plane): State<Plane>, request: Request, next: Next) -> Res
     }
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, duplex};
+
+    use super::*;
+    use crate::emulator::config::Config;
+
+    /// With paused time nobody waits for a disk that stands still.
+    #[tokio::test(start_paused = true)]
+    async fn a_change_that_is_not_stored_is_told_with_the_reason_and_reading_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let service = Service::new(Config { state: Some(folder.path().to_owned()), ..Config::default() }).unwrap();
+        let management = Management::new(&service, b"");
+        let (disk, stands_still) = std::sync::mpsc::channel::<()>();
+        let journal = service.core().journal.clone().unwrap();
+        journal.record_then(Vec::new(), move || assert!(stands_still.recv().is_err()));
+        let ask = async |request: &str| {
+            let (mut client, stream) = duplex(64 * 1024);
+            let token = management.token();
+            let request = format!("{request} HTTP/1.1\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\r\n");
+            client.write_all(request.as_bytes()).await.unwrap();
+            management.serve_connection(stream).await;
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).await.unwrap();
+            answer
+        };
+        let revoke = "POST /policies/default/revoke";
+        let slow = ask(revoke).await;
+        assert!(slow.starts_with("HTTP/1.1 503 ") && slow.contains("not stored: the disk is too slow."), "{slow}");
+        journal.fail("no space left");
+        assert_eq!(service.state_failure().as_deref(), Some("no space left"));
+        let failed = ask(revoke).await;
+        assert!(failed.starts_with("HTTP/1.1 503 ") && failed.contains("not stored: no space left."), "{failed}");
+        let read = ask("GET /policies/default").await;
+        assert!(read.starts_with("HTTP/1.1 200 "), "{read}");
+        drop(disk);
+    }
+}

@@ -170,6 +170,12 @@ impl Journal {
         lock(&self.0.failure).clone()
     }
 
+    /// Has it look as if nothing could be written.
+    #[cfg(test)]
+    pub(crate) fn fail(&self, why: &str) {
+        *lock(&self.0.failure) = Some(why.to_owned());
+    }
+
     fn waiting(&self) -> usize {
         self.0.queue.as_ref().map_or(0, Sender::len)
     }

@@ -175,3 +175,23 @@ fn x509(name: &str, pair: &CertificatePair, text: impl Fn(&Certificate) -> Optio
     }
     json!({"type": "x509", "x509": {name: certificates}})
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_ca_may_be_named_and_one_without_a_name_is_none() {
+        for (second, named) in [(json!("b"), Some("b")), (json!(""), None), (Value::Null, None)] {
+            let references = json!({"primary": "a", "secondary": second});
+            let mechanism = json!({"type": "x509", "x509": {"caReferences": references}});
+            let mechanism: Mechanism = serde_json::from_value(mechanism).unwrap();
+            let Ok(attestation) = mechanism.attestation(None) else { panic!("{references}") };
+            let mut references = json!({"primary": "a"});
+            if let Some(name) = named {
+                references["secondary"] = name.into();
+            }
+            assert_eq!(whole(&attestation), json!({"type": "x509", "x509": {"caReferences": references}}));
+        }
+    }
+}

@@ -147,3 +147,22 @@ pub(super) fn show(core: &Core, kind: Kind, enrollment: &Enrollment) -> Value {
     }
     shown
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_id_has_1_to_128_characters_of_those_that_the_hub_allows() {
+        let (longest, too_long) = ("x".repeat(128), "x".repeat(129));
+        let of = |id: Value| device_id(&mut Map::from_iter([("deviceId".to_owned(), id)]));
+        for good in ["d", "Press-1.%_*?!(),:=@$'+#", &longest] {
+            assert_eq!(of(good.into()), Ok(Some(good.to_owned())));
+        }
+        assert_eq!((of("".into()), device_id(&mut Map::new())), (Ok(None), Ok(None)));
+        for bad in ["a b", "é", "a/b", &too_long] {
+            assert_eq!(of(bad.into()).unwrap_err().code(), 400_000, "{bad}");
+        }
+        assert_eq!(of(7.into()).unwrap_err().code(), 400_012);
+    }
+}
