@@ -46,11 +46,14 @@ impl TakenPort {
     pub fn new(address: Address, port: u16) -> Result<Self, ListenError> {
         match address {
             Address::At(ip) => Self::at(listen(ip, port)?),
-            Address::Localhost => Self::of_localhost(port),
+            Address::Localhost => Self::of_localhost(port, listen),
         }
     }
 
-    fn of_localhost(port: u16) -> Result<Self, ListenError> {
+    fn of_localhost(
+        port: u16,
+        listen: impl Fn(IpAddr, u16) -> Result<std::net::TcpListener, ListenError>,
+    ) -> Result<Self, ListenError> {
         let (ipv4, ipv6) = (Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into());
         // Those that somebody has at the other address are held, so that the system does not offer them again.
         let mut held = Vec::new();
@@ -186,5 +189,49 @@ mod tests {
     fn an_address_of_another_machine_is_refused() {
         let error = TakenPort::new(Address::At([192, 0, 2, 1].into()), 0).unwrap_err();
         assert!(error.is_no_address() && !error.is_in_use(), "{error}");
+    }
+
+    /// Listens as on a machine where some addresses have a problem; in truth always at one that it has, and a free port.
+    fn with_problem(ip: IpAddr, port: u16, has: bool, problem: Errno) -> Result<std::net::TcpListener, ListenError> {
+        let refused = || ListenError { address: SocketAddr::new(ip, port), source: problem.into() };
+        if has { Err(refused()) } else { listen(Ipv4Addr::LOCALHOST.into(), 0) }
+    }
+
+    #[test]
+    fn localhost_is_the_one_address_that_a_machine_has() {
+        for problem in [Errno::EADDRNOTAVAIL, Errno::EAFNOSUPPORT, Errno::EPROTONOSUPPORT] {
+            let only_ipv4 = TakenPort::of_localhost(0, |ip, port| with_problem(ip, port, ip.is_ipv6(), problem));
+            assert_eq!(only_ipv4.unwrap().addresses().ipv6, None, "{problem}");
+            let only_ipv6 = TakenPort::of_localhost(0, |ip, port| with_problem(ip, port, ip.is_ipv4(), problem));
+            assert_eq!(only_ipv6.unwrap().addresses().ipv6, None, "{problem}");
+            let none = TakenPort::of_localhost(0, |ip, port| with_problem(ip, port, true, problem)).unwrap_err();
+            assert_eq!((none.address.ip(), none.is_no_address()), (Ipv6Addr::LOCALHOST.into(), true), "{problem}");
+        }
+    }
+
+    #[test]
+    fn another_free_port_is_tried_only_where_somebody_has_it_at_the_other_address() {
+        let tried = std::cell::RefCell::new(Vec::new());
+        let port_of = |port, problem| {
+            tried.borrow_mut().clear();
+            TakenPort::of_localhost(port, |ip, port| {
+                if ip.is_ipv6() {
+                    tried.borrow_mut().push(port);
+                }
+                with_problem(ip, port, ip.is_ipv6(), problem)
+            })
+        };
+        let error = port_of(0, Errno::EADDRINUSE).unwrap_err();
+        let mut ports = tried.take();
+        assert_eq!((error.is_in_use(), Some(&error.address.port())), (true, ports.last()));
+        assert_eq!(ports.len(), TakenPort::TRIES + 1);
+        ports.sort_unstable();
+        ports.dedup();
+        assert_eq!(ports.len(), TakenPort::TRIES + 1, "each another one");
+
+        assert!(port_of(8883, Errno::EADDRINUSE).unwrap_err().is_in_use());
+        assert_eq!(tried.take().len(), 1, "a port that is meant is the only one");
+        let error = port_of(0, Errno::EACCES).unwrap_err();
+        assert_eq!((error.source.kind(), tried.take().len()), (io::ErrorKind::PermissionDenied, 1));
     }
 }

@@ -20,7 +20,7 @@ pub(crate) struct Outbox {
 
 impl Outbox {
     /// Above so many bytes the session writes before it reads on.
-    pub(crate) const HIGH_WATER: usize = 64 * 1024;
+    const HIGH_WATER: usize = 64 * 1024;
 
     /// So many packets may wait for their time; a peer is not read from while there are more.
     const MAX_LATER: usize = 256;
@@ -107,6 +107,11 @@ impl Outbox {
         &mut self.buffer
     }
 
+    /// Whether so much waits that it is to be written before anything is added.
+    pub(crate) fn is_above_high_water(&self) -> bool {
+        self.buffer.len() > Self::HIGH_WATER
+    }
+
     /// Bytes waiting.
     pub(crate) fn len(&self) -> usize {
         self.buffer.len()
@@ -163,5 +168,30 @@ mod tests {
         assert_eq!(out.len(), 0);
         out.publish("t".repeat(65_535), QoS::AtLeastOnce, "");
         assert_eq!(out.len(), 65_543);
+    }
+
+    #[test]
+    fn answers_are_told_apart_by_their_packet_ids() {
+        let mut out = Outbox::default();
+        for expected in [1, 2] {
+            out.publish("t".to_owned(), QoS::AtLeastOnce, "");
+            let packet = mqtt::decode(out.bytes(), usize::MAX).unwrap();
+            assert!(matches!(&packet, Some(Packet::Publish(publish)) if publish.pkid == expected), "{packet:?}");
+        }
+    }
+
+    #[test]
+    fn no_more_than_64_kib_wait_to_be_written_and_256_packets_for_their_time() {
+        let (mut out, now) = (Outbox::default(), Instant::now());
+        out.bytes().resize(65_536, 0);
+        assert!(!out.is_above_high_water());
+        out.bytes().resize(65_537, 0);
+        assert!(out.is_above_high_water());
+        for pkid in 1..=255 {
+            out.puback_at(Some(now), pkid);
+        }
+        assert!(!out.is_full());
+        out.puback_at(Some(now), 256);
+        assert!(out.is_full());
     }
 }

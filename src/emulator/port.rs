@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn ports_are_numbers_or_off() {
         for (text, port) in [("0", Port::At(0)), ("8443", Port::At(8443)), ("off", Port::Off)] {
-            assert_eq!(text.parse(), Ok(port));
+            assert_eq!((text.parse(), port.to_string().as_str()), (Ok(port), text));
             let quoted = if port == Port::Off { "port = \"off\"\n".to_owned() } else { format!("port = {text}\n") };
             assert_eq!(toml::from_str::<File>(&quoted).unwrap().port, port);
             assert_eq!(toml::to_string(&File { port }).unwrap(), quoted);

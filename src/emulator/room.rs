@@ -241,6 +241,8 @@ mod tests {
         // Once the others are that slow, room is there at once.
         sleep(PATIENCE).await;
         assert!(!has_room(&room) && is_needed(&third) && !is_needed(&newcomer), "one for each that comes");
+        assert!(!has_room(&room) && !is_needed(&newcomer), "one that leaves is room enough");
+        assert_eq!([&first, &newcomer].map(|taken| taken.place().is_proven()), [true, false]);
         drop(third);
         assert!(has_room(&room));
     }

@@ -329,3 +329,22 @@ impl std::fmt::Debug for Tls {
         f.write_str("Tls(..)")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_server_certificate_has_the_names_that_devices_use_each_once() {
+        let mut config = Config::default();
+        (config.dps_host, config.hub_host) = ("dps.example".to_owned(), "hub.example".to_owned());
+        let mut names = server_names(&config);
+        for name in ["localhost", "*.azure-devices.net", "127.0.0.1", "::1", "dps.example", "hub.example"] {
+            assert!(names.iter().any(|n| n == name), "{name}: {names:?}");
+        }
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count, "{names:?}");
+    }
+}

@@ -337,7 +337,7 @@ where
             if role.authenticated() {
                 place.prove();
             }
-            if wire.out.len() > Outbox::HIGH_WATER {
+            if wire.out.is_above_high_water() {
                 wire.write(stream).await?;
             }
         }

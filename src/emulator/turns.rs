@@ -66,7 +66,7 @@ impl Turns {
 impl State {
     /// Whether one of that age may take a turn now.
     fn may_go(&self, age: u64) -> bool {
-        self.free > 0 && self.ready.range(..age).take(self.free).count() < self.free
+        self.ready.range(..age).take(self.free).count() < self.free
     }
 
     /// Wakes the last of those that may take a turn: it alone could not before.

@@ -71,3 +71,56 @@ impl<'a> Wire<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use tokio::io::{ReadBuf, empty, sink};
+
+    use super::*;
+    use crate::emulator::config::Config;
+
+    /// A connection that broke.
+    struct Broken(io::ErrorKind);
+
+    impl AsyncRead for Broken {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Err(self.0.into()))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_peer_leaves_between_packets_without_close_notify_too_and_within_one_the_connection_broke() {
+        let core = Core::new(Config::default()).unwrap();
+        for (half_a_packet, error, end) in [
+            (b"".as_slice(), None, End::Closed),
+            (b"\x10", None, End::Broken),
+            (b"", Some(io::ErrorKind::UnexpectedEof), End::Closed),
+            (b"\x10", Some(io::ErrorKind::UnexpectedEof), End::Broken),
+            (b"", Some(io::ErrorKind::ConnectionReset), End::Broken),
+            (b"\x10", Some(io::ErrorKind::ConnectionReset), End::Broken),
+        ] {
+            let mut wire = Wire::new(&core);
+            wire.input.extend_from_slice(half_a_packet);
+            let read = match error {
+                None => wire.read(&mut empty()).await,
+                Some(kind) => wire.read(&mut Broken(kind)).await,
+            };
+            assert_eq!(read, Err(end), "{half_a_packet:?} {error:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_room_of_a_large_answer_is_given_back_and_that_of_a_small_one_kept() {
+        let core = Core::new(Config::default()).unwrap();
+        let mut wire = Wire::new(&core);
+        for (room, kept) in [(512, 512), (Wire::READ, Wire::READ), (Wire::READ + 1, 0), (64 * 1024, 0)] {
+            *wire.out.bytes() = BytesMut::with_capacity(room);
+            wire.out.pingresp();
+            wire.write(&mut sink()).await.unwrap();
+            assert_eq!((wire.out.len(), wire.out.bytes().capacity()), (0, kept), "{room}");
+        }
+    }
+}

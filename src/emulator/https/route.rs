@@ -125,6 +125,18 @@ mod tests {
             "/devices/d/messages/devicebound//",
             "/devices/d/messages/devicebound/l/complete",
             "/devices/d/messages/devicebound/l/abandon/x",
+            "/0ne1/registrations/d/deregister",
+            "/0ne1/enrollments/d/register",
+            "/0ne1/registrations/d/results/5.a.b",
+            "/0ne1/enrollments/d/operations/5.a.b",
+            "/devices/d/messages/operations",
+            "/devices/d/files/events",
+            "/modules/d/messages/events",
+            "/devices/d/files/devicebound",
+            "/modules/d/messages/devicebound",
+            "/devices/d/messages/operations/l",
+            "/devices/d/files/devicebound/l",
+            "/modules/d/messages/devicebound/l",
         ] {
             assert_eq!(parse(path), None, "{path}");
         }

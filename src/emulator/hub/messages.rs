@@ -19,7 +19,7 @@ pub(super) fn deliver(core: &Core, state: &mut State, out: &mut Outbox) -> bool 
     while let Some(letter) = state.inbox.next(now) {
         let (topic, payload) = (letter.topic.to_string(), letter.payload.clone());
         let Some(qos) = state.subscriptions.qos(&topic) else { return true };
-        if out.len() > Outbox::HIGH_WATER {
+        if out.is_above_high_water() {
             return false;
         }
         core.tally.count(Event::CloudToDevice);
@@ -31,4 +31,37 @@ pub(super) fn deliver(core: &Core, state: &mut State, out: &mut Outbox) -> bool 
         }
     }
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::emulator::config::Config;
+    use crate::emulator::registry::{Device, Letter, Registration, test_group};
+    use crate::protocol::mqtt::SubscribeFilter;
+    use crate::protocol::topic::cloud_to_device_filter;
+
+    #[tokio::test]
+    async fn messages_that_are_more_than_should_be_held_come_bit_by_bit() {
+        let core = Core::new(Config::default()).unwrap();
+        let now = core.clock.now();
+        let device = Device::new(Registration::new(test_group(), "d".into(), now, None));
+        device.with(|state| {
+            state.subscriptions.grant(SubscribeFilter::new(cloud_to_device_filter("d"), QoS::AtMostOnce), 1);
+            for _ in 0..9 {
+                let (topic, payload) = ("devices/d/messages/devicebound/".into(), Bytes::from(vec![0; 20_000]));
+                state.inbox.push(Letter::new(topic, payload, now + Duration::from_secs(3600)), now).unwrap();
+            }
+            let mut out = Outbox::default();
+            for (all, waiting) in [(false, 5), (false, 1), (true, 0)] {
+                assert_eq!((deliver(&core, state, &mut out), state.inbox.len(now)), (all, waiting));
+                out.bytes().clear();
+            }
+        });
+        assert_eq!(core.tally.snapshot().get(Event::CloudToDevice), 9);
+    }
 }

@@ -211,3 +211,17 @@ fn acknowledged(state: &mut State, packet_id: u16) {
 fn own(will: &LastWill) -> LastWill {
     LastWill { message: Bytes::copy_from_slice(&will.message), ..will.clone() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_will_does_not_keep_what_came_with_it() {
+        let connect = Bytes::from(vec![b'x'; 90_000]);
+        let will = LastWill { message: connect.slice(..4), ..LastWill::new("t", "", QoS::AtLeastOnce, true) };
+        let own = own(&will);
+        assert_eq!(own, will);
+        assert!(own.message.is_unique(), "a buffer of its own");
+    }
+}

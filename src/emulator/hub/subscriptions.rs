@@ -53,7 +53,16 @@ mod tests {
         ] {
             assert!(is_hub_filter(good, "d", true), "{good}");
         }
-        for bad in ["#", "devices/e/messages/devicebound/#", "$iothub/twin/res/#/x", "$dps/registrations/res/#", ""] {
+        for bad in [
+            "#",
+            "devices/e/messages/devicebound/#",
+            "devices/d/files/devicebound/#",
+            "devices/d/messages/events/#",
+            "modules/d/messages/devicebound/#",
+            "$iothub/twin/res/#/x",
+            "$dps/registrations/res/#",
+            "",
+        ] {
             assert!(!is_hub_filter(bad, "d", true), "{bad}");
         }
         assert!(!is_hub_filter("$iothub/credentials/res/#", "d", false));

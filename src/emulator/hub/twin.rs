@@ -78,3 +78,32 @@ fn answer(state: &State, status: u16, rid: &str, version: Option<u64>, body: Vec
         out.publish(topic, qos, body);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::emulator::registry::{Link, Registration, test_group};
+    use crate::protocol::mqtt::{QoS, SubscribeFilter};
+    use crate::protocol::topic::TWIN_DESIRED;
+
+    #[test]
+    fn a_change_waits_for_a_device_that_is_connected_and_subscribed_and_for_no_other() {
+        for (connected, subscribed) in [(true, true), (true, false), (false, true), (false, false)] {
+            let device = Device::new(Registration::new(test_group(), "d".into(), SystemTime::UNIX_EPOCH, None));
+            device.with(|state| {
+                let link = Link::new();
+                state.begin_session(link.clone(), false);
+                if subscribed {
+                    state.subscriptions.grant(SubscribeFilter::new(TWIN_DESIRED.to_owned(), QoS::AtMostOnce), 1);
+                }
+                if !connected {
+                    state.end_session(&link);
+                }
+                notify(state, Notification { version: 2, body: String::new() });
+                assert_eq!(state.next_change().is_some(), connected && subscribed, "{connected} {subscribed}");
+            });
+        }
+    }
+}

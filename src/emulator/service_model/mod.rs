@@ -95,4 +95,18 @@ mod tests {
             assert_eq!(model.admit(step, now), Ok(Some(due)), "{step:?}");
         }
     }
+
+    #[test]
+    fn connections_with_the_hub_are_bounded_by_a_quota_or_by_the_time_that_they_take() {
+        let bounded = |change: fn(&mut Config)| {
+            let mut config = Config::default();
+            change(&mut config);
+            ServiceModel::new(&config, TimeScale::REAL).unwrap().bounds_hub_connections()
+        };
+        assert!(!bounded(|_| {}));
+        assert!(!bounded(|config| config.quotas.renewals_per_minute = Some(1)));
+        assert!(bounded(|config| config.quotas.hub_connections_per_second = Some(1)));
+        assert!(bounded(|config| config.model.hub_connect.latency = Latency::Fixed { ms: 1.0 }));
+        assert!(!bounded(|config| config.model.telemetry.latency = Latency::Fixed { ms: 1.0 }));
+    }
 }

@@ -141,4 +141,21 @@ mod tests {
         assert_eq!(draw(1), draw(1));
         assert_ne!(draw(1), draw(2));
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_place_is_free_at_the_moment_at_which_its_work_is_done() {
+        let (station, start) = (station(1, 0), Instant::now());
+        assert_eq!(
+            [0, 99, 100, 199, 200].map(|at| ms(&station, start, at)),
+            [Some(100), None, Some(200), None, Some(300)]
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_that_takes_no_time_is_done_at_once() {
+        for latency in [config::Latency::Fixed { ms: 0.0 }, config::Latency::Uniform { min_ms: 0.0, max_ms: 0.0 }] {
+            let station = Station::new("test", 1, &StepModel { latency, ..StepModel::default() }).unwrap();
+            assert_eq!(station.admit(Instant::now()), Ok(None));
+        }
+    }
 }

@@ -349,6 +349,13 @@ async fn a_result_that_was_not_acknowledged_comes_again_and_stands_in_nobodys_wa
 async fn an_operation_is_given_up_after_twelve_hours() {
     let world = slow();
     let (device, mut peer) = ready(&world).await;
+    peer.begin_renewal("rid-0", &body(&key_and_csr("dev1").1)).await;
+    peer.leave().await;
+    world.service.advance_clock(11 * 3600 * SECOND);
+    sleep(80 * SECOND).await;
+    let mut peer = device.connect(&world).await;
+    peer.wants(Feature::Credentials).await;
+    peer.renewed("rid-0").await;
     peer.begin_renewal("rid-1", &body(&key_and_csr("dev1").1)).await;
     peer.leave().await;
     world.service.advance_clock(12 * 3600 * SECOND);

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::client::{API, HUB_API, Peer, World, accepted, dps_connect, dps_user, hub_connect, sas};
+use super::client::{API, Peer, World, accepted, dps_connect, dps_user, hub_connect, sas};
 use super::http_client::HttpPeer;
 use super::sockets::{Running, whole_device};
 
@@ -112,24 +112,38 @@ async fn slow_peers_do_not_keep_devices_out_and_those_that_are_in_stay() {
 #[tokio::test(start_paused = true)]
 async fn a_connection_on_which_nobody_proves_who_he_is_ends_whatever_it_asks_for() {
     let world = World::new();
-    let (stream, served) = world.open_https(Vec::new());
-    let mut peer = HttpPeer::new(stream).await;
-    let mut served = std::pin::pin!(served);
-    for _ in 0..5 {
-        let uri = format!("/0ne00000001/registrations/x/register?api-version={API}");
-        assert_eq!(peer.send(Method::PUT, &uri, "", "{}").await.status, 401);
-        assert!(tokio::time::timeout(Duration::from_secs(11), served.as_mut()).await.is_err());
-    }
-    tokio::time::timeout(Duration::from_secs(6), served).await.expect("after 60 s").unwrap();
+    // A registration and the lookup of it.
+    for (method, path, good) in [(Method::PUT, "/register", 202), (Method::POST, "", 200)] {
+        let uri = format!("/0ne00000001/registrations/dev1{path}?api-version={API}");
+        let (stream, served) = world.open_https(Vec::new());
+        let mut peer = HttpPeer::new(stream).await;
+        let mut served = std::pin::pin!(served);
+        for _ in 0..5 {
+            assert_eq!(peer.send(method.clone(), &uri, "", "{}").await.status, 401);
+            assert!(tokio::time::timeout(Duration::from_secs(11), served.as_mut()).await.is_err());
+        }
+        tokio::time::timeout(Duration::from_secs(6), served).await.expect("after 60 s").unwrap();
 
-    let (stream, served) = world.open_https(Vec::new());
-    let mut peer = HttpPeer::new(stream).await;
-    for _ in 0..10 {
-        let uri = format!("/0ne00000001/registrations/dev1/register?api-version={API}");
-        assert_eq!(peer.send(Method::PUT, &uri, &world.token("dev1"), "{}").await.status, 202);
-        tokio::time::sleep(Duration::from_secs(11)).await;
+        let (stream, served) = world.open_https(Vec::new());
+        let mut peer = HttpPeer::new(stream).await;
+        for _ in 0..10 {
+            assert_eq!(peer.send(method.clone(), &uri, &world.token("dev1"), "{}").await.status, good);
+            tokio::time::sleep(Duration::from_secs(11)).await;
+        }
+        assert!(!served.is_finished(), "{method}: who proved it may stay");
     }
-    assert!(!served.is_finished(), "{HUB_API}: who proved it may stay");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_was_proved_and_is_over_protects_no_client_id() {
+    let world = World::new();
+    let mut proved = world.dps("dev1").await;
+    proved.register("{}").await;
+    proved.leave().await;
+    let unproven = world.dps_as("dev1", API, &world.token("dev2")).await;
+    let mut last = world.dps_as("dev1", API, &world.token("dev2")).await;
+    assert_eq!(unproven.ended().await, "its device connected again");
+    last.is_quiet().await;
 }
 
 #[tokio::test(start_paused = true)]

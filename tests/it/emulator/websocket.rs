@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use fleetstorm::emulator::Event;
-use fleetstorm::protocol::mqtt::{ConnectReturnCode, HUB_PACKET_LIMIT, Packet, QoS, decode, encode};
+use fleetstorm::protocol::mqtt::{ConnectReturnCode, HUB_PACKET_LIMIT, Packet, Publish, QoS, decode, encode};
 use fleetstorm::protocol::topic::DPS_RESPONSES;
 use fleetstorm::protocol::websocket::WebSocketBytes;
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::handshake::client::Response;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
-use super::client::{API, Peer, World, accepted, dps_connect, dps_user, hub_connect, key_and_csr, refused};
+use super::client::{API, Peer, World, accepted, dps_connect, dps_user, hub_connect, key_and_csr, refused, sas};
 
 impl World {
     /// A device on a WebSocket.
@@ -124,6 +124,45 @@ async fn frames_that_carry_no_mqtt_end_the_connection() {
         while let Some(Ok(message)) = frames.next().await {
             assert!(matches!(message, Message::Close(_)), "{message}");
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_frame_may_have_the_longest_packet_and_4_kib() {
+    const LIMIT: usize = HUB_PACKET_LIMIT + 4096;
+    let world = World::new();
+    world.provision("dev1").await;
+    let token = sas(&world.service.group_key().derive("dev1"), "localhost/devices/dev1", None);
+    for (length, taken) in [(LIMIT, true), (LIMIT + 1, false)] {
+        let (mut frames, _) = world.frames("/", "mqtt").await.unwrap();
+        let mut bytes = BytesMut::new();
+        encode(&Packet::Connect(hub_connect("dev1", &token)), &mut bytes).unwrap();
+        frames.send(Message::Binary(bytes.split().freeze())).await.unwrap();
+        let publish = |bytes: &mut BytesMut, length: usize| {
+            let message = Publish::new("devices/dev1/messages/events/", QoS::AtMostOnce, vec![b'x'; length]);
+            encode(&Packet::Publish(message), bytes).unwrap();
+        };
+        publish(&mut bytes, 200_000);
+        // Packets of this length differ in nothing but their payload.
+        let mut other = BytesMut::new();
+        publish(&mut other, 100_000);
+        let payload = length - bytes.len() - (other.len() - 100_000);
+        publish(&mut bytes, payload);
+        assert_eq!(bytes.len(), length);
+        let before = world.count(Event::Telemetry);
+        // The emulator may close before it has taken everything.
+        let _ = frames.send(Message::Binary(bytes.split().freeze())).await;
+        encode(&Packet::PingReq, &mut bytes).unwrap();
+        let _ = frames.send(Message::Binary(bytes.freeze())).await;
+        let mut answers = BytesMut::new();
+        while let Some(Ok(Message::Binary(frame))) = frames.next().await {
+            answers.extend_from_slice(&frame);
+            if answers.ends_with(&[0xd0, 0]) {
+                break;
+            }
+        }
+        assert_eq!(answers.ends_with(&[0xd0, 0]), taken, "{length}: PINGRESP");
+        assert_eq!(world.count(Event::Telemetry) - before, if taken { 2 } else { 0 });
     }
 }
 

@@ -85,3 +85,17 @@ fn check(method: &str, payload: &str) -> Result<(), HubError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_may_have_100_characters_and_a_payload_128_kib() {
+        let (name, payload) = ("x".repeat(101), "x".repeat(131_073));
+        assert_eq!(check(&name[1..], &payload[1..]), Ok(()));
+        assert!(matches!(check(&name, ""), Err(HubError::Argument(_))));
+        let error = check("m", &payload).unwrap_err();
+        assert_eq!(error, HubError::TooLarge { what: "a payload", size: 131_073, limit: 131_072 });
+    }
+}

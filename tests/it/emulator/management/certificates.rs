@@ -112,6 +112,8 @@ async fn uploads_that_cannot_be_are_refused_and_replaced_by_tag_only() {
     let verified = json!({"properties": {"certificate": STANDARD.encode(ca.der()), "isVerified": true}}).to_string();
     let second = control.ask(Method::PUT, "/certificates/ca", &[("if-match", &etag(&first))], &verified).await;
     assert_eq!(second.json()["properties"]["isVerified"], true, "{}", second.body);
+    let stale = control.ask(Method::PUT, "/certificates/ca", &[("if-match", &etag(&first))], &verified).await;
+    assert_eq!(stale.refusal(), (412, 412_000));
 }
 
 #[tokio::test(start_paused = true)]

@@ -129,7 +129,8 @@ async fn a_method_is_called_and_answered() {
     let world = World::new();
     let mut control = Control::new(&world).await;
     let device = Device::new(&world, "dev1").await;
-    let call = r#"{"methodName":"reboot","payload":{"delay":3},"responseTimeoutInSeconds":30}"#;
+    let call =
+        r#"{"methodName":"reboot","payload":{"delay":3},"responseTimeoutInSeconds":30,"connectTimeoutInSeconds":0}"#;
     let uri = "/twins/dev1/methods";
     assert_eq!(control.ask(Method::POST, uri, &[], call).await.refusal(), (404, 404_103), "not online");
     let mut peer = device.connect(&world).await;
