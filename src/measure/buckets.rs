@@ -44,6 +44,11 @@ impl Buckets {
             buckets.counts[place] += cell.count_since_last_iteration();
             buckets.sum += value as f64 * cell.count_since_last_iteration() as f64;
         }
+        // They are in the histogram as if they were an hour.
+        let [.., hour, above] = &mut buckets.counts;
+        let longer = histogram.saturated().saturating_sub(*above).min(*hour);
+        *hour -= longer;
+        *above += longer;
         buckets
     }
 
@@ -134,6 +139,15 @@ mod tests {
             assert!(buckets.counts[place] >= 1, "{bound} ns: {buckets:?}");
             assert_eq!(buckets.counts[..place].iter().sum::<u64>(), 0, "{bound} ns: {buckets:?}");
         }
+    }
+
+    #[test]
+    fn what_is_longer_than_an_hour_has_a_bucket_of_its_own() {
+        let mut histogram = Histogram::new();
+        let hour = Histogram::HIGHEST;
+        [hour, hour, hour + 1, hour + hour / 100, u64::MAX].iter().for_each(|nanos| histogram.record(*nanos));
+        let Buckets { counts, .. } = Buckets::of(&histogram);
+        assert_eq!((counts.len(), counts[22], counts[23]), (24, 2, 3));
     }
 
     proptest! {

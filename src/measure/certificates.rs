@@ -180,14 +180,22 @@ mod tests {
         assert_eq!(bins.iter().map(|bin| bin.certificates).sum::<u64>(), 3);
         assert!(bins.windows(2).all(|pair| pair[0].to == pair[1].from), "without gaps");
         assert_eq!(certificates.expired, 1, "a certificate is valid until notAfter");
+        let day = [1_800_000_000, 1_800_086_000, 1_800_043_200, 1_800_043_199];
+        let bins: Vec<_> = counted(&day, 1_800_000_000).bins().map(|bin| bin.certificates).collect();
+        assert_eq!((bins[0], bins[47], bins[48], bins[95]), (1, 1, 1, 1), "who comes later is counted in bins as wide");
     }
 
     #[test]
     fn what_is_not_ours_is_not_taken() {
         let parts = |width, from| Certificates::from_parts(0, 0, Duration::from_secs(width), [(at(from), 1)]);
-        assert_eq!(parts(60, 120).map(|parts| parts.certificates()), Some(1));
+        let minute = ExpiryBin { from: at(120), to: at(180), certificates: 1 };
+        assert_eq!(parts(60, 120).map(|parts| parts.bins().collect()), Some(vec![minute]));
         assert!(parts(61, 122).is_none());
         assert!(parts(60, 121).is_none());
+        let year_9999 = 253_402_300_799;
+        assert!(
+            parts(1, year_9999).is_some() && parts(1, year_9999 + 1).is_none() && parts(1, year_9999 + 2).is_none()
+        );
         assert!(
             Certificates::from_parts(1, 0, Duration::from_secs(1), []).is_some_and(|none| none.bins().count() == 0)
         );

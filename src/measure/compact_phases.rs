@@ -89,12 +89,25 @@ mod tests {
             let mut sum = CompactPhases::from(&one);
             sum.merge(&CompactPhases::from(&other));
             prop_assert_eq!(&sum, &CompactPhases::from(&all));
+            let decoded = sum.decode();
             for phase in Phase::ALL {
                 let [succeeded, failed] = [sum.succeeded(phase), sum.failed(phase)];
                 prop_assert_eq!(succeeded.as_ref(), all.succeeded(phase));
                 prop_assert_eq!(failed.as_ref(), all.failed(phase));
+                prop_assert_eq!(decoded.succeeded(phase), all.succeeded(phase));
+                prop_assert_eq!(decoded.failed(phase), all.failed(phase));
             }
         }
+    }
+
+    #[test]
+    fn in_a_file_the_ends_of_every_phase_are_microseconds() {
+        let mut phases = CompactPhases::from(&recorded(&[(5_000_499, true), (7_000_501, true), (9_000_500, false)]));
+        phases.round();
+        let ends = |histogram: Option<Histogram>| histogram.map(|h| (h.aside().min.unwrap(), h.aside().max.unwrap()));
+        assert_eq!(ends(phases.succeeded(Phase::Tls)), Some((5_000_000, 7_001_000)));
+        assert_eq!(ends(phases.failed(Phase::Tls)), Some((9_001_000, 9_001_000)));
+        assert_eq!(ends(phases.failed(Phase::Total)), Some((27_002_000, 27_002_000)));
     }
 
     #[test]

@@ -60,7 +60,7 @@ impl Histogram {
         let nanos = nanos.min(Self::LONGEST);
         self.min = self.min.min(nanos);
         self.max = self.max.max(nanos);
-        self.inner.get_or_insert_with(|| Box::new(bounded())).saturating_record(nanos);
+        self.inner.get_or_insert_with(|| Box::new(bounded())).saturating_record(nanos.min(Self::HIGHEST));
     }
 
     /// Adds all of `other`.
@@ -207,5 +207,48 @@ impl PhaseHistograms {
     /// The histogram of a phase of the failures, when one had it.
     pub fn failed(&self, phase: Phase) -> Option<&Histogram> {
         Some(&self.failed[phase.index()]).filter(|histogram| histogram.count() > 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(values: &[u64]) -> Histogram {
+        let mut histogram = Histogram::new();
+        values.iter().for_each(|nanos| histogram.record(*nanos));
+        histogram
+    }
+
+    #[test]
+    fn an_hour_is_within_the_range_and_more_is_counted_above_it() {
+        assert_eq!(of(&[Histogram::HIGHEST]).saturated(), 0);
+        assert_eq!(of(&[Histogram::HIGHEST, Histogram::HIGHEST + 1, u64::MAX]).saturated(), 2);
+    }
+
+    #[test]
+    fn percentiles_tell_an_hour_for_all_that_is_longer() {
+        let (minute, hour) = (60_000_000_000, Histogram::HIGHEST);
+        for nanos in [hour + 1, hour + hour / 100, 2 * hour, u64::MAX] {
+            let told = of(&[minute, nanos, 100 * hour]).quantile(0.5).map(|time| time.as_secs_f64().round());
+            assert_eq!(told, Some(3_601.0), "{nanos}: within three digits");
+        }
+    }
+
+    #[test]
+    fn no_time_is_told_that_is_longer_than_a_file_may_say() {
+        let years = 1_000_000_000_000_000_000;
+        let max = |nanos| of(&[nanos]).summary().map(|summary| summary.max);
+        assert_eq!(
+            [max(years - 1), max(years), max(years + 1), max(u64::MAX)],
+            [years - 1, years, years, years].map(Some)
+        );
+    }
+
+    #[test]
+    fn histograms_are_the_same_when_counts_and_ends_are() {
+        assert_eq!(of(&[5_000_000, 9_000_000]), of(&[9_000_000, 5_000_000]));
+        assert_ne!(of(&[5_000_000, 7_000_000, 9_000_000]), of(&[5_000_000, 8_000_000, 9_000_000]), "other counts");
+        assert_ne!(of(&[5_000_000, 9_000_000]), of(&[5_000_000, 9_000_001]), "another end in the same step");
     }
 }

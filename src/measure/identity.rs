@@ -214,6 +214,11 @@ mod tests {
         assert_eq!(missing(&all[1..]), ["seed 7: shard 1 of 3 is missing; this is a part of the fleet"]);
         // One of two, and both quarters of the other half.
         assert!(missing(&[identity(7, 1, 2), identity(7, 2, 4), identity(7, 4, 4)]).is_empty());
+        // Half of the fleet in quarters, and half in sixths.
+        let parts = [(1, 4), (3, 4), (2, 6), (4, 6), (6, 6)].map(|(index, count)| identity(7, index, count));
+        assert!(missing(&parts).is_empty() && missing(&parts[..4]).len() == 1 && missing(&parts[1..]).len() == 1);
+        let hundred: Vec<_> = (1..=100).map(|index| identity(7, index, 100)).collect();
+        assert!(missing(&hundred).is_empty());
         assert_eq!(
             missing(&[identity(7, 1, 2), identity(7, 2, 4)]),
             ["seed 7: shard 1 of 2, shard 2 of 4 are not the whole fleet"]

@@ -195,6 +195,15 @@ fn failures_and_skips_of_one_cause_are_one_row() {
         ],
         "most frequent first"
     );
+    let told = |shard, id: &str| {
+        let mut record = part(shard, 2);
+        record.errors[0].message = format!("throttled, tracking id {id}");
+        record
+    };
+    let ids = ["4f0d8b52-5a5c-4b6e-9d0a-3c1b2a190807", "c3a1b2d4-0000-4111-8222-933344455566"];
+    let rows = merged(&[told(1, ids[0]), told(2, ids[1])]).errors;
+    assert_eq!((rows.len(), rows[0].count), (1, 4), "records of before have the words of every request: {rows:?}");
+    assert!(ids.iter().all(|id| !rows[0].message.contains(id)), "{rows:?}");
     let skips: Vec<_> = sum.stages[0].skips.iter().map(|skip| (skip.reason, skip.devices)).collect();
     assert_eq!(skips, [(SkipReason::Failed, 5), (SkipReason::Cut, 2)]);
     let mut elsewhere = part(2, 5);
