@@ -123,7 +123,17 @@ mod tests {
         assert_eq!(asked(&kept, "", &[0, 1, 2]), [(1, 0, 1), (0, 1, 1), (0, 1, 2)], "not kept any longer");
         let operates =
             rollout("") + &stage("operate", "duration = '10s'") + &stage("renew", "") + &stage("reconnect", "");
+        assert_eq!(asked(&operates, "", &[0, 1, 2, 10])[3], (0, 0, 1), "it makes one of its own");
         assert_eq!(asked(&operates, "", &[0, 1, 2, 12]), [(1, 0, 1), (0, 0, 1), (0, 1, 1), (0, 0, 1)]);
+        let renewals = rollout("")
+            + &stage("operate", "duration = '10s'")
+            + &stage("renew", "")
+            + &stage("renew", "hub_connect = true");
+        assert_eq!(asked(&renewals, "", &[0, 1, 2, 10])[3], (0, 1, 1), "held as long as the stage lasts");
+        assert_eq!(asked(&renewals, "", &[0, 1, 2, 11])[3], (0, 1, 2), "and no longer");
+        let given_up_late =
+            rollout("") + &stage("operate", "duration = '10s'") + &stage("reprovision", "hub_connect = false");
+        assert_eq!(asked(&given_up_late, "", &[0, 1, 11])[2], (1, 0, 0), "nobody is left to come back");
         let given_up =
             rollout("") + &stage("operate", "duration = '10s'") + &stage("reprovision", "hub_connect = false");
         assert_eq!(asked(&given_up, "", &[0, 1, 2])[2], (1, 0, 1), "it comes back");

@@ -19,8 +19,17 @@ pub(super) struct Meter {
     first_over: Option<Duration>,
     /// Most tokens of one arrival.
     each: u32,
-    /// Fewest tokens left from the moment on from which others may come at any time.
-    fewest: Option<u64>,
+    /// From the moment on from which others may come at any time.
+    since: Option<Since>,
+}
+
+/// What those whose time is known leave to others from some moment on.
+#[derive(Debug, Clone, Copy)]
+struct Since {
+    /// Fewest tokens left.
+    fewest: u64,
+    /// Most within one period that ends then or later.
+    most: u64,
 }
 
 /// What one stage has to do with it, in tokens unless it says otherwise.
@@ -48,7 +57,7 @@ impl Meter {
             peak: None,
             first_over: None,
             each: 0,
-            fewest: None,
+            since: None,
         }
     }
 
@@ -61,15 +70,7 @@ impl Meter {
         if !self.asks(stage, tokens) {
             return;
         }
-        if self.window.back().is_some_and(|(last, ..)| *last < at) {
-            self.look();
-        }
-        while self.window.front().is_some_and(|(oldest, ..)| *oldest + self.quota.period() <= at) {
-            if let Some((_, stage, tokens)) = self.window.pop_front() {
-                self.within -= tokens;
-                self.of[stage].within -= tokens;
-            }
-        }
+        self.forget(at);
         let asked = u64::from(tokens);
         match self.window.back_mut() {
             Some((last, of, count)) if *last == at && *of == stage => *count += asked,
@@ -77,6 +78,12 @@ impl Meter {
         }
         self.within += asked;
         self.of[stage].within += asked;
+        if self.peak.is_none_or(|(peak, _)| self.within > peak) {
+            self.peak = Some((self.within, at));
+            for of in &mut self.of {
+                of.at_peak = of.within;
+            }
+        }
         let refused = !self.bucket.take(at, tokens);
         self.of[stage].over += u64::from(refused);
         if refused || self.within > self.bucket.most() {
@@ -88,7 +95,8 @@ impl Meter {
     /// An arrival at any time from then on.
     pub(super) fn may_arrive(&mut self, from: Duration, stage: usize, tokens: u32) {
         if self.asks(stage, tokens) {
-            self.fewest.get_or_insert(u64::MAX);
+            self.forget(from);
+            self.since.get_or_insert(Since { fewest: u64::MAX, most: 0 });
             self.of[stage].untimed += u64::from(tokens);
             self.watch(from);
         }
@@ -102,40 +110,37 @@ impl Meter {
         tokens > 0
     }
 
-    fn watch(&mut self, at: Duration) {
-        if let Some(fewest) = &mut self.fewest {
-            *fewest = (*fewest).min(self.bucket.tokens(at));
-        }
-    }
-
-    /// Everything that comes at the time of the last arrival has come.
-    fn look(&mut self) {
-        let Some((last, ..)) = self.window.back() else { return };
-        if self.peak.is_none_or(|(peak, _)| self.within > peak) {
-            self.peak = Some((self.within, *last));
-            for of in &mut self.of {
-                of.at_peak = of.within;
+    /// What came a period or longer ago.
+    fn forget(&mut self, at: Duration) {
+        while self.window.front().is_some_and(|(oldest, ..)| *oldest + self.quota.period() <= at) {
+            if let Some((_, stage, tokens)) = self.window.pop_front() {
+                self.within -= tokens;
+                self.of[stage].within -= tokens;
             }
         }
     }
 
+    fn watch(&mut self, at: Duration) {
+        if let Some(Since { fewest, most }) = &mut self.since {
+            *fewest = (*fewest).min(self.bucket.tokens(at));
+            *most = (*most).max(self.within);
+        }
+    }
+
     /// The most within one period, and when the last of it comes.
-    pub(super) fn peak(&mut self) -> Option<(u64, Duration)> {
-        self.look();
+    pub(super) const fn peak(&self) -> Option<(u64, Duration)> {
         self.peak
     }
 
     /// What it comes to; `None` when nothing was asked for.
-    pub(super) fn check(mut self) -> Option<QuotaCheck> {
-        self.look();
+    pub(super) fn check(self) -> Option<QuotaCheck> {
         let shares = |count: fn(&OfStage) -> u64| -> Vec<Share> {
             let shares = self.of.iter().enumerate().map(|(stage, of)| Share { stage, count: count(of) });
             shares.filter(|share| share.count > 0).collect()
         };
         let sum = |count: fn(&OfStage) -> u64| self.of.iter().map(count).sum::<u64>();
         let (needed, over, untimed) = (sum(|of| of.needed), sum(|of| of.over), sum(|of| of.untimed));
-        let peak = self.peak.map_or(0, |(peak, _)| peak);
-        let fits = self.fewest.is_none_or(|fewest| untimed <= fewest && peak + untimed <= self.bucket.most());
+        let fits = self.since.is_none_or(|since| untimed <= since.fewest && since.most + untimed <= self.bucket.most());
         let verdict = match self.first_over {
             Some(_) => Verdict::Exceeded,
             None if fits => Verdict::Kept,

@@ -145,7 +145,7 @@ impl Reckoning<'_> {
                 meter(&mut beside, request);
             }
         });
-        let peaks = moved.iter_mut().zip(&mut beside).filter_map(|(moved, beside)| {
+        let peaks = moved.iter().zip(&beside).filter_map(|(moved, beside)| {
             let ((most, at), (most_beside, at_beside)) = (moved.peak()?, beside.peak()?);
             let by = at_beside.checked_sub(at).filter(|by| !by.is_zero())?;
             let limit = u64::from(moved.quota().limit(self.limits)?);

@@ -102,4 +102,16 @@ mod tests {
         assert_eq!((good.verdict, good.peak, good.over), (Verdict::Kept, Some(5), 0));
         assert_eq!(found(&[]), None);
     }
+
+    #[test]
+    fn classes_of_one_stage_are_counted_together_and_stages_apart() {
+        let often = |count| Polls { count, every: Duration::from_secs(1) };
+        let class = |stage, count, devices| Registering { stage, polls: often(count), devices };
+        let all = [class(0, 7, 9), class(0, 10, 4), class(0, 10, 2), class(1, 10, 7), class(1, 5, 6), class(2, 5, 8)];
+        let check = check(5, &all).unwrap();
+        let shares = |shares: &[Share]| shares.iter().map(|share| (share.stage, share.count)).collect::<Vec<_>>();
+        assert_eq!((shares(&check.over_of), check.over), (vec![(0, 15), (1, 7)], 22), "devices");
+        assert_eq!((shares(&check.peak_of), check.peak), (vec![(0, 10), (1, 10)], Some(10)), "questions of a device");
+        assert_eq!((check.needed, check.together), (10, 36));
+    }
 }

@@ -211,6 +211,166 @@ fn what_was_saved_up_before_is_no_reason_to_ask_for_more() {
     assert_eq!(checks("fleet.devices = 900", &more, &limits).together[0].verdict, Verdict::Kept);
 }
 
+#[test]
+fn a_stage_alone_is_told_in_time_from_its_own_begin() {
+    let stages = stage("first", "provision", "arrival = 'at-once'\nclasses = ['a']")
+        + &stage("late", "provision", &format!("with = 'first'\ndelay = '10m'\n{SPREAD}\nclasses = ['b']"));
+    let limits = QuotaLimits { certificates_per_minute: Some(500), ..QuotaLimits::NONE };
+    let all = checks(&fleet(&["a", "b"]), &stages, &limits);
+    let peak_at = |check: &QuotaCheck| check.peak_at.map(|at| at.as_secs());
+    assert_eq!((peak_at(&all.stages[0][0]), peak_at(&all.stages[1][0])), (Some(0), Some(59)));
+    let limits = QuotaLimits { certificates_per_minute: Some(399), ..QuotaLimits::NONE };
+    let late = &checks(&fleet(&["a", "b"]), &stages, &limits).stages[1][0];
+    assert_eq!(late.first_over, Some(Duration::from_millis(59_850)), "the 400th");
+}
+
+#[test]
+fn each_quota_is_told_on_its_own_when_a_late_stage_would_exceed_it() {
+    let stages = stage("first", "provision", &format!("{SPREAD}\nclasses = ['a']"))
+        + &stage("again", "reprovision", &format!("after = 'first'\ndelay = '1m'\n{SPREAD}\nclasses = ['a']"))
+        + &stage("field", "provision", &format!("with = 'first'\ndelay = '10m'\n{SPREAD}\nclasses = ['b']"));
+    let limits =
+        QuotaLimits { registrations_per_minute: Some(1_000), certificates_per_minute: Some(500), ..QuotaLimits::NONE };
+    let all = checks(&fleet(&["a", "b"]), &stages, &limits).together;
+    let later: Vec<_> = all.iter().map(|check| (check.quota, check.later.map(|later| later.peak))).collect();
+    assert_eq!(later, [(Quota::Registrations, None), (Quota::Certificates, Some(800))]);
+}
+
+#[test]
+fn of_several_stages_that_may_be_late_the_worst_is_told_and_of_equal_ones_the_first() {
+    let limits = QuotaLimits { certificates_per_minute: Some(600), ..QuotaLimits::NONE };
+    let later = |second: u32, third: u32| {
+        let again = |name: &str, delay: &str, over: u32| {
+            let arrival = format!("arrival = {{ process = 'spread', over = '{over}s' }}");
+            stage(name, "reprovision", &format!("after = 'first'\ndelay = '{delay}'\n{arrival}\nclasses = ['a']"))
+        };
+        let stages = stage("first", "provision", &format!("{SPREAD}\nclasses = ['a']"))
+            + &again("second", "2m", second)
+            + &again("third", "20m", third)
+            + &stage("field", "provision", &format!("with = 'first'\ndelay = '40m'\n{SPREAD}\nclasses = ['b']"));
+        let check = checks(&fleet(&["a", "b"]), &stages, &limits).together.remove(0);
+        assert_eq!(check.verdict, Verdict::Kept, "as long as all begin as early as they can");
+        check.later.map(|later| (later.stage, later.peak))
+    };
+    assert_eq!(later(150, 150), Some((1, 800)));
+    assert_eq!(later(300, 120), Some((2, 900)));
+    assert_eq!(later(120, 240), Some((1, 900)));
+}
+
+#[test]
+fn only_what_goes_on_when_a_late_stage_begins_can_meet_it() {
+    let spread = |over: u32| format!("arrival = {{ process = 'spread', over = '{over}s' }}");
+    // The peak of the early one is over when the late one begins; that of the field is to come.
+    let stages = stage("first", "provision", &format!("{}\nclasses = ['a']", spread(1_000)))
+        + &stage("again", "reprovision", &format!("after = 'first'\n{}\nclasses = ['a']", spread(150)))
+        + &stage("early", "provision", &format!("with = 'first'\n{}\nclasses = ['b']", spread(150)))
+        + &stage("field", "provision", &format!("with = 'first'\ndelay = '30m'\n{}\nclasses = ['c']", spread(160)));
+    let limits = QuotaLimits { certificates_per_minute: Some(500), ..QuotaLimits::NONE };
+    let check = checks(&fleet(&["a", "b", "c"]), &stages, &limits).together.remove(0);
+    assert_eq!((check.verdict, check.later.map(|later| (later.stage, later.peak))), (Verdict::Kept, Some((1, 775))));
+}
+
+#[test]
+fn two_devices_that_may_meet_are_too_many_where_one_is_allowed() {
+    let fleet = "[fleet]\ndevices = 2\n[[fleet.class]]\nname = 'a'\n[[fleet.class]]\nname = 'b'";
+    let stages = stage("first", "provision", "arrival = 'at-once'\nclasses = ['a']")
+        + &stage("again", "reprovision", "after = 'first'\ndelay = '2m'\narrival = 'at-once'\nclasses = ['a']")
+        + &stage("field", "provision", "with = 'first'\ndelay = '10m'\narrival = 'at-once'\nclasses = ['b']");
+    let limits = |most| QuotaLimits { certificates_per_minute: Some(most), ..QuotaLimits::NONE };
+    let later = |most| checks(fleet, &stages, &limits(most)).together.remove(0).later;
+    assert_eq!(later(1), Some(Later { stage: 1, by: seconds(480), peak: 2, over: 1 }));
+    assert_eq!(later(2), None);
+}
+
+/// A hundred tokens a minute, of which those of so many minutes may be used at once.
+fn meter(burst: u32, stages: usize) -> meter::Meter {
+    meter::Meter::new(Quota::Certificates, 100, burst, stages)
+}
+
+#[test]
+fn who_asks_for_nothing_has_no_part_in_a_peak() {
+    let mut meter = meter(1, 3);
+    meter.arrives(seconds(0), 0, 1);
+    meter.arrives(seconds(1), 0, 0);
+    meter.arrives(seconds(1), 1, 0);
+    let check = meter.check().unwrap();
+    assert_eq!((check.together, check.needed, check.peak_at), (1, 1, Some(seconds(0))));
+    let mut meter = self::meter(1, 3);
+    meter.arrives(seconds(0), 0, 0);
+    meter.may_arrive(seconds(0), 1, 5);
+    let check = meter.check().unwrap();
+    assert_eq!((check.peak, check.peak_at, check.together), (None, None, 1));
+}
+
+#[test]
+fn the_peak_is_the_first_of_equal_ones_and_those_of_other_times_are_left_out() {
+    let mut meter = meter(1, 3);
+    for (at, stage, devices) in [(0, 0, 5), (100, 1, 6), (300, 0, 6), (500, 1, 3)] {
+        (0..devices).for_each(|_| meter.arrives(seconds(at), stage, 1));
+    }
+    let check = meter.check().unwrap();
+    assert_eq!((check.peak, check.peak_at, counts(&check.peak_of)), (Some(6), Some(seconds(100)), vec![(1, 6)]));
+    assert_eq!((check.together, check.needed), (9, 20), "all arrivals of the stage that has to do with it");
+    let mut meter = self::meter(1, 3);
+    meter.arrives(seconds(0), 0, 1);
+    (0..5).for_each(|_| meter.arrives(seconds(100), 1, 1));
+    (0..3).for_each(|_| meter.may_arrive(seconds(200), 2, 1));
+    let check = meter.check().unwrap();
+    assert_eq!((check.together, check.verdict), (8, Verdict::Kept), "and of those that may come at any time");
+}
+
+#[test]
+fn what_may_come_at_any_time_fits_when_both_bucket_and_period_have_room_from_then_on() {
+    let verdict = |burst, arrivals: &[(u64, u32)], (from, untimed): (u64, u32)| {
+        let mut meter = meter(burst, 2);
+        let (before, after): (Vec<_>, Vec<_>) = arrivals.iter().partition(|(at, _)| *at < from);
+        let mut arrive = |all: Vec<(u64, u32)>, from: Option<u64>| {
+            from.into_iter().for_each(|from| meter.may_arrive(seconds(from), 1, untimed));
+            for (at, devices) in all {
+                (0..devices).for_each(|_| meter.arrives(seconds(at), 0, 1));
+            }
+        };
+        arrive(before, None);
+        arrive(after, Some(from));
+        meter.check().unwrap().verdict
+    };
+    use Verdict::{Exceeded, Kept, Unknown};
+    for (burst, arrivals, others, expected) in [
+        (1, &[(0, 40)][..], (0, 60), Kept),
+        (1, &[(0, 40)], (0, 61), Unknown),
+        (1, &[(30, 40)], (0, 60), Kept),
+        (1, &[(30, 40)], (0, 61), Unknown),
+        // The bucket has room again before the period has, which ends a minute after the storm.
+        (1, &[(0, 100)], (30, 50), Unknown),
+        (1, &[(0, 100)], (59, 1), Unknown),
+        (1, &[(0, 100)], (60, 100), Kept),
+        (1, &[(0, 100)], (60, 101), Unknown),
+        (1, &[(0, 101)], (600, 1), Exceeded),
+        // No period has more than 200 of 300, but what was saved up is used up.
+        (3, &[(0, 200), (60, 150)], (0, 50), Kept),
+        (3, &[(0, 200), (60, 150)], (0, 51), Unknown),
+        (3, &[(0, 200), (60, 150)], (600, 300), Kept),
+        (3, &[(0, 200), (60, 150)], (600, 301), Unknown),
+    ] {
+        assert_eq!(verdict(burst, arrivals, others), expected, "{burst} {arrivals:?} {others:?}");
+    }
+}
+
+#[test]
+fn a_quota_goes_by_the_key_that_declares_it() {
+    for quota in [Quota::Registrations, Quota::Certificates, Quota::Polls, Quota::Renewals, Quota::HubConnections] {
+        let key = quota.key();
+        let text = format!("schema = 1\nname = 'x'\nfleet.devices = 1\nquotas.{key} = 7\n")
+            + &stage("s", "provision", "arrival = 'at-once'");
+        let scenario = Scenario::parse("x.toml", &text, &[]).unwrap_or_else(|problems| panic!("{problems:?}"));
+        assert_eq!(quota.limit(&scenario.quotas), Some(7), "{key}");
+    }
+    assert_eq!(
+        [Verdict::Kept, Verdict::Exceeded, Verdict::Unknown].map(Verdict::name),
+        ["kept", "exceeded", "unknown"]
+    );
+}
+
 proptest! {
     #[test]
     fn the_shortest_spread_fits_and_a_shorter_one_does_not(

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::engine::Plan;
-use crate::scenario::{Scenario, StageKind, Start};
+use crate::scenario::{Scenario, Stage, StageKind, Start};
 
 /// When stages begin at the earliest, in fleet time from the start of the run: one that waits for others begins when the last
 /// device of theirs is due, as if they were done at that moment; a closed workload is over as soon as it has begun.
@@ -68,8 +68,9 @@ pub(super) fn loose(scenario: &Scenario) -> Vec<Loose> {
     };
     let loose = |stage: usize| {
         let mut moved = BTreeSet::from([stage]);
-        for later in stage + 1..scenario.stages.len() {
-            let moves = match &scenario.stages[later].start {
+        // Stages refer to earlier ones only.
+        for (later, Stage { start, .. }) in scenario.stages.iter().enumerate() {
+            let moves = match start {
                 Start::At(_) => false,
                 Start::With { stage, .. } => moved.contains(stage),
                 Start::After { stages, .. } => stages.iter().any(|stage| moved.contains(stage)),
