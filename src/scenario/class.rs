@@ -41,13 +41,6 @@ pub struct Network {
     pub reset: f64,
 }
 
-impl Network {
-    /// Whether it does nothing.
-    pub fn is_perfect(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
 /// The longest delay that a network adds: with more, nothing is a conversation any more.
 const LONGEST_DELAY: Duration = Duration::from_secs(60);
 
@@ -118,6 +111,13 @@ const fn gcd(mut a: u32, mut b: u32) -> u32 {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn classes_of_the_same_proportions_are_mixed_in_the_same_way() {
+        assert_eq!(Mix::new(&[5_000, 10_000]), Mix::new(&[1, 2]));
+        assert_eq!(Mix::new(&[6, 4, 10]), Mix::new(&[3, 2, 5]));
+        assert_ne!(Mix::new(&[6, 4, 9]), Mix::new(&[3, 2, 5]));
+    }
 
     proptest! {
         #[test]

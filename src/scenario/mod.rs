@@ -19,6 +19,8 @@ mod reader;
 mod short_form;
 mod stage;
 mod target;
+#[cfg(test)]
+mod tests;
 mod threshold;
 mod time_scale;
 mod tree;

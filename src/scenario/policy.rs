@@ -175,6 +175,22 @@ mod tests {
     }
 
     #[test]
+    fn each_certificate_of_a_device_has_its_own_place_in_the_window() {
+        let begin = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        let validity = (begin, begin + Policy::default().validity);
+        let due = |skew, device, round| {
+            let timing = RenewalTiming { strategy: RenewalStrategy::Uniform, clock_skew: Duration::from_secs(skew) };
+            timing.due(&Policy::default(), validity, 1, device, round)
+        };
+        let mut all: Vec<_> = (0..10).flat_map(|device| (0..10).map(move |round| due(0, device, round))).collect();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), 100, "no two certificates are renewed at the same time");
+        let ahead = |round| due(3_600, 5, round) < due(0, 5, round);
+        assert!((1..10).all(|round| ahead(round) == ahead(0)), "its clock is wrong by the same every time");
+    }
+
+    #[test]
     fn devices_spread_over_the_window_that_they_are_given() {
         let begin = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
         let day = Duration::from_secs(86_400);

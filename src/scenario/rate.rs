@@ -78,6 +78,7 @@ mod tests {
         assert_eq!(parse("100"), parse("100/s"));
         assert_eq!(parse("0.5 / sec"), parse("30/min"));
         assert_eq!(parse("60/min"), Some(Rate::per_second_exact(1)));
+        assert_eq!(parse("0.000001/d"), Some(Rate::MIN));
         for wrong in ["", "/s", "1/year", "-1/s", "1./s", "1e3", "0.0000001", "99999999999999999999/s", "12/s/s"] {
             assert_eq!(parse(wrong), None, "{wrong}");
         }

@@ -99,7 +99,8 @@ mod tests {
         assert_eq!(TargetAddress::parse("dps.example.net"), host("dps.example.net", None));
         assert_eq!(TargetAddress::parse("[::1]:99"), host("::1", Some(99)));
         assert_eq!(TargetAddress::parse("::1"), host("::1", None));
-        assert!(TargetAddress::parse("localhost:many").is_err());
-        assert!(TargetAddress::parse("https://dps").is_err());
+        for wrong in ["localhost:many", "https://dps", ":8883", "[]", "dps host", "dps/x", "dps:65536"] {
+            assert!(TargetAddress::parse(wrong).is_err(), "{wrong}");
+        }
     }
 }

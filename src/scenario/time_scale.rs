@@ -4,6 +4,7 @@ use crate::domain::TimeScale;
 use crate::scenario::expect::Expect;
 use crate::scenario::tree::Kind;
 use crate::scenario::units;
+use std::cmp::Ordering;
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -28,9 +29,11 @@ pub(super) fn expect() -> Expect<TimeScale> {
             _ => return Err(None),
         };
         TimeScale::new(fleet, real).ok_or_else(|| {
-            Some(match fleet < real {
-                true => "fleet time cannot pass slower than real time".to_owned(),
-                false => format!("fleet time passes at most {} times faster", TimeScale::MAX),
+            Some(match fleet.cmp(&real) {
+                Ordering::Less => "fleet time cannot pass slower than real time".to_owned(),
+                // Any other time is a scale beside the same.
+                Ordering::Equal => "no time passes in 0s".to_owned(),
+                Ordering::Greater => format!("fleet time passes at most {} times faster", TimeScale::MAX),
             })
         })
     })
@@ -51,5 +54,10 @@ mod tests {
         for wrong in ["0", "0.5", "-1", "1000001", "\"1s = 1d\"", "\"1d\"", "\"1d = 0s\"", "\"1d = soon\"", "true"] {
             assert_eq!(read(wrong), None, "{wrong}");
         }
+        let why = |text: &str| (expect().read)(&Value::from_text(text, 0, 0)).unwrap_err().unwrap_or_default();
+        assert_eq!(read("\"5s = 5s\"").as_deref(), Some("5s = 5s"));
+        assert_eq!(why("\"1s = 1d\""), "fleet time cannot pass slower than real time");
+        assert_eq!(why("\"0s = 0s\""), "no time passes in 0s");
+        assert_eq!(why("1000001"), "fleet time passes at most 1000000 times faster");
     }
 }

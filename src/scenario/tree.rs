@@ -204,3 +204,17 @@ impl fmt::Display for Value {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_knows_where_it_stands_whether_it_is_toml_or_not() {
+        let span = |text: &str| Value::from_text(text, 1, 7).place.span;
+        assert_eq!((span("30s"), span("5000"), span("'30s'"), span("[1, 2]")), (7..10, 7..11, 7..12, 7..13));
+        let Kind::Array(items) = Value::from_text("[1, 'b']", 1, 7).kind else { panic!("a list") };
+        let places: Vec<_> = items.iter().map(|item| item.place.span.clone()).collect();
+        assert_eq!(places, [8..9, 11..14]);
+    }
+}

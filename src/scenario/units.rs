@@ -6,9 +6,7 @@ use jiff::{Span, SpanRelativeTo};
 pub(super) fn parse_duration(text: &str) -> Option<Duration> {
     if text.starts_with(['P', 'p']) {
         let span: Span = text.parse().ok()?;
-        if span.get_years() != 0 || span.get_months() != 0 {
-            return None;
-        }
+        // Of months and years it knows no length.
         let signed = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
         return Duration::try_from(signed).ok();
     }

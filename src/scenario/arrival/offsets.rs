@@ -71,8 +71,4 @@ impl Iterator for DueOffsets {
         self.next += 1;
         Some(self.last)
     }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (0, usize::try_from(self.devices - self.next).ok())
-    }
 }

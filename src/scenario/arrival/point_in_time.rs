@@ -80,22 +80,21 @@ pub(super) fn is_digits(text: &str) -> bool {
 pub(super) fn seconds(text: &str) -> Option<i128> {
     /// Three hundred centuries have so many digits: nothing overflows.
     const MOST_DIGITS: usize = 12;
-    const MOST_EXPONENT: i32 = 64;
+    const MOST_EXPONENT: u32 = 64;
     let (negative, digits) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text.strip_prefix('+').unwrap_or(text)),
     };
     let (mantissa, exponent) = match digits.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) if is_whole(exponent) => (mantissa, exponent.parse::<i32>().ok()?),
-        Some(_) => return None,
+        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
         None => (digits, 0),
     };
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, "0"));
-    if !is_digits(whole) || !is_digits(fraction) || exponent.abs() > MOST_EXPONENT {
+    if !is_digits(whole) || !is_digits(fraction) || exponent.unsigned_abs() > MOST_EXPONENT {
         return None;
     }
     // Zeros on both sides, so that the point can be moved by the exponent.
-    let room = MOST_EXPONENT.unsigned_abs() as usize;
+    let room = MOST_EXPONENT as usize;
     let all = format!("{:0>room$}{whole}{fraction}{:0<room$}", "", "");
     let point = usize::try_from(i32::try_from(room + whole.len()).ok()? + exponent).ok()?;
     let (whole, fraction) = all.split_at_checked(point)?;
@@ -118,6 +117,10 @@ mod tests {
         assert_eq!((nanos("1e0"), nanos("10.5"), nanos("1.5E+2")), (1_000_000_000, 10_500_000_000, 150_000_000_000));
         assert_eq!((nanos("-2.5e-3"), nanos("1e-05"), nanos("5e-20")), (-2_500_000, 10_000, 0));
         assert_eq!(nanos("0000000000000001"), 1_000_000_000);
+        assert_eq!((nanos("0e64"), nanos("7e-64"), nanos("999999999999")), (0, 0, 999_999_999_999_000_000_000));
+        for wrong in ["0e65", "7e-65", "7e-66", "0e-2147483648", "0e2147483648"] {
+            assert_eq!(seconds(wrong), None, "{wrong}");
+        }
         for wrong in
             ["", "e3", "1e", "1e+", "1e1.5", "1e99", "1e13", "9999999999999", "O.0", "0x10", "1_000", "inf", "٣"]
         {
@@ -130,6 +133,7 @@ mod tests {
         let told = |text, after| parse(text, after).unwrap_err().reason;
         assert_eq!(told("soon", None), "\"soon\" is no point in time");
         assert_eq!(told("0,5", None), "\"0,5\" has a decimal comma");
+        assert_eq!(told("soon,later", None), "\"soon,later\" is no point in time");
         assert_eq!(told("0.5;a", None), "columns are separated by semicolons");
         assert_eq!(told("0", Some("5;a")), "the number has a decimal comma, and its row is separated by semicolons");
         assert_eq!(told("-60", Some("25\tb")), "the number has a decimal comma, and its row is separated by tabs");

@@ -258,3 +258,101 @@ fn read_strategy(strategy: Strategy, section: &mut Section<'_>, policy: Option<&
         Strategy::Never => RenewalStrategy::Never,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use crate::scenario::tests::{STAGES, told, told_of};
+
+    /// What is wrong with an arrival of a hundred devices that are provisioned again.
+    fn arrival(written: &str) -> Vec<String> {
+        told(&[("stage.again.arrival", written)])
+    }
+
+    const NOTHING: [&str; 0] = [];
+
+    #[test]
+    fn points_of_a_ramp_begin_at_zero_and_go_on_in_order() {
+        let ramp = |points: &str| arrival(&format!("{{ process = 'ramp', points = [{points}] }}"));
+        let point = |at, rate| format!("{{ at = '{at}', rate = '{rate}' }}");
+        let jump = [point("0s", "5/s"), point("1m", "5/s"), point("1m", "9/s")];
+        assert_eq!(ramp(&jump.join(", ")), NOTHING, "a jump is two points at one time");
+        let back = [point("0s", "5/s"), point("1m", "5/s"), point("59s", "9/s")];
+        let before = "`stage.again.arrival.points.2.at` is before the point before it";
+        assert_eq!(ramp(&back.join(", ")), [before]);
+        let first = "`stage.again.arrival.points.0.at` must be \"0s\" in the first point";
+        assert_eq!(ramp(&point("1ms", "5/s")), [first]);
+        let none = "`stage.again.arrival.points` must be a list of at least one table";
+        assert_eq!(ramp(""), [none]);
+        let missing = "`stage.again.arrival.points.1.rate` is missing";
+        assert_eq!(ramp(&format!("{}, {{ at = '1m' }}", point("0s", "0/s"))), [missing], "and no more is said of it");
+    }
+
+    #[test]
+    fn a_rate_that_ends_lets_all_devices_come() {
+        let spike = |devices: &str| {
+            let spike = "{ process = 'spike', rate = 0, peak = '10/s', at = '0s', lasts = '10s' }";
+            told(&[("fleet.devices", devices), ("stage.again.arrival", spike)])
+        };
+        assert_eq!(spike("100"), NOTHING);
+        let few =
+            "`stage.again.arrival.rate` let 100 devices come, then the rate stays at zero, but 101 devices take part";
+        assert_eq!(spike("101"), [few]);
+    }
+
+    #[test]
+    fn rates_are_texts_and_numbers() {
+        for rate in ["'2.5/s'", "'150/min'", "2.5", "3"] {
+            assert_eq!(arrival(&format!("{{ process = 'constant', rate = {rate} }}")), NOTHING, "{rate}");
+        }
+        assert_eq!(arrival("{ process = 'constant', rate = true }").len(), 1);
+    }
+
+    fn replay(text: &str) -> Vec<String> {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a.csv"), text).unwrap();
+        let name = folder.path().join("x.toml");
+        told_of(
+            &name.display().to_string(),
+            STAGES,
+            &[("stage.again.arrival", "{ process = 'replay', file = 'a.csv' }")],
+        )
+    }
+
+    fn rows(row: &str, count: usize) -> String {
+        format!("{row}\n").repeat(count)
+    }
+
+    #[test]
+    fn a_file_of_arrivals_is_long_enough_and_spans_a_leap_year_at_most() {
+        assert_eq!(replay(&rows("5", 100)), NOTHING);
+        assert_eq!(replay(&rows("5", 99)), ["`stage.again.arrival.file` has 99 arrivals, but 100 devices take part"]);
+        assert_eq!(replay(&(rows("0", 99) + "31622400")), NOTHING);
+        let long = replay(&(rows("0", 99) + "31622400.000000001"));
+        assert_eq!(long, ["`stage.again.arrival.file` spans 31622400000000001ns, more than 366d"]);
+    }
+
+    #[test]
+    fn ten_bad_rows_are_shown_and_the_others_counted() {
+        let bad = |count| replay(&(rows("0", 100) + &rows("soon", count)));
+        let (ten, thirteen) = (bad(10), bad(13));
+        assert!(ten.len() == 10 && ten.iter().all(|row| row == "\"soon\" is no point in time"), "{ten:?}");
+        assert_eq!(thirteen.len(), 11);
+        let more = "`stage.again.arrival.file` has 3 more bad rows than are shown".to_owned();
+        assert!(thirteen.contains(&more), "{thirteen:?}");
+    }
+
+    #[test]
+    fn no_file_of_more_than_256_mib_is_read() {
+        let comment = format!("#{}\n", "x".repeat(2 * 1024 * 1024));
+        assert_eq!(replay(&(comment + &rows("0", 100))), NOTHING);
+        let folder = tempfile::tempdir().unwrap();
+        let mut file = std::fs::File::create(folder.path().join("a.csv")).unwrap();
+        file.write_all(rows("0", 100).as_bytes()).unwrap();
+        file.set_len(256 * 1024 * 1024 + 1).unwrap();
+        let name = folder.path().join("x.toml").display().to_string();
+        let told = told_of(&name, STAGES, &[("stage.again.arrival", "{ process = 'replay', file = 'a.csv' }")]);
+        assert!(told.len() == 1 && told[0].ends_with("a.csv: it is larger than 256 MiB"), "{told:?}");
+    }
+}

@@ -206,6 +206,9 @@ mod tests {
         assert_eq!(offsets("\u{feff}# seconds\ntime,n\n0,1\n1,2\n"), [0.0, 1.0]);
         assert_eq!(offsets("0,5\n1.5,7\n"), [0.0, 1.5], "a second column of numbers");
         assert_eq!(offsets("0,0.5,a\n2,0.75,b\n"), [0.0, 2.0], "numbers that count no rows");
+        assert_eq!(offsets("0,a\n1,b\n2,c\n"), [0.0, 1.0, 2.0], "times that count rows, beside what is no time");
+        assert_eq!(offsets("0,0.5\n1,0.75\n7,0.9\n"), [0.0, 1.0, 7.0], "not all of them count rows");
+        assert_eq!(offsets("0,0.5\n"), [0.0], "one row counts nothing");
         assert_eq!(offsets(""), [] as [f64; 0]);
     }
 
@@ -217,6 +220,9 @@ mod tests {
             ("0,0;a\n0.9;b\n", "0,0;a", "the number has a decimal comma, and its row is separated by semicolons"),
             ("\u{feff}Zeit;Gerät\n0,0;a\n", "Zeit;Gerät", "columns are separated by semicolons"),
             ("time\n0,5\n", "0,5", "the row has 2 columns, and the header names 1"),
+            ("time\n0,0.5\n", "0,0.5", "the row has 2 columns, and the header names 1"),
+            ("time\n0,1234567890123\n", "0,1234567890123", "the row has 2 columns, and the header names 1"),
+            ("\"\"\n1\n", "\"\"", "\"\" is no point in time, nor the name of a column"),
             ("time\n\"0,5\"\n", "\"0,5\"", "\"0,5\" has a decimal comma"),
             ("0,0\n0,5\n60,25\n", "0,0", "every row is one number with a decimal comma, or two columns without names"),
             (",time\n0,0.0\n1,0.5\n", ",time", "the first column is an index, which counts rows"),

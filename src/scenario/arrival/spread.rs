@@ -54,7 +54,7 @@ impl Spread {
         }
         let up = place + self.rng.random_range(0..=2 * self.jitter);
         let moved = up.abs_diff(self.jitter);
-        if moved > self.over { 2 * self.over - moved } else { moved }
+        moved.min(2 * self.over - moved)
     }
 
     #[cfg(test)]

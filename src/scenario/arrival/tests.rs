@@ -121,10 +121,33 @@ fn poisson_intervals_are_exponential() {
 fn a_spread_holds_only_what_may_be_overtaken() {
     let mut spread = Spread::new(1_000 * SECOND, SECOND, 100_000, Box::new(rng(1, "arrival", 0)));
     let mut most = 0;
+    let mut moved = 0;
     while spread.next().is_some() {
         most = most.max(spread.held());
+        moved += 1;
     }
+    assert_eq!(moved, 100_000);
     assert!(most <= 201, "{most} held at a time, but only 200 lie within two seconds");
+}
+
+#[test]
+fn a_spread_moves_devices_as_far_as_told_both_ways() {
+    let (over, jitter) = (1_000 * SECOND, 10 * SECOND);
+    // So far apart that none overtakes another.
+    let moved = |device: u32| -> Vec<f64> {
+        let offsets = (0..400).map(|seed| due(&Arrival::Spread { over, jitter }, 10, seed, 0)[device as usize]);
+        offsets.map(|offset| offset.as_secs_f64() - 100.0 * f64::from(device)).collect()
+    };
+    let within = |all: &[f64], range: std::ops::Range<f64>| all.iter().filter(|by| range.contains(by)).count();
+    let fifth = moved(5);
+    let quarters = [(-10.0..-5.0), (-5.0..0.0), (0.0..5.0), (5.0..10.0)].map(|quarter| within(&fifth, quarter));
+    assert!(quarters.iter().all(|count| (60..140).contains(count)), "{quarters:?} of 400 in each quarter");
+    let first = moved(0);
+    let halves = [(0.0..5.0), (5.0..10.0)].map(|half| within(&first, half));
+    assert!(
+        halves.iter().sum::<usize>() == 400 && halves[0].abs_diff(200) < 80,
+        "{halves:?}: turned back at the begin"
+    );
 }
 
 #[test]

@@ -180,6 +180,21 @@ mod tests {
     }
 
     #[test]
+    fn a_jitter_is_a_word_or_one_value() {
+        let jitter = |written: &str| {
+            let read = behaviour(&format!("{{ preset = 'well-behaved', backoff.jitter = {written} }}"));
+            read.map(|behaviour| behaviour.backoff.jitter)
+        };
+        assert_eq!([jitter("'full'"), jitter("'none'")], [Ok(Jitter::Full), Ok(Jitter::None)]);
+        let refused = |what: &str| Err(vec![format!("`fleet.behaviour.backoff.jitter` cannot be {what}")]);
+        assert_eq!(jitter("'some'"), refused("\"some\""));
+        assert_eq!(jitter("{ pluss = '5s' }"), refused("a table: unknown key `pluss`, did you mean `plus`?"));
+        assert_eq!(jitter("{ part = 0.2 }"), refused("a table: unknown key `part`"));
+        assert_eq!(jitter("{ share = 0.1, wait = '1s' }"), refused("a table: unknown key `wait`"));
+        assert_eq!(jitter("{ share = 0.1, plus = '1s' }"), refused("a table"));
+    }
+
+    #[test]
     fn what_contradicts_itself_is_refused() {
         for wrong in [
             "sdk-phyton",

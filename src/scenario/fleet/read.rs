@@ -257,3 +257,63 @@ fn read_classes(
     }
     (complete && traits.is_some()).then_some(classes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::Scenario;
+    use crate::scenario::tests::{STAGES, told};
+
+    const NOTHING: [&str; 0] = [];
+
+    #[test]
+    fn keys_that_a_class_cannot_have_are_told() {
+        let seeded = "cannot be \"seeded\" for rsa-2048 keys: RSA keys are not made from a seed";
+        let rsa = [("fleet.key_algorithm", "rsa-2048"), ("fleet.keys", "seeded")];
+        assert_eq!(told(&rsa), [format!("`fleet.keys` {seeded}")]);
+        assert_eq!(told(&rsa[..1]), NOTHING);
+        assert_eq!(told(&rsa[1..]), NOTHING);
+        let ring = "cannot be rsa-2048 with crypto_provider = \"ring\", which does not generate RSA keys";
+        assert_eq!(told(&[rsa[0], ("fleet.crypto_provider", "ring")]), [format!("`fleet.key_algorithm` {ring}")]);
+        let class = ("fleet.class", "[{ name = 'a' }, { name = 'b', key_algorithm = 'rsa-2048', keys = 'seeded' }]");
+        assert_eq!(told(&[class]), [format!("`fleet.class.b.keys` {seeded}")]);
+    }
+
+    #[test]
+    fn a_folder_of_certificates_is_somebodys() {
+        let folder = ("fleet.bootstrap_dir", "there");
+        let useless = |key: &str| [format!("`{key}` is of no use: devices attest with a symmetric key")];
+        assert_eq!(told(&[folder]), useless("fleet.bootstrap_dir"));
+        assert_eq!(told(&[folder, ("fleet.attestation", "x509")]), NOTHING);
+        let classes = |more: &str| format!("[{{ name = 'a' }}, {{ name = 'b'{more} }}]");
+        let of_classes = |more: &str| told(&[folder, ("fleet.class", &classes(more))]);
+        assert_eq!(of_classes(""), useless("fleet.bootstrap_dir"));
+        assert_eq!(of_classes(", attestation = 'x509'"), NOTHING);
+        let own = |more: &str| told(&[("fleet.class", &classes(more))]);
+        assert_eq!(own(", bootstrap_dir = 'mine'"), useless("fleet.class.b.bootstrap_dir"));
+        assert_eq!(own(", bootstrap_dir = 'mine', attestation = 'x509'"), NOTHING);
+    }
+
+    #[test]
+    fn one_mistake_in_a_class_is_one_problem() {
+        let folder = ("fleet.bootstrap_dir", "there");
+        let share = ["`fleet.class.b.share` cannot be 0"];
+        let class = ("fleet.class", "[{ name = 'a' }, { name = 'b', share = 0 }]");
+        assert_eq!(told(&[folder, class]), share, "whether the folder is of use is another question");
+        assert_eq!(told(&[class, ("stage.again.classes", "['a', 'b']")]), share, "its name is known");
+        let twice = ("fleet.class", "[{ name = 'a' }, { name = 'a' }]");
+        assert_eq!(told(&[twice]), ["`fleet.class.a.name` is the name of another class too"]);
+    }
+
+    #[test]
+    fn tokens_live_for_an_hour_or_ten_minutes_of_real_time() {
+        let life = |sets: &[(&str, &str)]| {
+            let sets: Vec<_> = sets.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+            Scenario::parse("x.toml", STAGES, &sets).unwrap().fleet.token_life
+        };
+        assert_eq!(life(&[]), Duration::from_secs(3_600));
+        assert_eq!(life(&[("time_scale", "6")]), Duration::from_secs(3_600));
+        assert_eq!(life(&[("time_scale", "60")]), Duration::from_secs(36_000));
+        assert_eq!(life(&[("fleet.token_life", "45s")]), Duration::from_secs(45));
+    }
+}

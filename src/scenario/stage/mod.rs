@@ -151,3 +151,46 @@ impl fmt::Display for Workload {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::Scenario;
+
+    #[test]
+    fn kinds_say_what_their_devices_need_and_make() {
+        let all = StageKind::ALL.map(|kind| (kind.to_string(), kind.makes_keys(), kind.needs_credential()));
+        let expected = [
+            ("provision", true, false),
+            ("renew", true, true),
+            ("reconnect", false, true),
+            ("reprovision", true, true),
+            ("operate", false, true),
+        ];
+        assert_eq!(all, expected.map(|(name, makes, needs)| (name.to_owned(), makes, needs)));
+    }
+
+    fn stages(more: &[&str]) -> Vec<Stage> {
+        let first = "[[stage]]\nname = 'first'\nkind = 'provision'\n";
+        let mut text = format!("schema = 1\nname = 'x'\nfleet.devices = 9\n{first}");
+        more.iter().for_each(|line| text += &format!("{line}\n"));
+        Scenario::parse("x.toml", &text, &[]).unwrap_or_else(|problems| panic!("{problems:?}")).stages
+    }
+
+    #[test]
+    fn messages_are_sent_once_or_again_and_again_or_never() {
+        let sends = |more: &[&str]| stages(more).last().map(Stage::sends_telemetry);
+        let operate = ["arrival = 'at-once'", "[[stage]]", "name = 'o'", "kind = 'operate'", "arrival = 'at-once'"];
+        assert_eq!(sends(&["arrival = 'at-once'"]), Some(true));
+        assert_eq!(sends(&["arrival = 'at-once'", "telemetry = false"]), Some(false));
+        assert_eq!(sends(&[&operate[..], &["duration = '1m'"]].concat()), Some(false));
+        assert_eq!(sends(&[&operate[..], &["duration = '1m'", "telemetry_every = '1s'"]].concat()), Some(true));
+    }
+
+    #[test]
+    fn workloads_are_said_in_words() {
+        let said = |more: &[&str]| stages(more)[0].workload.to_string();
+        assert_eq!(said(&["arrival = { process = 'constant', rate = 5 }"]), "open, constant 5/s");
+        assert_eq!(said(&["workload = 'closed'", "concurrency = 3"]), "closed, 3 at a time");
+    }
+}

@@ -312,3 +312,39 @@ fn check_credentials(section: &Section<'_>, kind: StageKind, classes: &[usize], 
         "put a stage with kind = \"provision\" for them before it",
     );
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::scenario::tests::{told, told_of};
+
+    #[test]
+    fn a_name_is_that_of_one_stage() {
+        let all = "`stage.all.name` is what thresholds call all stages";
+        assert_eq!(told(&[("stage.again.name", "all")]), [all]);
+        assert_eq!(told(&[("stage.again.name", "first")]), ["`stage.first.name` is the name of another stage too"]);
+    }
+
+    #[test]
+    fn devices_without_a_certificate_have_nothing_to_renew() {
+        let nobody = "is renew, but no earlier stage provisions";
+        let alone = told(&[("stage.first.kind", "renew"), ("stage.again.kind", "provision")]);
+        assert_eq!(alone, [format!("`stage.first.kind` {nobody} its devices")]);
+        let classes = ("fleet.class", "[{ name = 'a' }, { name = 'b' }, { name = 'c' }]");
+        let others = [classes, ("stage.first.classes", "['b']"), ("stage.again.kind", "renew")];
+        assert_eq!(told(&others), [format!("`stage.again.kind` {nobody} devices of class \"a\", \"c\"")]);
+        let theirs = [others[0], others[1], others[2], ("stage.again.classes", "['b']")];
+        assert_eq!(told(&theirs), [""; 0]);
+    }
+
+    #[test]
+    fn what_begins_together_with_the_provisioning_of_its_devices_is_too_early() {
+        let too_early = "begins when its devices have no certificate yet, so that they would have nothing to do";
+        let with = ("stage.again.with", "first");
+        assert_eq!(told(&[with]), [format!("`stage.again.with` {too_early}")]);
+        assert_eq!(told(&[with, ("stage.again.delay", "1s")]), [""; 0]);
+        let text = "schema = 1\nname = 'x'\nfleet.devices = 9\n\
+            [[stage]]\nname = 'a'\nkind = 'provision'\narrival = 'at-once'\n\
+            [[stage]]\nname = 'b'\nkind = 'renew'\narrival = 'at-once'\nwith = 'a'\n";
+        assert_eq!(told_of("x.toml", text, &[]), [format!("`stage.b.with` {too_early}")]);
+    }
+}

@@ -121,6 +121,7 @@ mod tests {
     fn percents_are_the_nearest_numbers() {
         assert_eq!(["50", "99", "99.9", "100"].map(percent_of_one), [0.5, 0.99, 0.999, 1.0].map(Some));
         assert_eq!((percent_of_one("99.999"), percent_of_one("0")), (Some(0.999_99), Some(0.0)));
+        assert_eq!(percent_of_one("99.1234567890"), Some(0.991_234_567_89), "twelve digits");
         for wrong in ["", ".5", "99.", "9x", "-1", "1e2", "99.12345678901"] {
             assert_eq!(percent_of_one(wrong), None, "{wrong}");
         }

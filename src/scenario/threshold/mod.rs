@@ -3,7 +3,6 @@ mod early;
 mod parse;
 mod read;
 
-use std::fmt;
 use std::time::Duration;
 
 use crate::domain::{FailureClass, Phase};
@@ -149,22 +148,6 @@ impl Threshold {
         let parse::Condition { stages, metric, comparison, bound } =
             parse::parse(text, &heads).map_err(|refusal| refusal.reason)?;
         Ok(Self { text: text.trim().to_owned(), stages, metric, comparison, bound, abort_after: None })
-    }
-}
-
-impl Metric {
-    /// Whether its values are times in nanoseconds.
-    pub const fn is_time(self) -> bool {
-        match self {
-            Self::Phase { statistic, .. } | Self::Lateness(statistic) => !matches!(statistic, Statistic::Count),
-            _ => false,
-        }
-    }
-}
-
-impl fmt::Display for Threshold {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
     }
 }
 

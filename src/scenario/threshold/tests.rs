@@ -107,6 +107,33 @@ fn what_is_no_threshold_is_refused_with_a_remedy() {
 }
 
 #[test]
+fn both_sides_are_there_and_quantiles_lie_between_the_ends() {
+    let reason = |text| read(text).unwrap_err().lines().next().unwrap().to_owned();
+    for text in ["< 2s", "first.total.p99 <", " == "] {
+        assert!(reason(text).ends_with("a side of the comparison is empty"), "{}", reason(text));
+    }
+    for (text, quantile) in [("first.total.p0 < 2s", "p0"), ("first.total.p100 < 2s", "p100")] {
+        assert!(reason(text).ends_with(&format!("\"{quantile}\" is no quantile")), "{}", reason(text));
+    }
+    assert!(read("first.total.p0.0000000001 < 2s").is_ok() && read("first.total.p99.9999 < 2s").is_ok());
+}
+
+#[test]
+fn what_names_a_stage_that_could_not_be_read_is_no_problem_of_its_own() {
+    let told = |key: &str, value: &str, check: &str| {
+        let sets = [(key.to_owned(), value.to_owned()), ("thresholds".to_owned(), format!("[{check:?}]"))];
+        let problems = Scenario::parse("t.toml", FILE, &sets).expect_err("one is wrong in any case");
+        problems.iter().map(|problem| problem.message().to_owned()).collect::<Vec<_>>()
+    };
+    for (key, value, check) in
+        [("stage.2.kind", "renw", "renew.expired == 0"), ("stage.2.name", "5", "renewals.expired == 0")]
+    {
+        let all = told(key, value, check);
+        assert!(all.len() == 1 && all[0].contains(&value.to_owned()), "{all:?}");
+    }
+}
+
+#[test]
 fn tables_may_abort_the_run() {
     let text = format!("{FILE}\n[[threshold]]\ncheck = \"renew.expired == 0\"\nabort_on_fail = true\n");
     let after = |sets: &[(&str, &str)]| {
