@@ -118,6 +118,9 @@ mod tests {
         assert!(short.starts_with("first words {id} and others") && short.ends_with("and others"), "{short}");
         assert!(short.len() <= LONGEST && cause(&short) == short);
         assert_eq!(cause(&"ä".repeat(10_000)).len(), LONGEST);
+        // Of what is longer than 8 KiB the whole words within are read.
+        let refused = |digits| cause(&format!("{} refused", "7".repeat(digits))).into_owned();
+        assert_eq!((refused(8184).as_str(), refused(8185).as_str()), ("{id} refused", "{id}"));
     }
 
     proptest! {

@@ -56,6 +56,9 @@ impl TimeScale {
     }
 }
 
+/// What a clock that counts nanoseconds can say: 584 years.
+const LONGEST: Duration = Duration::from_nanos(u64::MAX);
+
 /// `time` times `up` divided by `down`, without an overflow in between.
 fn scaled(time: Duration, up: Duration, down: Duration) -> Duration {
     if up == down {
@@ -63,13 +66,13 @@ fn scaled(time: Duration, up: Duration, down: Duration) -> Duration {
     }
     // Both parts of the scale without what they have in common: days and seconds become small numbers.
     let common = gcd(up.as_nanos(), down.as_nanos()).max(1);
-    let (up, down) = (up.as_nanos() / common, (down.as_nanos() / common).max(1));
-    let nanos = match time.as_nanos().checked_mul(up) {
-        Some(product) => product / down,
+    let (factor, divisor) = (up.as_nanos() / common, (down.as_nanos() / common).max(1));
+    let scaled = match time.as_nanos().checked_mul(factor) {
+        Some(product) => u64::try_from(product / divisor).ok().map(Duration::from_nanos),
         // So long that nanoseconds do not matter.
-        None => (time.as_nanos() / down).saturating_mul(up),
+        None => Duration::try_from_secs_f64(time.as_secs_f64() * (up.as_secs_f64() / down.as_secs_f64())).ok(),
     };
-    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    scaled.map_or(LONGEST, |scaled| scaled.min(LONGEST))
 }
 
 const fn gcd(mut a: u128, mut b: u128) -> u128 {
@@ -94,7 +97,6 @@ impl fmt::Display for TimeScale {
                 (s, 0) if s > 0 && s % 86_400 == 0 => format!("{}d", s / 86_400),
                 (s, 0) if s > 0 && s % 3_600 == 0 => format!("{}h", s / 3_600),
                 (s, 0) if s > 0 && s % 60 == 0 => format!("{}min", s / 60),
-                (s, 0) => format!("{s}s"),
                 _ => format!("{}s", time.as_secs_f64()),
             }
         };
@@ -158,6 +160,11 @@ mod tests {
         let real = fast.to_real(Duration::MAX);
         let wanted = Duration::MAX.as_secs_f64() / fast.factor();
         assert!(real == Duration::from_nanos(u64::MAX) && wanted > real.as_secs_f64(), "{real:?}, {wanted}");
+        assert_eq!(fast.to_fleet(Duration::MAX), Duration::from_nanos(u64::MAX));
+        // Parts so long that their product with a time does not fit, though what comes of it is short.
+        let slow = TimeScale::new(Duration::new(10_000_000_000_000, 9), Duration::new(1_000_000_000_000, 7)).unwrap();
+        let (real, wanted) = (slow.to_real(Duration::from_secs(1_000_000_000)), Duration::from_secs(100_000_000));
+        assert!(real.abs_diff(wanted) < Duration::from_millis(1), "{real:?}");
     }
 
     #[test]

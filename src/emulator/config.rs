@@ -390,7 +390,63 @@ mod tests {
         assert_eq!(config.check(), Err(ConfigError::IdScope(InvalidId::Empty)));
         config = Config { time_scale: 0.5, ..Config::default() };
         assert_eq!(config.check(), Err(ConfigError::Range { key: "time_scale", min: 1, max: 1_000_000 }));
-        config = Config { hub_host: "a/b".to_owned(), ..Config::default() };
-        assert_eq!(config.check(), Err(ConfigError::Host { key: "hub_host" }));
+    }
+
+    #[test]
+    fn settings_are_taken_up_to_both_ends_of_their_range() {
+        for (key, min, max) in [
+            ("time_scale", 1, 1_000_000),
+            ("listen.max_connections", 1, 1_000_000),
+            ("listen.unproven_patience_seconds", 1, 3600),
+            ("listen.handshakes_at_once", 1, 1_000_000),
+            ("listen.handshake_timeout_seconds", 1, 3600),
+            ("listen.unauthenticated_timeout_seconds", 1, 3600),
+            ("listen.write_timeout_seconds", 1, 3600),
+            ("dps.retry_after_seconds", 0, 300),
+            ("dps.operation_ttl_seconds", 1, 86_400),
+            ("dps.max_operations", 1, 10_000_000),
+            ("dps.max_registrations", 1, 10_000_000),
+            ("hub.max_subscriptions", 1, 50),
+            ("adr.max_policies", 1, 100),
+            ("adr.leaf_validity_days", 1, 90),
+            ("adr.leaf_validity_seconds", 1, 7_776_000),
+            ("adr.issuance_threads", 0, 256),
+            ("adr.issuance_queue", 1, 10_000_000),
+            ("quotas.burst_periods", 1, 100_000),
+            ("quotas.retry_after_seconds", 1, 300),
+        ] {
+            let check = |value: u64| toml::from_str::<Config>(&format!("{key} = {value}")).unwrap().check();
+            let refused = Err(ConfigError::Range { key, min, max });
+            assert_eq!((check(min), check(max), check(max + 1)), (Ok(()), Ok(()), refused.clone()), "{key}");
+            if let Some(below) = min.checked_sub(1) {
+                assert_eq!(check(below), refused, "{key}");
+            }
+        }
+    }
+
+    #[test]
+    fn hosts_are_names_that_may_be_in_dns() {
+        let check = |key: &'static str, host: &str| {
+            let config = toml::from_str::<Config>(&format!("{key} = \"{host}\"")).unwrap();
+            (config.check(), Err(ConfigError::Host { key }))
+        };
+        for key in ["dps_host", "hub_host"] {
+            for good in ["localhost", &"h".repeat(253)] {
+                assert_eq!(check(key, good).0, Ok(()), "{good}");
+            }
+            for bad in ["", "a/b", "*.b", "a b", "a?b", &"h".repeat(254)] {
+                let (checked, refused) = check(key, bad);
+                assert_eq!(checked, refused, "{bad}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_entered_counts_as_verified_and_has_its_files() {
+        let config: Config = toml::from_str("[[ca_certificates]]\nname = \"ca\"\nfile = \"ca.pem\"").unwrap();
+        let ca = &config.ca_certificates[0];
+        assert_eq!((ca.file.as_path(), ca.verified), ("ca.pem".as_ref(), true));
+        let group = GroupEntry::by_signing_certificate("g", "ca.pem".into());
+        assert_eq!((group.id.as_str(), group.signing_certificate_files), ("g", vec!["ca.pem".into()]));
     }
 }

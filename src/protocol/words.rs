@@ -76,6 +76,12 @@ mod tests {
         );
     }
 
+    #[test]
+    fn of_endless_words_the_first_4_kib_are_read() {
+        let refused = |digits| plain_words(&format!("{} refused", "7".repeat(digits)), "");
+        assert_eq!((refused(4088).as_str(), refused(4089).as_str()), ("{id} refused", "{id} refuse"));
+    }
+
     proptest::proptest! {
         #[test]
         fn any_words_about_any_device_are_taken(text in "\\PC{0,40}", id in "\\PC{0,3}") {

@@ -255,3 +255,76 @@ fn is_time(seconds: f64) -> bool {
 pub(crate) fn duration(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn faults(text: &str) -> Faults {
+        toml::from_str(text).unwrap()
+    }
+
+    /// Which fault is wrong.
+    fn wrong(text: &str) -> Option<String> {
+        match faults(text).check() {
+            Ok(()) => None,
+            Err(ConfigError::Entry { entry, .. }) => Some(entry),
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn every_value_of_a_fault_has_its_bounds() {
+        let windows = ["from_seconds", "for_seconds"].map(|key| (key, ["0", "31536000"], ["-1", "31536000.5", "nan"]));
+        let probability = ("probability", ["0", "1"], ["-0.1", "1.1", "nan"]);
+        let often = ["drop_before_puback", "drop_after_puback", "delayed_result", "server_error", "slow_handshake"];
+        for fault in often.into_iter().chain(["ca_outage", "hub_outage", "pause"]) {
+            let own = often.contains(&fault).then_some(probability);
+            for (key, good, bad) in windows.into_iter().chain(own) {
+                for value in good {
+                    assert_eq!(wrong(&format!("{fault}.{key} = {value}")), None, "{fault}.{key} = {value}");
+                }
+                for value in bad {
+                    let fault_of = wrong(&format!("{fault}.{key} = {value}"));
+                    assert_eq!(fault_of.as_deref(), Some(fault), "{fault}.{key} = {value}");
+                }
+            }
+        }
+        for status in [500, 599] {
+            assert_eq!(wrong(&format!("server_error.status = {status}")), None);
+        }
+        for status in [499, 600] {
+            assert_eq!(wrong(&format!("server_error.status = {status}")).as_deref(), Some("server_error"));
+        }
+        for fault in ["delayed_result", "slow_handshake"] {
+            assert_eq!(wrong(&format!("{fault}.delay_ms = 3600000")), None);
+            assert!(wrong(&format!("{fault}.delay_ms = 3600001")).is_some_and(|which| which.contains(fault)));
+        }
+        assert_eq!(wrong("policy_revoked.sync_after_seconds = 31536000"), None);
+        for seconds in ["-1", "31536001"] {
+            let which = wrong(&format!("policy_revoked.sync_after_seconds = {seconds}"));
+            assert_eq!(which.as_deref(), Some("policy_revoked"), "{seconds}");
+        }
+    }
+
+    #[test]
+    fn moments_are_few_in_order_and_within_a_year() {
+        for fault in ["hub_disconnect", "policy_revoked"] {
+            let wrong = |moments: &[f64]| wrong(&format!("{fault}.at_seconds = {moments:?}"));
+            for good in [&[][..], &[0.0, 5.0, 5.0, 31_536_000.0], &[1.0; 1000]] {
+                assert_eq!(wrong(good), None);
+            }
+            for bad in [&[5.0, 3.0][..], &[-1.0, 5.0], &[5.0, 31_536_000.5], &[1.0; 1001]] {
+                assert_eq!(wrong(bad).as_deref(), Some(fault), "{} from {}", bad.len(), bad[0]);
+            }
+        }
+    }
+
+    #[test]
+    fn there_is_a_fault_as_soon_as_anything_is_set() {
+        assert!(faults("").is_none());
+        for text in ["pause.for_seconds = 1", "hub_disconnect.at_seconds = [1]", "server_error.probability = 1"] {
+            assert!(!faults(text).is_none(), "{text}");
+        }
+    }
+}

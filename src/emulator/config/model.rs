@@ -143,3 +143,51 @@ impl Model {
 fn is_time(ms: f64) -> bool {
     (0.0..=3_600_000.0).contains(&ms)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::emulator::Config;
+
+    #[test]
+    fn every_value_of_a_step_has_its_bounds() {
+        for step in Model::default().steps().map(|(name, _)| name) {
+            let check = |text: &str| toml::from_str::<Config>(&format!("[model.{step}]\n{text}")).unwrap().check();
+            for good in [
+                "capacity = 1000000",
+                "queue = 10000000",
+                "latency = { fixed = { ms = 0 } }",
+                "latency = { fixed = { ms = 3600000 } }",
+                "latency = { uniform = { min_ms = 0, max_ms = 3600000 } }",
+                "latency = { uniform = { min_ms = 5, max_ms = 5 } }",
+                "latency = { log-normal = { median_ms = 0.001, sigma = 0 } }",
+                "latency = { log-normal = { median_ms = 3600000, sigma = 5 } }",
+                "latency = { histogram = { file = 'latency.hlog' } }",
+            ] {
+                assert_eq!(check(good), Ok(()), "{step}: {good}");
+            }
+            for bad in [
+                "capacity = 1000001",
+                "queue = 10000001",
+                "latency = { fixed = { ms = -1 } }",
+                "latency = { fixed = { ms = 3600000.5 } }",
+                "latency = { fixed = { ms = nan } }",
+                "latency = { uniform = { min_ms = 6, max_ms = 5 } }",
+                "latency = { uniform = { min_ms = -1, max_ms = 5 } }",
+                "latency = { uniform = { min_ms = nan, max_ms = 5 } }",
+                "latency = { uniform = { min_ms = 5, max_ms = 3600000.5 } }",
+                "latency = { uniform = { min_ms = 5, max_ms = nan } }",
+                "latency = { log-normal = { median_ms = 0, sigma = 1 } }",
+                "latency = { log-normal = { median_ms = -1, sigma = 1 } }",
+                "latency = { log-normal = { median_ms = 3600000.5, sigma = 1 } }",
+                "latency = { log-normal = { median_ms = 5, sigma = -0.1 } }",
+                "latency = { log-normal = { median_ms = 5, sigma = 5.1 } }",
+                "latency = { log-normal = { median_ms = 5, sigma = nan } }",
+            ] {
+                let refused = check(bad).unwrap_err();
+                let named = matches!(&refused, ConfigError::Entry { entry, .. } if entry == step);
+                assert!(named, "{step}: {bad}: {refused}");
+            }
+        }
+    }
+}

@@ -256,6 +256,10 @@ pub(crate) fn test_group() -> Arc<Enrollment> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::KeyAlgorithm;
+    use crate::emulator::config::{CaEntry, GroupEntry};
+    use crate::pki::bootstrap;
+    use crate::pki::sas::SymmetricKey;
 
     fn new(config: &Config) -> Registry {
         Registry::new(config, SystemTime::UNIX_EPOCH, Stored::default(), None).unwrap()
@@ -290,6 +294,10 @@ mod tests {
         }
         let ids = |after, limit| registry.devices(after, limit).iter().map(|d| d.id.to_string()).collect::<String>();
         assert_eq!((ids(None, 2), ids(Some("b"), 9)), ("ab".to_owned(), "cd".to_owned()));
+        assert_eq!(registry.registration_count(), 4);
+        assert_eq!(registry.delete_registration("A", Condition::None), Ok(()));
+        assert_eq!(registry.delete_registration("A", Condition::None), Err(ChangeError::NotFound));
+        assert_eq!(registry.registration_count(), 3);
         assert!(registry.delete_device("c").is_some() && registry.delete_device("c").is_none());
         assert_eq!(ids(None, 9), "abd");
     }
@@ -302,6 +310,37 @@ mod tests {
         assert_eq!(registry.begin_dps_session(&client, new.clone()).as_ref(), Some(&old));
         registry.end_dps_session(&client, &old);
         assert!(registry.is_dps_session(&client, &new) && !registry.is_dps_session(&client, &old));
+        registry.end_dps_session(&client, &new);
+        assert!(!registry.is_dps_session(&client, &new));
+    }
+
+    #[test]
+    fn a_group_of_the_settings_has_one_kind_of_attestation() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        let root = bootstrap::root("root", KeyAlgorithm::EcdsaP256, 30, now).unwrap();
+        let attestation = |group: GroupEntry| {
+            let cas = ["one", "two", "three"].map(|name| CaEntry::new(name, root.der().to_vec()));
+            let config = Config { ca_certificates: cas.to_vec(), groups: vec![group], ..Config::default() };
+            let registry = Registry::new(&config, now, Stored::default(), None);
+            registry.map(|registry| registry.enrollments.get(Kind::Group, "g").unwrap().attestation.clone())
+        };
+        let references = |names: &[&str]| match attestation(GroupEntry::by_ca_references("g", names)) {
+            Ok(Attestation::CaReferences { primary, secondary }) => Ok((primary, secondary)),
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => Err(error.to_string()),
+        };
+        assert_eq!(references(&["one"]), Ok(("one".into(), None)));
+        assert_eq!(references(&["two", "one"]), Ok(("two".into(), Some("one".into()))));
+        assert!(references(&["one", "two", "three"]).is_err() && references(&["four"]).is_err());
+        let by_key = GroupEntry::by_ca_references("g", &[]);
+        assert!(matches!(attestation(by_key), Ok(Attestation::SymmetricKey { .. })));
+        let certificates = |count| GroupEntry::by_signing_certificates("g", vec![root.der().to_vec(); count]);
+        assert!(matches!(attestation(certificates(2)), Ok(Attestation::SigningCertificates(_))));
+        assert!(attestation(certificates(3)).is_err());
+        for mut both in [certificates(1), GroupEntry::by_ca_references("g", &["one"])] {
+            both.primary_key = Some(SymmetricKey::random());
+            assert!(attestation(both).is_err());
+        }
     }
 
     #[test]

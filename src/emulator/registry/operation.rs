@@ -219,6 +219,17 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn an_operation_that_was_cancelled_is_gone_and_makes_room() {
+        let (now, operations) = (Instant::now(), Operations::new(1, Duration::from_secs(60)));
+        let operation = operations.begin("a".into(), now, now).unwrap();
+        assert!(operations.begin("b".into(), now, now).is_none());
+        operations.cancel(&operation);
+        operations.cancel(&operation);
+        assert!(operations.find(&operation.id.to_string(), "a", now).is_none());
+        assert!(operations.begin("b".into(), now, now).is_some() && operations.begin("c".into(), now, now).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn memory_is_bounded_by_number_and_age() {
         let (now, operations) = (Instant::now(), Operations::new(2, Duration::from_secs(60)));
         let first = operations.begin("a".into(), now, now).unwrap();

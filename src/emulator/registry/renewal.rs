@@ -89,6 +89,21 @@ mod tests {
     use std::time::Duration;
 
     #[tokio::test(start_paused = true)]
+    async fn the_alarm_of_a_renewal_lives_as_long_as_it_and_the_last_one_counts() {
+        let mut renewal = Renewal::new("r1".into(), Uuid::nil(), SystemTime::UNIX_EPOCH, [0; 32], Instant::now());
+        let tasks = [(); 2].map(|()| tokio::spawn(std::future::pending::<()>()));
+        let alarms = [0, 1].map(|place: usize| tasks[place].abort_handle());
+        for (set, task) in tasks.into_iter().enumerate() {
+            renewal.set_alarm(AbortOnDropHandle::new(task));
+            tokio::task::yield_now().await;
+            assert_eq!(alarms.each_ref().map(|alarm| alarm.is_finished()), [set == 1, false]);
+        }
+        drop(renewal);
+        tokio::task::yield_now().await;
+        assert!(alarms.iter().all(|alarm| alarm.is_finished()));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_result_is_sent_when_it_is_ready_and_again_in_the_next_session() {
         let (now, wall) = (Instant::now(), SystemTime::UNIX_EPOCH);
         let ready = now + Duration::from_secs(1);

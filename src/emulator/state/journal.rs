@@ -192,7 +192,7 @@ impl Journal {
 fn write_all(store: &Store, entries: &Receiver<Entry>, failure: &Mutex<Option<String>>) {
     while let Ok(first) = entries.recv() {
         let (mut writes, mut then) = (Vec::new(), Vec::new());
-        for entry in std::iter::once(first).chain(entries.try_iter().take(Journal::BATCH - 1)) {
+        for entry in std::iter::once(first).chain(entries.try_iter()).take(Journal::BATCH) {
             entry.changes.into_iter().for_each(|change| change.add_to(&mut writes));
             then.extend(entry.then);
         }

@@ -161,9 +161,12 @@ impl CertificateRecord {
 
     fn restore(self) -> CertificateInfo {
         let time = |seconds: i64| {
-            let distance = Duration::from_secs(seconds.unsigned_abs());
             let epoch = SystemTime::UNIX_EPOCH;
-            if seconds < 0 { epoch.checked_sub(distance) } else { epoch.checked_add(distance) }.unwrap_or(epoch)
+            let time = match u64::try_from(seconds) {
+                Ok(after) => epoch.checked_add(Duration::from_secs(after)),
+                Err(_) => epoch.checked_sub(Duration::from_secs(seconds.unsigned_abs())),
+            };
+            time.unwrap_or(epoch)
         };
         let Self { subject, issuer, sha1_thumbprint, sha256_thumbprint, not_before, not_after, serial_number, version } =
             self;

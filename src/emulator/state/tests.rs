@@ -6,13 +6,16 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 
 use super::*;
-use crate::domain::{CryptoProvider, KeyAlgorithm};
+use crate::domain::{CryptoProvider, KeyAlgorithm, RegistrationId};
 use crate::emulator::config::Config;
 use crate::emulator::core::Core;
 use crate::emulator::dps::{Caller, Introduction, operation_status, register};
 use crate::emulator::management::Management;
-use crate::emulator::registry::{Attested, Kind, Registration, X509Proof, test_group};
+use crate::emulator::registry::{
+    Attestation, Attested, Condition, Enrollment, Kind, Registration, Scope, X509Proof, test_group,
+};
 use crate::emulator::service::Service;
+use crate::pki::bootstrap;
 use crate::pki::csr;
 use crate::pki::description::CertificateInfo;
 use crate::pki::key::DeviceKey;
@@ -106,6 +109,52 @@ fn a_registration_comes_back_as_it_was_whatever_its_certificate_says() {
     assert_eq!((restored.revision(), restored.device_id), (registration.revision(), registration.device_id));
 }
 
+#[tokio::test]
+async fn after_a_restart_those_are_let_in_who_were_enrolled() {
+    let (folder, now) = (tempfile::tempdir().unwrap(), SystemTime::now());
+    let config = || Config { state: Some(folder.path().to_owned()), ..Config::default() };
+    let root = bootstrap::root("root", KeyAlgorithm::EcdsaP256, 30, now).unwrap();
+    let key = DeviceKey::generate(KeyAlgorithm::EcdsaP256, CryptoProvider::AwsLc).unwrap();
+    let id = RegistrationId::new("dev1").unwrap();
+    let device = bootstrap::device(&root, &[], &id, key, 7, now).unwrap();
+    let by_key = |id: &str, scope| Enrollment { id: id.into(), scope, ..Enrollment::clone(&test_group()) };
+    let group_key = {
+        let core = Core::new(config()).unwrap();
+        let enrollments = &core.registry.enrollments;
+        enrollments.put_ca("ca", root.der(), true, Condition::None, now).unwrap();
+        let references = Attestation::CaReferences { primary: "ca".into(), secondary: None };
+        let individual = || Scope::Individual { device_id: None };
+        for enrollment in [
+            Enrollment::new("x509", Scope::Group, references, now),
+            by_key("another", Scope::Group),
+            by_key("deleted", Scope::Group),
+            by_key("fleet", individual()),
+            by_key("removed", individual()),
+        ] {
+            enrollments.put(enrollment, Condition::None, now).unwrap();
+        }
+        let deleted = enrollments.get(Kind::Group, "deleted").unwrap();
+        let (registration, device) = core.registry.register(deleted, &"dev2".into(), "dev2", now).unwrap();
+        core.journal.as_ref().unwrap().record(Change::Registered(registration, device));
+        enrollments.delete(Kind::Group, "deleted", Condition::None).unwrap();
+        enrollments.delete(Kind::Individual, "removed", Condition::None).unwrap();
+        core.group_key.to_base64().to_string()
+    };
+    let core = Core::new(config()).unwrap();
+    let enrollments = &core.registry.enrollments;
+    assert_eq!(*core.group_key.to_base64(), group_key, "that of the group, not of another");
+    let attested = enrollments.find_by_certificates(&device.chain, "dev1", now).unwrap();
+    assert_eq!((&*attested.enrollment.id, enrollments.cas().len()), ("x509", 1));
+    let ids = |kind| enrollments.list(kind, None, 9).iter().map(|e| e.id.to_string()).collect::<Vec<_>>();
+    assert_eq!(
+        (ids(Kind::Group), ids(Kind::Individual)),
+        (["another", "fleet", "x509"].map(str::to_owned).to_vec(), vec!["fleet".to_owned()])
+    );
+    let registration = core.registry.registration("dev2").unwrap();
+    let (id, enabled) = (&*registration.enrollment.id, registration.enrollment.enabled);
+    assert_eq!((id, enabled), ("deleted", false), "it stays registered, by what lets nobody in any more");
+}
+
 #[test]
 fn debug_shows_no_key() {
     let folder = tempfile::tempdir().unwrap();
@@ -153,6 +202,9 @@ fn serial_numbers_are_forgotten_when_their_certificates_have_expired() {
         journal.record(issued(2, now + hour));
     }
     drop(Journal::open(folder.path()).unwrap());
-    let left = store::Store::open(folder.path()).unwrap().serials();
-    assert_eq!(left, ["s/02"]);
+    let store = store::Store::open(folder.path()).unwrap();
+    store.forget_serials(now + hour).unwrap();
+    assert_eq!(store.serials(), ["s/02"], "it is good until its last moment");
+    store.forget_serials(now + hour + Duration::from_nanos(1)).unwrap();
+    assert!(store.serials().is_empty());
 }

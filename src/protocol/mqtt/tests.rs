@@ -85,6 +85,21 @@ fn the_limit_counts_the_whole_packet_and_speaks_before_the_body_came() {
 }
 
 #[test]
+fn dps_and_hub_take_packets_of_their_documented_size() {
+    for (limit, largest) in [(DPS_PACKET_LIMIT, 98_304), (HUB_PACKET_LIMIT, 262_144 + 65_535)] {
+        let of_size = |size: usize| {
+            // Type and length have four bytes, the topic seven.
+            let whole = written(&Packet::Publish(Publish::new("topic", QoS::AtMostOnce, vec![0; size - 11])));
+            assert_eq!(whole.len(), size);
+            whole
+        };
+        assert!(matches!(decode(&mut of_size(largest), limit), Ok(Some(Packet::Publish(_)))), "{largest}");
+        let size = largest + 1;
+        assert_eq!(decode(&mut of_size(size), limit), Err(PacketError::TooLarge { size, limit: largest }));
+    }
+}
+
+#[test]
 fn other_protocols_are_told_apart_from_broken_packets() {
     let level = Err(PacketError::ProtocolLevel);
     assert_eq!(read(b"\x10\x0e\x00\x06MQIsdp\x03\x02\x00\x3c\x00\x00"), level);

@@ -133,12 +133,14 @@ fn suback(pkid: u16) -> Packet {
 #[test]
 fn the_whole_conversation_of_a_symmetric_key_device() {
     let mut talk = Talk::begin(Policy::default());
+    assert_eq!(talk.flow.phase(), Some(Phase::Connack));
     let Packet::Connect(connect) = talk.sent().remove(0) else { panic!() };
     assert_eq!((connect.client_id.as_str(), connect.clean_session, connect.keep_alive), ("dev1", true, 60));
     assert_eq!(connect.login.unwrap().password, "SharedAccessSignature sr=x");
 
     talk.passes(secs(1)).hears(Packet::ConnAck(ConnAck::new(ConnectReturnCode::Success, false)));
     assert_eq!(talk.said(), ["SUBSCRIBE 1 $dps/registrations/res/# AtLeastOnce"]);
+    assert_eq!(talk.flow.phase(), Some(Phase::Suback));
     talk.passes(secs(2)).hears(suback(1));
     assert_eq!(
         talk.said(),
@@ -146,10 +148,12 @@ fn the_whole_conversation_of_a_symmetric_key_device() {
             r#"PUBLISH 2 $dps/registrations/PUT/iotdps-register/?$rid=1 AtLeastOnce {"registrationId":"dev1","csr":"MIHR"}"#
         ]
     );
+    assert_eq!(talk.flow.phase(), Some(Phase::Register));
     talk.passes(secs(3)).answers(202, Some(3), ASSIGNING);
     assert_eq!(talk.said(), ["PUBACK 1"]);
-    assert_eq!(talk.wait(), secs(3));
+    assert_eq!((talk.wait(), talk.flow.phase()), (secs(3), Some(Phase::PollWait)));
     talk.wakes();
+    assert_eq!(talk.flow.phase(), Some(Phase::Assign));
     let poll = format!(
         "PUBLISH 3 $dps/registrations/GET/iotdps-get-operationstatus/?$rid=2&operationId={OPERATION} AtLeastOnce "
     );
@@ -164,7 +168,7 @@ fn the_whole_conversation_of_a_symmetric_key_device() {
         chain: vec![vec![1], vec![2]],
     };
     assert_eq!(talk.next, Next::Done(assignment));
-    assert_eq!((talk.flow.polls(), talk.flow.throttled()), (2, 0));
+    assert_eq!((talk.flow.polls(), talk.flow.throttled(), talk.flow.phase()), (2, 0, None));
     let times = RegistrationTimes {
         connack: Some(secs(1)),
         suback: Some(secs(2)),
@@ -552,6 +556,29 @@ fn what_nobody_asked_for_is_taken_a_thousand_times() {
         let failure = talk.hears(packet).failure();
         assert_eq!(failure.to_string(), "protocol: DPS sent more than 1000 packets that nobody asked for");
     }
+}
+
+#[test]
+fn an_answer_that_comes_again_during_the_pause_is_one_that_nobody_asked_for() {
+    let mut talk = Talk::waiting();
+    let again = Packet::Publish(Publish::new("$dps/registrations/res/202/?$rid=1", QoS::AtMostOnce, ASSIGNING));
+    // The acknowledgement of the request was the first.
+    for _ in 1..1_000 {
+        talk.hears(again.clone());
+        assert_eq!((talk.wait(), talk.flow.phase()), (secs(3), Some(Phase::PollWait)));
+    }
+    let failure = talk.hears(again).failure();
+    assert_eq!(failure.to_string(), "protocol: DPS sent more than 1000 packets that nobody asked for");
+}
+
+#[test]
+fn who_is_woken_early_goes_on_waiting() {
+    let mut talk = Talk::waiting();
+    talk.passes(secs(3) - Duration::from_nanos(1));
+    talk.next = talk.flow.handle(Input::Wake, talk.now, &mut talk.out);
+    assert_eq!((talk.wait(), talk.said()), (Duration::from_nanos(1), Vec::new()));
+    talk.wakes();
+    assert_eq!((talk.flow.polls(), talk.sent().len()), (1, 1));
 }
 
 #[test]

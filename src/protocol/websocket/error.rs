@@ -1,9 +1,9 @@
 use std::io;
 
+use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::{Error, Message};
 
 /// Why there is no WebSocket.
 #[derive(Debug, thiserror::Error)]
@@ -79,9 +79,7 @@ fn words(error: &Error) -> String {
         }
         Error::Capacity(error) => error.to_string(),
         Error::Utf8(_) => return "text that is not UTF-8".to_owned(),
-        Error::WriteBufferFull(message) if matches!(**message, Message::Frame(_)) => {
-            return "it does not read what it is sent".to_owned();
-        }
+        Error::WriteBufferFull(_) => return "it does not read what it is sent".to_owned(),
         other => other.to_string(),
     };
     // The library's words begin in upper case; these go into the middle of a sentence. Abbreviations stay.

@@ -131,6 +131,35 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_head_may_have_16_kib_before_it_ends() {
+        for (length, end) in [(16 * 1024, &b"\r\n\r\n"[..]), (16 * 1024 + 1, b"")] {
+            let (client, mut server) = duplex(READ);
+            let mut client = WholeHead::expected(client);
+            let write = async {
+                server.write_all(&vec![b'x'; length]).await.unwrap();
+                server.write_all(end).await.unwrap();
+            };
+            let mut all = vec![0; length + 4];
+            let (read, ()) = tokio::join!(client.read(&mut all), write);
+            match end {
+                b"" => assert_eq!(read.unwrap_err().kind(), io::ErrorKind::InvalidData),
+                end => assert!(read.unwrap() == length + 4 && all.ends_with(end)),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn the_end_of_what_is_written_is_passed_on() {
+        let (client, mut server) = duplex(64);
+        let mut client = WholeHead::expected(client);
+        client.write_all(b"GET").await.unwrap();
+        client.shutdown().await.unwrap();
+        let mut all = Vec::new();
+        server.read_to_end(&mut all).await.unwrap();
+        assert_eq!(all, b"GET");
+    }
+
+    #[tokio::test]
     async fn a_head_without_end_is_an_error_before_it_takes_memory() {
         let (client, mut server) = duplex(64);
         let mut client = WholeHead::expected(client);

@@ -157,9 +157,11 @@ async fn every_breach_of_the_framing_is_told_from_an_end_of_the_connection() {
     for bytes in [&b""[..], b"\x82", b"\x82\x05ab", b"\x02\x01x", b"\x88\x02\x03\xe8"] {
         assert_eq!(read_error(bytes).await.kind(), io::ErrorKind::UnexpectedEof, "{bytes:x?}");
     }
-    let error = read_error(b"\x88\x02\x03\xf3").await;
-    assert_eq!(error.to_string(), "closed the WebSocket with code 1011");
-    assert_eq!(error.kind(), io::ErrorKind::ConnectionAborted);
+    for (bytes, code) in [(b"\x88\x02\x03\xf3", 1011), (b"\x88\x02\x03\xea", 1002)] {
+        let error = read_error(bytes).await;
+        assert_eq!(error.to_string(), format!("closed the WebSocket with code {code}"));
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionAborted);
+    }
 }
 
 /// Both roles answer pings by themselves, whether the peer takes the answers or not.
@@ -191,18 +193,21 @@ async fn a_peer_that_pings_and_does_not_read_costs_no_memory() {
             near.flush().await.unwrap();
         };
         let receive = async {
-            let (mut waited, mut got) = (0, 0);
+            let (mut waited, mut got, mut largest) = (0, 0, 0);
             while got < answer.len() {
                 match far.next().await.unwrap().unwrap() {
                     Message::Pong(payload) => waited += payload.len(),
-                    Message::Binary(bytes) => got += bytes.len(),
+                    Message::Binary(bytes) => {
+                        got += bytes.len();
+                        largest = bytes.len().max(largest);
+                    }
                     other => panic!("{other}"),
                 }
             }
-            (waited, got)
+            (waited, got, largest)
         };
-        let ((), (waited, got)) = tokio::join!(send, receive);
-        assert_eq!(got, answer.len());
+        let ((), (waited, got, largest)) = tokio::join!(send, receive);
+        assert_eq!((got, largest), (answer.len(), 16 * 1024));
         assert!(waited <= MAX_WAITING + PIPE, "{waited} bytes of answers of {}", PINGS * 125);
     }
 }
@@ -225,6 +230,15 @@ async fn frames_that_carry_nothing_end_somewhere() {
         let ((), error, _) = tokio::join!(flood, read, tokio::io::copy(&mut answers, &mut nowhere));
         assert_eq!(error.to_string(), "more than 100000 frames in a row that carry nothing");
     }
+}
+
+#[tokio::test]
+async fn a_hundred_thousand_frames_that_carry_nothing_are_taken() {
+    let (mut client, _server) = connected().await;
+    for _ in 0..100_000 {
+        client.idle_frame().unwrap();
+    }
+    assert_eq!(client.idle_frame().unwrap_err().kind(), io::ErrorKind::InvalidData);
 }
 
 #[test]

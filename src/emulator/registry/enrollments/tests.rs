@@ -68,6 +68,19 @@ fn there_are_as_many_groups_as_the_service_allows() {
 }
 
 #[test]
+fn a_device_of_a_group_derives_its_key_from_its_id_as_it_writes_it_or_in_lower_case() {
+    let group = by_key("g", Kind::Group);
+    let Attestation::SymmetricKey { primary, secondary } = &group.attestation else { panic!("it has keys") };
+    for key in [primary, secondary] {
+        let verifies = |sent: &str, derived: &str| {
+            group.verifies(&key.derive(derived).sign("0ne00000001/registrations/dev1", 1_800_000_000, None), sent)
+        };
+        assert!(verifies("Dev1", "Dev1") && verifies("Dev1", "dev1") && !verifies("Dev1", "DEV1"));
+        assert!(verifies("dev1", "dev1") && !verifies("dev1", "Dev1"));
+    }
+}
+
+#[test]
 fn attestation_fits_the_kind_of_enrollment() {
     let (enrollments, ca) = (Enrollments::new(false, None), ca());
     let pair = || CertificatePair::new(ca.der(), None).unwrap();

@@ -229,6 +229,35 @@ mod tests {
     }
 
     #[test]
+    fn a_section_has_its_limit_to_the_byte_and_one_beyond_it_may_shrink() {
+        // Names of one byte and texts of 4,095 are 4 KiB each.
+        let full = |more: usize| {
+            let mut properties: Map<_, _> = (0..8).map(|i| (i.to_string(), "x".repeat(4095).into())).collect();
+            if more > 0 {
+                properties.insert("m".to_owned(), "x".repeat(more - 1).into());
+            }
+            properties
+        };
+        assert_eq!(Twin::default().report(full(0)), Ok(2));
+        assert_eq!(Twin::default().report(full(1)), Err(Invalid::TooLarge { size: 32_769, limit: 32_768 }));
+        // As an earlier version may have stored it.
+        let mut twin = Twin { reported: Section { properties: full(100), version: 1 }, ..Twin::default() };
+        assert_eq!(twin.report(object(json!({"m": "y".repeat(99)}))), Ok(2), "as large as before");
+        assert_eq!(
+            twin.report(object(json!({"m": "y".repeat(100)}))),
+            Err(Invalid::TooLarge { size: 32_869, limit: 32_768 })
+        );
+        assert_eq!(twin.report(object(json!({"m": "y"}))), Ok(3));
+
+        let empty = |count: usize| object(json!({"list": vec![Value::Null; count - 1]}));
+        assert_eq!(Twin::default().report(empty(8192)), Ok(2));
+        assert_eq!(Twin::default().report(empty(8193)), Err(Invalid::Uncounted { count: 8193, limit: 8192 }));
+        assert_eq!(Twin::default().change(Some(empty(2048)), None), Ok(None));
+        let refused = Twin::default().change(Some(empty(2049)), None);
+        assert_eq!(refused, Err(Invalid::Uncounted { count: 2049, limit: 2048 }));
+    }
+
+    #[test]
     fn what_does_not_count_is_bounded_too() {
         let many = |value: Value| json!({"a": vec![value; 12_000]});
         let control = json!({"a": vec!["\u{1}".repeat(4096); 3]});

@@ -162,6 +162,9 @@ mod tests {
             check(&json!({"a-b_c(d)": [1, "x", true, 1.5e300], "n": null, "i": 4_503_599_627_370_495_i64})),
             Ok(())
         );
+        for good in [json!({"x".repeat(1024): "x".repeat(4096)}), json!({"i": -4_503_599_627_370_496_i64})] {
+            assert_eq!(check(&good), Ok(()));
+        }
         for name in ["", "a.b", "$a", "a b", "a\u{7}", "\u{85}", &"x".repeat(1025)] {
             assert_eq!(check(&json!({"fine": {name: 1}})), Err(Invalid::Name), "{name}");
         }
@@ -176,11 +179,26 @@ mod tests {
     fn ten_levels_are_allowed_below_the_section() {
         assert_eq!(check(&nested(10)), Ok(()));
         assert_eq!(check(&nested(11)), Err(Invalid::Depth));
+        let lists = |depth: usize| (0..depth).fold(json!(1), |inner, _| json!([inner]));
+        assert_eq!(check(&json!({ "list": lists(10) })), Ok(()));
+        assert_eq!(check(&json!({ "list": lists(11) })), Err(Invalid::Depth));
     }
 
     #[test]
     fn sizes_are_counted_as_the_service_does() {
         let properties = json!({"ab": "cd\u{1}é", "n": 1, "t": true, "o": {"x": [1, "y"], "z": null}});
         assert_eq!(size(properties.as_object().unwrap()), 2 + 4 + 9 + 5 + 1 + 10 + 1);
+    }
+
+    #[test]
+    fn what_has_no_size_is_counted_apart() {
+        for (value, count) in [
+            (json!([1, true, "x"]), 1),
+            (json!("a\u{1}\u{2}"), 2),
+            (json!([null, "", [], {}]), 1 + 4),
+            (json!({"a": null, "b": {"c": "", "d": 7}}), 1 + 1 + 1 + 1),
+        ] {
+            assert_eq!(uncounted(json!({ "property": value }).as_object().unwrap()), count, "{value}");
+        }
     }
 }
