@@ -96,21 +96,25 @@ impl Journal {
     /// So long is waited for the disk.
     const PATIENCE: Duration = Duration::from_secs(10);
     /// After a failure it is tried again so much later.
-    const RETRY: Duration = Duration::from_secs(1);
+    const RETRY: Duration = if cfg!(test) { Duration::from_millis(1) } else { Duration::from_secs(1) };
 
     /// Opens the state in a folder, which is made if it is not there, and reads what it holds.
     pub(crate) fn open(folder: &Path) -> Result<(Self, Stored), StateError> {
-        let store = Store::open(folder)?;
+        Self::begin(Store::open(folder)?)
+    }
+
+    /// The same with the state open.
+    pub(super) fn begin(mut store: Store) -> Result<(Self, Stored), StateError> {
         let stored = store.read()?;
         let ahead = u64::try_from(stored.clock_offset_ms()).unwrap_or_default();
         store.forget_serials(SystemTime::now() + Duration::from_millis(ahead))?;
-        let (queue, entries) = unbounded();
+        let (file, (queue, entries)) = (store.file().to_owned(), unbounded());
         let failure = Arc::new(Mutex::new(None));
         let shared = Arc::clone(&failure);
         let thread = thread::Builder::new()
             .name("state".to_owned())
-            .spawn(move || write_all(&store, &entries, &shared))
-            .map_err(|source| StateError::Open { file: folder.to_owned(), source })?;
+            .spawn(move || write_all(store, &entries, &shared))
+            .map_err(|source| StateError::Open { file, source })?;
         let writer = Writer { queue: Some(queue), thread: Some(thread), failure };
         Ok((Self(Arc::new(writer)), stored))
     }
@@ -189,7 +193,7 @@ impl Journal {
 }
 
 /// The thread that writes, until the last journal is dropped.
-fn write_all(store: &Store, entries: &Receiver<Entry>, failure: &Mutex<Option<String>>) {
+fn write_all(mut store: Store, entries: &Receiver<Entry>, failure: &Mutex<Option<String>>) {
     while let Ok(first) = entries.recv() {
         let (mut writes, mut then) = (Vec::new(), Vec::new());
         for entry in std::iter::once(first).chain(entries.try_iter()).take(Journal::BATCH) {
@@ -197,7 +201,7 @@ fn write_all(store: &Store, entries: &Receiver<Entry>, failure: &Mutex<Option<St
             then.extend(entry.then);
         }
         while let Err(error) = if writes.is_empty() { Ok(()) } else { store.write(&writes) } {
-            *lock(failure) = Some(error);
+            *lock(failure) = Some(error.to_string());
             thread::sleep(Journal::RETRY);
         }
         *lock(failure) = None;

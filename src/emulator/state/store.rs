@@ -1,11 +1,11 @@
-use std::fs::{self, OpenOptions, Permissions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use redb::backends::FileBackend;
-use redb::{Database, DatabaseError, ReadableDatabase as _, TableDefinition};
+use redb::{Database, DatabaseError, ReadTransaction, ReadableDatabase as _, TableDefinition};
 use serde::de::DeserializeOwned;
 
 use super::record::{AuthoritiesRecord, CaRecord, DeviceRecord, EnrollmentRecord, RegistrationRecord, SerialRecord};
@@ -107,11 +107,15 @@ pub(crate) struct Stored {
 }
 
 /// The file with the state: an embedded database that is whole after a crash.
-#[derive(Debug)]
 pub(super) struct Store {
-    database: Database,
+    /// None after a failure: the library takes nothing more then, until the file is opened anew.
+    database: Option<Database>,
     file: PathBuf,
+    on: Medium,
 }
+
+/// Makes a database of an open file.
+type Medium = Box<dyn Fn(File) -> Result<Database, DatabaseError> + Send>;
 
 impl Store {
     /// Name of the file in the folder of the state.
@@ -119,40 +123,47 @@ impl Store {
 
     /// Opens or makes the file, for its owner alone. Both folder and file stay private.
     pub(super) fn open(folder: &Path) -> Result<Self, StateError> {
+        Self::open_on(folder, |file| Database::builder().create_with_backend(FileBackend::new(file)?))
+    }
+
+    /// The same on any medium.
+    pub(super) fn open_on(
+        folder: &Path,
+        medium: impl Fn(File) -> Result<Database, DatabaseError> + Send + 'static,
+    ) -> Result<Self, StateError> {
         create_folder(folder)?;
-        let file = folder.join(Self::FILE);
-        let failed = |source| StateError::Open { file: file.clone(), source };
-        let handle = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&file);
-        let handle = handle.map_err(failed)?;
-        fs::set_permissions(&file, Permissions::from_mode(0o600)).map_err(failed)?;
-        let database = FileBackend::new(handle).and_then(|backend| Database::builder().create_with_backend(backend));
-        let database = database.map_err(|error| match error {
-            DatabaseError::DatabaseAlreadyOpen => StateError::InUse(file.clone()),
-            error => StateError::Database { file: file.clone(), problem: error.to_string() },
-        })?;
-        let store = Self { database, file };
+        let mut store = Self { database: None, file: folder.join(Self::FILE), on: Box::new(medium) };
+        store.database = Some(store.open_database()?);
         store.check_schema()?;
         Ok(store)
     }
 
-    /// Writes all or nothing; on return it is on the disk.
-    pub(super) fn write(&self, writes: &[Write]) -> Result<(), String> {
-        self.attempt(writes).map_err(|error| format!("{}: {error}", self.file.display()))
+    /// The file.
+    pub(super) fn file(&self) -> &Path {
+        &self.file
     }
 
-    fn attempt(&self, writes: &[Write]) -> Result<(), redb::Error> {
-        // The default durability: `commit` returns when the data is on the disk.
-        let transaction = self.database.begin_write()?;
-        {
-            let mut table = transaction.open_table(RECORDS)?;
-            for Write { key, value } in writes {
-                match value {
-                    Some(value) => drop(table.insert(key.as_str(), value.as_slice())?),
-                    None => drop(table.remove(key.as_str())?),
-                }
-            }
-        }
-        transaction.commit()?;
+    fn open_database(&self) -> Result<Database, StateError> {
+        let failed = |source| StateError::Open { file: self.file.clone(), source };
+        let handle =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&self.file);
+        let handle = handle.map_err(failed)?;
+        fs::set_permissions(&self.file, Permissions::from_mode(0o600)).map_err(failed)?;
+        (self.on)(handle).map_err(|error| match error {
+            DatabaseError::DatabaseAlreadyOpen => StateError::InUse(self.file.clone()),
+            error => self.broken(error),
+        })
+    }
+
+    /// Writes all or nothing; on return it is on the disk. It may be tried again after a failure, and each says what is wrong at
+    /// present.
+    pub(super) fn write(&mut self, writes: &[Write]) -> Result<(), StateError> {
+        let database = match self.database.take() {
+            Some(database) => database,
+            None => self.open_database()?,
+        };
+        attempt(&database, writes).map_err(|error| self.broken(error))?;
+        self.database = Some(database);
         Ok(())
     }
 
@@ -170,32 +181,33 @@ impl Store {
 
     /// Forgets the serial numbers of certificates that have expired by `now`: without that the file would grow for as long as
     /// the fleet lives.
-    pub(super) fn forget_serials(&self, now: SystemTime) -> Result<(), StateError> {
+    pub(super) fn forget_serials(&mut self, now: SystemTime) -> Result<(), StateError> {
         let serials = self.entries::<SerialRecord>(Table::Serial)?.into_iter();
         let expired = serials.filter(|(_, record)| record.not_after < now);
         let deletions: Vec<Write> = expired.map(|(key, _)| Write { key, value: None }).collect();
         match deletions.is_empty() {
             true => Ok(()),
-            false => self.write(&deletions).map_err(StateError::Write),
+            false => self.write(&deletions),
         }
     }
 
-    fn check_schema(&self) -> Result<(), StateError> {
+    fn check_schema(&mut self) -> Result<(), StateError> {
         match self.get(SCHEMA_KEY)? {
             Some(bytes) => match self.parse(SCHEMA_KEY, &bytes)? {
                 SCHEMA => Ok(()),
                 found => Err(StateError::Schema { file: self.file.clone(), found }),
             },
-            None => {
-                let schema = Write { key: SCHEMA_KEY.to_owned(), value: Some(SCHEMA.to_string().into_bytes()) };
-                self.attempt(&[schema]).map_err(|error| self.broken(error))
-            }
+            None => self.write(&[Write { key: SCHEMA_KEY.to_owned(), value: Some(SCHEMA.to_string().into_bytes()) }]),
         }
+    }
+
+    fn begin_read(&self) -> Result<ReadTransaction, redb::Error> {
+        Ok(self.database.as_ref().ok_or(redb::Error::DatabaseClosed)?.begin_read()?)
     }
 
     fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StateError> {
         let read = || {
-            let transaction = self.database.begin_read()?;
+            let transaction = self.begin_read()?;
             match transaction.open_table(RECORDS) {
                 Ok(table) => Ok(table.get(key)?.map(|value| value.value().to_vec())),
                 Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
@@ -212,7 +224,7 @@ impl Store {
     /// Records with their keys.
     fn entries<T: DeserializeOwned>(&self, of: Table) -> Result<Vec<(String, T)>, StateError> {
         let broken = |error: redb::Error| self.broken(error);
-        let transaction = self.database.begin_read().map_err(|error| broken(error.into()))?;
+        let transaction = self.begin_read().map_err(broken)?;
         let table = transaction.open_table(RECORDS).map_err(|error| broken(error.into()))?;
         let prefix = of.prefix();
         let mut records = Vec::new();
@@ -242,4 +254,20 @@ impl Store {
     fn broken(&self, error: impl std::fmt::Display) -> StateError {
         StateError::Database { file: self.file.clone(), problem: error.to_string() }
     }
+}
+
+fn attempt(database: &Database, writes: &[Write]) -> Result<(), redb::Error> {
+    // The default durability: `commit` returns when the data is on the disk.
+    let transaction = database.begin_write()?;
+    {
+        let mut table = transaction.open_table(RECORDS)?;
+        for Write { key, value } in writes {
+            match value {
+                Some(value) => drop(table.insert(key.as_str(), value.as_slice())?),
+                None => drop(table.remove(key.as_str())?),
+            }
+        }
+    }
+    transaction.commit()?;
+    Ok(())
 }
