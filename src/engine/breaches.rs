@@ -60,4 +60,13 @@ mod tests {
         let note = "15 held connections were lost because the hub broke the protocol: five (5), four (4), three (3), otherwise (3)";
         assert_eq!(all.note().as_deref(), Some(note));
     }
+
+    #[test]
+    fn one_alone_is_told_in_the_singular_and_without_others() {
+        let mut breaches = Breaches::default();
+        breaches.count(&Failure::new(FailureClass::Protocol, "a packet of a type that there is not"));
+        let note =
+            "1 held connection was lost because the hub broke the protocol: a packet of a type that there is not (1)";
+        assert_eq!(breaches.note().as_deref(), Some(note));
+    }
 }

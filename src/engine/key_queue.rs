@@ -407,6 +407,31 @@ mod tests {
         assert_eq!(order(&mut queue), [2, 2]);
     }
 
+    #[test]
+    fn each_stage_that_has_begun_has_as_many_ahead_as_there_may_be() {
+        let mut queue = KeyQueue::new(2, 2);
+        queue.add(0, lane(Begins::At(MS(0)), &[0; 5], 1).running(true));
+        queue.add(1, lane(Begins::At(MS(0)), &[0; 5], 1).running(true));
+        assert_eq!(queue.expected(), (4, 0));
+        assert_eq!(order(&mut queue), [0, 0, 1, 1]);
+        // Those that are made are among those that were expected.
+        assert_eq!(queue.expected(), (4, 0));
+    }
+
+    #[test]
+    fn what_is_expected_is_the_same_while_it_is_made_and_less_once_it_is_taken() {
+        let whole = lane(Begins::At(MS(0)), &[0; 5], 1).whole(true);
+        assert!(whole.is_whole() && !lane(Begins::At(MS(0)), &[0; 5], 1).is_whole());
+        let mut queue = KeyQueue::new(1, 100);
+        queue.add(0, whole);
+        for _ in 0..3 {
+            assert_eq!(queue.expected(), (5, 5));
+            queue.next(None).unwrap();
+        }
+        queue.passed(0, 0);
+        assert_eq!(queue.expected(), (4, 4));
+    }
+
     proptest! {
         /// Whatever is taken, dropped and closed when: every device's key is made once, in order, unless it had passed before,
         /// and never are more ahead than may be.

@@ -150,10 +150,7 @@ impl Messages {
         let station = &job.station;
         let every = job.setup.stage.operate.and_then(|operate| operate.telemetry_every);
         let every = every.map(|every| station.scenario.time_scale.to_real(every).max(Duration::from_micros(1)));
-        let first = every.map(|every| {
-            let stream = u64::from(device) | u64::from(job.setup.index) << 32;
-            job.now() + every.mul_f64(rng(station.seed, "telemetry", stream).random())
-        });
+        let first = every.map(|every| job.now() + first_after(every, station.seed, device, job.setup.index));
         Self { every: every.unwrap_or_default(), next: first }
     }
 
@@ -163,5 +160,44 @@ impl Messages {
             let missed = now.saturating_sub(*next).as_nanos() / self.every.as_nanos().max(1);
             *next += self.every.saturating_mul(u32::try_from(missed).unwrap_or(u32::MAX).saturating_add(1));
         }
+    }
+}
+
+/// How long after it is connected a device sends its first message of a stage.
+fn first_after(every: Duration, seed: u64, device: u32, stage: u16) -> Duration {
+    let stream = u64::from(device) | u64::from(stage) << 32;
+    every.mul_f64(rng(seed, "telemetry", stream).random())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn first_messages_are_spread_over_the_interval_and_others_in_every_stage() {
+        const EVERY: Duration = Duration::from_secs(60);
+        let firsts: BTreeSet<Duration> =
+            (0..4).flat_map(|stage| (0..250).map(move |device| first_after(EVERY, 7, device, stage))).collect();
+        assert_eq!(firsts.len(), 1_000, "no two of them at the same time");
+        assert!(firsts.iter().all(|first| *first < EVERY));
+        for quarter in 0..4 {
+            let (from, to) = (EVERY / 4 * quarter, EVERY / 4 * (quarter + 1));
+            assert!((200..300).contains(&firsts.range(from..to).count()), "{quarter}");
+        }
+    }
+
+    #[test]
+    fn messages_that_could_not_be_sent_in_time_are_left_out() {
+        let s = Duration::from_secs;
+        let mut messages = Messages { every: s(10), next: Some(s(5)) };
+        for (sent, next) in [(5, 15), (16, 25), (35, 45), (71, 75)] {
+            messages.sent(s(sent));
+            assert_eq!(messages.next, Some(s(next)), "sent at {sent} s");
+        }
+        let mut never = Messages { every: Duration::ZERO, next: None };
+        never.sent(s(9));
+        assert_eq!(never.next, None);
     }
 }

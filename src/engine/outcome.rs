@@ -113,3 +113,76 @@ fn numbers(threshold: &Threshold, merged: &[Merged]) -> Numbers {
     }
     numbers
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Plan;
+    use crate::engine::share::LimitedBy;
+    use crate::measure::Observed;
+
+    fn scenario() -> Scenario {
+        let text = "schema = 1\nname = 'x'\nfleet.devices = 3\nthresholds = ['s.not_started == 3', 's.failed == 0']\n\
+                    [[stage]]\nname = 's'\nkind = 'provision'\narrival = 'at-once'\n";
+        Scenario::parse("x.toml", text, &[]).unwrap()
+    }
+
+    /// After ten seconds in which nobody started, with a worker that computed for nine and a half of them.
+    fn outcome(execution: Execution, broken: Option<ThresholdResult>) -> EngineOutcome {
+        let scenario = scenario();
+        let stages = vec![Merged::not_started(&Plan::new(&scenario, 1), 0, Duration::ZERO)];
+        let (in_flight, connected) = (Gauge::default(), Gauge::default());
+        (0..2).for_each(|_| in_flight.rise());
+        in_flight.fall();
+        connected.rise();
+        let begun = Begun {
+            scenario: Arc::new(scenario),
+            started_at: SystemTime::UNIX_EPOCH,
+            prepare: Duration::from_secs(1),
+            cpu_at_start: CpuUse::default(),
+            cpu_at_begin: usage::own(),
+            limit: InFlightLimit { limit: 5, from: LimitedBy::MaxInFlight },
+            in_flight: Arc::new(in_flight),
+            connected: Arc::new(connected),
+            execution,
+        };
+        begun.outcome(Measured {
+            elapsed: Duration::from_secs(10),
+            status: RunStatus::Complete,
+            stages,
+            certificates: None,
+            errors: Errors::default(),
+            notes: vec!["a note".to_owned()],
+            broken,
+            busiest: Duration::from_millis(9_500),
+        })
+    }
+
+    #[test]
+    fn computing_saturates_where_time_is_real_and_says_nothing_where_it_is_not() {
+        let told = outcome(Execution::Threads, None).health.saturated;
+        assert_eq!(told, ["the generator computed 95 % of the time; use more cores or lower the load"]);
+        let health = outcome(Execution::Inline, None).health;
+        assert_eq!(health.saturated, Vec::<String>::new());
+        assert_eq!((health.in_flight_limit, health.peak_in_flight, health.peak_connected), (5, 2, 1));
+    }
+
+    #[test]
+    fn a_threshold_that_ended_the_run_stays_as_it_was_then_and_the_others_are_judged_at_the_end() {
+        let broken = ThresholdResult {
+            text: "s.failed == 0".to_owned(),
+            observed: Observed::Number(1.0),
+            met: false,
+            stopped_at: Some(Duration::from_secs(4)),
+        };
+        let outcome = outcome(Execution::Inline, Some(broken.clone()));
+        let judged = ThresholdResult {
+            text: "s.not_started == 3".to_owned(),
+            observed: Observed::Number(3.0),
+            met: true,
+            stopped_at: None,
+        };
+        assert_eq!(outcome.thresholds, [judged, broken]);
+        assert_eq!(outcome.notes, ["a note"]);
+    }
+}

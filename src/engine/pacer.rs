@@ -131,3 +131,94 @@ impl Drop for Pacing {
         self.stop();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc::error::TryRecvError;
+    use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+    use tokio::task::{LocalSet, yield_now};
+
+    use super::*;
+    use crate::domain::Shard;
+
+    const MS: fn(u64) -> Duration = Duration::from_millis;
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    /// A pacer of one worker, and what it hands over.
+    fn pacer(due: impl Iterator<Item = (Duration, u32)> + Send + 'static) -> (Pacer, UnboundedReceiver<Due>) {
+        let (feed, fed) = unbounded_channel();
+        let split = Split { shard: Shard::WHOLE, workers: 1 };
+        (Pacer::new(Box::new(due), vec![feed], split), fed)
+    }
+
+    fn is_closed(fed: &mut UnboundedReceiver<Due>) -> bool {
+        matches!(fed.try_recv(), Err(TryRecvError::Disconnected))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn devices_are_handed_over_when_they_are_due_from_the_start_of_the_stage() {
+        let local = async {
+            let (pacer, mut fed) = pacer([(MS(0), 4), (MS(0), 5), (MS(1_500), 6)].into_iter());
+            let clock = RunClock::start();
+            let pacing = pacer.start(Execution::Inline, clock, MS(500)).unwrap();
+            for (device, at) in [(4, MS(500)), (5, MS(500)), (6, MS(2_000))] {
+                let due = fed.recv().await.unwrap();
+                assert_eq!((due.device, due.at), (device, at));
+                // The runtime's timers are good to a millisecond.
+                assert!(clock.now() >= at && clock.now() <= at + MS(1), "{:?}", clock.now());
+            }
+            assert!(fed.recv().await.is_none(), "no more will come");
+            assert!(pacing.end());
+        };
+        LocalSet::new().run_until(local).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pacer_beside_the_devices_ends_when_it_is_told_and_when_nobody_has_it_any_more() {
+        let local = async {
+            for dropped in [true, false] {
+                let (pacer, mut fed) = pacer([(MS(0), 0), (HOUR, 1)].into_iter());
+                let pacing = pacer.start(Execution::Inline, RunClock::start(), MS(0)).unwrap();
+                fed.recv().await.unwrap();
+                if dropped {
+                    drop(pacing);
+                } else {
+                    assert!(pacing.end());
+                }
+                yield_now().await;
+                assert!(is_closed(&mut fed), "dropped: {dropped}");
+            }
+        };
+        LocalSet::new().run_until(local).await;
+    }
+
+    #[test]
+    fn the_thread_of_a_pacer_ends_at_once_when_it_is_told_and_when_nobody_has_it_any_more() {
+        for dropped in [true, false] {
+            let (pacer, mut fed) = pacer([(MS(0), 7), (HOUR, 8)].into_iter());
+            let pacing = pacer.start(Execution::Threads, RunClock::start(), MS(0)).unwrap();
+            assert_eq!(fed.blocking_recv().map(|due| due.device), Some(7));
+            if dropped {
+                drop(pacing);
+            } else {
+                assert!(pacing.end());
+            }
+            assert!(is_closed(&mut fed), "dropped: {dropped}");
+        }
+    }
+
+    #[test]
+    fn a_pacer_that_breaks_is_told_from_one_that_is_done() {
+        let (breaks, mut fed) = pacer((0..3).map(|device| match device {
+            2 => panic!("this list breaks"),
+            device => (MS(0), device),
+        }));
+        let pacing = breaks.start(Execution::Threads, RunClock::start(), MS(0)).unwrap();
+        while fed.blocking_recv().is_some() {}
+        assert!(!pacing.end());
+        let (done, mut fed) = pacer([(MS(0), 0)].into_iter());
+        let pacing = done.start(Execution::Threads, RunClock::start(), MS(0)).unwrap();
+        while fed.blocking_recv().is_some() {}
+        assert!(pacing.end());
+    }
+}

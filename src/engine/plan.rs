@@ -422,6 +422,13 @@ mod tests {
                     parts.sort_unstable();
                     prop_assert_eq!(parts, of(&whole));
                 }
+                let who = |plan: &Plan| plan.who_is_due(&scenario, stage).collect::<Vec<_>>();
+                let mut parts: Vec<_> = shards.iter().flat_map(who).collect();
+                parts.sort_unstable();
+                let mut all = who(&whole);
+                prop_assert!(all.is_sorted_by_key(|(at, _)| *at));
+                all.sort_unstable();
+                prop_assert_eq!(parts, all);
                 let mut foreseen: Vec<_> = shards.iter().flat_map(|plan| plan.arrivals(stage)).collect();
                 foreseen.sort_unstable();
                 prop_assert_eq!(foreseen, whole.arrivals(stage).collect::<Vec<_>>());
@@ -430,6 +437,9 @@ mod tests {
             }
             prop_assert_eq!(shards.iter().map(|plan| plan.needs.keys).sum::<u64>(), whole.needs.keys);
             prop_assert_eq!(shards.iter().map(Plan::own_devices).sum::<u32>(), devices);
+            for plan in &shards {
+                prop_assert_eq!(Some(plan.first_device()), plan.shard.devices(devices).next());
+            }
         }
     }
 

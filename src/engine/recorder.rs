@@ -367,6 +367,36 @@ impl Errors {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::rows::{self, Received};
+    use crate::measure::PhaseTimes;
+
+    #[test]
+    fn every_attempt_that_ends_goes_to_whoever_wants_them_one_by_one() {
+        let (sink, source, lost) = rows::rows();
+        let mut recorder = Recorder::with(Some(RowBatch::new(sink)));
+        for device in 0..3 {
+            recorder.attempt_ended(&Attempt { device, ..Attempt::that(Outcome::Success, PhaseTimes::new()) }, None);
+        }
+        // A copy that is put aside hands nothing over a second time.
+        drop(recorder.copy());
+        drop(recorder);
+        let Received::Rows(rows) = source.next(Duration::ZERO) else { panic!("no rows") };
+        assert_eq!(rows.iter().map(|row| row.device).collect::<Vec<_>>(), [0, 1, 2]);
+        assert!(matches!(source.next(Duration::ZERO), Received::End));
+        assert_eq!(lost.load(std::sync::atomic::Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn only_seconds_with_a_success_have_latencies() {
+        let mut recorder = Recorder::new();
+        for (at, outcome) in [(3, Outcome::Success), (5, Outcome::Failed(FailureClass::Tls)), (9, Outcome::Success)] {
+            recorder.device_ended(Duration::from_secs(at), outcome, Duration::from_millis(at));
+        }
+        let (counts, latencies) = recorder.seconds.into_parts();
+        assert_eq!(counts.iter().map(|(second, _)| *second).collect::<Vec<_>>(), [3, 5, 9]);
+        let latencies: Vec<_> = latencies.iter().map(|(second, times)| (*second, times.decode().count())).collect();
+        assert_eq!(latencies, [(3, 1), (9, 1)]);
+    }
 
     #[test]
     fn failures_are_told_apart_by_class_code_and_words() {

@@ -168,6 +168,34 @@ mod tests {
     }
 
     #[test]
+    fn what_a_renewal_is_refused_for_may_pass_and_what_a_registration_is_refused_for_does_not() {
+        let behaviour = BehaviourPreset::WellBehaved.behaviour();
+        let next =
+            |class, code, at| failed(&behaviour, &[(Failure { class, code, message: String::new() }, at)], None)[0];
+        let again = |next| match next {
+            Next::Again { by_dps, .. } => Some(by_dps),
+            Next::Refused => None,
+            Next::GiveUp => panic!("it may try as often as it likes"),
+        };
+        for (class, code, at, expected) in [
+            (FailureClass::Rejected, 400_004, At::Renewal, Some(false)),
+            (FailureClass::Rejected, 400_004, At::Dps, None),
+            (FailureClass::Rejected, 400_004, At::Hub, None),
+            (FailureClass::Rejected, 5, At::Renewal, Some(true)),
+            (FailureClass::Rejected, 5, At::Hub, Some(true)),
+            (FailureClass::Rejected, 5, At::Dps, None),
+            (FailureClass::Rejected, 3, At::Dps, Some(false)),
+            (FailureClass::Rejected, 500, At::Dps, Some(false)),
+            (FailureClass::Rejected, 599, At::Dps, Some(false)),
+            (FailureClass::Rejected, 600, At::Dps, None),
+            (FailureClass::Tls, 0, At::Hub, Some(false)),
+            (FailureClass::Protocol, 0, At::Renewal, None),
+        ] {
+            assert_eq!(again(next(class, code, at)), expected, "{class} {code} {at:?}");
+        }
+    }
+
+    #[test]
     fn a_connection_that_does_not_last_does_not_begin_the_back_off_anew() {
         let plain = Backoff { jitter: Jitter::None, ..BehaviourPreset::WellBehaved.behaviour().backoff };
         let waits = |reset_after, held: &[u64]| -> Vec<u64> {

@@ -145,13 +145,26 @@ mod tests {
     fn everything_comes_out_in_order_and_then_the_end() {
         let (sink, source, lost) = rows();
         let mut batch = RowBatch::new(sink);
-        push(&mut batch, BATCH + 3);
+        push(&mut batch, 1);
+        assert_eq!(batch.rows.capacity(), BATCH, "room for one batch, and no more");
+        push(&mut batch, BATCH + 2);
         assert!(matches!(source.next(Duration::ZERO), Received::Rows(rows) if rows.len() == BATCH));
         assert!(matches!(source.next(Duration::ZERO), Received::Nothing), "a batch that is not full waits");
         drop(batch);
-        assert_eq!(received(&source), (256..259).collect::<Vec<_>>());
+        assert_eq!(received(&source), (255..258).collect::<Vec<_>>());
         assert!(matches!(source.next(Duration::ZERO), Received::End));
         assert_eq!(lost.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn batches_that_wait_for_the_writer_are_counted() {
+        let (sink, source, _) = rows();
+        let mut batch = RowBatch::new(sink.clone());
+        assert_eq!(sink.waiting(), 0);
+        push(&mut batch, 2 * BATCH + 1);
+        assert_eq!(sink.waiting(), 2);
+        assert_eq!(received(&source).len(), 2 * BATCH);
+        assert_eq!(sink.waiting(), 0);
     }
 
     #[test]

@@ -306,3 +306,44 @@ fn key_pool() -> Result<rayon::ThreadPool, rayon::ThreadPoolBuildError> {
         .panic_handler(|_| {})
         .build()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::merge::Merged;
+    use std::time::Duration;
+
+    /// What is told when so many gave up of a fleet whose classes are allowed so many attempts.
+    fn told(attempts: &[u16], gave_up: u64) -> Option<String> {
+        let class = |(place, attempts): (usize, &u16)| {
+            format!("[[fleet.class]]\nname = 'c{place}'\nshare = 1\nbehaviour = {{ attempts = {attempts} }}\n")
+        };
+        let text = format!(
+            "schema = 1\nname = 'x'\nfleet.devices = 12\n{}[[stage]]\nname = 's'\nkind = 'provision'\narrival = 'at-once'\n",
+            attempts.iter().enumerate().map(class).collect::<String>()
+        );
+        let scenario = Scenario::parse("x.toml", &text, &[]).unwrap();
+        let mut record = Merged::not_started(&Plan::new(&scenario, 1), 0, Duration::ZERO).stage;
+        record.totals.gave_up = gave_up;
+        super::gave_up(&scenario, &scenario.stages[0], &record)
+    }
+
+    #[test]
+    fn that_devices_gave_up_is_told_with_how_often_they_may_try() {
+        for (attempts, gave_up, starts) in [
+            (&[5][..], 1, Some("s: 1 device gave up, after 5 attempts at most")),
+            (&[5, 9], 7, Some("s: 7 devices gave up, after 5 to 9 attempts at most")),
+            (&[0, 5], 2, Some("s: 2 devices gave up, after 5 attempts at most")),
+            (&[2], 2, Some("s: 2 devices gave up, after 2 attempts at most")),
+            // One attempt, or as many as they like, is what was asked for.
+            (&[1, 5], 2, Some("s: 2 devices gave up, after 5 attempts at most")),
+            (&[1], 2, None),
+            (&[0], 2, None),
+            (&[5], 0, None),
+        ] {
+            let told = told(attempts, gave_up);
+            let is_told = told.as_deref().zip(starts).is_some_and(|(told, starts)| told.starts_with(starts));
+            assert!(is_told || told.is_none() && starts.is_none(), "{attempts:?}, {gave_up}: {told:?}");
+        }
+    }
+}

@@ -184,6 +184,7 @@ fn count(totals: &Totals, counted: Counted) -> u64 {
 mod tests {
     use super::*;
     use crate::domain::Phase;
+    use crate::measure::{Attempt, Outcome, PhaseTimes};
     use crate::scenario::Comparison;
 
     fn threshold(metric: Metric, comparison: Comparison, bound: f64) -> Threshold {
@@ -313,6 +314,45 @@ mod tests {
         assert_eq!(observe(Metric::Count(Counted::Failed), &numbers), Observed::Number(5.0));
         assert_eq!(observe(Metric::Count(Counted::Dropped), &numbers), Observed::Nothing);
         assert_eq!(observe(Metric::Throughput, &numbers), Observed::PerSecond(0.0));
+    }
+
+    #[test]
+    fn devices_that_were_dropped_are_seen_however_the_others_ended() {
+        for (succeeded, cut) in [(0, 5), (5, 0)] {
+            let mut totals = Totals { planned: 20, started: 5, succeeded, dropped: 5, ..Totals::default() };
+            (totals.failed[FailureClass::Cut.index()], totals.not_started) = (cut, 10);
+            let mut numbers = Numbers::default();
+            numbers.add_stage(&totals, TEN_SECONDS, false);
+            let share = succeeded as f64 / 10.0;
+            assert_eq!(observe(Metric::SuccessRate, &numbers), Observed::Share(share));
+            assert_eq!(observe(Metric::ErrorRate, &numbers), Observed::Share(1.0 - share));
+        }
+    }
+
+    #[test]
+    fn times_are_those_of_the_phase_and_outcome_that_a_metric_is_about() {
+        let statistic = Statistic::Max;
+        let phase = |succeeded| Metric::Phase { phase: Phase::Register, succeeded, statistic };
+        let (mut phases, mut lateness) = (PhaseHistograms::new(), Histogram::new());
+        // One success, two failures, three that were late: told apart by how many they are.
+        for outcome in [Outcome::Success, Outcome::Failed(FailureClass::Tls), Outcome::Failed(FailureClass::Tls)] {
+            let mut times = PhaseTimes::new();
+            times.set(Phase::Register, Duration::from_millis(5));
+            phases.record(&Attempt::that(outcome, times));
+        }
+        (0..3).for_each(|_| lateness.record(7));
+        for (metric, count) in [(phase(true), 1), (phase(false), 2), (Metric::Lateness(statistic), 3)] {
+            let times = Times::of(metric).expect("it is about times");
+            assert_eq!(times.recorded(&phases, &lateness).map(Histogram::count), Some(count), "{metric:?}");
+            let at_rest = times.at_rest(&(&phases).into(), &(&lateness).into());
+            assert_eq!(at_rest.count(), count, "{metric:?}");
+        }
+        let absent = Times::Phase { phase: Phase::HubTls, succeeded: true };
+        assert!(absent.recorded(&phases, &lateness).is_none());
+        assert_eq!(absent.at_rest(&(&phases).into(), &(&lateness).into()).count(), 0);
+        for metric in [Metric::ErrorRate, Metric::Throughput, Metric::Count(Counted::Planned)] {
+            assert_eq!(Times::of(metric), None, "{metric:?}");
+        }
     }
 
     #[test]

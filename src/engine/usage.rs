@@ -32,3 +32,23 @@ pub(super) fn since(before: &CpuUse) -> CpuUse {
 pub(super) fn of_this_thread() -> Duration {
     nix::time::clock_gettime(nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_told_in_bytes_and_time_since_a_moment() {
+        // No process with a runtime of Rust and a thousand tests takes less than a megabyte.
+        assert!(own().peak_memory > 1 << 20, "{:?}", own());
+        let used = since(&CpuUse::default());
+        assert!(used.peak_memory > 1 << 20 && used.peak_memory <= own().peak_memory, "{used:?}");
+        let later = CpuUse { user: own().user + Duration::from_secs(3_600), ..own() };
+        assert_eq!(since(&later).user, Duration::ZERO, "never less than nothing");
+    }
+
+    #[test]
+    fn a_thread_that_ran_has_used_time() {
+        assert!(of_this_thread() > Duration::ZERO);
+    }
+}
