@@ -197,3 +197,19 @@ impl Settings {
         }
     }
 }
+
+#[cfg(test)]
+impl Settings {
+    /// Those of devices about which a test says no more than this. No service that there is can satisfy them.
+    pub(crate) fn of_nobody() -> Self {
+        let now = std::time::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        let root = crate::pki::issuing_ca::RootCa::generate("root", now).expect("a root").der().to_vec();
+        let tls =
+            ClientTls::new(std::slice::from_ref(&root), crate::domain::TlsVersions::Any, CryptoProvider::default());
+        let key =
+            Attestation::SymmetricKey { group_key: SymmetricKey::random(), token_life: Duration::from_secs(3_600) };
+        let chain = ChainVerifier::new(&[root]).expect("a root is a certificate");
+        let scope = IdScope::new("0ne00000001").expect("an id scope");
+        Self::new(Endpoint::new("dps"), scope, key, tls.expect("a root is given"), Arc::new(chain))
+    }
+}

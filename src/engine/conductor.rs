@@ -314,3 +314,56 @@ impl Conductor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::FailureClass;
+    use crate::engine::scene;
+    use crate::measure::Totals;
+
+    const S: fn(u64) -> Duration = Duration::from_secs;
+
+    /// Whether a threshold ends a run of two stages, of which so many are over, with devices that only their ends cut.
+    async fn ends(check: &str, over: usize, now: Duration) -> bool {
+        let lines = format!(
+            "arrival = 'at-once'\n[[stage]]\nname = 'then'\nkind = 'reconnect'\narrival = 'at-once'\n\
+             [[threshold]]\ncheck = '{check}'\nabort_on_fail = true\nabort_after = '2s'\n"
+        );
+        let conductor = scene::conductor(scene::scenario(3, &lines), (None, 1), None).await;
+        for index in 0..over {
+            let mut merged = Merged::not_started(&conductor.plan, index, S(1));
+            merged.stage.totals = Totals { planned: 3, started: 3, attempts: 3, ..Totals::default() };
+            (merged.stage.totals.failed[FailureClass::Cut.index()], merged.whole) = (3, true);
+            let mut display = Display::new(Vec::new(), index, 3, S(1 + index as u64), None);
+            display.end(&merged, S(2));
+            conductor.displays.borrow_mut().push(display);
+        }
+        conductor.check_thresholds(now);
+        let broken = conductor.so_far.broken();
+        assert_eq!(broken.as_ref().map(|result| result.stopped_at), conductor.halt.is_cancelled().then_some(Some(now)));
+        conductor.halt.is_cancelled()
+    }
+
+    #[tokio::test]
+    async fn a_run_is_ended_by_what_its_stages_have_shown_and_not_by_what_one_to_come_might() {
+        let check = "all.error_rate < 10%";
+        assert!(!ends(check, 0, S(9)).await, "no stage has begun");
+        assert!(!ends(check, 1, S(9)).await, "nobody came to an end by himself, and the second stage is to come");
+        assert!(ends(check, 2, S(9)).await);
+        assert!(ends("s.error_rate < 10%", 1, S(9)).await, "the second stage is none of its");
+        assert!(!ends("all.success_rate < 1%", 2, S(9)).await, "it is met");
+        // Not before it is to be looked at, counted from when the first of its stages began.
+        assert!(!ends(check, 2, S(3) - Duration::from_nanos(1)).await && ends(check, 2, S(3)).await);
+    }
+
+    #[tokio::test]
+    async fn the_first_defect_is_the_one_that_is_told_and_ends_the_run() {
+        let conductor = scene::conductor(scene::scenario(3, "arrival = 'at-once'"), (None, 1), None).await;
+        assert!(!conductor.halt.is_cancelled());
+        conductor.breaks(EngineError::WorkerLost(3));
+        conductor.breaks(EngineError::PacerLost);
+        assert!(conductor.halt.is_cancelled());
+        assert!(matches!(conductor.defect.take(), Some(EngineError::WorkerLost(3))));
+    }
+}

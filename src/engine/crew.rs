@@ -219,3 +219,84 @@ pub(super) fn by_worker(devices: impl IntoIterator<Item = u32>, split: Split) ->
     }
     parts
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::device::MemoryConnector;
+    use crate::domain::Shard;
+    use crate::engine::scene;
+
+    #[test]
+    fn there_are_as_many_workers_as_are_asked_for_or_as_there_are_cores() {
+        let limits = |lines: &str| scene::scenario(1, &format!("arrival = 'at-once'\n[limits]\n{lines}")).limits;
+        assert_eq!(Execution::Threads.workers(&limits("workers = 5")), 5);
+        let cores = thread::available_parallelism().unwrap().get();
+        assert_eq!((super::cores(), Execution::Threads.workers(&limits("")) as usize), (cores, cores));
+        assert_eq!(Execution::Inline.workers(&limits("workers = 5")), 1, "time that is not real has one thread");
+    }
+
+    #[test]
+    fn devices_are_their_workers_in_their_order() {
+        let split = Split { shard: Shard::WHOLE, workers: 3 };
+        assert_eq!(by_worker([0, 1, 3, 4, 6, 8], split), [vec![0, 3, 6], vec![1, 4], vec![8]]);
+    }
+
+    /// Workers of five devices, of which none has done anything.
+    async fn crew(split: Split) -> Crew {
+        let (station, _) = scene::station(&scene::scenario(5, "arrival = 'at-once'"), 5);
+        let worker = |share| Worker {
+            scenario: station.scenario.clone(),
+            seed: 7,
+            connector: station.connector.clone(),
+            serials: station.serials.clone(),
+            works: station.works.clone(),
+            share,
+            slots: 5,
+            in_flight: station.in_flight.clone(),
+            connected: station.connected.clone(),
+            rows: None,
+        };
+        let workers: Vec<Worker<MemoryConnector>> = split.shares().map(worker).collect();
+        Crew::start(Execution::Inline, workers, split).await.unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_worker_answers_for_its_own_devices() {
+        let local = async {
+            let split = Split { shard: Shard::WHOLE, workers: 2 };
+            let mut crew = crew(split).await;
+            crew.begin(RunClock::start());
+            let (certified, skips) = crew.certificates(by_worker(0..5, split)).await.unwrap();
+            assert!(certified.is_empty());
+            assert_eq!(skips.iter().map(Skips::devices).collect::<Vec<_>>(), [3, 2]);
+            let expiries = crew.expiries(SystemTime::UNIX_EPOCH).await.unwrap();
+            assert_eq!((expiries.certificates(), expiries.without), (0, 5));
+            let ends = crew.end(|worker| panic!("worker {worker} is there")).await;
+            assert_eq!(
+                ends.iter().map(|end| (end.lost_between_stages, end.cpu)).collect::<Vec<_>>(),
+                [(0, Duration::ZERO); 2]
+            );
+        };
+        LocalSet::new().run_until(local).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_worker_that_is_gone_is_told_by_its_number() {
+        let local = async {
+            let mut crew = crew(Split { shard: Shard::WHOLE, workers: 2 }).await;
+            // The second one never begins.
+            crew.workers[1].begin = None;
+            tokio::task::yield_now().await;
+            crew.begin(RunClock::start());
+            let members = vec![vec![0], vec![1]];
+            assert!(matches!(crew.certificates(members).await, Err(EngineError::WorkerLost(2))));
+            let lost = std::cell::RefCell::new(Vec::new());
+            assert_eq!(crew.end(|worker| lost.borrow_mut().push(worker)).await.len(), 1);
+            assert_eq!(lost.take(), [2]);
+        };
+        LocalSet::new().run_until(local).await;
+    }
+}

@@ -221,3 +221,100 @@ impl<C: Connector> Drop for Entry<C> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::sleep;
+
+    use super::*;
+    use crate::device::MemoryConnector;
+    use crate::engine::scene;
+
+    const S: fn(u64) -> Duration = Duration::from_secs;
+
+    fn job() -> Rc<Job<MemoryConnector>> {
+        let (station, _) = scene::station(&scene::scenario(3, "arrival = 'at-once'"), 3);
+        scene::job(&station, 0)
+    }
+
+    fn entry(job: &Rc<Job<MemoryConnector>>, device: u32) -> Entry<MemoryConnector> {
+        Entry::new(Rc::clone(job), Due { device, at: job.now() })
+    }
+
+    fn failed() -> Found {
+        Found::failed(Failure::new(FailureClass::Network, "gone"))
+    }
+
+    /// The longest time of a phase in whole seconds, of successes, and how many there were.
+    fn times(job: &Job<MemoryConnector>, phase: Phase) -> Option<(u64, u64)> {
+        let recorder = job.recorder.borrow();
+        let times = recorder.phases.succeeded(phase)?;
+        Some((times.quantile(1.0).expect("there are some").as_secs(), times.count()))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waits_between_attempts_are_a_time_of_their_own_of_devices_that_waited() {
+        let job = job();
+        let mut at_once = entry(&job, 0);
+        at_once.begin(None);
+        sleep(S(1)).await;
+        at_once.end(&Found::nothing(), Ending::Device);
+        assert_eq!((times(&job, Phase::Total), times(&job, Phase::Backoff)), (Some((1, 1)), None));
+        let mut later = entry(&job, 1);
+        for wait in [5, 7] {
+            later.begin(None);
+            sleep(S(2)).await;
+            later.end(&failed(), Ending::Attempt);
+            sleep(S(wait)).await;
+        }
+        later.begin(Some(job.now()));
+        sleep(S(3)).await;
+        later.end(&Found::nothing(), Ending::Device);
+        // Three attempts of 2, 2 and 3 s, and the waits.
+        assert_eq!(times(&job, Phase::Total), Some((19, 2)));
+        assert_eq!((times(&job, Phase::TotalRaw), times(&job, Phase::Backoff)), (Some((3, 2)), Some((12, 1))));
+        let totals = job.recorder.borrow().totals;
+        assert_eq!((totals.started, totals.attempts, totals.succeeded), (2, 4, 2));
+        assert_eq!((totals.failed_attempts_total(), totals.failed_total()), (2, 0));
+        assert_eq!((job.station.in_flight.now(), job.station.in_flight.peak()), (0, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whatever_becomes_of_its_future_a_device_has_one_outcome() {
+        let job = job();
+        drop(entry(&job, 0));
+        let mut tries = entry(&job, 1);
+        tries.begin(None);
+        drop(tries);
+        let mut waits = entry(&job, 2);
+        waits.begin(None);
+        waits.end(&failed(), Ending::Attempt);
+        drop(waits);
+        let totals = job.recorder.borrow().totals;
+        assert_eq!((totals.not_started, totals.started, totals.failed[FailureClass::Cut.index()]), (1, 2, 2));
+        assert_eq!((totals.attempts, totals.failed_attempts_total()), (2, 2));
+        let lack = |device| job.station.fleet.with(device, |device| device.lack.map(|lack| lack.reason));
+        assert_eq!([0, 1, 2].map(lack), [None, Some(SkipReason::Cut), Some(SkipReason::Cut)]);
+        // One that is through is not counted again.
+        let mut done = entry(&job, 0);
+        done.begin(None);
+        done.end(&failed(), Ending::GaveUp);
+        drop(done);
+        let totals = job.recorder.borrow().totals;
+        assert_eq!((totals.failed_total(), totals.gave_up, lack(0)), (3, 1, Some(SkipReason::Failed)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_device_that_breaks_while_something_is_recorded_breaks_nothing_more() {
+        let job = job();
+        let mut tries = entry(&job, 0);
+        tries.begin(None);
+        let waits = entry(&job, 1);
+        let recording = job.recorder.borrow_mut();
+        drop((tries, waits));
+        assert_eq!(
+            (recording.totals.started, recording.totals.failed_total(), recording.totals.not_started),
+            (1, 0, 0)
+        );
+    }
+}

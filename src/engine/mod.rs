@@ -35,6 +35,8 @@ mod recorder;
 mod retry;
 mod rows;
 mod run;
+#[cfg(test)]
+mod scene;
 mod serials;
 mod setup;
 mod share;

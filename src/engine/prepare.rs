@@ -71,27 +71,32 @@ impl Conductor {
     /// Has the keys of a stage made. `renewals`: due times by device, in order, where the plan does not know them.
     fn order(&self, index: usize, begins: Begins, renewals: Option<Vec<(Duration, u32)>>) -> Ordered {
         let setup = Arc::new(StageSetup::new(index, &self.scenario, &self.classes));
-        let (stage, split) = (&setup.stage, self.crew.split());
-        let workers = split.workers as usize;
-        if !stage.kind.makes_keys() {
+        let workers = self.crew.split().workers as usize;
+        if !setup.stage.kind.makes_keys() {
             return Ordered { setup, supplies: (0..workers).map(|_| None).collect() };
         }
+        let lane = self.lane(index, begins, renewals);
+        let supplies = self.works.supply(&setup, lane, workers).into_iter().map(Some).collect();
+        Ordered { setup, supplies }
+    }
+
+    /// Which keys a stage needs, and how urgently.
+    fn lane(&self, index: usize, begins: Begins, renewals: Option<Vec<(Duration, u32)>>) -> Lane {
+        let stage = &self.scenario.stages[index];
         // Renewals are known when their stage has begun.
         let known_before = renewals.is_none();
         let (devices, list): (_, DueList) = match renewals {
             Some(renewals) => (renewals.len() as u64, Box::new(renewals.into_iter())),
             None => (self.plan.stages[index].devices.into(), self.due_list(index)),
         };
-        let lane = Lane::new(begins, list, devices, split)
+        let lane = Lane::new(begins, list, devices, self.crew.split())
             .running(!known_before || begins == Begins::At(Duration::ZERO))
             .whole(known_before && self.scenario.any_class_of(stage, |class| class.keys == KeySource::PreGenerated))
             .quick(!self.scenario.any_class_of(stage, |class| class.key_algorithm.rsa_bits().is_some()));
-        let lane = match stage.workload {
+        match stage.workload {
             Workload::Closed { concurrency } => lane.closed(self.plan.shard.of(concurrency).into()),
             Workload::Open { .. } => lane,
-        };
-        let supplies = self.works.supply(&setup, lane, workers).into_iter().map(Some).collect();
-        Ordered { setup, supplies }
+        }
     }
 
     /// Who is due when, as far as the plan knows; in a closed workload all at once, in their order.
@@ -201,5 +206,125 @@ impl Conductor {
         let parts = members.into_iter().zip(unlisted).zip(supplies);
         let parts = parts.map(|((members, unlisted), keys)| Part { members, unlisted, keys });
         Ok(Ready { setup, parts: parts.collect(), list: Some(Box::new(due.into_iter())) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::watch;
+
+    use super::*;
+    use crate::engine::key_queue::KeyQueue;
+    use crate::engine::scene;
+
+    const S: fn(u64) -> Duration = Duration::from_secs;
+    const AT_ONCE: &str = "arrival = 'at-once'\n";
+
+    /// One more stage.
+    fn then(kind: &str, lines: &str) -> String {
+        format!("[[stage]]\nname = 'then'\nkind = '{kind}'\n{AT_ONCE}{lines}\n")
+    }
+
+    /// What there is to be made of two stages of five devices, at most so many ahead of need; and whether they renew.
+    async fn queue(lines: &str, most: u64, stages: [(Begins, bool); 2]) -> KeyQueue {
+        let conductor = scene::conductor(scene::scenario(5, lines), (None, 2), None).await;
+        let mut queue = KeyQueue::new(2, most);
+        for (index, (begins, renews)) in stages.into_iter().enumerate() {
+            let renewals = renews.then(|| (0..5).map(|device| (S(1), device)).collect());
+            queue.add(index, conductor.lane(index, begins, renewals));
+        }
+        queue
+    }
+
+    #[tokio::test]
+    async fn stages_that_begin_with_the_run_have_keys_ahead_of_their_own_and_so_have_renewals_that_are_known() {
+        let (zero, later) = (Begins::At(S(0)), Begins::At(S(10)));
+        let two = format!("{AT_ONCE}{}", then("provision", ""));
+        assert_eq!(queue(&two, 2, [(zero, false), (zero, false)]).await.expected(), (4, 0));
+        assert_eq!(queue(&two, 2, [(zero, false), (later, false)]).await.expected(), (2, 0));
+        assert_eq!(queue(&two, 2, [(later, false), (Begins::NotBefore(S(0)), false)]).await.expected(), (2, 0));
+        let renewals = format!("{AT_ONCE}{}", then("renew", ""));
+        assert_eq!(queue(&renewals, 2, [(zero, false), (later, true)]).await.expected(), (4, 0));
+    }
+
+    #[tokio::test]
+    async fn pre_generated_keys_are_all_made_before_but_those_of_renewals_that_are_not_known_then() {
+        let zero = Begins::At(S(0));
+        for (keys, expected) in [("pre-generated", (7, 5)), ("fresh", (4, 0)), ("seeded", (4, 0))] {
+            let class = format!("[[fleet.class]]\nname = 'a'\nshare = 1\nkeys = '{keys}'");
+            let lines = format!("{AT_ONCE}{}{class}", then("renew", ""));
+            assert_eq!(queue(&lines, 2, [(zero, false), (zero, true)]).await.expected(), expected, "{keys}");
+        }
+    }
+
+    #[tokio::test]
+    async fn keys_that_take_long_wait_for_those_that_do_not() {
+        let class =
+            |name, algorithm| format!("[[fleet.class]]\nname = '{name}'\nshare = 1\nkey_algorithm = '{algorithm}'\n");
+        let first = async |of_first: &'static str, of_second: &'static str| {
+            let (a, b) = (class("a", of_first), class("b", of_second));
+            let lines = format!("classes = ['a']\n{AT_ONCE}{}{a}{b}", then("provision", "classes = ['b']"));
+            // What is due first is the first stage's.
+            let mut queue = queue(&lines, 100, [(Begins::At(S(0)), false), (Begins::At(S(10)), false)]).await;
+            queue.next(None).unwrap().stage
+        };
+        assert_eq!(first("ecdsa-p256", "ecdsa-p384").await, 0);
+        assert_eq!(first("rsa-2048", "rsa-3072").await, 0);
+        assert_eq!(first("rsa-2048", "ecdsa-p384").await, 1);
+    }
+
+    #[tokio::test]
+    async fn nothing_of_a_stage_that_begins_with_the_run_is_left_for_then() {
+        let beside = |kind, delay: &str| {
+            then(kind, &format!("with = 's'\ndelay = '{delay}'")).replace("then", &format!("{kind}-{delay}"))
+        };
+        let lines = [beside("provision", "0s"), beside("provision", "1s"), beside("reconnect", "1s")];
+        let lines = format!("{AT_ONCE}{}", lines.concat());
+        let renewals =
+            "[[stage]]\nname = 'renewals'\nkind = 'renew'\narrival = { process = 'from-expiry', strategy = 'uniform' }";
+        let conductor = scene::conductor(scene::scenario(5, &(lines + renewals)), (None, 9), None).await;
+        let prepared: Vec<_> = conductor
+            .prepare()
+            .await
+            .into_iter()
+            .map(|prepared| match prepared {
+                None => "not known",
+                Some(Prepared::Ready(ready)) if ready.parts.iter().all(|part| part.keys.is_some()) => "ready",
+                Some(Prepared::Ordered(ordered)) if ordered.supplies.iter().all(Option::is_some) => "ordered",
+                Some(Prepared::Ordered(ordered)) if ordered.supplies.iter().all(Option::is_none) => "needs none",
+                Some(_) => "in part",
+            })
+            .collect();
+        assert_eq!(prepared, ["ready", "ready", "ordered", "needs none", "not known"]);
+    }
+
+    /// What is shown and noted of a run whose first stage has so many of its five devices' keys made, and never more.
+    async fn enough(made: u32) -> (Progress, Vec<String>, Duration) {
+        let scenario = scene::scenario(5, &format!("{AT_ONCE}[limits]\nprepare = '1s'"));
+        let (sender, shown) = watch::channel(Progress::default());
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+        let conductor = scene::conductor(scenario, (Some(pool), 9), Some(sender)).await;
+        let setup = Arc::new(StageSetup::new(0, &conductor.scenario, &conductor.classes));
+        let list = (0..made).map(|device| (S(0), device));
+        let lane = Lane::new(Begins::At(S(0)), Box::new(list), 5, scene::ALONE);
+        let _supplies = conductor.works.supply(&setup, lane, 1);
+        conductor.works.wait_for(made.into()).await;
+        let began = tokio::time::Instant::now();
+        conductor.enough_keys().await;
+        let shown = shown.borrow().clone();
+        (shown, conductor.so_far.notes(), began.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn keys_are_waited_for_as_long_as_the_limit_allows_and_what_is_left_to_be_made_is_noted() {
+        let (shown, notes, took) = enough(2).await;
+        assert_eq!((shown.part, shown.keys_ready, shown.keys_wanted), (RunPart::Prepare, 2, 5));
+        // Five times a second; the runtime's timers are good to a millisecond.
+        let millis = |time: Duration| time.as_millis() / 10;
+        assert!((80..=100).contains(&millis(shown.elapsed)) && millis(took) == 100, "{shown:?} {took:?}");
+        let note = "2 of 5 keys were made within limits.prepare = 1s; the others are made while devices come, and cost CPU there";
+        assert_eq!(notes, [note]);
+        let (_, notes, took) = enough(5).await;
+        assert_eq!((notes, took), (Vec::new(), Duration::ZERO));
     }
 }

@@ -52,3 +52,33 @@ impl<C: Connector> Station<C> {
         self.fleet.with(device, |device| device.lack).unwrap_or_else(not_begun)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::scene;
+
+    #[test]
+    fn a_device_without_a_certificate_waits_for_the_first_stage_that_provisions_its_class_if_there_is_one() {
+        let class = |name| format!("[[fleet.class]]\nname = '{name}'\nshare = 1\n");
+        let stage = |name, class| {
+            format!("[[stage]]\nname = '{name}'\nkind = 'provision'\nclasses = ['{class}']\narrival = 'at-once'\n")
+        };
+        let lines = [stage("t", "b"), stage("u", "b"), stage("v", "c"), ["a", "b", "c"].map(class).concat()];
+        let mut scenario = scene::scenario(6, &format!("classes = ['a']\narrival = 'at-once'\n{}", lines.concat()));
+        (scenario.stages[1].kind, scenario.stages[3].kind) = (StageKind::Reconnect, StageKind::Reprovision);
+        let (station, _) = scene::station(&scenario, 1);
+        let lack = |reason, stage| Lack { reason, stage };
+        for device in 0..6 {
+            let expected = match scenario.fleet.mix.class_of(device) {
+                0 => lack(SkipReason::NotBegun, Some(0)),
+                1 => lack(SkipReason::NotBegun, Some(2)),
+                _ => lack(SkipReason::NoStage, None),
+            };
+            assert_eq!(station.lack_of(device), expected, "{device}");
+        }
+        let dropped = lack(SkipReason::Dropped, Some(0));
+        station.fleet.with(0, |device| device.lack = Some(dropped));
+        assert_eq!(station.lack_of(0), dropped, "what became of it is known");
+    }
+}

@@ -1,0 +1,126 @@
+//! What tests of single pieces stand in: one worker and its devices, on the caller's runtime, whose clock may be paused.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::device::{MemoryConnector, MemoryPeer, Settings};
+use crate::domain::Shard;
+use crate::engine::clock::RunClock;
+use crate::engine::conductor::{Conductor, Moments};
+use crate::engine::crew::{Crew, Execution};
+use crate::engine::entry::Job;
+use crate::engine::fleet::Fleet;
+use crate::engine::gauge::Gauge;
+use crate::engine::keys::KeyWorks;
+use crate::engine::recorder::Recorder;
+use crate::engine::serials::Serials;
+use crate::engine::setup::StageSetup;
+use crate::engine::share::Split;
+use crate::engine::snapshot::SoFar;
+use crate::engine::station::Station;
+use crate::engine::worker::Worker;
+use crate::engine::{Plan, Progress};
+use crate::scenario::Scenario;
+
+/// The whole fleet as the part of one worker.
+pub(super) const ALONE: Split = Split { shard: Shard::WHOLE, workers: 1 };
+
+/// A scenario of that many devices; `lines` are those of its only stage `s`, which provisions, and whatever follows.
+pub(super) fn scenario(devices: u32, lines: &str) -> Scenario {
+    let text = format!(
+        "schema = 1\nname = 'x'\nfleet.devices = {devices}\nfleet.registration_id = 'd-{{index}}'\n\
+         [[stage]]\nname = 's'\nkind = 'provision'\n{lines}\n"
+    );
+    Scenario::parse("x.toml", &text, &[]).unwrap_or_else(|problems| {
+        panic!("{}\n{text}", problems.iter().map(|problem| format!("{problem}\n")).collect::<String>())
+    })
+}
+
+/// The settings of every class of devices.
+pub(super) fn classes(scenario: &Scenario) -> Vec<Settings> {
+    vec![Settings::of_nobody(); scenario.fleet.classes.len()]
+}
+
+/// A worker that has all devices, with so many slots, and the service's ends of its connections: nobody answers as long as
+/// they are there, and no connection can be made once they are dropped. Its clock starts now.
+pub(super) fn station(
+    scenario: &Scenario,
+    slots: usize,
+) -> (Rc<Station<MemoryConnector>>, UnboundedReceiver<MemoryPeer>) {
+    let (connector, peers) = MemoryConnector::new();
+    let share = ALONE.shares().next().expect("there is one");
+    let plan = Arc::new(Plan::new(scenario, 7));
+    let station = Station {
+        scenario: Arc::new(scenario.clone()),
+        seed: 7,
+        connector: Arc::new(connector),
+        serials: Arc::new(Serials::new()),
+        works: Arc::new(KeyWorks::new(None, plan, 100)),
+        clock: RunClock::start(),
+        fleet: Fleet::new(share, scenario.fleet.devices),
+        slots: Arc::new(Semaphore::new(slots)),
+        in_flight: Arc::new(Gauge::default()),
+        connected: Arc::new(Gauge::default()),
+        rows: None,
+        lost_between_stages: Cell::new(0),
+        breaches: RefCell::default(),
+        early: Cell::default(),
+    };
+    (Rc::new(station), peers)
+}
+
+/// What the devices of a worker share in a stage.
+pub(super) fn job(station: &Rc<Station<MemoryConnector>>, stage: usize) -> Rc<Job<MemoryConnector>> {
+    let setup = StageSetup::new(stage, &station.scenario, &classes(&station.scenario));
+    Rc::new(Job {
+        station: Rc::clone(station),
+        setup: Arc::new(setup),
+        recorder: RefCell::new(Recorder::new()),
+        whereabouts: Rc::default(),
+        until: None,
+    })
+}
+
+/// A pool of one thread that makes no key as long as what comes with it is there.
+pub(super) fn gated_pool() -> (rayon::ThreadPool, std::sync::mpsc::Sender<()>) {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread");
+    let (gate, opens) = std::sync::mpsc::channel();
+    // An error is that it is gone.
+    pool.spawn(move || {
+        let _ = opens.recv();
+    });
+    (pool, gate)
+}
+
+/// A run that has no worker yet. Its keys are made by that pool, at most so many ahead of need.
+pub(super) async fn conductor(
+    scenario: Scenario,
+    (pool, ahead): (Option<rayon::ThreadPool>, u32),
+    progress: Option<watch::Sender<Progress>>,
+) -> Conductor {
+    let plan = Arc::new(Plan::new(&scenario, 7));
+    let nobody: Vec<Worker<MemoryConnector>> = Vec::new();
+    Conductor {
+        crew: Crew::start(Execution::Inline, nobody, ALONE).await.expect("there is nobody to start"),
+        moments: scenario.stages.iter().map(|_| Moments::new()).collect(),
+        classes: classes(&scenario),
+        works: Arc::new(KeyWorks::new(pool, Arc::clone(&plan), ahead)),
+        execution: Execution::Inline,
+        connected: Arc::new(Gauge::default()),
+        progress,
+        distributions: false,
+        keeps: false,
+        so_far: Arc::new(SoFar::new(Arc::clone(&plan))),
+        halt: CancellationToken::new(),
+        cut: CancellationToken::new(),
+        displays: RefCell::default(),
+        defect: RefCell::default(),
+        plan,
+        scenario: Arc::new(scenario),
+    }
+}
