@@ -2,10 +2,10 @@
 
 use fleetstorm::domain::FailureClass;
 use fleetstorm::engine::{EngineError, EngineOutcome};
-use fleetstorm::measure::RunStatus;
+use fleetstorm::measure::{Observed, RunStatus};
 
 use super::service::{self, Answer};
-use super::{MS, Run, cancel_after, outcome, scenario, script};
+use super::{MS, Run, cancel_after, outcome, scenario, script, watched};
 
 #[tokio::test(start_paused = true)]
 async fn devices_that_cannot_start_in_time_are_dropped_and_counted() {
@@ -169,4 +169,33 @@ async fn a_serial_number_that_comes_twice_is_a_wrong_certificate() {
     let totals = &outcome.stages[0].totals;
     assert_eq!((totals.succeeded, totals.failed[FailureClass::Verification.index()]), (1, 2));
     assert!(outcome.errors[0].message.contains("serial number"), "{:?}", outcome.errors);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_closed_workload_in_which_nobody_gets_through_has_not_shown_that_something_never_happens() {
+    let text = "workload = 'closed'\nconcurrency = 1\ntimeout = '5s'\n[limits]\ndrain = '5s'\n\
+                [fleet.behaviour]\npreset = 'well-behaved'\n[[threshold]]\ncheck = 'stage.expired == 0'";
+    let outcome = outcome(scenario(3, text), |_| Answer::Silence).await;
+    assert_eq!((outcome.status, outcome.stages[0].totals.not_started), (RunStatus::Complete, 2));
+    assert_eq!((outcome.thresholds[0].observed, outcome.thresholds[0].met), (Observed::Nothing, false));
+    assert!(outcome.notes.iter().any(|note| note.contains("no device got through for 10s")), "{:?}", outcome.notes);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stage_that_begins_late_and_one_that_is_over_are_told_while_others_go_on() {
+    let text = "arrival = 'at-once'\n[[stage]]\nname = 'late'\nkind = 'provision'\narrival = 'at-once'\n\
+                with = 'stage'\ndelay = '1500us'\n[limits]\nharmless_lateness = '0s'";
+    let answers = script(|_| Answer::Issue(MS(1_000)));
+    let (outcome, seen) = watched(Run::new(scenario(4, text), service::start(answers))).await;
+    // The runtime's timers are good to a millisecond.
+    let late = outcome.stages[1].begin.unwrap().late;
+    assert!(outcome.stages[0].begin.unwrap().late.is_zero() && !late.is_zero() && late <= MS(1), "{late:?}");
+    for stage in seen.iter().flat_map(|progress| progress.stages.iter().chain(&progress.over)) {
+        assert_eq!(stage.saturated, stage.stage == 1, "{stage:?}");
+    }
+    let last = seen.last().unwrap();
+    let ended: Vec<_> =
+        last.over.iter().chain(&last.stages).map(|stage| (stage.stage, stage.ended.is_some())).collect();
+    assert_eq!(ended, [(0, true), (1, true)]);
+    assert!(outcome.health.saturated[0].starts_with("late: it was to begin after 1.5 ms"), "{:?}", outcome.health);
 }

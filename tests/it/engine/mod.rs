@@ -2,6 +2,7 @@
 //! record can be told in advance.
 
 mod bounds;
+mod connections;
 mod invariants;
 mod loopback;
 mod service;
@@ -25,7 +26,7 @@ const MS: fn(u64) -> Duration = Duration::from_millis;
 /// A scenario of one stage; `lines` are keys of the stage, then whole tables.
 fn scenario(devices: u32, lines: &str) -> Scenario {
     let text = format!(
-        "schema = 1\nname = 'test'\nfleet = {{ devices = {devices}, registration_id = 'd-{{index}}' }}\n\
+        "schema = 1\nname = 'test'\nfleet.devices = {devices}\nfleet.registration_id = 'd-{{index}}'\n\
          [[stage]]\nname = 'stage'\nkind = 'provision'\n{lines}\n"
     );
     Scenario::parse("test.toml", &text, &[]).unwrap_or_else(|problems| {
@@ -92,6 +93,20 @@ impl Run {
         };
         run(input).await
     }
+}
+
+/// All that somebody sees who watches a run.
+async fn watched(mut run: Run) -> (EngineOutcome, Vec<Progress>) {
+    let (sender, mut newest) = watch::channel(Progress::default());
+    run.progress = Some(sender);
+    let watching = tokio::spawn(async move {
+        let mut seen = Vec::new();
+        while newest.changed().await.is_ok() {
+            seen.push(newest.borrow_and_update().clone());
+        }
+        seen
+    });
+    (run.outcome().await, watching.await.expect("it only collects"))
 }
 
 /// One run against a service that follows `answer`, in virtual time.

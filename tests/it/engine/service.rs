@@ -1,6 +1,7 @@
 //! A service in memory whose every duration comes from the test: DPS that really issues certificates, and a hub.
 
-use std::sync::{Arc, LazyLock};
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, SystemTime};
 
 use bytes::BytesMut;
@@ -17,7 +18,7 @@ use fleetstorm::protocol::mqtt::{
 use fleetstorm::protocol::payload::{
     OperationStatus, RegistrationRequest, RegistrationState, RegistrationStatus, decode_csr, encode_chain,
 };
-use fleetstorm::protocol::topic::{DpsRequest, DpsResponse};
+use fleetstorm::protocol::topic::{DpsRequest, DpsResponse, HubRequest};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::time::sleep;
 
@@ -40,6 +41,35 @@ pub(super) enum Answer {
 
 /// By index of the device.
 pub(super) type Script = dyn Fn(u32) -> Answer + Send + Sync;
+
+/// What the service does beside answering registrations.
+#[derive(Default)]
+pub(super) struct Habits {
+    /// How CONNECT is answered: by host, and how many came there before. Who is not mentioned is let in.
+    pub(super) answers: HashMap<(&'static str, usize), ConnectReturnCode>,
+    /// How long the hub leaves a connection open; `None`: for ever.
+    pub(super) hub_patience: Option<Duration>,
+}
+
+/// What came to the service, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Came {
+    /// To that host.
+    Connect(String),
+    Disconnect(String),
+    /// The connection ended without a word.
+    Gone(String),
+    /// Of a registration, with the key that a certificate is asked for.
+    Registration(Vec<u8>),
+    /// A certificate is asked for at the hub. It is refused.
+    Renewal,
+}
+
+struct Service {
+    script: Arc<Script>,
+    habits: Habits,
+    came: Arc<Mutex<Vec<Came>>>,
+}
 
 struct Authority {
     root: RootCa,
@@ -81,15 +111,27 @@ pub(super) fn settings() -> Settings {
 
 /// A service that follows `script`, on the current runtime.
 pub(super) fn start(script: Arc<Script>) -> Arc<MemoryConnector> {
+    with_habits(script, Habits::default()).0
+}
+
+/// The same with habits, and what came to it.
+pub(super) fn with_habits(script: Arc<Script>, habits: Habits) -> (Arc<MemoryConnector>, Arc<Mutex<Vec<Came>>>) {
     let (connector, mut peers) = MemoryConnector::new();
+    let came = Arc::default();
+    let service = Arc::new(Service { script, habits, came: Arc::clone(&came) });
     tokio::spawn(async move {
         while let Some(peer) = peers.recv().await {
-            let script = Arc::clone(&script);
-            // An error is a device that has gone.
-            tokio::spawn(async move { serve(peer, &*script).await.ok() });
+            let service = Arc::clone(&service);
+            tokio::spawn(async move {
+                let host = peer.host.clone();
+                // An error is a device that has gone.
+                if !service.serve(peer).await.unwrap_or(false) {
+                    service.comes(Came::Gone(host));
+                }
+            });
         }
     });
-    Arc::new(connector)
+    (Arc::new(connector), came)
 }
 
 /// A service that is not there.
@@ -97,36 +139,84 @@ pub(super) fn absent() -> Arc<MemoryConnector> {
     Arc::new(MemoryConnector::new().0)
 }
 
-async fn serve(peer: MemoryPeer, script: &Script) -> std::io::Result<()> {
-    let mut stream = peer.stream;
-    let mut buffer = BytesMut::new();
-    loop {
-        while let Some(packet) = decode(&mut buffer, 1 << 20).expect("devices send packets") {
-            let answer = match packet {
-                Packet::Connect(_) => Packet::ConnAck(ConnAck::new(ConnectReturnCode::Success, false)),
-                Packet::Subscribe(s) => {
-                    let granted = s.filters.iter().map(|f| SubscribeReasonCode::Success(f.qos)).collect();
-                    Packet::SubAck(SubAck::new(s.pkid, granted))
-                }
-                Packet::Publish(publish) => {
-                    if publish.qos == QoS::AtLeastOnce {
-                        send(&mut stream, &Packet::PubAck(PubAck::new(publish.pkid))).await?;
+impl Service {
+    fn comes(&self, what: Came) {
+        self.came.lock().unwrap().push(what);
+    }
+
+    /// How the next CONNECT at that host is answered.
+    fn lets_in(&self, host: &str) -> ConnectReturnCode {
+        let mut came = self.came.lock().unwrap();
+        let connect = Came::Connect(host.to_owned());
+        let before = came.iter().filter(|came| **came == connect).count();
+        came.push(connect);
+        let answer = self.habits.answers.iter().find(|((at, number), _)| *at == host && *number == before);
+        answer.map_or(ConnectReturnCode::Success, |(_, code)| *code)
+    }
+
+    /// Whether it ended with a word of one of both sides.
+    async fn serve(&self, peer: MemoryPeer) -> std::io::Result<bool> {
+        let MemoryPeer { host, mut stream, .. } = peer;
+        let mut buffer = BytesMut::new();
+        let patience = self.habits.hub_patience.filter(|_| host == "hub").unwrap_or(Duration::from_secs(1 << 30));
+        let ends = tokio::time::Instant::now() + patience;
+        loop {
+            while let Some(packet) = decode(&mut buffer, 1 << 20).expect("devices send packets") {
+                let answer = match packet {
+                    Packet::Connect(_) => match self.lets_in(&host) {
+                        ConnectReturnCode::Success => Packet::ConnAck(ConnAck::new(ConnectReturnCode::Success, false)),
+                        refusal => {
+                            send(&mut stream, &Packet::ConnAck(ConnAck::new(refusal, false))).await?;
+                            return Ok(true);
+                        }
+                    },
+                    Packet::Subscribe(s) => {
+                        let granted = s.filters.iter().map(|f| SubscribeReasonCode::Success(f.qos)).collect();
+                        Packet::SubAck(SubAck::new(s.pkid, granted))
                     }
-                    match DpsRequest::parse(&publish.topic) {
-                        Ok(request) => match register(request.rid(), &publish.payload, script).await {
-                            Some(answer) => answer,
-                            None => return Ok(()),
-                        },
-                        Err(_) => continue,
+                    Packet::Publish(publish) => {
+                        if publish.qos == QoS::AtLeastOnce {
+                            send(&mut stream, &Packet::PubAck(PubAck::new(publish.pkid))).await?;
+                        }
+                        match self.asked(&publish).await {
+                            Some(Some(answer)) => answer,
+                            Some(None) => continue,
+                            None => return Ok(true),
+                        }
                     }
-                }
-                _ => return Ok(()),
-            };
-            send(&mut stream, &answer).await?;
+                    Packet::Disconnect => {
+                        self.comes(Came::Disconnect(host));
+                        return Ok(true);
+                    }
+                    _ => return Ok(true),
+                };
+                send(&mut stream, &answer).await?;
+            }
+            match tokio::time::timeout_at(ends, stream.read_buf(&mut buffer)).await {
+                Err(_) => return Ok(true),
+                Ok(Ok(0)) => return Ok(false),
+                Ok(read) => read.map(drop)?,
+            }
         }
-        if stream.read_buf(&mut buffer).await? == 0 {
-            return Ok(());
+    }
+
+    /// The answer to a message, if it is one that is answered; `None` closes the connection.
+    async fn asked(&self, publish: &Publish) -> Option<Option<Packet>> {
+        if let Ok(request) = DpsRequest::parse(&publish.topic) {
+            let (csr, answer) = register(request.rid(), &publish.payload, &*self.script);
+            self.comes(Came::Registration(csr));
+            return answer.await.map(Some);
         }
+        let Ok(HubRequest::IssueCertificate { rid: Some(rid) }) = HubRequest::parse(&publish.topic) else {
+            return Some(None);
+        };
+        self.comes(Came::Renewal);
+        let body = br#"{"errorCode":400004,"trackingId":"t","message":"not now"}"#.to_vec();
+        Some(Some(Packet::Publish(Publish::new(
+            format!("$iothub/credentials/res/400/?$rid={rid}"),
+            QoS::AtMostOnce,
+            body,
+        ))))
     }
 }
 
@@ -136,12 +226,17 @@ async fn send(stream: &mut DuplexStream, packet: &Packet) -> std::io::Result<()>
     stream.write_all(&bytes).await
 }
 
-/// `None` closes the connection.
-async fn register(rid: &str, body: &[u8], script: &Script) -> Option<Packet> {
+/// The key of a registration, and the answer to it; `None` closes the connection.
+fn register(rid: &str, body: &[u8], script: &Script) -> (Vec<u8>, impl Future<Output = Option<Packet>> + use<>) {
     let request = RegistrationRequest::parse(body).expect("a registration");
     let id = request.registration_id.as_deref().expect("a registration id");
     let index = id.rsplit('-').next().and_then(|n| n.parse().ok()).expect("an index");
-    let answer = script(index);
+    let csr = decode_csr(request.csr.as_deref().expect("a csr")).expect("base64");
+    let key = csr::verify(&csr).expect("a good csr").spki_der;
+    (key, answered(rid.to_owned(), id.to_owned(), index, csr, script(index)))
+}
+
+async fn answered(rid: String, id: String, index: u32, csr: Vec<u8>, answer: Answer) -> Option<Packet> {
     match answer {
         Answer::Issue(after)
         | Answer::IssueSerialSeven(after)
@@ -162,14 +257,11 @@ async fn register(rid: &str, body: &[u8], script: &Script) -> Option<Packet> {
             );
             format!(r#"{{"errorCode":401002,"trackingId":"t","message":"{words}"}}"#).into_bytes()
         }
-        _ => {
-            let csr = decode_csr(request.csr.as_deref().expect("a csr")).expect("base64");
-            assigned(id, &csr, matches!(answer, Answer::IssueSerialSeven(_)))
-        }
+        _ => assigned(&id, &csr, matches!(answer, Answer::IssueSerialSeven(_))),
     };
     let refuses = matches!(answer, Answer::Refuse(_) | Answer::RefuseInOtherWords(_));
     let status = if refuses { 401 } else { 200 };
-    let topic = DpsResponse { status, rid, retry_after: None }.to_string();
+    let topic = DpsResponse { status, rid: &rid, retry_after: None }.to_string();
     Some(Packet::Publish(Publish::new(topic, QoS::AtMostOnce, body)))
 }
 

@@ -43,6 +43,7 @@ fn a_fleet_provisions_renews_over_its_session_and_reconnects() {
     // Over the session that it held; the connection that is made is that with the new certificate.
     assert_eq!((count("renewal", Phase::RenewAccept), count("renewal", Phase::RenewIssue)), (20, 20));
     assert_eq!((count("renewal", Phase::HubTls), count("renewal", Phase::Register)), (20, 0));
+    assert_eq!(count("renewal", Phase::RenewTcp), 0);
     assert_eq!((count("outage", Phase::HubConnack), count("outage", Phase::Keygen)), (20, 0));
     assert_eq!((count("again", Phase::Register), count("again", Phase::HubConnack)), (20, 20));
     assert_eq!(outcome.health.peak_connected, 20);
@@ -78,6 +79,11 @@ fn a_device_without_a_certificate_has_nothing_to_renew() {
     }
     // Never until it has expired, so that all came too late.
     assert_eq!(renewal.expired, rollout.succeeded);
+    // Once expired, a certificate opens no hub: only DPS can help.
+    let phases = &stage(&outcome, "renewal").phases;
+    let count = |phase| phases.succeeded(phase).map_or(0, |times| times.count());
+    assert_eq!((count(Phase::Register), count(Phase::RenewAccept)), (renewal.succeeded, 0));
+    assert!(renewal.succeeded > 0, "{renewal:?}");
 }
 
 fn skips(stage: &StageRecord) -> Vec<(&str, Option<&str>, u64)> {
