@@ -168,6 +168,9 @@ mod tests {
         let Addresses { first, ipv6 } = port.addresses();
         assert_eq!((first.ip(), first.port() != 0), (Ipv4Addr::LOCALHOST.into(), true));
         assert_eq!(ipv6, has_ipv6().then(|| SocketAddr::new(Ipv6Addr::LOCALHOST.into(), first.port())));
+        for address in [Some(first), ipv6].into_iter().flatten() {
+            std::net::TcpStream::connect(address).expect("connections wait until it is opened");
+        }
         let error = TakenPort::new(Address::Localhost, first.port()).unwrap_err();
         assert_eq!((error.address, error.is_in_use()), (first, true));
     }

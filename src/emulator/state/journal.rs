@@ -174,6 +174,19 @@ impl Journal {
         lock(&self.0.failure).clone()
     }
 
+    /// Has the thread that writes stand still, from now on until something is sent or nobody can send any more.
+    #[cfg(test)]
+    pub(crate) fn stand_still(&self) -> Sender<()> {
+        let (begun, begins) = unbounded();
+        let (go, wait) = unbounded::<()>();
+        self.record_then(Vec::new(), move || {
+            begun.send(()).unwrap();
+            let _ = wait.recv();
+        });
+        begins.recv().unwrap();
+        go
+    }
+
     /// Has it look as if nothing could be written.
     #[cfg(test)]
     pub(crate) fn fail(&self, why: &str) {
