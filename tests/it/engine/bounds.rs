@@ -1,5 +1,10 @@
 //! What ends a run or an attempt early, and how that is counted.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use fleetstorm::device::WallClock;
 use fleetstorm::domain::FailureClass;
 use fleetstorm::engine::{EngineError, EngineOutcome};
 use fleetstorm::measure::{Observed, RunStatus};
@@ -198,4 +203,48 @@ async fn a_stage_that_begins_late_and_one_that_is_over_are_told_while_others_go_
         last.over.iter().chain(&last.stages).map(|stage| (stage.stage, stage.ended.is_some())).collect();
     assert_eq!(ended, [(0, true), (1, true)]);
     assert!(outcome.health.saturated[0].starts_with("late: it was to begin after 1.5 ms"), "{:?}", outcome.health);
+}
+
+/// A clock that breaks once, the first time that it is looked at after so long.
+#[derive(Debug)]
+struct BreaksOnce {
+    clock: Arc<dyn WallClock>,
+    at: tokio::time::Instant,
+    broke: AtomicBool,
+}
+
+impl BreaksOnce {
+    fn after(time: Duration, clock: Arc<dyn WallClock>) -> Arc<Self> {
+        Arc::new(Self { clock, at: tokio::time::Instant::now() + time, broke: AtomicBool::new(false) })
+    }
+}
+
+impl WallClock for BreaksOnce {
+    fn now(&self) -> SystemTime {
+        let breaks = tokio::time::Instant::now() >= self.at && !self.broke.swap(true, Ordering::Relaxed);
+        assert!(!breaks, "this clock breaks");
+        self.clock.now()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_worker_recorded_until_it_broke_stays_when_somebody_keeps_it() {
+    // The worker itself looks at the clock when the second stage is over, after 15 s, to see which certificates expired.
+    let text = "arrival = 'at-once'\n[[stage]]\nname = 'life'\nkind = 'operate'\narrival = 'at-once'\n\
+                delay = '5s'\nduration = '10s'";
+    let run = || {
+        let mut run = Run::new(scenario(4, text), service::start(script(|_| Answer::Issue(MS(10)))));
+        run.device.clock = BreaksOnce::after(MS(12_000), run.device.clock);
+        run
+    };
+    let mut kept = run();
+    kept.snapshots = Some(Box::new(drop));
+    let outcome = kept.outcome().await;
+    assert_eq!(outcome.status, RunStatus::Broken);
+    let life = &outcome.stages[1];
+    assert_eq!((life.totals.planned, life.totals.started, life.totals.succeeded), (4, 4, 4));
+    assert!(life.totals.add_up() && outcome.elapsed >= MS(15_000), "{:?} {:?}", life.totals, outcome.elapsed);
+    assert!(outcome.notes.iter().any(|note| note.contains("please report it")), "{:?}", outcome.notes);
+    let lost = run().try_outcome().await.expect_err("nothing was kept");
+    assert!(matches!(lost, EngineError::WorkerLost(1)), "{lost}");
 }
