@@ -14,7 +14,7 @@ use crate::engine::pacer::DueList;
 use crate::engine::setup::{StageSetup, members, members_of};
 use crate::engine::skips::Skips;
 use crate::engine::worker::Certified;
-use crate::engine::{EngineError, Progress, RunPart, live};
+use crate::engine::{EngineError, Progress, live};
 use crate::scenario::{KeySource, RenewalTiming, Stage, Start, Workload};
 
 /// A stage before it begins.
@@ -133,8 +133,8 @@ impl Conductor {
             loop {
                 every.tick().await;
                 if let Some(progress) = &self.progress {
+                    // As long as nothing else is said, a run is in the part of preparation.
                     progress.send_replace(Progress {
-                        part: RunPart::Prepare,
                         elapsed: started.elapsed(),
                         keys_ready: self.works.made(),
                         keys_wanted: wanted,
@@ -215,7 +215,7 @@ mod tests {
 
     use super::*;
     use crate::engine::key_queue::KeyQueue;
-    use crate::engine::scene;
+    use crate::engine::{RunPart, scene};
 
     const S: fn(u64) -> Duration = Duration::from_secs;
     const AT_ONCE: &str = "arrival = 'at-once'\n";
