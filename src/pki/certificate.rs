@@ -53,10 +53,9 @@ pub(super) fn parse(der: &[u8]) -> Option<X509Certificate<'_>> {
     if der.len() > MAX_DER_LENGTH || !is_signed_der(der) {
         return None;
     }
-    let (rest, certificate) = X509Certificate::from_der(der).ok()?;
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
     // RFC 5280, section 4.1.1.2: both places must name the same algorithm.
-    let same_algorithm = certificate.signature_algorithm == certificate.tbs_certificate.signature;
-    (rest.is_empty() && same_algorithm && certificate.signature_value.unused_bits == 0).then_some(certificate)
+    (certificate.signature_algorithm == certificate.tbs_certificate.signature).then_some(certificate)
 }
 
 /// Whether the frame of a certificate or request is DER: a SEQUENCE of what is signed, the algorithm and the signature.
@@ -140,6 +139,24 @@ pub(super) fn key_id<'a>(certificate: &X509Certificate<'a>) -> Option<&'a [u8]> 
 mod tests {
     use super::*;
     use crate::pki::test_support::{key, leaf_by, of_length, root};
+
+    #[test]
+    fn a_certificate_names_one_algorithm_in_both_places_and_ends_where_it_ends() {
+        let good = leaf_by(&root(0), &key(), |_| ());
+        assert!(parse(&good).is_some());
+        // The last byte tells ecdsa-with-SHA256 from -SHA384; the first place is signed, the last one is not.
+        let identifier = b"\x2a\x86\x48\xce\x3d\x04\x03\x02";
+        let places: Vec<_> = (0..good.len() - 8).filter(|place| good[*place..].starts_with(identifier)).collect();
+        assert_eq!(places.len(), 2);
+        for place in places {
+            let mut der = good.clone();
+            der[place + 7] = 3;
+            assert!(parse(&der).is_none(), "{place}");
+        }
+        for wrong in [[good.as_slice(), &[0]].concat(), good[..good.len() - 1].to_vec()] {
+            assert!(parse(&wrong).is_none());
+        }
+    }
 
     #[test]
     fn certificates_of_up_to_16_kib_are_looked_at() {

@@ -69,6 +69,9 @@ fn check_policies<A: Borrow<Authority>>(leaf: &X509Certificate<'_>, authorities:
 
 #[cfg(test)]
 mod tests {
+    use rcgen::CustomExtension;
+    use yasna::models::ObjectIdentifier;
+
     use super::*;
     use crate::pki::ca::{CertificateAuthority, Validity};
     use crate::pki::test_support::{key, leaf_by, now, root};
@@ -101,5 +104,67 @@ mod tests {
         assert_eq!(path(&["device-0001", "issuing"]), Ok(()));
         assert_eq!(path(&["device-0001"]), Err(ChainError::Name(1)));
         assert_eq!(path(&["issuing"]), Err(ChainError::Name(0)));
+    }
+    type Policy = &'static [u64];
+    const A: Policy = &[1, 3, 6, 1, 4, 1, 32473, 1];
+    const B: Policy = &[1, 3, 6, 1, 4, 1, 32473, 2];
+    const ANY: Policy = &[2, 5, 29, 32, 0];
+
+    fn extension(kind: u64, content: Vec<u8>) -> CustomExtension {
+        CustomExtension::from_oid_content(&[2, 5, 29, kind], content)
+    }
+
+    /// A list of lists of identifiers, as policies and their mappings are.
+    fn listed(kind: u64, lists: &[&[Policy]]) -> CustomExtension {
+        let content = yasna::construct_der(|writer| {
+            writer.write_sequence(|writer| {
+                for ids in lists {
+                    writer.next().write_sequence(|writer| {
+                        ids.iter().for_each(|id| writer.next().write_oid(&ObjectIdentifier::from_slice(id)));
+                    });
+                }
+            });
+        });
+        extension(kind, content)
+    }
+
+    #[test]
+    fn policies_are_those_that_certificates_name() {
+        let top = root(9);
+        let path = |authority: Vec<CustomExtension>, leaf: Option<Policy>| {
+            let issuing = key();
+            let certificate = leaf_by(&top, &issuing, |params| {
+                params.distinguished_name = rcgen::DistinguishedName::new();
+                params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+                params.custom_extensions = authority;
+            });
+            let issuing = CertificateAuthority::new(certificate, issuing).unwrap();
+            let named = |params: &mut rcgen::CertificateParams| {
+                params.custom_extensions.extend(leaf.map(|policy| listed(32, &[&[policy]])));
+            };
+            let leaf = leaf_by(&issuing, &key(), named);
+            let authorities = [issuing.der(), top.der()].map(|der| Authority::parse(der).unwrap());
+            validate(&certificate::parse(&leaf).unwrap(), &authorities)
+        };
+        let policy = |policy: Policy| listed(32, &[&[policy]]);
+        let asks = || extension(36, b"\x30\x03\x80\x01\x00".to_vec());
+        let maps = || listed(33, &[&[A, B]]);
+        let takes_not_any = || extension(54, b"\x02\x01\x00".to_vec());
+        for (authority, leaf, good) in [
+            (vec![policy(A)], Some(B), true),
+            (vec![policy(A), asks()], Some(A), true),
+            (vec![policy(A), asks()], Some(B), false),
+            (vec![policy(A), asks()], None, false),
+            (vec![policy(A), asks()], Some(ANY), true),
+            (vec![policy(ANY), asks()], Some(B), true),
+            (vec![policy(A), asks(), takes_not_any()], Some(A), true),
+            (vec![policy(A), asks(), takes_not_any()], Some(ANY), false),
+            (vec![policy(A), asks(), maps()], Some(B), true),
+            (vec![policy(A), asks(), maps()], Some(A), false),
+        ] {
+            let kinds: Vec<_> = authority.iter().filter_map(|extension| extension.oid_components().last()).collect();
+            assert_eq!(path(authority.clone(), leaf).is_ok(), good, "{kinds:?}, {leaf:?}");
+        }
+        assert_eq!(path(vec![asks()], None), Err(ChainError::Policy));
     }
 }
