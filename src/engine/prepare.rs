@@ -158,8 +158,8 @@ impl Conductor {
         let made = self.works.made();
         if !in_time && made < wanted {
             self.so_far.note(format!(
-                "{made} of {wanted} keys were made within limits.prepare = {}; the others are made while devices come, and \
-                 cost CPU there",
+                "{made} of {wanted} keys were made before the run, as limits.prepare = {} was over; the others are made \
+                 while devices come, and cost CPU there",
                 humantime::format_duration(limit),
             ));
         }
@@ -296,6 +296,11 @@ mod tests {
             })
             .collect();
         assert_eq!(prepared, ["ready", "ready", "ordered", "needs none", "not known"]);
+        for (workload, has_due_times) in [(AT_ONCE, true), ("workload = 'closed'\nconcurrency = 2", false)] {
+            let conductor = scene::conductor(scene::scenario(5, workload), (None, 9), None).await;
+            let Some(Prepared::Ready(ready)) = conductor.prepare().await.remove(0) else { panic!("it is ready") };
+            assert_eq!(ready.list.is_some(), has_due_times, "{workload}");
+        }
     }
 
     /// What is shown and noted of a run whose first stage has so many of its five devices' keys made, and never more.
@@ -315,6 +320,44 @@ mod tests {
         (shown, conductor.so_far.notes(), began.elapsed())
     }
 
+    fn note(made: u32, wanted: u32) -> String {
+        format!(
+            "{made} of {wanted} keys were made before the run, as limits.prepare = 1s was over; the others are made while \
+             devices come, and cost CPU there"
+        )
+    }
+
+    /// What is noted when the keys of the first stage, which are pre-generated, come only after two seconds; and those of the second
+    /// never, when there is one.
+    async fn late(second: bool, halts: bool) -> Vec<String> {
+        let scenario = scene::scenario(5, &format!("{AT_ONCE}{}[limits]\nprepare = '1s'", then("provision", "")));
+        let (pool, gate) = scene::gated_pool();
+        let conductor = scene::conductor(scenario, (Some(pool), 9), None).await;
+        let supply = |stage, lane| {
+            let setup = Arc::new(StageSetup::new(stage, &conductor.scenario, &conductor.classes));
+            conductor.works.supply(&setup, lane, 1)
+        };
+        let _first = supply(0, conductor.lane(0, Begins::At(S(0)), None).whole(true));
+        let never = Lane::new(Begins::At(S(5)), Box::new(std::iter::empty()), 5, scene::ALONE);
+        let _second = second.then(|| supply(1, never));
+        if halts {
+            conductor.halt.cancel();
+        }
+        tokio::spawn(async move {
+            tokio::time::sleep(S(2)).await;
+            drop(gate);
+        });
+        conductor.enough_keys().await;
+        conductor.so_far.notes()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pre_generated_keys_are_waited_for_beyond_the_limit_and_only_what_is_missing_then_is_noted() {
+        assert_eq!(late(false, false).await, Vec::<String>::new());
+        assert_eq!(late(true, false).await, [note(5, 10)]);
+        assert_eq!(late(true, true).await, Vec::<String>::new(), "a run that is stopped makes no more");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn keys_are_waited_for_as_long_as_the_limit_allows_and_what_is_left_to_be_made_is_noted() {
         let (shown, notes, took) = enough(2).await;
@@ -322,8 +365,7 @@ mod tests {
         // Five times a second; the runtime's timers are good to a millisecond.
         let millis = |time: Duration| time.as_millis() / 10;
         assert!((80..=100).contains(&millis(shown.elapsed)) && millis(took) == 100, "{shown:?} {took:?}");
-        let note = "2 of 5 keys were made within limits.prepare = 1s; the others are made while devices come, and cost CPU there";
-        assert_eq!(notes, [note]);
+        assert_eq!(notes, [note(2, 5)]);
         let (_, notes, took) = enough(5).await;
         assert_eq!((notes, took), (Vec::new(), Duration::ZERO));
     }
