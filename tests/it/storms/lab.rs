@@ -10,7 +10,7 @@ use fleetstorm::cli::emulator_config::EmulatorConfig;
 use fleetstorm::cli::target::{Access, Door};
 use fleetstorm::device::{MemoryConnector, ScaledClock, Settings, SourceAddresses, WallClock};
 use fleetstorm::domain::{IdScope, Shard, Transport};
-use fleetstorm::emulator::{Config, Service};
+use fleetstorm::emulator::{Config, Counters, Service};
 use fleetstorm::engine::{EngineOutcome, Execution, Plan, Progress, Received, RowSink, RunInput, rows, run};
 use fleetstorm::measure::{Attempt, Machine, RunRecord, Totals};
 use fleetstorm::report::ResultsFolder;
@@ -44,6 +44,12 @@ pub(super) fn outcome(scenario: &Scenario) -> EngineOutcome {
 
 /// A shard of it, with every attempt.
 pub(super) fn sharded(scenario: &Scenario, shard: Shard) -> (EngineOutcome, Vec<Attempt>) {
+    let (outcome, attempts, _) = both_sides(scenario, shard);
+    (outcome, attempts)
+}
+
+/// The same, with what the emulator counted of it.
+pub(super) fn both_sides(scenario: &Scenario, shard: Shard) -> (EngineOutcome, Vec<Attempt>, Counters) {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime");
     let (sink, source, lost) = rows();
@@ -57,10 +63,12 @@ pub(super) fn sharded(scenario: &Scenario, shard: Shard) -> (EngineOutcome, Vec<
             }
         }
     });
-    let outcome = runtime.block_on(virtual_run(scenario, Manner { shard, rows: Some(sink), ..Manner::default() }));
+    let service = Service::new(emulator_config(scenario)).expect("an emulator");
+    let manner = Manner { shard, rows: Some(sink), ..Manner::default() };
+    let outcome = runtime.block_on(virtual_run_of(&service, scenario, manner));
     drop(runtime);
     assert_eq!(lost.load(std::sync::atomic::Ordering::Relaxed), 0);
-    (outcome, collecting.join().expect("it only collects"))
+    (outcome, collecting.join().expect("it only collects"), service.counters())
 }
 
 /// It begins at that moment, or as soon as it can.
@@ -124,13 +132,17 @@ pub(super) fn outcome_until(scenario: &Scenario, stop_after: Duration) -> Engine
 }
 
 async fn virtual_run(scenario: &Scenario, manner: Manner) -> EngineOutcome {
-    let Manner { stop, behind, shard, rows, start_at, progress } = manner;
     let service = Service::new(emulator_config(scenario)).expect("an emulator");
+    virtual_run_of(&service, scenario, manner).await
+}
+
+async fn virtual_run_of(service: &Service, scenario: &Scenario, manner: Manner) -> EngineOutcome {
+    let Manner { stop, behind, shard, rows, start_at, progress } = manner;
     let tended = service.clone();
     tokio::spawn(async move { tended.tend().await });
     let (connector, classes, clock) = (
-        serve(&service),
-        classes(scenario, &service),
+        serve(service),
+        classes(scenario, service),
         Arc::new(ScaledClock::starting_at(scenario.time_scale, start() - behind)),
     );
     let classes = classes.into_iter().map(|class| Settings { clock: clock.clone(), ..class }).collect();
@@ -142,9 +154,12 @@ async fn virtual_run(scenario: &Scenario, manner: Manner) -> EngineOutcome {
         open_files: 200_000,
         execution: Execution::Inline,
         start_at,
-        begun: Some(Box::new(move |moment| {
-            clock.begin(moment);
-            service.begin(moment);
+        begun: Some(Box::new({
+            let service = service.clone();
+            move |moment| {
+                clock.begin(moment);
+                service.begin(moment);
+            }
         })),
         progress,
         distributions: false,

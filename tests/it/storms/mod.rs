@@ -1,5 +1,6 @@
 //! Storms over the whole life of a fleet, in virtual time against the real emulator.
 
+mod double_entry;
 mod formats;
 mod lab;
 mod library;
@@ -11,6 +12,14 @@ mod shards;
 use fleetstorm::domain::FailureClass;
 use fleetstorm::engine::EngineOutcome;
 use fleetstorm::measure::StageRecord;
+use proptest::test_runner::Config as ProptestConfig;
+
+/// Cases of a property that costs too much for as many as usual, unless `PROPTEST_CASES` wants another number.
+fn cases(few: u32) -> ProptestConfig {
+    let usual = ProptestConfig::default();
+    let asked = std::env::var_os("PROPTEST_CASES").is_some();
+    ProptestConfig { cases: if asked { usual.cases } else { few }, ..usual }
+}
 
 fn stage<'a>(outcome: &'a EngineOutcome, name: &str) -> &'a StageRecord {
     outcome.stages.iter().find(|stage| stage.name == name).expect("the stage is there")

@@ -9,7 +9,7 @@ use fleetstorm::scenario::Scenario;
 use proptest::prelude::*;
 
 use super::lab::{outcome, outcome_from, record, scenario, sharded};
-use super::sound;
+use super::{cases, sound};
 
 /// Nothing that devices do here changes what others meet: no quotas, no queue for a processor, no draw of a service.
 const APART: &str = "
@@ -90,7 +90,7 @@ fn shards_are_the_whole(scenario: &Scenario, count: u32) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 6, ..ProptestConfig::default() })]
+    #![proptest_config(cases(6))]
 
     #[test]
     fn any_sharding_is_the_run_without(
