@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use fleetstorm::domain::{Failure, FailureClass, Phase};
+use fleetstorm::domain::{AttemptFacts, Failure, FailureClass, Phase};
 use fleetstorm::engine::Recorder;
 use fleetstorm::measure::{Attempt, CompactHistogram, CompactPhases, Histogram, Outcome, PhaseHistograms, PhaseTimes};
 
@@ -21,12 +21,9 @@ fn attempt(index: u64, outcome: Outcome) -> Attempt {
         due: Duration::ZERO,
         started: Duration::from_micros(index),
         ended: Duration::from_micros(index + 20_000),
-        phases,
         outcome,
         code: 0,
-        polls: 1,
-        throttled: 0,
-        retry_after_max: None,
+        facts: AttemptFacts { phases, polls: 1, ..AttemptFacts::default() },
     }
 }
 
@@ -34,7 +31,7 @@ fn record(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("record");
     group.sample_size(50).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(2));
     let attempts: Vec<Attempt> = (0..1_000).map(|i| attempt(i, Outcome::Success)).collect();
-    let phases: u64 = attempts.iter().map(|a| a.phases.present().count() as u64).sum();
+    let phases: u64 = attempts.iter().map(|a| a.facts.phases.present().count() as u64).sum();
 
     group.throughput(Throughput::Elements(phases));
     let mut histograms = PhaseHistograms::new();

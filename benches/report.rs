@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use fleetstorm::domain::{FailureClass, Phase};
+use fleetstorm::domain::{AttemptFacts, FailureClass, Phase};
 use fleetstorm::measure::{Attempt, CompactHistogram, Histogram, Interval, Outcome, PhaseHistograms, PhaseTimes};
 use fleetstorm::measure::{Merging, RunRecord, Totals};
 use fleetstorm::report::compare::{Limits, compare};
@@ -128,7 +128,7 @@ fn record_attempts(record: &mut RunRecord, attempts: u64) {
                 stage.totals.succeeded += 1;
                 interval.succeeded += 1;
                 interval.succeeded_attempts += 1;
-                let nanos = attempt.phases.get(Phase::Total).unwrap_or_default().as_nanos();
+                let nanos = attempt.facts.phases.get(Phase::Total).unwrap_or_default().as_nanos();
                 total.record(u64::try_from(nanos).unwrap_or(u64::MAX));
             }
             Outcome::Failed(class) => {
@@ -167,11 +167,8 @@ fn attempt(index: u64) -> Attempt {
         due: Duration::ZERO,
         started: Duration::from_micros(index),
         ended: Duration::from_micros(index + 20_000),
-        phases,
         outcome: if failed { Outcome::Failed(FailureClass::Timeout) } else { Outcome::Success },
         code: 0,
-        polls: 1,
-        throttled: 0,
-        retry_after_max: None,
+        facts: AttemptFacts { phases, polls: 1, ..AttemptFacts::default() },
     }
 }

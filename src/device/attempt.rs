@@ -1,30 +1,20 @@
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
 use crate::device::channel::Channel;
 use crate::device::failures::{broke, from_handshake, from_io, late};
 use crate::device::{Connector, Credential, HubSession, LocalEnd, Settings, Target};
-use crate::domain::{Failure, FailureClass, Phase, Transport};
-use crate::measure::PhaseTimes;
+use crate::domain::{AttemptFacts, Failure, FailureClass, Phase, PhaseTimes, Transport};
 use crate::protocol::websocket::{HandshakeError, WebSocketBytes};
 
 /// What an attempt of any kind found out.
 #[derive(Debug)]
 pub struct Done<S> {
-    /// Every phase that it had, those of its preparation included when it was the first to use it; `queued`, `backoff`,
+    /// With every phase that it had, those of its preparation included when it was the first to use it; `queued`, `backoff`,
     /// `recover`, `total` and `total_raw` are the caller's.
-    pub phases: PhaseTimes,
-    /// Status polls sent.
-    pub polls: u16,
-    /// Answers 429 received.
-    pub throttled: u16,
-    /// How long the refusal that ended the attempt asks to stay away, in real time.
-    pub retry_after: Option<Duration>,
-    /// The longest retry-after that a refusal named, whether it was waited out or ended the attempt; in fleet time.
-    pub retry_after_max: Option<Duration>,
+    pub facts: AttemptFacts,
     /// The credential, or why there is none.
     pub result: Result<Credential, Failure>,
     /// The credential that a failed attempt got nevertheless: only the hub could not be reached with it.
@@ -59,20 +49,21 @@ where
         connector,
         end,
         started: Instant::now(),
-        phases,
-        polls: 0,
-        throttled: 0,
-        retry_after: None,
-        retry_after_max: None,
+        facts: AttemptFacts { phases, ..AttemptFacts::default() },
         obtained: None,
         session,
     };
+    end.begins(&attempt.facts);
     let limit = settings.timeouts.attempt;
-    let result = timeout(limit, work(&mut attempt)).await.unwrap_or_else(|_| {
+    let result = timeout(limit, work(&mut attempt)).await;
+    // Asked for in any case, as the attempt is at its end.
+    let told = end.interrupted();
+    let result = result.unwrap_or_else(|_| {
+        attempt.facts = told;
         let message = format!("the attempt took longer than {} s", limit.as_secs_f64());
         Err(Failure::new(FailureClass::Timeout, message))
     });
-    let Attempt { phases, polls, throttled, retry_after, retry_after_max, obtained, session, .. } = attempt;
+    let Attempt { facts, obtained, session, .. } = attempt;
     let session = match session.filter(HubSession::is_alive) {
         Some(session) if !keep => {
             session.close(connector).await;
@@ -81,7 +72,7 @@ where
         session => session,
     };
     let obtained = obtained.filter(|_| result.is_err());
-    Done { phases, polls, throttled, retry_after, retry_after_max, result, obtained, session }
+    Done { facts, result, obtained, session }
 }
 
 /// What an attempt uses and what it has found out so far; kept apart from the work, so that it survives a time-out.
@@ -91,11 +82,7 @@ pub(super) struct Attempt<'a, C: Connector> {
     pub(super) end: &'a LocalEnd,
     /// When it began.
     pub(super) started: Instant,
-    pub(super) phases: PhaseTimes,
-    pub(super) polls: u16,
-    pub(super) throttled: u16,
-    pub(super) retry_after: Option<Duration>,
-    pub(super) retry_after_max: Option<Duration>,
+    pub(super) facts: AttemptFacts,
     /// A new credential, once it was checked.
     pub(super) obtained: Option<Credential>,
     pub(super) session: Option<HubSession<C::Stream>>,
@@ -119,6 +106,11 @@ impl Leg {
 }
 
 impl<C: Connector> Attempt<'_, C> {
+    /// It is in this phase from now on.
+    pub(super) fn enters(&self, phase: Phase) {
+        self.end.tells(phase, &self.facts);
+    }
+
     /// Connects for MQTT. A WebSocket's handshake counts as part of TLS: it belongs to the way, not to MQTT. Frames of more
     /// than `limit` bytes are not taken.
     pub(super) async fn connect_mqtt(
@@ -137,7 +129,7 @@ impl<C: Connector> Attempt<'_, C> {
         let host = target.authority(Transport::MqttWebSocket.port());
         let start = Instant::now();
         let result = timeout(handshake, Box::pin(WebSocketBytes::connect(stream, &host, limit))).await;
-        self.phases.add(leg.tls, start.elapsed());
+        self.facts.phases.add(leg.tls, start.elapsed());
         match result {
             Ok(Ok(stream)) => Ok(Channel::WebSocket(Box::new(stream))),
             Ok(Err(HandshakeError::Io(error))) => Err(from_io(leg.service, &error)),
@@ -158,7 +150,7 @@ impl<C: Connector> Attempt<'_, C> {
     ) -> Result<C::Stream, Failure> {
         let Self { connector, settings, end, .. } = *self;
         let limits = settings.timeouts;
-        end.enters(leg.tcp);
+        self.enters(leg.tcp);
         let start = Instant::now();
         let opened = timeout(limits.connect, async {
             let transport = connector.open(target, end.source(settings)).await?;
@@ -167,14 +159,14 @@ impl<C: Connector> Attempt<'_, C> {
             Ok(link)
         });
         let opened = opened.await;
-        self.phases.add(leg.tcp, start.elapsed());
+        self.facts.phases.add(leg.tcp, start.elapsed());
         let link = opened
             .map_err(|_| late(&format!("TCP connection with {}", leg.service), limits.connect))?
             .map_err(|error: io::Error| from_io(leg.service, &error))?;
-        end.enters(leg.tls);
+        self.enters(leg.tls);
         let start = Instant::now();
         let secured = timeout(limits.handshake, connector.secure(link, target, config)).await;
-        self.phases.add(leg.tls, start.elapsed());
+        self.facts.phases.add(leg.tls, start.elapsed());
         secured
             .map_err(|_| late(&format!("end of the TLS handshake with {}", leg.service), limits.handshake))?
             .map_err(|error| from_handshake(leg.service, &error))

@@ -53,7 +53,7 @@ impl<C: Connector> Attempt<'_, C> {
         key: &Arc<DeviceKey>,
         common_name: &str,
     ) -> Result<Credential, Failure> {
-        self.end.enters(Phase::Verify);
+        self.enters(Phase::Verify);
         let start = Instant::now();
         let Issued { hub, device_id, chain } = issued;
         let wrong = |message| Failure::new(FailureClass::Verification, message);
@@ -61,7 +61,7 @@ impl<C: Connector> Attempt<'_, C> {
             return Err(wrong("there is no certificate: link a credential policy to the enrollment".to_owned()));
         }
         let leaf = self.settings.chain.verify(&chain, key.spki_der(), common_name, self.settings.clock.now());
-        self.phases.add(Phase::Verify, start.elapsed());
+        self.facts.phases.add(Phase::Verify, start.elapsed());
         let leaf = leaf.map_err(|error| wrong(error.to_string()))?;
         if leaf.serial.len() > LONGEST_SERIAL {
             return Err(wrong(format!("the certificate's serial number has more than {LONGEST_SERIAL} bytes")));

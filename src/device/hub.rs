@@ -11,7 +11,7 @@ use crate::device::attempt::{Attempt, Leg};
 use crate::device::channel::Channel;
 use crate::device::failures::late;
 use crate::device::session::{Peer, Session};
-use crate::device::{Connector, Credential, HubSettings, LocalEnd, Settings, Target, Telemetry};
+use crate::device::{Connector, Credential, HubSettings, Settings, Target, Telemetry};
 use crate::domain::{Failure, FailureClass, Phase};
 use crate::protocol::flow::{Input, packet_name};
 use crate::protocol::mqtt::{Connect, HUB_PACKET_LIMIT, Login, Packet, Protocol, PubAck, Publish, QoS, SubAck};
@@ -52,10 +52,10 @@ impl<C: Connector> Attempt<'_, C> {
         let connected = self.connect_hub(&Leg::HUB, settings, credential).await;
         let mut hub = connected.map_err(|failure| self.told_of_clocks(failure, credential))?;
         if let Some(telemetry) = &settings.telemetry {
-            self.end.enters(Phase::TelemetryAck);
+            self.enters(Phase::TelemetryAck);
             let start = Instant::now();
             let sent = hub.send(&credential.device_id, telemetry).await;
-            self.phases.add(Phase::TelemetryAck, start.elapsed());
+            self.facts.phases.add(Phase::TelemetryAck, start.elapsed());
             if let Err(failure) = sent {
                 hub.close(self.connector).await;
                 return Err(failure);
@@ -112,10 +112,10 @@ impl<C: Connector> Attempt<'_, C> {
             last_will: None,
             login: Some(Login::new(user_name.to_string(), "")),
         };
-        self.end.enters(leg.connack);
+        self.enters(leg.connack);
         let start = Instant::now();
         let result = hub.connect(connect).await;
-        self.phases.add(leg.connack, start.elapsed());
+        self.facts.phases.add(leg.connack, start.elapsed());
         match result {
             Ok(()) => Ok(hub),
             Err(failure) => {
@@ -194,8 +194,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HubSession<S> {
         }
     }
 
-    /// Carries a renewal over the session.
-    pub(super) async fn renew(&mut self, flow: &mut Renewal, end: &LocalEnd) -> Result<IssuedChain, Failure> {
+    /// Carries a renewal over the session. `tell` is called at every step.
+    pub(super) async fn renew(
+        &mut self,
+        flow: &mut Renewal,
+        mut tell: impl FnMut(&Renewal),
+    ) -> Result<IssuedChain, Failure> {
         let Self { session, packet_ids, subscribed, .. } = self;
         let step = |input: Option<Input>, now, out: &mut BytesMut| {
             let next = match input {
@@ -204,7 +208,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HubSession<S> {
             };
             // At every step, as it may be the last one before the future is dropped.
             (*packet_ids, *subscribed) = (flow.packet_ids(), flow.is_subscribed());
-            end.enters(flow.phase());
+            tell(flow);
             next
         };
         session.converse(step).await

@@ -7,7 +7,7 @@ use rand_chacha::rand_core::Rng as _;
 use rustls::ClientConfig;
 
 use crate::device::{Credential, Link, Prepared, Settings, Source, Whereabouts};
-use crate::domain::{Phase, rng};
+use crate::domain::{AttemptFacts, Phase, rng};
 use crate::pki::tls::ClientTls;
 
 /// The device's own end of its connections: one per device, kept for the whole run, used by one attempt at a time.
@@ -18,13 +18,18 @@ pub struct LocalEnd {
     impaired: Cell<u32>,
     /// Only when TLS sessions are resumed.
     sessions: RefCell<Option<Box<Sessions>>>,
-    /// Where its attempt is, while somebody counts it.
-    place: Cell<Option<Box<Place>>>,
+    /// Its attempt, while one goes on.
+    attempt: Cell<Option<Box<GoingOn>>>,
 }
 
-struct Place {
-    counts: Rc<Whereabouts>,
+/// An attempt that goes on, for those who look at it from outside.
+#[derive(Default)]
+struct GoingOn {
+    /// Where it is counted.
+    counts: Option<Rc<Whereabouts>>,
     phase: Option<Phase>,
+    /// What it has found out so far; absent before its begin and after its end.
+    facts: Option<AttemptFacts>,
 }
 
 /// A device that is counted where it is, until this is dropped.
@@ -32,9 +37,12 @@ pub struct Counted<'a>(&'a LocalEnd);
 
 impl Drop for Counted<'_> {
     fn drop(&mut self) {
-        if let Some(place) = self.0.place.take() {
-            place.counts.moves(place.phase, None);
+        let Some(mut attempt) = self.0.attempt.take() else { return };
+        if let Some(counts) = attempt.counts.take() {
+            counts.moves(attempt.phase, None);
         }
+        // What was found out by an attempt that is being dropped is still asked for.
+        self.0.attempt.set(Some(attempt).filter(|attempt| attempt.facts.is_some()));
     }
 }
 
@@ -55,21 +63,40 @@ struct HubTls {
 impl LocalEnd {
     /// That of device `index` of the fleet.
     pub fn new(_settings: &Settings, index: u32) -> Self {
-        Self { index, impaired: Cell::new(0), sessions: RefCell::default(), place: Cell::default() }
+        Self { index, impaired: Cell::new(0), sessions: RefCell::default(), attempt: Cell::default() }
     }
 
     /// Counts the attempt that begins now among `counts`, in the phase that it is in; in none before its first.
     pub fn counted(&self, counts: &Rc<Whereabouts>) -> Counted<'_> {
-        self.place.set(Some(Box::new(Place { counts: Rc::clone(counts), phase: None })));
+        self.attempt.set(Some(Box::new(GoingOn { counts: Some(Rc::clone(counts)), ..GoingOn::default() })));
         Counted(self)
     }
 
-    /// The attempt is in this phase from now on, or between two.
-    pub(super) fn enters(&self, phase: impl Into<Option<Phase>>) {
-        let Some(mut place) = self.place.take() else { return };
+    /// An attempt begins, with what was found out before.
+    pub(super) fn begins(&self, facts: &AttemptFacts) {
+        let mut attempt = self.attempt.take().unwrap_or_default();
+        attempt.facts = Some(*facts);
+        self.attempt.set(Some(attempt));
+    }
+
+    /// The attempt is in this phase from now on, or between two, and has found out this so far.
+    pub(super) fn tells(&self, phase: impl Into<Option<Phase>>, facts: &AttemptFacts) {
+        let Some(mut attempt) = self.attempt.take() else { return };
         let phase = phase.into();
-        place.counts.moves(std::mem::replace(&mut place.phase, phase), phase);
-        self.place.set(Some(place));
+        if let Some(counts) = &attempt.counts {
+            counts.moves(attempt.phase, phase);
+        }
+        attempt.phase = phase;
+        attempt.facts = Some(*facts);
+        self.attempt.set(Some(attempt));
+    }
+
+    /// What the attempt had told when its work was dropped, or when it came to its end; nothing when none goes on.
+    pub fn interrupted(&self) -> AttemptFacts {
+        let Some(mut attempt) = self.attempt.take() else { return AttemptFacts::default() };
+        let facts = attempt.facts.take();
+        self.attempt.set(Some(attempt).filter(|attempt| attempt.counts.is_some()));
+        facts.unwrap_or_default()
     }
 
     /// Forgets every TLS session, as a device does that lost power: the next handshakes are full ones.

@@ -211,7 +211,7 @@ impl<C: Connector> Attempt<'_, C> {
         let resource = format!("{}/registrations/{}", self.settings.id_scope, prepared.registration_id);
         let expiry = unix_seconds(self.settings.clock.now(), *token_life);
         let token = key.sign(&resource, expiry, Some("registration")).to_text().into();
-        self.phases.add(Phase::Sas, start.elapsed());
+        self.facts.phases.add(Phase::Sas, start.elapsed());
         Some(token)
     }
 
@@ -242,7 +242,7 @@ impl<C: Connector> Attempt<'_, C> {
         }
         let start = Instant::now();
         let csr = base64_csr(&prepared.key, &credential.device_id);
-        self.phases.add(Phase::Csr, start.elapsed());
+        self.facts.phases.add(Phase::Csr, start.elapsed());
         csr.map_err(|error| match error {
             KeyError::CommonName(_) => {
                 let message = format!("the device id that DPS assigned can be in no CSR: {error}");

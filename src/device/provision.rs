@@ -24,10 +24,10 @@ impl<C: Connector> Attempt<'_, C> {
         let (Assignment { hub, device_id, chain }, session) = self.register(prepared).await?;
         let issued = Issued { hub, device_id, chain };
         let verified = self.verify(issued, prepared.key(), prepared.registration_id().as_str());
-        self.end.enters(Phase::DpsClose);
+        self.enters(Phase::DpsClose);
         let closing = Instant::now();
         session.close(self.connector).await;
-        self.phases.set(Phase::DpsClose, closing.elapsed());
+        self.facts.phases.set(Phase::DpsClose, closing.elapsed());
         let credential = verified?;
         self.obtained = Some(credential.clone());
         self.session = self.visit_hub(&credential).await?;

@@ -1,8 +1,7 @@
 use crate::device::attempt::{Attempt, Done, Given, Leg, attempt};
 use crate::device::credential::Issued;
 use crate::device::{Connector, Credential, HubSession, LocalEnd, Prepared, Settings};
-use crate::domain::{Failure, FailureClass, Phase};
-use crate::measure::PhaseTimes;
+use crate::domain::{Failure, FailureClass, PhaseTimes};
 use crate::protocol::renewal_flow::{Renewal, RenewalRequest};
 
 /// Gets a new credential over `session`, checks it, takes leave of the hub (the last PUBACK, DISCONNECT; until the hub has closed) and connects with
@@ -59,16 +58,10 @@ impl<C: Connector> Attempt<'_, C> {
         };
         let mut flow = Renewal::new(request, self.settings.renewal, deadline, prepared.draws_seed());
         let session = self.session.insert(session);
-        let chain = session.renew(&mut flow, self.end).await;
-        let times = flow.times();
-        for (phase, time) in [(Phase::RenewAccept, times.accept), (Phase::RenewIssue, times.issue)] {
-            if let Some(time) = time {
-                self.phases.set(phase, time);
-            }
-        }
-        self.throttled = self.throttled.saturating_add(flow.throttled());
-        self.retry_after = flow.retry_after();
-        self.retry_after_max = self.retry_after_max.max(flow.retry_after_max());
+        let (end, before) = (self.end, self.facts);
+        let tell = |flow: &Renewal| end.tells(flow.phase(), &before.and(flow.facts()));
+        let chain = session.renew(&mut flow, tell).await;
+        self.facts = before.and(flow.facts());
         let issued = Issued { hub: old.hub.clone(), device_id: old.device_id.clone(), chain: chain? };
         let renewed = self.verify(issued, prepared.key(), &old.device_id)?;
         self.obtained = Some(renewed.clone());

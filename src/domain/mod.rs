@@ -1,11 +1,13 @@
 //! The words of the field as values. Knows no clock, socket, runtime or serialisation format.
 
 mod algorithm;
+mod attempt_facts;
 mod byte_order_mark;
 mod cause;
 mod failure;
 mod injected_panic;
 mod phase;
+mod phase_times;
 mod quota;
 mod random;
 mod registration;
@@ -17,11 +19,13 @@ mod tls_versions;
 mod transport;
 
 pub use algorithm::{CryptoProvider, KeyAlgorithm, KeySource};
+pub use attempt_facts::AttemptFacts;
 pub use byte_order_mark::{BYTE_ORDER_MARK, without_byte_order_mark};
 pub use cause::cause;
 pub use failure::{Failure, FailureClass};
 pub use injected_panic::injected_panic;
 pub use phase::Phase;
+pub use phase_times::PhaseTimes;
 pub use quota::{QuotaLimits, QuotaProfile};
 pub use random::rng;
 pub use registration::{IdScope, InvalidId, RegistrationId};

@@ -3,14 +3,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::device::{Connector, Done, Whereabouts};
-use crate::domain::{Failure, FailureClass, Phase};
+use crate::device::{Connector, Whereabouts};
+use crate::domain::{AttemptFacts, Failure, FailureClass, Phase};
 use crate::engine::pacer::Due;
 use crate::engine::recorder::Recorder;
 use crate::engine::setup::StageSetup;
 use crate::engine::skips::Lack;
 use crate::engine::station::Station;
-use crate::measure::{Attempt, Outcome, PhaseTimes, SkipReason};
+use crate::measure::{Attempt, Outcome, SkipReason};
 use crate::scenario::StageKind;
 
 /// What the devices of one worker share in one stage.
@@ -43,39 +43,6 @@ impl<C: Connector> Job<C> {
             Outcome::Success => {}
             Outcome::Failed(FailureClass::Cut) => self.lacks(device, SkipReason::Cut),
             Outcome::Failed(_) => self.lacks(device, SkipReason::Failed),
-        }
-    }
-}
-
-/// What an attempt found out, as numbers.
-pub(super) struct Found {
-    pub(super) phases: PhaseTimes,
-    pub(super) polls: u16,
-    pub(super) throttled: u16,
-    /// Fleet time.
-    pub(super) retry_after_max: Option<Duration>,
-    pub(super) failure: Option<Failure>,
-}
-
-impl Found {
-    /// It ended well, without a phase of its own.
-    pub(super) const fn nothing() -> Self {
-        Self { phases: PhaseTimes::new(), polls: 0, throttled: 0, retry_after_max: None, failure: None }
-    }
-
-    /// Nothing but a failure.
-    pub(super) fn failed(failure: Failure) -> Self {
-        Self { failure: Some(failure), ..Self::nothing() }
-    }
-
-    pub(super) fn of<S>(done: &Done<S>) -> Self {
-        let Done { phases, polls, throttled, retry_after_max, result, .. } = done;
-        Self {
-            phases: *phases,
-            polls: *polls,
-            throttled: *throttled,
-            retry_after_max: *retry_after_max,
-            failure: result.as_ref().err().cloned(),
         }
     }
 }
@@ -141,12 +108,13 @@ impl<C: Connector> Entry<C> {
         self.state = State::Trying { due, started: now };
     }
 
-    /// The attempt ended.
-    pub(super) fn end(&mut self, found: &Found, ending: Ending) {
+    /// The attempt ended, with a failure or without.
+    pub(super) fn end(&mut self, facts: &AttemptFacts, failure: Option<&Failure>, ending: Ending) {
         let State::Trying { due, started } = self.state else { return };
         let ended = self.job.now();
-        let outcome = found.failure.as_ref().map_or(Outcome::Success, |f| Outcome::Failed(f.class));
-        let mut phases = found.phases;
+        let outcome = failure.map_or(Outcome::Success, |failure| Outcome::Failed(failure.class));
+        let mut facts = *facts;
+        let phases = &mut facts.phases;
         phases.set(Phase::Queued, started.saturating_sub(due));
         phases.set(Phase::TotalRaw, ended.saturating_sub(started));
         let total = ended.saturating_sub(self.due);
@@ -163,16 +131,13 @@ impl<C: Connector> Entry<C> {
             due,
             started,
             ended,
-            phases,
             outcome,
-            code: found.failure.as_ref().map_or(0, |failure| failure.code),
-            polls: found.polls,
-            throttled: found.throttled,
-            retry_after_max: found.retry_after_max,
+            code: failure.map_or(0, |failure| failure.code),
+            facts,
         };
         self.job.station.in_flight.fall();
         let mut recorder = self.job.recorder.borrow_mut();
-        recorder.attempt_ended(&attempt, found.failure.as_ref());
+        recorder.attempt_ended(&attempt, failure);
         self.state = State::Between { since: ended };
         let outcome = match ending {
             Ending::Attempt | Ending::Ready => return,
@@ -197,6 +162,12 @@ impl<C: Connector> Entry<C> {
         }
     }
 
+    /// What an attempt had found out that is being dropped.
+    fn found_so_far(&self) -> AttemptFacts {
+        let end = self.job.station.fleet.with(self.device, |device| device.end.clone());
+        end.map(|end| end.interrupted()).unwrap_or_default()
+    }
+
     /// When the device was due.
     pub(super) const fn due(&self) -> Duration {
         self.due
@@ -215,7 +186,7 @@ impl<C: Connector> Drop for Entry<C> {
         };
         match self.state {
             State::Waiting => self.job.recorder.borrow_mut().totals.not_started += 1,
-            State::Trying { .. } => self.end(&Found::failed(failure), Ending::Device),
+            State::Trying { .. } => self.end(&self.found_so_far(), Some(&failure), Ending::Device),
             State::Between { .. } => self.end_device(Outcome::Failed(failure.class), Duration::ZERO),
             State::Ended => {}
         }
@@ -241,8 +212,9 @@ mod tests {
         Entry::new(Rc::clone(job), Due { device, at: job.now() })
     }
 
-    fn failed() -> Found {
-        Found::failed(Failure::new(FailureClass::Network, "gone"))
+    fn ends(entry: &mut Entry<MemoryConnector>, failure: Option<&str>, ending: Ending) {
+        let failure = failure.map(|words| Failure::new(FailureClass::Network, words));
+        entry.end(&AttemptFacts::default(), failure.as_ref(), ending);
     }
 
     /// The longest time of a phase in whole seconds, of successes, and how many there were.
@@ -258,18 +230,18 @@ mod tests {
         let mut at_once = entry(&job, 0);
         at_once.begin(None);
         sleep(S(1)).await;
-        at_once.end(&Found::nothing(), Ending::Device);
+        ends(&mut at_once, None, Ending::Device);
         assert_eq!((times(&job, Phase::Total), times(&job, Phase::Backoff)), (Some((1, 1)), None));
         let mut later = entry(&job, 1);
         for wait in [5, 7] {
             later.begin(None);
             sleep(S(2)).await;
-            later.end(&failed(), Ending::Attempt);
+            ends(&mut later, Some("gone"), Ending::Attempt);
             sleep(S(wait)).await;
         }
         later.begin(Some(job.now()));
         sleep(S(3)).await;
-        later.end(&Found::nothing(), Ending::Device);
+        ends(&mut later, None, Ending::Device);
         // Three attempts of 2, 2 and 3 s, and the waits.
         assert_eq!(times(&job, Phase::Total), Some((19, 2)));
         assert_eq!((times(&job, Phase::TotalRaw), times(&job, Phase::Backoff)), (Some((3, 2)), Some((12, 1))));
@@ -288,7 +260,7 @@ mod tests {
         drop(tries);
         let mut waits = entry(&job, 2);
         waits.begin(None);
-        waits.end(&failed(), Ending::Attempt);
+        ends(&mut waits, Some("gone"), Ending::Attempt);
         drop(waits);
         let totals = job.recorder.borrow().totals;
         assert_eq!((totals.not_started, totals.started, totals.failed[FailureClass::Cut.index()]), (1, 2, 2));
@@ -298,7 +270,7 @@ mod tests {
         // One that is through is not counted again.
         let mut done = entry(&job, 0);
         done.begin(None);
-        done.end(&failed(), Ending::GaveUp);
+        ends(&mut done, Some("gone"), Ending::GaveUp);
         drop(done);
         let totals = job.recorder.borrow().totals;
         assert_eq!((totals.failed_total(), totals.gave_up, lack(0)), (3, 1, Some(SkipReason::Failed)));

@@ -146,7 +146,7 @@ fn intervals(mut workers: Vec<WorkerSeconds>, from: Duration, until: Duration) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Failure, Phase};
+    use crate::domain::{AttemptFacts, Failure, Phase};
     use crate::engine::recorder::Recorder;
     use crate::engine::skips::Lack;
     use crate::measure::{Attempt, Outcome, PhaseTimes, SkipReason};
@@ -177,9 +177,13 @@ mod tests {
             due: at,
             started: at,
             ended: at + took,
-            polls,
-            throttled,
-            retry_after_max: retry_after_max.map(Duration::from_secs),
+            facts: AttemptFacts {
+                phases,
+                polls,
+                throttled,
+                retry_after_max: retry_after_max.map(Duration::from_secs),
+                retry_after: None,
+            },
             ..Attempt::that(outcome, phases)
         };
         recorder.attempt_ended(&attempt, failure.as_ref());

@@ -9,8 +9,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout_at;
 
 use crate::device::{Connector, Held};
-use crate::domain::{Failure, FailureClass, rng};
-use crate::engine::entry::{Ending, Found, Job};
+use crate::domain::{AttemptFacts, Failure, FailureClass, rng};
+use crate::engine::entry::{Ending, Job};
 use crate::engine::holder::{Kept, Mailbox};
 use crate::engine::retry::Retries;
 use crate::engine::work::Work;
@@ -36,8 +36,7 @@ pub(super) async fn run<C: Connector + 'static>(
     work.borrow_connection().await;
     if work.kept.is_some() {
         work.entry.begin(None);
-        let found = Found::nothing();
-        work.entry.end(&found, Ending::Ready);
+        work.entry.end(&AttemptFacts::default(), None, Ending::Ready);
         work.ready = true;
         drop(permit);
     } else if !work.attempts(behaviour, &mut retries, permit, None).await {

@@ -112,14 +112,14 @@ impl Recorder {
         self.keep(attempt.ended);
         self.last_end = self.last_end.max(attempt.ended);
         self.phases.record(attempt);
-        self.totals.throttled += u64::from(attempt.throttled);
-        self.totals.polls += u64::from(attempt.polls);
+        self.totals.throttled += u64::from(attempt.facts.throttled);
+        self.totals.polls += u64::from(attempt.facts.polls);
         let second = self.seconds.at(attempt.ended);
         second.attempts_ended += 1;
         self.attempts_ended += 1;
-        second.throttled += u64::from(attempt.throttled);
-        second.retry_after_max = second.retry_after_max.max(attempt.retry_after_max);
-        self.totals.retry_after_max = self.totals.retry_after_max.max(attempt.retry_after_max);
+        second.throttled += u64::from(attempt.facts.throttled);
+        second.retry_after_max = second.retry_after_max.max(attempt.facts.retry_after_max);
+        self.totals.retry_after_max = self.totals.retry_after_max.max(attempt.facts.retry_after_max);
         if let Outcome::Failed(class) = attempt.outcome {
             second.failed_attempts[class.index()] += 1;
             self.totals.failed_attempts[class.index()] += 1;

@@ -113,20 +113,7 @@ mod tests {
     use crate::measure::{Outcome, PhaseTimes};
 
     fn attempt(device: u32) -> Attempt {
-        Attempt {
-            device,
-            stage: 0,
-            number: 1,
-            due: Duration::ZERO,
-            started: Duration::ZERO,
-            ended: Duration::ZERO,
-            phases: PhaseTimes::new(),
-            outcome: Outcome::Success,
-            code: 0,
-            polls: 0,
-            throttled: 0,
-            retry_after_max: None,
-        }
+        Attempt { device, ..Attempt::that(Outcome::Success, PhaseTimes::new()) }
     }
 
     fn push(batch: &mut RowBatch, attempts: usize) {

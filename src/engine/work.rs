@@ -8,8 +8,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::sleep_until;
 
 use crate::device::{self, Connector, Credential, Done, LocalEnd, Prepared};
-use crate::domain::{Failure, FailureClass, Phase};
-use crate::engine::entry::{Ending, Entry, Found, Job};
+use crate::domain::{AttemptFacts, Failure, FailureClass, Phase};
+use crate::engine::entry::{Ending, Entry, Job};
 use crate::engine::holder::{self, Back, Kept};
 use crate::engine::keys::{self, Key};
 use crate::engine::operate;
@@ -54,7 +54,7 @@ pub(super) async fn run<C: Connector + 'static>(entry: Entry<C>, key: Option<Key
     match key {
         Some(Err(failure)) => {
             work.entry.begin(None);
-            return work.entry.end(&Found::failed(failure), Ending::Device);
+            return work.entry.end(&AttemptFacts::default(), Some(&failure), Ending::Device);
         }
         Some(Ok(prepared)) => work.prepared = Some(Box::new(prepared)),
         None => {}
@@ -133,25 +133,25 @@ impl<C: Connector + 'static> Work<C> {
             let done = match self.attempt(way).await {
                 Ok(done) => self.checked(way, done),
                 Err(failure) => {
-                    self.entry.end(&Found::failed(failure), Ending::Device);
+                    self.entry.end(&AttemptFacts::default(), Some(&failure), Ending::Device);
                     return false;
                 }
             };
             let at = match way {
                 Way::Renewal => At::Renewal,
-                _ if done.phases.get(Phase::HubTcp).is_some() => At::Hub,
+                _ if done.facts.phases.get(Phase::HubTcp).is_some() => At::Hub,
                 _ => At::Dps,
             };
-            let found = Found::of(&done);
-            let retry_after = done.retry_after;
+            let (facts, failure) = (done.facts, done.result.as_ref().err().cloned());
             self.settle(way, done, held);
             self.note_expiry();
-            let Some(failure) = &found.failure else {
+            let Some(failure) = &failure else {
                 retries.succeeded();
                 // A device that operates is through when the stage is.
                 let first = !std::mem::replace(&mut self.ready, true);
                 self.entry.end(
-                    &found,
+                    &facts,
+                    None,
                     match (operates, first) {
                         (false, _) => Ending::Device,
                         (true, true) => Ending::Ready,
@@ -161,7 +161,7 @@ impl<C: Connector + 'static> Work<C> {
                 return true;
             };
             let now = self.job.now();
-            let (again, ending) = match retries.failed(failure, at, retry_after) {
+            let (again, ending) = match retries.failed(failure, at, facts.retry_after) {
                 Next::Again { wait, by_dps } => {
                     let again = now + wait;
                     let too_late = self.job.until.is_some_and(|until| again >= until);
@@ -170,7 +170,7 @@ impl<C: Connector + 'static> Work<C> {
                 Next::GiveUp => (None, Ending::GaveUp),
                 Next::Refused => (None, Ending::Device),
             };
-            self.entry.end(&found, ending);
+            self.entry.end(&facts, Some(failure), ending);
             let Some((again, by_dps)) = again.filter(|_| ending == Ending::Attempt) else { return false };
             if by_dps {
                 self.job.station.fleet.with(self.entry.device, |device| device.refused = true);

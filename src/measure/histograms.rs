@@ -180,7 +180,7 @@ impl PhaseHistograms {
             Outcome::Success => &mut self.succeeded,
             Outcome::Failed(_) => &mut self.failed,
         };
-        for (phase, nanos) in attempt.phases.present() {
+        for (phase, nanos) in attempt.facts.phases.present() {
             set[phase.index()].record(nanos);
         }
     }

@@ -15,8 +15,9 @@ mod record;
 mod resources;
 mod skips;
 
+pub use crate::domain::PhaseTimes;
 pub use aside::Aside;
-pub use attempt::{Attempt, Outcome, PhaseTimes};
+pub use attempt::{Attempt, Outcome};
 pub use buckets::{Buckets, PhaseBuckets};
 pub use certificates::{Certificates, ExpiryBin};
 pub use compact::CompactHistogram;

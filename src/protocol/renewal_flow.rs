@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::domain::{Failure, FailureClass, Phase};
+use crate::domain::{AttemptFacts, Failure, FailureClass, Phase};
 use crate::protocol::flow::{Draws, Input, Next, Waits, once_more, packet_name};
 use crate::protocol::mqtt::{Packet, PubAck, Publish, QoS, SubAck, Subscribe, SubscribeReasonCode, encode};
 use crate::protocol::packet_ids::PacketIds;
@@ -95,15 +95,6 @@ pub struct RenewalRequest {
     pub subscribed: bool,
 }
 
-/// Time that a renewal spent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct RenewalTimes {
-    /// Requests sent until the 202, or until their refusal.
-    pub accept: Option<Duration>,
-    /// 202 until the chain, or until its refusal.
-    pub issue: Option<Duration>,
-}
-
 /// A renewal. Appends the packets to send to `out`; they are to be sent before the next packet is waited for.
 #[derive(Debug)]
 pub struct Renewal {
@@ -123,12 +114,7 @@ pub struct Renewal {
     since: Duration,
     repeats: u16,
     replacements: u16,
-    throttled: u16,
-    /// What the refusal that ended it named, real time.
-    retry_after: Option<Duration>,
-    /// Longest that a refusal named, in seconds of the service.
-    retry_after_max: Option<u32>,
-    times: RenewalTimes,
+    facts: AttemptFacts,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -165,10 +151,7 @@ impl Renewal {
             since: Duration::ZERO,
             repeats: 0,
             replacements: 0,
-            throttled: 0,
-            retry_after: None,
-            retry_after_max: None,
-            times: RenewalTimes::default(),
+            facts: AttemptFacts::default(),
         }
     }
 
@@ -202,24 +185,9 @@ impl Renewal {
         }
     }
 
-    /// Time spent so far.
-    pub const fn times(&self) -> RenewalTimes {
-        self.times
-    }
-
-    /// Answers 429 received.
-    pub const fn throttled(&self) -> u16 {
-        self.throttled
-    }
-
-    /// How long the refusal that ended it asks to stay away, in real time.
-    pub const fn retry_after(&self) -> Option<Duration> {
-        self.retry_after
-    }
-
-    /// The longest retry-after that a refusal named, in time of the service.
-    pub fn retry_after_max(&self) -> Option<Duration> {
-        self.retry_after_max.map(|seconds| Duration::from_secs(seconds.into()))
+    /// What it has found out so far. Phases are those of [`Self::phase`]; what a phase took that goes on is not in it yet.
+    pub const fn facts(&self) -> &AttemptFacts {
+        &self.facts
     }
 
     /// Whether the session is subscribed to the answers by now.
@@ -337,9 +305,7 @@ impl Renewal {
             message: "the hub refused without an error code".into(),
             ..RenewalError::default()
         });
-        let throttled = status == 429;
-        self.throttled = self.throttled.saturating_add(u16::from(throttled));
-        self.retry_after_max = self.retry_after_max.max(error.retry_after);
+        self.facts.refused(status, error.retry_after);
         if once_more(self.repeats, self.policy.max_repeats) {
             self.repeats = self.repeats.saturating_add(1);
             match (status, error.error_code) {
@@ -363,8 +329,8 @@ impl Renewal {
                 _ => {}
             }
         }
-        self.retry_after = error.retry_after.map(|seconds| self.policy.waits().real(seconds));
-        let class = if throttled { FailureClass::Throttled } else { FailureClass::Rejected };
+        self.facts.retry_after = error.retry_after.map(|seconds| self.policy.waits().real(seconds));
+        let class = if status == 429 { FailureClass::Throttled } else { FailureClass::Rejected };
         let detail = error.info.as_ref().and_then(|info| info.credential_message.as_deref());
         let words = match detail {
             Some(detail) => format!("{} ({detail})", &*error.message),
@@ -400,14 +366,8 @@ impl Renewal {
 
     /// Goes to another state and books the time in the one before.
     fn enter(&mut self, state: State, now: Duration) {
-        let spent = now.saturating_sub(self.since);
-        let phase = match self.phase() {
-            Some(Phase::RenewAccept) => Some(&mut self.times.accept),
-            Some(_) => Some(&mut self.times.issue),
-            None => None,
-        };
-        if let Some(phase) = phase {
-            *phase = Some(phase.unwrap_or_default().saturating_add(spent));
+        if let Some(phase) = self.phase() {
+            self.facts.phases.add(phase, now.saturating_sub(self.since));
         }
         self.state = state;
         self.since = now;

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 
-use crate::domain::{FailureClass, Phase, TimeScale};
+use crate::domain::{AttemptFacts, FailureClass, Phase, TimeScale};
 use crate::measure::{
     Attempt, Begin, Certificates, CompactPhases, CpuUse, ErrorRow, GeneratorHealth, Histogram, Interval, Machine,
     Observed, Origin, Outcome, PhaseHistograms, PhaseTimes, ProcessSample, ResourceSample, RunRecord, RunStatus,
@@ -30,7 +30,7 @@ pub(super) fn record() -> RunRecord {
         match attempt.outcome {
             Outcome::Success => {
                 interval.succeeded += 1;
-                let total = attempt.phases.get(Phase::Total).unwrap_or_default();
+                let total = attempt.facts.phases.get(Phase::Total).unwrap_or_default();
                 latencies[second].record(u64::try_from(total.as_nanos()).unwrap());
             }
             Outcome::Failed(class) => interval.failed[class.index()] += 1,
@@ -299,12 +299,9 @@ fn attempt(device: u32) -> Attempt {
         due: Duration::ZERO,
         started,
         ended: started + took,
-        phases,
         outcome,
         code: 0,
-        polls: 1,
-        throttled: 0,
-        retry_after_max: None,
+        facts: AttemptFacts { phases, polls: 1, ..AttemptFacts::default() },
     }
 }
 

@@ -15,7 +15,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
-use super::{Booked, DpsConnection};
+use super::DpsConnection;
 use crate::device::attempt::{Attempt, Leg};
 use crate::device::failures::{broke, from_io};
 use crate::device::{Connector, Prepared};
@@ -59,13 +59,7 @@ impl<C: Connector> Attempt<'_, C> {
         let id = prepared.registration_id().as_str();
         let mut core = Registration::new(id, self.settings.policy, limits, prepared.draws_seed());
         let result = self.converse_https(&mut core, &mut connection, &claim).await;
-        self.book(&Booked {
-            times: *core.times(),
-            polls: core.polls(),
-            throttled: core.throttled(),
-            retry_after: core.retry_after(),
-            retry_after_max: core.retry_after_max(),
-        });
+        self.facts = self.facts.and(core.facts());
         match result {
             Ok(assignment) => Ok((assignment, DpsConnection::Https(Box::new(connection)))),
             Err(failure) => {
@@ -86,7 +80,7 @@ impl<C: Connector> Attempt<'_, C> {
         loop {
             // A wait beyond the clock's range is cut by the attempt's time limit.
             let until = start.checked_add(core.wake_at()).unwrap_or(start + self.settings.timeouts.attempt);
-            self.end.enters(core.phase());
+            self.end.tells(core.phase(), &self.facts.and(core.facts()));
             step = match step {
                 Step::Send => match self.request(core, connection, claim, until).await {
                     Some(Ok(Reply { status, retry_after, body })) => {

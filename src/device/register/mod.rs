@@ -3,8 +3,6 @@
 mod https;
 mod mqtt;
 
-use std::time::Duration;
-
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::device::attempt::Attempt;
@@ -13,23 +11,12 @@ use crate::device::session::Session;
 use crate::device::{Connector, Prepared};
 use crate::domain::{Failure, Transport};
 use crate::protocol::flow::Limits;
-use crate::protocol::registration_flow::{Assignment, RegistrationTimes};
+use crate::protocol::registration_flow::Assignment;
 
 /// The connection over which a device was registered, still open.
 pub(super) enum DpsConnection<S: AsyncRead + AsyncWrite + Unpin> {
     Mqtt(Session<Channel<S>>),
     Https(Box<https::HttpsConnection<S>>),
-}
-
-/// What a conversation found out, whatever it was carried by.
-struct Booked {
-    times: RegistrationTimes,
-    polls: u16,
-    throttled: u16,
-    /// Of the answer that ended it, real time.
-    retry_after: Option<Duration>,
-    /// Longest of its refusals, time of the service.
-    retry_after_max: Option<Duration>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> DpsConnection<S> {
@@ -60,17 +47,5 @@ impl<C: Connector> Attempt<'_, C> {
     fn limits(&self) -> Limits {
         let timeouts = self.settings.timeouts;
         Limits { answer: timeouts.answer, deadline: timeouts.attempt.saturating_sub(self.started.elapsed()) }
-    }
-
-    /// Keeps what a conversation found out.
-    fn book(&mut self, booked: &Booked) {
-        let Booked { times, polls, throttled, retry_after, retry_after_max } = booked;
-        for (phase, time) in times.present() {
-            self.phases.set(phase, time);
-        }
-        self.polls = self.polls.saturating_add(*polls);
-        self.throttled = self.throttled.saturating_add(*throttled);
-        self.retry_after = *retry_after;
-        self.retry_after_max = self.retry_after_max.max(*retry_after_max);
     }
 }

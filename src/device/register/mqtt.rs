@@ -1,4 +1,4 @@
-use super::{Booked, DpsConnection};
+use super::DpsConnection;
 use crate::device::attempt::{Attempt, Leg};
 use crate::device::session::{Peer, Session};
 use crate::device::{Connector, Prepared};
@@ -25,24 +25,18 @@ impl<C: Connector> Attempt<'_, C> {
         let mut session = Session::new(channel, peer);
         let identity = self.dps_session(prepared);
         let mut flow = MqttRegistration::new(identity, settings.policy, self.limits(), prepared.draws_seed());
-        let end = self.end;
+        let (end, before) = (self.end, self.facts);
         let result = session
             .converse(|input, now, out| {
                 let next = match input {
                     None => flow.begin(now, out),
                     Some(input) => flow.handle(input, now, out),
                 };
-                end.enters(flow.phase());
+                end.tells(flow.phase(), &before.and(flow.facts()));
                 next
             })
             .await;
-        self.book(&Booked {
-            times: flow.times(),
-            polls: flow.polls(),
-            throttled: flow.throttled(),
-            retry_after: flow.retry_after(),
-            retry_after_max: flow.retry_after_max(),
-        });
+        self.facts = before.and(flow.facts());
         match result {
             Ok(assignment) => Ok((assignment, DpsConnection::Mqtt(session))),
             Err(failure) => {

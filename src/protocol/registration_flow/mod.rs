@@ -19,11 +19,10 @@
 mod assignment;
 mod mqtt;
 mod policy;
-mod times;
 
 use std::time::Duration;
 
-use crate::domain::{Failure, FailureClass, Phase};
+use crate::domain::{AttemptFacts, Failure, FailureClass, Phase};
 use crate::protocol::flow::{Draws, Limits, once_more};
 use crate::protocol::payload::{ErrorDetails, OperationStatus, RegistrationStatus};
 use crate::protocol::words::plain_words;
@@ -31,7 +30,6 @@ use crate::protocol::words::plain_words;
 pub use assignment::Assignment;
 pub use mqtt::{DpsSession, MqttRegistration};
 pub use policy::Policy;
-pub use times::RegistrationTimes;
 
 /// An answer, as MQTT topic and payload or HTTP response have it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,13 +78,7 @@ pub struct Registration {
     /// When the present request was sent or the present pause began.
     since: Duration,
     repeats: u16,
-    polls: u16,
-    throttled: u16,
-    /// What the answer that ended it named, real time.
-    retry_after: Option<Duration>,
-    /// Longest that a refusal named, in seconds of the service.
-    retry_after_max: Option<u32>,
-    times: RegistrationTimes,
+    facts: AttemptFacts,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,11 +101,7 @@ impl Registration {
             state: State::Ended,
             since: Duration::ZERO,
             repeats: 0,
-            polls: 0,
-            throttled: 0,
-            retry_after: None,
-            retry_after_max: None,
-            times: RegistrationTimes::default(),
+            facts: AttemptFacts::default(),
         }
     }
 
@@ -161,17 +149,14 @@ impl Registration {
         if !(200..=299).contains(&answer.status) {
             let in_body = || ErrorDetails::parse(answer.body)?.retry_after;
             answer.retry_after = answer.retry_after.or_else(in_body);
-            self.retry_after_max = self.retry_after_max.max(answer.retry_after);
+            self.facts.refused(answer.status, answer.retry_after);
         }
         match answer.status {
             0..200 => {
                 self.fail(protocol(format!("DPS answered with status {}, which is no final one", answer.status)), now)
             }
             200..=299 => self.progress(answer, now),
-            429 | 500..=599 => {
-                self.throttled = self.throttled.saturating_add(u16::from(answer.status == 429));
-                self.repeat(answer, self.asks_status, now)
-            }
+            429 | 500..=599 => self.repeat(answer, self.asks_status, now),
             // The service lost the operation: the device starts again.
             404 if self.asks_status => self.repeat(answer, false, now),
             _ => {
@@ -193,30 +178,9 @@ impl Registration {
         self.state == State::Asked
     }
 
-    /// Status requests sent.
-    pub const fn polls(&self) -> u16 {
-        self.polls
-    }
-
-    /// Answers 429 received.
-    pub const fn throttled(&self) -> u16 {
-        self.throttled
-    }
-
-    /// How long the answer that ended it asks to stay away, in real time.
-    pub const fn retry_after(&self) -> Option<Duration> {
-        self.retry_after
-    }
-
-    /// The longest retry-after that a refusal named, in time of the service: 429, an outage, or any other error. When to ask
-    /// again for a registration that was accepted is no refusal.
-    pub fn retry_after_max(&self) -> Option<Duration> {
-        self.retry_after_max.map(|seconds| Duration::from_secs(seconds.into()))
-    }
-
-    /// Time spent so far, per phase.
-    pub const fn times(&self) -> &RegistrationTimes {
-        &self.times
+    /// What it has found out so far. Phases are those of [`Self::phase`]; what a phase took that goes on is not in it yet.
+    pub const fn facts(&self) -> &AttemptFacts {
+        &self.facts
     }
 
     fn progress(&mut self, answer: Answer<'_>, now: Duration) -> Step {
@@ -243,7 +207,7 @@ impl Registration {
                 if self.operation_id.is_empty() {
                     return self.fail(protocol("DPS named no operation to ask for"), now);
                 }
-                if !once_more(self.polls, self.policy.max_polls) {
+                if !once_more(self.facts.polls, self.policy.max_polls) {
                     let polls = self.policy.max_polls;
                     let message = format!("DPS was still assigning after {polls} status requests");
                     return self.fail(Failure::new(FailureClass::Timeout, message), now);
@@ -296,7 +260,7 @@ impl Registration {
 
     fn send(&mut self, asks_status: bool, now: Duration) -> Step {
         self.asks_status = asks_status;
-        self.polls = self.polls.saturating_add(u16::from(asks_status));
+        self.facts.polls = self.facts.polls.saturating_add(u16::from(asks_status));
         self.state = State::Asked;
         self.since = now;
         Step::Send
@@ -315,18 +279,13 @@ impl Registration {
     /// Adds the time since the present request or pause began to its phase.
     fn settle(&mut self, now: Duration) {
         let spent = now.saturating_sub(self.since);
-        let phase = match self.phase() {
-            Some(Phase::Assign) => &mut self.times.assign,
-            Some(Phase::PollWait) => &mut self.times.poll_wait,
-            Some(_) => &mut self.times.register,
-            None => return,
-        };
-        *phase = Some(phase.unwrap_or_default().saturating_add(spent));
+        let Some(phase) = self.phase() else { return };
+        self.facts.phases.add(phase, spent);
         self.since = now;
     }
 
     fn leave_with(&mut self, retry_after: Option<u32>) {
-        self.retry_after = retry_after.map(|seconds| self.policy.waits().real(seconds));
+        self.facts.retry_after = retry_after.map(|seconds| self.policy.waits().real(seconds));
     }
 
     fn refusal(&self, answer: Answer<'_>) -> Failure {

@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Answer, Assignment, Policy, Registration, RegistrationTimes, Request, Step};
-use crate::domain::{Failure, FailureClass, Phase};
+use super::{Answer, Assignment, Policy, Registration, Request, Step};
+use crate::domain::{AttemptFacts, Failure, FailureClass, Phase};
 use crate::protocol::flow::{Input, Limits, Next, packet_name};
 use crate::protocol::mqtt::{
     ConnAck, Connect, Login, Packet, Protocol, PubAck, Publish, QoS, SubAck, Subscribe, SubscribeReasonCode, encode,
@@ -43,8 +43,6 @@ pub struct MqttRegistration {
     packet_ids: PacketIds,
     unasked: Unasked,
     request_id: u32,
-    connack: Option<Duration>,
-    suback: Option<Duration>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,8 +64,6 @@ impl MqttRegistration {
             packet_ids: PacketIds::default(),
             unasked: Unasked::default(),
             request_id: 0,
-            connack: None,
-            suback: None,
         }
     }
 
@@ -103,29 +99,9 @@ impl MqttRegistration {
         }
     }
 
-    /// Time spent so far, per phase.
-    pub fn times(&self) -> RegistrationTimes {
-        RegistrationTimes { connack: self.connack, suback: self.suback, ..*self.core.times() }
-    }
-
-    /// Status requests sent.
-    pub const fn polls(&self) -> u16 {
-        self.core.polls()
-    }
-
-    /// Answers 429 received.
-    pub const fn throttled(&self) -> u16 {
-        self.core.throttled()
-    }
-
-    /// How long the answer that ended it asks to stay away, in real time.
-    pub const fn retry_after(&self) -> Option<Duration> {
-        self.core.retry_after()
-    }
-
-    /// The longest retry-after that a refusal named, in time of the service.
-    pub fn retry_after_max(&self) -> Option<Duration> {
-        self.core.retry_after_max()
+    /// What it has found out so far; see [`Registration::facts`].
+    pub const fn facts(&self) -> &AttemptFacts {
+        self.core.facts()
     }
 
     fn packet(&mut self, packet: Packet, now: Duration, out: &mut BytesMut) -> Next<Assignment> {
@@ -170,23 +146,28 @@ impl MqttRegistration {
     }
 
     fn fail(&mut self, failure: Failure, now: Duration) -> Next<Assignment> {
-        let spent = Some(now.saturating_sub(self.since));
-        match self.stage {
-            Stage::Connecting => self.connack = spent,
-            Stage::Subscribing => self.suback = spent,
-            Stage::Conversing => {}
-        }
+        self.settle(now);
         match self.core.fail(failure, now) {
             Step::Failed(failure) => Next::Failed(failure),
             _ => self.wait(),
         }
     }
 
+    /// Books the time since CONNECT or SUBSCRIBE was sent; what comes after them is the core's.
+    fn settle(&mut self, now: Duration) {
+        let phase = match self.stage {
+            Stage::Connecting => Phase::Connack,
+            Stage::Subscribing => Phase::Suback,
+            Stage::Conversing => return,
+        };
+        self.core.facts.phases.set(phase, now.saturating_sub(self.since));
+    }
+
     fn connected(&mut self, connack: &ConnAck, now: Duration, out: &mut BytesMut) -> Next<Assignment> {
         if let Some(failure) = connack_failure("DPS", connack.code) {
             return self.fail(failure, now);
         }
-        self.connack = Some(now.saturating_sub(self.since));
+        self.settle(now);
         self.stage = Stage::Subscribing;
         self.since = now;
         let pkid = self.packet_ids.advance();
@@ -204,7 +185,7 @@ impl MqttRegistration {
             let message = "DPS refused the subscription to its answers";
             return self.fail(Failure::new(FailureClass::Rejected, message), now);
         }
-        self.suback = Some(now.saturating_sub(self.since));
+        self.settle(now);
         self.stage = Stage::Conversing;
         let step = self.core.begin(now);
         self.follow(step, now, out)

@@ -99,7 +99,8 @@ fn subscribes_asks_is_accepted_and_gets_its_chain() {
     talk.answers(200, ISSUED);
     assert_eq!(talk.next, Next::Done(vec![vec![1], vec![2], vec![3]]));
     assert_eq!(talk.sent().len(), 2, "both answers are acknowledged");
-    assert_eq!(talk.flow.times(), RenewalTimes { accept: Some(secs(2)), issue: Some(secs(5)) });
+    let had = talk.flow.facts().phases.present().map(|(phase, nanos)| (phase, nanos / 1_000_000_000));
+    assert_eq!(had.collect::<Vec<_>>(), [(Phase::RenewAccept, 2), (Phase::RenewIssue, 5)]);
 }
 
 #[test]
@@ -146,7 +147,7 @@ fn throttling_and_outages_are_waited_out() {
     assert!((secs(2)..secs(7)).contains(&(until - talk.now)));
     talk.wakes().answers(202, ACCEPTED).answers(200, ISSUED);
     assert!(matches!(talk.next, Next::Done(_)));
-    assert_eq!((talk.flow.throttled(), talk.flow.retry_after_max()), (1, Some(secs(5))));
+    assert_eq!((talk.flow.facts().throttled, talk.flow.facts().retry_after_max), (1, Some(secs(5))));
 
     let mut talk = Talk::begin(RenewalPolicy { max_repeats: 1, ..RenewalPolicy::default() }, true);
     talk.refuses(429_003, RenewalError::default()).wakes().refuses(429_003, RenewalError::default());
@@ -167,7 +168,7 @@ fn a_hub_that_may_throttle_for_ever_does_so_until_the_time_is_up() {
     talk.wakes().request();
     talk.refuses(429_002, RenewalError { retry_after: Some(0), ..RenewalError::default() });
     assert_eq!(talk.failure(), "throttled 429002: No {device}.", "it would ask again when its time is up");
-    assert_eq!((talk.flow.throttled(), talk.flow.phase()), (2, None));
+    assert_eq!((talk.flow.facts().throttled, talk.flow.phase()), (2, None));
 }
 
 #[test]
@@ -212,7 +213,7 @@ fn a_final_refusal_says_how_long_to_stay_away() {
     let mut talk = Talk::begin(impatient, true);
     talk.refuses(429_002, RenewalError { retry_after: Some(30), ..RenewalError::default() });
     assert_eq!(
-        (talk.failure().as_str(), talk.flow.retry_after()),
+        (talk.failure().as_str(), talk.flow.facts().retry_after),
         ("throttled 429002: No {device}.", Some(secs(30) / 100))
     );
 }
@@ -257,7 +258,7 @@ fn silence_ends_somewhere() {
     let (mut talk, _) = Talk::asking();
     talk.answers(202, ACCEPTED).wakes();
     assert_eq!(talk.failure(), "timeout: no chain after the hub accepted the renewal within 180 s");
-    assert_eq!(talk.flow.times().issue, Some(secs(180)));
+    assert_eq!(talk.flow.facts().phases.get(Phase::RenewIssue), Some(secs(180)));
 }
 
 #[test]

@@ -2,7 +2,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::time::Duration;
 
-use crate::domain::Phase;
+use crate::domain::{AttemptFacts, Phase};
 use crate::measure::{Attempt, Outcome};
 use crate::report::csv::{duration_micros, micros, moment, text};
 use crate::report::rows::RowNames;
@@ -58,8 +58,8 @@ impl<W: Write> CsvRows<W> {
 
     /// One row.
     pub fn write(&mut self, attempt: &Attempt) -> io::Result<()> {
-        let Attempt { device, stage, number, due, started, ended, phases, outcome, code, .. } = attempt;
-        let Attempt { polls, throttled, retry_after_max, .. } = attempt;
+        let Attempt { device, stage, number, due, started, ended, outcome, code, facts } = attempt;
+        let AttemptFacts { phases, polls, throttled, retry_after_max, .. } = facts;
         let (outcome, class) = match outcome {
             Outcome::Success => ("succeeded", ""),
             Outcome::Failed(class) => ("failed", class.name()),

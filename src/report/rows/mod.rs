@@ -117,7 +117,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::domain::{FailureClass, Phase};
+    use crate::domain::{AttemptFacts, FailureClass, Phase};
     use crate::measure::{Outcome, PhaseTimes};
 
     fn names() -> RowNames {
@@ -138,15 +138,27 @@ mod tests {
             due: Duration::from_millis(1_500),
             started: Duration::from_nanos(1_500_001_499),
             ended: Duration::from_nanos(1_750_001_499),
-            phases,
             outcome: Outcome::Failed(FailureClass::Throttled),
             code: 429_001,
-            polls: 3,
-            throttled: 2,
-            retry_after_max: Some(Duration::from_secs(30)),
+            facts: AttemptFacts {
+                phases,
+                polls: 3,
+                throttled: 2,
+                retry_after_max: Some(Duration::from_secs(30)),
+                ..AttemptFacts::default()
+            },
         };
         phases.set(Phase::Total, Duration::from_secs(3_700));
-        [refused, Attempt { number: 2, outcome: Outcome::Success, code: 0, phases, ..refused }]
+        [
+            refused,
+            Attempt {
+                number: 2,
+                outcome: Outcome::Success,
+                code: 0,
+                facts: AttemptFacts { phases, ..refused.facts },
+                ..refused
+            },
+        ]
     }
 
     #[test]

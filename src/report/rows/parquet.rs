@@ -99,12 +99,12 @@ impl<W: Write + Send> ParquetRows<W> {
             Outcome::Failed(class) => Some(text(class.name())),
         }))?;
         columns.optional::<Int32Type>(rows.iter().map(|row| (row.code > 0).then(|| unsigned(row.code))))?;
-        columns.required::<Int32Type>(rows.iter().map(|row| row.polls.into()))?;
-        columns.required::<Int32Type>(rows.iter().map(|row| row.throttled.into()))?;
+        columns.required::<Int32Type>(rows.iter().map(|row| row.facts.polls.into()))?;
+        columns.required::<Int32Type>(rows.iter().map(|row| row.facts.throttled.into()))?;
         for phase in Phase::ALL {
-            columns.optional::<Int64Type>(rows.iter().map(|row| row.phases.get(phase).map(micros)))?;
+            columns.optional::<Int64Type>(rows.iter().map(|row| row.facts.phases.get(phase).map(micros)))?;
         }
-        columns.optional::<Int64Type>(rows.iter().map(|row| row.retry_after_max.map(micros)))?;
+        columns.optional::<Int64Type>(rows.iter().map(|row| row.facts.retry_after_max.map(micros)))?;
         columns.0.close()?;
         self.waiting.clear();
         Ok(())

@@ -77,8 +77,8 @@ async fn provisions_with_every_key_algorithm() {
         let credential = provisioned.result.unwrap();
         assert_eq!(credential.device_id, format!("dev-{index}"));
         assert_eq!(credential.chain.len(), 3);
-        assert!(provisioned.phases.get(Phase::TelemetryAck).is_some());
-        assert!(provisioned.polls >= 1);
+        assert!(provisioned.facts.phases.get(Phase::TelemetryAck).is_some());
+        assert!(provisioned.facts.polls >= 1);
     }
 }
 
@@ -127,7 +127,7 @@ async fn renews_over_a_held_session_while_the_old_certificate_is_valid() {
     let new = done.result.unwrap();
     assert_ne!(new.leaf.serial, old.leaf.serial);
     assert_ne!(new.key.spki_der(), old.key.spki_der());
-    assert!(done.phases.get(Phase::RenewAccept).is_some() && done.phases.get(Phase::RenewIssue).is_some());
+    assert!(done.facts.phases.get(Phase::RenewAccept).is_some() && done.facts.phases.get(Phase::RenewIssue).is_some());
     let mut session = done.session.expect("it is kept");
     session.send_telemetry(settings, &new).await.unwrap();
     let held = session.hold(Some(Instant::now() + Duration::from_millis(20))).await;
@@ -157,8 +157,12 @@ async fn renewals_take_no_connection_over_and_acknowledge_their_certificate() {
                 session.close(&connector).await;
             }
             let done = renew(settings, &connector, &end, &credential, session.take(), &prepared, held).await;
-            assert_eq!(done.phases.get(Phase::RenewTls).is_some(), !held, "what it needs to ask is counted apart");
-            assert!(done.phases.get(Phase::HubTls).is_some());
+            assert_eq!(
+                done.facts.phases.get(Phase::RenewTls).is_some(),
+                !held,
+                "what it needs to ask is counted apart"
+            );
+            assert!(done.facts.phases.get(Phase::HubTls).is_some());
             (credential, session) = (done.result.unwrap(), done.session);
         }
         assert!(session.is_none());

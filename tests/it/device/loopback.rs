@@ -17,7 +17,7 @@ use super::service::World;
 async fn failure_at(world: &mut World, address: SocketAddr) -> (Failure, bool) {
     world.settings.dps.address = Some(address);
     let provisioned = world.attempt(&TcpConnector::new()).await;
-    let had_tls = provisioned.phases.get(Phase::Tls).is_some();
+    let had_tls = provisioned.facts.phases.get(Phase::Tls).is_some();
     (provisioned.result.unwrap_err(), had_tls)
 }
 
@@ -101,5 +101,5 @@ async fn hosts_are_resolved_when_no_address_is_given() {
     world.settings.dps.port = address.port();
     let connector = Arc::new(TcpConnector::new());
     let provisioned = world.attempt(&*connector).await;
-    assert!(provisioned.phases.get(Phase::Connack).is_some(), "{:?}", provisioned.result);
+    assert!(provisioned.facts.phases.get(Phase::Connack).is_some(), "{:?}", provisioned.result);
 }

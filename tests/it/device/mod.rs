@@ -69,8 +69,8 @@ async fn provisions_from_csr_to_telemetry() {
     assert_eq!((credential.hub.as_str(), credential.device_id.as_str()), (HUB, "dev-1"));
     assert_eq!((credential.chain.len(), credential.presented_chain().len()), (3, 2));
     assert_eq!(credential.leaf.serial.len(), 16);
-    assert_eq!((provisioned.polls, provisioned.throttled), (1, 0));
-    let had: Vec<_> = provisioned.phases.present().map(|(phase, _)| phase).collect();
+    assert_eq!((provisioned.facts.polls, provisioned.facts.throttled), (1, 0));
+    let had: Vec<_> = provisioned.facts.phases.present().map(|(phase, _)| phase).collect();
     let others = [
         Phase::Queued,
         Phase::RenewTcp,
@@ -84,7 +84,7 @@ async fn provisions_from_csr_to_telemetry() {
         Phase::TotalRaw,
     ];
     assert_eq!(had, Phase::ALL.into_iter().filter(|p| !others.contains(p)).collect::<Vec<_>>());
-    assert_eq!(provisioned.phases.get(Phase::PollWait), Some(Duration::from_secs(3)));
+    assert_eq!(provisioned.facts.phases.get(Phase::PollWait), Some(Duration::from_secs(3)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -98,7 +98,7 @@ async fn hub_and_telemetry_can_be_switched_off() {
         })
         .await;
     assert!(provisioned.result.is_ok());
-    assert_eq!(provisioned.phases.get(Phase::HubTcp), None);
+    assert_eq!(provisioned.facts.phases.get(Phase::HubTcp), None);
 
     let mut world = World::new();
     world.settings.hub.as_mut().unwrap().telemetry = None;
@@ -111,7 +111,7 @@ async fn hub_and_telemetry_can_be_switched_off() {
         })
         .await;
     assert!(provisioned.result.is_ok());
-    assert_eq!(provisioned.phases.get(Phase::TelemetryAck), None);
+    assert_eq!(provisioned.facts.phases.get(Phase::TelemetryAck), None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -186,7 +186,7 @@ async fn dps_refusals_keep_code_and_words_and_the_connection_is_closed_properly(
             dps.hears_the_end().await;
         })
         .await;
-    assert_eq!(provisioned.phases.get(Phase::Register), Some(Duration::ZERO));
+    assert_eq!(provisioned.facts.phases.get(Phase::Register), Some(Duration::ZERO));
     assert_eq!(failure(provisioned), "rejected 401002: No such {device}");
 
     let provisioned = world
@@ -215,8 +215,8 @@ async fn throttled_registrations_wait_and_try_again() {
             accept.next().await.accepts(ConnectReturnCode::NotAuthorized).await;
         })
         .await;
-    assert_eq!((provisioned.throttled, provisioned.polls), (1, 0));
-    assert_eq!(provisioned.phases.get(Phase::PollWait), Some(Duration::from_secs(100)));
+    assert_eq!((provisioned.facts.throttled, provisioned.facts.polls), (1, 0));
+    assert_eq!(provisioned.facts.phases.get(Phase::PollWait), Some(Duration::from_secs(100)));
     assert_eq!(failure(provisioned), "rejected 5: the hub refused CONNECT: not authorized");
 }
 
@@ -230,7 +230,7 @@ async fn silence_and_broken_connections_end_with_their_class() {
             dps.hears_the_end().await;
         })
         .await;
-    assert_eq!(silent.phases.get(Phase::Register), Some(Duration::from_secs(30)));
+    assert_eq!(silent.facts.phases.get(Phase::Register), Some(Duration::from_secs(30)));
     assert_eq!(failure(silent), "timeout: no answer to the registration within 30 s");
 
     let closed = world.provision(async |mut accept: Accept| drop(accept.next().await)).await;
@@ -244,7 +244,7 @@ async fn silence_and_broken_connections_end_with_their_class() {
             dps.hears().await;
         })
         .await;
-    assert_eq!(closed_in_the_wait.phases.get(Phase::PollWait), Some(Duration::ZERO), "noticed at once");
+    assert_eq!(closed_in_the_wait.facts.phases.get(Phase::PollWait), Some(Duration::ZERO), "noticed at once");
     assert_eq!(failure(closed_in_the_wait), "network: DPS closed the connection");
 
     let closed_with_a_word = world

@@ -39,9 +39,9 @@ async fn every_answer_is_a_round_trip_later() {
     let done = impaired(network, 7, 1).await.remove(0);
     assert!(done.result.is_ok(), "{:?}", done.result);
     for phase in [Phase::Tcp, Phase::Tls, Phase::Connack, Phase::Suback, Phase::Register, Phase::Assign] {
-        assert_eq!(done.phases.get(phase), Some(Duration::from_millis(80)), "{phase}");
+        assert_eq!(done.facts.phases.get(phase), Some(Duration::from_millis(80)), "{phase}");
     }
-    assert_eq!(done.phases.get(Phase::PollWait), Some(Duration::from_secs(3)));
+    assert_eq!(done.facts.phases.get(Phase::PollWait), Some(Duration::from_secs(3)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -52,7 +52,8 @@ async fn jitter_follows_from_the_seed() {
         ..NetworkImpairment::default()
     };
     let times = |done: &MemoryDone| {
-        [Phase::Tcp, Phase::Tls, Phase::Connack, Phase::Suback, Phase::Register].map(|p| done.phases.get(p).unwrap())
+        [Phase::Tcp, Phase::Tls, Phase::Connack, Phase::Suback, Phase::Register]
+            .map(|p| done.facts.phases.get(p).unwrap())
     };
     let first: Vec<_> = impaired(network, 7, 2).await.iter().map(times).collect();
     let again: Vec<_> = impaired(network, 7, 2).await.iter().map(times).collect();
@@ -68,7 +69,7 @@ async fn connections_are_reset_early() {
     let all = impaired(network, 7, 40).await;
     let mut last_phases = Vec::new();
     for done in all {
-        last_phases.push(done.phases.present().map(|(phase, _)| phase).last().unwrap());
+        last_phases.push(done.facts.phases.present().map(|(phase, _)| phase).last().unwrap());
         assert_eq!(done.result.unwrap_err().to_string(), "network: DPS reset the connection");
     }
     for phase in [Phase::Connack, Phase::Suback, Phase::Register] {
@@ -95,8 +96,8 @@ async fn the_end_of_a_connection_comes_as_late_as_anything_else() {
     };
     let device = reconnect(&world.settings, &connector, &end, &credential, true);
     let (done, ()) = tokio::join!(device, service);
-    assert_eq!(done.phases.get(Phase::HubConnack), Some(Duration::from_millis(80)));
-    assert_eq!(done.phases.get(Phase::TelemetryAck), Some(Duration::from_millis(80)));
+    assert_eq!(done.facts.phases.get(Phase::HubConnack), Some(Duration::from_millis(80)));
+    assert_eq!(done.facts.phases.get(Phase::TelemetryAck), Some(Duration::from_millis(80)));
     assert_eq!(done.result.unwrap_err().class, FailureClass::Network);
 }
 
@@ -107,7 +108,7 @@ async fn handshakes_over_tcp_feel_it() {
     let done = target.provision(0).await;
     assert!(done.result.is_ok(), "{:?}", done.result);
     for phase in [Phase::Tcp, Phase::Tls, Phase::Connack, Phase::HubTcp, Phase::HubTls, Phase::HubConnack] {
-        assert!(done.phases.get(phase).unwrap() >= Duration::from_millis(20), "{phase}");
+        assert!(done.facts.phases.get(phase).unwrap() >= Duration::from_millis(20), "{phase}");
     }
 
     target.settings.network.reset = 1.0;

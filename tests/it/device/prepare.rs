@@ -90,7 +90,7 @@ async fn every_attempt_signs_a_token_of_its_own() {
         let mut phases = Vec::new();
         for now in [2_000, 9_000] {
             clock.0.store(now, Ordering::Relaxed);
-            phases.push(provision(&world.settings, &connector, &end, &prepared, false).await.phases);
+            phases.push(provision(&world.settings, &connector, &end, &prepared, false).await.facts.phases);
         }
         phases
     };
@@ -145,5 +145,5 @@ async fn a_refused_registration_says_how_long_to_stay_away() {
             dps.hears_the_end().await;
         })
         .await;
-    assert_eq!((done.throttled, done.retry_after), (1, Some(Duration::from_millis(300))));
+    assert_eq!((done.facts.throttled, done.facts.retry_after), (1, Some(Duration::from_millis(300))));
 }

@@ -99,15 +99,15 @@ async fn renews_over_the_session_and_comes_back_with_the_new_certificate() {
     let new = renewed.result.unwrap();
     assert_eq!((&new.hub, &new.device_id), (&old.hub, &old.device_id));
     assert_ne!(new.leaf.serial, old.leaf.serial);
-    assert_eq!(renewed.phases.get(Phase::RenewAccept), Some(Duration::ZERO));
-    assert_eq!(renewed.phases.get(Phase::RenewIssue), Some(Duration::from_secs(60)));
+    assert_eq!(renewed.facts.phases.get(Phase::RenewAccept), Some(Duration::ZERO));
+    assert_eq!(renewed.facts.phases.get(Phase::RenewIssue), Some(Duration::from_secs(60)));
     for phase in [Phase::Keygen, Phase::Csr, Phase::HubTls, Phase::Verify, Phase::TelemetryAck] {
-        assert!(renewed.phases.get(phase).is_some(), "{phase}");
+        assert!(renewed.facts.phases.get(phase).is_some(), "{phase}");
     }
     for phase in [Phase::RenewTcp, Phase::RenewTls, Phase::RenewConnack] {
-        assert!(renewed.phases.get(phase).is_some(), "{phase}: it held no connection");
+        assert!(renewed.facts.phases.get(phase).is_some(), "{phase}: it held no connection");
     }
-    assert_eq!(renewed.phases.get(Phase::Register), None);
+    assert_eq!(renewed.facts.phases.get(Phase::Register), None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -160,7 +160,7 @@ async fn comes_back_with_a_credential() {
     };
     let (back, ()) = tokio::join!(device, hub);
     assert!(back.result.is_ok());
-    let had: Vec<_> = back.phases.present().map(|(phase, _)| phase).collect();
+    let had: Vec<_> = back.facts.phases.present().map(|(phase, _)| phase).collect();
     assert_eq!(had, [Phase::HubTcp, Phase::HubTls, Phase::HubConnack, Phase::TelemetryAck]);
 }
 
@@ -176,8 +176,8 @@ async fn renews_over_the_session_that_it_holds() {
     let device = async {
         let done = renew(&world.settings, &connector, &end, &credential, Some(session), &prepared, true).await;
         let renewed = done.result.unwrap();
-        assert_eq!(done.phases.get(Phase::Sas), None, "no token is needed");
-        assert_eq!(done.phases.get(Phase::RenewTls), None, "no connection is needed to ask");
+        assert_eq!(done.facts.phases.get(Phase::Sas), None, "no token is needed");
+        assert_eq!(done.facts.phases.get(Phase::RenewTls), None, "no connection is needed to ask");
         let mut session = done.session.expect("it is kept");
         assert_eq!(session.hold(Some(Instant::now() + Duration::from_secs(5))).await, Held::Until);
         // Once more over the new session.
@@ -210,15 +210,15 @@ async fn a_refused_renewal_keeps_the_old_session() {
     let (end, prepared) = (LocalEnd::new(&world.settings, 0), world.device());
     let device = async {
         let done = renew(&world.settings, &connector, &end, &credential, Some(session), &prepared, true).await;
-        assert_eq!((done.throttled, done.retry_after), (1, Some(Duration::from_millis(300))));
+        assert_eq!((done.facts.throttled, done.facts.retry_after), (1, Some(Duration::from_millis(300))));
         assert_eq!(done.result.unwrap_err().class, FailureClass::Throttled);
-        assert!(done.phases.get(Phase::Keygen).is_some());
+        assert!(done.facts.phases.get(Phase::Keygen).is_some());
         let mut session = done.session.expect("it lives");
         assert_eq!(session.hold(Some(Instant::now() + Duration::from_secs(100))).await, Held::Until);
         let done = renew(&world.settings, &connector, &end, &credential, Some(session), &prepared, true).await;
         assert_eq!(done.result.unwrap_err().to_string(), "timeout: no answer to the renewal within 90 s");
-        assert_eq!(done.phases.get(Phase::Keygen), None, "the key was made for the first attempt");
-        assert_eq!(done.retry_after, None);
+        assert_eq!(done.facts.phases.get(Phase::Keygen), None, "the key was made for the first attempt");
+        assert_eq!(done.facts.retry_after, None);
         let session = done.session.expect("it lives still");
         let done = renew(&world.settings, &connector, &end, &credential, Some(session), &prepared, true).await;
         assert_eq!(done.result.unwrap_err().to_string(), "network: the hub closed the connection");
@@ -245,16 +245,24 @@ async fn a_refused_renewal_keeps_the_old_session() {
 async fn an_attempt_that_runs_out_of_time_keeps_the_session_and_its_packet_ids() {
     let Life { mut world, credential, connector, session, mut hub, accept: _accept } = Life::connected().await;
     world.settings.timeouts.attempt = Duration::from_secs(10);
+    world.settings.renewal.second = Duration::from_millis(10);
     let (end, prepared) = (LocalEnd::new(&world.settings, 0), world.device());
     let device = async {
         let done = renew(&world.settings, &connector, &end, &credential, Some(session), &prepared, true).await;
         assert_eq!(done.result.unwrap_err().to_string(), "timeout: the attempt took longer than 10 s");
+        // What it met meanwhile counts.
+        assert_eq!((done.facts.throttled, done.facts.retry_after_max), (1, Some(Duration::from_secs(30))));
+        assert!(done.facts.phases.get(Phase::RenewAccept).is_some());
         let mut session = done.session.expect("it lives");
         session.send_telemetry(&world.settings, &credential).await.unwrap();
     };
     let service = async {
-        is_subscribed_and_asked(&mut hub).await;
-        assert_eq!(hub.is_asked().await.pkid, 3, "after SUBSCRIBE and the request");
+        let (rid, _) = is_subscribed_and_asked(&mut hub).await;
+        let refusal = RenewalError { error_code: 429_002, retry_after: Some(30), ..RenewalError::default() };
+        delivers(&mut hub, 429, &rid, refusal.to_body()).await;
+        assert!(matches!(hub.hears().await, Some(Packet::PubAck(_))));
+        is_only_asked(&mut hub).await;
+        assert_eq!(hub.is_asked().await.pkid, 4, "after SUBSCRIBE and two requests");
     };
     tokio::join!(device, service);
 }
@@ -271,7 +279,7 @@ async fn a_long_wait_is_not_begun() {
         hub.hears_the_end().await;
     })
     .await;
-    assert_eq!((refused.throttled, refused.retry_after), (1, Some(Duration::from_secs(300))));
+    assert_eq!((refused.facts.throttled, refused.facts.retry_after), (1, Some(Duration::from_secs(300))));
     assert_eq!(refused.result.unwrap_err().class, FailureClass::Throttled);
 }
 

@@ -47,7 +47,7 @@ async fn provisions_over_web_socket() {
         })
         .await;
     assert!(provisioned.result.is_ok(), "{:?}", provisioned.result);
-    assert!(provisioned.phases.get(Phase::TelemetryAck).is_some());
+    assert!(provisioned.facts.phases.get(Phase::TelemetryAck).is_some());
 }
 
 #[tokio::test(start_paused = true)]
@@ -136,9 +136,9 @@ async fn registers_over_https() {
             })
             .await;
         assert!(provisioned.result.is_ok(), "{:?}", provisioned.result);
-        assert_eq!((provisioned.polls, provisioned.throttled), (3, 1));
-        assert_eq!(provisioned.phases.get(Phase::PollWait), Some(Duration::from_secs(13)));
-        let had: Vec<_> = provisioned.phases.present().map(|(phase, _)| phase).collect();
+        assert_eq!((provisioned.facts.polls, provisioned.facts.throttled), (3, 1));
+        assert_eq!(provisioned.facts.phases.get(Phase::PollWait), Some(Duration::from_secs(13)));
+        let had: Vec<_> = provisioned.facts.phases.present().map(|(phase, _)| phase).collect();
         let expected = [
             Phase::Keygen,
             Phase::Csr,

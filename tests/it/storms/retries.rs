@@ -1,6 +1,6 @@
 //! What devices do when they are refused, and how a storm of retries shows.
 
-use fleetstorm::domain::Phase;
+use fleetstorm::domain::{FailureClass, Phase};
 
 use super::lab::{outcome, scenario};
 use super::{sound, stage};
@@ -60,6 +60,26 @@ fn a_device_that_tried_once_has_failed() {
     let outcome = throttled("{ preset = 'one-attempt', repeats = 0 }", "");
     let totals = stage(&outcome, "storm").totals;
     assert_eq!((totals.succeeded, totals.failed_total(), totals.attempts), (100, 200, 300));
+}
+
+#[test]
+fn what_an_attempt_met_is_counted_although_it_was_cut_off() {
+    let outcome = outcome(&scenario(
+        "quotas.registrations_per_minute = 2
+         fleet = { devices = 8, behaviour = 'sdk-python' }
+         limits.drain = '30s'
+         [[stage]]
+         name = 'storm'
+         kind = 'provision'
+         arrival = 'at-once'",
+    ));
+    sound(&outcome);
+    let storm = stage(&outcome, "storm");
+    let totals = storm.totals;
+    assert_eq!((totals.succeeded, totals.failed_attempts[FailureClass::Cut.index()]), (2, 6), "{totals:?}");
+    // Each of them was refused once, and waits for what it was told when the stage ends.
+    assert_eq!((totals.throttled, totals.retry_after_max.is_some()), (6, true), "{totals:?}");
+    assert_eq!(storm.phases.failed(Phase::Register).map(|h| h.count()), Some(6));
 }
 
 #[test]
@@ -201,7 +221,7 @@ fn a_stage_ends_although_its_devices_never_give_up_and_those_that_are_left_are_c
         sound(&outcome);
         outcome
     };
-    let cut = fleetstorm::domain::FailureClass::Cut.index();
+    let cut = FailureClass::Cut.index();
     let open = run("arrival = 'at-once'");
     let totals = stage(&open, "rollout").totals;
     assert_eq!((totals.failed[cut], totals.failed_total(), totals.gave_up), (12, 12, 0), "{totals:?}");
@@ -236,9 +256,9 @@ fn a_device_that_the_end_of_the_stage_keeps_from_coming_back_is_cut() {
     ));
     sound(&outcome);
     let totals = stage(&outcome, "life").totals;
-    let cut = fleetstorm::domain::FailureClass::Cut.index();
+    let cut = FailureClass::Cut.index();
     assert_eq!((totals.failed[cut], totals.failed_total(), totals.disconnects), (10, 10, 10), "{totals:?}");
     // What the attempts failed by is the hub's.
-    let refused = fleetstorm::domain::FailureClass::Rejected.index();
+    let refused = FailureClass::Rejected.index();
     assert!(totals.failed_attempts[refused] > 0 && totals.failed_attempts[cut] == 0, "{totals:?}");
 }

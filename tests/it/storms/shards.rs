@@ -44,8 +44,8 @@ type Row = (u16, u32, u16, Duration, bool, Vec<Phase>);
 
 fn rows(attempts: &[Attempt]) -> Vec<Row> {
     let row = |attempt: &Attempt| {
-        let Attempt { stage, device, number, due, outcome, phases, .. } = *attempt;
-        let had = Phase::ALL.into_iter().filter(|phase| phases.get(*phase).is_some()).collect();
+        let Attempt { stage, device, number, due, outcome, facts, .. } = *attempt;
+        let had = Phase::ALL.into_iter().filter(|phase| facts.phases.get(*phase).is_some()).collect();
         (stage, device, number, due, outcome == Outcome::Success, had)
     };
     let mut rows: Vec<Row> = attempts.iter().map(row).collect();

@@ -203,7 +203,7 @@ fn persist(partial: &Path, whole: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Phase;
+    use crate::domain::{AttemptFacts, Phase};
     use crate::engine::RowBatch;
     use crate::measure::{Attempt, Outcome, PhaseTimes};
 
@@ -245,12 +245,9 @@ mod tests {
             due,
             started: due + Duration::from_micros(40),
             ended: due + Duration::from_millis(20),
-            phases,
             outcome: Outcome::Success,
             code: 0,
-            polls: 1,
-            throttled: 0,
-            retry_after_max: None,
+            facts: AttemptFacts { phases, polls: 1, ..AttemptFacts::default() },
         }
     }
 
