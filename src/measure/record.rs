@@ -226,7 +226,7 @@ pub struct Totals {
     pub failed_attempts: [u64; FailureClass::ALL.len()],
     /// Answers 429 received.
     pub throttled: u64,
-    /// The longest retry-after that a refusal named, in fleet time; see [`crate::measure::Attempt::retry_after_max`].
+    /// The longest retry-after that a refusal named, in fleet time; see [`crate::domain::AttemptFacts::retry_after_max`].
     pub retry_after_max: Option<Duration>,
     /// Status polls sent.
     pub polls: u64,
