@@ -63,12 +63,15 @@ pub(super) fn both_sides(scenario: &Scenario, shard: Shard) -> (EngineOutcome, V
             }
         }
     });
-    let service = Service::new(emulator_config(scenario)).expect("an emulator");
-    let manner = Manner { shard, rows: Some(sink), ..Manner::default() };
-    let outcome = runtime.block_on(virtual_run_of(&service, scenario, manner));
+    let (outcome, counters) = runtime.block_on(async {
+        // Within the runtime, whose clock does not move by itself.
+        let service = Service::new(emulator_config(scenario)).expect("an emulator");
+        let manner = Manner { shard, rows: Some(sink), ..Manner::default() };
+        (virtual_run_of(&service, scenario, manner).await, service.counters())
+    });
     drop(runtime);
     assert_eq!(lost.load(std::sync::atomic::Ordering::Relaxed), 0);
-    (outcome, collecting.join().expect("it only collects"), service.counters())
+    (outcome, collecting.join().expect("it only collects"), counters)
 }
 
 /// It begins at that moment, or as soon as it can.
