@@ -25,6 +25,7 @@ pub mod domain;
 pub mod emulator;
 pub mod engine;
 pub mod measure;
+pub mod model;
 pub mod pki;
 pub mod protocol;
 pub mod report;

@@ -10,8 +10,7 @@ use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
-use crate::device::NetworkImpairment;
-use crate::device::network::{Fate, Reset};
+use crate::model::{Fate, NetworkImpairment, Reset};
 
 /// A connection as a transport makes it, or as an impaired network would have it.
 pub enum Link<T> {

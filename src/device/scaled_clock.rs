@@ -5,78 +5,48 @@ use tokio::time::Instant;
 
 use crate::device::WallClock;
 use crate::domain::TimeScale;
+use crate::model::{FleetWall, later};
 
 /// The fleet's wall clock in compressed time. It runs at real speed until the measured part of a run begins, then as many
-/// times faster as the time scale says: `anchor + (now - anchor) * scale`. All devices of a run share one.
+/// times faster as the time scale says. All devices of a run share one.
 #[derive(Debug)]
 pub struct ScaledClock {
     scale: TimeScale,
-    source: Source,
-    anchor: OnceLock<Anchor>,
-}
-
-/// Where the time comes from until the measured part begins.
-#[derive(Debug)]
-enum Source {
-    System,
-    /// This moment, and what has passed on the runtime's clock since.
-    Virtual(SystemTime, Instant),
-}
-
-/// Both clocks at one moment: from it on the wall clock follows the monotonic one, so that a system clock that is set
-/// meanwhile is not magnified.
-#[derive(Debug, Clone, Copy)]
-struct Anchor {
-    wall: SystemTime,
-    at: Instant,
+    /// What it shows at `origin`, following the runtime's clock from there; otherwise it follows the machine's.
+    start: Option<SystemTime>,
+    origin: Instant,
+    fleet: OnceLock<FleetWall>,
 }
 
 impl ScaledClock {
     /// One that follows the machine's clock until [`Self::begin`].
-    pub const fn new(scale: TimeScale) -> Self {
-        Self { scale, source: Source::System, anchor: OnceLock::new() }
+    pub fn new(scale: TimeScale) -> Self {
+        Self { scale, start: None, origin: Instant::now(), fleet: OnceLock::new() }
     }
 
     /// One that shows `start` now and follows the runtime's clock, which tests can pause.
     pub fn starting_at(scale: TimeScale, start: SystemTime) -> Self {
-        Self { source: Source::Virtual(start, Instant::now()), ..Self::new(scale) }
+        Self { start: Some(start), ..Self::new(scale) }
     }
 
     /// The measured part begins at `anchor`, on this clock; from then on it runs at the speed of the scale, however late
     /// this is called. The first call counts; false for any other.
     pub fn begin(&self, anchor: SystemTime) -> bool {
-        let (now, at) = (self.source.now(), Instant::now());
-        let anchor = match now.duration_since(anchor) {
-            Ok(late) => Anchor { wall: later(anchor, self.scale.to_fleet(late)), at },
-            Err(early) => Anchor { wall: anchor, at: at.checked_add(early.duration()).unwrap_or(at) },
-        };
-        self.anchor.set(anchor).is_ok()
+        let now = self.origin.elapsed();
+        self.fleet.set(FleetWall::anchored(self.scale, anchor, self.real(now), now)).is_ok()
+    }
+
+    /// Without compression.
+    fn real(&self, now: Duration) -> SystemTime {
+        self.start.map_or_else(SystemTime::now, |start| later(start, now))
     }
 }
 
 impl WallClock for ScaledClock {
     fn now(&self) -> SystemTime {
-        let Some(Anchor { wall, at }) = self.anchor.get().copied() else { return self.source.now() };
-        let now = Instant::now();
-        match now.checked_duration_since(at) {
-            Some(passed) => later(wall, self.scale.to_fleet(passed)),
-            None => wall.checked_sub(at.duration_since(now)).unwrap_or(wall),
-        }
+        let now = self.origin.elapsed();
+        self.fleet.get().map_or_else(|| self.real(now), |fleet| fleet.shows(now))
     }
-}
-
-impl Source {
-    fn now(&self) -> SystemTime {
-        match self {
-            Self::System => SystemTime::now(),
-            Self::Virtual(start, since) => later(*start, since.elapsed()),
-        }
-    }
-}
-
-/// Beyond what the system's time can express the clock stands still.
-fn later(at: SystemTime, by: Duration) -> SystemTime {
-    at.checked_add(by).unwrap_or(at)
 }
 
 #[cfg(test)]

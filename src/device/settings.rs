@@ -2,8 +2,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::device::{NetworkImpairment, SharedKey, SourceAddresses, SystemClock, Target, WallClock};
+use crate::device::{SharedKey, SourceAddresses, SystemClock, Target, WallClock};
 use crate::domain::{CryptoProvider, IdScope, KeyAlgorithm, KeySource, Transport};
+use crate::model::NetworkImpairment;
 use crate::pki::bootstrap::Folder;
 use crate::pki::chain::ChainVerifier;
 use crate::pki::sas::SymmetricKey;

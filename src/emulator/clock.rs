@@ -6,39 +6,25 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::domain::TimeScale;
+use crate::model::{FleetWall, later};
 
 /// The emulator's wall clock: the system's, moved by an offset, so that certificates and tokens can be made to expire; and
 /// from the beginning of the measured part on as many times faster as the time scale says.
 #[derive(Debug)]
 pub(crate) struct Clock {
     scale: TimeScale,
-    source: Source,
+    /// What it shows at `origin`, following the runtime's clock from there; otherwise it follows the system's.
+    start: Option<SystemTime>,
+    origin: Instant,
     /// Set once, when the measured part begins.
-    anchor: OnceLock<Anchor>,
+    fleet: OnceLock<FleetWall>,
     offset_ms: AtomicI64,
-}
-
-/// Where the time comes from before the scale begins to count.
-#[derive(Debug)]
-enum Source {
-    System,
-    /// This moment, and what has passed on the runtime's clock since.
-    Virtual(SystemTime, Instant),
-}
-
-/// The two clocks at one moment: from it on the wall clock follows the monotonic one, so that a system clock that is
-/// set meanwhile is not magnified.
-#[derive(Debug, Clone, Copy)]
-struct Anchor {
-    wall: SystemTime,
-    at: Instant,
 }
 
 impl Clock {
     /// One that was moved by so many milliseconds before. `start` is where a clock in virtual time begins.
     pub(crate) fn new(scale: TimeScale, start: Option<SystemTime>, offset_ms: i64) -> Self {
-        let source = start.map_or(Source::System, |start| Source::Virtual(start, Instant::now()));
-        Self { scale, source, anchor: OnceLock::new(), offset_ms: AtomicI64::new(offset_ms) }
+        Self { scale, start, origin: Instant::now(), fleet: OnceLock::new(), offset_ms: AtomicI64::new(offset_ms) }
     }
 
     /// How fast fleet time passes.
@@ -52,7 +38,7 @@ impl Clock {
         if self.scale.is_real() {
             return offset;
         }
-        let scaled = self.unmoved().duration_since(self.source.now()).unwrap_or_default();
+        let scaled = self.unmoved().duration_since(self.real(self.origin.elapsed())).unwrap_or_default();
         offset.saturating_add(millis(scaled))
     }
 
@@ -69,25 +55,17 @@ impl Clock {
         self.offset_ms.fetch_add(millis(by), Ordering::Relaxed);
     }
 
-    /// From `anchor` on it runs at the speed of the time scale: `anchor + (now - anchor) * scale`, however late this is
-    /// called. The first call counts; false for any other.
+    /// From `anchor` on it runs at the speed of the time scale, however late this is called. The first call counts; false for any other.
     pub(crate) fn begin(&self, anchor: SystemTime) -> bool {
-        let (now, at) = (self.source.now(), Instant::now());
-        let anchor = match now.duration_since(anchor) {
-            Ok(late) => Anchor { wall: later(anchor, self.scale.to_fleet(late)), at },
-            Err(early) => Anchor { wall: anchor, at: at.checked_add(early.duration()).unwrap_or(at) },
-        };
-        self.anchor.set(anchor).is_ok()
+        let now = self.origin.elapsed();
+        self.fleet.set(FleetWall::anchored(self.scale, anchor, self.real(now), now)).is_ok()
     }
 
     /// When it will show `wall`, as far as can be told now: time travel and the beginning may come in between.
     pub(crate) fn when(&self, wall: SystemTime) -> Option<Instant> {
         let (left, now) = (wall.duration_since(self.now()).unwrap_or_default(), Instant::now());
-        let until_anchor = match self.anchor.get() {
-            None => Duration::MAX,
-            Some(anchor) => anchor.at.saturating_duration_since(now),
-        };
-        let unscaled = left.min(until_anchor);
+        let begins_in = |fleet: &FleetWall| fleet.begins_in(now.duration_since(self.origin));
+        let unscaled = left.min(self.fleet.get().map_or(Duration::MAX, begins_in));
         now.checked_add(unscaled + self.scale.to_real(left - unscaled))
     }
 
@@ -98,27 +76,14 @@ impl Clock {
 
     /// Now, without time travel.
     fn unmoved(&self) -> SystemTime {
-        let Some(anchor) = self.anchor.get() else { return self.source.now() };
-        let now = Instant::now();
-        match now.checked_duration_since(anchor.at) {
-            Some(passed) => later(anchor.wall, self.scale.to_fleet(passed)),
-            None => anchor.wall.checked_sub(anchor.at.duration_since(now)).unwrap_or(anchor.wall),
-        }
+        let now = self.origin.elapsed();
+        self.fleet.get().map_or_else(|| self.real(now), |fleet| fleet.shows(now))
     }
-}
 
-impl Source {
-    fn now(&self) -> SystemTime {
-        match self {
-            Self::System => SystemTime::now(),
-            Self::Virtual(start, since) => later(*start, since.elapsed()),
-        }
+    /// Without time travel and time scale.
+    fn real(&self, now: Duration) -> SystemTime {
+        self.start.map_or_else(SystemTime::now, |start| later(start, now))
     }
-}
-
-/// Beyond what the system's time can express it stands still.
-fn later(at: SystemTime, by: Duration) -> SystemTime {
-    at.checked_add(by).unwrap_or(at)
 }
 
 fn millis(time: Duration) -> i64 {

@@ -3,9 +3,7 @@
 
 use std::time::Duration;
 
-use rand::RngExt;
-
-use crate::domain::{Failure, FailureClass, rng};
+use crate::domain::{Failure, FailureClass};
 use crate::protocol::mqtt::Packet;
 
 /// What happened.
@@ -59,73 +57,6 @@ impl Limits {
     }
 }
 
-/// How long a device waits before it asks again.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Waits {
-    /// Real length of a second of the service.
-    pub(super) second: Duration,
-    pub(super) honours_retry_after: bool,
-    /// Seconds above which a retry-after is not believed.
-    pub(super) longest_retry_after: u32,
-    pub(super) default_wait: Duration,
-    pub(super) jitter: Duration,
-    pub(super) jitter_on_retry_after: bool,
-}
-
-impl Waits {
-    /// The wait after an answer that named `retry_after` seconds, or none.
-    pub(super) fn after(&self, retry_after: Option<u32>, draws: &mut Draws) -> Duration {
-        let believed = |seconds: &u32| self.honours_retry_after && *seconds <= self.longest_retry_after;
-        match retry_after.filter(believed) {
-            Some(seconds) if self.jitter_on_retry_after => self.real(seconds).saturating_add(self.random(draws)),
-            Some(seconds) => self.real(seconds),
-            None => self.default_wait.saturating_add(self.random(draws)),
-        }
-    }
-
-    /// The wait before a refused request goes out again: never none at all, so that no device spins.
-    pub(super) fn after_refusal(&self, retry_after: Option<u32>, draws: &mut Draws) -> Duration {
-        match self.after(retry_after, draws) {
-            Duration::ZERO => Duration::from_millis(1),
-            wait => wait,
-        }
-    }
-
-    /// How long those seconds of the service really take.
-    pub(super) const fn real(&self, seconds: u32) -> Duration {
-        self.second.saturating_mul(seconds)
-    }
-
-    fn random(&self, draws: &mut Draws) -> Duration {
-        self.jitter.mul_f64(draws.draw())
-    }
-}
-
-/// Whether something may be done once more that was `done` so often; `most` of [`u16::MAX`] is without end.
-pub(super) const fn once_more(done: u16, most: u16) -> bool {
-    most == u16::MAX || done < most
-}
-
-/// A device's random draws: the same seed gives the same draws, wherever and whenever they are made.
-#[derive(Debug, Clone)]
-pub struct Draws {
-    seed: u64,
-    made: u64,
-}
-
-impl Draws {
-    /// Those of a device.
-    pub const fn new(seed: u64) -> Self {
-        Self { seed, made: 0 }
-    }
-
-    /// The next one, from 0 (included) to 1 (not included). Draws are rare, so that no generator is kept.
-    pub fn draw(&mut self) -> f64 {
-        self.made += 1;
-        rng(self.seed, "draw", self.made).random()
-    }
-}
-
 /// The packet's name in the standard.
 pub const fn packet_name(packet: &Packet) -> &'static str {
     match packet {
@@ -166,14 +97,6 @@ mod tests {
         assert_eq!(
             [Packet::PingReq, Packet::PingResp, Packet::Disconnect].map(|packet| packet_name(&packet)),
             ["PINGREQ", "PINGRESP", "DISCONNECT"]
-        );
-    }
-
-    #[test]
-    fn without_end_is_more_than_any_number() {
-        assert!(once_more(0, 1) && !once_more(1, 1) && !once_more(0, 0));
-        assert!(
-            once_more(u16::MAX - 1, u16::MAX) && once_more(u16::MAX, u16::MAX) && !once_more(u16::MAX, u16::MAX - 1)
         );
     }
 }

@@ -19,7 +19,8 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 
 use crate::domain::{AttemptFacts, Failure, FailureClass, Phase};
-use crate::protocol::flow::{Draws, Input, Next, Waits, once_more, packet_name};
+use crate::model::{Draws, Waits, once_more};
+use crate::protocol::flow::{Input, Next, packet_name};
 use crate::protocol::mqtt::{Packet, PubAck, Publish, QoS, SubAck, Subscribe, SubscribeReasonCode, encode};
 use crate::protocol::packet_ids::PacketIds;
 use crate::protocol::payload::{CertificateRequest, CertificatesIssued, RenewalError, decode_chain};

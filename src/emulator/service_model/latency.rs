@@ -7,25 +7,10 @@ use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::Deserializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
-use rand::RngExt as _;
-use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution as _, LogNormal};
 
 use crate::domain::BYTE_ORDER_MARK;
 use crate::emulator::config::{self, Unit};
-
-/// A distribution of latencies, ready to draw from.
-#[derive(Debug)]
-pub(super) enum Latency {
-    /// Always the same.
-    Fixed(Duration),
-    /// Anything between two bounds.
-    Uniform(Duration, Duration),
-    /// Milliseconds.
-    LogNormal(LogNormal<f64>),
-    /// Values in ascending order, each with the number of all up to it.
-    Measured(Vec<(u64, Duration)>),
-}
+use crate::model::Latency;
 
 /// A histogram that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -54,47 +39,18 @@ pub enum HistogramError {
     },
 }
 
-/// No latency is longer.
-const MOST: Duration = Duration::from_secs(3600);
-
-impl Latency {
-    pub(super) fn new(config: &config::Latency) -> Result<Self, HistogramError> {
-        Ok(match config {
-            config::Latency::Fixed { ms } => Self::Fixed(milliseconds(*ms)),
-            config::Latency::Uniform { min_ms, max_ms } => Self::Uniform(milliseconds(*min_ms), milliseconds(*max_ms)),
-            // Checked values cannot be refused; what cannot be would be the median.
-            config::Latency::LogNormal { median_ms, sigma } => LogNormal::new(median_ms.ln(), *sigma)
-                .map_or_else(|_| Self::Fixed(milliseconds(*median_ms)), Self::LogNormal),
-            config::Latency::Histogram { file, tag, unit } => Self::Measured(measured(file, tag.as_deref(), *unit)?),
-        })
-    }
-
-    /// Whether nothing ever takes any time.
-    pub(super) const fn is_none(&self) -> bool {
-        matches!(self, Self::Fixed(Duration::ZERO))
-    }
-
-    pub(super) fn draw(&self, rng: &mut ChaCha8Rng) -> Duration {
-        match self {
-            Self::Fixed(latency) => *latency,
-            Self::Uniform(min, max) => rng.random_range(*min..=*max),
-            Self::LogNormal(distribution) => milliseconds(distribution.sample(rng)),
-            Self::Measured(values) => {
-                let total = values.last().map_or(0, |(up_to, _)| *up_to);
-                let wanted = rng.random_range(0..total.max(1));
-                let position = values.partition_point(|(up_to, _)| *up_to <= wanted);
-                values.get(position).map_or(Duration::ZERO, |(_, latency)| *latency)
-            }
-        }
-    }
-}
-
-fn milliseconds(ms: f64) -> Duration {
-    Duration::try_from_secs_f64(ms / 1000.0).map_or(MOST, |latency| latency.min(MOST))
+/// Those that the settings describe.
+pub(super) fn latency(config: &config::Latency) -> Result<Latency, HistogramError> {
+    Ok(match config {
+        config::Latency::Fixed { ms } => Latency::fixed(*ms),
+        config::Latency::Uniform { min_ms, max_ms } => Latency::uniform(*min_ms, *max_ms),
+        config::Latency::LogNormal { median_ms, sigma } => Latency::log_normal(*median_ms, *sigma),
+        config::Latency::Histogram { file, tag, unit } => measured(file, tag.as_deref(), *unit)?,
+    })
 }
 
 /// Reads all histograms of a log that have the tag.
-fn measured(file: &Path, tag: Option<&str>, unit: Unit) -> Result<Vec<(u64, Duration)>, HistogramError> {
+fn measured(file: &Path, tag: Option<&str>, unit: Unit) -> Result<Latency, HistogramError> {
     let malformed = |problem: String| HistogramError::Malformed { file: file.to_owned(), problem };
     let bytes = fs::read(file).map_err(|source| HistogramError::Read { file: file.to_owned(), source })?;
     let mut sum = Histogram::<u64>::new(3).map_err(|error| malformed(error.to_string()))?;
@@ -114,18 +70,15 @@ fn measured(file: &Path, tag: Option<&str>, unit: Unit) -> Result<Vec<(u64, Dura
     if sum.is_empty() {
         return Err(HistogramError::Empty { file: file.to_owned() });
     }
-    let mut up_to = 0_u64;
-    let values = sum.iter_recorded().map(|step| {
-        up_to = up_to.saturating_add(step.count_since_last_iteration());
+    Ok(Latency::measured(sum.iter_recorded().map(|step| {
         let value = step.value_iterated_to();
         let latency = match unit {
             Unit::Ns => Duration::from_nanos(value),
             Unit::Us => Duration::from_micros(value),
             Unit::Ms => Duration::from_millis(value),
         };
-        (up_to, latency.min(MOST))
-    });
-    Ok(values.collect())
+        (latency, step.count_since_last_iteration())
+    })))
 }
 
 #[cfg(test)]
@@ -136,8 +89,9 @@ mod tests {
     use super::*;
     use crate::domain::rng;
 
-    fn draws(latency: &config::Latency) -> Vec<f64> {
-        let latency = Latency::new(latency).unwrap();
+    /// Milliseconds in ascending order.
+    fn draws(settings: &config::Latency) -> Vec<f64> {
+        let latency = latency(settings).unwrap();
         let mut rng = rng(1, "test", 0);
         let mut draws: Vec<f64> = (0..4000).map(|_| latency.draw(&mut rng).as_secs_f64() * 1000.0).collect();
         draws.sort_by(f64::total_cmp);
@@ -145,14 +99,13 @@ mod tests {
     }
 
     #[test]
-    fn distributions_have_their_shape() {
+    fn settings_are_the_distribution_that_they_name() {
         assert!(draws(&config::Latency::Fixed { ms: 2.5 }).iter().all(|ms| *ms == 2.5));
         let uniform = draws(&config::Latency::Uniform { min_ms: 10.0, max_ms: 20.0 });
         assert!(uniform[0] >= 10.0 && uniform[3999] <= 20.0 && (14.5..15.5).contains(&uniform[2000]));
         let log_normal = draws(&config::Latency::LogNormal { median_ms: 100.0, sigma: 0.5 });
         assert!((95.0..105.0).contains(&log_normal[2000]), "{}", log_normal[2000]);
-        assert!((280.0..370.0).contains(&log_normal[3960]), "p99 is 320 ms, not {}", log_normal[3960]);
-        assert!(Latency::new(&config::Latency::default()).unwrap().is_none());
+        assert!(latency(&config::Latency::default()).unwrap().is_none());
     }
 
     fn log(values: &[(&str, u64, u64)]) -> tempfile::NamedTempFile {
@@ -179,7 +132,7 @@ mod tests {
         let short = drawn.iter().filter(|ms| (0.9..1.1).contains(*ms)).count();
         assert!((2850..3150).contains(&short) && (1.9..2.1).contains(&drawn[3999]), "{short}");
         assert!((8.9..9.1).contains(&draws(&of(None, Unit::Us))[3000]));
-        assert!(matches!(Latency::new(&of(Some("c"), Unit::Ns)), Err(HistogramError::Empty { .. })));
+        assert!(matches!(latency(&of(Some("c"), Unit::Ns)), Err(HistogramError::Empty { .. })));
     }
 
     #[test]

@@ -3,7 +3,6 @@
 //! Nothing here waits. Whoever serves a request asks when its answer is due, or whether there is one at all, and sends it
 //! then. With the defaults every question is answered without a lock.
 
-mod bucket;
 mod latency;
 mod quota;
 mod station;
@@ -15,8 +14,9 @@ use crate::domain::TimeScale;
 pub use latency::HistogramError;
 pub(crate) use quota::Over;
 use quota::Quotas;
-pub(crate) use station::Full;
 use station::Station;
+
+pub(crate) use crate::model::Full;
 
 /// A kind of work of the service, as in `[model]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +35,8 @@ pub(crate) enum Step {
 #[derive(Debug)]
 pub(crate) struct ServiceModel {
     stations: [Station; 7],
+    /// From when on times are counted.
+    origin: Instant,
     /// What is over.
     pub(crate) quotas: Quotas,
 }
@@ -44,6 +46,7 @@ impl ServiceModel {
         let [a, b, c, d, e, f, g] = config.model.steps().map(|(name, step)| Station::new(name, config.seed, step));
         Ok(Self {
             stations: [a?, b?, c?, d?, e?, f?, g?],
+            origin: Instant::now(),
             quotas: Quotas::new(config.quotas.limits(config.quota), &config.quotas, scale),
         })
     }
@@ -55,7 +58,8 @@ impl ServiceModel {
 
     /// When work that comes now is done; `None` is at once.
     pub(crate) fn admit(&self, step: Step, now: Instant) -> Result<Option<Instant>, Full> {
-        self.stations[step as usize].admit(now)
+        let done = self.stations[step as usize].admit(now.duration_since(self.origin))?;
+        Ok(done.map(|done| self.origin + done))
     }
 }
 

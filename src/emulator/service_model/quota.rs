@@ -3,19 +3,21 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::bucket::Rate;
 use crate::domain::{QuotaLimits, TimeScale};
 use crate::emulator::config::{self, Excess};
 use crate::emulator::registry::{Sharded, lock};
+use crate::model::{TokenBucket, TokenRate};
 
 /// The quotas of one emulator.
 #[derive(Debug)]
 pub(crate) struct Quotas {
-    registrations: Option<Bucket>,
-    certificates: Option<Bucket>,
-    renewals: Option<Bucket>,
-    hub_connections: Option<Bucket>,
+    registrations: Option<Mutex<TokenBucket>>,
+    certificates: Option<Mutex<TokenBucket>>,
+    renewals: Option<Mutex<TokenBucket>>,
+    hub_connections: Option<Mutex<TokenBucket>>,
     polls: Option<Polls>,
+    /// From when on times are counted.
+    origin: Instant,
     retry_after: u32,
     hub_connections_over: Excess,
     scale: TimeScale,
@@ -27,17 +29,12 @@ pub(crate) struct Over {
     pub(crate) retry_after: u32,
 }
 
-#[derive(Debug)]
-struct Bucket {
-    rate: Rate,
-    full_at: Mutex<Option<Instant>>,
-}
-
 /// A bucket per device.
 #[derive(Debug)]
 struct Polls {
-    rate: Rate,
-    full_at: Sharded<Instant>,
+    rate: TokenRate,
+    /// When the bucket of each will be full again.
+    full_at: Sharded<Duration>,
 }
 
 impl Quotas {
@@ -47,8 +44,9 @@ impl Quotas {
     pub(super) fn new(limits: QuotaLimits, config: &config::Quotas, scale: TimeScale) -> Self {
         const SECOND: Duration = Duration::from_secs(1);
         const MINUTE: Duration = Duration::from_secs(60);
-        let rate = |tokens: u32, period| Rate::new(tokens, scale.to_real(period), limits.burst());
-        let bucket = |tokens: Option<u32>, period| tokens.map(|tokens| Bucket::new(rate(tokens, period)));
+        let rate = |tokens: u32, period| TokenRate::new(tokens, scale.to_real(period), limits.burst());
+        let bucket =
+            |tokens: Option<u32>, period| tokens.map(|tokens| Mutex::new(TokenBucket::full(rate(tokens, period))));
         Self {
             registrations: bucket(limits.registrations_per_minute, MINUTE),
             certificates: bucket(limits.certificates_per_minute, MINUTE),
@@ -57,6 +55,7 @@ impl Quotas {
             polls: limits
                 .polls_per_10_seconds
                 .map(|tokens| Polls { rate: rate(tokens, 10 * SECOND), full_at: Sharded::new() }),
+            origin: Instant::now(),
             retry_after: config.retry_after_seconds,
             hub_connections_over: config.hub_connections_over,
             scale,
@@ -82,12 +81,10 @@ impl Quotas {
     pub(crate) fn poll(&self, registration_id: &Arc<str>, now: Instant) -> Result<(), Over> {
         let Some(polls) = &self.polls else { return Ok(()) };
         let mut shard = polls.full_at.shard(registration_id);
-        let mut full_at = shard.get(registration_id).copied();
-        let taken = polls.rate.take(&mut full_at, now);
-        if let Some(full_at) = full_at {
-            shard.insert(Arc::clone(registration_id), full_at);
-        }
-        taken.map_err(|wait| Over { retry_after: self.whole_seconds(wait) })
+        let mut full_at = shard.get(registration_id).copied().unwrap_or_default();
+        let taken = polls.rate.reserve(&mut full_at, self.since(now), Duration::ZERO);
+        shard.insert(Arc::clone(registration_id), full_at);
+        taken.map(drop).map_err(|wait| Over { retry_after: self.whole_seconds(wait) })
     }
 
     /// Whether connections with the hub have a quota.
@@ -102,13 +99,16 @@ impl Quotas {
             Excess::Refuse => Duration::ZERO,
             Excess::Delay => self.scale.to_real(Self::PATIENCE),
         };
-        let reserved = bucket.rate.reserve(&mut lock(&bucket.full_at), now, patience);
-        reserved.map_err(|wait| Over { retry_after: self.whole_seconds(wait) })
+        match lock(bucket).reserve(self.since(now), patience) {
+            Ok(at) => Ok(self.origin + at),
+            Err(wait) => Err(Over { retry_after: self.whole_seconds(wait) }),
+        }
     }
 
     /// Forgets devices that have not asked for long.
     pub(crate) fn expire(&self, now: Instant) {
         if let Some(polls) = &self.polls {
+            let now = self.since(now);
             polls.full_at.retain(|full_at| *full_at > now);
         }
     }
@@ -120,15 +120,13 @@ impl Quotas {
         u32::try_from(seconds.max(1)).unwrap_or(u32::MAX)
     }
 
-    fn take(&self, bucket: Option<&Bucket>, now: Instant) -> Result<(), Over> {
+    fn take(&self, bucket: Option<&Mutex<TokenBucket>>, now: Instant) -> Result<(), Over> {
         let Some(bucket) = bucket else { return Ok(()) };
-        bucket.rate.take(&mut lock(&bucket.full_at), now).map_err(|_| Over { retry_after: self.retry_after })
+        lock(bucket).take(self.since(now)).map_err(|_| Over { retry_after: self.retry_after })
     }
-}
 
-impl Bucket {
-    const fn new(rate: Rate) -> Self {
-        Self { rate, full_at: Mutex::new(None) }
+    fn since(&self, now: Instant) -> Duration {
+        now.duration_since(self.origin)
     }
 }
 

@@ -1,15 +1,15 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::engine::quota_check::bucket::Bucket;
 use crate::engine::quota_check::{Quota, QuotaCheck, Share, Verdict};
+use crate::model::{TokenBucket, TokenRate};
 
 /// Measures what arrivals ask of one quota: against its bucket, and as the most within one period.
 #[derive(Debug)]
 pub(super) struct Meter {
     quota: Quota,
     limit: u32,
-    bucket: Bucket,
+    bucket: TokenBucket,
     /// By stage.
     of: Vec<OfStage>,
     /// What came within the last period: when, from which stage, how many tokens.
@@ -50,7 +50,7 @@ impl Meter {
         Self {
             quota,
             limit,
-            bucket: Bucket::new(limit, quota.period(), burst),
+            bucket: TokenBucket::full(TokenRate::new(limit, quota.period(), burst)),
             of: vec![OfStage::default(); stages],
             window: VecDeque::new(),
             within: 0,
@@ -84,9 +84,9 @@ impl Meter {
                 of.at_peak = of.within;
             }
         }
-        let refused = !self.bucket.take(at, tokens);
+        let refused = !(0..tokens).all(|_| self.bucket.take(at).is_ok());
         self.of[stage].over += u64::from(refused);
-        if refused || self.within > self.bucket.most() {
+        if refused || self.within > self.bucket.rate().most() {
             self.first_over.get_or_insert(at);
         }
         self.watch(at);
@@ -140,7 +140,8 @@ impl Meter {
         };
         let sum = |count: fn(&OfStage) -> u64| self.of.iter().map(count).sum::<u64>();
         let (needed, over, untimed) = (sum(|of| of.needed), sum(|of| of.over), sum(|of| of.untimed));
-        let fits = self.since.is_none_or(|since| untimed <= since.fewest && since.most + untimed <= self.bucket.most());
+        let fits =
+            self.since.is_none_or(|since| untimed <= since.fewest && since.most + untimed <= self.bucket.rate().most());
         let verdict = match self.first_over {
             Some(_) => Verdict::Exceeded,
             None if fits => Verdict::Kept,
@@ -154,7 +155,7 @@ impl Meter {
             quota: self.quota,
             limit: self.limit,
             period: self.quota.period(),
-            most: self.bucket.most(),
+            most: self.bucket.rate().most(),
             needed,
             verdict,
             peak: self.peak.map(|(peak, _)| peak),
@@ -165,7 +166,7 @@ impl Meter {
             over_of: shares(|of| of.over),
             first_over: self.first_over,
             together: arrivals,
-            shortest_spread: self.bucket.shortest_spread(arrivals, self.each),
+            shortest_spread: self.bucket.rate().shortest_spread(arrivals, self.each),
             later: None,
         })
     }

@@ -2,7 +2,6 @@
 //! other, against a token bucket for each quota. Reckoned from arrivals alone: first attempts only, as if each were done at its
 //! due time. Devices that are refused come again and make it worse.
 
-mod bucket;
 mod demand;
 mod meter;
 mod pass;

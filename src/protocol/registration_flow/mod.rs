@@ -23,7 +23,8 @@ mod policy;
 use std::time::Duration;
 
 use crate::domain::{AttemptFacts, Failure, FailureClass, Phase};
-use crate::protocol::flow::{Draws, Limits, once_more};
+use crate::model::{Draws, once_more};
+use crate::protocol::flow::Limits;
 use crate::protocol::payload::{ErrorDetails, OperationStatus, RegistrationStatus};
 use crate::protocol::words::plain_words;
 

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::protocol::flow::Waits;
+use crate::model::Waits;
 
 /// How patient a registration is. Source: Microsoft Learn, "Best practices for large-scale IoT device deployments";
 /// defaults of the official SDKs.

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use fleetstorm::device::{LocalEnd, MemoryConnector, NetworkImpairment, TcpConnector, provision, reconnect};
+use fleetstorm::device::{LocalEnd, MemoryConnector, TcpConnector, provision, reconnect};
 use fleetstorm::domain::{FailureClass, Phase};
+use fleetstorm::model::NetworkImpairment;
 use fleetstorm::protocol::mqtt::ConnectReturnCode;
 
 use super::emulator::Target;

@@ -65,6 +65,26 @@ fn every_format_of_any_scenario_adds_up_and_two_runs_with_the_same_seed_write_th
     }
 }
 
+/// What a change of structure must leave as it was. Run by hand before and after it, with a folder each:
+/// `PHASES=before cargo test --test it -- --ignored phases_of_every_scenario`, then `diff -r before after`.
+#[test]
+#[ignore = "it asserts nothing: it writes what is compared"]
+fn phases_of_every_scenario() {
+    let pki = bootstrap();
+    let pki = pki.path().display().to_string();
+    let folder = PathBuf::from(std::env::var_os("PHASES").expect("PHASES names a folder"));
+    fs::create_dir_all(&folder).unwrap();
+    for path in scenarios() {
+        let mut sets = vec![("fleet.devices", DEVICES)];
+        if fs::read_to_string(&path).unwrap().contains("x509") {
+            sets.push(("fleet.bootstrap_dir", &pki));
+        }
+        let scenario = library(&path, &sets);
+        let phases = written(&scenario, outcome(&scenario), &[]).text("phases.csv");
+        fs::write(folder.join(format!("{}.csv", scenario.name)), phases).unwrap();
+    }
+}
+
 #[test]
 fn every_scenario_says_what_it_answers_and_what_it_must_meet() {
     for path in scenarios() {

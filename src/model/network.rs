@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::protocol::flow::Draws;
+use crate::model::Draws;
 
 /// Impairment of a network, made in user space below TLS, on top of what the real one does. Real time.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -23,7 +23,7 @@ impl NetworkImpairment {
 
 /// What happens to one connection.
 #[derive(Debug, Clone)]
-pub(super) struct Fate {
+pub struct Fate {
     latency: Duration,
     jitter: Duration,
     draws: Draws,
@@ -32,16 +32,16 @@ pub(super) struct Fate {
 
 /// When a connection is reset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Reset {
+pub struct Reset {
     /// In which of the device's turns to speak, from 1.
-    pub(super) turn: u8,
+    pub turn: u8,
     /// Before anything of that turn leaves; otherwise in place of the answer to it.
-    pub(super) unheard: bool,
+    pub unheard: bool,
 }
 
 impl Fate {
     /// `seed` decides it.
-    pub(super) fn new(impairment: NetworkImpairment, seed: u64) -> Self {
+    pub fn new(impairment: NetworkImpairment, seed: u64) -> Self {
         let NetworkImpairment { latency, jitter, reset } = impairment;
         let mut draws = Draws::new(seed);
         let reset = (draws.draw() < reset).then(|| {
@@ -54,12 +54,12 @@ impl Fate {
     }
 
     /// When the connection is reset, if at all.
-    pub(super) const fn reset(&self) -> Option<Reset> {
+    pub const fn reset(&self) -> Option<Reset> {
         self.reset
     }
 
     /// The next delay.
-    pub(super) fn delay(&mut self) -> Duration {
+    pub fn delay(&mut self) -> Duration {
         if self.jitter.is_zero() {
             return self.latency;
         }
