@@ -87,6 +87,17 @@ fn every_relative_link_leads_somewhere() {
     assert!(broken.is_empty(), "{broken:#?}");
 }
 
+/// Whoever looks for something by ARCHITECTURE.md finds it where that says.
+#[test]
+fn every_place_that_the_architecture_names_is_there() {
+    let text = read("ARCHITECTURE.md");
+    let places = text.split('`').skip(1).step_by(2).filter(|code| !code.contains(['*', ' ', '…']));
+    let places = places.filter(|code| ["src/", "tests/", "docs/", "benches/"].iter().any(|top| code.starts_with(top)));
+    let absent: Vec<_> =
+        places.filter(|place| !root().join(place).exists() && !root().join(format!("{place}.rs")).exists()).collect();
+    assert!(absent.is_empty(), "{absent:?}");
+}
+
 /// mdBook is not part of the checks, so its own rule is looked at here: a page that the summary does not name is not built.
 #[test]
 fn the_book_has_every_page_once_and_includes_what_exists() {
