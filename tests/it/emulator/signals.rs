@@ -14,9 +14,9 @@ use super::process::Process;
 struct Started(Process);
 
 impl Started {
-    /// `before` is what the shell does first.
-    fn after(before: &str) -> Self {
-        let line = format!("{before}; exec \"$0\" emulator --json --quiet --mqtt-port 0 --https-port off \"$@\"");
+    /// `launch` is what the shell puts before the command.
+    fn by(launch: &str) -> Self {
+        let line = format!("{launch} \"$0\" emulator --json --quiet --mqtt-port 0 --https-port off \"$@\"");
         let emulator = assert_cmd::cargo::cargo_bin!("fleetstorm");
         Self(Process::start(Command::new("sh").args(["-c", &line]).arg(emulator)))
     }
@@ -33,7 +33,8 @@ impl Started {
 #[test]
 fn every_signal_that_asks_for_the_end_leaves_nothing_behind() {
     for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM] {
-        let mut emulator = Started::after(":");
+        // Whatever those ignore who run this test, such as `nohup`.
+        let mut emulator = Started::by("exec env --default-signal");
         let folder = emulator.folder();
         assert!(folder.join("group.key").is_file() && folder.join("management.token").is_file());
         emulator.send(signal);
@@ -45,7 +46,7 @@ fn every_signal_that_asks_for_the_end_leaves_nothing_behind() {
 #[test]
 fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
     // As `nohup` and a shell's `&` have it.
-    let mut emulator = Started::after("trap '' HUP INT");
+    let mut emulator = Started::by("trap '' HUP INT; exec");
     for signal in [Signal::SIGHUP, Signal::SIGINT] {
         emulator.send(signal);
     }
@@ -65,7 +66,7 @@ fn mode(path: impl AsRef<std::path::Path>) -> u32 {
 #[test]
 fn its_folder_and_its_secrets_are_its_owners_alone_whatever_the_umask() {
     for umask in ["000", "022", "077", "277"] {
-        let emulator = Started::after(&format!("umask {umask}"));
+        let emulator = Started::by(&format!("umask {umask}; exec"));
         assert_eq!(mode(emulator.folder()), 0o700, "umask {umask}");
         for secret in ["group_key_file", "management_token_file"] {
             assert_eq!(mode(emulator.0.text(secret)) & 0o177, 0, "{secret}, umask {umask}");
@@ -80,7 +81,7 @@ fn a_kept_state_is_its_owners_alone_whatever_the_umask() {
     for umask in ["000", "022"] {
         let folder = parent.path().join(umask);
         let before = format!("umask {umask}; set -- --state {}", folder.display());
-        let emulator = Started::after(&before);
+        let emulator = Started::by(&format!("{before}; exec"));
         assert_eq!((mode(&folder), mode(folder.join("state.redb"))), (0o700, 0o600), "umask {umask}");
         assert_eq!((mode(folder.join("group.key")), mode(folder.join("management.token"))), (0o600, 0o600));
         emulator.send(Signal::SIGTERM);
