@@ -5,18 +5,19 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::adr::{Adr, AuthoritiesError};
 use super::clock::Clock;
 use super::config::{Config, ConfigError};
 use super::counters::{Event, Tally};
 use super::fault::{FaultInjector, Moment};
 use super::hub::telemetry::Watchers;
-use super::issuance::Issuance;
-use super::registry::{Link, Registry, RegistryError, lock};
+use super::issuing::adr::{Adr, AuthoritiesError};
+use super::issuing::issuance::Issuance;
+use super::issuing::trusted::{AuthorityId, Trusted};
+use super::registry::{Link, Registry, RegistryError};
 use super::service_model::{HistogramError, ServiceModel};
+use super::sharded::lock;
 use super::state::{AuthoritiesRecord, AuthorityRecord, Change, Journal, StateError, Stored};
-use super::trusted::{AuthorityId, Trusted};
-use super::turns::Turns;
+use super::transport::turns::Turns;
 use crate::domain::IdScope;
 use crate::pki::chain::ChainError;
 use crate::pki::csr::to_base64;

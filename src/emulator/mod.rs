@@ -8,53 +8,39 @@
 //! Architecture invariants: no lock is held across an await; nothing that a peer sends makes memory grow without bound
 //! or panics; nothing here knows the devices' code.
 
-mod address;
-mod adr;
 mod clock;
 mod config;
 mod core;
 mod counters;
 mod dps;
 mod fault;
-mod handshake;
-mod held;
-mod http;
 mod https;
 mod hub;
-mod issuance;
-mod listeners;
+mod issuing;
+mod listening;
 mod management;
-mod outbox;
-mod port;
+mod packet_id;
 mod registry;
-mod room;
 mod server;
 mod service;
 mod service_model;
 mod session;
+mod sharded;
 mod state;
-mod stepwise;
-mod subscriptions;
-mod trusted;
-mod turns;
-mod watched;
-mod websocket;
-mod wire;
-#[cfg(test)]
-mod wrapped;
+mod transport;
 
-pub use address::{Address, ParseAddressError};
 pub use config::{
     Adr, CaEntry, Chance, Config, ConfigError, ConfigProblem, ConfigProblems, Delay, Disconnect, Dps, Excess, Faults,
     Group, GroupEntry, Hub, HubOutage, HubOutageEffect, Individual, KeyTypes, Latency, Listen, Model, Outage,
     OutageEffect, Pause, Quotas, RefusedCsr, RenewalBody, RenewalCodes, Revocation, ServerError, StepModel, Unit,
 };
 pub use counters::{Counters, Event};
-pub use hub::{CloudToDevice, ConnectionState, DeviceInfo, HubError, MethodResult, TelemetryMessage, TwinInfo};
-pub use listeners::{Addresses, ListenError, Listeners, TakenPort};
+pub use hub::TelemetryMessage;
+pub use listening::address::{Address, ParseAddressError};
+pub use listening::listeners::{Addresses, ListenError, Listeners, TakenPort};
+pub use listening::port::Port;
 pub use management::Management;
-pub use port::Port;
 pub use server::{Emulator, Endpoints, Ipv6Endpoints, StartError};
-pub use service::{Ended, Service};
+pub use service::{CloudToDevice, ConnectionState, DeviceInfo, Ended, HubError, MethodResult, Service, TwinInfo};
 pub use service_model::HistogramError;
 pub use state::StateError;

@@ -15,11 +15,11 @@ use super::counters::Event;
 use super::dps::DpsSession;
 use super::fault::Cut;
 use super::hub::HubSession;
-use super::outbox::Outbox;
 use super::registry::Link;
-use super::room::Place;
 use super::service_model::{Full, Over, Step};
-use super::wire::Wire;
+use super::transport::outbox::Outbox;
+use super::transport::room::Place;
+use super::transport::wire::Wire;
 use crate::protocol::mqtt::{self, Connect, ConnectReturnCode, DPS_PACKET_LIMIT, Packet, PacketError, QoS};
 use crate::protocol::topic::UserName;
 

@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::emulator::address::Address;
-use crate::emulator::port::Port;
+use crate::emulator::listening::address::Address;
+use crate::emulator::listening::port::Port;
 
 /// Sockets, their limits and time-outs.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -6,12 +6,12 @@ use uuid::Uuid;
 
 use super::answer::{Answer, Refusal};
 use super::attest::{Caller, attest};
-use crate::emulator::adr::{Issued, Policy, Subject};
 use crate::emulator::config::RefusedCsr;
 use crate::emulator::core::Core;
 use crate::emulator::counters::Event;
 use crate::emulator::fault::CaOutage;
-use crate::emulator::issuance::Busy;
+use crate::emulator::issuing::adr::{Issued, Policy, Subject};
+use crate::emulator::issuing::issuance::Busy;
 use crate::emulator::registry::{Assignment, Attested, Device, Operation, Outcome, Registration};
 use crate::emulator::service_model::Step;
 use crate::emulator::state::Change;

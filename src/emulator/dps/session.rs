@@ -7,10 +7,10 @@ use super::caller::Introduction;
 use super::register::{self, register};
 use crate::emulator::core::Core;
 use crate::emulator::counters::Event;
-use crate::emulator::outbox::Outbox;
+use crate::emulator::registry::Subscriptions;
 use crate::emulator::registry::{Attested, Link};
 use crate::emulator::session::{End, Next, PeerChain, Refused, silence_allowed};
-use crate::emulator::subscriptions::Subscriptions;
+use crate::emulator::transport::outbox::Outbox;
 use crate::protocol::mqtt::{Connect, ConnectReturnCode, Packet, Publish, QoS, Subscribe};
 use crate::protocol::topic::{DpsRequest, DpsResponse, DpsUserName, filter_is_valid};
 

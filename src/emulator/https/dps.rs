@@ -8,7 +8,7 @@ use super::{Client, JSON, Response, authorization, with_body};
 use crate::domain::percent_encode;
 use crate::emulator::core::Core;
 use crate::emulator::dps::{self, Answer, Caller, Introduction, Malformed, Refusal};
-use crate::emulator::http::{self, BodyError};
+use crate::emulator::transport::http::{self, BodyError};
 use crate::protocol::mqtt::DPS_PACKET_LIMIT;
 
 /// The error code, for clients that do not read the body.

@@ -14,10 +14,10 @@ use super::route::{self, Hub};
 use super::{Client, Response, authorization, empty, properties, with_body};
 use crate::emulator::core::Core;
 use crate::emulator::counters::Event;
-use crate::emulator::http::{self, BodyError};
 use crate::emulator::hub;
 use crate::emulator::registry::{Device, Inbox};
 use crate::emulator::service_model::{Full, Step};
+use crate::emulator::transport::http::{self, BodyError};
 
 /// A request of the hub. Source: IoT Hub REST API, "Device".
 pub(super) async fn answer(client: &Client, request: Request<Incoming>, device_id: &str, of: Hub) -> Response {

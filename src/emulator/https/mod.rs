@@ -7,6 +7,7 @@ mod hub;
 mod hub_error;
 mod properties;
 mod route;
+mod websocket;
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -24,10 +25,9 @@ use super::config::HubOutageEffect;
 use super::core::Core;
 use super::counters::Event;
 use super::dps::Refusal;
-use super::http::{self, Response};
-use super::room::Place;
 use super::session::PeerChain;
-use super::websocket;
+use super::transport::http::{self, Response};
+use super::transport::room::Place;
 use route::Route;
 
 /// Id of a request, for the operators of the service.

@@ -7,9 +7,9 @@ use crate::protocol::topic::Query;
 /// Largest device-to-cloud message in bytes, as [`message_size`] counts; the largest batch of them over HTTPS, too.
 pub(crate) const MAX_TELEMETRY: usize = 256 * 1024;
 /// Largest cloud-to-device message in bytes, as [`message_size`] counts.
-pub(super) const MAX_CLOUD_TO_DEVICE: usize = 64 * 1024;
+pub(crate) const MAX_CLOUD_TO_DEVICE: usize = 64 * 1024;
 /// Largest payload of a direct method in bytes, there and back.
-pub(super) const MAX_METHOD_PAYLOAD: usize = 128 * 1024;
+pub(crate) const MAX_METHOD_PAYLOAD: usize = 128 * 1024;
 
 /// The size of a message in bytes, as the service counts whatever carries it: its body, the values of its system properties,
 /// and names and values of its application properties. `properties` are those of its topic, percent-encoded. Source:

@@ -2,8 +2,8 @@
 
 use crate::emulator::core::Core;
 use crate::emulator::counters::Event;
-use crate::emulator::outbox::Outbox;
 use crate::emulator::registry::State;
+use crate::emulator::transport::outbox::Outbox;
 use crate::protocol::mqtt::QoS;
 
 /// Sends the messages that wait and that a subscription wants, the oldest first; false when it stopped before the last

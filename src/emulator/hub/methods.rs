@@ -4,13 +4,13 @@ use bytes::Bytes;
 
 use crate::emulator::core::Core;
 use crate::emulator::counters::Event;
-use crate::emulator::outbox::Outbox;
 use crate::emulator::registry::{Device, MethodAnswer, State};
+use crate::emulator::transport::outbox::Outbox;
 use crate::protocol::mqtt::QoS;
 use crate::protocol::topic::HubDelivery;
 
 /// Topic of a call. Request ids are hexadecimal, as the service's are.
-pub(super) fn topic(method: &str, id: u32) -> String {
+pub(crate) fn topic(method: &str, id: u32) -> String {
     HubDelivery::MethodCall { name: method, rid: &format!("{id:x}") }.to_string()
 }
 
@@ -18,7 +18,7 @@ pub(super) fn topic(method: &str, id: u32) -> String {
 ///
 /// Calls have QoS 0 whatever the subscription. Source: Microsoft Learn, "Understand and invoke direct methods from IoT
 /// Hub", method invocation.
-pub(super) fn deliver(core: &Core, state: &mut State, out: &mut Outbox) {
+pub(crate) fn deliver(core: &Core, state: &mut State, out: &mut Outbox) {
     while let Some((id, method, payload)) = state.calls.next() {
         let topic = topic(&method, id);
         if state.subscriptions.qos(&topic).is_some() {
@@ -31,7 +31,7 @@ pub(super) fn deliver(core: &Core, state: &mut State, out: &mut Outbox) {
 }
 
 /// Takes the answer of a device. One that nobody waits for, any more or at all, is ignored.
-pub(super) fn answer(device: &Device, status: i32, rid: &str, body: &Bytes) {
+pub(crate) fn answer(device: &Device, status: i32, rid: &str, body: &Bytes) {
     let Ok(id) = u32::from_str_radix(rid, 16) else { return };
     let answer = MethodAnswer { status, payload: Bytes::copy_from_slice(body) };
     device.with(|state| state.calls.answer(id, answer));

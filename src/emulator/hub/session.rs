@@ -9,10 +9,10 @@ use super::limits::{MAX_METHOD_PAYLOAD, MAX_TELEMETRY, message_size};
 use super::{methods, renewal, subscriptions, telemetry, twin};
 use crate::emulator::core::Core;
 use crate::emulator::counters::Event;
-use crate::emulator::outbox::Outbox;
 use crate::emulator::registry::{Device, Link, State};
 use crate::emulator::service_model::{Full, Step};
 use crate::emulator::session::{End, Next, PeerChain, Refused, silence_allowed};
+use crate::emulator::transport::outbox::Outbox;
 use crate::protocol::mqtt::{Connect, ConnectReturnCode, LastWill, Packet, Publish, QoS, Subscribe};
 use crate::protocol::topic::{HubRequest, HubUserName};
 

@@ -7,12 +7,12 @@ use serde_json::Value;
 use super::error::ErrorBody;
 use crate::emulator::core::Core;
 use crate::emulator::counters::Event;
-use crate::emulator::outbox::Outbox;
 use crate::emulator::registry::{Device, Invalid, Notification, State};
+use crate::emulator::transport::outbox::Outbox;
 use crate::protocol::topic::HubDelivery;
 
 /// Answers a device that reads its twin. The body of the request does not matter.
-pub(super) fn get(core: &Core, device: &Device, rid: &str, out: &mut Outbox) {
+pub(crate) fn get(core: &Core, device: &Device, rid: &str, out: &mut Outbox) {
     core.tally.count(Event::TwinReads);
     device.with(|state| {
         let body = state.twin().device_view().to_string();
@@ -21,7 +21,7 @@ pub(super) fn get(core: &Core, device: &Device, rid: &str, out: &mut Outbox) {
 }
 
 /// Merges what a device reports into its twin.
-pub(super) fn patch(core: &Core, device: &Arc<Device>, rid: &str, body: &[u8], out: &mut Outbox) {
+pub(crate) fn patch(core: &Core, device: &Arc<Device>, rid: &str, body: &[u8], out: &mut Outbox) {
     let patch = match serde_json::from_slice(body) {
         Ok(Value::Object(patch)) => Ok(patch),
         Ok(_) => Err(Invalid::NotAnObject),
@@ -46,7 +46,7 @@ pub(super) fn patch(core: &Core, device: &Arc<Device>, rid: &str, body: &[u8], o
 
 /// Has the device told of a change of its desired properties if it is connected and subscribed now. Else it is forgotten:
 /// a device that wants to know reads its twin when it connects.
-pub(super) fn notify(state: &mut State, change: Notification) {
+pub(crate) fn notify(state: &mut State, change: Notification) {
     let topic = HubDelivery::TwinDesired { version: change.version }.to_string();
     if state.session.is_some() && state.subscriptions.qos(&topic).is_some() {
         state.notify(change);
@@ -54,7 +54,7 @@ pub(super) fn notify(state: &mut State, change: Notification) {
 }
 
 /// Tells of changes of the desired properties.
-pub(super) fn deliver(state: &mut State, out: &mut Outbox) {
+pub(crate) fn deliver(state: &mut State, out: &mut Outbox) {
     while let Some(change) = state.next_change() {
         let topic = HubDelivery::TwinDesired { version: change.version }.to_string();
         if let Some(qos) = state.subscriptions.qos(&topic) {
@@ -64,7 +64,7 @@ pub(super) fn deliver(state: &mut State, out: &mut Outbox) {
 }
 
 /// The code for a refused patch. 400 for bad JSON is documented, the sub-codes and 413 are chosen.
-pub(super) const fn code(invalid: &Invalid) -> u32 {
+pub(crate) const fn code(invalid: &Invalid) -> u32 {
     match invalid {
         Invalid::Json | Invalid::NotAnObject => 400_006,
         Invalid::Name | Invalid::Text | Invalid::Integer | Invalid::Depth => 400_004,

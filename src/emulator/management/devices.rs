@@ -16,7 +16,7 @@ use super::answer::{Json, listing};
 use super::error::Refusal;
 use super::request::{self, Page, header};
 use super::routes::Routes;
-use crate::emulator::hub::{CloudToDevice, DeviceInfo};
+use crate::emulator::service::{CloudToDevice, DeviceInfo};
 
 /// `/devices`.
 pub(super) fn routes() -> Routes {

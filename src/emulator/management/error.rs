@@ -6,8 +6,8 @@ use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use uuid::Uuid;
 
 use crate::emulator::clock::dps_time;
-use crate::emulator::hub::HubError;
 use crate::emulator::registry::ChangeError;
+use crate::emulator::service::HubError;
 use crate::protocol::payload::ErrorDetails;
 
 /// A request that the control plane refuses. It becomes an answer in two steps, as only the outermost layer knows the

@@ -36,10 +36,10 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::core::Core;
-use super::http::{self, BodyError};
-use super::room::Place;
 use super::service::Service;
 use super::state::Journal;
+use super::transport::http::{self, BodyError};
+use super::transport::room::Place;
 use error::Refusal;
 use routes::{Paths, Routes};
 use token::Token;

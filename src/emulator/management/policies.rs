@@ -15,8 +15,8 @@ use super::answer::Json;
 use super::error::Refusal;
 use super::request;
 use super::routes::Routes;
-use crate::emulator::adr::{Policy, PutPolicyError};
 use crate::emulator::clock::dps_time;
+use crate::emulator::issuing::adr::{Policy, PutPolicyError};
 
 const DAY: u64 = 86_400;
 /// Longest validity of device certificates in days. The documentation names 30 and 90.

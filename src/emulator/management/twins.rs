@@ -15,7 +15,7 @@ use super::answer::Json;
 use super::error::Refusal;
 use super::request::{self, IfMatch};
 use super::routes::Routes;
-use crate::emulator::hub::{MethodResult, TwinInfo};
+use crate::emulator::service::{MethodResult, TwinInfo};
 
 /// `/twins`.
 pub(super) fn routes() -> Routes {

@@ -10,9 +10,9 @@ use super::enrollment::Enrollment;
 use super::inbox::Inbox;
 use super::registration::Registration;
 use super::renewal::Renewal;
-use super::sharded::lock;
 use super::twin::{Notification, Twin};
-use crate::emulator::subscriptions::Subscriptions;
+use crate::emulator::registry::Subscriptions;
+use crate::emulator::sharded::lock;
 
 /// Ends of a session that others hold: they change its device and wake it, and it looks for itself. Nothing is sent
 /// through it, so that ten thousand idle sessions cost next to nothing.

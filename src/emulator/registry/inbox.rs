@@ -154,7 +154,7 @@ impl Inbox {
     /// A packet id out of the range that other packets leave to messages, because these keep theirs across sessions.
     fn unused_packet_id(&mut self) -> u16 {
         loop {
-            self.last_packet_id = super::packet_id::MESSAGES.after(self.last_packet_id);
+            self.last_packet_id = crate::emulator::packet_id::MESSAGES.after(self.last_packet_id);
             if !self.waiting.iter().any(|letter| letter.packet_id == Some(self.last_packet_id)) {
                 return self.last_packet_id;
             }

@@ -10,11 +10,10 @@ mod group_trust;
 mod inbox;
 mod initial;
 mod operation;
-pub(crate) mod packet_id;
 mod registration;
 mod renewal;
 mod revision;
-mod sharded;
+mod subscriptions;
 mod twin;
 
 use std::sync::Arc;
@@ -32,10 +31,11 @@ pub(crate) use operation::{Operation, Operations, Outcome};
 pub(crate) use registration::{Assignment, Registration};
 pub(crate) use renewal::Renewal;
 pub(crate) use revision::{Condition, Revision};
-pub(crate) use sharded::{Sharded, lock};
+pub(crate) use subscriptions::Subscriptions;
 pub(crate) use twin::{Invalid, Notification, Twin};
 
 use super::config::{Config, ConfigError};
+use super::sharded::Sharded;
 use super::state::{Change, EnrollmentName, Journal, StateError, Stored};
 
 /// Everything that is remembered.

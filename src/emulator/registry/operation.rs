@@ -8,8 +8,8 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::registration::Assignment;
-use super::sharded::lock;
 use crate::domain::TimeScale;
+use crate::emulator::sharded::lock;
 
 /// Id of an operation: `5.{16 hexadecimal digits}.{guid}`. The digits are the same for all operations of an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

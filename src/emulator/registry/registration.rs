@@ -3,7 +3,7 @@ use std::time::SystemTime;
 
 use super::enrollment::{Attested, Enrollment, X509Proof};
 use super::revision::{Etag, Revision};
-use crate::emulator::adr::Chain;
+use crate::emulator::issuing::adr::Chain;
 
 /// A device that registered: what DPS remembers of it.
 #[derive(Debug, Clone)]

@@ -4,8 +4,8 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
-use super::packet_id::RENEWALS;
-use crate::emulator::adr::Chain;
+use crate::emulator::issuing::adr::Chain;
+use crate::emulator::packet_id::RENEWALS;
 
 /// A device's certificate renewal: one at a time, kept with its result until the device has that or it expires.
 ///

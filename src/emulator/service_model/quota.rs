@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 use crate::domain::{QuotaLimits, TimeScale};
 use crate::emulator::config::{self, Excess};
-use crate::emulator::registry::{Sharded, lock};
+use crate::emulator::sharded::{Sharded, lock};
 use crate::model::{TokenBucket, TokenRate};
 
 /// The quotas of one emulator.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::latency::{HistogramError, latency};
 use crate::domain::rng;
 use crate::emulator::config::StepModel;
-use crate::emulator::registry::lock;
+use crate::emulator::sharded::lock;
 use crate::model::{Full, Latency, ServiceStation};
 
 /// One kind of work: how long it takes, how much of it is done at once, how much may wait.

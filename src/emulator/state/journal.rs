@@ -11,8 +11,9 @@ use tokio::time::timeout;
 
 use super::record::{AuthoritiesRecord, CaRecord, DeviceRecord, EnrollmentRecord, RegistrationRecord, SerialRecord};
 use super::store::{AUTHORITIES_KEY, StateError, Store, Stored, Table, Write};
-use crate::emulator::issuance::Busy;
-use crate::emulator::registry::{CaCertificate, Device, Enrollment, Kind, Registration, lock};
+use crate::emulator::issuing::issuance::Busy;
+use crate::emulator::registry::{CaCertificate, Device, Enrollment, Kind, Registration};
+use crate::emulator::sharded::lock;
 
 /// Something that is to be on the disk.
 pub(crate) enum Change {

@@ -5,13 +5,13 @@ use std::time::SystemTime;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::emulator::adr::Chain;
 use crate::emulator::clock::hub_time;
 use crate::emulator::config::{RenewalBody, RenewalCodes};
 use crate::emulator::core::Core;
 use crate::emulator::counters::Event;
 use crate::emulator::hub::error::ErrorBody;
-use crate::emulator::outbox::Outbox;
+use crate::emulator::issuing::adr::Chain;
+use crate::emulator::transport::outbox::Outbox;
 use crate::protocol::mqtt::QoS;
 use crate::protocol::payload::{CertificatesIssued, RenewalError, RenewalInfo, RequestRefusal, Text};
 use crate::protocol::topic::HubDelivery;

@@ -5,9 +5,9 @@ use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use super::answer::Refusal;
-use crate::emulator::adr::{Chain, Issued, Policy, Subject};
 use crate::emulator::core::Core;
 use crate::emulator::counters::Event;
+use crate::emulator::issuing::adr::{Chain, Issued, Policy, Subject};
 use crate::emulator::registry::{Device, Renewal, State};
 use crate::emulator::state::Change;
 

@@ -7,9 +7,9 @@ use std::time::{Duration, SystemTime};
 
 use uuid::Uuid;
 
-use super::config::{Config, KeyTypes};
-use super::state::{AuthoritiesRecord, AuthorityRecord, PolicyRecord, Serial, StateError};
 use crate::domain::KeyAlgorithm;
+use crate::emulator::config::{Config, KeyTypes};
+use crate::emulator::state::{AuthoritiesRecord, AuthorityRecord, PolicyRecord, Serial, StateError};
 use crate::pki::csr::{self, CsrError, VerifiedCsr};
 use crate::pki::description::{CertificateInfo, describe};
 use crate::pki::issuing_ca::{IssuingCa, RootCa};

@@ -131,8 +131,8 @@ mod tests {
     use tokio::time::{Duration, timeout};
 
     use super::*;
-    use crate::emulator::turns::Turns;
-    use crate::emulator::wrapped::all_is_passed_on;
+    use crate::emulator::transport::turns::Turns;
+    use crate::emulator::transport::wrapped::all_is_passed_on;
 
     #[tokio::test]
     async fn during_the_handshake_and_after_it_all_is_passed_on() {

@@ -10,11 +10,11 @@ use hyper::{Request, Uri};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 
-use super::core::Core;
-use super::counters::Event;
-use super::http::Response;
-use super::room::Place;
-use super::session::{self, PeerChain};
+use crate::emulator::core::Core;
+use crate::emulator::counters::Event;
+use crate::emulator::session::{self, PeerChain};
+use crate::emulator::transport::http::Response;
+use crate::emulator::transport::room::Place;
 use crate::protocol::mqtt::HUB_PACKET_LIMIT;
 use crate::protocol::websocket::{WEBSOCKET_PATH, WebSocketBytes, choose_subprotocol};
 
@@ -22,7 +22,7 @@ use crate::protocol::websocket::{WEBSOCKET_PATH, WebSocketBytes, choose_subproto
 const FRAME_LIMIT: usize = HUB_PACKET_LIMIT + 4096;
 
 /// Whether a WebSocket may be opened here: the path that most SDKs use, or the root, which the C# SDK uses.
-pub(super) fn is_endpoint(uri: &Uri) -> bool {
+pub(crate) fn is_endpoint(uri: &Uri) -> bool {
     let path = uri.path().strip_suffix('/').unwrap_or(uri.path());
     path.is_empty() || path.eq_ignore_ascii_case(WEBSOCKET_PATH)
 }
@@ -31,7 +31,7 @@ pub(super) fn is_endpoint(uri: &Uri) -> bool {
 ///
 /// # Errors
 /// What is wrong with the handshake, in words.
-pub(super) fn accept<B>(request: &Request<B>) -> Result<Response, String> {
+pub(crate) fn accept<B>(request: &Request<B>) -> Result<Response, String> {
     let mut response = create_response_with_body(request, Full::<Bytes>::default).map_err(|e| e.to_string())?;
     let mut offers = request.headers().get_all(SEC_WEBSOCKET_PROTOCOL).iter();
     let chosen = offers.find_map(|offer| choose_subprotocol(offer.to_str().ok()?)).and_then(|name| name.parse().ok());
@@ -41,7 +41,7 @@ pub(super) fn accept<B>(request: &Request<B>) -> Result<Response, String> {
 }
 
 /// Serves MQTT on a connection that became a WebSocket; `read` came after the handshake already.
-pub(super) async fn serve<S>(core: &Arc<Core>, stream: S, read: Bytes, peer: PeerChain, place: Place)
+pub(crate) async fn serve<S>(core: &Arc<Core>, stream: S, read: Bytes, peer: PeerChain, place: Place)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {

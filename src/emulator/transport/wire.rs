@@ -5,31 +5,31 @@ use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::Instant;
 
-use super::core::Core;
 use super::outbox::Outbox;
-use super::session::End;
+use crate::emulator::core::Core;
+use crate::emulator::session::End;
 
 /// Bytes on their way in and out.
-pub(super) struct Wire<'a> {
+pub(crate) struct Wire<'a> {
     core: &'a Core,
     /// What was read and not decoded yet.
-    pub(super) input: BytesMut,
+    pub(crate) input: BytesMut,
     /// What is to be written.
-    pub(super) out: Outbox,
+    pub(crate) out: Outbox,
     /// When something was last read.
-    pub(super) last_heard: Instant,
+    pub(crate) last_heard: Instant,
 }
 
 impl<'a> Wire<'a> {
     /// Room for the next read: what a device sends at once fits, and ten thousand idle connections do not hurt.
     const READ: usize = 1024;
 
-    pub(super) fn new(core: &'a Core) -> Self {
+    pub(crate) fn new(core: &'a Core) -> Self {
         Self { core, input: BytesMut::new(), out: Outbox::default(), last_heard: Instant::now() }
     }
 
     /// Reads what is there, or waits for something. Safe to cancel.
-    pub(super) async fn read<S: AsyncRead + Unpin>(&mut self, stream: &mut S) -> Result<(), End> {
+    pub(crate) async fn read<S: AsyncRead + Unpin>(&mut self, stream: &mut S) -> Result<(), End> {
         if self.input.is_empty() {
             // Packets that were taken out may still hold the old allocation, which may be a large one.
             self.input = BytesMut::new();
@@ -49,7 +49,7 @@ impl<'a> Wire<'a> {
     }
 
     /// Writes all that waits.
-    pub(super) async fn write<S: AsyncWrite + Unpin>(&mut self, stream: &mut S) -> Result<(), End> {
+    pub(crate) async fn write<S: AsyncWrite + Unpin>(&mut self, stream: &mut S) -> Result<(), End> {
         let bytes = self.out.bytes();
         if bytes.is_empty() {
             return Ok(());

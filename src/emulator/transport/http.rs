@@ -1,5 +1,5 @@
 //! One HTTP/1.1 connection, whatever carries it: the limits that keep a peer that means no good from costing much. What
-//! the requests mean is decided by [`https`](super::https) and [`management`](super::management).
+//! the requests mean is decided by [`https`](crate::emulator::https) and [`management`](crate::emulator::management).
 
 use std::future::pending;
 use std::io;
@@ -16,11 +16,11 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
-use super::config::Listen;
 use super::room::Place;
+use crate::emulator::config::Listen;
 
 /// An answer that is whole in memory.
-pub(super) type Response = hyper::Response<Full<Bytes>>;
+pub(crate) type Response = hyper::Response<Full<Bytes>>;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -35,7 +35,7 @@ const MAX_HEADERS: usize = 64;
 /// Limits: a head of 16 KB and 64 headers, which must be whole within `listen.unauthenticated_timeout_seconds`; so long
 /// may a connection be idle too, and one on which nobody proved who he is may last no longer, whatever it asks for. A peer
 /// that does not read is cut after `listen.write_timeout_seconds`.
-pub(super) async fn serve<S, H>(stream: S, listen: &Listen, place: &Place, service: H) -> Option<(S, Bytes)>
+pub(crate) async fn serve<S, H>(stream: S, listen: &Listen, place: &Place, service: H) -> Option<(S, Bytes)>
 where
     S: AsyncRead + AsyncWrite + Unpin,
     H: HttpService<Incoming>,
@@ -66,7 +66,7 @@ where
 
 /// Why a body was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum BodyError {
+pub(crate) enum BodyError {
     /// Longer than allowed.
     TooLarge,
     /// It did not come in time.
@@ -76,7 +76,7 @@ pub(super) enum BodyError {
 }
 
 /// The whole body, with or without a length in advance.
-pub(super) async fn body<B>(incoming: B, limit: usize, listen: &Listen) -> Result<Bytes, BodyError>
+pub(crate) async fn body<B>(incoming: B, limit: usize, listen: &Listen) -> Result<Bytes, BodyError>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,

@@ -8,13 +8,13 @@ use super::room::Place;
 
 /// The stream of a connection, at its very bottom: notes for how long its peer is waited for, until the peer has proved who
 /// it is.
-pub(super) struct Watched<S> {
+pub(crate) struct Watched<S> {
     inner: S,
     place: Option<Place>,
 }
 
 impl<S> Watched<S> {
-    pub(super) const fn new(inner: S, place: Place) -> Self {
+    pub(crate) const fn new(inner: S, place: Place) -> Self {
         Self { inner, place: Some(place) }
     }
 
@@ -71,7 +71,7 @@ mod tests {
     use tokio::time::{Duration, sleep};
 
     use super::*;
-    use crate::emulator::wrapped::all_is_passed_on;
+    use crate::emulator::transport::wrapped::all_is_passed_on;
 
     const SECOND: Duration = Duration::from_secs(1);
 

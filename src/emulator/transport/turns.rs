@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
-use super::registry::lock;
+use crate::emulator::sharded::lock;
 
 /// Turns for what connections have to compute. Nobody holds one while it waits for a peer, so that no number of slow peers
 /// holds up anybody. Among those that could go on, the oldest go first: what was begun gets finished before more is begun,

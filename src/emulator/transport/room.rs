@@ -6,16 +6,16 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
-use super::core::Core;
-use super::counters::Event;
-use super::registry::lock;
+use crate::emulator::core::Core;
+use crate::emulator::counters::Event;
+use crate::emulator::sharded::lock;
 
 /// Places for connections. Who has proved who it is keeps its place. Who has not has a claim to one as long as no newcomer
 /// needs it, or as long as it is not its own fault: when all are taken, the oldest of those leaves that kept the emulator
 /// waiting for longer than its patience. So peers that prove nothing, be they silent, slow or many, never keep out those that
 /// could; and devices that all come at once are not cut because the emulator is busy.
 #[derive(Debug)]
-pub(super) struct Room {
+pub(crate) struct Room {
     core: Arc<Core>,
     places: usize,
     patience: Duration,
@@ -60,7 +60,7 @@ pub(crate) struct Place {
 
 /// A place that is free again when this is dropped.
 #[derive(Debug)]
-pub(super) struct Taken(Place);
+pub(crate) struct Taken(Place);
 
 impl Room {
     /// While nobody's time is up it is looked so often whether somebody's is.
@@ -68,13 +68,13 @@ impl Room {
 
     /// So many `places`; a peer that has not proved who it is may keep the emulator waiting for `patience` in all before its
     /// place may go to somebody else.
-    pub(super) fn new(core: &Arc<Core>, places: usize, patience: Duration) -> Arc<Self> {
+    pub(crate) fn new(core: &Arc<Core>, places: usize, patience: Duration) -> Arc<Self> {
         let (core, state, freed) = (Arc::clone(core), Mutex::default(), Notify::new());
         Arc::new(Self { core, places, patience, state, freed })
     }
 
     /// A place for a newcomer, as soon as there is one.
-    pub(super) async fn enter(self: &Arc<Self>) -> Taken {
+    pub(crate) async fn enter(self: &Arc<Self>) -> Taken {
         loop {
             if let Some(taken) = self.try_enter() {
                 return taken;
@@ -101,7 +101,7 @@ impl Room {
     }
 
     /// Asks one to leave, unless one is about to.
-    pub(super) fn make_room(&self) {
+    pub(crate) fn make_room(&self) {
         let now = Instant::now();
         let mut state = lock(&self.state);
         if state.leaving > 0 || self.core.faults.pause.until().is_some() {
@@ -134,12 +134,12 @@ impl Room {
 
 impl Taken {
     /// The place.
-    pub(super) fn place(&self) -> Place {
+    pub(crate) fn place(&self) -> Place {
         self.0.clone()
     }
 
     /// Waits until somebody else needs the place, and has a claim to it.
-    pub(super) async fn is_needed(&self) {
+    pub(crate) async fn is_needed(&self) {
         self.0.guest.asked_to_leave.notified().await;
     }
 }
@@ -174,12 +174,12 @@ impl Place {
     }
 
     /// The emulator waits for the peer from now on.
-    pub(super) fn waits(&self) {
+    pub(crate) fn waits(&self) {
         lock(&self.guest.waited).since.get_or_insert_with(Instant::now);
     }
 
     /// The peer did something: what happens next is for the emulator to do.
-    pub(super) fn goes_on(&self) {
+    pub(crate) fn goes_on(&self) {
         let mut waited = lock(&self.guest.waited);
         if let Some(since) = waited.since.take() {
             waited.before += self.waited_since(since);
@@ -187,7 +187,7 @@ impl Place {
     }
 
     /// For how long the peer may still be waited for, of `limit` in all; `None` when it is over.
-    pub(super) fn left_of(&self, limit: Duration) -> Option<Duration> {
+    pub(crate) fn left_of(&self, limit: Duration) -> Option<Duration> {
         let waited = lock(&self.guest.waited);
         let current = waited.since.map(|since| self.waited_since(since)).unwrap_or_default();
         limit.checked_sub(waited.before + current).filter(|left| !left.is_zero())

@@ -10,27 +10,27 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::core::Core;
-use super::counters::Event;
 use super::held::Held;
 use super::room::Place;
 use super::stepwise::Stepwise;
 use super::turns::Ticket;
 use super::watched::Watched;
+use crate::emulator::core::Core;
+use crate::emulator::counters::Event;
 
 /// A device's connection within TLS.
-pub(super) type DeviceStream<S> = TlsStream<Stepwise<Held<Watched<S>>>>;
+pub(crate) type DeviceStream<S> = TlsStream<Stepwise<Held<Watched<S>>>>;
 
 /// A connection that came in, with what it needs to get on.
-pub(super) struct Newcomer<S> {
-    pub(super) stream: S,
-    pub(super) place: Place,
+pub(crate) struct Newcomer<S> {
+    pub(crate) stream: S,
+    pub(crate) place: Place,
     /// For its handshake.
-    pub(super) ticket: Ticket,
+    pub(crate) ticket: Ticket,
 }
 
 /// The TLS handshake of a newcomer, counted.
-pub(super) async fn shake_hands<S>(
+pub(crate) async fn shake_hands<S>(
     core: &Arc<Core>,
     tls: &TlsAcceptor,
     newcomer: Newcomer<S>,
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
     use crate::domain::CryptoProvider;
     use crate::emulator::config::Config;
-    use crate::emulator::room::{Room, Taken};
+    use crate::emulator::transport::room::{Room, Taken};
     use crate::pki::tls::{ClientTls, TlsVersions, server_config};
 
     struct World {

@@ -1,3 +1,7 @@
+//! All of the emulator without sockets; [`cloud`] is what back ends do with its hub.
+
+mod cloud;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -6,14 +10,16 @@ use rustls_pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+pub use cloud::{CloudToDevice, ConnectionState, DeviceInfo, HubError, MethodResult, TwinInfo};
+
 use super::config::{Config, ConfigError, Faults};
 use super::core::Core;
 use super::counters::Counters;
-use super::held::Held;
 use super::https;
-use super::room::Place;
 use super::server::StartError;
 use super::session::{self, End};
+use super::transport::held::Held;
+use super::transport::room::Place;
 use crate::pki::sas::SymmetricKey;
 
 /// DPS, hub and device registry without sockets: serves whatever byte stream it is given. Cheap to clone.

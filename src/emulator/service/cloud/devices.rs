@@ -45,7 +45,7 @@ impl ConnectionState {
         }
     }
 
-    pub(super) const fn of(state: &State) -> Self {
+    pub(crate) const fn of(state: &State) -> Self {
         if state.session.is_some() { Self::Connected } else { Self::Disconnected }
     }
 }

@@ -3,7 +3,7 @@ use std::collections::VecDeque;
 use bytes::{Bytes, BytesMut};
 use tokio::time::Instant;
 
-use super::registry::packet_id;
+use crate::emulator::packet_id;
 use crate::protocol::mqtt::{
     self, ConnAck, ConnectReturnCode, Packet, PacketError, PubAck, Publish, QoS, SubAck, SubscribeReasonCode, UnsubAck,
 };

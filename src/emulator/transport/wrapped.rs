@@ -7,10 +7,10 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 
-use super::registry::lock;
+use crate::emulator::sharded::lock;
 
 /// A stream that does at once what it is asked for, and notes what that was.
-pub(super) struct Inner {
+pub(crate) struct Inner {
     asked: Arc<Mutex<Vec<&'static str>>>,
     vectored: bool,
 }
@@ -60,7 +60,7 @@ impl AsyncWrite for Inner {
 }
 
 /// Asserts that all that is asked of a stream is asked of the one within, once, and that its answers are that one's.
-pub(super) async fn all_is_passed_on<S: AsyncRead + AsyncWrite + Unpin>(wrap: impl Fn(Inner) -> S) {
+pub(crate) async fn all_is_passed_on<S: AsyncRead + AsyncWrite + Unpin>(wrap: impl Fn(Inner) -> S) {
     for vectored in [true, false] {
         let asked = Arc::default();
         let mut stream = wrap(Inner { asked: Arc::clone(&asked), vectored });

@@ -5,8 +5,8 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::core::Core;
-use super::counters::Event;
+use crate::emulator::core::Core;
+use crate::emulator::counters::Event;
 
 /// The stream of a connection, below TLS: while the fault of a pause lasts, nothing is read from it and nothing written
 /// to it, so that no handshake ends, no packet is seen and nobody is answered. Peers notice nothing else.
@@ -84,7 +84,7 @@ mod tests {
 
     use super::*;
     use crate::emulator::config::{Config, Faults, Pause};
-    use crate::emulator::wrapped::all_is_passed_on;
+    use crate::emulator::transport::wrapped::all_is_passed_on;
 
     #[tokio::test]
     async fn without_a_pause_all_is_passed_on() {

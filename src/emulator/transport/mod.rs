@@ -1,0 +1,14 @@
+//! Connections and bytes: who may have one ([`room`]), TLS in turns ([`handshake`], [`turns`]), packets and requests in
+//! and out ([`wire`], [`http`]). What they mean is decided above.
+
+pub(crate) mod handshake;
+pub(crate) mod held;
+pub(crate) mod http;
+pub(crate) mod outbox;
+pub(crate) mod room;
+pub(crate) mod stepwise;
+pub(crate) mod turns;
+pub(crate) mod watched;
+pub(crate) mod wire;
+#[cfg(test)]
+pub(crate) mod wrapped;
