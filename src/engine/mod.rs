@@ -6,58 +6,30 @@
 //! *drain* (the last attempts finish, within bounds). Each worker is one thread with its own runtime; it owns its share of
 //! the fleet (every n-th device, with credential and connection) for the whole run and works through stages as the
 //! conductor tells it, beside each other where they overlap. Workers share nothing that waits.
+//!
+//! Folders, each of which may use those above it: `plan` (what is to be done, and whether that may be asked of a service),
+//! `keys` (made ahead of need), `record` (what a worker writes down, and how records are merged), `watch` (thresholds,
+//! health, progress), `worker` (devices at work), `run` (who begins stages, and how a run ends).
 
-mod arrivals;
-mod breaches;
 mod clock;
-mod conductor;
-mod crew;
-mod early;
-mod entry;
 mod error;
-mod fleet;
-mod gauge;
-mod health;
-mod holder;
-mod judge;
-mod key_queue;
 mod keys;
-mod live;
-mod merge;
-mod operate;
-mod outcome;
-mod pacer;
 mod plan;
-mod prepare;
-mod progress;
-pub mod quota_check;
-mod recorder;
-mod retry;
-mod rows;
+mod record;
 mod run;
 #[cfg(test)]
 mod scene;
-mod serials;
-mod setup;
-mod share;
-mod skips;
-mod snapshot;
-mod stage_loop;
-mod station;
-mod thresholds;
-mod usage;
-mod waiting;
-mod work;
+mod watch;
 mod worker;
 
-pub use arrivals::Offsets;
-pub use crew::Execution;
 pub use error::EngineError;
-pub use judge::judge_again;
-pub use outcome::EngineOutcome;
-pub use plan::{IdleShard, Needs, Plan, PlannedStage, begins_with_run};
-pub use progress::{Distributions, Progress, RunPart, StageProgress};
-pub use recorder::Recorder;
-pub use rows::{Received, RowBatch, RowSink, RowSource, rows};
+pub use plan::arrivals::Offsets;
+pub use plan::{IdleShard, Needs, Plan, PlannedStage, begins_with_run, quota_check};
+pub use record::recorder::Recorder;
+pub use record::rows::{Received, RowBatch, RowSink, RowSource, rows};
+pub use run::crew::Execution;
+pub use run::outcome::EngineOutcome;
+pub use run::snapshot::Snapshots;
 pub use run::{Begun, RunInput, run};
-pub use snapshot::Snapshots;
+pub use watch::judge::judge_again;
+pub use watch::progress::{Distributions, Progress, RunPart, StageProgress};

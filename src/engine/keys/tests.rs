@@ -4,9 +4,9 @@ use std::sync::mpsc;
 use futures_util::FutureExt as _;
 
 use super::*;
-use crate::engine::key_queue::Begins;
+use crate::engine::keys::queue::Begins;
+use crate::engine::plan::share::Split;
 use crate::engine::scene;
-use crate::engine::share::Split;
 
 const S: fn(u64) -> Duration = Duration::from_secs;
 

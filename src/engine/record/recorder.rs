@@ -1,0 +1,450 @@
+use std::time::Duration;
+
+use crate::domain::{Failure, FailureClass, Phase, cause};
+use crate::engine::record::copies;
+use crate::engine::record::copies::Copies;
+use crate::engine::record::rows::RowBatch;
+use crate::engine::record::skips::{Lack, Skips};
+use crate::measure::{Attempt, CompactHistogram, ErrorRow, Histogram, Outcome, PhaseHistograms, Totals};
+
+/// What one worker writes down of one stage. Owned by its thread: recording takes no lock and, once a phase was seen, no
+/// memory. What it takes, it takes when a device of the stage begins, and gives back when the stage is over.
+#[derive(Debug, Default)]
+pub struct Recorder {
+    pub(crate) totals: Totals,
+    pub(crate) phases: PhaseHistograms,
+    pub(crate) lateness: Histogram,
+    pub(crate) seconds: Seconds,
+    pub(crate) errors: Errors,
+    pub(crate) skips: Skips,
+    /// Attempts that ended.
+    pub(crate) attempts_ended: u64,
+    /// Devices that stay connected and are so now. Only for those who watch: no part of the record.
+    pub(crate) connected: u64,
+    /// When the last attempt ended.
+    pub(crate) last_end: Duration,
+    /// Every attempt on its way to somebody who writes it down.
+    pub(crate) rows: Option<RowBatch>,
+    keeps: Option<Keeps>,
+}
+
+/// Where copies of what was recorded go, so that it outlives whoever records.
+#[derive(Debug)]
+struct Keeps {
+    copies: Copies,
+    /// Devices of the stage that are this recorder's.
+    members: u64,
+    /// When the next copy is to be put.
+    next: Duration,
+}
+
+impl Recorder {
+    /// Nothing recorded.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The same; every attempt goes to `rows` too, if there are any.
+    pub(crate) fn with(rows: Option<RowBatch>) -> Self {
+        Self { rows, ..Self::default() }
+    }
+
+    /// From now on, whoever records something puts a copy aside twice a second. That comes with the work itself: nobody waits
+    /// until a loop beside thousands of handshakes has its turn.
+    pub(crate) fn keep_in(&mut self, copies: Copies, members: u64) {
+        self.keeps = Some(Keeps { copies, members, next: Duration::ZERO });
+    }
+
+    /// Puts a copy aside when it is time. Only where what was recorded is consistent: before something is added.
+    pub(crate) fn keep(&mut self, now: Duration) {
+        if self.keeps.as_ref().is_some_and(|keeps| now >= keeps.next) {
+            self.keep_now(now);
+        }
+    }
+
+    /// Puts a copy aside whatever time it is, when anybody wants one.
+    pub(crate) fn keep_now(&mut self, now: Duration) {
+        if let Some(mut keeps) = self.keeps.take() {
+            keeps.next = now + copies::EVERY;
+            keeps.copies.put(Box::new(self.cut_off(now, keeps.members)));
+            self.keeps = Some(keeps);
+        }
+    }
+
+    /// A device became due.
+    pub fn due(&mut self, at: Duration) {
+        self.seconds.at(at).due += 1;
+    }
+
+    /// A device could not start in time.
+    pub fn dropped(&mut self, at: Duration) {
+        self.totals.dropped += 1;
+        self.seconds.at(at).dropped += 1;
+    }
+
+    /// A device had nothing to do.
+    pub(crate) fn skipped(&mut self, lack: Lack) {
+        self.totals.skipped += 1;
+        self.skips.count(lack);
+    }
+
+    /// The same for those of whom it was known beforehand.
+    pub(crate) fn skipped_all(&mut self, devices: &Skips) {
+        self.totals.skipped += devices.devices();
+        self.skips.add(devices);
+    }
+
+    /// A device started: its first attempt is about to.
+    pub fn started(&mut self, at: Duration) {
+        self.totals.started += 1;
+        self.seconds.at(at).started += 1;
+    }
+
+    /// An attempt started, that was due at that time. Exactly one [`Self::attempt_ended`] follows.
+    pub fn attempt_started(&mut self, due: Duration, at: Duration) {
+        self.keep(at);
+        self.totals.attempts += 1;
+        self.lateness.record(nanos(at.saturating_sub(due)));
+        self.seconds.at(at).attempts += 1;
+    }
+
+    /// An attempt ended. Calls come in the order of `attempt.ended`.
+    pub fn attempt_ended(&mut self, attempt: &Attempt, failure: Option<&Failure>) {
+        self.keep(attempt.ended);
+        self.last_end = self.last_end.max(attempt.ended);
+        self.phases.record(attempt);
+        self.totals.throttled += u64::from(attempt.facts.throttled);
+        self.totals.polls += u64::from(attempt.facts.polls);
+        let second = self.seconds.at(attempt.ended);
+        second.attempts_ended += 1;
+        self.attempts_ended += 1;
+        second.throttled += u64::from(attempt.facts.throttled);
+        second.retry_after_max = second.retry_after_max.max(attempt.facts.retry_after_max);
+        self.totals.retry_after_max = self.totals.retry_after_max.max(attempt.facts.retry_after_max);
+        if let Outcome::Failed(class) = attempt.outcome {
+            second.failed_attempts[class.index()] += 1;
+            self.totals.failed_attempts[class.index()] += 1;
+        }
+        if let Some(failure) = failure {
+            self.errors.count(failure, attempt.ended, 1);
+        }
+        if let Some(rows) = &mut self.rows {
+            rows.push(attempt);
+        }
+    }
+
+    /// A device is through, after one attempt or several. `total` is the time since it was due; only that of a success is
+    /// looked at.
+    pub fn device_ended(&mut self, at: Duration, outcome: Outcome, total: Duration) {
+        self.last_end = self.last_end.max(at);
+        let second = self.seconds.at(at);
+        match outcome {
+            Outcome::Success => {
+                second.succeeded += 1;
+                self.totals.succeeded += 1;
+                self.seconds.record_total(at, nanos(total));
+            }
+            Outcome::Failed(class) => {
+                second.failed[class.index()] += 1;
+                self.totals.failed[class.index()] += 1;
+            }
+        }
+    }
+
+    /// A device was found with an expired certificate.
+    pub fn expired(&mut self, at: Duration) {
+        self.totals.expired += 1;
+        self.seconds.at(at).expired += 1;
+    }
+
+    /// A device that ended by a failure which might have passed was allowed no further attempt.
+    pub fn gave_up(&mut self, at: Duration) {
+        self.totals.gave_up += 1;
+        self.seconds.at(at).gave_up += 1;
+    }
+
+    /// A held connection was lost.
+    pub fn disconnected(&mut self, at: Duration) {
+        self.last_end = self.last_end.max(at);
+        self.totals.disconnects += 1;
+        self.seconds.at(at).disconnects += 1;
+    }
+
+    /// A connection that was lost is there again.
+    pub fn recovered(&mut self, after: Duration) {
+        self.phases.record_one(Phase::Recover, nanos(after));
+    }
+
+    /// What was recorded, without the rows on their way to somebody else.
+    pub(crate) fn copy(&self) -> Self {
+        let Self { totals, phases, lateness, seconds, errors, skips, attempts_ended, connected, last_end, .. } = self;
+        Self {
+            totals: *totals,
+            phases: phases.clone(),
+            lateness: lateness.clone(),
+            seconds: seconds.clone(),
+            errors: errors.clone(),
+            skips: skips.clone(),
+            attempts_ended: *attempts_ended,
+            connected: *connected,
+            last_end: *last_end,
+            rows: None,
+            keeps: None,
+        }
+    }
+
+    /// A copy, as if the stage of `members` devices had been cut off at that time: those that are not through are cut or not
+    /// started.
+    pub(crate) fn cut_off(&self, at: Duration, members: u64) -> Self {
+        const CUT: usize = FailureClass::Cut.index();
+        let mut cut = self.copy();
+        let totals = &mut cut.totals;
+        let devices = totals.started.saturating_sub(totals.succeeded + totals.failed_total());
+        let attempts = totals.attempts.saturating_sub(cut.attempts_ended);
+        totals.failed[CUT] += devices;
+        totals.failed_attempts[CUT] += attempts;
+        totals.planned = members;
+        totals.not_started = 0;
+        totals.not_started = members.saturating_sub(totals.accounted());
+        cut.attempts_ended += attempts;
+        let second = cut.seconds.at(at);
+        second.failed[CUT] += devices;
+        second.failed_attempts[CUT] += attempts;
+        second.attempts_ended += attempts;
+        if attempts > 0 {
+            let failure = Failure::new(FailureClass::Cut, "it was going on when the record was cut off");
+            cut.errors.count(&failure, at, attempts);
+        }
+        if devices > 0 {
+            cut.last_end = cut.last_end.max(at);
+        }
+        cut
+    }
+
+    /// A telemetry message was acknowledged.
+    pub fn telemetry(&mut self, at: Duration, took: Duration) {
+        self.keep(at);
+        self.last_end = self.last_end.max(at);
+        self.totals.telemetry += 1;
+        self.seconds.at(at).telemetry += 1;
+        self.phases.record_one(Phase::TelemetryAck, nanos(took));
+    }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Counts per second of the run, and the latencies of each second; only of those in which something happened, so that a stage
+/// that begins late takes no more than one that begins at once.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Seconds {
+    counts: BySecond<Second>,
+    /// Latencies of the seconds that are over.
+    finished: BySecond<CompactHistogram>,
+    /// The second that is going on, and its latencies.
+    current: (u64, Histogram),
+}
+
+/// Something of seconds of the run by their number, in order.
+type BySecond<T> = Vec<(u64, T)>;
+
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Second {
+    pub(crate) due: u64,
+    pub(crate) started: u64,
+    pub(crate) attempts: u64,
+    pub(crate) attempts_ended: u64,
+    pub(crate) failed_attempts: [u64; FailureClass::ALL.len()],
+    pub(crate) succeeded: u64,
+    pub(crate) failed: [u64; FailureClass::ALL.len()],
+    pub(crate) throttled: u64,
+    pub(crate) retry_after_max: Option<Duration>,
+    pub(crate) dropped: u64,
+    pub(crate) expired: u64,
+    pub(crate) gave_up: u64,
+    pub(crate) disconnects: u64,
+    pub(crate) telemetry: u64,
+}
+
+impl Seconds {
+    fn at(&mut self, time: Duration) -> &mut Second {
+        let second = time.as_secs();
+        let place = match self.counts.last() {
+            Some((last, _)) if *last == second => self.counts.len() - 1,
+            _ => self.place(second),
+        };
+        &mut self.counts[place].1
+    }
+
+    fn place(&mut self, second: u64) -> usize {
+        let place = self.counts.partition_point(|(known, _)| *known < second);
+        if self.counts.get(place).is_none_or(|(known, _)| *known != second) {
+            self.counts.insert(place, (second, Second::default()));
+        }
+        place
+    }
+
+    fn record_total(&mut self, at: Duration, nanos: u64) {
+        let second = at.as_secs();
+        if second > self.current.0 {
+            self.finish();
+            self.current.0 = second;
+        }
+        self.current.1.record(nanos);
+    }
+
+    fn finish(&mut self) {
+        let (second, latencies) = &mut self.current;
+        if latencies.count() > 0 {
+            self.finished.push((*second, CompactHistogram::new(latencies)));
+            latencies.clear();
+        }
+    }
+
+    /// Counts, and latencies, by the number of the second, in order.
+    pub(crate) fn into_parts(mut self) -> (BySecond<Second>, BySecond<CompactHistogram>) {
+        self.finish();
+        (self.counts, self.finished)
+    }
+}
+
+/// Distinct failures. Messages name no device and no request, so there are few; should there be many, the rest is counted together.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Errors {
+    rows: Vec<ErrorRow>,
+}
+
+impl Errors {
+    /// Most different ones. Codes are a peer's as well as words are, so that what comes beyond is told apart by its class alone.
+    const MOST: usize = 500;
+    const OTHER: &str = "(other codes and messages of this class)";
+
+    pub(crate) fn count(&mut self, failure: &Failure, at: Duration, times: u64) {
+        let row = ErrorRow {
+            class: failure.class,
+            code: failure.code,
+            message: String::new(),
+            count: times,
+            first: at,
+            last: at,
+        };
+        self.add(&row, &cause(&failure.message));
+    }
+
+    pub(crate) fn merge(&mut self, other: &Self) {
+        for row in &other.rows {
+            self.add(row, &row.message);
+        }
+    }
+
+    /// Counts `row` under `message`, which is copied only when it is new.
+    fn add(&mut self, row: &ErrorRow, message: &str) {
+        let rows = &mut self.rows;
+        let place = |rows: &[ErrorRow], code: u32, message: &str| {
+            rows.iter().position(|r| r.class == row.class && r.code == code && r.message == message)
+        };
+        let (code, message, known) = match place(rows, row.code, message) {
+            None if rows.len() >= Self::MOST => (0, Self::OTHER, place(rows, 0, Self::OTHER)),
+            known => (row.code, message, known),
+        };
+        match known.and_then(|place| rows.get_mut(place)) {
+            Some(known) => {
+                known.count += row.count;
+                known.first = known.first.min(row.first);
+                known.last = known.last.max(row.last);
+            }
+            None => rows.push(ErrorRow { code, message: message.to_owned(), ..row.clone() }),
+        }
+    }
+
+    /// Most frequent first.
+    pub(crate) fn into_rows(mut self) -> Vec<ErrorRow> {
+        self.rows.sort_by(|a, b| (b.count, a.class, a.code, &a.message).cmp(&(a.count, b.class, b.code, &b.message)));
+        self.rows
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::record::rows::{self, Received};
+    use crate::measure::PhaseTimes;
+
+    #[test]
+    fn every_attempt_that_ends_goes_to_whoever_wants_them_one_by_one() {
+        let (sink, source, lost) = rows::rows();
+        let mut recorder = Recorder::with(Some(RowBatch::new(sink)));
+        for device in 0..3 {
+            recorder.attempt_ended(&Attempt { device, ..Attempt::that(Outcome::Success, PhaseTimes::new()) }, None);
+        }
+        // A copy that is put aside hands nothing over a second time.
+        drop(recorder.copy());
+        drop(recorder);
+        let Received::Rows(rows) = source.next(Duration::ZERO) else { panic!("no rows") };
+        assert_eq!(rows.iter().map(|row| row.device).collect::<Vec<_>>(), [0, 1, 2]);
+        assert!(matches!(source.next(Duration::ZERO), Received::End));
+        assert_eq!(lost.load(std::sync::atomic::Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn only_seconds_with_a_success_have_latencies() {
+        let mut recorder = Recorder::new();
+        for (at, outcome) in [(3, Outcome::Success), (5, Outcome::Failed(FailureClass::Tls)), (9, Outcome::Success)] {
+            recorder.device_ended(Duration::from_secs(at), outcome, Duration::from_millis(at));
+        }
+        let (counts, latencies) = recorder.seconds.into_parts();
+        assert_eq!(counts.iter().map(|(second, _)| *second).collect::<Vec<_>>(), [3, 5, 9]);
+        let latencies: Vec<_> = latencies.iter().map(|(second, times)| (*second, times.decode().count())).collect();
+        assert_eq!(latencies, [(3, 1), (9, 1)]);
+    }
+
+    #[test]
+    fn failures_are_told_apart_by_class_code_and_words() {
+        let mut errors = Errors::default();
+        for (class, code, message, at) in [
+            (FailureClass::Rejected, 401_002, "no", 3),
+            (FailureClass::Rejected, 401_002, "no", 1),
+            (FailureClass::Rejected, 401_003, "no", 2),
+            (FailureClass::Rejected, 401_002, "never", 2),
+            (FailureClass::Protocol, 401_002, "no", 2),
+        ] {
+            errors.count(&Failure { class, code, message: message.to_owned() }, Duration::from_secs(at), 2);
+        }
+        let rows = errors.into_rows();
+        assert_eq!(rows.iter().map(|row| row.count).collect::<Vec<_>>(), [4, 2, 2, 2]);
+        assert_eq!((rows[0].first, rows[0].last), (Duration::from_secs(1), Duration::from_secs(3)));
+        let mut others: Vec<_> = rows[1..].iter().map(|row| (row.class, row.code, row.message.as_str())).collect();
+        others.sort_unstable_by_key(|(_, code, message)| (*code, *message));
+        assert_eq!(
+            others,
+            [
+                (FailureClass::Rejected, 401_002, "never"),
+                (FailureClass::Protocol, 401_002, "no"),
+                (FailureClass::Rejected, 401_003, "no")
+            ]
+        );
+    }
+
+    #[test]
+    fn failures_that_a_peer_invents_are_counted_in_bounded_memory() {
+        let mut errors = Errors::default();
+        let mut count = |class, code, message: &str| {
+            errors.count(&Failure { class, code, message: message.to_owned() }, Duration::ZERO, 1);
+        };
+        for number in 0..2_000 {
+            count(FailureClass::Rejected, number, "so it is");
+            count(FailureClass::Protocol, 0, &format!("word{}", "x".repeat(number as usize)));
+        }
+        let mut all = Errors::default();
+        all.merge(&errors);
+        all.merge(&errors);
+        for (errors, counted) in [(errors, 4_000), (all, 8_000)] {
+            let rows = errors.into_rows();
+            assert!(rows.len() <= Errors::MOST + FailureClass::ALL.len(), "{}", rows.len());
+            assert_eq!(rows.iter().map(|row| row.count).sum::<u64>(), counted);
+            assert!(rows[0].message == Errors::OTHER && rows[0].code == 0, "{:?}", rows[0]);
+            assert!(rows.iter().all(|row| row.message.len() <= 600));
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Thresholds held against a record that is already there: what shards came to together.
+
+use crate::engine::watch::thresholds::{self, Numbers, Times};
+use crate::measure::{RunRecord, RunStatus, ThresholdResult};
+use crate::scenario::{StageKind, Threshold};
+
+/// Thresholds of a record, judged again, and in words why others cannot be. Their conditions are those of its settings.
+pub fn judge_again(record: &RunRecord) -> (Vec<ThresholdResult>, Vec<String>) {
+    let kind = |name: &str| StageKind::ALL.into_iter().find(|kind| kind.name() == name);
+    let stages: Option<Vec<(&str, StageKind)>> =
+        record.stages.iter().map(|stage| Some((stage.name.as_str(), kind(&stage.kind)?))).collect();
+    let (mut results, mut not_judged) = (Vec::new(), Vec::new());
+    for text in conditions(record) {
+        let threshold = match &stages {
+            Some(stages) => Threshold::read(text, stages),
+            None => Err("a stage is of a kind that is not known to this version".to_owned()),
+        };
+        let result = threshold.and_then(|threshold| {
+            let numbers = numbers(record, &threshold)?;
+            Ok(thresholds::judge(&threshold, &numbers, None))
+        });
+        match result {
+            Ok(result) => results.push(result),
+            Err(reason) => not_judged.push(format!("threshold {text} was not judged: {reason}")),
+        }
+    }
+    (results, not_judged)
+}
+
+/// The conditions among the settings, in the order of the scenario.
+fn conditions(record: &RunRecord) -> impl Iterator<Item = &str> {
+    let is_condition = |key: &str| {
+        key.strip_prefix("thresholds.").is_some()
+            || key.strip_prefix("threshold.").is_some_and(|rest| rest.ends_with(".check"))
+    };
+    record.settings.iter().filter(move |setting| is_condition(&setting.key)).map(|setting| setting.value.as_str())
+}
+
+/// What a threshold is about.
+fn numbers(record: &RunRecord, threshold: &Threshold) -> Result<Numbers, String> {
+    let mut numbers = Numbers::default();
+    let times = Times::of(threshold.metric);
+    let concerned = || threshold.stages.iter().filter_map(|stage| record.stages.get(*stage));
+    for stage in concerned() {
+        // A record does not say of which stage it lacks the end.
+        numbers.add_stage(&stage.totals, stage.span(), record.status == RunStatus::Complete);
+        if let Some(times @ Times::Phase { .. }) = times {
+            numbers.add_times(&times.at_rest(&stage.phases, &record.health.lateness));
+        }
+    }
+    if times == Some(Times::Lateness) {
+        if concerned().count() < record.stages.len() {
+            return Err("a record knows how late attempts of all stages were, not those of one".to_owned());
+        }
+        numbers.add_times(&record.health.lateness.decode());
+    }
+    Ok(numbers)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+    use crate::domain::{Origin, TimeScale};
+    use crate::engine::plan::Plan;
+    use crate::engine::record::merge::Merged;
+    use crate::measure::{CompactHistogram, CpuUse, GeneratorHealth, Histogram, Machine, Observed, Setting};
+    use crate::scenario::Scenario;
+
+    /// Two stages that came to an end, of ten devices each: in the first all succeeded, in the second two were dropped. Three
+    /// attempts were late.
+    fn record(conditions: &[&str]) -> RunRecord {
+        let text = "schema = 1\nname = 'x'\nfleet.devices = 10\n\
+                    [[stage]]\nname = 'first'\nkind = 'provision'\narrival = 'at-once'\n\
+                    [[stage]]\nname = 'second'\nkind = 'reconnect'\narrival = 'at-once'\n";
+        let plan = Plan::new(&Scenario::parse("x.toml", text, &[]).unwrap(), 1);
+        let mut stages = [0, 1].map(|index| Merged::not_started(&plan, index, Duration::ZERO).stage);
+        for (stage, succeeded) in stages.iter_mut().zip([10, 8]) {
+            (stage.totals.succeeded, stage.totals.not_started, stage.totals.dropped) = (succeeded, 0, 10 - succeeded);
+        }
+        let mut lateness = Histogram::new();
+        (0..3).for_each(|_| lateness.record(1_000_000));
+        let settings = conditions.iter().enumerate().map(|(place, condition)| Setting {
+            key: format!("thresholds.{place}"),
+            value: (*condition).to_owned(),
+            origin: Origin::Default,
+        });
+        RunRecord {
+            scenario: "x".to_owned(),
+            question: None,
+            version: String::new(),
+            command: Vec::new(),
+            target: String::new(),
+            seed: 1,
+            started_at: SystemTime::UNIX_EPOCH,
+            prepare: Duration::ZERO,
+            elapsed: Duration::from_secs(5),
+            status: RunStatus::Complete,
+            time_scale: TimeScale::REAL,
+            thresholds: Vec::new(),
+            settings: settings.collect(),
+            machine: Machine::default(),
+            generator: CpuUse::default(),
+            emulator: None,
+            health: GeneratorHealth { lateness: CompactHistogram::new(&lateness), ..GeneratorHealth::default() },
+            stages: stages.into(),
+            certificates: None,
+            errors: Vec::new(),
+            notes: Vec::new(),
+            resources: Vec::new(),
+            shard: None,
+            rows_lost: None,
+        }
+    }
+
+    fn observed(record: &RunRecord) -> Vec<Observed> {
+        let (results, not_judged) = judge_again(record);
+        assert_eq!(not_judged, Vec::<String>::new());
+        results.iter().map(|result| result.observed).collect()
+    }
+
+    #[test]
+    fn the_numbers_are_those_of_the_record_and_of_the_stages_that_a_threshold_names() {
+        let record = record(&[
+            "first.success_rate > 90%",
+            "second.success_rate > 90%",
+            "all.dropped < 3",
+            "second.failed == 0",
+            "all.lateness.count == 3",
+            "all.total.count == 0",
+        ]);
+        let (share, number) = (Observed::Share, Observed::Number);
+        assert_eq!(observed(&record), [share(1.0), share(0.8), number(2.0), number(0.0), number(3.0), number(0.0)]);
+        let met: Vec<bool> = judge_again(&record).0.iter().map(|result| result.met).collect();
+        assert_eq!(met, [true, false, true, true, true, true]);
+    }
+
+    #[test]
+    fn what_a_run_that_did_not_come_to_its_end_has_not_counted_is_not_known() {
+        let record = RunRecord { status: RunStatus::Interrupted, ..record(&["all.failed == 0", "all.dropped == 2"]) };
+        assert_eq!(observed(&record), [Observed::Nothing, Observed::Number(2.0)]);
+    }
+
+    #[test]
+    fn what_a_record_cannot_tell_is_said_and_not_judged() {
+        let of_one_stage = record(&["first.lateness.p99 < 1s", "all.lateness.p99 < 1s"]);
+        let (judged, not_judged) = judge_again(&of_one_stage);
+        assert_eq!(judged.iter().map(|result| result.text.as_str()).collect::<Vec<_>>(), ["all.lateness.p99 < 1s"]);
+        assert!(not_judged[0].starts_with("threshold first.lateness.p99 < 1s was not judged: a record knows how late"));
+        assert_eq!(not_judged.len(), 1);
+
+        let mut of_another_version = record(&["first.failed == 0"]);
+        of_another_version.stages[0].kind = "decommission".to_owned();
+        let (judged, not_judged) = judge_again(&of_another_version);
+        assert!(
+            judged.is_empty() && not_judged[0].contains("a stage is of a kind that is not known"),
+            "{not_judged:?}"
+        );
+    }
+}

@@ -1,0 +1,391 @@
+//! What a run was asked to meet, held against what it measured.
+
+use std::time::Duration;
+
+use crate::domain::{FailureClass, Phase};
+use crate::measure::{CompactHistogram, CompactPhases, Histogram, Observed, PhaseHistograms, ThresholdResult, Totals};
+use crate::scenario::{Counted, Metric, Statistic, Threshold};
+
+/// The numbers that one threshold is about, of all of its stages together.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Numbers {
+    totals: Totals,
+    /// The times that it asks for, when it asks for times.
+    times: Histogram,
+    /// From when until when each of its stages went on, in real time.
+    spans: Vec<(Duration, Duration)>,
+    /// Whether a stage has not ended by itself: it was stopped, never began, or goes on. What was not counted may be what
+    /// did not come any more.
+    partial: bool,
+}
+
+impl Numbers {
+    /// Adds a stage, or nothing of one that has not begun. `whole`: it ran to its end.
+    pub(crate) fn add_stage(&mut self, totals: &Totals, span: (Duration, Duration), whole: bool) {
+        self.totals.add(totals);
+        self.spans.push(span);
+        self.partial |= !whole;
+    }
+
+    /// Adds times that it asks for.
+    pub(crate) fn add_times(&mut self, times: &Histogram) {
+        self.times.merge(times);
+    }
+
+    /// A stage is not there yet.
+    pub(crate) const fn lacks_stage(&mut self) {
+        self.partial = true;
+    }
+
+    /// How long stages went on, in which others went on too counted once.
+    fn elapsed(&self) -> Duration {
+        let mut spans = self.spans.clone();
+        spans.sort_unstable();
+        let (mut sum, mut until) = (Duration::ZERO, Duration::ZERO);
+        for (from, to) in spans {
+            sum += to.saturating_sub(from.max(until));
+            until = until.max(to);
+        }
+        sum
+    }
+
+    /// Devices that came to an end by themselves.
+    fn devices_seen(&self) -> u64 {
+        self.totals.succeeded + self.totals.failed_total() - self.totals.failed[FailureClass::Cut.index()]
+    }
+
+    /// Whether a count of nothing tells that there was nothing: what a stage that did not run to its end has not counted, the
+    /// rest of it might have.
+    fn is_whole(&self, counted: Counted) -> bool {
+        // The plan alone says these.
+        !self.partial || matches!(counted, Counted::Planned | Counted::NotStarted)
+    }
+}
+
+/// The times that a metric is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Times {
+    /// Those of a phase, of successes or failures.
+    Phase { phase: Phase, succeeded: bool },
+    /// How late attempts started.
+    Lateness,
+}
+
+impl Times {
+    /// `None`: the metric is about counts.
+    pub(crate) const fn of(metric: Metric) -> Option<Self> {
+        match metric {
+            Metric::Phase { phase, succeeded, .. } => Some(Self::Phase { phase, succeeded }),
+            Metric::Lateness(_) => Some(Self::Lateness),
+            _ => None,
+        }
+    }
+
+    /// Those of a stage that goes on.
+    pub(crate) fn recorded<'a>(self, phases: &'a PhaseHistograms, lateness: &'a Histogram) -> Option<&'a Histogram> {
+        match self {
+            Self::Phase { phase, succeeded: true } => phases.succeeded(phase),
+            Self::Phase { phase, succeeded: false } => phases.failed(phase),
+            Self::Lateness => Some(lateness),
+        }
+    }
+
+    /// Those of a stage that is over.
+    pub(crate) fn at_rest(self, phases: &CompactPhases, lateness: &CompactHistogram) -> Histogram {
+        match self {
+            Self::Phase { phase, succeeded: true } => phases.succeeded(phase).unwrap_or_default(),
+            Self::Phase { phase, succeeded: false } => phases.failed(phase).unwrap_or_default(),
+            Self::Lateness => lateness.decode(),
+        }
+    }
+}
+
+/// Looks at a threshold's numbers. What nothing was observed for is not met.
+pub(crate) fn judge(threshold: &Threshold, numbers: &Numbers, stopped_at: Option<Duration>) -> ThresholdResult {
+    let observed = observe(threshold.metric, numbers);
+    let value = match observed {
+        Observed::Time(time) => Some(time.as_nanos() as f64),
+        Observed::Share(number) | Observed::PerSecond(number) | Observed::Number(number) => Some(number),
+        Observed::Nothing => None,
+    };
+    let met = value.is_some_and(|value| threshold.comparison.holds(value, threshold.bound));
+    ThresholdResult { text: threshold.text.clone(), observed, met, stopped_at }
+}
+
+fn observe(metric: Metric, numbers: &Numbers) -> Observed {
+    let Numbers { totals, times, partial, .. } = numbers;
+    // Those that are through: the same as those that came, once the stage is over.
+    let came = totals.succeeded + totals.failed_total() + totals.dropped;
+    let only_cut = *partial && numbers.devices_seen() + totals.dropped == 0;
+    let share = |part: u64| if came == 0 || only_cut { Observed::Nothing } else { Observed::Share(ratio(part, came)) };
+    match metric {
+        Metric::Phase { statistic: Statistic::Count, .. } | Metric::Lateness(Statistic::Count) => {
+            number(times.count(), !partial)
+        }
+        Metric::Phase { statistic, .. } | Metric::Lateness(statistic) => statistic_of(times, statistic),
+        Metric::Count(counted) => number(count(totals, counted), numbers.is_whole(counted)),
+        Metric::ErrorRate => share(totals.failed_total() + totals.dropped),
+        Metric::SuccessRate => share(totals.succeeded),
+        Metric::Throughput => match numbers.elapsed().as_secs_f64() {
+            seconds if seconds > 0.0 && (!partial || totals.started > 0) => {
+                Observed::PerSecond(totals.succeeded as f64 / seconds)
+            }
+            _ => Observed::Nothing,
+        },
+        Metric::AttemptsPerSuccess => match totals.succeeded {
+            0 => Observed::Nothing,
+            succeeded => Observed::Number(ratio(totals.attempts, succeeded)),
+        },
+    }
+}
+
+fn ratio(part: u64, of: u64) -> f64 {
+    part as f64 / of as f64
+}
+
+/// A count. `certain`: if it is of nothing, there was nothing.
+fn number(count: u64, certain: bool) -> Observed {
+    if count > 0 || certain { Observed::Number(count as f64) } else { Observed::Nothing }
+}
+
+fn statistic_of(times: &Histogram, statistic: Statistic) -> Observed {
+    let time = |nanos: f64| Observed::Time(Duration::from_nanos(nanos as u64));
+    match (statistic, times.summary()) {
+        (_, None) => Observed::Nothing,
+        (Statistic::Count, Some(recorded)) => Observed::Number(recorded.count as f64),
+        (Statistic::Min, Some(recorded)) => time(recorded.min as f64),
+        (Statistic::Mean, Some(recorded)) => time(recorded.mean),
+        (Statistic::Max, Some(recorded)) => time(recorded.max as f64),
+        (Statistic::Quantile(quantile), Some(_)) => times.quantile(quantile).map_or(Observed::Nothing, Observed::Time),
+    }
+}
+
+fn count(totals: &Totals, counted: Counted) -> u64 {
+    match counted {
+        Counted::Planned => totals.planned,
+        Counted::Started => totals.started,
+        Counted::Succeeded => totals.succeeded,
+        Counted::Failed => totals.failed_total(),
+        Counted::FailedAs(class) => totals.failed[class.index()],
+        Counted::Dropped => totals.dropped,
+        Counted::NotStarted => totals.not_started,
+        Counted::Skipped => totals.skipped,
+        Counted::Expired => totals.expired,
+        Counted::GaveUp => totals.gave_up,
+        Counted::Attempts => totals.attempts,
+        Counted::FailedAttempts => totals.failed_attempts_total(),
+        Counted::Throttled => totals.throttled,
+        Counted::Polls => totals.polls,
+        Counted::Disconnects => totals.disconnects,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Phase;
+    use crate::measure::{Attempt, Outcome, PhaseTimes};
+    use crate::scenario::Comparison;
+
+    fn threshold(metric: Metric, comparison: Comparison, bound: f64) -> Threshold {
+        Threshold { text: "t".to_owned(), stages: vec![0], metric, comparison, bound, abort_after: None }
+    }
+
+    const TEN_SECONDS: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(15));
+
+    fn numbers() -> Numbers {
+        let mut numbers = Numbers::default();
+        let mut totals = Totals { planned: 120, started: 100, succeeded: 95, ..Totals::default() };
+        (totals.dropped, totals.skipped, totals.attempts) = (5, 20, 190);
+        numbers.add_stage(&totals, TEN_SECONDS, true);
+        (1..=100).for_each(|n| numbers.times.record(n * 10_000_000));
+        numbers
+    }
+
+    #[test]
+    fn times_shares_rates_and_counts_are_compared() {
+        let p99 = Metric::Phase { phase: Phase::Total, succeeded: true, statistic: Statistic::Quantile(0.99) };
+        for (metric, comparison, bound, met) in [
+            (p99, Comparison::Less, 1e9, true),
+            (p99, Comparison::Less, 0.9e9, false),
+            (Metric::ErrorRate, Comparison::AtMost, 0.05, true),
+            (Metric::SuccessRate, Comparison::AtLeast, 0.951, false),
+            (Metric::Throughput, Comparison::More, 9.4, true),
+            (Metric::AttemptsPerSuccess, Comparison::Less, 2.0, false),
+            (Metric::Count(Counted::Expired), Comparison::Equal, 0.0, true),
+            (Metric::Count(Counted::Skipped), Comparison::NotEqual, 20.0, false),
+        ] {
+            let result = judge(&threshold(metric, comparison, bound), &numbers(), None);
+            assert_eq!(result.met, met, "{metric:?}: {:?}", result.observed);
+        }
+    }
+
+    #[test]
+    fn shares_are_those_of_all_that_came_dropped_ones_among_them() {
+        let mut numbers = Numbers::default();
+        let mut totals =
+            Totals { planned: 120, started: 100, succeeded: 90, dropped: 8, skipped: 12, ..Totals::default() };
+        (totals.failed[FailureClass::Tls.index()], totals.attempts) = (2, 180);
+        numbers.add_stage(&totals, TEN_SECONDS, true);
+        for (metric, observed) in [
+            (Metric::ErrorRate, Observed::Share(0.1)),
+            (Metric::SuccessRate, Observed::Share(0.9)),
+            (Metric::Throughput, Observed::PerSecond(9.0)),
+            (Metric::AttemptsPerSuccess, Observed::Number(2.0)),
+        ] {
+            assert_eq!(observe(metric, &numbers), observed, "{metric:?}");
+        }
+    }
+
+    #[test]
+    fn a_bound_itself_is_not_less_than_it() {
+        let holds = |comparison| judge(&threshold(Metric::ErrorRate, comparison, 0.05), &numbers(), None).met;
+        assert!(!holds(Comparison::Less) && !holds(Comparison::More) && !holds(Comparison::NotEqual));
+        assert!(holds(Comparison::AtMost) && holds(Comparison::AtLeast) && holds(Comparison::Equal));
+    }
+
+    /// Every metric whose value may be nothing, but for what the plan alone says.
+    fn metrics() -> Vec<Metric> {
+        let phase = |statistic| Metric::Phase { phase: Phase::Total, succeeded: true, statistic };
+        let statistics = [Statistic::Count, Statistic::Min, Statistic::Mean, Statistic::Max, Statistic::Quantile(0.99)];
+        let counts = [
+            Counted::Started,
+            Counted::Succeeded,
+            Counted::Failed,
+            Counted::FailedAs(FailureClass::Tls),
+            Counted::Dropped,
+            Counted::Skipped,
+            Counted::Expired,
+            Counted::Attempts,
+            Counted::FailedAttempts,
+            Counted::Throttled,
+            Counted::Polls,
+            Counted::Disconnects,
+        ];
+        let rates = [Metric::ErrorRate, Metric::SuccessRate, Metric::Throughput, Metric::AttemptsPerSuccess];
+        let times = statistics.into_iter().flat_map(|of| [phase(of), Metric::Lateness(of)]);
+        times.chain(counts.map(Metric::Count)).chain(rates).collect()
+    }
+
+    fn judged(metric: Metric, numbers: &Numbers) -> Vec<(Observed, bool)> {
+        [Comparison::Less, Comparison::NotEqual, Comparison::AtLeast, Comparison::Equal, Comparison::AtMost]
+            .into_iter()
+            .map(|comparison| judge(&threshold(metric, comparison, 0.0), numbers, None))
+            .map(|result| (result.observed, result.met))
+            .collect()
+    }
+
+    #[test]
+    fn what_was_not_observed_is_not_met() {
+        let mut never_began = Numbers::default();
+        let planned = Totals { planned: 10, not_started: 10, ..Totals::default() };
+        never_began.add_stage(&planned, (Duration::ZERO, Duration::ZERO), false);
+        let mut stopped_before_any = Numbers::default();
+        let some_had_nothing_to_do = Totals { planned: 10, not_started: 10, ..Totals::default() };
+        stopped_before_any.add_stage(&some_had_nothing_to_do, TEN_SECONDS, false);
+        let mut not_there = Numbers::default();
+        not_there.lacks_stage();
+        for numbers in [never_began, stopped_before_any, not_there] {
+            for metric in metrics() {
+                for judged in judged(metric, &numbers) {
+                    assert_eq!(judged, (Observed::Nothing, false), "{metric:?} of {numbers:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn attempts_that_only_the_end_of_the_run_cut_tell_nothing_of_the_service() {
+        let mut totals = Totals { planned: 10, started: 5, attempts: 5, not_started: 5, ..Totals::default() };
+        (totals.failed[FailureClass::Cut.index()], totals.failed_attempts[FailureClass::Cut.index()]) = (5, 5);
+        let mut numbers = Numbers::default();
+        numbers.add_stage(&totals, TEN_SECONDS, false);
+        for metric in [
+            Metric::Count(Counted::Expired),
+            Metric::Count(Counted::FailedAs(FailureClass::Tls)),
+            Metric::Count(Counted::Throttled),
+            Metric::Count(Counted::Succeeded),
+            Metric::ErrorRate,
+            Metric::SuccessRate,
+        ] {
+            assert!(judged(metric, &numbers).iter().all(|it| *it == (Observed::Nothing, false)), "{metric:?}");
+        }
+        // They were there all the same, and hours without a success are slow.
+        assert_eq!(observe(Metric::Count(Counted::Failed), &numbers), Observed::Number(5.0));
+        assert_eq!(observe(Metric::Count(Counted::Dropped), &numbers), Observed::Nothing);
+        assert_eq!(observe(Metric::Throughput, &numbers), Observed::PerSecond(0.0));
+    }
+
+    #[test]
+    fn devices_that_were_dropped_are_seen_however_the_others_ended() {
+        for (succeeded, cut) in [(0, 5), (5, 0)] {
+            let mut totals = Totals { planned: 20, started: 5, succeeded, dropped: 5, ..Totals::default() };
+            (totals.failed[FailureClass::Cut.index()], totals.not_started) = (cut, 10);
+            let mut numbers = Numbers::default();
+            numbers.add_stage(&totals, TEN_SECONDS, false);
+            let share = succeeded as f64 / 10.0;
+            assert_eq!(observe(Metric::SuccessRate, &numbers), Observed::Share(share));
+            assert_eq!(observe(Metric::ErrorRate, &numbers), Observed::Share(1.0 - share));
+        }
+    }
+
+    #[test]
+    fn times_are_those_of_the_phase_and_outcome_that_a_metric_is_about() {
+        let statistic = Statistic::Max;
+        let phase = |succeeded| Metric::Phase { phase: Phase::Register, succeeded, statistic };
+        let (mut phases, mut lateness) = (PhaseHistograms::new(), Histogram::new());
+        // One success, two failures, three that were late: told apart by how many they are.
+        for outcome in [Outcome::Success, Outcome::Failed(FailureClass::Tls), Outcome::Failed(FailureClass::Tls)] {
+            let mut times = PhaseTimes::new();
+            times.set(Phase::Register, Duration::from_millis(5));
+            phases.record(&Attempt::that(outcome, times));
+        }
+        (0..3).for_each(|_| lateness.record(7));
+        for (metric, count) in [(phase(true), 1), (phase(false), 2), (Metric::Lateness(statistic), 3)] {
+            let times = Times::of(metric).expect("it is about times");
+            assert_eq!(times.recorded(&phases, &lateness).map(Histogram::count), Some(count), "{metric:?}");
+            let at_rest = times.at_rest(&(&phases).into(), &(&lateness).into());
+            assert_eq!(at_rest.count(), count, "{metric:?}");
+        }
+        let absent = Times::Phase { phase: Phase::HubTls, succeeded: true };
+        assert!(absent.recorded(&phases, &lateness).is_none());
+        assert_eq!(absent.at_rest(&(&phases).into(), &(&lateness).into()).count(), 0);
+        for metric in [Metric::ErrorRate, Metric::Throughput, Metric::Count(Counted::Planned)] {
+            assert_eq!(Times::of(metric), None, "{metric:?}");
+        }
+    }
+
+    #[test]
+    fn a_stage_that_was_stopped_half_way_has_not_shown_that_something_never_happens() {
+        let totals = Totals { planned: 10, started: 5, succeeded: 5, attempts: 5, not_started: 5, ..Totals::default() };
+        let mut numbers = Numbers::default();
+        numbers.add_stage(&totals, TEN_SECONDS, false);
+        assert_eq!(observe(Metric::Count(Counted::Expired), &numbers), Observed::Nothing);
+        assert_eq!(observe(Metric::Count(Counted::NotStarted), &numbers), Observed::Number(5.0));
+        assert_eq!(observe(Metric::ErrorRate, &numbers), Observed::Share(0.0), "a rate is that of those who came");
+    }
+
+    #[test]
+    fn a_stage_that_ran_to_its_end_counts_nothing_where_nothing_was() {
+        let mut numbers = Numbers::default();
+        numbers.add_stage(&Totals { planned: 10, skipped: 10, ..Totals::default() }, TEN_SECONDS, true);
+        let expired = threshold(Metric::Count(Counted::Expired), Comparison::Equal, 0.0);
+        assert!(judge(&expired, &numbers, None).met);
+        // One of several did not: of all together it is not known.
+        numbers.add_stage(&Totals { planned: 10, not_started: 10, ..Totals::default() }, TEN_SECONDS, false);
+        assert_eq!(judge(&expired, &numbers, None).observed, Observed::Nothing);
+    }
+
+    #[test]
+    fn stages_beside_each_other_take_their_time_once_and_those_after_each_other_add_up() {
+        let seconds = |from, to| (Duration::from_secs(from), Duration::from_secs(to));
+        for (spans, elapsed) in [
+            (vec![seconds(0, 10), seconds(5, 12)], 12),
+            (vec![seconds(5, 12), seconds(0, 3)], 10),
+            (vec![seconds(0, 20), seconds(5, 12), seconds(20, 21)], 21),
+        ] {
+            let numbers = Numbers { spans, ..Numbers::default() };
+            assert_eq!(numbers.elapsed(), Duration::from_secs(elapsed), "{numbers:?}");
+        }
+    }
+}

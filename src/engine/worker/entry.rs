@@ -1,0 +1,292 @@
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::device::{Connector, Whereabouts};
+use crate::domain::{AttemptFacts, Failure, FailureClass, Phase};
+use crate::engine::plan::due::Due;
+use crate::engine::plan::setup::StageSetup;
+use crate::engine::record::recorder::Recorder;
+use crate::engine::record::skips::Lack;
+use crate::engine::worker::station::Station;
+use crate::measure::{Attempt, Outcome, SkipReason};
+use crate::scenario::StageKind;
+
+/// What the devices of one worker share in one stage.
+pub(crate) struct Job<C: Connector> {
+    pub(crate) station: Rc<Station<C>>,
+    pub(crate) setup: Arc<StageSetup>,
+    pub(crate) recorder: RefCell<Recorder>,
+    /// Where attempts in flight are.
+    pub(crate) whereabouts: Rc<Whereabouts>,
+    /// When the stage is over for devices that stay connected, on the clock of the run.
+    pub(crate) until: Option<Duration>,
+}
+
+impl<C: Connector> Job<C> {
+    pub(crate) fn now(&self) -> Duration {
+        self.station.clock.now()
+    }
+
+    /// Keeps in mind why a device has no certificate, when it is this stage that was to provision it.
+    pub(crate) fn lacks(&self, device: u32, reason: SkipReason) {
+        if self.setup.stage.kind == StageKind::Provision {
+            let stage = Some(self.setup.index);
+            self.station.fleet.with(device, |device| device.lack = Some(Lack { reason, stage }));
+        }
+    }
+
+    /// The same for a device that is through, however it ended.
+    fn lacks_after(&self, device: u32, outcome: Outcome) {
+        match outcome {
+            Outcome::Success => {}
+            Outcome::Failed(FailureClass::Cut) => self.lacks(device, SkipReason::Cut),
+            Outcome::Failed(_) => self.lacks(device, SkipReason::Failed),
+        }
+    }
+}
+
+/// What ends with an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Only the attempt: the device goes on.
+    Attempt,
+    /// The attempt, and the time until the device is ready; it goes on.
+    Ready,
+    /// The attempt and the device with it.
+    Device,
+    /// The same: it failed, and no further attempt is allowed although what failed may pass.
+    GaveUp,
+    /// The same: a further attempt would come after the end of the stage. That is no failure of the service's.
+    Cut,
+}
+
+/// Guarantees that every device that starts, and every attempt of it, also ends in the record, exactly once, whatever
+/// becomes of its future; and that a device that never starts is counted too.
+pub(crate) struct Entry<C: Connector> {
+    pub(crate) job: Rc<Job<C>>,
+    pub(crate) device: u32,
+    due: Duration,
+    state: State,
+    attempts: u16,
+    /// Time between attempts so far.
+    backoff: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Not started.
+    Waiting,
+    /// An attempt that was due then goes on since then.
+    Trying { due: Duration, started: Duration },
+    /// Between attempts since then, or holding a connection.
+    Between { since: Duration },
+    /// Through.
+    Ended,
+}
+
+impl<C: Connector> Entry<C> {
+    pub(crate) const fn new(job: Rc<Job<C>>, due: Due) -> Self {
+        let Due { device, at } = due;
+        Self { job, device, due: at, state: State::Waiting, attempts: 0, backoff: Duration::ZERO }
+    }
+
+    /// An attempt begins, that was due then; `None`: when the device was.
+    pub(crate) fn begin(&mut self, due: Option<Duration>) {
+        let now = self.job.now();
+        let due = due.unwrap_or(self.due);
+        let mut recorder = self.job.recorder.borrow_mut();
+        match self.state {
+            State::Waiting => recorder.started(now),
+            State::Between { since } => self.backoff += now.saturating_sub(since),
+            State::Trying { .. } | State::Ended => {}
+        }
+        recorder.attempt_started(due, now);
+        self.job.station.in_flight.rise();
+        self.attempts = self.attempts.saturating_add(1);
+        self.state = State::Trying { due, started: now };
+    }
+
+    /// The attempt ended, with a failure or without.
+    pub(crate) fn end(&mut self, facts: &AttemptFacts, failure: Option<&Failure>, ending: Ending) {
+        let State::Trying { due, started } = self.state else { return };
+        let ended = self.job.now();
+        let outcome = failure.map_or(Outcome::Success, |failure| Outcome::Failed(failure.class));
+        let mut facts = *facts;
+        let phases = &mut facts.phases;
+        phases.set(Phase::Queued, started.saturating_sub(due));
+        phases.set(Phase::TotalRaw, ended.saturating_sub(started));
+        let total = ended.saturating_sub(self.due);
+        if ending != Ending::Attempt {
+            phases.set(Phase::Total, total);
+            if !self.backoff.is_zero() {
+                phases.set(Phase::Backoff, self.backoff);
+            }
+        }
+        let attempt = Attempt {
+            device: self.device,
+            stage: self.job.setup.index,
+            number: self.attempts,
+            due,
+            started,
+            ended,
+            outcome,
+            code: failure.map_or(0, |failure| failure.code),
+            facts,
+        };
+        self.job.station.in_flight.fall();
+        let mut recorder = self.job.recorder.borrow_mut();
+        recorder.attempt_ended(&attempt, failure);
+        self.state = State::Between { since: ended };
+        let outcome = match ending {
+            Ending::Attempt | Ending::Ready => return,
+            Ending::Device => outcome,
+            Ending::GaveUp => {
+                recorder.gave_up(ended);
+                outcome
+            }
+            Ending::Cut => Outcome::Failed(FailureClass::Cut),
+        };
+        self.state = State::Ended;
+        recorder.device_ended(ended, outcome, total);
+        self.job.lacks_after(self.device, outcome);
+    }
+
+    /// The device is through without another attempt: what it did last was this, some time ago.
+    pub(crate) fn end_device(&mut self, outcome: Outcome, total: Duration) {
+        if matches!(self.state, State::Between { .. }) {
+            self.state = State::Ended;
+            self.job.recorder.borrow_mut().device_ended(self.job.now(), outcome, total);
+            self.job.lacks_after(self.device, outcome);
+        }
+    }
+
+    /// What an attempt had found out that is being dropped.
+    fn found_so_far(&self) -> AttemptFacts {
+        let end = self.job.station.fleet.with(self.device, |device| device.end.clone());
+        end.map(|end| end.interrupted()).unwrap_or_default()
+    }
+
+    /// When the device was due.
+    pub(crate) const fn due(&self) -> Duration {
+        self.due
+    }
+}
+
+impl<C: Connector> Drop for Entry<C> {
+    fn drop(&mut self) {
+        if self.state == State::Ended || self.job.recorder.try_borrow_mut().is_err() {
+            return;
+        }
+        let failure = if std::thread::panicking() {
+            Failure::new(FailureClass::Generator, "the attempt panicked: a defect in fleetstorm")
+        } else {
+            Failure::new(FailureClass::Cut, "the run ended before the attempt did")
+        };
+        match self.state {
+            State::Waiting => self.job.recorder.borrow_mut().totals.not_started += 1,
+            State::Trying { .. } => self.end(&self.found_so_far(), Some(&failure), Ending::Device),
+            State::Between { .. } => self.end_device(Outcome::Failed(failure.class), Duration::ZERO),
+            State::Ended => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::sleep;
+
+    use super::*;
+    use crate::device::MemoryConnector;
+    use crate::engine::scene;
+
+    const S: fn(u64) -> Duration = Duration::from_secs;
+
+    fn job() -> Rc<Job<MemoryConnector>> {
+        let (station, _) = scene::station(&scene::scenario(3, "arrival = 'at-once'"), 3);
+        scene::job(&station, 0)
+    }
+
+    fn entry(job: &Rc<Job<MemoryConnector>>, device: u32) -> Entry<MemoryConnector> {
+        Entry::new(Rc::clone(job), Due { device, at: job.now() })
+    }
+
+    fn ends(entry: &mut Entry<MemoryConnector>, failure: Option<&str>, ending: Ending) {
+        let failure = failure.map(|words| Failure::new(FailureClass::Network, words));
+        entry.end(&AttemptFacts::default(), failure.as_ref(), ending);
+    }
+
+    /// The longest time of a phase in whole seconds, of successes, and how many there were.
+    fn times(job: &Job<MemoryConnector>, phase: Phase) -> Option<(u64, u64)> {
+        let recorder = job.recorder.borrow();
+        let times = recorder.phases.succeeded(phase)?;
+        Some((times.quantile(1.0).expect("there are some").as_secs(), times.count()))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waits_between_attempts_are_a_time_of_their_own_of_devices_that_waited() {
+        let job = job();
+        let mut at_once = entry(&job, 0);
+        at_once.begin(None);
+        sleep(S(1)).await;
+        ends(&mut at_once, None, Ending::Device);
+        assert_eq!((times(&job, Phase::Total), times(&job, Phase::Backoff)), (Some((1, 1)), None));
+        let mut later = entry(&job, 1);
+        for wait in [5, 7] {
+            later.begin(None);
+            sleep(S(2)).await;
+            ends(&mut later, Some("gone"), Ending::Attempt);
+            sleep(S(wait)).await;
+        }
+        later.begin(Some(job.now()));
+        sleep(S(3)).await;
+        ends(&mut later, None, Ending::Device);
+        // Three attempts of 2, 2 and 3 s, and the waits.
+        assert_eq!(times(&job, Phase::Total), Some((19, 2)));
+        assert_eq!((times(&job, Phase::TotalRaw), times(&job, Phase::Backoff)), (Some((3, 2)), Some((12, 1))));
+        let totals = job.recorder.borrow().totals;
+        assert_eq!((totals.started, totals.attempts, totals.succeeded), (2, 4, 2));
+        assert_eq!((totals.failed_attempts_total(), totals.failed_total()), (2, 0));
+        assert_eq!((job.station.in_flight.now(), job.station.in_flight.peak()), (0, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whatever_becomes_of_its_future_a_device_has_one_outcome() {
+        let job = job();
+        drop(entry(&job, 0));
+        let mut tries = entry(&job, 1);
+        tries.begin(None);
+        drop(tries);
+        let mut waits = entry(&job, 2);
+        waits.begin(None);
+        ends(&mut waits, Some("gone"), Ending::Attempt);
+        drop(waits);
+        let totals = job.recorder.borrow().totals;
+        assert_eq!((totals.not_started, totals.started, totals.failed[FailureClass::Cut.index()]), (1, 2, 2));
+        assert_eq!((totals.attempts, totals.failed_attempts_total()), (2, 2));
+        let lack = |device| job.station.fleet.with(device, |device| device.lack.map(|lack| lack.reason));
+        assert_eq!([0, 1, 2].map(lack), [None, Some(SkipReason::Cut), Some(SkipReason::Cut)]);
+        // One that is through is not counted again.
+        let mut done = entry(&job, 0);
+        done.begin(None);
+        ends(&mut done, Some("gone"), Ending::GaveUp);
+        drop(done);
+        let totals = job.recorder.borrow().totals;
+        assert_eq!((totals.failed_total(), totals.gave_up, lack(0)), (3, 1, Some(SkipReason::Failed)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_device_that_breaks_while_something_is_recorded_breaks_nothing_more() {
+        let job = job();
+        let mut tries = entry(&job, 0);
+        tries.begin(None);
+        let waits = entry(&job, 1);
+        let recording = job.recorder.borrow_mut();
+        drop((tries, waits));
+        assert_eq!(
+            (recording.totals.started, recording.totals.failed_total(), recording.totals.not_started),
+            (1, 0, 0)
+        );
+    }
+}

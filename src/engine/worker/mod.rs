@@ -1,0 +1,158 @@
+//! Devices at work: a worker owns its share of the fleet for the whole run.
+
+pub(super) mod entry;
+pub(super) mod fleet;
+pub(super) mod gauge;
+pub(super) mod holder;
+pub(super) mod operate;
+pub(super) mod retry;
+pub(super) mod stage_loop;
+pub(super) mod station;
+pub(super) mod work;
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::{Semaphore, oneshot};
+
+use crate::device::Connector;
+use crate::engine::clock::RunClock;
+use crate::engine::keys::KeyWorks;
+use crate::engine::plan::share::Share;
+use crate::engine::record::breaches::Breaches;
+use crate::engine::record::early::Early;
+use crate::engine::record::recorder::Recorder;
+use crate::engine::record::rows::{RowBatch, RowSink};
+use crate::engine::record::serials::Serials;
+use crate::engine::record::skips::Skips;
+use crate::engine::record::stage_share::StageShare;
+use crate::engine::worker::entry::Job;
+use crate::engine::worker::fleet::Fleet;
+use crate::engine::worker::gauge::Gauge;
+use crate::engine::worker::stage_loop::{StageLoop, StageOrder};
+use crate::engine::worker::station::Station;
+use crate::measure::Certificates;
+use crate::scenario::Scenario;
+
+/// A worker on its way to its thread. It owns its devices for the whole run and carries out stages as it is told, beside
+/// each other when they overlap.
+pub(crate) struct Worker<C> {
+    pub(crate) scenario: Arc<Scenario>,
+    pub(crate) seed: u64,
+    pub(crate) connector: Arc<C>,
+    pub(crate) serials: Arc<Serials>,
+    pub(crate) works: Arc<KeyWorks>,
+    pub(crate) share: Share,
+    /// Most connections at once.
+    pub(crate) slots: usize,
+    pub(crate) in_flight: Arc<Gauge>,
+    pub(crate) connected: Arc<Gauge>,
+    pub(crate) rows: Option<RowSink>,
+}
+
+/// What a worker is told.
+pub(crate) enum Command {
+    /// Say which of these devices have a certificate, and why the others have none.
+    Certificates { members: Vec<u32>, reply: oneshot::Sender<(Vec<Certified>, Skips)> },
+    /// Say when the certificates of your devices expire.
+    Expiries { now: SystemTime, reply: oneshot::Sender<Certificates> },
+    /// Carry out a stage.
+    Stage { order: Box<StageOrder>, reply: oneshot::Sender<StageShare> },
+}
+
+/// A device with the validity of its certificate.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Certified {
+    pub(crate) device: u32,
+    pub(crate) not_before: SystemTime,
+    pub(crate) not_after: SystemTime,
+}
+
+/// What a worker says at the end of the run.
+#[derive(Debug, Default)]
+pub(crate) struct WorkerEnd {
+    /// Kept connections that were lost while no stage used them.
+    pub(crate) lost_between_stages: u64,
+    /// Kept connections that the hub lost by doing what it must not.
+    pub(crate) breaches: Breaches,
+    /// Certificates that were not valid yet when they came.
+    pub(crate) early: Early,
+    /// CPU time of the worker's thread; zero when it had none of its own.
+    pub(crate) cpu: Duration,
+}
+
+impl<C: Connector + 'static> Worker<C> {
+    /// Does what it is told until nobody tells it anything any more. Must be inside a [`tokio::task::LocalSet`].
+    pub(crate) async fn run(self, clock: RunClock, mut commands: UnboundedReceiver<Command>) -> WorkerEnd {
+        let Self { scenario, seed, connector, serials, works, share, slots, in_flight, connected, rows } = self;
+        let fleet = Fleet::new(share, scenario.fleet.devices);
+        let slots = Arc::new(Semaphore::new(slots));
+        let (lost_between_stages, early) = (Cell::new(0), Cell::default());
+        let station = Rc::new(Station {
+            scenario,
+            seed,
+            connector,
+            serials,
+            works,
+            clock,
+            fleet,
+            slots,
+            in_flight,
+            connected,
+            rows,
+            lost_between_stages,
+            breaches: RefCell::default(),
+            early,
+        });
+        while let Some(command) = commands.recv().await {
+            match command {
+                Command::Certificates { members, reply } => {
+                    // Not taken only when the run is given up.
+                    let _ = reply.send(certificates(&station, members));
+                }
+                Command::Expiries { now, reply } => {
+                    let _ = reply.send(station.fleet.expiries(now));
+                }
+                Command::Stage { order, reply } => {
+                    let stage = stage(&station, *order);
+                    tokio::task::spawn_local(async move {
+                        let _ = reply.send(stage.run().await);
+                    });
+                }
+            }
+        }
+        WorkerEnd {
+            lost_between_stages: station.lost_between_stages.get(),
+            breaches: station.breaches.take(),
+            early: station.early.get(),
+            cpu: Duration::ZERO,
+        }
+    }
+}
+
+fn certificates<C: Connector>(station: &Station<C>, members: Vec<u32>) -> (Vec<Certified>, Skips) {
+    let (mut certified, mut skips) = (Vec::new(), Skips::default());
+    for device in members {
+        let found = station.fleet.with(device, |state| {
+            let leaf = &state.credential.as_ref()?.leaf;
+            Some(Certified { device, not_before: leaf.not_before, not_after: leaf.not_after })
+        });
+        match found {
+            Some(found) => certified.push(found),
+            None => skips.count(station.lack_of(device)),
+        }
+    }
+    (certified, skips)
+}
+
+fn stage<C: Connector>(station: &Rc<Station<C>>, order: StageOrder) -> StageLoop<C> {
+    let recorder = RefCell::new(Recorder::with(station.rows.clone().map(RowBatch::new)));
+    let (setup, until) = (Arc::clone(&order.setup), order.until);
+    StageLoop {
+        job: Rc::new(Job { station: Rc::clone(station), setup, recorder, whereabouts: Rc::default(), until }),
+        order,
+    }
+}

@@ -1,0 +1,202 @@
+//! A device that is connected with its hub for as long as the stage lasts.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use rand::RngExt as _;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout_at;
+
+use crate::device::{Connector, Held};
+use crate::domain::{AttemptFacts, Failure, FailureClass, rng};
+use crate::engine::worker::entry::{Ending, Job};
+use crate::engine::worker::holder::{Kept, Mailbox};
+use crate::engine::worker::retry::Retries;
+use crate::engine::worker::work::Work;
+use crate::measure::Outcome;
+
+/// How a time of being connected ended.
+enum Ended<S> {
+    /// The stage is over. The connection may be lent just then.
+    Over(Option<Kept<S>>),
+    /// The connection is lost.
+    Lost(Failure),
+}
+
+/// Connects, stays connected, comes back when it is lost, until the stage is over.
+pub(crate) async fn run<C: Connector + 'static>(
+    mut work: Work<C>,
+    mut retries: Retries<'_>,
+    permit: OwnedSemaphorePermit,
+) {
+    let job = Rc::clone(&work.entry.job);
+    let device = work.entry.device;
+    let behaviour = &job.station.scenario.fleet.class_of(device).behaviour;
+    work.borrow_connection().await;
+    if work.kept.is_some() {
+        work.entry.begin(None);
+        work.entry.end(&AttemptFacts::default(), None, Ending::Ready);
+        work.ready = true;
+        drop(permit);
+    } else if !work.attempts(behaviour, &mut retries, permit, None).await {
+        return;
+    }
+    let ready = job.now().saturating_sub(work.entry.due());
+    let mailbox = Mailbox::new();
+    job.station.fleet.with(device, |device| device.holder = Some(Rc::clone(&mailbox)));
+    let mut messages = Messages::of(&job, device);
+    let outcome = loop {
+        let since = job.now();
+        let Some(kept) = work.kept.take() else { break Outcome::Failed(FailureClass::Network) };
+        job.recorder.borrow_mut().connected += 1;
+        let ended = connected(&job, device, &mailbox, kept, &mut messages).await;
+        job.recorder.borrow_mut().connected -= 1;
+        match ended {
+            Ended::Over(kept) => {
+                work.kept = kept;
+                break Outcome::Success;
+            }
+            Ended::Lost(failure) => {
+                let lost = job.now();
+                job.recorder.borrow_mut().disconnected(lost);
+                job.station.breaches.borrow_mut().count(&failure);
+                let again = lost + retries.lost(lost.saturating_sub(since));
+                if job.until.is_some_and(|until| again >= until) {
+                    job.recorder.borrow_mut().errors.count(&failure, lost, 1);
+                    // It would have come again: that the stage is over is no failure of the service's.
+                    break Outcome::Failed(FailureClass::Cut);
+                }
+                work.wait_until(again).await;
+                let permit = work.slot().await;
+                if !work.attempts(behaviour, &mut retries, permit, Some(again)).await {
+                    break Outcome::Failed(failure.class);
+                }
+                job.recorder.borrow_mut().recovered(job.now().saturating_sub(lost));
+            }
+        }
+    };
+    job.station.fleet.with(device, |device| {
+        if device.holder.as_ref().is_some_and(|holder| Rc::ptr_eq(holder, &mailbox)) {
+            device.holder = None;
+        }
+    });
+    // Without effect when the attempts ended it already.
+    work.entry.end_device(outcome, ready);
+    work.give_back();
+}
+
+/// Stays connected until the stage is over or the connection lost; sends messages and lends the connection meanwhile.
+async fn connected<C: Connector + 'static>(
+    job: &Job<C>,
+    device: u32,
+    mailbox: &Mailbox<C::Stream>,
+    mut kept: Kept<C::Stream>,
+    messages: &mut Messages,
+) -> Ended<C::Stream>
+where
+    C::Stream: AsyncRead + AsyncWrite + Unpin,
+{
+    let until = job.until.unwrap_or(Duration::MAX);
+    let over = job.station.clock.instant(until);
+    loop {
+        let wake = messages.next.map_or(until, |next| next.min(until));
+        let wake = job.station.clock.instant(wake);
+        tokio::select! {
+            biased;
+            request = mailbox.asked() => {
+                match timeout_at(over, request.lend(kept)).await {
+                    Ok(Ok(Some(back))) => kept = back,
+                    Ok(_) => return Ended::Lost(Failure::new(FailureClass::Network, "the connection ended in another stage")),
+                    Err(_) => return Ended::Over(None),
+                }
+            }
+            held = kept.session.hold(Some(wake)) => match held {
+                Held::Lost(failure) => return Ended::Lost(failure),
+                Held::Until => {
+                    let now = job.now();
+                    if now >= until {
+                        return Ended::Over(Some(kept));
+                    }
+                    if let Err(failure) = send(job, device, &mut kept).await {
+                        return Ended::Lost(failure);
+                    }
+                    messages.sent(job.now());
+                }
+            },
+        }
+    }
+}
+
+async fn send<C: Connector>(job: &Job<C>, device: u32, kept: &mut Kept<C::Stream>) -> Result<(), Failure> {
+    let credential = job.station.fleet.with(device, |device| device.credential.clone());
+    let Some(credential) = credential else { return Ok(()) };
+    let took = kept.session.send_telemetry(job.setup.settings_of(device), &credential).await?;
+    job.recorder.borrow_mut().telemetry(job.now(), took);
+    Ok(())
+}
+
+/// When a device sends messages: evenly, from a random place within the first interval on, so that devices that came
+/// together do not send together.
+struct Messages {
+    every: Duration,
+    /// On the clock of the run; `None`: never.
+    next: Option<Duration>,
+}
+
+impl Messages {
+    fn of<C: Connector>(job: &Job<C>, device: u32) -> Self {
+        let station = &job.station;
+        let every = job.setup.stage.operate.and_then(|operate| operate.telemetry_every);
+        let every = every.map(|every| station.scenario.time_scale.to_real(every).max(Duration::from_micros(1)));
+        let first = every.map(|every| job.now() + first_after(every, station.seed, device, job.setup.index));
+        Self { every: every.unwrap_or_default(), next: first }
+    }
+
+    /// One was sent. Those that could not be sent meanwhile are left out.
+    fn sent(&mut self, now: Duration) {
+        if let Some(next) = &mut self.next {
+            let missed = now.saturating_sub(*next).as_nanos() / self.every.as_nanos().max(1);
+            *next += self.every.saturating_mul(u32::try_from(missed).unwrap_or(u32::MAX).saturating_add(1));
+        }
+    }
+}
+
+/// How long after it is connected a device sends its first message of a stage.
+fn first_after(every: Duration, seed: u64, device: u32, stage: u16) -> Duration {
+    let stream = u64::from(device) | u64::from(stage) << 32;
+    every.mul_f64(rng(seed, "telemetry", stream).random())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn first_messages_are_spread_over_the_interval_and_others_in_every_stage() {
+        const EVERY: Duration = Duration::from_secs(60);
+        let firsts: BTreeSet<Duration> =
+            (0..4).flat_map(|stage| (0..250).map(move |device| first_after(EVERY, 7, device, stage))).collect();
+        assert_eq!(firsts.len(), 1_000, "no two of them at the same time");
+        assert!(firsts.iter().all(|first| *first < EVERY));
+        for quarter in 0..4 {
+            let (from, to) = (EVERY / 4 * quarter, EVERY / 4 * (quarter + 1));
+            assert!((200..300).contains(&firsts.range(from..to).count()), "{quarter}");
+        }
+    }
+
+    #[test]
+    fn messages_that_could_not_be_sent_in_time_are_left_out() {
+        let s = Duration::from_secs;
+        let mut messages = Messages { every: s(10), next: Some(s(5)) };
+        for (sent, next) in [(5, 15), (16, 25), (35, 45), (71, 75)] {
+            messages.sent(s(sent));
+            assert_eq!(messages.next, Some(s(next)), "sent at {sent} s");
+        }
+        let mut never = Messages { every: Duration::ZERO, next: None };
+        never.sent(s(9));
+        assert_eq!(never.next, None);
+    }
+}

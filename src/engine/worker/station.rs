@@ -1,0 +1,84 @@
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use crate::device::Connector;
+use crate::engine::clock::RunClock;
+use crate::engine::keys::KeyWorks;
+use crate::engine::record::breaches::Breaches;
+use crate::engine::record::early::Early;
+use crate::engine::record::rows::RowSink;
+use crate::engine::record::serials::Serials;
+use crate::engine::record::skips::Lack;
+use crate::engine::worker::fleet::Fleet;
+use crate::engine::worker::gauge::Gauge;
+use crate::measure::SkipReason;
+use crate::scenario::{Scenario, Stage, StageKind};
+
+/// What all devices of one worker share for the whole run.
+pub(crate) struct Station<C: Connector> {
+    pub(crate) scenario: Arc<Scenario>,
+    pub(crate) seed: u64,
+    pub(crate) connector: Arc<C>,
+    pub(crate) serials: Arc<Serials>,
+    pub(crate) works: Arc<KeyWorks>,
+    pub(crate) clock: RunClock,
+    pub(crate) fleet: Fleet<C::Stream>,
+    /// One for each connection that may be open at once.
+    pub(crate) slots: Arc<Semaphore>,
+    /// Attempts in flight, and connections held, of all workers.
+    pub(crate) in_flight: Arc<Gauge>,
+    pub(crate) connected: Arc<Gauge>,
+    /// Where attempts go one by one, when somebody wants them.
+    pub(crate) rows: Option<RowSink>,
+    /// Kept connections that were lost while no stage used them.
+    pub(crate) lost_between_stages: Cell<u64>,
+    /// Kept connections that the hub lost by doing what it must not.
+    pub(crate) breaches: RefCell<Breaches>,
+    /// Certificates that were not valid yet when they came.
+    pub(crate) early: Cell<Early>,
+}
+
+impl<C: Connector> Station<C> {
+    /// What a device without a certificate lacks it for.
+    pub(crate) fn lack_of(&self, device: u32) -> Lack {
+        let not_begun = || {
+            let class = self.scenario.fleet.mix.class_of(device);
+            let provisions = |stage: &Stage| stage.kind == StageKind::Provision && stage.classes.contains(&class);
+            let stage = self.scenario.stages.iter().position(provisions).and_then(|index| u16::try_from(index).ok());
+            Lack { reason: if stage.is_some() { SkipReason::NotBegun } else { SkipReason::NoStage }, stage }
+        };
+        self.fleet.with(device, |device| device.lack).unwrap_or_else(not_begun)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::scene;
+
+    #[test]
+    fn a_device_without_a_certificate_waits_for_the_first_stage_that_provisions_its_class_if_there_is_one() {
+        let class = |name| format!("[[fleet.class]]\nname = '{name}'\nshare = 1\n");
+        let stage = |name, class| {
+            format!("[[stage]]\nname = '{name}'\nkind = 'provision'\nclasses = ['{class}']\narrival = 'at-once'\n")
+        };
+        let lines = [stage("t", "b"), stage("u", "b"), stage("v", "c"), ["a", "b", "c"].map(class).concat()];
+        let mut scenario = scene::scenario(6, &format!("classes = ['a']\narrival = 'at-once'\n{}", lines.concat()));
+        (scenario.stages[1].kind, scenario.stages[3].kind) = (StageKind::Reconnect, StageKind::Reprovision);
+        let (station, _) = scene::station(&scenario, 1);
+        let lack = |reason, stage| Lack { reason, stage };
+        for device in 0..6 {
+            let expected = match scenario.fleet.mix.class_of(device) {
+                0 => lack(SkipReason::NotBegun, Some(0)),
+                1 => lack(SkipReason::NotBegun, Some(2)),
+                _ => lack(SkipReason::NoStage, None),
+            };
+            assert_eq!(station.lack_of(device), expected, "{device}");
+        }
+        let dropped = lack(SkipReason::Dropped, Some(0));
+        station.fleet.with(0, |device| device.lack = Some(dropped));
+        assert_eq!(station.lack_of(0), dropped, "what became of it is known");
+    }
+}
