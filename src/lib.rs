@@ -10,6 +10,7 @@
 //! | [`measure`] | attempts, histograms, intervals, the record of a run |
 //! | [`pki`] | keys, CSRs, SAS tokens, certificate authorities: synchronous, CPU-bound |
 //! | [`protocol`] | packets, topics, payloads and the device's conversation as state machines without I/O |
+//! | [`settings`] | TOML key by key: every problem with its place and remedy, every key |
 //! | [`scenario`] | what the user asks for, validated |
 //! | [`device`] | one virtual device |
 //! | [`engine`] | many devices: plan, admission, workload, recording |
@@ -30,3 +31,4 @@ pub mod pki;
 pub mod protocol;
 pub mod report;
 pub mod scenario;
+pub mod settings;

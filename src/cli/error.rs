@@ -46,7 +46,7 @@ impl From<miette::Report> for CommandError {
     }
 }
 
-impl Explained for crate::scenario::Problems {
+impl Explained for crate::settings::Problems {
     fn exit(&self) -> Exit {
         Exit::ScenarioInvalid
     }

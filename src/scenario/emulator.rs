@@ -3,10 +3,10 @@
 
 use toml::value::Datetime;
 
-use crate::scenario::problem::Problem;
 use crate::scenario::quotas;
-use crate::scenario::reader::{Findings, Section};
-use crate::scenario::tree::{Kind, Table, Value};
+use crate::settings::problem::Problem;
+use crate::settings::reader::{Findings, Section};
+use crate::settings::tree::{Kind, Table, Value};
 
 /// Settings that a run makes itself, with the key to use instead.
 const OWNED: [(&str, &str); 5] = [

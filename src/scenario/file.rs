@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use toml::de::DeTable;
 
-use crate::scenario::expect::{self, nearest};
-use crate::scenario::problem::{Problem, Problems};
-use crate::scenario::reader::{Findings, Section};
 use crate::scenario::stage::Surroundings;
-use crate::scenario::tree::{Kind, Place, SetError, Table, Value};
 use crate::scenario::{
     Scenario, emulator, fleet, limits, policy, quotas, short_form, stage, target, threshold, time_scale,
 };
+use crate::settings::Keys;
+use crate::settings::expect::{self, nearest};
+use crate::settings::problem::{Problem, Problems};
+use crate::settings::reader::{Findings, Section};
+use crate::settings::tree::{Kind, Place, SetError, Table, Value};
 
 /// The only schema so far.
 const SCHEMA: u64 = 1;
@@ -31,8 +32,18 @@ pub(super) fn parse(name: &str, folder: &Path, text: &str, sets: &[(String, Stri
     }
 }
 
+/// Every key that was asked for while `text` was read, valid or not. Which keys there are depends on what else is said (the
+/// process of an arrival, the kind of a stage), so that several texts are needed to see them all. `name` as for
+/// [`Scenario::parse`](crate::scenario::Scenario::parse).
+pub fn keys(name: &str, text: &str) -> Keys {
+    let findings = Findings::default();
+    // What is wrong with it does not matter here.
+    let _ = read_text(&findings, name, Path::new(name).parent().unwrap_or(Path::new("")), text, &[]);
+    findings.keys.into_keys()
+}
+
 /// Like [`parse`]; problems, settings and keys are in `findings`.
-pub(super) fn read_text(
+fn read_text(
     findings: &Findings,
     name: &str,
     folder: &Path,

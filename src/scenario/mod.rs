@@ -5,17 +5,13 @@ mod arrival;
 mod behaviour;
 mod class;
 mod emulator;
-mod expect;
 mod file;
 mod fleet;
-mod key;
 mod limits;
 mod policy;
-mod problem;
 mod profile;
 mod quotas;
 mod rate;
-mod reader;
 mod short_form;
 mod stage;
 mod target;
@@ -23,8 +19,6 @@ mod target;
 mod tests;
 mod threshold;
 mod time_scale;
-mod tree;
-mod units;
 
 use std::path::Path;
 
@@ -32,17 +26,17 @@ pub use crate::domain::KeySource;
 pub use arrival::{Arrival, DueOffsets, RatePoint, Replay};
 pub use behaviour::{Backoff, Behaviour, BehaviourPreset, Jitter};
 pub use class::{DeviceClass, Mix, Network};
+pub use file::keys;
 pub use fleet::{Attestation, Fleet, IdPattern};
-pub use key::{Key, KeyDefault, Keys, keys};
 pub use limits::Limits;
 pub use policy::{Policy, RenewalStrategy, RenewalTiming};
-pub use problem::{Problem, Problems};
 pub use rate::Rate;
 pub use stage::{Operate, Stage, StageKind, Start, Workload};
 pub use target::{Target, TargetAddress};
 pub use threshold::{Comparison, Counted, Metric, Statistic, Threshold};
 
 use crate::domain::{QuotaLimits, Setting, TimeScale, without_byte_order_mark};
+use crate::settings::{Problem, Problems};
 
 /// A validated scenario. What it says is possible; whether this machine can carry it is the plan's question.
 #[derive(Debug, Clone, PartialEq)]

@@ -4,9 +4,9 @@ use std::time::{Duration, SystemTime};
 use rand::RngExt;
 
 use crate::domain::rng;
-use crate::scenario::expect::{Expect, duration};
-use crate::scenario::reader::Section;
-use crate::scenario::units;
+use crate::settings::expect::{Expect, duration};
+use crate::settings::reader::Section;
+use crate::settings::time;
 
 /// The credential policy: what certificates the fleet gets. Fleet time. The embedded emulator follows it; elsewhere it is
 /// what the plan reckons with.
@@ -40,7 +40,7 @@ pub(super) fn read(mut section: Section<'_>) -> Option<Policy> {
     if let (Some(validity), Some(window)) = (validity, renewal_window)
         && window > validity
     {
-        let message = format!("of {} is longer than policy.validity, {}", units::show(window), units::show(validity));
+        let message = format!("of {} is longer than policy.validity, {}", time::show(window), time::show(validity));
         section.problem("renewal_window", &message, "make it at most as long as certificates are valid");
     }
     section.finish();
@@ -116,12 +116,12 @@ impl fmt::Display for RenewalTiming {
             RenewalStrategy::Fraction(part) => write!(f, "after {} % of the certificate's life", round(part * 100.0))?,
             RenewalStrategy::Uniform => f.write_str("anywhere in the renewal window")?,
             RenewalStrategy::Suggested { from, until } => {
-                write!(f, "where the server suggests, {} to {} before expiry", units::show(from), units::show(until))?;
+                write!(f, "where the server suggests, {} to {} before expiry", time::show(from), time::show(until))?;
             }
             RenewalStrategy::Never => f.write_str("once the certificate has expired")?,
         }
         if !self.clock_skew.is_zero() {
-            write!(f, ", clocks wrong by up to {}", units::show(self.clock_skew))?;
+            write!(f, ", clocks wrong by up to {}", time::show(self.clock_skew))?;
         }
         Ok(())
     }

@@ -1,9 +1,9 @@
 //! The key `time_scale`.
 
 use crate::domain::TimeScale;
-use crate::scenario::expect::Expect;
-use crate::scenario::tree::Kind;
-use crate::scenario::units;
+use crate::settings::expect::Expect;
+use crate::settings::time;
+use crate::settings::tree::Kind;
 use std::cmp::Ordering;
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ pub(super) fn expect() -> Expect<TimeScale> {
             Kind::Text(text) => {
                 let (fleet, real) = text.split_once('=').ok_or(None)?;
                 let time = |text: &str| {
-                    units::parse_duration(text.trim()).ok_or_else(|| Some(format!("\"{}\" is not a time", text.trim())))
+                    time::parse_duration(text.trim()).ok_or_else(|| Some(format!("\"{}\" is not a time", text.trim())))
                 };
                 (time(fleet)?, time(real)?)
             }
@@ -42,7 +42,7 @@ pub(super) fn expect() -> Expect<TimeScale> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::tree::Value;
+    use crate::settings::tree::Value;
 
     #[test]
     fn scales_are_ratios_or_numbers() {

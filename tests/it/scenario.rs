@@ -8,7 +8,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use fleetstorm::domain::{KeyAlgorithm, Origin, QuotaLimits, TlsVersions};
-use fleetstorm::scenario::{Arrival, Problems, Rate, Scenario, Start, TargetAddress, Workload};
+use fleetstorm::scenario::{Arrival, Rate, Scenario, Start, TargetAddress, Workload};
+use fleetstorm::settings::Problems;
 
 const SMALLEST: &str = r#"
 schema = 1

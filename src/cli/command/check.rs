@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use crate::cli::emulator_config::{EmulatorConfig, EmulatorConfigError};
 use crate::cli::{CommandError, Exit, Terminal};
-use crate::scenario::{Problem, Scenario};
+use crate::scenario::Scenario;
+use crate::settings::Problem;
 
 /// Arguments of `fleetstorm check`.
 #[derive(Debug, clap::Args)]

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use crate::domain::rng;
 use crate::scenario::profile::RateProfile;
-use crate::scenario::{Rate, RenewalTiming, units};
+use crate::scenario::{Rate, RenewalTiming};
+use crate::settings::time;
 pub use offsets::DueOffsets;
 use offsets::Source;
 pub(super) use read::{Needs, read};
@@ -113,7 +114,7 @@ impl Arrival {
 
 impl fmt::Display for Arrival {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let time = |time: &Duration| units::show(*time);
+        let time = |time: &Duration| time::show(*time);
         match self {
             Self::AtOnce => f.write_str("at once"),
             Self::Constant { rate } => write!(f, "constant {rate}"),

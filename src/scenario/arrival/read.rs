@@ -4,12 +4,14 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::scenario::expect::{self, choice, duration, number, rate};
 use crate::scenario::file::LONGEST;
-use crate::scenario::problem::Problem;
-use crate::scenario::reader::Section;
-use crate::scenario::tree::Place;
-use crate::scenario::{Arrival, Policy, Rate, RatePoint, RenewalStrategy, RenewalTiming, Replay, StageKind, units};
+use crate::scenario::rate;
+use crate::scenario::{Arrival, Policy, Rate, RatePoint, RenewalStrategy, RenewalTiming, Replay, StageKind};
+use crate::settings::expect::{self, choice, duration, number};
+use crate::settings::problem::Problem;
+use crate::settings::reader::Section;
+use crate::settings::time;
+use crate::settings::tree::Place;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Process {
@@ -85,9 +87,9 @@ pub(in crate::scenario) fn read(mut section: Section<'_>, needs: &Needs<'_>) -> 
 fn read_process(process: Process, section: &mut Section<'_>, needs: &Needs<'_>) -> Option<Arrival> {
     match process {
         Process::AtOnce => Some(Arrival::AtOnce),
-        Process::Constant => section.required("rate", &rate(Rate::MIN)).map(|rate| Arrival::Constant { rate }),
+        Process::Constant => section.required("rate", &rate::expect(Rate::MIN)).map(|rate| Arrival::Constant { rate }),
         Process::Ramp => read_ramp(section, needs.devices),
-        Process::Poisson => section.required("rate", &rate(Rate::MIN)).map(|rate| Arrival::Poisson { rate }),
+        Process::Poisson => section.required("rate", &rate::expect(Rate::MIN)).map(|rate| Arrival::Poisson { rate }),
         Process::Spike => read_spike(section, needs.devices),
         Process::Spread => read_spread(section),
         Process::Replay => read_replay(section, needs).map(Arrival::Replay),
@@ -100,7 +102,7 @@ fn read_ramp(section: &mut Section<'_>, devices: Option<u32>) -> Option<Arrival>
     let mut complete = true;
     for mut point in section.sections("points", POINTS) {
         let at = point.required("at", &duration(Duration::ZERO..=LONGEST));
-        let rate = point.required("rate", &rate(Rate::ZERO));
+        let rate = point.required("rate", &rate::expect(Rate::ZERO));
         match at.zip(rate) {
             Some((at, rate)) => {
                 match points.last() {
@@ -125,8 +127,8 @@ fn read_ramp(section: &mut Section<'_>, devices: Option<u32>) -> Option<Arrival>
 }
 
 fn read_spike(section: &mut Section<'_>, devices: Option<u32>) -> Option<Arrival> {
-    let usual = section.required("rate", &rate(Rate::ZERO));
-    let peak = section.required("peak", &rate(Rate::MIN));
+    let usual = section.required("rate", &rate::expect(Rate::ZERO));
+    let peak = section.required("peak", &rate::expect(Rate::MIN));
     let at = section.required("at", &duration(Duration::ZERO..=LONGEST));
     let lasts = section.required("lasts", &duration(MILLISECOND..=LONGEST));
     let (rate, peak, at, lasts) = (usual?, peak?, at?, lasts?);
@@ -161,7 +163,7 @@ fn read_spread(section: &mut Section<'_>) -> Option<Arrival> {
     let jitter = section.or("jitter", "0s", &duration(Duration::ZERO..=LONGEST));
     let (over, jitter) = (over?, jitter?);
     if jitter > over {
-        let message = format!("of {} is longer than the window itself, {}", units::show(jitter), units::show(over));
+        let message = format!("of {} is longer than the window itself, {}", time::show(jitter), time::show(over));
         section.problem("jitter", &message, "make it at most as long as `over`");
     }
     Some(Arrival::Spread { over, jitter })
@@ -198,7 +200,7 @@ fn read_replay(section: &mut Section<'_>, needs: &Needs<'_>) -> Option<Replay> {
         }
     };
     if replay.span() > LONGEST {
-        let message = format!("spans {}, more than {}", units::show(replay.span()), units::show(LONGEST));
+        let message = format!("spans {}, more than {}", time::show(replay.span()), time::show(LONGEST));
         section.problem("file", &message, "take a shorter part of it");
     }
     if let Some(devices) = needs.devices
@@ -249,7 +251,7 @@ fn read_strategy(strategy: Strategy, section: &mut Section<'_>, policy: Option<&
             if let Some(policy) = policy
                 && from > policy.validity
             {
-                let validity = units::show(policy.validity);
+                let validity = time::show(policy.validity);
                 let message = format!("is before the certificate begins: policy.validity is {validity}");
                 section.problem("suggested_from", &message, "make it at most as long as certificates are valid");
             }

@@ -10,7 +10,7 @@ use csv::StringRecord;
 
 use crate::scenario::arrival::header::column_name;
 use crate::scenario::arrival::point_in_time::{self, HELP, Notation, Refusal, is_digits, is_whole};
-use crate::scenario::units;
+use crate::settings::time;
 
 /// Due times out of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -178,7 +178,7 @@ fn line_at(text: &str, mark: usize, start: u64) -> Range<usize> {
 
 impl fmt::Display for Replay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (file, arrivals, span) = (self.file.display(), self.arrivals(), units::show(self.span()));
+        let (file, arrivals, span) = (self.file.display(), self.arrivals(), time::show(self.span()));
         let column = match &self.column {
             Some(name) => format!("column {name:?}"),
             None => "its first column, no header".to_owned(),

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use crate::scenario::expect::{Expect, boolean, choice, duration, integer, nearest, number};
 use crate::scenario::file::LONGEST;
-use crate::scenario::reader::Section;
-use crate::scenario::tree::{Kind, Value};
-use crate::scenario::{Backoff, Behaviour, BehaviourPreset, Jitter, units};
+use crate::scenario::{Backoff, Behaviour, BehaviourPreset, Jitter};
+use crate::settings::expect::{Expect, boolean, choice, duration, integer, nearest, number};
+use crate::settings::reader::Section;
+use crate::settings::time;
+use crate::settings::tree::{Kind, Value};
 
 const PRESETS: &[(&str, BehaviourPreset)] = &{
     let all = BehaviourPreset::ALL;
@@ -88,9 +89,9 @@ fn read_backoff(mut section: Section<'_>, base: Backoff) -> Option<Backoff> {
         && first > longest
     {
         let (message, key) = if section.has("longest") {
-            (format!("is shorter than the first wait of {}", units::show(first)), "longest")
+            (format!("is shorter than the first wait of {}", time::show(first)), "longest")
         } else {
-            (format!("is longer than `longest`, which the preset sets to {}", units::show(longest)), "first")
+            (format!("is longer than `longest`, which the preset sets to {}", time::show(longest)), "first")
         };
         section.problem(key, &message, "raise `longest`, or lower `first`");
     }

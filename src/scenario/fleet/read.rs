@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::domain::{CryptoProvider, KeyAlgorithm, KeySource, TimeScale, TlsVersions, Transport};
-use crate::scenario::expect::{self, Expect, boolean, choice, count, duration};
 use crate::scenario::file::name_of;
-use crate::scenario::reader::Section;
-use crate::scenario::{Attestation, Behaviour, DeviceClass, Fleet, IdPattern, Mix, Network, behaviour, class, units};
+use crate::scenario::{Attestation, Behaviour, DeviceClass, Fleet, IdPattern, Mix, Network, behaviour, class};
+use crate::settings::expect::{self, Expect, boolean, choice, count, duration};
+use crate::settings::reader::Section;
+use crate::settings::time;
 
 const ALGORITHMS: &[(&str, KeyAlgorithm)] = &{
     let all = KeyAlgorithm::ALL;
@@ -191,10 +192,10 @@ pub(in crate::scenario) fn read(mut section: Section<'_>, time_scale: Option<Tim
 fn read_token_life(section: &mut Section<'_>, time_scale: TimeScale) -> Option<Duration> {
     let usual = time_scale.to_fleet(USUAL_TOKEN_LIFE).max(HOUR);
     let valid = duration(Duration::from_secs(1)..=LONGEST_TOKEN_LIFE);
-    let life = section.or("token_life", &units::show(usual), &valid)?;
+    let life = section.or("token_life", &time::show(usual), &valid)?;
     let real = time_scale.to_real(life);
     if real < SHORTEST_TOKEN_LIFE {
-        let shortest = units::show(time_scale.to_fleet(SHORTEST_TOKEN_LIFE));
+        let shortest = time::show(time_scale.to_fleet(SHORTEST_TOKEN_LIFE));
         let message = format!(
             "is only {} of real time: an attempt may take longer than its SAS token would live",
             humantime::format_duration(Duration::from_millis(u64::try_from(real.as_millis()).unwrap_or(u64::MAX)))

@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::scenario::expect::{boolean, choice, count, duration, one_of, one_or_some_of, some_of};
 use crate::scenario::file::{LONGEST, name_of};
-use crate::scenario::reader::Section;
 use crate::scenario::stage::order::Origin;
 use crate::scenario::{Arrival, Fleet, Operate, Policy, Stage, StageKind, Start, Workload, arrival};
+use crate::settings::expect::{boolean, choice, count, duration, one_of, one_or_some_of, some_of};
+use crate::settings::reader::Section;
 
 /// What stages are read against. Parts that could not be read are `None`, and what depends on them is not judged.
 #[derive(Clone, Copy)]

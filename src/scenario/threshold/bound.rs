@@ -1,8 +1,9 @@
 //! What a metric is compared with: in which unit, and whether that says anything.
 
-use crate::scenario::expect::grouped;
 use crate::scenario::threshold::parse::Refusal;
-use crate::scenario::{Comparison, Metric, Rate, Statistic, rate, units};
+use crate::scenario::{Comparison, Metric, Rate, Statistic, rate};
+use crate::settings::expect::grouped;
+use crate::settings::time;
 
 /// What a bound is counted in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +46,7 @@ impl Unit {
 pub(super) fn read(text: &str, unit: Unit) -> Result<f64, Refusal> {
     let read = match unit {
         #[expect(clippy::cast_precision_loss, reason = "a time of 100 days is still exact to a microsecond")]
-        Unit::Time => units::parse_duration(text).map(|time| time.as_nanos() as f64),
+        Unit::Time => time::parse_duration(text).map(|time| time.as_nanos() as f64),
         Unit::Share => text
             .strip_suffix('%')
             .and_then(|percent| percent_of_one(percent.trim()))

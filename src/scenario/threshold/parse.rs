@@ -1,10 +1,10 @@
 //! The grammar of thresholds: `<stage | kind | all>.<metric>[.<part>] <comparison> <bound>`.
 
 use crate::domain::{FailureClass, Phase};
-use crate::scenario::expect::nearest;
 use crate::scenario::stage::Head;
 use crate::scenario::threshold::bound::{self, Unit, percent_of_one};
 use crate::scenario::{Comparison, Counted, Metric, StageKind, Statistic};
+use crate::settings::expect::nearest;
 
 /// What a text means.
 #[derive(Debug, PartialEq)]

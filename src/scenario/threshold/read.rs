@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use crate::scenario::Threshold;
-use crate::scenario::expect::{self, boolean, duration};
-use crate::scenario::problem::Problem;
-use crate::scenario::reader::Section;
 use crate::scenario::stage::Head;
 use crate::scenario::threshold::early;
 use crate::scenario::threshold::parse::{self, Condition};
-use crate::scenario::tree::Place;
+use crate::settings::expect::{self, boolean, duration};
+use crate::settings::problem::Problem;
+use crate::settings::reader::Section;
+use crate::settings::tree::Place;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 

@@ -154,7 +154,7 @@ fn what_a_run_may_miss_at_first_and_meet_later_does_not_end_it() {
     let aborts = |check: &str| {
         let text = format!("{FILE}\n[[threshold]]\ncheck = {check:?}\nabort_on_fail = true\n");
         Scenario::parse("t.toml", &text, &[]).map(|_| ()).map_err(|problems| {
-            let told = |p: &crate::scenario::Problem| format!("{p}\n    {}", p.remedy().unwrap_or("NO REMEDY"));
+            let told = |p: &crate::settings::Problem| format!("{p}\n    {}", p.remedy().unwrap_or("NO REMEDY"));
             problems.iter().map(told).collect::<Vec<_>>().join("\n")
         })
     };

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use fleetstorm::scenario::{Key, KeyDefault, Keys, keys};
+use fleetstorm::scenario::keys;
+use fleetstorm::settings::{Key, KeyDefault, Keys};
 
 use super::docs::{SCENARIOS, completed, examples};
 

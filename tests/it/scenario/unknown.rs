@@ -57,7 +57,7 @@ fn at<'a>(file: &'a mut Value, way: &[Step]) -> &'a mut Table {
 fn unknown(file: &Value) -> Vec<(String, String)> {
     // Beside the files that examples name.
     let problems = Scenario::parse("tests/it/scenario/example.toml", &toml::to_string(file).unwrap(), &[]);
-    let told = |problem: &fleetstorm::scenario::Problem| {
+    let told = |problem: &fleetstorm::settings::Problem| {
         let (_, after) = problem.message().split_once("unknown key `")?;
         let key = after.split('`').next()?.rsplit('.').next()?;
         Some((key.to_owned(), format!("{} {}", after, problem.remedy().unwrap_or_default())))

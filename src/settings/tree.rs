@@ -10,16 +10,16 @@ use crate::domain::Origin;
 
 /// Where a value stands: which source, which bytes of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
+pub(crate) struct Place {
     /// 0 is the file, above it the overrides in order; [`Self::BUILT_IN`] is neither.
-    pub(super) source: usize,
-    pub(super) span: Range<usize>,
+    pub(crate) source: usize,
+    pub(crate) span: Range<usize>,
 }
 
 impl Place {
-    pub(super) const BUILT_IN: usize = usize::MAX;
+    pub(crate) const BUILT_IN: usize = usize::MAX;
 
-    pub(super) const fn origin(&self) -> Origin {
+    pub(crate) const fn origin(&self) -> Origin {
         match self.source {
             0 => Origin::Scenario,
             Self::BUILT_IN => Origin::Default,
@@ -29,13 +29,13 @@ impl Place {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Value {
-    pub(super) kind: Kind,
-    pub(super) place: Place,
+pub(crate) struct Value {
+    pub(crate) kind: Kind,
+    pub(crate) place: Place,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Text(String),
     Integer(i128),
     Float(f64),
@@ -47,17 +47,17 @@ pub(super) enum Kind {
 
 /// Entries in the order of the source.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct Table(pub(super) Vec<Entry>);
+pub(crate) struct Table(pub(crate) Vec<Entry>);
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Entry {
-    pub(super) key: String,
-    pub(super) key_place: Place,
-    pub(super) value: Value,
+pub(crate) struct Entry {
+    pub(crate) key: String,
+    pub(crate) key_place: Place,
+    pub(crate) value: Value,
 }
 
 impl Table {
-    pub(super) fn get(&self, key: &str) -> Option<&Entry> {
+    pub(crate) fn get(&self, key: &str) -> Option<&Entry> {
         self.0.iter().find(|e| e.key == key)
     }
 
@@ -66,7 +66,7 @@ impl Table {
     }
 
     /// From parsed TOML that begins `offset` bytes into its source.
-    pub(super) fn from_toml(table: &DeTable<'_>, source: usize, offset: usize) -> Self {
+    pub(crate) fn from_toml(table: &DeTable<'_>, source: usize, offset: usize) -> Self {
         let mut entries: Vec<Entry> = table
             .iter()
             .map(|(key, value)| Entry {
@@ -85,7 +85,7 @@ fn shift(span: Range<usize>, offset: usize) -> Range<usize> {
 }
 
 impl Value {
-    pub(super) fn from_toml(value: &DeValue<'_>, span: Range<usize>, source: usize, offset: usize) -> Self {
+    pub(crate) fn from_toml(value: &DeValue<'_>, span: Range<usize>, source: usize, offset: usize) -> Self {
         let kind = match value {
             DeValue::String(text) => Kind::Text(text.to_string()),
             DeValue::Integer(number) => {
@@ -103,7 +103,7 @@ impl Value {
     }
 
     /// Text that is TOML (`5000`, `"30s"`, `{ process = "at-once" }`) as that, any other as plain text (`30s`).
-    pub(super) fn from_text(text: &str, source: usize, offset: usize) -> Self {
+    pub(crate) fn from_text(text: &str, source: usize, offset: usize) -> Self {
         match DeValue::parse(text) {
             Ok(value) => Self::from_toml(value.get_ref(), value.span(), source, offset),
             Err(_) => {
@@ -113,7 +113,7 @@ impl Value {
         }
     }
 
-    pub(super) fn child_mut(&mut self, key: &str) -> Option<&mut Self> {
+    pub(crate) fn child_mut(&mut self, key: &str) -> Option<&mut Self> {
         match &mut self.kind {
             Kind::Table(table) => table.get_mut(key).map(|e| &mut e.value),
             _ => None,
@@ -123,7 +123,7 @@ impl Value {
     /// Puts `value` where `path` leads, making tables on the way.
     ///
     /// Errors say which part of the path leads nowhere.
-    pub(super) fn set(&mut self, path: &[&str], done: &str, key_place: &Place, value: Self) -> Result<(), SetError> {
+    pub(crate) fn set(&mut self, path: &[&str], done: &str, key_place: &Place, value: Self) -> Result<(), SetError> {
         let Some((&head, rest)) = path.split_first() else {
             *self = value;
             return Ok(());
@@ -161,7 +161,7 @@ impl Value {
     }
 
     /// The `name` of a table in an array, or its index.
-    pub(super) fn name_or(&self, index: usize) -> String {
+    pub(crate) fn name_or(&self, index: usize) -> String {
         match &self.kind {
             Kind::Table(table) => match table.get("name").map(|e| &e.value.kind) {
                 Some(Kind::Text(name)) => name.clone(),
@@ -174,7 +174,7 @@ impl Value {
 
 /// Why an override leads nowhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum SetError {
+pub(crate) enum SetError {
     NotATable(String),
     NoItem { path: String, item: String, items: Vec<String> },
 }

@@ -1,10 +1,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::path::Path;
 
-use crate::scenario::expect::Expect;
-use crate::scenario::file;
-use crate::scenario::reader::Findings;
+use crate::settings::expect::Expect;
 
 /// A key of the file format as its reader takes it: what the reference of all keys is made from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,26 +29,20 @@ pub enum KeyDefault {
 /// Keys by table and name. Tables are called as in a file without the names of their items: `stage.arrival`.
 pub type Keys = BTreeMap<(String, &'static str), Key>;
 
-/// Every key that was asked for while `text` was read, valid or not. Which keys there are depends on what else is said (the
-/// process of an arrival, the kind of a stage), so that several texts are needed to see them all. `name` as for
-/// [`Scenario::parse`](crate::scenario::Scenario::parse).
-pub fn keys(name: &str, text: &str) -> Keys {
-    let findings = Findings::default();
-    // What is wrong with it does not matter here.
-    let _ = file::read_text(&findings, name, Path::new(name).parent().unwrap_or(Path::new("")), text, &[]);
-    findings.keys.0.into_inner()
-}
-
 /// Collects keys as readers ask for them.
 #[derive(Debug, Default)]
-pub(super) struct Asked(RefCell<Keys>);
+pub(crate) struct Asked(RefCell<Keys>);
 
 impl Asked {
-    pub(super) fn note<T>(&self, table: &str, name: &'static str, default: KeyDefault, expect: &Expect<T>) {
+    pub(crate) fn note<T>(&self, table: &str, name: &'static str, default: KeyDefault, expect: &Expect<T>) {
         let mut keys = self.0.borrow_mut();
         let key = keys.entry((table.to_owned(), name)).or_insert(Key { takes: Vec::new(), default });
         if !key.takes.contains(&expect.valid) {
             key.takes.push(expect.valid.clone());
         }
+    }
+
+    pub(crate) fn into_keys(self) -> Keys {
+        self.0.into_inner()
     }
 }

@@ -4,20 +4,20 @@ use std::sync::Arc;
 
 use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
 
-use crate::scenario::expect::grouped;
+use crate::settings::expect::grouped;
 
 /// A text that settings come from: the scenario file, or one `--set`.
-pub(super) type Source = Arc<Text>;
+pub(crate) type Source = Arc<Text>;
 
 /// A text with a name, of which is known where its lines begin: thousands of problems are told without reading it for each.
 #[derive(Debug)]
-pub(super) struct Text {
+pub(crate) struct Text {
     named: NamedSource<String>,
     lines: Vec<usize>,
 }
 
 impl Text {
-    pub(super) fn new(name: &str, text: String) -> Self {
+    pub(crate) fn new(name: &str, text: String) -> Self {
         let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
         Self { named: NamedSource::new(name, text), lines }
     }
@@ -55,17 +55,17 @@ pub struct Problem {
 }
 
 impl Problem {
-    pub(super) fn new(message: impl Into<String>) -> Self {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), help: None, place: None, order: 0 }
     }
 
-    pub(super) fn at(mut self, order: usize, source: &Source, span: Range<usize>) -> Self {
+    pub(crate) fn at(mut self, order: usize, source: &Source, span: Range<usize>) -> Self {
         self.place = Some((Arc::clone(source), span));
         self.order = order;
         self
     }
 
-    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
@@ -90,7 +90,7 @@ impl Problem {
 
 impl Problems {
     /// `problems` must hold at least one; they are brought into the order of the source.
-    pub(super) fn new(name: &str, mut problems: Vec<Problem>) -> Self {
+    pub(crate) fn new(name: &str, mut problems: Vec<Problem>) -> Self {
         debug_assert!(!problems.is_empty());
         problems.sort_by_key(|p| (p.order, p.place.as_ref().map(|(_, span)| span.start)));
         let more = problems.len().checked_sub(SHOWN).filter(|more| *more > 0).map(|more| {

@@ -3,29 +3,27 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use crate::scenario::Rate;
-use crate::scenario::rate;
-use crate::scenario::tree::{Kind, Value};
-use crate::scenario::units;
+use crate::settings::time;
+use crate::settings::tree::{Kind, Value};
 
 /// How to read a value into `T`. `valid` completes the sentence "must be …".
-pub(super) struct Expect<T> {
-    pub(super) valid: String,
+pub(crate) struct Expect<T> {
+    pub(crate) valid: String,
     /// `Err` may hold what exactly is wrong.
-    pub(super) read: Box<Read<T>>,
+    pub(crate) read: Box<Read<T>>,
     /// Names of which one is wanted, for "did you mean".
-    pub(super) names: Vec<String>,
+    pub(crate) names: Vec<String>,
 }
 
 type Read<T> = dyn Fn(&Value) -> Result<T, Option<String>>;
 
 impl<T: 'static> Expect<T> {
-    pub(super) fn new(valid: impl Into<String>, read: impl Fn(&Value) -> Result<T, Option<String>> + 'static) -> Self {
+    pub(crate) fn new(valid: impl Into<String>, read: impl Fn(&Value) -> Result<T, Option<String>> + 'static) -> Self {
         Self { valid: valid.into(), read: Box::new(read), names: Vec::new() }
     }
 
     /// Goes on to make something of the value; an error says what is wrong with it.
-    pub(super) fn then<U: 'static>(self, make: impl Fn(T) -> Result<U, String> + 'static) -> Expect<U> {
+    pub(crate) fn then<U: 'static>(self, make: impl Fn(T) -> Result<U, String> + 'static) -> Expect<U> {
         let read = self.read;
         Expect {
             valid: self.valid,
@@ -35,21 +33,21 @@ impl<T: 'static> Expect<T> {
     }
 }
 
-pub(super) fn text(valid: &str) -> Expect<String> {
+pub(crate) fn text(valid: &str) -> Expect<String> {
     Expect::new(valid, |value| match &value.kind {
         Kind::Text(text) if !text.is_empty() => Ok(text.clone()),
         _ => Err(None),
     })
 }
 
-pub(super) fn boolean() -> Expect<bool> {
+pub(crate) fn boolean() -> Expect<bool> {
     Expect::new("true or false", |value| match value.kind {
         Kind::Boolean(yes) => Ok(yes),
         _ => Err(None),
     })
 }
 
-pub(super) fn integer(range: RangeInclusive<u64>) -> Expect<u64> {
+pub(crate) fn integer(range: RangeInclusive<u64>) -> Expect<u64> {
     let valid = format!("a whole number from {} to {}", grouped(*range.start()), grouped(*range.end()));
     Expect::new(valid, move |value| match value.kind {
         Kind::Integer(number) => u64::try_from(number).ok().filter(|n| range.contains(n)).ok_or(None),
@@ -58,16 +56,16 @@ pub(super) fn integer(range: RangeInclusive<u64>) -> Expect<u64> {
 }
 
 /// Like [`integer`], for ranges within `u32`.
-pub(super) fn count(range: RangeInclusive<u32>) -> Expect<u32> {
+pub(crate) fn count(range: RangeInclusive<u32>) -> Expect<u32> {
     integer(u64::from(*range.start())..=u64::from(*range.end()))
         .then(|number| u32::try_from(number).map_err(|_| "too large".to_owned()))
 }
 
-pub(super) fn duration(range: RangeInclusive<Duration>) -> Expect<Duration> {
-    let shown = |d: &Duration| units::show(*d);
+pub(crate) fn duration(range: RangeInclusive<Duration>) -> Expect<Duration> {
+    let shown = |d: &Duration| time::show(*d);
     let valid = format!("a time from {} to {}, such as \"30s\" or \"PT30S\"", shown(range.start()), shown(range.end()));
     Expect::new(valid, move |value| match &value.kind {
-        Kind::Text(text) => match units::parse_duration(text) {
+        Kind::Text(text) => match time::parse_duration(text) {
             Some(time) if range.contains(&time) => Ok(time),
             _ => Err(None),
         },
@@ -76,21 +74,7 @@ pub(super) fn duration(range: RangeInclusive<Duration>) -> Expect<Duration> {
     })
 }
 
-pub(super) fn rate(min: Rate) -> Expect<Rate> {
-    let from = if min == Rate::ZERO { "0" } else { "above 0" };
-    let valid = format!("arrivals per time, {from} to {}, such as \"100/s\" or \"1000/min\"", Rate::MAX);
-    Expect::new(valid, move |value| {
-        let rate = match &value.kind {
-            Kind::Text(text) => rate::parse(text),
-            Kind::Integer(number) => rate::parse(&number.to_string()),
-            Kind::Float(number) => rate::parse(&number.to_string()),
-            _ => None,
-        };
-        rate.filter(|r| (min..=Rate::MAX).contains(r)).ok_or(None)
-    })
-}
-
-pub(super) fn choice<T: Copy + 'static>(choices: &'static [(&'static str, T)]) -> Expect<T> {
+pub(crate) fn choice<T: Copy + 'static>(choices: &'static [(&'static str, T)]) -> Expect<T> {
     let names: Vec<&'static str> = choices.iter().map(|(name, _)| *name).collect();
     let valid = match names.as_slice() {
         [only] => format!("\"{only}\""),
@@ -109,7 +93,7 @@ pub(super) fn choice<T: Copy + 'static>(choices: &'static [(&'static str, T)]) -
 }
 
 /// A number, with or without a fraction.
-pub(super) fn number(range: RangeInclusive<f64>) -> Expect<f64> {
+pub(crate) fn number(range: RangeInclusive<f64>) -> Expect<f64> {
     let valid = format!("a number from {} to {}", range.start(), range.end());
     Expect::new(valid, move |value| {
         let number = match value.kind {
@@ -123,7 +107,7 @@ pub(super) fn number(range: RangeInclusive<f64>) -> Expect<f64> {
 }
 
 /// One of `names`, which are called an `what` each; gives its index.
-pub(super) fn one_of(what: &str, names: Vec<String>) -> Expect<usize> {
+pub(crate) fn one_of(what: &str, names: Vec<String>) -> Expect<usize> {
     let valid = match names.as_slice() {
         [] => format!("left out: there is no {what}"),
         names => format!("the name of an {what}: \"{}\"", names.join("\", \"")),
@@ -138,7 +122,7 @@ pub(super) fn one_of(what: &str, names: Vec<String>) -> Expect<usize> {
 }
 
 /// Some of `names`, which are called a `what` each, none of them twice; gives their indices in rising order.
-pub(super) fn some_of(what: &str, names: Vec<String>) -> Expect<Vec<usize>> {
+pub(crate) fn some_of(what: &str, names: Vec<String>) -> Expect<Vec<usize>> {
     let valid = format!("a list with names of {what}: \"{}\"", names.join("\", \""));
     Expect::new(valid, move |value| match &value.kind {
         Kind::Array(items) => indices(items, &names).map_err(Some),
@@ -147,7 +131,7 @@ pub(super) fn some_of(what: &str, names: Vec<String>) -> Expect<Vec<usize>> {
 }
 
 /// One of `names`, which are called an `what` each, or a list of some of them; gives their indices in rising order.
-pub(super) fn one_or_some_of(what: &str, names: Vec<String>) -> Expect<Vec<usize>> {
+pub(crate) fn one_or_some_of(what: &str, names: Vec<String>) -> Expect<Vec<usize>> {
     let valid = match names.as_slice() {
         [] => format!("left out: there is no {what}"),
         names => format!("the name of an {what}, or a list of them: \"{}\"", names.join("\", \"")),
@@ -180,7 +164,7 @@ fn indices(items: &[Value], names: &[String]) -> Result<Vec<usize>, String> {
     if found.is_empty() { Err("it names none".to_owned()) } else { Ok(found) }
 }
 
-pub(super) fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();
     for (i, digit) in digits.chars().enumerate() {
@@ -193,7 +177,7 @@ pub(super) fn grouped(number: u64) -> String {
 }
 
 /// The name that was probably meant.
-pub(super) fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     names
         .into_iter()
         .map(|candidate| (strsim::jaro_winkler(&name.to_lowercase(), candidate), candidate))

@@ -5,30 +5,30 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use crate::domain::Setting;
-use crate::scenario::expect::{Expect, nearest};
-use crate::scenario::key::{Asked, KeyDefault};
-use crate::scenario::problem::{Problem, Source, Text};
-use crate::scenario::tree::{Entry, Kind, Place, Table, Value};
+use crate::settings::expect::{Expect, nearest};
+use crate::settings::key::{Asked, KeyDefault};
+use crate::settings::problem::{Problem, Source, Text};
+use crate::settings::tree::{Entry, Kind, Place, Table, Value};
 
 /// What all readers of one scenario share.
 #[derive(Debug, Default)]
-pub(super) struct Findings {
+pub(crate) struct Findings {
     /// The file, then the overrides, then files that the scenario names.
-    pub(super) sources: RefCell<Vec<Source>>,
-    pub(super) problems: RefCell<Vec<Problem>>,
-    pub(super) settings: RefCell<Vec<Setting>>,
-    pub(super) keys: Asked,
+    pub(crate) sources: RefCell<Vec<Source>>,
+    pub(crate) problems: RefCell<Vec<Problem>>,
+    pub(crate) settings: RefCell<Vec<Setting>>,
+    pub(crate) keys: Asked,
 }
 
 impl Findings {
     /// Adds a source; places name it by the number that this gives.
-    pub(super) fn add_source(&self, name: &str, text: String) -> usize {
+    pub(crate) fn add_source(&self, name: &str, text: String) -> usize {
         let mut sources = self.sources.borrow_mut();
         sources.push(Arc::new(Text::new(name, text)));
         sources.len() - 1
     }
 
-    pub(super) fn problem(&self, place: &Place, problem: Problem) {
+    pub(crate) fn problem(&self, place: &Place, problem: Problem) {
         let problem = match self.sources.borrow().get(place.source) {
             Some(source) => problem.at(place.source, source, place.span.clone()),
             None => problem,
@@ -36,14 +36,14 @@ impl Findings {
         self.problems.borrow_mut().push(problem);
     }
 
-    pub(super) fn setting(&self, key: String, value: &Value) {
+    pub(crate) fn setting(&self, key: String, value: &Value) {
         let setting = Setting { key, value: value.to_string(), origin: value.place.origin() };
         self.settings.borrow_mut().push(setting);
     }
 }
 
 /// A table, read key by key. `None` from a method means: a problem was noted.
-pub(super) struct Section<'a> {
+pub(crate) struct Section<'a> {
     findings: &'a Findings,
     path: String,
     /// The path without the names of items: what the table is called.
@@ -55,7 +55,7 @@ pub(super) struct Section<'a> {
 
 impl<'a> Section<'a> {
     /// The whole file.
-    pub(super) fn root(findings: &'a Findings, table: &'a Table, place: Place) -> Self {
+    pub(crate) fn root(findings: &'a Findings, table: &'a Table, place: Place) -> Self {
         Self { findings, path: String::new(), kind: String::new(), table: Some(table), place, known: Vec::new() }
     }
 
@@ -84,7 +84,7 @@ impl<'a> Section<'a> {
 
     /// Every key that `read` asks for counts as known, and nothing else comes of it: for keys that belong here or not by what
     /// could not be read.
-    pub(super) fn may_have(&mut self, read: impl FnOnce(&mut Section<'_>)) {
+    pub(crate) fn may_have(&mut self, read: impl FnOnce(&mut Section<'_>)) {
         let findings = Findings::default();
         let mut empty = Section {
             findings: &findings,
@@ -100,7 +100,7 @@ impl<'a> Section<'a> {
     }
 
     /// A key that must be there.
-    pub(super) fn required<T>(&mut self, key: &'static str, expect: &Expect<T>) -> Option<T> {
+    pub(crate) fn required<T>(&mut self, key: &'static str, expect: &Expect<T>) -> Option<T> {
         self.note(key, KeyDefault::Required, expect);
         match self.entry(key) {
             Some(entry) => self.read(key, &entry.value, expect),
@@ -114,7 +114,7 @@ impl<'a> Section<'a> {
     }
 
     /// A key that may be left out.
-    pub(super) fn optional<T>(&mut self, key: &'static str, expect: &Expect<T>) -> Option<Option<T>> {
+    pub(crate) fn optional<T>(&mut self, key: &'static str, expect: &Expect<T>) -> Option<Option<T>> {
         self.note(key, KeyDefault::Nothing, expect);
         self.given(key, expect)
     }
@@ -127,7 +127,7 @@ impl<'a> Section<'a> {
     }
 
     /// A key with a default, written as in a file (text without its quotes).
-    pub(super) fn or<T>(&mut self, key: &'static str, default: &str, expect: &Expect<T>) -> Option<T> {
+    pub(crate) fn or<T>(&mut self, key: &'static str, default: &str, expect: &Expect<T>) -> Option<T> {
         self.note(key, KeyDefault::Value(default.to_owned()), expect);
         match self.entry(key) {
             Some(entry) => self.read(key, &entry.value, expect),
@@ -136,13 +136,13 @@ impl<'a> Section<'a> {
     }
 
     /// A key whose default is not of its own: that of what this inherits from.
-    pub(super) fn inherit<T>(&mut self, key: &'static str, inherited: T, expect: &Expect<T>) -> Option<T> {
+    pub(crate) fn inherit<T>(&mut self, key: &'static str, inherited: T, expect: &Expect<T>) -> Option<T> {
         self.note(key, KeyDefault::Inherited, expect);
         self.given(key, expect).map(|own| own.unwrap_or(inherited))
     }
 
     /// A key that takes a list; each item is read on its own. Items with their path and place.
-    pub(super) fn list<T>(&mut self, key: &'static str, expect: &Expect<T>) -> Option<Vec<(T, String, Place)>> {
+    pub(crate) fn list<T>(&mut self, key: &'static str, expect: &Expect<T>) -> Option<Vec<(T, String, Place)>> {
         self.note(key, KeyDefault::Nothing, expect);
         let Some(entry) = self.entry(key) else { return Some(Vec::new()) };
         let Kind::Array(items) = &entry.value.kind else {
@@ -160,18 +160,18 @@ impl<'a> Section<'a> {
     }
 
     /// The value of a key as it stands, unread and unrecorded.
-    pub(super) fn raw(&mut self, key: &'static str) -> Option<&'a Value> {
+    pub(crate) fn raw(&mut self, key: &'static str) -> Option<&'a Value> {
         self.entry(key).map(|entry| &entry.value)
     }
 
     /// The dotted path of a key, and where its value stands, or this table when it was not given.
-    pub(super) fn locate(&self, key: &str) -> (String, Place) {
+    pub(crate) fn locate(&self, key: &str) -> (String, Place) {
         let place = self.table.and_then(|t| t.get(key)).map_or(&self.place, |e| &e.value.place);
         (self.path_of(key), place.clone())
     }
 
     /// What all readers share.
-    pub(super) const fn findings(&self) -> &'a Findings {
+    pub(crate) const fn findings(&self) -> &'a Findings {
         self.findings
     }
 
@@ -206,7 +206,7 @@ impl<'a> Section<'a> {
     }
 
     /// A table within this one; its keys take their defaults when it is absent.
-    pub(super) fn section(&mut self, key: &'static str) -> Section<'a> {
+    pub(crate) fn section(&mut self, key: &'static str) -> Section<'a> {
         let path = self.path_of(key);
         let (table, place) = match self.entry(key) {
             None => (None, self.place.clone()),
@@ -221,12 +221,12 @@ impl<'a> Section<'a> {
     }
 
     /// A list of tables that may be left out. Each goes by its `name` or its index.
-    pub(super) fn sections_if_any(&mut self, key: &'static str, how: &str) -> Vec<Section<'a>> {
+    pub(crate) fn sections_if_any(&mut self, key: &'static str, how: &str) -> Vec<Section<'a>> {
         if self.has(key) { self.sections(key, how) } else { Vec::new() }
     }
 
     /// A list of tables, at least one. Each goes by its `name` or its index.
-    pub(super) fn sections(&mut self, key: &'static str, how: &str) -> Vec<Section<'a>> {
+    pub(crate) fn sections(&mut self, key: &'static str, how: &str) -> Vec<Section<'a>> {
         let path = self.path_of(key);
         let (place, items) = match self.entry(key) {
             Some(Entry { value: Value { kind: Kind::Array(items), place }, .. }) => (place.clone(), items.as_slice()),
@@ -251,19 +251,19 @@ impl<'a> Section<'a> {
     }
 
     /// Whether the key was given.
-    pub(super) fn has(&mut self, key: &'static str) -> bool {
+    pub(crate) fn has(&mut self, key: &'static str) -> bool {
         self.knows(key);
         self.table.is_some_and(|t| t.get(key).is_some())
     }
 
     /// Notes a problem at the value of `key`, or at the table when that was not given.
-    pub(super) fn problem(&self, key: &str, message: &str, help: &str) {
+    pub(crate) fn problem(&self, key: &str, message: &str, help: &str) {
         let (path, place) = self.locate(key);
         self.findings.problem(&place, Problem::new(format!("`{path}` {message}")).help(help));
     }
 
     /// Notes a key that was given but has no meaning here.
-    pub(super) fn refuse(&mut self, key: &'static str, why: &str, help: &str) {
+    pub(crate) fn refuse(&mut self, key: &'static str, why: &str, help: &str) {
         if let Some(entry) = self.entry(key) {
             let problem = Problem::new(format!("`{}` {why}", self.path_of(key))).help(help);
             self.findings.problem(&entry.key_place, problem);
@@ -271,7 +271,7 @@ impl<'a> Section<'a> {
     }
 
     /// All keys were asked for: the others are unknown.
-    pub(super) fn finish(self) {
+    pub(crate) fn finish(self) {
         for entry in self.table.iter().flat_map(|t| &t.0) {
             if self.known.iter().any(|k| *k == entry.key) {
                 continue;

@@ -3,7 +3,7 @@ use std::time::Duration;
 use jiff::{Span, SpanRelativeTo};
 
 /// A time as `30s`, `1m 30s`, `500ms` or in ISO 8601 as `PT30S`, `P30D` (days of 24 hours; no months or years).
-pub(super) fn parse_duration(text: &str) -> Option<Duration> {
+pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     if text.starts_with(['P', 'p']) {
         let span: Span = text.parse().ok()?;
         // Of months and years it knows no length.
@@ -14,7 +14,7 @@ pub(super) fn parse_duration(text: &str) -> Option<Duration> {
 }
 
 /// A time in the largest unit of which it is a whole number, as [`parse_duration`] reads it: `90min`, `30d`, `250ms`.
-pub(super) fn show(time: Duration) -> String {
+pub(crate) fn show(time: Duration) -> String {
     const UNITS: [(u128, &str); 6] = [
         (86_400_000_000_000, "d"),
         (3_600_000_000_000, "h"),
