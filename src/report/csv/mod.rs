@@ -20,7 +20,7 @@ use std::time::{Duration, SystemTime};
 pub(super) use certificates::CertificatesCsv;
 pub(super) use errors::ErrorsCsv;
 pub(super) use intervals::IntervalsCsv;
-pub(super) use phases::{PhasesCsv, occurred};
+pub(super) use phases::{PhasesCsv, occurred, outcome};
 pub(super) use resources::ResourcesCsv;
 pub(super) use skips::SkipsCsv;
 pub(super) use summary::SummaryCsv;

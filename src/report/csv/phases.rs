@@ -31,21 +31,25 @@ impl Exporter for PhasesCsv {
 
     fn write(&self, record: &RunRecord, to: &mut dyn Write) -> io::Result<()> {
         let rows = record.stages.iter().flat_map(|stage| {
-            occurred(stage).filter_map(|(phase, outcome, histogram)| row(&stage.name, phase, outcome, &histogram))
+            occurred(stage)
+                .filter_map(|(phase, succeeded, histogram)| row(&stage.name, phase, outcome(succeeded), &histogram))
         });
         table(to, COLUMNS, rows)
     }
 }
 
-/// The phases of a stage that occurred, in the order of an attempt, successes before failures.
-pub(in crate::report) fn occurred(
-    stage: &StageRecord,
-) -> impl Iterator<Item = (Phase, &'static str, Histogram)> + use<'_> {
+/// The phases of a stage that occurred, in the order of an attempt, with whether the attempts succeeded: successes before failures.
+pub(in crate::report) fn occurred(stage: &StageRecord) -> impl Iterator<Item = (Phase, bool, Histogram)> + use<'_> {
     Phase::ALL.into_iter().flat_map(|phase| {
-        let succeeded = stage.phases.succeeded(phase).map(|h| (phase, "succeeded", h));
-        let failed = stage.phases.failed(phase).map(|h| (phase, "failed", h));
+        let succeeded = stage.phases.succeeded(phase).map(|h| (phase, true, h));
+        let failed = stage.phases.failed(phase).map(|h| (phase, false, h));
         succeeded.into_iter().chain(failed)
     })
+}
+
+/// What the attempts of a row came to.
+pub(in crate::report) const fn outcome(succeeded: bool) -> &'static str {
+    if succeeded { "succeeded" } else { "failed" }
 }
 
 fn row(stage: &str, phase: Phase, outcome: &str, histogram: &Histogram) -> Option<[String; COLUMNS.len()]> {

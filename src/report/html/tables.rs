@@ -2,7 +2,7 @@ use std::fmt::{self, Write};
 
 use crate::measure::{Recorded, RunRecord, StageRecord, Totals};
 use crate::report::console::meaning;
-use crate::report::csv::occurred;
+use crate::report::csv::{occurred, outcome};
 use crate::report::html::bars;
 use crate::report::html::escape::Text;
 use crate::report::html::frame::{foot, head};
@@ -131,12 +131,13 @@ pub(super) fn phases(out: &mut String, stage: &StageRecord) -> fmt::Result {
     let columns =
         ["phase", "what it is", "outcome", "#count", "#min", "#mean", "#p50", "#p90", "#p95", "#p99", "#p99.9", "#max"];
     head(out, &caption, &columns);
-    for (phase, outcome, histogram) in occurred(stage) {
+    for (phase, succeeded, histogram) in occurred(stage) {
         let Some(Recorded { count, min, mean, p50, p90, p95, p99, p999, max }) = histogram.summary() else { continue };
         write!(
             out,
-            "<tr><th scope=\"row\">{phase}</th><td>{}</td><td>{outcome}</td><td class=\"n\">{}</td>",
+            "<tr><th scope=\"row\">{phase}</th><td>{}</td><td>{}</td><td class=\"n\">{}</td>",
             Text(meaning(phase)),
+            outcome(succeeded),
             units::count(count)
         )?;
         for nanos in [min, mean.round() as u64, p50, p90, p95, p99, p999, max] {

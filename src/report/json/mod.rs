@@ -1,9 +1,21 @@
 //! `run.json`: everything of the record. Durations are integer microseconds (`_us`), moments RFC 3339 in UTC (`_at`).
+//!
+//! Every part of the document is one type, which is written and read. What is written for readers alone, as it follows from the
+//! rest, is marked `skip_deserializing`. Within a schema keys are only added: those that are optional or have a default are absent
+//! in records of before they existed, and read as what their time knew.
 
+mod certificates;
+mod counts;
+mod encoding;
+mod generator;
+mod interval;
 mod resource;
-mod shape;
+mod run;
 mod stage;
 mod stored;
+mod threshold;
+mod time_scale;
+mod values;
 
 use std::io::{self, Write};
 
@@ -12,7 +24,8 @@ pub use stored::{ReadError, holds_results, read};
 
 use crate::measure::RunRecord;
 use crate::report::Exporter;
-use stage::Percentiles;
+use interval::Percentiles;
+use run::Run;
 
 /// `run.json`.
 pub(super) struct RunJson;
@@ -23,14 +36,14 @@ impl Exporter for RunJson {
     }
 
     fn write(&self, record: &RunRecord, to: &mut dyn Write) -> io::Result<()> {
-        serde_json::to_writer_pretty(&mut *to, &shape::Run::of(record, Percentiles::Told)?)?;
+        serde_json::to_writer_pretty(&mut *to, &Run::of(record, Percentiles::Told)?)?;
         to.write_all(b"\n")
     }
 }
 
 /// The content of `run.json` in one line.
 pub(super) fn line(record: &RunRecord) -> io::Result<String> {
-    let mut text = serde_json::to_string(&shape::Run::of(record, Percentiles::Told)?)?;
+    let mut text = serde_json::to_string(&Run::of(record, Percentiles::Told)?)?;
     text.push('\n');
     Ok(text)
 }
@@ -44,7 +57,7 @@ impl Exporter for PartialJson {
     }
 
     fn write(&self, record: &RunRecord, to: &mut dyn Write) -> io::Result<()> {
-        serde_json::to_writer(&mut *to, &shape::Run::of(record, Percentiles::Left)?)?;
+        serde_json::to_writer(&mut *to, &Run::of(record, Percentiles::Left)?)?;
         to.write_all(b"\n")
     }
 }

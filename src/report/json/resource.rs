@@ -1,32 +1,39 @@
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::measure::{ProcessSample, ResourceSample};
-use crate::report::csv::duration_micros;
+use crate::report::json::values::Micros;
 
 /// What both sides used in one interval. What is not known is `null`.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub(super) struct Resource {
-    start_us: u64,
-    length_us: u64,
-    generator_cpu_us: Option<u64>,
+    start_us: Micros,
+    length_us: Micros,
+    generator_cpu_us: Option<Micros>,
     generator_memory_bytes: Option<u64>,
-    emulator_cpu_us: Option<u64>,
+    emulator_cpu_us: Option<Micros>,
     emulator_memory_bytes: Option<u64>,
 }
 
 impl Resource {
     pub(super) fn of(sample: &ResourceSample) -> Self {
         let ResourceSample { at, length, generator, emulator } = *sample;
-        let process = |ProcessSample { cpu, memory }| (cpu.map(duration_micros), memory);
-        let (generator_cpu_us, generator_memory_bytes) = process(generator);
-        let (emulator_cpu_us, emulator_memory_bytes) = process(emulator);
         Self {
-            start_us: duration_micros(at),
-            length_us: duration_micros(length),
-            generator_cpu_us,
-            generator_memory_bytes,
-            emulator_cpu_us,
-            emulator_memory_bytes,
+            start_us: Micros(at),
+            length_us: Micros(length),
+            generator_cpu_us: generator.cpu.map(Micros),
+            generator_memory_bytes: generator.memory,
+            emulator_cpu_us: emulator.cpu.map(Micros),
+            emulator_memory_bytes: emulator.memory,
+        }
+    }
+
+    pub(super) fn into_sample(self) -> ResourceSample {
+        let process = |cpu: Option<Micros>, memory| ProcessSample { cpu: cpu.map(|cpu| cpu.0), memory };
+        ResourceSample {
+            at: self.start_us.0,
+            length: self.length_us.0,
+            generator: process(self.generator_cpu_us, self.generator_memory_bytes),
+            emulator: process(self.emulator_cpu_us, self.emulator_memory_bytes),
         }
     }
 }

@@ -1,219 +1,169 @@
 use std::io;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::domain::Phase;
-use crate::measure::{Aside, Histogram, Interval, Recorded, Skip, StageRecord};
-use crate::report::csv::{duration_micros, micros, occurred};
-use crate::report::json::shape::{ByClass, Counts, mean_micros, quantile};
+use crate::measure::{self, Begin, CompactPhases, Histogram, Recorded, StageRecord};
+use crate::report::csv::occurred;
+use crate::report::json::counts::Counts;
+use crate::report::json::encoding::{aside, encoded, histogram};
+use crate::report::json::interval::{Interval, Percentiles};
+use crate::report::json::values::{Count, Micros, PhaseName, Reason, in_one_line};
 
 /// One stage.
-#[derive(Serialize)]
-pub(super) struct Stage<'a> {
-    name: &'a str,
-    kind: &'a str,
-    workload: &'a str,
+#[derive(Serialize, Deserialize)]
+pub(super) struct Stage {
+    name: String,
+    kind: String,
+    /// Workload and arrivals in words.
+    workload: String,
     /// Absent when it never began, and in records of before it was measured.
-    begin_due_us: Option<u64>,
-    begin_late_us: Option<u64>,
-    start_us: u64,
-    elapsed_us: u64,
+    begin_due_us: Option<Micros>,
+    begin_late_us: Option<Micros>,
+    start_us: Micros,
+    elapsed_us: Micros,
     totals: Counts,
     /// Why devices were skipped.
-    skips: Vec<SkipRow<'a>>,
-    phases: Vec<PhaseRow>,
-    intervals: Vec<IntervalRow>,
+    #[serde(default)]
+    skips: Vec<Skip>,
+    pub(super) phases: Vec<PhaseTimes>,
+    pub(super) intervals: Vec<Interval>,
 }
 
-#[derive(Serialize)]
-struct SkipRow<'a> {
-    reason: &'static str,
+/// Devices that were skipped for one reason.
+#[derive(Serialize, Deserialize)]
+struct Skip {
+    reason: Reason,
     /// The stage that was to provision them; absent when there is none.
-    provisioned_in: Option<&'a str>,
-    devices: u64,
+    provisioned_in: Option<String>,
+    devices: Count,
 }
 
-#[derive(Serialize)]
-struct PhaseRow {
-    phase: &'static str,
-    outcome: &'static str,
+/// How long one phase took.
+#[derive(Serialize, Deserialize)]
+pub(super) struct PhaseTimes {
+    phase: PhaseName,
+    outcome: Outcome,
     count: u64,
-    min_us: u64,
-    mean_us: u64,
-    p50_us: u64,
-    p90_us: u64,
-    p95_us: u64,
-    p99_us: u64,
-    p999_us: u64,
-    max_us: u64,
+    min_us: Micros,
+    #[serde(skip_deserializing)]
+    mean_us: Micros,
+    #[serde(skip_deserializing)]
+    p50_us: Micros,
+    #[serde(skip_deserializing)]
+    p90_us: Micros,
+    #[serde(skip_deserializing)]
+    p95_us: Micros,
+    #[serde(skip_deserializing)]
+    p99_us: Micros,
+    #[serde(skip_deserializing)]
+    p999_us: Micros,
+    max_us: Micros,
     /// Values above the range of the histogram (one hour), counted at its end.
     above_range: u64,
     /// The whole distribution in nanoseconds: HdrHistogram V2, deflated, base64. Histograms of several runs can be added.
     histogram: String,
 }
 
-/// One second.
-#[derive(Serialize)]
-struct IntervalRow {
-    start_us: u64,
-    length_us: u64,
-    due: u64,
-    started: u64,
-    succeeded: u64,
-    failed_by_class: ByClass,
-    attempts: u64,
-    failed_attempts: u64,
-    /// Absent in records of before it was counted.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    failed_attempts_by_class: Option<ByClass>,
-    succeeded_attempts: u64,
-    throttled: u64,
-    /// Fleet time; absent when no refusal named one.
-    retry_after_max_us: Option<u64>,
-    dropped: u64,
-    expired: u64,
-    gave_up: u64,
-    disconnects: u64,
-    telemetry: u64,
-    in_flight: u64,
-    p50_us: Option<u64>,
-    p90_us: Option<u64>,
-    p99_us: Option<u64>,
-    min_us: Option<u64>,
-    max_us: Option<u64>,
-    /// Values above the range of the histogram (one hour), counted at its end.
-    above_range: u64,
-    /// The distribution of `total` in nanoseconds: HdrHistogram V2, base64, empty when there is none. Not deflated: most are short.
-    histogram: String,
+/// Of which attempts.
+#[derive(Serialize, Deserialize, Clone, Copy, PartialEq)]
+#[serde(rename_all = "lowercase")]
+enum Outcome {
+    Succeeded,
+    Failed,
 }
 
-/// Whether the percentiles of every second are told beside their distribution.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Percentiles {
-    /// For readers.
-    Told,
-    /// Quick to write once a second.
-    Left,
-}
-
-impl<'a> Stage<'a> {
-    pub(super) fn of(stage: &'a StageRecord, percentiles: Percentiles) -> io::Result<Self> {
+impl Stage {
+    pub(super) fn of(stage: &StageRecord, percentiles: Percentiles) -> io::Result<Self> {
         let StageRecord { name, kind, workload, totals, begin, start, elapsed, skips, phases: _, intervals } = stage;
         Ok(Self {
-            name,
-            kind,
-            workload,
-            begin_due_us: begin.map(|begin| duration_micros(begin.due)),
-            begin_late_us: begin.map(|begin| duration_micros(begin.late)),
-            start_us: duration_micros(*start),
-            elapsed_us: duration_micros(*elapsed),
+            name: name.clone(),
+            kind: kind.clone(),
+            workload: workload.clone(),
+            begin_due_us: begin.map(|begin| Micros(begin.due)),
+            begin_late_us: begin.map(|begin| Micros(begin.late)),
+            start_us: Micros(*start),
+            elapsed_us: Micros(*elapsed),
             totals: Counts::of(totals),
-            skips: skips.iter().map(SkipRow::of).collect(),
+            skips: skips.iter().map(Skip::of).collect(),
             phases: occurred(stage)
-                .filter_map(|(phase, outcome, histogram)| PhaseRow::of(phase, outcome, &histogram).transpose())
+                .filter_map(|(phase, succeeded, histogram)| PhaseTimes::of(phase, succeeded, &histogram).transpose())
                 .collect::<io::Result<_>>()?,
-            intervals: intervals.iter().map(|interval| IntervalRow::of(interval, percentiles)).collect(),
+            intervals: intervals.iter().map(|interval| Interval::of(interval, percentiles)).collect(),
+        })
+    }
+
+    pub(super) fn into_record(self) -> Result<StageRecord, String> {
+        let name = in_one_line(self.name);
+        let wrong = |reason: String| format!("stage {name}: {reason}");
+        let mut phases = CompactPhases::default();
+        self.phases.into_iter().try_for_each(|times| times.add_to(&mut phases)).map_err(wrong)?;
+        let intervals =
+            self.intervals.into_iter().map(Interval::into_interval).collect::<Result<_, _>>().map_err(wrong)?;
+        let totals = self.totals.into_totals();
+        let skips: Vec<_> = self.skips.into_iter().map(Skip::into_skip).collect();
+        let told = skips.iter().fold(0, |sum: u64, skip| sum.saturating_add(skip.devices));
+        if told > totals.skipped {
+            return Err(wrong(format!("{} were skipped, but there are reasons for {told}", totals.skipped)));
+        }
+        let begin = self.begin_due_us.zip(self.begin_late_us);
+        Ok(StageRecord {
+            name,
+            kind: self.kind,
+            workload: self.workload,
+            totals,
+            begin: begin.map(|(due, late)| Begin { due: due.0, late: late.0 }),
+            start: self.start_us.0,
+            elapsed: self.elapsed_us.0,
+            skips,
+            phases,
+            intervals,
         })
     }
 }
 
-impl<'a> SkipRow<'a> {
-    fn of(skip: &'a Skip) -> Self {
-        let Skip { reason, provisioned_in, devices } = skip;
-        Self { reason: reason.name(), provisioned_in: provisioned_in.as_deref(), devices: *devices }
+impl Skip {
+    fn of(skip: &measure::Skip) -> Self {
+        let measure::Skip { reason, provisioned_in, devices } = skip;
+        Self { reason: Reason(*reason), provisioned_in: provisioned_in.clone(), devices: Count(*devices) }
+    }
+
+    fn into_skip(self) -> measure::Skip {
+        let Self { reason, provisioned_in, devices } = self;
+        measure::Skip { reason: reason.0, provisioned_in, devices: devices.0 }
     }
 }
 
-impl PhaseRow {
-    fn of(phase: Phase, outcome: &'static str, histogram: &Histogram) -> io::Result<Option<Self>> {
+impl PhaseTimes {
+    fn of(phase: Phase, succeeded: bool, histogram: &Histogram) -> io::Result<Option<Self>> {
         let Some(Recorded { count, min, mean, p50, p90, p95, p99, p999, max }) = histogram.summary() else {
             return Ok(None);
         };
         Ok(Some(Self {
-            phase: phase.name(),
-            outcome,
+            phase: PhaseName(phase),
+            outcome: if succeeded { Outcome::Succeeded } else { Outcome::Failed },
             count,
-            min_us: micros(min),
-            mean_us: mean_micros(mean),
-            p50_us: micros(p50),
-            p90_us: micros(p90),
-            p95_us: micros(p95),
-            p99_us: micros(p99),
-            p999_us: micros(p999),
-            max_us: micros(max),
+            min_us: Micros::of_nanos(min),
+            mean_us: Micros::of_nanos(mean.round() as u64),
+            p50_us: Micros::of_nanos(p50),
+            p90_us: Micros::of_nanos(p90),
+            p95_us: Micros::of_nanos(p95),
+            p99_us: Micros::of_nanos(p99),
+            p999_us: Micros::of_nanos(p999),
+            max_us: Micros::of_nanos(max),
             above_range: histogram.saturated(),
             histogram: encoded(histogram)?,
         }))
     }
-}
 
-impl IntervalRow {
-    fn of(interval: &Interval, percentiles: Percentiles) -> Self {
-        let Interval {
-            start,
-            length,
-            due,
-            started,
-            attempts,
-            failed_attempts,
-            failed_attempts_by_class,
-            succeeded_attempts,
-            succeeded,
-            failed,
-            throttled,
-            retry_after_max,
-            dropped,
-            expired,
-            gave_up,
-            disconnects,
-            telemetry,
-            in_flight,
-            total,
-        } = interval;
-        let [p50_us, p90_us, p99_us] = match percentiles {
-            Percentiles::Told => {
-                let total = total.decode();
-                [0.50, 0.90, 0.99].map(|q| quantile(&total, q))
-            }
-            Percentiles::Left => [None; 3],
-        };
-        let Aside { above_range, min, max } = total.aside();
-        Self {
-            start_us: duration_micros(*start),
-            length_us: duration_micros(*length),
-            due: *due,
-            started: *started,
-            succeeded: *succeeded,
-            failed_by_class: ByClass(*failed),
-            attempts: *attempts,
-            failed_attempts: *failed_attempts,
-            failed_attempts_by_class: failed_attempts_by_class.map(ByClass),
-            succeeded_attempts: *succeeded_attempts,
-            throttled: *throttled,
-            retry_after_max_us: retry_after_max.map(duration_micros),
-            dropped: *dropped,
-            expired: *expired,
-            gave_up: *gave_up,
-            disconnects: *disconnects,
-            telemetry: *telemetry,
-            in_flight: *in_flight,
-            p50_us,
-            p90_us,
-            p99_us,
-            min_us: min.map(micros),
-            max_us: max.map(micros),
-            above_range,
-            histogram: STANDARD.encode(total.as_v2()),
+    fn add_to(self, phases: &mut CompactPhases) -> Result<(), String> {
+        let Self { phase: PhaseName(phase), outcome, count, min_us, max_us, above_range, .. } = self;
+        let wrong = |reason: String| format!("phase {phase}: {reason}");
+        let histogram = histogram(&self.histogram, aside(above_range, Some(min_us), Some(max_us))).map_err(wrong)?;
+        if histogram.count() != count {
+            return Err(wrong(format!("count is {count}, but the histogram holds {}", histogram.count())));
         }
+        phases.set(phase, outcome == Outcome::Succeeded, &histogram);
+        Ok(())
     }
-}
-
-/// A histogram as HdrHistogram tools exchange it: V2, deflated, base64.
-pub(super) fn encoded(histogram: &Histogram) -> io::Result<String> {
-    let mut bytes = Vec::new();
-    V2DeflateSerializer::new().serialize(histogram.as_hdr(), &mut bytes).map_err(io::Error::other)?;
-    Ok(STANDARD.encode(bytes))
 }

@@ -1,20 +1,19 @@
 //! Reading results back. The files may come from anywhere: sizes and counts are bounded, nothing here panics.
 
 mod log;
-mod resource;
-mod shape;
 #[cfg(test)]
 mod tests;
-mod threshold;
-mod values;
 
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
+
 use crate::domain::BYTE_ORDER_MARK;
 use crate::measure::{RunRecord, RunStatus};
 use crate::report::SCHEMA;
+use crate::report::json::run::Run;
 
 /// A stored run cannot be read.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
@@ -101,13 +100,19 @@ pub fn read(folder: &Path) -> Result<RunRecord, ReadError> {
     Err(ReadError::Nothing { path: folder.to_owned() })
 }
 
+/// What is looked at first.
+#[derive(Deserialize)]
+struct Head {
+    schema: u64,
+}
+
 fn parse(path: &Path) -> Result<RunRecord, ReadError> {
     let bytes = bounded(path)?;
-    let shape::Head { schema } = serde_json::from_slice(&bytes).map_err(|error| wrong(path, &error))?;
+    let Head { schema } = serde_json::from_slice(&bytes).map_err(|error| wrong(path, &error))?;
     if schema > u64::from(SCHEMA) {
         return Err(ReadError::Newer { path: path.to_owned(), schema });
     }
-    let stored: shape::Run = serde_json::from_slice(&bytes).map_err(|error| wrong(path, &error))?;
+    let stored: Run = serde_json::from_slice(&bytes).map_err(|error| wrong(path, &error))?;
     let is_whole = stored.has_distributions();
     let mut record = stored.into_record().map_err(|reason| wrong(path, &reason))?;
     if !is_whole {

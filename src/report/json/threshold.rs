@@ -1,21 +1,30 @@
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::measure::{MOST_VALUES, Observed, ThresholdResult};
-use crate::report::json::stored::values::Micros;
+use crate::report::json::values::Micros;
+use crate::report::observed::Value;
 
 /// What became of a threshold.
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 pub(super) struct Threshold {
     threshold: String,
     met: bool,
+    /// Absent when there was nothing to look at.
     observed: Option<f64>,
     unit: Option<String>,
+    /// When it stopped the run.
     stopped_at_us: Option<Micros>,
 }
 
 impl Threshold {
+    pub(super) fn of(result: &ThresholdResult) -> Self {
+        let ThresholdResult { text, observed, met, stopped_at } = result;
+        let (observed, unit) = Value::of(*observed).map(|value| (value.number, value.unit.to_owned())).unzip();
+        Self { threshold: text.clone(), met: *met, observed, unit, stopped_at_us: stopped_at.map(Micros) }
+    }
+
     pub(super) fn into_result(self) -> Result<ThresholdResult, String> {
         let Self { threshold: text, met, observed, unit, stopped_at_us } = self;
         let observed = match (observed, unit.as_deref()) {

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::domain::{FailureClass, Origin, Phase};
 use crate::measure::{MOST_VALUES, RunStatus, SkipReason};
+use crate::report::csv::duration_micros;
+use crate::report::units;
 
 /// A number of events, so small that sums do not overflow.
-#[derive(Deserialize, Clone, Copy, Default)]
+#[derive(Serialize, Deserialize, Clone, Copy, Default)]
 #[serde(try_from = "u64")]
 pub(super) struct Count(pub(super) u64);
 
@@ -21,10 +23,22 @@ impl TryFrom<u64> for Count {
     }
 }
 
-/// A time of at most 31 years.
-#[derive(Deserialize, Clone, Copy)]
-#[serde(try_from = "u64")]
+/// A time of at most 31 years, in whole microseconds.
+#[derive(Serialize, Deserialize, Clone, Copy, Default)]
+#[serde(try_from = "u64", into = "u64")]
 pub(super) struct Micros(pub(super) Duration);
+
+impl Micros {
+    pub(super) const fn of_nanos(nanos: u64) -> Self {
+        Self(Duration::from_nanos(nanos))
+    }
+}
+
+impl From<Micros> for u64 {
+    fn from(micros: Micros) -> Self {
+        duration_micros(micros.0)
+    }
+}
 
 impl TryFrom<u64> for Micros {
     type Error = String;
@@ -39,9 +53,15 @@ impl TryFrom<u64> for Micros {
 }
 
 /// A moment since 1970.
-#[derive(Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Serialize, Deserialize, Clone, Copy)]
+#[serde(try_from = "String", into = "String")]
 pub(super) struct Moment(pub(super) SystemTime);
+
+impl From<Moment> for String {
+    fn from(moment: Moment) -> Self {
+        units::rfc3339(moment.0)
+    }
+}
 
 impl TryFrom<String> for Moment {
     type Error = String;
@@ -55,33 +75,44 @@ impl TryFrom<String> for Moment {
 
 /// A value of a fixed set of names.
 macro_rules! named {
-    ($type:ident, $of:ty, $all:expr, $name:expr) => {
-        #[derive(Deserialize, Clone, Copy)]
-        #[serde(try_from = "String")]
-        pub(in crate::report::json::stored) struct $type(pub(in crate::report::json::stored) $of);
+    ($type:ident, $of:ident) => {
+        #[derive(Serialize, Deserialize, Clone, Copy)]
+        #[serde(try_from = "String", into = "&'static str")]
+        pub(in crate::report::json) struct $type(pub(in crate::report::json) $of);
+
+        impl From<$type> for &'static str {
+            fn from(value: $type) -> Self {
+                value.0.name()
+            }
+        }
 
         impl TryFrom<String> for $type {
             type Error = String;
 
             fn try_from(text: String) -> Result<Self, String> {
-                let name: fn($of) -> &'static str = $name;
-                let found = $all.into_iter().find(|value| name(*value) == text);
+                let found = $of::ALL.into_iter().find(|value| value.name() == text);
                 found.map(Self).ok_or_else(|| format!("{text:?} is not known to this version"))
             }
         }
     };
 }
 
-named!(Class, FailureClass, FailureClass::ALL, FailureClass::name);
-named!(PhaseName, Phase, Phase::ALL, Phase::name);
-named!(Status, RunStatus, RunStatus::ALL, RunStatus::name);
-named!(OriginName, Origin, Origin::ALL, Origin::name);
-named!(Reason, SkipReason, SkipReason::ALL, SkipReason::name);
+named!(Class, FailureClass);
+named!(PhaseName, Phase);
+named!(Status, RunStatus);
+named!(OriginName, Origin);
+named!(Reason, SkipReason);
 
-/// Failures per class; a class that is not listed did not occur.
-#[derive(Deserialize, Clone, Copy)]
+/// Failures per class, one key for each; a class that is not listed did not occur.
+#[derive(Deserialize, Clone, Copy, Default)]
 #[serde(try_from = "BTreeMap<String, Count>")]
 pub(super) struct ByClass(pub(super) [u64; FailureClass::ALL.len()]);
+
+impl Serialize for ByClass {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(FailureClass::ALL.map(FailureClass::name).iter().zip(&self.0))
+    }
+}
 
 impl TryFrom<BTreeMap<String, Count>> for ByClass {
     type Error = String;
@@ -94,4 +125,9 @@ impl TryFrom<BTreeMap<String, Count>> for ByClass {
         }
         Ok(Self(counts))
     }
+}
+
+/// No scenario has a name of several lines, which would pass for lines of the report.
+pub(super) fn in_one_line(name: String) -> String {
+    if name.contains(['\n', '\r']) { name.split_whitespace().collect::<Vec<_>>().join(" ") } else { name }
 }

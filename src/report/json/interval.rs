@@ -1,0 +1,161 @@
+use serde::{Deserialize, Serialize};
+
+use crate::measure::{self, Aside, CompactHistogram};
+use crate::report::json::encoding::{aside, compact, encoded_compact, quantile};
+use crate::report::json::values::{ByClass, Count, Micros};
+
+/// One second of a stage.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Interval {
+    start_us: Micros,
+    length_us: Micros,
+    due: Count,
+    started: Count,
+    succeeded: Count,
+    failed_by_class: ByClass,
+    attempts: Option<Count>,
+    failed_attempts: Option<Count>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failed_attempts_by_class: Option<ByClass>,
+    succeeded_attempts: Option<Count>,
+    throttled: Count,
+    /// Fleet time; absent when no refusal named one.
+    retry_after_max_us: Option<Micros>,
+    dropped: Count,
+    #[serde(default)]
+    expired: Count,
+    #[serde(default)]
+    gave_up: Count,
+    #[serde(default)]
+    disconnects: Count,
+    #[serde(default)]
+    telemetry: Count,
+    in_flight: Count,
+    #[serde(skip_deserializing)]
+    p50_us: Option<Micros>,
+    #[serde(skip_deserializing)]
+    p90_us: Option<Micros>,
+    #[serde(skip_deserializing)]
+    p99_us: Option<Micros>,
+    min_us: Option<Micros>,
+    max_us: Option<Micros>,
+    /// Values above the range of the histogram (one hour), counted at its end.
+    #[serde(default)]
+    above_range: u64,
+    /// The distribution of `total` in nanoseconds: HdrHistogram V2, base64, empty when there is none. Not deflated: most are short.
+    /// Records of before it was there have it in `latency.hlog`.
+    histogram: Option<String>,
+}
+
+/// Whether the percentiles of every second are told beside their distribution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Percentiles {
+    /// For readers.
+    Told,
+    /// Quick to write once a second.
+    Left,
+}
+
+impl Interval {
+    pub(super) fn of(interval: &measure::Interval, percentiles: Percentiles) -> Self {
+        let measure::Interval {
+            start,
+            length,
+            due,
+            started,
+            attempts,
+            failed_attempts,
+            failed_attempts_by_class,
+            succeeded_attempts,
+            succeeded,
+            failed,
+            throttled,
+            retry_after_max,
+            dropped,
+            expired,
+            gave_up,
+            disconnects,
+            telemetry,
+            in_flight,
+            total,
+        } = interval;
+        let [p50_us, p90_us, p99_us] = match percentiles {
+            Percentiles::Told => {
+                let total = total.decode();
+                [0.50, 0.90, 0.99].map(|q| quantile(&total, q))
+            }
+            Percentiles::Left => [None; 3],
+        };
+        let Aside { above_range, min, max } = total.aside();
+        Self {
+            start_us: Micros(*start),
+            length_us: Micros(*length),
+            due: Count(*due),
+            started: Count(*started),
+            succeeded: Count(*succeeded),
+            failed_by_class: ByClass(*failed),
+            attempts: Some(Count(*attempts)),
+            failed_attempts: Some(Count(*failed_attempts)),
+            failed_attempts_by_class: failed_attempts_by_class.map(ByClass),
+            succeeded_attempts: Some(Count(*succeeded_attempts)),
+            throttled: Count(*throttled),
+            retry_after_max_us: retry_after_max.map(Micros),
+            dropped: Count(*dropped),
+            expired: Count(*expired),
+            gave_up: Count(*gave_up),
+            disconnects: Count(*disconnects),
+            telemetry: Count(*telemetry),
+            in_flight: Count(*in_flight),
+            p50_us,
+            p90_us,
+            p99_us,
+            min_us: min.map(Micros::of_nanos),
+            max_us: max.map(Micros::of_nanos),
+            above_range,
+            histogram: Some(encoded_compact(total)),
+        }
+    }
+
+    /// Whether it says how its times are distributed, or `latency.hlog` does.
+    pub(super) const fn has_distribution(&self) -> bool {
+        self.histogram.is_some()
+    }
+
+    pub(super) fn into_interval(self) -> Result<measure::Interval, String> {
+        let start = self.start_us.0;
+        // Without a distribution of its own it only remembers what its distribution in the log does not say.
+        let aside = aside(self.above_range, self.min_us, self.max_us);
+        let total = match self.histogram {
+            Some(encoded) => compact(&encoded, aside)
+                .map_err(|reason| format!("interval at {:.3} s: {reason}", start.as_secs_f64()))?,
+            None => CompactHistogram::announced(aside),
+        };
+        let by_class = match (self.failed_attempts_by_class, self.failed_attempts) {
+            (Some(by_class), _) => Some(by_class.0),
+            // As long as every device had one attempt, its class was that of the device.
+            (None, None) => Some(self.failed_by_class.0),
+            (None, Some(_)) => None,
+        };
+        Ok(measure::Interval {
+            start,
+            length: self.length_us.0,
+            due: self.due.0,
+            started: self.started.0,
+            attempts: self.attempts.unwrap_or(self.started).0,
+            failed_attempts: self.failed_attempts.map_or_else(|| self.failed_by_class.0.iter().sum(), |count| count.0),
+            failed_attempts_by_class: by_class,
+            succeeded_attempts: self.succeeded_attempts.unwrap_or(self.succeeded).0,
+            succeeded: self.succeeded.0,
+            failed: self.failed_by_class.0,
+            throttled: self.throttled.0,
+            retry_after_max: self.retry_after_max_us.map(|time| time.0),
+            dropped: self.dropped.0,
+            expired: self.expired.0,
+            gave_up: self.gave_up.0,
+            disconnects: self.disconnects.0,
+            telemetry: self.telemetry.0,
+            in_flight: self.in_flight.0,
+            total,
+        })
+    }
+}
