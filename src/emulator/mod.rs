@@ -1,9 +1,26 @@
 //! DPS, IoT Hub and ADR on loopback: what a device meets between its first power-on and its first telemetry message,
 //! with certificates that are really issued and really checked.
 //!
-//! * [`Config`] says how it behaves, [`Service`] is all of it without sockets, [`Emulator`] adds the listeners.
-//! * `session` moves packets of one connection, whatever carries it; `dps` and `hub` decide what they mean and never
-//!   wait; `issuance` does the CPU work on threads of its own; `registry` remembers.
+//! [`Config`] says how it behaves, [`Service`] is all of it without sockets, [`Emulator`] adds the listeners. Whoever decides
+//! something never waits; whoever waits decides nothing. Folders use those above them in this table, and no two use each other:
+//!
+//! | folder or file | holds | may use |
+//! |---|---|---|
+//! | `sharded`, `packet_id`, `clock`, `counters` | locks, numbers of packets, wall clock, what is counted | - |
+//! | `listening` | addresses, ports, listening sockets | - |
+//! | `config` | the settings | `listening` |
+//! | `service_model`, `fault` | how long things take and how many are allowed, what goes wrong | `config` |
+//! | `issuing` | authorities, the threads that sign, whom the hub trusts | `config` |
+//! | `registry` | what is known: enrollments, registrations, operations, devices, twins, and their rules | `config`, `issuing` |
+//! | `state` | what is on the disk | `issuing`, `registry` |
+//! | `transport` | connections and bytes: places, TLS in turns, packets and requests in and out | `config`, `fault` |
+//! | `core` | what all connections share | all above |
+//! | `dps`, `hub` | the conversations: what a packet means | `core` and above, not each other |
+//! | `session` | one MQTT connection | `dps`, `hub` and above |
+//! | `https` | HTTPS, and MQTT over WebSocket | `session` and above |
+//! | `service` | all of it, and what back ends do with the hub | `https` and above |
+//! | `management` | the control plane | `service` and above |
+//! | `server` | the listeners | all |
 //!
 //! Architecture invariants: no lock is held across an await; nothing that a peer sends makes memory grow without bound
 //! or panics; nothing here knows the devices' code.
@@ -35,12 +52,14 @@ pub use config::{
     OutageEffect, Pause, Quotas, RefusedCsr, RenewalBody, RenewalCodes, Revocation, ServerError, StepModel, Unit,
 };
 pub use counters::{Counters, Event};
-pub use hub::TelemetryMessage;
 pub use listening::address::{Address, ParseAddressError};
 pub use listening::listeners::{Addresses, ListenError, Listeners, TakenPort};
 pub use listening::port::Port;
 pub use management::Management;
-pub use server::{Emulator, Endpoints, Ipv6Endpoints, StartError};
-pub use service::{CloudToDevice, ConnectionState, DeviceInfo, Ended, HubError, MethodResult, Service, TwinInfo};
+pub use registry::TelemetryMessage;
+pub use server::{Emulator, Endpoints, Ipv6Endpoints};
+pub use service::{
+    CloudToDevice, ConnectionState, DeviceInfo, Ended, HubError, MethodResult, Service, StartError, TwinInfo,
+};
 pub use service_model::HistogramError;
 pub use state::StateError;

@@ -1,4 +1,3 @@
-use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,24 +10,22 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::config::{Config, ConfigError, Listen};
-use super::core::{Core, CoreError};
+use super::config::{Config, Listen};
+use super::core::Core;
 use super::counters::{Counters, Event};
 use super::https;
 use super::listening::address::Address;
 use super::listening::listeners::{Addresses, ListenError, Listeners, TakenPort};
 use super::listening::port::Port;
 use super::management::Management;
-use super::service::Service;
-use super::service_model::HistogramError;
-use super::session::{self, End};
+use super::service::{Service, StartError};
+use super::session;
 use super::state::StateError;
+use super::transport::conversation::End;
 use super::transport::handshake::{Newcomer, shake_hands};
 use super::transport::room::{Room, Taken};
 use super::transport::watched::Watched;
-use crate::pki::chain::ChainError;
-use crate::pki::key::KeyError;
-use crate::pki::tls::{TlsConfigError, TlsVersions, resumable, server_config};
+use crate::pki::tls::{TlsVersions, resumable, server_config};
 
 /// The emulator with its listeners, ready to run.
 #[derive(Debug)]
@@ -68,48 +65,6 @@ pub struct Ipv6Endpoints {
     /// Control plane.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub management: Option<SocketAddr>,
-}
-
-/// Why the emulator does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// A value of the configuration cannot be.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// Somebody else listens there, or the address is not ours.
-    #[error(transparent)]
-    Listen(#[from] ListenError),
-    /// Authorities could not be made.
-    #[error(transparent)]
-    Key(#[from] KeyError),
-    /// The hub cannot use the issuing CA.
-    #[error("the hub cannot use the issuing CA: {0}")]
-    Authority(#[source] ChainError),
-    /// A histogram of latencies cannot be used.
-    #[error("`model`: {0}")]
-    Histogram(#[from] HistogramError),
-    /// The state cannot be kept.
-    #[error(transparent)]
-    State(#[from] StateError),
-    /// The TLS server could not be made.
-    #[error(transparent)]
-    Tls(#[from] TlsConfigError),
-    /// The system refused threads.
-    #[error("cannot start the threads that sign certificates: {0}")]
-    Threads(#[source] io::Error),
-}
-
-impl From<CoreError> for StartError {
-    fn from(error: CoreError) -> Self {
-        match error {
-            CoreError::Config(error) => Self::Config(error),
-            CoreError::Key(error) => Self::Key(error),
-            CoreError::Authority(error) => Self::Authority(error),
-            CoreError::Histogram(error) => Self::Histogram(error),
-            CoreError::State(error) => Self::State(error),
-            CoreError::Threads(error) => Self::Threads(error),
-        }
-    }
 }
 
 impl Emulator {
@@ -183,7 +138,7 @@ impl Emulator {
         let core = service.core();
         let connections = TaskTracker::new();
         let listen = &core.config.listen;
-        let room = Room::new(core, listen.max_connections, listen.patience());
+        let room = Room::new(&core.faults, &core.tally, listen.max_connections, listen.patience());
         let serve = |carrier: Carrier| {
             let (tls, shutdown, connections) = (&tls, &shutdown, &connections);
             move |tcp: TcpStream, taken: Taken| {
@@ -207,7 +162,12 @@ impl Emulator {
                 service.tend(),
                 async {
                     if let Some((listeners, management)) = &management {
-                        let room = Room::new(core, Self::MANAGEMENT_CONNECTIONS, Self::MANAGEMENT_PATIENCE);
+                        let room = Room::new(
+                            &core.faults,
+                            &core.tally,
+                            Self::MANAGEMENT_CONNECTIONS,
+                            Self::MANAGEMENT_PATIENCE,
+                        );
                         let serve = |tcp, taken: Taken| {
                             let (management, shutdown, place) = (management.clone(), shutdown.clone(), taken.place());
                             connections.spawn(async move {
@@ -284,7 +244,7 @@ async fn connection(core: Arc<Core>, tls: TlsAcceptor, newcomer: Newcomer<TcpStr
 
 async fn open(core: Arc<Core>, tls: TlsAcceptor, newcomer: Newcomer<TcpStream>, carrier: Carrier) -> Option<Serving> {
     let place = newcomer.place.clone();
-    let stream = shake_hands(&core, &tls, newcomer).await?;
+    let stream = shake_hands(&tls, newcomer, core.config.listen.handshake_timeout(), &core.faults, &core.tally).await?;
     let peer = stream.get_ref().1.peer_certificates();
     let peer = peer.map(|chain| chain.iter().map(|c| c.clone().into_owned()).collect()).unwrap_or_default();
     Some(match carrier {

@@ -4,7 +4,7 @@ use super::answer::Refusal;
 use crate::domain::{ParseSasTokenError, SasToken};
 use crate::emulator::core::Core;
 use crate::emulator::registry::{Attested, CertificateRefusal, Match};
-use crate::emulator::session::PeerChain;
+use crate::emulator::transport::conversation::PeerChain;
 
 /// A device that talks to DPS, as it introduced itself.
 #[derive(Debug)]

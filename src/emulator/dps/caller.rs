@@ -1,6 +1,6 @@
 use super::attest::{Caller, Evidence};
 use crate::domain::RegistrationId;
-use crate::emulator::session::PeerChain;
+use crate::emulator::transport::conversation::PeerChain;
 
 /// What a device said of itself, before anything is checked.
 pub(crate) struct Introduction<'a> {

@@ -12,9 +12,8 @@ use crate::emulator::counters::Event;
 use crate::emulator::fault::CaOutage;
 use crate::emulator::issuing::adr::{Issued, Policy, Subject};
 use crate::emulator::issuing::issuance::Busy;
-use crate::emulator::registry::{Assignment, Attested, Device, Operation, Outcome, Registration};
+use crate::emulator::registry::{Assignment, Attested, Change, Device, Operation, Outcome, Registration};
 use crate::emulator::service_model::Step;
-use crate::emulator::state::Change;
 use crate::pki::csr::MAX_DER_LENGTH;
 use crate::protocol::payload::{RegistrationRequest, decode_csr};
 
@@ -273,9 +272,15 @@ mod tests {
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
 
+    use crossbeam_channel::Sender;
+    use serde_json::Value;
+
     use super::*;
+    use crate::domain::{CryptoProvider, KeyAlgorithm};
     use crate::emulator::config::Config;
-    use crate::emulator::dps::Introduction;
+    use crate::emulator::dps::{Introduction, operation_status};
+    use crate::pki::csr;
+    use crate::pki::key::DeviceKey;
 
     /// The authority's threads are busy and its queue is full.
     #[tokio::test(start_paused = true)]
@@ -300,5 +305,49 @@ mod tests {
         assert_eq!((register(MAX_DER_LENGTH), register(MAX_DER_LENGTH + 1)), (429, 202));
         assert_eq!(core.tally.snapshot().get(Event::CsrRefused), 1);
         drop(busy);
+    }
+
+    /// A core that keeps state, whose disk stands still until something is sent.
+    fn with_stalled_disk(folder: &std::path::Path) -> (Arc<Core>, Sender<()>) {
+        let mut config = Config { state: Some(folder.to_owned()), ..Config::default() };
+        config.adr.issue_inline = true;
+        let core = Core::new(config).unwrap();
+        let go = core.journal.as_ref().unwrap().stand_still();
+        (core, go)
+    }
+
+    fn caller(core: &Core, id: &str) -> Caller {
+        let expiry = core.clock.unix_seconds() + 60;
+        let token = core.group_key.derive(id).sign(&format!("0ne00000001/registrations/{id}"), expiry, None);
+        let introduction = Introduction {
+            id_scope: "0ne00000001",
+            registration_id: id,
+            api_version: Some("2025-07-01-preview"),
+            token: &token.to_text(),
+            certificates: Vec::new(),
+        };
+        Caller::new(introduction).unwrap()
+    }
+
+    fn json(body: &[u8]) -> Value {
+        serde_json::from_slice(body).unwrap()
+    }
+
+    #[tokio::test]
+    async fn nobody_is_told_assigned_before_it_is_on_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = DeviceKey::generate(KeyAlgorithm::EcdsaP256, CryptoProvider::AwsLc).unwrap();
+        let with_csr = format!(r#"{{"csr":"{}"}}"#, csr::to_base64(&csr::build(&key, "dev1").unwrap()));
+        for body in ["{}", &with_csr] {
+            let (core, go) = with_stalled_disk(folder.path());
+            let caller = caller(&core, "dev1");
+            let accepted = register(&core, &caller, body.as_bytes()).0;
+            let operation = json(&accepted.body)["operationId"].as_str().unwrap().to_owned();
+            let ask = || json(&operation_status(&core, &caller, &operation).body)["status"].clone();
+            assert_eq!((accepted.status, ask()), (202, "assigning".into()), "{body}");
+            go.send(()).unwrap();
+            assert!(core.durable().await);
+            assert_eq!(ask(), "assigned", "{body}");
+        }
     }
 }

@@ -9,7 +9,7 @@ use crate::emulator::core::Core;
 use crate::emulator::counters::Event;
 use crate::emulator::registry::Subscriptions;
 use crate::emulator::registry::{Attested, Link};
-use crate::emulator::session::{End, Next, PeerChain, Refused, silence_allowed};
+use crate::emulator::transport::conversation::{End, Next, PeerChain, Refused, silence_allowed};
 use crate::emulator::transport::outbox::Outbox;
 use crate::protocol::mqtt::{Connect, ConnectReturnCode, Packet, Publish, QoS, Subscribe};
 use crate::protocol::topic::{DpsRequest, DpsResponse, DpsUserName, filter_is_valid};

@@ -207,6 +207,14 @@ impl FaultInjector {
 }
 
 #[cfg(test)]
+impl FaultInjector {
+    /// One that injects nothing yet.
+    pub(crate) fn none() -> Arc<Self> {
+        Arc::new(Self::new(1, TimeScale::REAL, Faults::default(), Instant::now()))
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::emulator::config::{Chance, Disconnect, HubOutage, Outage, Revocation};

@@ -25,7 +25,7 @@ use super::config::HubOutageEffect;
 use super::core::Core;
 use super::counters::Event;
 use super::dps::Refusal;
-use super::session::PeerChain;
+use super::transport::conversation::PeerChain;
 use super::transport::http::{self, Response};
 use super::transport::room::Place;
 use route::Route;

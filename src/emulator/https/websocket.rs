@@ -12,7 +12,8 @@ use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body
 
 use crate::emulator::core::Core;
 use crate::emulator::counters::Event;
-use crate::emulator::session::{self, PeerChain};
+use crate::emulator::session;
+use crate::emulator::transport::conversation::PeerChain;
 use crate::emulator::transport::http::Response;
 use crate::emulator::transport::room::Place;
 use crate::protocol::mqtt::HUB_PACKET_LIMIT;

@@ -8,7 +8,7 @@ use crate::domain::{ParseSasTokenError, SasToken};
 use crate::emulator::core::Core;
 use crate::emulator::issuing::trusted::AuthorityId;
 use crate::emulator::registry::{Device, State};
-use crate::emulator::session::Refused;
+use crate::emulator::transport::conversation::Refused;
 use crate::pki::ca::Validity;
 use crate::pki::description::describe;
 use crate::protocol::mqtt::{Connect, ConnectReturnCode, LastWill, QoS};

@@ -9,11 +9,10 @@ pub(crate) mod methods;
 mod renewal;
 mod session;
 mod subscriptions;
-pub(crate) mod telemetry;
+mod telemetry;
 pub(crate) mod twin;
 
 pub(crate) use connect::is_proved;
 pub(crate) use limits::{MAX_TELEMETRY, message_size};
 pub(crate) use session::HubSession;
-pub use telemetry::TelemetryMessage;
 pub(crate) use telemetry::receive as receive_telemetry;

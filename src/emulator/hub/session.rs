@@ -11,7 +11,7 @@ use crate::emulator::core::Core;
 use crate::emulator::counters::Event;
 use crate::emulator::registry::{Device, Link, State};
 use crate::emulator::service_model::{Full, Step};
-use crate::emulator::session::{End, Next, PeerChain, Refused, silence_allowed};
+use crate::emulator::transport::conversation::{End, Next, PeerChain, Refused, silence_allowed};
 use crate::emulator::transport::outbox::Outbox;
 use crate::protocol::mqtt::{Connect, ConnectReturnCode, LastWill, Packet, Publish, QoS, Subscribe};
 use crate::protocol::topic::{HubRequest, HubUserName};

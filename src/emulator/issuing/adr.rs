@@ -7,9 +7,9 @@ use std::time::{Duration, SystemTime};
 
 use uuid::Uuid;
 
+use super::record::{AuthoritiesRecord, AuthorityRecord, BrokenAuthority, PolicyRecord};
 use crate::domain::KeyAlgorithm;
 use crate::emulator::config::{Config, KeyTypes};
-use crate::emulator::state::{AuthoritiesRecord, AuthorityRecord, PolicyRecord, Serial, StateError};
 use crate::pki::csr::{self, CsrError, VerifiedCsr};
 use crate::pki::description::{CertificateInfo, describe};
 use crate::pki::issuing_ca::{IssuingCa, RootCa};
@@ -46,6 +46,17 @@ impl Chain {
     }
 }
 
+/// An issued certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Serial {
+    /// Serial number, big-endian.
+    pub(crate) serial: Vec<u8>,
+    /// Whose it is.
+    pub(crate) device_id: Arc<str>,
+    /// End of its validity.
+    pub(crate) not_after: SystemTime,
+}
+
 /// A certificate fresh from the authority.
 #[derive(Debug)]
 pub(crate) struct Issued {
@@ -61,7 +72,7 @@ pub(crate) enum AuthoritiesError {
     #[error(transparent)]
     Key(#[from] KeyError),
     #[error(transparent)]
-    State(#[from] StateError),
+    Stored(#[from] BrokenAuthority),
 }
 
 /// Who asks for a certificate.

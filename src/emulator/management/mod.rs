@@ -36,8 +36,8 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::core::Core;
+use super::registry::Journal;
 use super::service::Service;
-use super::state::Journal;
 use super::transport::http::{self, BodyError};
 use super::transport::room::Place;
 use error::Refusal;
@@ -178,6 +178,7 @@ mod tests {
 
     use super::*;
     use crate::emulator::config::Config;
+    use crate::emulator::registry::Kind;
 
     /// With paused time nobody waits for a disk that stands still.
     #[tokio::test(start_paused = true)]
@@ -207,5 +208,29 @@ mod tests {
         let read = ask("GET /policies/default").await;
         assert!(read.starts_with("HTTP/1.1 200 "), "{read}");
         drop(disk);
+    }
+
+    #[tokio::test]
+    async fn while_too_much_waits_for_the_disk_the_control_plane_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let service = Service::new(Config { state: Some(folder.path().to_owned()), ..Config::default() }).unwrap();
+        let journal = service.core().journal.clone().unwrap();
+        // What it has taken already waits no more: only then all that comes does.
+        let go = journal.stand_still();
+        while !journal.is_full() {
+            journal.record_then(Vec::new(), || {});
+        }
+        let management = Management::new(&service, b"");
+        let (mut client, stream) = duplex(64 * 1024);
+        let head = format!("Host: h\r\nConnection: close\r\nAuthorization: Bearer {}\r\n", management.token());
+        let body = r#"{"attestation":{"type":"symmetricKey"}}"#;
+        let request = format!("PUT /enrollments/x HTTP/1.1\r\n{head}Content-Length: {}\r\n\r\n{body}", body.len());
+        client.write_all(request.as_bytes()).await.unwrap();
+        management.serve_connection(stream).await;
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("Nothing was changed"), "{answer}");
+        assert!(service.core().registry.enrollments.get(Kind::Individual, "x").is_none());
+        go.send(()).unwrap();
     }
 }

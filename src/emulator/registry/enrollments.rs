@@ -5,9 +5,9 @@ use std::time::SystemTime;
 use super::ca_certificate::{CaCertificate, VerificationError};
 use super::enrollment::{Attestation, Attested, Certificate, Enrollment, Scope, X509Proof};
 use super::group_trust::{CertificateRefusal, GroupTrust};
+use super::journal::{Change, Journal};
 use super::revision::{Condition, Revision};
 use crate::domain::SasToken;
-use crate::emulator::state::{Change, Journal, StateError};
 use crate::pki::chain::ChainError;
 use crate::pki::description::describe;
 use crate::pki::possession::is_authority;
@@ -88,7 +88,7 @@ impl Enrollments {
     }
 
     /// Enters what was stored, groups in the order of their creation.
-    pub(crate) fn restore(&self, enrollments: Vec<Enrollment>, cas: Vec<CaCertificate>) -> Result<(), StateError> {
+    pub(crate) fn restore(&self, enrollments: Vec<Enrollment>, cas: Vec<CaCertificate>) -> Result<(), ChainError> {
         let mut tables = self.write();
         tables.cas = cas.into_iter().map(|ca| (Arc::clone(&ca.name), ca)).collect();
         for enrollment in enrollments.into_iter().map(Arc::new) {
@@ -99,8 +99,7 @@ impl Enrollments {
                 Scope::Group => tables.groups.push(enrollment),
             }
         }
-        let trust = tables.trust(self.every_ca_verified);
-        tables.trust = trust.map_err(|error| StateError::Record(format!("an authority ({error})")))?;
+        tables.trust = tables.trust(self.every_ca_verified)?;
         Ok(())
     }
 

@@ -9,12 +9,14 @@ mod enrollments;
 mod group_trust;
 mod inbox;
 mod initial;
+mod journal;
 mod operation;
 mod registration;
 mod renewal;
 mod revision;
 mod subscriptions;
 mod twin;
+mod watchers;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,16 +29,19 @@ pub(crate) use enrollment::{Attestation, Attested, Certificate, CertificatePair,
 pub(crate) use enrollments::{ChangeError, Enrollments, Kind, Match};
 pub(crate) use group_trust::CertificateRefusal;
 pub(crate) use inbox::{Full, Inbox, Letter};
+pub(crate) use journal::{Change, Entry, Journal};
 pub(crate) use operation::{Operation, Operations, Outcome};
 pub(crate) use registration::{Assignment, Registration};
 pub(crate) use renewal::Renewal;
 pub(crate) use revision::{Condition, Revision};
 pub(crate) use subscriptions::Subscriptions;
 pub(crate) use twin::{Invalid, Notification, Twin};
+pub use watchers::TelemetryMessage;
+pub(crate) use watchers::Watchers;
 
 use super::config::{Config, ConfigError};
 use super::sharded::Sharded;
-use super::state::{Change, EnrollmentName, Journal, StateError, Stored};
+use crate::pki::chain::ChainError;
 
 /// Everything that is remembered.
 #[derive(Debug)]
@@ -58,22 +63,23 @@ pub(crate) struct Registry {
 pub(crate) enum RegistryError {
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// A CA certificate or a group that was there before cannot be used.
     #[error(transparent)]
-    State(#[from] StateError),
+    Authority(#[from] ChainError),
 }
 
 impl Registry {
-    /// What is there at the start: what was stored, then what the configuration has.
+    /// What is there at the start: enrollments and CA certificates that were there before, then what the configuration has.
     pub(crate) fn new(
         config: &Config,
         now: SystemTime,
-        mut stored: Stored,
+        before: (Vec<Enrollment>, Vec<CaCertificate>),
         journal: Option<Journal>,
     ) -> Result<Self, RegistryError> {
         let enrollments = Enrollments::new(config.dps.every_ca_verified, journal.clone());
-        enrollments.restore(stored.take_enrollments()?, stored.take_cas()?)?;
+        enrollments.restore(before.0, before.1)?;
         initial::fill(&enrollments, config, now)?;
-        let registry = Self {
+        Ok(Self {
             enrollments,
             operations: Operations::new(
                 config.dps.max_operations,
@@ -85,26 +91,19 @@ impl Registry {
             devices: Sharded::new(),
             dps_sessions: Sharded::new(),
             journal,
-        };
-        registry.restore(stored)?;
-        Ok(registry)
+        })
     }
 
-    fn restore(&self, mut stored: Stored) -> Result<(), StateError> {
-        let find = |name: &EnrollmentName| {
-            let kind = if name.group { Kind::Group } else { Kind::Individual };
-            self.enrollments.get(kind, &name.id)
-        };
-        for registration in stored.take_registrations(find) {
-            let id = Arc::clone(&registration.registration_id);
-            self.registrations.shard(&id).insert(Arc::clone(&id), registration);
-            self.registration_count.fetch_add(1, Ordering::Relaxed);
-        }
-        for device in stored.take_devices(find) {
-            let device = Arc::new(device?);
-            self.devices.shard(&device.id).insert(Arc::clone(&device.id), Arc::clone(&device));
-        }
-        Ok(())
+    /// Enters a registration that was there before.
+    pub(crate) fn restore_registration(&self, registration: Registration) {
+        let id = Arc::clone(&registration.registration_id);
+        self.registrations.shard(&id).insert(Arc::clone(&id), registration);
+        self.registration_count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Enters a device that was there before.
+    pub(crate) fn restore_device(&self, device: Device) {
+        self.devices.shard(&device.id).insert(Arc::clone(&device.id), Arc::new(device));
     }
 
     /// Has the state of a device written, if state is kept.
@@ -262,7 +261,7 @@ mod tests {
     use crate::pki::sas::SymmetricKey;
 
     fn new(config: &Config) -> Registry {
-        Registry::new(config, SystemTime::UNIX_EPOCH, Stored::default(), None).unwrap()
+        Registry::new(config, SystemTime::UNIX_EPOCH, <_>::default(), None).unwrap()
     }
 
     #[test]
@@ -321,7 +320,7 @@ mod tests {
         let attestation = |group: GroupEntry| {
             let cas = ["one", "two", "three"].map(|name| CaEntry::new(name, root.der().to_vec()));
             let config = Config { ca_certificates: cas.to_vec(), groups: vec![group], ..Config::default() };
-            let registry = Registry::new(&config, now, Stored::default(), None);
+            let registry = Registry::new(&config, now, <_>::default(), None);
             registry.map(|registry| registry.enrollments.get(Kind::Group, "g").unwrap().attestation.clone())
         };
         let references = |names: &[&str]| match attestation(GroupEntry::by_ca_references("g", names)) {

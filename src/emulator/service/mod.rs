@@ -1,6 +1,7 @@
 //! All of the emulator without sockets; [`cloud`] is what back ends do with its hub.
 
 mod cloud;
+mod start_error;
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,13 +12,14 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 pub use cloud::{CloudToDevice, ConnectionState, DeviceInfo, HubError, MethodResult, TwinInfo};
+pub use start_error::StartError;
 
 use super::config::{Config, ConfigError, Faults};
 use super::core::Core;
 use super::counters::Counters;
 use super::https;
-use super::server::StartError;
-use super::session::{self, End};
+use super::session;
+use super::transport::conversation::End;
 use super::transport::held::Held;
 use super::transport::room::Place;
 use crate::pki::sas::SymmetricKey;
@@ -47,9 +49,7 @@ impl Service {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        Ended(
-            session::serve(Arc::clone(&self.core), Held::new(&self.core, stream), certificates, Place::default()).await,
-        )
+        Ended(session::serve(Arc::clone(&self.core), self.held(stream), certificates, Place::default()).await)
     }
 
     /// Serves HTTPS and MQTT over WebSocket on `stream`, below TLS, until it ends. `certificates` as for
@@ -58,7 +58,11 @@ impl Service {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        https::serve(Arc::clone(&self.core), Held::new(&self.core, stream), certificates, Place::default()).await;
+        https::serve(Arc::clone(&self.core), self.held(stream), certificates, Place::default()).await;
+    }
+
+    fn held<S>(&self, stream: S) -> Held<S> {
+        Held::new(&self.core.faults, &self.core.tally, stream)
     }
 
     /// Primary key of the enrollment group.

@@ -10,18 +10,17 @@
 //! | count of a device's telemetry | with its next other change |
 //! | sessions, subscriptions, cloud-to-device messages, operations and renewals in progress | never |
 //!
-//! One thread writes: whatever came while it wrote goes into its next transaction, so the more load, the larger the
+//! Changes come by the registry's journal. One thread writes: whatever came while it wrote goes into its next transaction, so the more load, the larger the
 //! transactions. Nobody waits for it on a thread that serves connections.
 
-mod journal;
 mod record;
 mod restore;
 mod store;
+mod writer;
 
-pub(crate) use journal::{Change, Journal, Serial};
-pub(crate) use record::{AuthoritiesRecord, AuthorityRecord, EnrollmentName, PolicyRecord};
 pub use store::StateError;
 pub(crate) use store::Stored;
+pub(crate) use writer::open;
 
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@ use std::time::SystemTime;
 
 use super::record::EnrollmentName;
 use super::store::{StateError, Stored};
-use crate::emulator::registry::{Attestation, CaCertificate, Device, Enrollment, Registration, Scope};
+use crate::emulator::registry::{Attestation, CaCertificate, Enrollment, Kind, Registry, Scope};
 use crate::pki::sas::SymmetricKey;
 
 impl Stored {
@@ -41,28 +41,22 @@ impl Stored {
             .collect()
     }
 
-    /// Takes the registrations out. `find` knows the enrollments.
-    pub(crate) fn take_registrations(
-        &mut self,
-        find: impl Fn(&EnrollmentName) -> Option<Arc<Enrollment>>,
-    ) -> impl Iterator<Item = Registration> {
-        std::mem::take(&mut self.registrations).into_iter().map(move |record| {
-            let enrollment = find(&record.enrollment).unwrap_or_else(|| gone(&record.enrollment));
-            record.restore(enrollment)
-        })
-    }
-
-    /// Takes the devices of the hub out. `find` knows the enrollments.
-    pub(crate) fn take_devices(
-        &mut self,
-        find: impl Fn(&EnrollmentName) -> Option<Arc<Enrollment>>,
-    ) -> impl Iterator<Item = Result<Device, StateError>> {
-        std::mem::take(&mut self.devices).into_iter().map(move |record| {
-            let named = &record.registration.enrollment;
-            let enrollment = find(named).unwrap_or_else(|| gone(named));
+    /// Enters registrations and devices of the hub into a registry that has the enrollments already.
+    pub(crate) fn restore_into(self, registry: &Registry) -> Result<(), StateError> {
+        let find = |name: &EnrollmentName| {
+            let kind = if name.group { Kind::Group } else { Kind::Individual };
+            registry.enrollments.get(kind, &name.id).unwrap_or_else(|| gone(name))
+        };
+        for record in self.registrations {
+            let enrollment = find(&record.enrollment);
+            registry.restore_registration(record.restore(enrollment));
+        }
+        for record in self.devices {
+            let enrollment = find(&record.registration.enrollment);
             let name = format!("the device of the registration {:?}", record.registration.registration_id);
-            record.restore(enrollment).ok_or(StateError::Record(name))
-        })
+            registry.restore_device(record.restore(enrollment).ok_or(StateError::Record(name))?);
+        }
+        Ok(())
     }
 }
 

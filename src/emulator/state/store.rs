@@ -8,7 +8,8 @@ use redb::backends::FileBackend;
 use redb::{Database, DatabaseError, ReadTransaction, ReadableDatabase as _, TableDefinition};
 use serde::de::DeserializeOwned;
 
-use super::record::{AuthoritiesRecord, CaRecord, DeviceRecord, EnrollmentRecord, RegistrationRecord, SerialRecord};
+use super::record::{CaRecord, DeviceRecord, EnrollmentRecord, RegistrationRecord, SerialRecord};
+use crate::emulator::issuing::record::{AuthoritiesRecord, BrokenAuthority};
 use crate::pki::store::create_folder;
 
 /// Keys are a letter of [`Table`] and an id, values are JSON.
@@ -94,6 +95,12 @@ pub enum StateError {
         /// Its form.
         found: u64,
     },
+}
+
+impl From<BrokenAuthority> for StateError {
+    fn from(broken: BrokenAuthority) -> Self {
+        Self::Record(broken.to_string())
+    }
 }
 
 /// Everything that was stored.

@@ -15,8 +15,8 @@ use super::room::Place;
 use super::stepwise::Stepwise;
 use super::turns::Ticket;
 use super::watched::Watched;
-use crate::emulator::core::Core;
-use crate::emulator::counters::Event;
+use crate::emulator::counters::{Event, Tally};
+use crate::emulator::fault::FaultInjector;
 
 /// A device's connection within TLS.
 pub(crate) type DeviceStream<S> = TlsStream<Stepwise<Held<Watched<S>>>>;
@@ -29,37 +29,44 @@ pub(crate) struct Newcomer<S> {
     pub(crate) ticket: Ticket,
 }
 
-/// The TLS handshake of a newcomer, counted.
+/// The TLS handshake of a newcomer, counted; its peer may be waited for so long as `limit` in all.
 pub(crate) async fn shake_hands<S>(
-    core: &Arc<Core>,
     tls: &TlsAcceptor,
     newcomer: Newcomer<S>,
+    limit: Duration,
+    faults: &Arc<FaultInjector>,
+    tally: &Arc<Tally>,
 ) -> Option<DeviceStream<S>>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let Some(stream) = attempt(core, tls, newcomer).await else {
-        core.tally.count(Event::HandshakeFailed);
+    let Some(stream) = attempt(tls, newcomer, limit, faults, tally).await else {
+        tally.count(Event::HandshakeFailed);
         return None;
     };
-    core.tally.count(Event::Handshake);
+    tally.count(Event::Handshake);
     if stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed) {
-        core.tally.count(Event::Resumed);
+        tally.count(Event::Resumed);
     }
     Some(stream)
 }
 
 /// The time limit is for the peer: neither what the emulator computes nor the wait for a turn counts.
-async fn attempt<S>(core: &Arc<Core>, tls: &TlsAcceptor, newcomer: Newcomer<S>) -> Option<DeviceStream<S>>
+async fn attempt<S>(
+    tls: &TlsAcceptor,
+    newcomer: Newcomer<S>,
+    limit: Duration,
+    faults: &Arc<FaultInjector>,
+    tally: &Arc<Tally>,
+) -> Option<DeviceStream<S>>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let Newcomer { stream, place, ticket } = newcomer;
-    let limit = core.config.listen.handshake_timeout();
-    let mut stream = Stepwise::new(Held::new(core, Watched::new(stream, place.clone())), ticket);
+    let mut stream = Stepwise::new(Held::new(faults, tally, Watched::new(stream, place.clone())), ticket);
     within(limit, &place, stream.first_bytes()).await?.ok()?;
-    if let Some(delay) = core.faults.handshake_delay(Instant::now()) {
-        core.tally.count(Event::FaultHandshake);
+    if let Some(delay) = faults.handshake_delay(Instant::now()) {
+        tally.count(Event::FaultHandshake);
         sleep(delay).await;
     }
     let mut stream = within(limit, &place, tls.accept(stream)).await?.ok()?;
@@ -81,6 +88,7 @@ async fn within<F: Future>(limit: Duration, place: &Place, future: F) -> Option<
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
+    use std::time::SystemTime;
 
     use rustls::pki_types::ServerName;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
@@ -91,10 +99,15 @@ mod tests {
     use crate::domain::CryptoProvider;
     use crate::emulator::config::Config;
     use crate::emulator::transport::room::{Room, Taken};
+    use crate::emulator::transport::turns::Turns;
+    use crate::pki::issuing_ca::RootCa;
     use crate::pki::tls::{ClientTls, TlsVersions, server_config};
 
     struct World {
-        core: Arc<Core>,
+        limit: Duration,
+        faults: Arc<FaultInjector>,
+        tally: Arc<Tally>,
+        turns: Arc<Turns>,
         acceptor: TlsAcceptor,
         connector: TlsConnector,
         room: Arc<Room>,
@@ -104,25 +117,28 @@ mod tests {
         fn new(change: impl FnOnce(&mut Config)) -> Self {
             let mut config = Config::default();
             change(&mut config);
-            let core = Core::new(config).unwrap();
-            let root = core.server_root().unwrap();
-            let (certificate, key) = root.server_certificate(&["localhost".to_owned()], core.clock.now()).unwrap();
+            let now = SystemTime::now();
+            let root = RootCa::for_servers("root", now).unwrap();
+            let (certificate, key) = root.server_certificate(&["localhost".to_owned()], now).unwrap();
+            let (faults, tally) = (FaultInjector::none(), Arc::new(Tally::new()));
+            faults.set(config.faults, Instant::now());
             let server = server_config(certificate, key, TlsVersions::default()).unwrap();
             let roots = [root.der().to_vec()];
             let client = ClientTls::new(&roots, TlsVersions::Any, CryptoProvider::AwsLc).unwrap().anonymous();
-            let room = Room::new(&core, 100, core.config.listen.patience());
-            Self { core, acceptor: server.into(), connector: client.into(), room }
+            let room = Room::new(&faults, &tally, 100, config.listen.patience());
+            let (limit, turns) = (config.listen.handshake_timeout(), Turns::new(config.listen.handshakes_at_once));
+            Self { limit, faults, tally, turns, acceptor: server.into(), connector: client.into(), room }
         }
 
         /// The peer's end of a connection, and whether its handshake ends well.
         async fn open(&self) -> (DuplexStream, JoinHandle<bool>) {
             let (near, far) = duplex(64 * 1024);
-            let (core, acceptor, taken): (_, _, Taken) =
-                (Arc::clone(&self.core), self.acceptor.clone(), self.room.enter().await);
-            let ticket = core.turns.ticket();
+            let (faults, tally, limit) = (Arc::clone(&self.faults), Arc::clone(&self.tally), self.limit);
+            let (acceptor, taken): (_, Taken) = (self.acceptor.clone(), self.room.enter().await);
+            let ticket = self.turns.ticket();
             let served = tokio::spawn(async move {
                 let newcomer = Newcomer { stream: near, place: taken.place(), ticket };
-                shake_hands(&core, &acceptor, newcomer).await.is_some()
+                shake_hands(&acceptor, newcomer, limit, &faults, &tally).await.is_some()
             });
             (far, served)
         }
@@ -167,7 +183,7 @@ mod tests {
             assert!(world.connect().await);
         }
         assert_eq!(begun.elapsed(), Duration::ZERO, "it waited for somebody");
-        let counted = world.core.tally.snapshot();
+        let counted = world.tally.snapshot();
         let counted = [Event::Handshake, Event::Resumed, Event::HandshakeFailed].map(|event| counted.get(event));
         assert_eq!(counted, [3, 0, 0], "each whole, none resumed");
     }
@@ -175,7 +191,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_time_limit_is_for_all_that_a_peer_keeps_waiting() {
         let world = World::new(|_| {});
-        let limit = world.core.config.listen.handshake_timeout();
+        let limit = world.limit;
         let begun = Instant::now();
         let (_silent, served) = world.open().await;
         assert!(!served.await.unwrap());
@@ -198,13 +214,13 @@ mod tests {
         }
         assert!(!served.await.unwrap());
         assert!(begun.elapsed() >= limit && begun.elapsed() < limit + Duration::from_secs(7));
-        assert_eq!(world.core.tally.snapshot().get(Event::HandshakeFailed), 3);
+        assert_eq!(world.tally.snapshot().get(Event::HandshakeFailed), 3);
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_wait_for_a_turn_does_not_count() {
         let world = World::new(|config| config.listen.handshakes_at_once = 1);
-        let mut holder = world.core.turns.ticket();
+        let mut holder = world.turns.ticket();
         poll_fn(|cx| holder.poll_take(cx)).await;
         let begun = Instant::now();
         let release = async {

@@ -5,31 +5,32 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::emulator::core::Core;
-use crate::emulator::counters::Event;
+use crate::emulator::counters::{Event, Tally};
+use crate::emulator::fault::FaultInjector;
 
 /// The stream of a connection, below TLS: while the fault of a pause lasts, nothing is read from it and nothing written
 /// to it, so that no handshake ends, no packet is seen and nobody is answered. Peers notice nothing else.
 pub(crate) struct Held<S> {
     inner: S,
-    core: Arc<Core>,
+    faults: Arc<FaultInjector>,
+    tally: Arc<Tally>,
     /// Until the pause is over.
     wait: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 impl<S> Held<S> {
-    pub(crate) fn new(core: &Arc<Core>, inner: S) -> Self {
-        Self { inner, core: Arc::clone(core), wait: None }
+    pub(crate) fn new(faults: &Arc<FaultInjector>, tally: &Arc<Tally>, inner: S) -> Self {
+        Self { inner, faults: Arc::clone(faults), tally: Arc::clone(tally), wait: None }
     }
 
     fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.wait.is_none() {
-            if self.core.faults.pause.until().is_none() {
+            if self.faults.pause.until().is_none() {
                 return Poll::Ready(());
             }
-            self.core.tally.count(Event::FaultPaused);
-            let core = Arc::clone(&self.core);
-            self.wait = Some(Box::pin(async move { core.faults.pause.over().await }));
+            self.tally.count(Event::FaultPaused);
+            let faults = Arc::clone(&self.faults);
+            self.wait = Some(Box::pin(async move { faults.pause.over().await }));
         }
         if let Some(wait) = &mut self.wait {
             ready!(wait.as_mut().poll(cx));
@@ -83,26 +84,26 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
-    use crate::emulator::config::{Config, Faults, Pause};
+    use crate::emulator::config::{Faults, Pause};
     use crate::emulator::transport::wrapped::all_is_passed_on;
 
     #[tokio::test]
     async fn without_a_pause_all_is_passed_on() {
-        let core = Core::new(Config::default()).unwrap();
-        all_is_passed_on(|inner| Held::new(&core, inner)).await;
-        assert_eq!(core.tally.snapshot().get(Event::FaultPaused), 0);
+        let (faults, tally) = (FaultInjector::none(), Arc::new(Tally::new()));
+        all_is_passed_on(|inner| Held::new(&faults, &tally, inner)).await;
+        assert_eq!(tally.snapshot().get(Event::FaultPaused), 0);
     }
 
     #[tokio::test(start_paused = true)]
     async fn in_a_pause_nothing_is_read_nothing_written_and_nothing_closed() {
         const PAUSE: Duration = Duration::from_secs(10);
-        let core = Core::new(Config::default()).unwrap();
+        let (faults, tally) = (FaultInjector::none(), Arc::new(Tally::new()));
         let pause = || {
             let pause = Pause { from_seconds: 0.0, for_seconds: 10.0 };
-            core.faults.set(Faults { pause, ..Faults::default() }, Instant::now());
+            faults.set(Faults { pause, ..Faults::default() }, Instant::now());
         };
         let (ours, mut theirs) = duplex(64);
-        let mut held = Held::new(&core, ours);
+        let mut held = Held::new(&faults, &tally, ours);
         theirs.write_all(b"?").await.unwrap();
         let begun = Instant::now();
         pause();
@@ -113,6 +114,6 @@ mod tests {
         pause();
         held.shutdown().await.unwrap();
         assert_eq!((theirs.read(&mut [0]).await.unwrap(), begun.elapsed()), (0, 3 * PAUSE));
-        assert_eq!(core.tally.snapshot().get(Event::FaultPaused), 3);
+        assert_eq!(tally.snapshot().get(Event::FaultPaused), 3);
     }
 }

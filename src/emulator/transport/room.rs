@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
-use crate::emulator::core::Core;
-use crate::emulator::counters::Event;
+use crate::emulator::counters::{Event, Tally};
+use crate::emulator::fault::FaultInjector;
 use crate::emulator::sharded::lock;
 
 /// Places for connections. Who has proved who it is keeps its place. Who has not has a claim to one as long as no newcomer
@@ -16,7 +16,8 @@ use crate::emulator::sharded::lock;
 /// could; and devices that all come at once are not cut because the emulator is busy.
 #[derive(Debug)]
 pub(crate) struct Room {
-    core: Arc<Core>,
+    faults: Arc<FaultInjector>,
+    tally: Arc<Tally>,
     places: usize,
     patience: Duration,
     state: Mutex<State>,
@@ -68,9 +69,9 @@ impl Room {
 
     /// So many `places`; a peer that has not proved who it is may keep the emulator waiting for `patience` in all before its
     /// place may go to somebody else.
-    pub(crate) fn new(core: &Arc<Core>, places: usize, patience: Duration) -> Arc<Self> {
-        let (core, state, freed) = (Arc::clone(core), Mutex::default(), Notify::new());
-        Arc::new(Self { core, places, patience, state, freed })
+    pub(crate) fn new(faults: &Arc<FaultInjector>, tally: &Arc<Tally>, places: usize, patience: Duration) -> Arc<Self> {
+        let (faults, tally) = (Arc::clone(faults), Arc::clone(tally));
+        Arc::new(Self { faults, tally, places, patience, state: Mutex::default(), freed: Notify::new() })
     }
 
     /// A place for a newcomer, as soon as there is one.
@@ -104,7 +105,7 @@ impl Room {
     pub(crate) fn make_room(&self) {
         let now = Instant::now();
         let mut state = lock(&self.state);
-        if state.leaving > 0 || self.core.faults.pause.until().is_some() {
+        if state.leaving > 0 || self.faults.pause.until().is_some() {
             return;
         }
         let too_slow = |guest: &Guest| self.has_waited(guest, now).is_some_and(|waited| waited >= self.patience);
@@ -115,7 +116,7 @@ impl Room {
             state.leaving += 1;
             guest.leaving.store(true, Ordering::Relaxed);
             guest.asked_to_leave.notify_one();
-            self.core.tally.count(Event::TurnedOut);
+            self.tally.count(Event::TurnedOut);
         }
     }
 
@@ -127,7 +128,7 @@ impl Room {
 
     /// What a peer did while nothing was read from it cannot be held against it.
     fn without_pause(&self, since: Instant, now: Instant) -> Duration {
-        let since = self.core.faults.pause.end_after(since).unwrap_or(since);
+        let since = self.faults.pause.end_after(since).unwrap_or(since);
         now.saturating_duration_since(since)
     }
 }
@@ -205,12 +206,12 @@ mod tests {
     use tokio::time::sleep;
 
     use super::*;
-    use crate::emulator::config::{Config, Faults, Pause};
+    use crate::emulator::config::{Faults, Pause};
 
     const PATIENCE: Duration = Duration::from_secs(5);
 
     fn room(places: usize) -> Arc<Room> {
-        Room::new(&Core::new(Config::default()).unwrap(), places, PATIENCE)
+        Room::new(&FaultInjector::none(), &Arc::new(Tally::new()), places, PATIENCE)
     }
 
     /// Whether a newcomer has a place at once.
@@ -237,7 +238,7 @@ mod tests {
         let (newcomer, ()) = tokio::join!(room.enter(), leaves);
         assert!(begun.elapsed() >= PATIENCE / 2 && begun.elapsed() <= PATIENCE / 2 + Room::LOOK);
         assert!(!is_needed(&first) && !is_needed(&third) && !is_needed(&newcomer));
-        assert_eq!(room.core.tally.snapshot().get(Event::TurnedOut), 1);
+        assert_eq!(room.tally.snapshot().get(Event::TurnedOut), 1);
         // Once the others are that slow, room is there at once.
         sleep(PATIENCE).await;
         assert!(!has_room(&room) && is_needed(&third) && !is_needed(&newcomer), "one for each that comes");
@@ -253,7 +254,7 @@ mod tests {
         let (served, waits) = (room.enter().await, room.enter().await);
         served.place().goes_on();
         let pause = Pause { from_seconds: 0.0, for_seconds: 100.0 };
-        room.core.faults.set(Faults { pause, ..Faults::default() }, Instant::now());
+        room.faults.set(Faults { pause, ..Faults::default() }, Instant::now());
         sleep(Duration::from_secs(99)).await;
         assert!(!has_room(&room) && !is_needed(&served) && !is_needed(&waits));
         sleep(PATIENCE).await;

@@ -6,12 +6,14 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::Instant;
 
 use super::outbox::Outbox;
-use crate::emulator::core::Core;
-use crate::emulator::session::End;
+use crate::emulator::config::Listen;
+use crate::emulator::fault::FaultInjector;
+use crate::emulator::transport::conversation::End;
 
 /// Bytes on their way in and out.
 pub(crate) struct Wire<'a> {
-    core: &'a Core,
+    listen: &'a Listen,
+    faults: &'a FaultInjector,
     /// What was read and not decoded yet.
     pub(crate) input: BytesMut,
     /// What is to be written.
@@ -24,8 +26,8 @@ impl<'a> Wire<'a> {
     /// Room for the next read: what a device sends at once fits, and ten thousand idle connections do not hurt.
     const READ: usize = 1024;
 
-    pub(crate) fn new(core: &'a Core) -> Self {
-        Self { core, input: BytesMut::new(), out: Outbox::default(), last_heard: Instant::now() }
+    pub(crate) fn new(listen: &'a Listen, faults: &'a FaultInjector) -> Self {
+        Self { listen, faults, input: BytesMut::new(), out: Outbox::default(), last_heard: Instant::now() }
     }
 
     /// Reads what is there, or waits for something. Safe to cancel.
@@ -54,12 +56,12 @@ impl<'a> Wire<'a> {
         if bytes.is_empty() {
             return Ok(());
         }
-        let limit = self.core.config.listen.write_timeout();
+        let limit = self.listen.write_timeout();
         let write = pin!(async {
             stream.write_all(bytes).await?;
             stream.flush().await
         });
-        let written = self.core.faults.pause.timeout(limit, write).await;
+        let written = self.faults.pause.timeout(limit, write).await;
         bytes.clear();
         if bytes.capacity() > Self::READ {
             *bytes = BytesMut::new();
@@ -80,7 +82,6 @@ mod tests {
     use tokio::io::{ReadBuf, empty, sink};
 
     use super::*;
-    use crate::emulator::config::Config;
 
     /// A connection that broke.
     struct Broken(io::ErrorKind);
@@ -93,7 +94,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_peer_leaves_between_packets_without_close_notify_too_and_within_one_the_connection_broke() {
-        let core = Core::new(Config::default()).unwrap();
+        let (listen, faults) = (Listen::default(), FaultInjector::none());
         for (half_a_packet, error, end) in [
             (b"".as_slice(), None, End::Closed),
             (b"\x10", None, End::Broken),
@@ -102,7 +103,7 @@ mod tests {
             (b"", Some(io::ErrorKind::ConnectionReset), End::Broken),
             (b"\x10", Some(io::ErrorKind::ConnectionReset), End::Broken),
         ] {
-            let mut wire = Wire::new(&core);
+            let mut wire = Wire::new(&listen, &faults);
             wire.input.extend_from_slice(half_a_packet);
             let read = match error {
                 None => wire.read(&mut empty()).await,
@@ -114,8 +115,8 @@ mod tests {
 
     #[tokio::test]
     async fn the_room_of_a_large_answer_is_given_back_and_that_of_a_small_one_kept() {
-        let core = Core::new(Config::default()).unwrap();
-        let mut wire = Wire::new(&core);
+        let (listen, faults) = (Listen::default(), FaultInjector::none());
+        let mut wire = Wire::new(&listen, &faults);
         for (room, kept) in [(512, 512), (Wire::READ, Wire::READ), (Wire::READ + 1, 0), (64 * 1024, 0)] {
             *wire.out.bytes() = BytesMut::with_capacity(room);
             wire.out.pingresp();

@@ -8,8 +8,7 @@ use super::answer::Refusal;
 use crate::emulator::core::Core;
 use crate::emulator::counters::Event;
 use crate::emulator::issuing::adr::{Chain, Issued, Policy, Subject};
-use crate::emulator::registry::{Device, Renewal, State};
-use crate::emulator::state::Change;
+use crate::emulator::registry::{Change, Device, Renewal, State};
 
 /// The policy that signs the device's certificates: that of the enrollment it came by.
 pub(super) fn policy(core: &Core, state: &State) -> Option<Arc<Policy>> {

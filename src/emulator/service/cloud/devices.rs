@@ -4,7 +4,7 @@ use tokio::sync::broadcast;
 use uuid::Uuid;
 
 use super::{HubError, find};
-use crate::emulator::hub::TelemetryMessage;
+use crate::emulator::registry::TelemetryMessage;
 use crate::emulator::registry::{Device, State};
 use crate::emulator::service::Service;
 

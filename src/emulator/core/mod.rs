@@ -5,20 +5,20 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::clock::Clock;
-use super::config::{Config, ConfigError};
-use super::counters::{Event, Tally};
-use super::fault::{FaultInjector, Moment};
-use super::hub::telemetry::Watchers;
-use super::issuing::adr::{Adr, AuthoritiesError};
-use super::issuing::issuance::Issuance;
-use super::issuing::trusted::{AuthorityId, Trusted};
-use super::registry::{Link, Registry, RegistryError};
-use super::service_model::{HistogramError, ServiceModel};
-use super::sharded::lock;
-use super::state::{AuthoritiesRecord, AuthorityRecord, Change, Journal, StateError, Stored};
-use super::transport::turns::Turns;
 use crate::domain::IdScope;
+use crate::emulator::clock::Clock;
+use crate::emulator::config::{Config, ConfigError};
+use crate::emulator::counters::{Event, Tally};
+use crate::emulator::fault::{FaultInjector, Moment};
+use crate::emulator::issuing::adr::{Adr, AuthoritiesError};
+use crate::emulator::issuing::issuance::Issuance;
+use crate::emulator::issuing::record::{AuthoritiesRecord, AuthorityRecord, BrokenAuthority};
+use crate::emulator::issuing::trusted::{AuthorityId, Trusted};
+use crate::emulator::registry::{Change, Journal, Link, Registry, RegistryError, Watchers};
+use crate::emulator::service_model::{HistogramError, ServiceModel};
+use crate::emulator::sharded::lock;
+use crate::emulator::state::{self, StateError, Stored};
+use crate::emulator::transport::turns::Turns;
 use crate::pki::chain::ChainError;
 use crate::pki::csr::to_base64;
 use crate::pki::issuing_ca::RootCa;
@@ -33,14 +33,14 @@ pub(crate) struct Core {
     /// Primary key of the enrollment group that is there from the start.
     pub(crate) group_key: SymmetricKey,
     pub(crate) clock: Clock,
-    pub(crate) tally: Tally,
+    pub(crate) tally: Arc<Tally>,
     pub(crate) registry: Registry,
     pub(crate) adr: Adr,
     pub(crate) issuance: Issuance,
     /// How long things take and how many are allowed.
     pub(crate) model: ServiceModel,
     /// What goes wrong on purpose.
-    pub(crate) faults: FaultInjector,
+    pub(crate) faults: Arc<FaultInjector>,
     /// Turns for what TLS handshakes have to compute.
     pub(crate) turns: Arc<Turns>,
     /// Those who watch device-to-cloud messages.
@@ -77,11 +77,17 @@ pub(crate) enum CoreError {
     Threads(#[from] io::Error),
 }
 
+impl From<BrokenAuthority> for CoreError {
+    fn from(broken: BrokenAuthority) -> Self {
+        Self::State(broken.into())
+    }
+}
+
 impl From<AuthoritiesError> for CoreError {
     fn from(error: AuthoritiesError) -> Self {
         match error {
             AuthoritiesError::Key(error) => Self::Key(error),
-            AuthoritiesError::State(error) => Self::State(error),
+            AuthoritiesError::Stored(broken) => broken.into(),
         }
     }
 }
@@ -90,7 +96,7 @@ impl From<RegistryError> for CoreError {
     fn from(error: RegistryError) -> Self {
         match error {
             RegistryError::Config(error) => Self::Config(error),
-            RegistryError::State(error) => Self::State(error),
+            RegistryError::Authority(error) => Self::State(StateError::Record(format!("an authority ({error})"))),
         }
     }
 }
@@ -98,8 +104,8 @@ impl From<RegistryError> for CoreError {
 impl Core {
     pub(crate) fn new(mut config: Config) -> Result<Arc<Self>, CoreError> {
         config.check()?;
-        let (journal, stored) = match &config.state {
-            Some(folder) => Journal::open(folder).map(|(journal, stored)| (Some(journal), stored))?,
+        let (journal, mut stored) = match &config.state {
+            Some(folder) => state::open(folder).map(|(journal, stored)| (Some(journal), stored))?,
             None => (None, Stored::default()),
         };
         let group_key = config
@@ -119,6 +125,9 @@ impl Core {
             None if config.hub.synced => adr.issuing_cas(),
             None => Vec::new(),
         };
+        let before = (stored.take_enrollments()?, stored.take_cas()?);
+        let registry = Registry::new(&config, clock.now(), before, journal.clone())?;
+        stored.restore_into(&registry)?;
         let core = Arc::new(Self {
             id_scope: config.checked_id_scope()?,
             group_key,
@@ -127,11 +136,11 @@ impl Core {
                 false => Issuance::start(config.adr.issuance_threads, config.adr.issuance_queue)?,
             },
             turns: Turns::new(config.listen.handshakes_at_once),
-            registry: Registry::new(&config, clock.now(), stored, journal.clone())?,
-            tally: Tally::new(),
+            registry,
+            tally: Arc::new(Tally::new()),
             watchers: Watchers::new(),
             model: ServiceModel::new(&config, scale)?,
-            faults: FaultInjector::new(config.seed, scale, config.faults.clone(), Instant::now()),
+            faults: Arc::new(FaultInjector::new(config.seed, scale, config.faults.clone(), Instant::now())),
             trusted: RwLock::new(Arc::new(Trusted::new(&cas)?)),
             ended: RwLock::default(),
             any_ended: AtomicBool::new(false),
@@ -304,45 +313,4 @@ impl Core {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_revocation_ends_the_sessions_of_that_authority_and_of_no_other() {
-        let core = Core::new(Config::default()).unwrap();
-        let authority = || AuthorityId::of(core.adr.policy(&core.config.adr.policy).unwrap().ca_der());
-        let revoked = authority();
-        assert!(!core.has_ended(revoked));
-        core.inject(Moment::RevokePolicy);
-        assert_eq!([revoked, authority()].map(|authority| core.has_ended(authority)), [true, false]);
-    }
-
-    #[tokio::test]
-    async fn the_hub_learns_of_a_new_authority_unless_it_was_to_learn_of_none() {
-        for synced in [true, false] {
-            let mut config = Config::default();
-            config.hub.synced = synced;
-            let core = Core::new(config).unwrap();
-            let knows = || core.is_synced(core.adr.policy(&core.config.adr.policy).unwrap().ca_der());
-            assert_eq!(knows(), synced);
-            core.inject(Moment::RevokePolicy);
-            assert!(!knows());
-            core.inject(Moment::SyncCredentials);
-            assert_eq!(knows(), synced);
-        }
-    }
-
-    #[tokio::test]
-    async fn a_clock_that_ran_faster_does_not_go_back_at_the_next_start() {
-        const DAY_MS: i64 = 86_400_000;
-        let folder = tempfile::tempdir().unwrap();
-        let config = || Config { state: Some(folder.path().to_owned()), time_scale: 86_400.0, ..Config::default() };
-        let core = Core::new(config()).unwrap();
-        assert!(core.begin(SystemTime::now() - Duration::from_secs(1)));
-        core.record_clock().unwrap();
-        assert!(core.durable().await);
-        drop(core);
-        let ahead = Core::new(config()).unwrap().clock.lead_ms();
-        assert!(ahead >= DAY_MS - 1000, "a day passed in that second: {ahead}");
-    }
-}
+mod tests;

@@ -1,18 +1,20 @@
-use std::fmt;
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
+use std::{fmt, io};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use serde::Serialize;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::record::{AuthoritiesRecord, CaRecord, DeviceRecord, EnrollmentRecord, RegistrationRecord, SerialRecord};
-use super::store::{AUTHORITIES_KEY, StateError, Store, Stored, Table, Write};
+use super::ca_certificate::CaCertificate;
+use super::device::Device;
+use super::enrollment::Enrollment;
+use super::enrollments::Kind;
+use super::registration::Registration;
+use crate::emulator::issuing::adr::Serial;
 use crate::emulator::issuing::issuance::Busy;
-use crate::emulator::registry::{CaCertificate, Device, Enrollment, Kind, Registration};
+use crate::emulator::issuing::record::AuthoritiesRecord;
 use crate::emulator::sharded::lock;
 
 /// Something that is to be on the disk.
@@ -39,17 +41,6 @@ pub(crate) enum Change {
     Authorities(Box<AuthoritiesRecord>),
 }
 
-/// An issued certificate.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Serial {
-    /// Serial number, big-endian.
-    pub(crate) serial: Vec<u8>,
-    /// Whose it is.
-    pub(crate) device_id: Arc<str>,
-    /// End of its validity.
-    pub(crate) not_after: SystemTime,
-}
-
 /// Gives changes to the thread that writes. Cheap to clone; when the last one is dropped, all is written and the file
 /// closed.
 #[derive(Debug, Clone)]
@@ -74,10 +65,11 @@ impl Drop for Writer {
     }
 }
 
-struct Entry {
-    changes: Vec<Change>,
+/// What is to be written together.
+pub(crate) struct Entry {
+    pub(crate) changes: Vec<Change>,
     /// What may be done once they are on the disk.
-    then: Option<Box<dyn FnOnce() + Send>>,
+    pub(crate) then: Option<Box<dyn FnOnce() + Send>>,
 }
 
 impl fmt::Debug for Entry {
@@ -92,32 +84,18 @@ impl Journal {
     const QUEUE: usize = 100_000;
     /// How often is looked whether fewer wait.
     const PAUSE: Duration = Duration::from_millis(1);
-    /// Entries of one transaction at most.
-    const BATCH: usize = 8192;
     /// So long is waited for the disk.
     const PATIENCE: Duration = Duration::from_secs(10);
-    /// After a failure it is tried again so much later.
-    const RETRY: Duration = if cfg!(test) { Duration::from_millis(1) } else { Duration::from_secs(1) };
 
-    /// Opens the state in a folder, which is made if it is not there, and reads what it holds.
-    pub(crate) fn open(folder: &Path) -> Result<(Self, Stored), StateError> {
-        Self::begin(Store::open(folder)?)
-    }
-
-    /// The same with the state open.
-    pub(super) fn begin(mut store: Store) -> Result<(Self, Stored), StateError> {
-        let stored = store.read()?;
-        let ahead = u64::try_from(stored.clock_offset_ms()).unwrap_or_default();
-        store.forget_serials(SystemTime::now() + Duration::from_millis(ahead))?;
-        let (file, (queue, entries)) = (store.file().to_owned(), unbounded());
+    /// Has a thread write, with what changes and where it says what fails; it ends when nothing comes any more.
+    pub(crate) fn start(
+        write: impl FnOnce(&Receiver<Entry>, &Mutex<Option<String>>) + Send + 'static,
+    ) -> io::Result<Self> {
+        let (queue, entries) = unbounded();
         let failure = Arc::new(Mutex::new(None));
         let shared = Arc::clone(&failure);
-        let thread = thread::Builder::new()
-            .name("state".to_owned())
-            .spawn(move || write_all(store, &entries, &shared))
-            .map_err(|source| StateError::Open { file, source })?;
-        let writer = Writer { queue: Some(queue), thread: Some(thread), failure };
-        Ok((Self(Arc::new(writer)), stored))
+        let thread = thread::Builder::new().name("state".to_owned()).spawn(move || write(&entries, &shared))?;
+        Ok(Self(Arc::new(Writer { queue: Some(queue), thread: Some(thread), failure })))
     }
 
     /// Has a rare change written, some time soon.
@@ -203,73 +181,5 @@ impl Journal {
             // The thread lives as long as the journal does.
             let _ = queue.send(entry);
         }
-    }
-}
-
-/// The thread that writes, until the last journal is dropped.
-fn write_all(mut store: Store, entries: &Receiver<Entry>, failure: &Mutex<Option<String>>) {
-    while let Ok(first) = entries.recv() {
-        let (mut writes, mut then) = (Vec::new(), Vec::new());
-        for entry in std::iter::once(first).chain(entries.try_iter()).take(Journal::BATCH) {
-            entry.changes.into_iter().for_each(|change| change.add_to(&mut writes));
-            then.extend(entry.then);
-        }
-        while let Err(error) = if writes.is_empty() { Ok(()) } else { store.write(&writes) } {
-            *lock(failure) = Some(error.to_string());
-            thread::sleep(Journal::RETRY);
-        }
-        *lock(failure) = None;
-        then.into_iter().for_each(|then| then());
-    }
-}
-
-impl Change {
-    fn add_to(self, writes: &mut Vec<Write>) {
-        match self {
-            Self::Registered(registration, device) => {
-                let record = RegistrationRecord::of(&registration);
-                put(writes, Table::Registration.key(&record.registration_id), &record);
-                Self::Device(device).add_to(writes);
-            }
-            Self::Device(device) => {
-                // A deleted one has a change of its own, which comes later.
-                if let Some(record) = DeviceRecord::of(&device) {
-                    put(writes, Table::Device.key(&device.id), &record);
-                }
-            }
-            Self::Issued(Serial { serial, device_id, not_after }) => {
-                let id: String = serial.iter().map(|byte| format!("{byte:02x}")).collect();
-                put(writes, Table::Serial.key(&id), &SerialRecord { device_id: device_id.to_string(), not_after });
-            }
-            Self::Enrollment(enrollment) => {
-                let record = EnrollmentRecord::of(&enrollment);
-                put(writes, enrollment_key(record.name.group, &record.name.id), &record);
-            }
-            Self::Ca(ca) => put(writes, Table::Ca.key(&ca.name), &CaRecord::of(&ca)),
-            Self::Authorities(record) => put(writes, AUTHORITIES_KEY.to_owned(), &record),
-            Self::RegistrationDeleted(id) => delete(writes, Table::Registration.key(&id)),
-            Self::DeviceDeleted(id) => delete(writes, Table::Device.key(&id)),
-            Self::EnrollmentDeleted(kind, id) => delete(writes, enrollment_key(kind == Kind::Group, &id)),
-            Self::CaDeleted(name) => delete(writes, Table::Ca.key(&name)),
-        }
-    }
-}
-
-/// What JSON cannot say is left as it was: a moment before 1970, at which no clock of ours stands.
-fn put(writes: &mut Vec<Write>, key: String, record: &impl Serialize) {
-    if let Ok(value) = serde_json::to_vec(record) {
-        writes.push(Write { key, value: Some(value) });
-    }
-}
-
-fn delete(writes: &mut Vec<Write>, key: String) {
-    writes.push(Write { key, value: None });
-}
-
-/// Ids of groups have no case.
-fn enrollment_key(group: bool, id: &str) -> String {
-    match group {
-        true => Table::Group.key(&id.to_ascii_lowercase()),
-        false => Table::Individual.key(id),
     }
 }
