@@ -27,7 +27,7 @@ fn look_at(scenario: &Scenario) {
     }
     let plan = Plan::new(scenario, 1);
     for stage in 0..scenario.stages.len() {
-        let offsets: Vec<_> = plan.arrivals(stage).take(SOME).collect();
+        let offsets: Vec<_> = plan.schedule.arrivals(stage).take(SOME).collect();
         assert!(offsets.is_sorted(), "due times of a stage are in order");
     }
 }

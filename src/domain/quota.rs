@@ -24,11 +24,11 @@ pub enum QuotaProfile {
     Unlimited,
     /// A DPS instance and an ADR namespace as they are made; the hub has no quota.
     DpsDefault,
-    /// A DPS instance and an ADR namespace as they are made, with a hub of one S1 unit.
+    /// The same, with a hub of one S1 unit.
     HubS1,
-    /// A DPS instance and an ADR namespace as they are made, with a hub of one S2 unit.
+    /// The same, with a hub of one S2 unit.
     HubS2,
-    /// A DPS instance and an ADR namespace as they are made, with a hub of one S3 unit.
+    /// The same, with a hub of one S3 unit.
     HubS3,
 }
 

@@ -24,7 +24,8 @@ mod worker;
 
 pub use error::EngineError;
 pub use plan::arrivals::Offsets;
-pub use plan::{IdleShard, Needs, Plan, PlannedStage, begins_with_run, quota_check};
+pub use plan::schedule::{Schedule, StageTimes};
+pub use plan::{IdleShard, Needs, Plan, PlannedStage, quota_check};
 pub use record::recorder::Recorder;
 pub use record::rows::{Received, RowBatch, RowSink, RowSource, rows};
 pub use run::crew::Execution;

@@ -13,11 +13,12 @@ use crate::domain::Shard;
 use crate::engine::clock::RunClock;
 use crate::engine::keys::KeyWorks;
 use crate::engine::plan::Plan;
+use crate::engine::plan::schedule::StageTimes;
 use crate::engine::plan::setup::StageSetup;
 use crate::engine::plan::share::Split;
 use crate::engine::record::recorder::Recorder;
 use crate::engine::record::serials::Serials;
-use crate::engine::run::conductor::{Conductor, Moments};
+use crate::engine::run::conductor::Conductor;
 use crate::engine::run::crew::{Crew, Execution};
 use crate::engine::run::snapshot::SoFar;
 use crate::engine::watch::progress::Progress;
@@ -108,7 +109,7 @@ pub(super) async fn conductor(
     let nobody: Vec<Worker<MemoryConnector>> = Vec::new();
     Conductor {
         crew: Crew::start(Execution::Inline, nobody, ALONE).await.expect("there is nobody to start"),
-        moments: scenario.stages.iter().map(|_| Moments::new()).collect(),
+        times: watch::Sender::new(vec![StageTimes::default(); scenario.stages.len()]),
         classes: classes(&scenario),
         works: Arc::new(KeyWorks::new(pool, Arc::clone(&plan), ahead)),
         execution: Execution::Inline,

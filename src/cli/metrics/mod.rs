@@ -1,7 +1,13 @@
-//! What is typed of metrics: where they are to be had, and whom they are pushed to.
+//! What a run tells of itself while it goes on, listed once and told in two ways: `--metrics` is an endpoint in the text
+//! formats of Prometheus and OpenMetrics (<https://openmetrics.io>); `--otlp` pushes to an OpenTelemetry collector.
 
 mod address;
-mod otlp;
+mod endpoint;
+mod exposition;
+mod families;
+mod moment;
+pub mod otlp;
 
 pub use address::MetricsAddress;
-pub use otlp::OtlpArgs;
+pub use endpoint::{Bound, Endpoint, MetricsError};
+pub use moment::Facts;

@@ -6,6 +6,7 @@ use std::iter::Peekable;
 use std::time::Duration;
 
 use crate::engine::plan::due::DueList;
+use crate::engine::plan::schedule::Begins;
 use crate::engine::plan::share::Split;
 
 /// Keys to be made, a lane for each stage. Says what to make next; knows nothing of making.
@@ -39,15 +40,6 @@ pub(crate) struct Lane {
     takers: Vec<Taker>,
     /// Keys made, or at work, that no device has taken.
     ahead: u64,
-}
-
-/// When a stage begins, on the clock of the run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Begins {
-    /// Then.
-    At(Duration),
-    /// When others have ended: not before then.
-    NotBefore(Duration),
 }
 
 /// How far a worker and its keys are, in devices from the first one on.

@@ -4,7 +4,7 @@ use std::sync::mpsc;
 use futures_util::FutureExt as _;
 
 use super::*;
-use crate::engine::keys::queue::Begins;
+use crate::engine::plan::schedule::Begins;
 use crate::engine::plan::share::Split;
 use crate::engine::scene;
 

@@ -1,7 +1,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::scenario::{Arrival, DueOffsets};
+use crate::domain::Shard;
+use crate::engine::plan::members::Members;
+use crate::scenario::{Arrival, DueOffsets, Scenario, Workload};
 
 /// When the devices of a stage are due.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +19,24 @@ pub(crate) enum Arrivals {
 }
 
 impl Arrivals {
+    /// Those of a stage whose due times do not hang on certificates.
+    pub(crate) fn drawn(scenario: &Scenario, seed: u64, shard: Shard, stage: usize) -> Self {
+        let Workload::Open { arrival, .. } = &scenario.stages[stage].workload else { return Self::Pulled };
+        // Times are drawn for the whole fleet, so that a device is due when it would be without sharding.
+        let fleet = Members::new(scenario, Shard::WHOLE, stage);
+        let process = Self::Process {
+            arrival: arrival.clone(),
+            devices: fleet.count(),
+            seed,
+            stage: u16::try_from(stage).unwrap_or(u16::MAX),
+        };
+        if shard.is_whole() {
+            return process;
+        }
+        let all = fleet.iter().zip(process.offsets());
+        Self::Drawn(all.filter(|(device, _)| shard.has(*device)).map(|(_, due)| due).collect())
+    }
+
     /// In fleet time from the start of the stage, in order.
     pub(crate) fn offsets(&self) -> Offsets {
         match self {
@@ -30,7 +50,7 @@ impl Arrivals {
     }
 }
 
-/// Due times in fleet time, in order. See [`Plan::arrivals`](crate::engine::plan::Plan::arrivals).
+/// Due times in fleet time, in order. See [`Schedule::arrivals`](crate::engine::Schedule::arrivals).
 #[derive(Debug, Clone)]
 pub enum Offsets {
     /// Of an arrival process.

@@ -22,7 +22,7 @@ fn needs_follow_from_arrivals_and_timeout() {
     assert_eq!(spread.stages[0].arrivals.iter().sum::<u32>(), 500);
     let closed = plan("workload = 'closed'\nconcurrency = 8", 500);
     assert_eq!((closed.needs.in_flight, closed.stages[0].last_due), (8, None));
-    assert!(closed.due_offsets(0).is_none() && spread.due_offsets(1).is_none());
+    assert!(closed.schedule.due_offsets(0).is_none() && spread.schedule.due_offsets(1).is_none());
 }
 
 proptest! {
@@ -56,23 +56,23 @@ proptest! {
             .collect();
         for stage in 0..3 {
             let of = |plan: &Plan| -> Vec<(u32, Duration)> {
-                members(&scenario, plan.shard, stage).zip(plan.due_offsets(stage).unwrap()).collect()
+                plan.schedule.members(stage).zip(plan.schedule.due_offsets(stage).unwrap()).collect()
             };
             if stage < 2 {
                 let mut parts: Vec<_> = shards.iter().flat_map(of).collect();
                 parts.sort_unstable();
                 prop_assert_eq!(parts, of(&whole));
             }
-            let who = |plan: &Plan| plan.who_is_due(&scenario, stage).collect::<Vec<_>>();
+            let who = |plan: &Plan| plan.schedule.who_is_due(stage).collect::<Vec<_>>();
             let mut parts: Vec<_> = shards.iter().flat_map(who).collect();
             parts.sort_unstable();
             let mut all = who(&whole);
             prop_assert!(all.is_sorted_by_key(|(at, _)| *at));
             all.sort_unstable();
             prop_assert_eq!(parts, all);
-            let mut foreseen: Vec<_> = shards.iter().flat_map(|plan| plan.arrivals(stage)).collect();
+            let mut foreseen: Vec<_> = shards.iter().flat_map(|plan| plan.schedule.arrivals(stage)).collect();
             foreseen.sort_unstable();
-            prop_assert_eq!(foreseen, whole.arrivals(stage).collect::<Vec<_>>());
+            prop_assert_eq!(foreseen, whole.schedule.arrivals(stage).collect::<Vec<_>>());
             let planned: u32 = shards.iter().map(|plan| plan.stages[stage].devices).sum();
             prop_assert_eq!(planned, whole.stages[stage].devices);
         }

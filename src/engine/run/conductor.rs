@@ -15,6 +15,8 @@ use crate::engine::clock::RunClock;
 use crate::engine::error::EngineError;
 use crate::engine::keys::KeyWorks;
 use crate::engine::plan::Plan;
+use crate::engine::plan::due::Due;
+use crate::engine::plan::schedule::StageTimes;
 use crate::engine::record::copies::{self, Copies};
 use crate::engine::record::merge::{self, Merged};
 use crate::engine::record::recorder::{Errors, Recorder};
@@ -30,7 +32,7 @@ use crate::engine::watch::thresholds::{self, Numbers, Times};
 use crate::engine::worker::gauge::Gauge;
 use crate::engine::worker::stage_loop::{Feed, StageOrder};
 use crate::measure::{Begin, Observed};
-use crate::scenario::{Scenario, Stage, Start, Workload};
+use crate::scenario::{Scenario, Workload};
 
 /// What all stages of a run share.
 pub(crate) struct Conductor {
@@ -51,30 +53,11 @@ pub(crate) struct Conductor {
     pub(crate) halt: CancellationToken,
     /// After `halt`: cuts attempts in flight at once.
     pub(crate) cut: CancellationToken,
-    pub(crate) moments: Vec<Moments>,
+    /// When stages begin and ended, on the clock of the run.
+    pub(crate) times: watch::Sender<Vec<StageTimes>>,
     pub(crate) displays: RefCell<Vec<Display>>,
     /// What of the generator itself broke.
     pub(crate) defect: RefCell<Option<EngineError>>,
-}
-
-/// When a stage begins and ended, on the clock of the run.
-pub(crate) struct Moments {
-    begins: watch::Sender<Option<Duration>>,
-    ended: watch::Sender<Option<Duration>>,
-}
-
-impl Moments {
-    pub(crate) fn new() -> Self {
-        Self { begins: watch::Sender::new(None), ended: watch::Sender::new(None) }
-    }
-}
-
-async fn known(moment: &watch::Sender<Option<Duration>>) -> Duration {
-    match moment.subscribe().wait_for(Option::is_some).await {
-        Ok(moment) => moment.unwrap_or_default(),
-        // The sender is borrowed here, so it is there.
-        Err(_) => std::future::pending().await,
-    }
 }
 
 impl Conductor {
@@ -85,8 +68,7 @@ impl Conductor {
             Err(error) => {
                 self.breaks(error);
                 let now = clock.now();
-                self.moments[index].begins.send_replace(Some(now));
-                self.moments[index].ended.send_replace(Some(now));
+                self.ended(index, now);
                 let (merged, errors) = self.so_far.cut_off(index, now);
                 self.so_far.ended(index, self.keeps.then(|| merged.clone()), &errors);
                 merged
@@ -111,12 +93,11 @@ impl Conductor {
         let begins = tokio::select! {
             biased;
             () = self.halt.cancelled() => None,
-            at = self.begins(stage) => Some(at),
+            at = self.begins(index) => Some(at),
         };
         let not_started = || {
             let now = clock.now();
-            self.moments[index].begins.send_replace(Some(now));
-            self.moments[index].ended.send_replace(Some(now));
+            self.ended(index, now);
             let devices = u64::from(self.plan.stages[index].devices);
             let merged = Merged::not_started(&self.plan, index, now);
             let mut display = Display::new(Vec::new(), index, devices, now, None);
@@ -125,7 +106,7 @@ impl Conductor {
             merged
         };
         let Some(begins) = begins else { return Ok(not_started()) };
-        self.moments[index].begins.send_replace(Some(begins));
+        self.times.send_modify(|times| times[index].begins = Some(begins));
         self.works.begins(index, begins);
         // What can be, is done before.
         let ready = prepared.map(|prepared| match prepared {
@@ -139,38 +120,43 @@ impl Conductor {
         }
         let ready = match (ready, stage.renewal_timing()) {
             (Some(ready), _) => ready,
-            (None, Some(timing)) => self.renewals(index, timing, clock, begins).await?,
+            (None, Some(_)) => self.renewals(index, clock, begins).await?,
             (None, None) => return Ok(not_started()),
         };
         self.works.runs(index);
         let merged = self.run(index, ready, clock, begins).await?;
-        self.moments[index].ended.send_replace(Some(clock.now()));
+        self.ended(index, clock.now());
         Ok(merged)
     }
 
     /// When a stage is to begin, once that is known.
-    async fn begins(&self, stage: &Stage) -> Duration {
-        let (after, delay) = match &stage.start {
-            Start::At(delay) => (Duration::ZERO, delay),
-            Start::After { stages, delay } => {
-                let mut last = Duration::ZERO;
-                for stage in stages {
-                    last = last.max(known(&self.moments[*stage].ended).await);
-                }
-                (last, delay)
-            }
-            Start::With { stage, delay } => (known(&self.moments[*stage].begins).await, delay),
+    async fn begins(&self, index: usize) -> Duration {
+        let begin = |times: &Vec<StageTimes>| self.plan.schedule.begin(index, times);
+        let known = match self.times.subscribe().wait_for(|times| begin(times).is_some()).await {
+            Ok(times) => begin(&times),
+            // The sender is here.
+            Err(_) => None,
         };
-        after + self.scenario.time_scale.to_real(*delay)
+        match known {
+            Some(begins) => begins,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// A stage is over, whether it began or not.
+    fn ended(&self, index: usize, now: Duration) {
+        self.times.send_modify(|times| {
+            times[index].begins.get_or_insert(now);
+            times[index].ended = Some(now);
+        });
     }
 
     /// A stage whose clock starts at that time of the run's.
     async fn run(&self, index: usize, ready: Ready, clock: RunClock, start: Duration) -> Result<Merged, EngineError> {
         let Ready { setup, parts, list } = ready;
         let stage = &setup.stage;
-        let scale = self.scenario.time_scale;
         let planned = &self.plan.stages[index];
-        let until = setup.duration().map(|duration| start + scale.to_real(duration));
+        let until = self.plan.schedule.until(index, start);
         let turns = match stage.workload {
             Workload::Closed { concurrency } => {
                 Some(Arc::new(Semaphore::new(self.plan.shard.of(concurrency) as usize)))
@@ -227,8 +213,8 @@ impl Conductor {
         self.so_far.began(kept);
         let split = self.crew.split();
         let pacer = list
-            .map(|list| Pacer::new(Box::new(list), feeds, split))
-            .map(|pacer| pacer.start(self.execution, clock, start));
+            .map(|list| list.map(move |(offset, device)| Due { device, at: start + offset }))
+            .map(|due| Pacer::new(Box::new(due), feeds, split).start(self.execution, clock));
         let pacer = pacer.transpose().map_err(EngineError::Pacer)?;
         let shares = self.crew.stage(orders, |worker| self.breaks(EngineError::WorkerLost(worker))).await;
         // Of a worker that broke, what it had put aside.

@@ -13,12 +13,13 @@ use tokio::task::LocalSet;
 use crate::device::Connector;
 use crate::engine::clock::RunClock;
 use crate::engine::error::EngineError;
+use crate::engine::plan::schedule::Certified;
 use crate::engine::plan::share::Split;
 use crate::engine::record::skips::Skips;
 use crate::engine::record::stage_share::StageShare;
 use crate::engine::watch::usage;
 use crate::engine::worker::stage_loop::StageOrder;
-use crate::engine::worker::{Certified, Command, Worker, WorkerEnd};
+use crate::engine::worker::{Command, Worker, WorkerEnd};
 use crate::measure::Certificates;
 use crate::scenario::Limits;
 

@@ -24,12 +24,13 @@ use crate::engine::clock::RunClock;
 use crate::engine::error::EngineError;
 use crate::engine::keys::KeyWorks;
 use crate::engine::plan::Plan;
+use crate::engine::plan::schedule::StageTimes;
 use crate::engine::plan::share::{InFlightLimit, Split};
 use crate::engine::record::breaches::Breaches;
 use crate::engine::record::early::Early;
 use crate::engine::record::rows::RowSink;
 use crate::engine::record::serials::Serials;
-use crate::engine::run::conductor::{Conductor, Moments};
+use crate::engine::run::conductor::Conductor;
 use crate::engine::run::crew::{Crew, Execution};
 use crate::engine::run::outcome::{EngineOutcome, Measured};
 use crate::engine::run::snapshot::{Keeper, Keeping, Snapshots, SoFar};
@@ -148,7 +149,7 @@ where
     });
     let mut conductor = Conductor {
         crew: Crew::start(execution, workers.collect(), split).await?,
-        moments: scenario.stages.iter().map(|_| Moments::new()).collect(),
+        times: watch::Sender::new(vec![StageTimes::default(); scenario.stages.len()]),
         classes,
         works,
         execution,

@@ -13,17 +13,20 @@ use tokio::task::AbortHandle;
 
 use crate::domain::injected_panic;
 use crate::engine::clock::RunClock;
-use crate::engine::plan::due::{Due, DueList};
+use crate::engine::plan::due::Due;
 use crate::engine::plan::share::Split;
 use crate::engine::record::copies;
 use crate::engine::run::crew::Execution;
 
 /// Who becomes due when, and whom to tell.
 pub(crate) struct Pacer {
-    due: Peekable<DueList>,
+    due: Peekable<DueDevices>,
     feeds: Vec<UnboundedSender<Due>>,
     split: Split,
 }
+
+/// Those who become due, in order.
+type DueDevices = Box<dyn Iterator<Item = Due> + Send>;
 
 /// A pacer at work. Dropping it ends it.
 pub(crate) enum Pacing {
@@ -33,51 +36,48 @@ pub(crate) enum Pacing {
 
 impl Pacer {
     /// `feeds`: one per worker of the split.
-    pub(crate) fn new(due: DueList, feeds: Vec<UnboundedSender<Due>>, split: Split) -> Self {
+    pub(crate) fn new(due: DueDevices, feeds: Vec<UnboundedSender<Due>>, split: Split) -> Self {
         Self { due: due.peekable(), feeds, split }
     }
 
     /// Starts it where the devices are.
-    pub(crate) fn start(self, execution: Execution, clock: RunClock, stage_start: Duration) -> io::Result<Pacing> {
+    pub(crate) fn start(self, execution: Execution, clock: RunClock) -> io::Result<Pacing> {
         match execution {
-            Execution::Inline => {
-                Ok(Pacing::Task(tokio::task::spawn_local(self.run(clock, stage_start)).abort_handle()))
-            }
-            Execution::Threads => self.spawn(clock, stage_start),
+            Execution::Inline => Ok(Pacing::Task(tokio::task::spawn_local(self.run(clock)).abort_handle())),
+            Execution::Threads => self.spawn(clock),
         }
     }
 
     /// Hands over everything that is due. Says when to come back; `None` when all is done or nobody listens any more.
-    fn hand_over(&mut self, clock: RunClock, stage_start: Duration) -> Option<Duration> {
+    fn hand_over(&mut self, clock: RunClock) -> Option<Duration> {
         let now = clock.now();
-        while let Some((offset, device)) = self.due.peek().copied() {
-            let at = stage_start + offset;
-            if at > now {
-                return Some(at);
+        while let Some(due) = self.due.peek().copied() {
+            if due.at > now {
+                return Some(due.at);
             }
             self.due.next();
-            let feed = self.feeds.get(self.split.worker_of(device))?;
-            feed.send(Due { device, at }).ok()?;
+            let feed = self.feeds.get(self.split.worker_of(due.device))?;
+            feed.send(due).ok()?;
         }
         None
     }
 
     /// On the runtime's clock, which may be paused.
-    async fn run(mut self, clock: RunClock, stage_start: Duration) {
-        while let Some(next) = self.hand_over(clock, stage_start) {
+    async fn run(mut self, clock: RunClock) {
+        while let Some(next) = self.hand_over(clock) {
             tokio::time::sleep_until(clock.instant(next)).await;
         }
     }
 
     /// On a thread of its own, which wakes within some ten microseconds.
-    fn spawn(mut self, clock: RunClock, stage_start: Duration) -> io::Result<Pacing> {
+    fn spawn(mut self, clock: RunClock) -> io::Result<Pacing> {
         let stopped = Arc::new(AtomicBool::new(false));
         let stop = Arc::clone(&stopped);
         let thread = thread::Builder::new().name("pacer".to_owned()).spawn(move || {
             // The kernel may delay timers by 50 µs to save energy; without the permission it still works.
             #[cfg(any(target_os = "linux", target_os = "android"))]
             let _ = nix::sys::prctl::set_timerslack(1);
-            while let Some(next) = self.hand_over(clock, stage_start) {
+            while let Some(next) = self.hand_over(clock) {
                 if clock.now() >= copies::EVERY {
                     injected_panic("pacer");
                 }
@@ -134,8 +134,12 @@ mod tests {
     const MS: fn(u64) -> Duration = Duration::from_millis;
     const HOUR: Duration = Duration::from_secs(3_600);
 
+    fn due(at: Duration, device: u32) -> Due {
+        Due { device, at }
+    }
+
     /// A pacer of one worker, and what it hands over.
-    fn pacer(due: impl Iterator<Item = (Duration, u32)> + Send + 'static) -> (Pacer, UnboundedReceiver<Due>) {
+    fn pacer(due: impl Iterator<Item = Due> + Send + 'static) -> (Pacer, UnboundedReceiver<Due>) {
         let (feed, fed) = unbounded_channel();
         let split = Split { shard: Shard::WHOLE, workers: 1 };
         (Pacer::new(Box::new(due), vec![feed], split), fed)
@@ -146,11 +150,11 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn devices_are_handed_over_when_they_are_due_from_the_start_of_the_stage() {
+    async fn devices_are_handed_over_when_they_are_due() {
         let local = async {
-            let (pacer, mut fed) = pacer([(MS(0), 4), (MS(0), 5), (MS(1_500), 6)].into_iter());
+            let (pacer, mut fed) = pacer([due(MS(500), 4), due(MS(500), 5), due(MS(2_000), 6)].into_iter());
             let clock = RunClock::start();
-            let pacing = pacer.start(Execution::Inline, clock, MS(500)).unwrap();
+            let pacing = pacer.start(Execution::Inline, clock).unwrap();
             for (device, at) in [(4, MS(500)), (5, MS(500)), (6, MS(2_000))] {
                 let due = fed.recv().await.unwrap();
                 assert_eq!((due.device, due.at), (device, at));
@@ -167,8 +171,8 @@ mod tests {
     async fn a_pacer_beside_the_devices_ends_when_it_is_told_and_when_nobody_has_it_any_more() {
         let local = async {
             for dropped in [true, false] {
-                let (pacer, mut fed) = pacer([(MS(0), 0), (HOUR, 1)].into_iter());
-                let pacing = pacer.start(Execution::Inline, RunClock::start(), MS(0)).unwrap();
+                let (pacer, mut fed) = pacer([due(MS(0), 0), due(HOUR, 1)].into_iter());
+                let pacing = pacer.start(Execution::Inline, RunClock::start()).unwrap();
                 fed.recv().await.unwrap();
                 if dropped {
                     drop(pacing);
@@ -185,8 +189,8 @@ mod tests {
     #[test]
     fn the_thread_of_a_pacer_ends_at_once_when_it_is_told_and_when_nobody_has_it_any_more() {
         for dropped in [true, false] {
-            let (pacer, mut fed) = pacer([(MS(0), 7), (HOUR, 8)].into_iter());
-            let pacing = pacer.start(Execution::Threads, RunClock::start(), MS(0)).unwrap();
+            let (pacer, mut fed) = pacer([due(MS(0), 7), due(HOUR, 8)].into_iter());
+            let pacing = pacer.start(Execution::Threads, RunClock::start()).unwrap();
             assert_eq!(fed.blocking_recv().map(|due| due.device), Some(7));
             if dropped {
                 drop(pacing);
@@ -201,13 +205,13 @@ mod tests {
     fn a_pacer_that_breaks_is_told_from_one_that_is_done() {
         let (breaks, mut fed) = pacer((0..3).map(|device| match device {
             2 => panic!("this list breaks"),
-            device => (MS(0), device),
+            device => due(MS(0), device),
         }));
-        let pacing = breaks.start(Execution::Threads, RunClock::start(), MS(0)).unwrap();
+        let pacing = breaks.start(Execution::Threads, RunClock::start()).unwrap();
         while fed.blocking_recv().is_some() {}
         assert!(!pacing.end());
-        let (done, mut fed) = pacer([(MS(0), 0)].into_iter());
-        let pacing = done.start(Execution::Threads, RunClock::start(), MS(0)).unwrap();
+        let (done, mut fed) = pacer([due(MS(0), 0)].into_iter());
+        let pacing = done.start(Execution::Threads, RunClock::start()).unwrap();
         while fed.blocking_recv().is_some() {}
         assert!(pacing.end());
     }

@@ -8,16 +8,16 @@ use tokio::time::{interval, timeout};
 use crate::engine::clock::RunClock;
 use crate::engine::error::EngineError;
 use crate::engine::keys::KeySupply;
-use crate::engine::keys::queue::{Begins, Lane};
+use crate::engine::keys::queue::Lane;
 use crate::engine::plan::due::DueList;
-use crate::engine::plan::setup::{StageSetup, members, members_of};
+use crate::engine::plan::schedule::{self, Begins};
+use crate::engine::plan::setup::StageSetup;
 use crate::engine::record::skips::Skips;
 use crate::engine::run::conductor::Conductor;
 use crate::engine::run::crew::by_worker;
 use crate::engine::watch::live;
 use crate::engine::watch::progress::Progress;
-use crate::engine::worker::Certified;
-use crate::scenario::{KeySource, RenewalTiming, Stage, Start, Workload};
+use crate::scenario::{KeySource, Stage, Workload};
 
 /// A stage before it begins.
 pub(crate) enum Prepared {
@@ -58,7 +58,7 @@ impl Conductor {
             if stage.renewal_timing().is_some() {
                 return None;
             }
-            let begins = self.foreseen_begin(index);
+            let begins = self.plan.schedule.foreseen_begin(index);
             let ordered = self.order(index, begins, None);
             Some(match begins {
                 Begins::At(Duration::ZERO) => Prepared::Ready(self.line_up(index, ordered)),
@@ -89,7 +89,7 @@ impl Conductor {
         let known_before = renewals.is_none();
         let (devices, list): (_, DueList) = match renewals {
             Some(renewals) => (renewals.len() as u64, Box::new(renewals.into_iter())),
-            None => (self.plan.stages[index].devices.into(), self.due_list(index)),
+            None => (self.plan.stages[index].devices.into(), self.plan.schedule.due_list(index)),
         };
         let lane = Lane::new(begins, list, devices, self.crew.split())
             .running(!known_before || begins == Begins::At(Duration::ZERO))
@@ -98,29 +98,6 @@ impl Conductor {
         match stage.workload {
             Workload::Closed { concurrency } => lane.closed(self.plan.shard.of(concurrency).into()),
             Workload::Open { .. } => lane,
-        }
-    }
-
-    /// Who is due when, as far as the plan knows; in a closed workload all at once, in their order.
-    fn due_list(&self, index: usize) -> DueList {
-        let (scale, members) = (self.scenario.time_scale, members_of(&self.scenario, self.plan.shard, index));
-        match self.plan.due_offsets(index) {
-            Some(due) => Box::new(due.map(move |at| scale.to_real(at)).zip(members)),
-            None => Box::new(std::iter::repeat(Duration::ZERO).zip(members)),
-        }
-    }
-
-    /// When a stage begins, as far as that is known before the run.
-    fn foreseen_begin(&self, index: usize) -> Begins {
-        let real = |delay: Duration| self.scenario.time_scale.to_real(delay);
-        match &self.scenario.stages[index].start {
-            Start::At(delay) => Begins::At(real(*delay)),
-            Start::With { stage: other, delay } => match self.foreseen_begin(*other) {
-                Begins::At(begin) => Begins::At(begin + real(*delay)),
-                Begins::NotBefore(begin) => Begins::NotBefore(begin.saturating_add(real(*delay))),
-            },
-            // Behind all whose begin can be foreseen at least.
-            Start::After { .. } => Begins::NotBefore(self.plan.stages[index].start.unwrap_or(Duration::MAX)),
         }
     }
 
@@ -170,40 +147,24 @@ impl Conductor {
     /// A stage that has its keys made, and whose arrivals the plan knows.
     pub(crate) fn line_up(&self, index: usize, ordered: Ordered) -> Ready {
         let Ordered { setup, supplies } = ordered;
-        let members = by_worker(members(&self.scenario, self.plan.shard, index), self.crew.split());
+        let members = by_worker(self.plan.schedule.members(index), self.crew.split());
         let part = |(members, keys)| Part { members, unlisted: Skips::default(), keys };
         let closed = matches!(setup.stage.workload, Workload::Closed { .. });
-        let list = (!closed).then(|| self.due_list(index));
+        let list = (!closed).then(|| self.plan.schedule.due_list(index));
         Ready { setup, parts: members.into_iter().zip(supplies).map(part).collect(), list }
     }
 
     /// The renewals of a stage that begins at that time, due where each device's own certificate puts them.
-    pub(crate) async fn renewals(
-        &self,
-        index: usize,
-        timing: RenewalTiming,
-        clock: RunClock,
-        begins: Duration,
-    ) -> Result<Ready, EngineError> {
+    pub(crate) async fn renewals(&self, index: usize, clock: RunClock, begins: Duration) -> Result<Ready, EngineError> {
         let split = self.crew.split();
-        let members = by_worker(members(&self.scenario, self.plan.shard, index), split);
+        let members = by_worker(self.plan.schedule.members(index), split);
         let (certified, unlisted) = self.crew.certificates(members.clone()).await?;
-        let (scenario, seed) = (&self.scenario, self.plan.seed);
-        let scale = scenario.time_scale;
+        let scale = self.scenario.time_scale;
         // By the wall clock, which went on while workers were asked.
         let now = self.classes.first().map_or(SystemTime::UNIX_EPOCH, |class| class.clock.now());
         let began = now.checked_sub(scale.to_fleet(clock.now().saturating_sub(begins))).unwrap_or(now);
-        let round = u32::try_from(index).unwrap_or(u32::MAX);
-        let mut due: Vec<(Duration, u32)> = certified
-            .into_iter()
-            .map(|Certified { device, not_before, not_after }| {
-                let at = timing.due(&scenario.policy, (not_before, not_after), seed, device, round);
-                // What should have been done before is due when the stage begins.
-                let from_begin = at.duration_since(began).unwrap_or_default();
-                (scale.to_real(from_begin), device)
-            })
-            .collect();
-        due.sort_unstable();
+        let due = schedule::renewals(&self.scenario, self.plan.seed, index, certified, began);
+        let due: Vec<_> = due.into_iter().map(|(at, device)| (scale.to_real(at), device)).collect();
         let Ordered { setup, supplies } = self.order(index, Begins::At(begins), Some(due.clone()));
         let parts = members.into_iter().zip(unlisted).zip(supplies);
         let parts = parts.map(|((members, unlisted), keys)| Part { members, unlisted, keys });

@@ -21,6 +21,7 @@ use tokio::sync::{Semaphore, oneshot};
 use crate::device::Connector;
 use crate::engine::clock::RunClock;
 use crate::engine::keys::KeyWorks;
+use crate::engine::plan::schedule::Certified;
 use crate::engine::plan::share::Share;
 use crate::engine::record::breaches::Breaches;
 use crate::engine::record::early::Early;
@@ -61,14 +62,6 @@ pub(crate) enum Command {
     Expiries { now: SystemTime, reply: oneshot::Sender<Certificates> },
     /// Carry out a stage.
     Stage { order: Box<StageOrder>, reply: oneshot::Sender<StageShare> },
-}
-
-/// A device with the validity of its certificate.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Certified {
-    pub(crate) device: u32,
-    pub(crate) not_before: SystemTime,
-    pub(crate) not_after: SystemTime,
 }
 
 /// What a worker says at the end of the run.

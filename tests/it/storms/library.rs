@@ -113,10 +113,10 @@ fn every_scenario_can_be_planned_and_takes_less_than_two_minutes() {
                 panic!("{}: {} has no end that can be foreseen", path.display(), stage.name)
             };
             assert!((start + last).as_secs() < 120, "{}: {} ends after {:?}", path.display(), stage.name, start + last);
-            let foreseen = plan.arrivals(index).count();
+            let foreseen = plan.schedule.arrivals(index).count();
             assert_eq!(foreseen, planned.devices as usize, "{}: {}", path.display(), stage.name);
             let of_certificates = matches!(&stage.workload, Workload::Open { arrival: Arrival::FromExpiry(_), .. });
-            assert_eq!(plan.due_offsets(index).is_none(), of_certificates);
+            assert_eq!(plan.schedule.due_offsets(index).is_none(), of_certificates);
         }
     }
 }

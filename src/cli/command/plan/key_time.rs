@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::cli::command::plan::keys::Cost;
 use crate::domain::KeySource;
-use crate::engine::{Plan, begins_with_run};
+use crate::engine::Plan;
 use crate::scenario::{DeviceClass, Scenario, Stage, Workload};
 
 /// What becomes of keys when nothing else takes CPU on as many cores.
@@ -43,11 +43,10 @@ impl KeyTime {
     pub(super) fn of(scenario: &Scenario, plan: &Plan, cores: usize) -> Self {
         let waiting = simulate(scenario, plan, cores, false);
         let dropping = simulate(scenario, plan, cores, true);
-        let first = begins_with_run(scenario);
         let late = waiting.iter().zip(&dropping).enumerate().filter(|(_, (_, dropping))| dropping.devices > 0);
         let late = late.map(|(stage, (waiting, dropping))| LateKeys {
             stage,
-            first: first[stage],
+            first: plan.schedule.begins_with_run(stage),
             longest: waiting.longest,
             devices: dropping.devices,
             dropped: dropping.dropped,
@@ -63,7 +62,7 @@ fn before(scenario: &Scenario, plan: &Plan, cores: usize) -> Duration {
     for (index, share) in shares(scenario, plan).into_iter().enumerate() {
         let whole = all_before(scenario, index);
         let count = if whole { usize::MAX } else { share };
-        for device in members(scenario, plan, index).take(count) {
+        for (_, device) in plan.schedule.who_is_due(index).take(count) {
             let cost = cost(scenario, scenario.fleet.mix.class_of(device), &mut shared);
             all += cost;
             wanted += if whole { cost } else { Duration::ZERO };
@@ -84,7 +83,8 @@ fn cost(scenario: &Scenario, class: usize, shared: &mut [bool]) -> Duration {
 /// How many keys of each stage may be made before the run: stages that begin with it have as many as may be ahead of need, the
 /// others share what these leave of that. Stages whose keys are all made before are apart.
 fn shares(scenario: &Scenario, plan: &Plan) -> Vec<usize> {
-    let (most, first) = (scenario.limits.keys_ahead as usize, begins_with_run(scenario));
+    let most = scenario.limits.keys_ahead as usize;
+    let first: Vec<_> = (0..plan.stages.len()).map(|stage| plan.schedule.begins_with_run(stage)).collect();
     let devices = |index: usize| match may_be_before(&scenario.stages[index]) && !all_before(scenario, index) {
         true => plan.stages[index].devices as usize,
         false => 0,
@@ -180,7 +180,7 @@ fn jobs<'a>(scenario: &'a Scenario, plan: &'a Plan, index: usize, share: usize) 
     }
     // The run begins when the first keys are there, but not later than that.
     let start = limits.prepare + start;
-    let due = move || plan.who_is_due(scenario, index);
+    let due = move || plan.schedule.who_is_due(index);
     let real = move |offset| start + scenario.time_scale.to_real(offset);
     // So many are ordered before the run and when the stage begins, and one more whenever one is taken.
     let ahead = (limits.keys_ahead as usize).saturating_sub(share);
@@ -188,11 +188,6 @@ fn jobs<'a>(scenario: &'a Scenario, plan: &'a Plan, index: usize, share: usize) 
     let ordered = first.chain(due().map(move |(at, _)| real(at)));
     let class = |device| scenario.fleet.mix.class_of(device);
     Box::new(due().zip(ordered).map(move |((at, device), ordered)| (real(at), ordered, class(device))))
-}
-
-/// The devices of a stage, in the order in which they are due.
-fn members<'a>(scenario: &'a Scenario, plan: &'a Plan, index: usize) -> impl Iterator<Item = u32> + 'a {
-    plan.who_is_due(scenario, index).map(|(_, device)| device)
 }
 
 #[cfg(test)]

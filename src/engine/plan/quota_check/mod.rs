@@ -3,10 +3,10 @@
 //! due time. Devices that are refused come again and make it worse.
 
 mod demand;
+mod loose;
 mod meter;
 mod pass;
 mod polls;
-mod timeline;
 
 use std::time::Duration;
 

@@ -7,12 +7,11 @@ use std::time::Duration;
 use crate::domain::QuotaLimits;
 use crate::engine::plan::Plan;
 use crate::engine::plan::quota_check::demand::{Demand, Device};
+use crate::engine::plan::quota_check::loose::{Loose, loose};
 use crate::engine::plan::quota_check::meter::Meter;
 use crate::engine::plan::quota_check::polls::{self, Registering};
-use crate::engine::plan::quota_check::timeline::{Loose, Timeline, lasts, loose};
 use crate::engine::plan::quota_check::{Later, Polls, Quota, QuotaCheck, QuotaChecks, Verdict};
-use crate::engine::plan::setup::members;
-use crate::scenario::{Arrival, Scenario, Workload};
+use crate::scenario::{Scenario, Workload};
 
 /// What is reckoned.
 pub(super) struct Reckoning<'a> {
@@ -35,13 +34,13 @@ struct Request {
 
 impl Reckoning<'_> {
     pub(super) fn check(&self) -> QuotaChecks {
-        let timeline = Timeline::new(self.scenario, self.plan, None);
+        let begins = self.plan.schedule.earliest(None);
         let count = self.scenario.stages.len();
         let mut all = self.meters();
         let mut each: Vec<Vec<Meter>> = (0..count).map(|_| self.meters()).collect();
         let mut registering = vec![vec![0; self.polls.len()]; count];
-        self.pass(&timeline, |request| {
-            let alone = Request { at: request.at.saturating_sub(timeline.begin(request.stage)), ..*request };
+        self.pass(&begins, |request| {
+            let alone = Request { at: request.at.saturating_sub(begins[request.stage]), ..*request };
             meter(&mut all, request);
             meter(&mut each[request.stage], &alone);
             if let Some(devices) = registering[request.stage].get_mut(request.class) {
@@ -54,7 +53,7 @@ impl Reckoning<'_> {
         });
         let registering: Vec<Vec<Registering>> = registering.collect();
         let mut together = self.checks(all, &registering.concat());
-        self.look_at_later(&timeline, &mut together);
+        self.look_at_later(&begins, &mut together);
         let stages = each.into_iter().zip(&registering).map(|(meters, polls)| self.checks(meters, polls)).collect();
         QuotaChecks { together, stages }
     }
@@ -72,10 +71,10 @@ impl Reckoning<'_> {
     }
 
     /// Tells of every request, in order of time, and of those at the same moment in the order of the scenario.
-    fn pass(&self, timeline: &Timeline, mut tell: impl FnMut(&Request)) {
+    fn pass(&self, begins: &[Duration], mut tell: impl FnMut(&Request)) {
         let Scenario { stages, fleet, policy, .. } = self.scenario;
         let mut devices = vec![Device::default(); fleet.devices as usize];
-        let mut sources: Vec<_> = (0..stages.len()).map(|stage| self.arrivals(timeline, stage)).collect();
+        let mut sources: Vec<_> = (0..stages.len()).map(|stage| self.arrivals(begins, stage)).collect();
         let mut next: BinaryHeap<_> = BinaryHeap::with_capacity(sources.len());
         for (stage, source) in sources.iter_mut().enumerate() {
             next.extend(source.next().map(|(at, device)| Reverse((at, stage, device))));
@@ -84,42 +83,34 @@ impl Reckoning<'_> {
             next.extend(sources[index].next().map(|(at, device)| Reverse((at, index, device))));
             let stage = &stages[index];
             let class = fleet.mix.class_of(device);
-            let demand =
-                devices[device as usize].is_due(stage, &fleet.classes[class], policy, timeline.begin(index), at);
+            let demand = devices[device as usize].is_due(stage, &fleet.classes[class], policy, begins[index], at);
             let timed = matches!(stage.workload, Workload::Open { .. });
             tell(&Request { at, stage: index, class, demand, timed });
         }
     }
 
     /// Who comes when in a stage.
-    fn arrivals(&self, timeline: &Timeline, index: usize) -> Box<dyn Iterator<Item = (Duration, u32)> + '_> {
-        let begin = timeline.begin(index);
-        let due = self.plan.who_is_due(self.scenario, index);
-        match &self.scenario.stages[index].workload {
-            Workload::Closed { .. } => {
-                Box::new(members(self.scenario, self.plan.shard, index).map(move |device| (begin, device)))
-            }
-            Workload::Open { arrival: Arrival::FromExpiry(_), .. } => {
-                // They are due when their certificates say so, whenever the stage begins.
-                let from = self.plan.time_scale.to_fleet(self.plan.stages[index].start.unwrap_or_default());
-                Box::new(due.map(move |(offset, device)| ((from + offset).max(begin), device)))
-            }
-            Workload::Open { .. } => Box::new(due.map(move |(offset, device)| (begin + offset, device))),
-        }
+    fn arrivals(&self, begins: &[Duration], index: usize) -> impl Iterator<Item = (Duration, u32)> + use<> {
+        let (begin, schedule) = (begins[index], &self.plan.schedule);
+        // Renewals are due when their certificates say so, whenever the stage begins.
+        let renews = self.scenario.stages[index].renewal_timing().is_some();
+        let foreseen = self.plan.time_scale.to_fleet(schedule.foreseen(index).begins.unwrap_or_default());
+        let from = if renews { foreseen } else { begin };
+        schedule.who_comes(index).map(move |(offset, device)| ((from + offset).max(begin), device))
     }
 
-    fn look_at_later(&self, timeline: &Timeline, together: &mut [QuotaCheck]) {
+    fn look_at_later(&self, begins: &[Duration], together: &mut [QuotaCheck]) {
         for loose in loose(self.scenario) {
-            let begin = timeline.begin(loose.stage);
-            let goes_on =
-                |stage: &usize| lasts(self.plan, *stage).is_some_and(|lasts| timeline.begin(*stage) + lasts > begin);
+            let begin = begins[loose.stage];
+            let lasts = |stage| Some(self.plan.time_scale.to_fleet(self.plan.schedule.lasts(stage)?));
+            let goes_on = |stage: &usize| lasts(*stage).is_some_and(|lasts| begins[*stage] + lasts > begin);
             if !loose.beside.iter().any(goes_on) {
                 continue;
             }
-            for (quota, by) in self.coincidences(timeline, &loose) {
+            for (quota, by) in self.coincidences(begins, &loose) {
                 let kept = |check: &&mut QuotaCheck| check.quota == quota && check.verdict != Verdict::Exceeded;
                 let Some(check) = together.iter_mut().find(kept) else { continue };
-                let delayed = Timeline::new(self.scenario, self.plan, Some((loose.stage, by)));
+                let delayed = self.plan.schedule.earliest(Some((loose.stage, by)));
                 let mut meters = self.meters();
                 self.pass(&delayed, |request| meter(&mut meters, request));
                 let then = meters.into_iter().filter_map(Meter::check).find(|check| check.quota == quota);
@@ -134,10 +125,10 @@ impl Reckoning<'_> {
 
     /// For every quota by how much later a stage would have to begin, so that the most that comes with it and the most that
     /// comes beside it come together.
-    fn coincidences(&self, timeline: &Timeline, loose: &Loose) -> Vec<(Quota, Duration)> {
+    fn coincidences(&self, begins: &[Duration], loose: &Loose) -> Vec<(Quota, Duration)> {
         let (mut moved, mut beside) = (self.meters(), self.meters());
-        let begin = timeline.begin(loose.stage);
-        self.pass(timeline, |request| {
+        let begin = begins[loose.stage];
+        self.pass(begins, |request| {
             let of = |stages: &BTreeSet<usize>| request.timed && stages.contains(&request.stage);
             if of(&loose.moved) {
                 meter(&mut moved, request);
