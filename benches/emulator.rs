@@ -14,7 +14,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleetstorm::cli::connection::Connection;
 use fleetstorm::device::{
     Attestation, Endpoint, HubSettings, LocalEnd, Settings, TcpConnector, prepare, provision, reconnect,
 };
@@ -23,6 +22,7 @@ use fleetstorm::pki::chain::ChainVerifier;
 use fleetstorm::pki::sas::SymmetricKey;
 use fleetstorm::pki::store::read_certificates;
 use fleetstorm::pki::tls::ClientTls;
+use fleetstorm::rig::target::Connection;
 use tokio::sync::Semaphore;
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::Instant;

@@ -1,31 +1,17 @@
 //! What recording costs: per attempt on the worker, per second of a run, and when workers are merged.
 
+mod workload {
+    pub(crate) mod attempts;
+}
+
 use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use fleetstorm::domain::{AttemptFacts, Failure, FailureClass, Phase};
+use fleetstorm::domain::{Failure, FailureClass};
 use fleetstorm::engine::Recorder;
-use fleetstorm::measure::{Attempt, CompactHistogram, CompactPhases, Histogram, Outcome, PhaseHistograms, PhaseTimes};
-
-/// The phases of a whole provisioning, with values that vary as they do in a run.
-fn attempt(index: u64, outcome: Outcome) -> Attempt {
-    let mut phases = PhaseTimes::new();
-    for (place, phase) in (0..).zip(Phase::ALL).filter(|(_, p)| !matches!(p, Phase::RenewAccept | Phase::RenewIssue)) {
-        phases.set(phase, Duration::from_nanos(20_000 * (place + 1) + index.wrapping_mul(7_919) % 900_000));
-    }
-    Attempt {
-        device: 0,
-        stage: 0,
-        number: 1,
-        due: Duration::ZERO,
-        started: Duration::from_micros(index),
-        ended: Duration::from_micros(index + 20_000),
-        outcome,
-        code: 0,
-        facts: AttemptFacts { phases, polls: 1, ..AttemptFacts::default() },
-    }
-}
+use fleetstorm::measure::{Attempt, CompactHistogram, CompactPhases, Histogram, Outcome, PhaseHistograms};
+use workload::attempts::attempt;
 
 fn record(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("record");
@@ -43,13 +29,7 @@ fn record(criterion: &mut Criterion) {
     let mut recorder = Recorder::new();
     group.bench_function("due, started and ended, per attempt", |b| {
         b.iter(|| {
-            for attempt in &attempts {
-                recorder.due(attempt.due);
-                recorder.started(attempt.started);
-                recorder.attempt_started(attempt.due, attempt.started);
-                recorder.attempt_ended(black_box(attempt), None);
-                recorder.device_ended(attempt.ended, attempt.outcome, attempt.ended);
-            }
+            attempts.iter().for_each(|attempt| workload::attempts::record(&mut recorder, black_box(attempt)));
         });
     });
     let failure = Failure::rejected(401_002, "Unauthorized");

@@ -16,6 +16,7 @@
 //! | [`engine`] | many devices: plan, admission, workload, recording |
 //! | [`emulator`] | DPS, IoT Hub and ADR on loopback |
 //! | [`report`] | a finished record as console table, CSV, JSON |
+//! | [`rig`] | a run of a scenario against a target, with all who watch it |
 //! | [`cli`] | the command line |
 #![warn(missing_docs)]
 #![forbid(unsafe_code)]
@@ -30,5 +31,6 @@ pub mod model;
 pub mod pki;
 pub mod protocol;
 pub mod report;
+pub mod rig;
 pub mod scenario;
 pub mod settings;

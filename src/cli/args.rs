@@ -15,10 +15,6 @@ use crate::cli::harmless::harmless;
 use crate::cli::terminal::stderr;
 use crate::report::Tone;
 
-/// Environment variable with the enrollment group's key in base64. Never a flag: arguments are visible to every user of
-/// the machine.
-pub const GROUP_KEY_ENV: &str = "FLEETSTORM_GROUP_KEY";
-
 /// Will our provisioning and renewal path hold when the whole fleet comes at once?
 ///
 /// fleetstorm spawns thousands of virtual devices that derive SAS keys, make key pairs and CSRs, register with Azure

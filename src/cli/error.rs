@@ -45,11 +45,3 @@ impl From<miette::Report> for CommandError {
         Self::new(Exit::Unexpected, report)
     }
 }
-
-impl Explained for crate::settings::Problems {
-    fn exit(&self) -> Exit {
-        Exit::ScenarioInvalid
-    }
-}
-
-impl Explained for crate::report::FolderError {}

@@ -2,29 +2,20 @@
 //! and the exit code ([`Exit`]).
 
 pub mod args;
-pub mod bootstrap_files;
 pub mod command;
-pub mod connection;
-pub mod defect;
-pub mod embedded;
-pub mod emulator_config;
 mod error;
 mod exit;
+mod explained;
 mod harmless;
 pub mod live;
-pub mod machine;
-pub mod machine_clock;
 pub mod metrics;
-pub mod open_files;
-pub mod os_text;
-pub mod process;
-pub mod quotas;
 pub mod secrets;
 pub mod settings;
 pub mod signals;
 pub mod start_at;
-pub mod target;
 mod terminal;
+
+use crate::rig::defect::caught;
 
 pub use error::{CommandError, Explained};
 pub use exit::Exit;
@@ -39,7 +30,7 @@ pub fn main() -> std::process::ExitCode {
         Err(refused) => return args::explain(&refused).into(),
     };
     let terminal = Terminal::new(&global);
-    let done = defect::caught("the command", || command::dispatch(command, &terminal));
+    let done = caught("the command", || command::dispatch(command, &terminal));
     match done.map_err(CommandError::from).flatten() {
         Ok(exit) => exit,
         Err(error) => {

@@ -9,10 +9,10 @@ use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
 use zeroize::Zeroizing;
 
-use crate::cli::args::GROUP_KEY_ENV;
 use crate::cli::command::pki::PASSWORD_ENV;
-use crate::cli::metrics::otlp::SECRETS;
 use crate::cli::{Exit, Explained};
+use crate::rig::metrics::otlp::SECRETS;
+use crate::rig::target::{GROUP_KEY_ENV, GivenKey};
 
 /// Names of the variables whose values are secret.
 pub const NAMES: [&str; 4] = [GROUP_KEY_ENV, PASSWORD_ENV, SECRETS[0], SECRETS[1]];
@@ -61,6 +61,24 @@ pub fn secret(name: &'static str) -> Result<Option<Zeroizing<String>>, NotText> 
         })
     };
     value.map(text).transpose()
+}
+
+/// The enrollment group's key, when it was given.
+///
+/// # Errors
+/// It is there and no text: taking it for absent would send devices with another key.
+pub fn group_key() -> Result<GivenKey, NotText> {
+    secret(GROUP_KEY_ENV).map(GivenKey::new)
+}
+
+/// A variable of the environment, secret or not. One that is no text holds what is none: it is refused where its meaning is looked for.
+pub fn variable(name: &str) -> Option<String> {
+    const NO_TEXT: &str = "\u{fffd}";
+    if let Some(name) = NAMES.into_iter().find(|secret| *secret == name) {
+        let value = secret(name).unwrap_or_else(|_| Some(NO_TEXT.to_owned().into()));
+        return value.map(|value| (*value).clone());
+    }
+    env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }
 
 fn of_environment(name: &str) -> Option<Bytes> {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::cli::CommandError;
 use crate::cli::args::ScenarioArgs;
-use crate::cli::emulator_config::EmulatorConfig;
+use crate::rig::target::EmulatorConfig;
 use crate::scenario::Scenario;
 
 /// A scenario with everything of the command line in it.

@@ -163,7 +163,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HubSession<S> {
         Box::pin(self.session.close(connector)).await;
     }
 
-    /// The same, and waits until the hub has closed too, for the case that the device connects again at once.
+    /// Takes leave, and waits until the hub has closed too, for the case that the device connects again at once.
     pub async fn leave<C: Connector<Stream = S>>(self, connector: &C) {
         Box::pin(self.session.leave(connector)).await;
     }

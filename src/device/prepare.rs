@@ -155,7 +155,7 @@ impl Prepared {
         if self.begin() { self.phases() } else { PhaseTimes::new() }
     }
 
-    /// The same for an attempt to renew, which needs no token.
+    /// Phases that the next attempt to renew begins with: those of making the key and CSR with the first one. It needs no token.
     pub(super) fn begin_renewal(&self) -> PhaseTimes {
         if self.begin() { self.made } else { PhaseTimes::new() }
     }

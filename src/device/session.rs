@@ -263,7 +263,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<Channel<S>> {
         let _ = timeout(Self::FAREWELL, self.finish(connector)).await;
     }
 
-    /// The same, and waits until the peer has closed too: it is done with this connection before another one comes.
+    /// Takes leave, and waits until the peer has closed too: it is done with this connection before another one comes.
     pub(super) async fn leave<C: Connector<Stream = S>>(mut self, connector: &C) {
         let left = async {
             if self.finish(connector).await.is_ok() {

@@ -103,7 +103,7 @@ pub enum KeySource {
     /// Randomness of the operating system, made a little ahead of need while devices come.
     #[default]
     Fresh,
-    /// The same, but all made before the first device is due.
+    /// Randomness of the operating system, all made before the first device is due.
     PreGenerated,
     /// One key for all devices of a class, as cloned images have it; every device has a CSR of its own.
     Shared,

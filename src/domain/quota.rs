@@ -24,11 +24,11 @@ pub enum QuotaProfile {
     Unlimited,
     /// A DPS instance and an ADR namespace as they are made; the hub has no quota.
     DpsDefault,
-    /// The same, with a hub of one S1 unit.
+    /// A DPS instance and an ADR namespace as they are made, with a hub of one S1 unit.
     HubS1,
-    /// The same, with a hub of one S2 unit.
+    /// A DPS instance and an ADR namespace as they are made, with a hub of one S2 unit.
     HubS2,
-    /// The same, with a hub of one S3 unit.
+    /// A DPS instance and an ADR namespace as they are made, with a hub of one S3 unit.
     HubS3,
 }
 

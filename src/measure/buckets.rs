@@ -25,7 +25,7 @@ impl Buckets {
         bounds
     };
 
-    /// The same in seconds.
+    /// Upper bounds of the buckets in seconds.
     pub fn bounds_in_seconds() -> impl Iterator<Item = f64> {
         Self::BOUNDS.iter().map(|nanos| *nanos as f64 / 1e9)
     }

@@ -98,7 +98,7 @@ impl Histogram {
         (self.count() > 0).then(|| Duration::from_nanos(self.nanos_at(quantile)))
     }
 
-    /// The same in nanoseconds, of a histogram that is not empty.
+    /// A quantile in nanoseconds, of a histogram that is not empty.
     fn nanos_at(&self, quantile: f64) -> u64 {
         if quantile <= 0.0 {
             self.min

@@ -27,7 +27,7 @@ pub enum MergeError {
         /// In another one.
         other: String,
     },
-    /// The same run twice, or two with devices in common.
+    /// One run twice, or two with devices in common.
     #[error("the same devices of scenario {scenario} are in {} and in {}", parts[0], parts[1])]
     Overlap {
         /// Name of the scenario.

@@ -127,7 +127,7 @@ pub(super) fn subject_key_id(der: &[u8]) -> Option<Vec<u8>> {
     key_id(&parse(der)?).map(<[u8]>::to_vec)
 }
 
-/// The same of a parsed one.
+/// The subject key identifier of a parsed certificate.
 pub(super) fn key_id<'a>(certificate: &X509Certificate<'a>) -> Option<&'a [u8]> {
     certificate.iter_extensions().find_map(|extension| match extension.parsed_extension() {
         ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0),

@@ -84,7 +84,7 @@ pub(super) fn of_length(length: usize, with: impl Fn(usize) -> Vec<u8>) -> Vec<u
     tried.find(|der| der.len() == length).unwrap()
 }
 
-/// The same name as that of [`root`], in another encoding, letter case and spacing.
+/// The name of [`root`], in another encoding, letter case and spacing.
 pub(super) fn root_name() -> DistinguishedName {
     let mut name = DistinguishedName::new();
     name.push(DnType::CommonName, DnValue::PrintableString(" ROOT ".try_into().unwrap()));

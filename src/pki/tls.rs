@@ -75,16 +75,16 @@ impl ClientTls {
         self.with_shared_identity(chain.into(), chain.len(), key)
     }
 
-    /// The same with the first `shown` certificates of a chain that the caller keeps too: a connection that is held has no
-    /// copy of it.
+    /// Configuration of a device that shows the first `shown` certificates of a chain, which the caller keeps too: a connection
+    /// that is held has no copy of it.
     pub fn with_shared_identity(&self, chain: Arc<[Vec<u8>]>, shown: usize, key: Arc<DeviceKey>) -> Arc<ClientConfig> {
         let mut config = ClientConfig::clone(&self.anonymous);
         config.client_auth_cert_resolver = Arc::new(ClientIdentity { chain, shown, key });
         Arc::new(config)
     }
 
-    /// The same, but with a memory of its own for the sessions that a client has with one server: they are resumed. Not to be
-    /// shared between devices.
+    /// `config` with a memory of its own for the sessions that a client has with one server: they are resumed. Not to be shared
+    /// between devices.
     pub fn resuming(config: &ClientConfig) -> Arc<ClientConfig> {
         let mut config = config.clone();
         config.resumption = Resumption::store(Arc::new(TlsSessions::default()));
@@ -138,7 +138,7 @@ pub fn server_config(
     Ok(Arc::new(config))
 }
 
-/// The same server, which hands out session tickets (TLS 1.2: RFC 5077, TLS 1.3: RFC 8446, section 4.6.1) and resumes
+/// `config` of a server that hands out session tickets (TLS 1.2: RFC 5077, TLS 1.3: RFC 8446, section 4.6.1) and resumes
 /// sessions with them. Nothing is kept: the ticket itself holds the session, with the client certificates of its first
 /// handshake, under a key of this configuration that changes every few hours.
 ///

@@ -14,7 +14,7 @@ pub(super) fn told_of(name: &str, text: &str, sets: &[(&str, &str)]) -> Vec<Stri
     }
 }
 
-/// The same of [`STAGES`].
+/// What is told of [`STAGES`].
 pub(super) fn told(sets: &[(&str, &str)]) -> Vec<String> {
     told_of("x.toml", STAGES, sets)
 }

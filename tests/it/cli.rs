@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
 use fleetstorm::cli::Exit;
-use fleetstorm::cli::connection::Connection;
+use fleetstorm::rig::target::Connection;
 use predicates::prelude::PredicateBooleanExt as _;
 use predicates::str::contains;
 use tempfile::TempDir;

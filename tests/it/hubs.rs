@@ -1,7 +1,7 @@
 //! Load goes to hubs elsewhere only when somebody has confirmed them, whoever names them.
 
 use fleetstorm::cli::Exit;
-use fleetstorm::cli::connection::Connection;
+use fleetstorm::rig::target::Connection;
 use predicates::prelude::PredicateBooleanExt as _;
 use predicates::str::contains;
 use tempfile::TempDir;

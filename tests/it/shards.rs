@@ -3,7 +3,7 @@
 use std::fs;
 
 use fleetstorm::cli::Exit;
-use fleetstorm::cli::connection::Connection;
+use fleetstorm::rig::target::Connection;
 use predicates::prelude::PredicateBooleanExt as _;
 use predicates::str::contains;
 use serde_json::Value;

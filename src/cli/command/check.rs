@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use miette::Diagnostic as _;
 use serde::Serialize;
 
-use crate::cli::emulator_config::{EmulatorConfig, EmulatorConfigError};
 use crate::cli::{CommandError, Exit, Terminal};
+use crate::rig::target::{EmulatorConfig, EmulatorConfigError};
 use crate::scenario::Scenario;
 use crate::settings::Problem;
 

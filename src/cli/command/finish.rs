@@ -1,13 +1,13 @@
 use console::Term;
 
 use crate::cli::command::compare::Documents;
-use crate::cli::defect::caught;
 use crate::cli::terminal::StdoutError;
 use crate::cli::{CommandError, Exit, Terminal};
 use crate::domain::injected_panic;
 use crate::measure::RunRecord;
 use crate::report::console::{Look, WIDTH, closing, summary};
 use crate::report::{FolderError, HTML_REPORT, ResultsFolder, Verdict, WriteError, run_json, run_json_line, verdicts};
+use crate::rig::defect::caught;
 
 /// How a run ended, in the order in which one goes before the other when several apply: the gravest last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

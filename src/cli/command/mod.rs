@@ -15,13 +15,13 @@ pub mod run;
 use std::time::SystemTime;
 
 use crate::cli::args::Command;
-use crate::cli::machine_clock;
 use crate::cli::{CommandError, Exit, Terminal};
+use crate::rig::machine::clock;
 
 /// Runs the command that was typed.
 pub fn dispatch(command: Command, terminal: &Terminal) -> Result<Exit, CommandError> {
     if matches!(command, Command::Run(_) | Command::Emulator(_) | Command::Pki(_)) {
-        machine_clock::check(SystemTime::now())?;
+        clock::check(SystemTime::now())?;
     }
     match command {
         Command::Run(args) => run::run(*args, terminal),

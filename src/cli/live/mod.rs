@@ -1,9 +1,7 @@
 //! The live display of a run on stderr: a panel that is redrawn on a terminal, plain lines elsewhere, nothing with
 //! `--quiet`.
 
-mod history;
 mod panel;
-mod stages;
 mod words;
 
 use std::time::Duration;
@@ -12,26 +10,14 @@ use console::Term;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::cli::Terminal;
-use crate::cli::defect::caught;
 use crate::cli::terminal::stderr;
-use crate::domain::{TimeScale, injected_panic};
+use crate::domain::injected_panic;
 use crate::engine::{Progress, RunPart};
 use crate::report::console::wrapped_within;
+use crate::rig::defect::caught;
+use crate::rig::live::{About, Histories, Told, going_on};
 
-use history::Histories;
 use panel::{Panel, Surroundings};
-use stages::Told;
-
-/// What is known of a run before it begins.
-#[derive(Debug, Clone)]
-pub struct About {
-    /// Names of the stages in order.
-    pub stages: Vec<String>,
-    /// How much faster than real time the fleet lives.
-    pub time_scale: TimeScale,
-    /// Open files that this process may have.
-    pub open_files: u64,
-}
 
 /// Shows snapshots of a run as they come.
 #[derive(Debug)]
@@ -106,7 +92,7 @@ impl Live {
             Show::Lines { last, told } => {
                 let began = progress.over.iter().chain(&progress.stages);
                 let ended = told.news(began).into_iter().map(|ended| words::ended(&self.about, ended));
-                let now = (progress.part, stages::going_on(progress), progress.elapsed);
+                let now = (progress.part, going_on(progress), progress.elapsed);
                 let mut lines: Vec<_> = ended.collect();
                 if due(last.as_ref(), &now) {
                     *last = Some(now);

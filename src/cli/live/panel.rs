@@ -3,11 +3,11 @@
 use console::{measure_text_width, truncate_str};
 use owo_colors::{OwoColorize as _, Style};
 
-use crate::cli::live::About;
-use crate::cli::live::history::Histories;
 use crate::cli::live::words::{self, Extent, Mood};
 use crate::engine::{Progress, RunPart, StageProgress};
 use crate::report::{Tone, units};
+use crate::rig::live::About;
+use crate::rig::live::Histories;
 
 /// More columns do not make it easier to read.
 const WIDEST: usize = 120;

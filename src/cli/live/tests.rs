@@ -4,7 +4,7 @@ use super::*;
 use std::sync::Arc;
 
 use crate::cli::live::words::Extent;
-use crate::domain::{FailureClass, Phase};
+use crate::domain::{FailureClass, Phase, TimeScale};
 use crate::engine::{Distributions, StageProgress};
 use crate::measure::{PhaseBuckets, PhaseHistograms};
 use crate::report::Tone;

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::cli::live::About;
 use crate::domain::{FailureClass, Phase};
 use crate::engine::{Progress, RunPart, StageProgress};
 use crate::report::units;
+use crate::rig::live::About;
 
 /// A snapshot in plain lines: one for every stage that goes on. What a stage that is over came to is told by [`ended`].
 pub(super) fn lines(about: &About, progress: &Progress) -> Vec<String> {

@@ -1,13 +1,7 @@
-//! What a run tells of itself while it goes on, listed once and told in two ways: `--metrics` is an endpoint in the text
-//! formats of Prometheus and OpenMetrics (<https://openmetrics.io>); `--otlp` pushes to an OpenTelemetry collector.
+//! What is typed of metrics: where they are to be had, and whom they are pushed to.
 
 mod address;
-mod endpoint;
-mod exposition;
-mod families;
-mod moment;
-pub mod otlp;
+mod otlp;
 
 pub use address::MetricsAddress;
-pub use endpoint::{Bound, Endpoint, MetricsError};
-pub use moment::Facts;
+pub use otlp::OtlpArgs;

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use fleetstorm::cli::connection::Connection;
+use fleetstorm::rig::target::Connection;
 use tempfile::TempDir;
 
 /// Devices with a bootstrap certificate.

@@ -6,8 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use fleetstorm::cli::emulator_config::EmulatorConfig;
-use fleetstorm::cli::target::{Access, Door};
 use fleetstorm::device::{MemoryConnector, ScaledClock, Settings, SourceAddresses, WallClock};
 use fleetstorm::domain::{IdScope, Shard, Transport};
 use fleetstorm::emulator::{Config, Counters, Service};
@@ -16,6 +14,8 @@ use fleetstorm::measure::{Attempt, Machine, RunRecord, Totals};
 use fleetstorm::report::ResultsFolder;
 use fleetstorm::report::console::{Look, summary};
 use fleetstorm::report::rows::{RowFormat, RowNames, RowWriter};
+use fleetstorm::rig::target::EmulatorConfig;
+use fleetstorm::rig::target::{Access, Door};
 use fleetstorm::scenario::{Scenario, StageKind};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;

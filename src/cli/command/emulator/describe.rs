@@ -2,8 +2,8 @@ use std::fmt::{Display, Write as _};
 use std::net::SocketAddr;
 
 use super::files::Files;
-use crate::cli::connection::Connection;
 use crate::emulator::{Config, Emulator};
+use crate::rig::target::Connection;
 
 /// The description for programs.
 pub(super) fn connection(config: &Config, emulator: &Emulator, files: &Files) -> Connection {

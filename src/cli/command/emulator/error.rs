@@ -1,12 +1,12 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::cli::args::GROUP_KEY_ENV;
 use crate::cli::secrets::NotText;
 use crate::cli::{Exit, Explained};
 use crate::emulator::{Address, ConfigError, ListenError, StartError, StateError};
 use crate::pki::sas::SymmetricKeyError;
 use crate::pki::store::StoreError;
+use crate::rig::target::GROUP_KEY_ENV;
 
 /// Why the emulator did not start.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use super::error::EmulatorError;
-use crate::cli::connection::Connection;
 use crate::emulator::Emulator;
 use crate::pki::store::{self, Access, Existing, StoreError, certificates_to_pem};
+use crate::rig::target::Connection;
 
 /// The files that devices and their owners need. A folder that was made for them is removed when this is dropped.
 #[derive(Debug)]

@@ -13,12 +13,12 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::connection::Connection;
-use crate::cli::open_files::OpenFiles;
 use crate::cli::signals::StopSignals;
 use crate::cli::{CommandError, Exit, Terminal};
 use crate::domain::QuotaProfile;
 use crate::emulator::{Address, Config, Emulator, Port};
+use crate::rig::machine::OpenFiles;
+use crate::rig::target::Connection;
 use error::EmulatorError;
 use files::Files;
 

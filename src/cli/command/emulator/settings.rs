@@ -1,12 +1,12 @@
 use std::path::{Path, PathBuf};
 
 use super::error::EmulatorError;
-use crate::cli::args::GROUP_KEY_ENV;
 use crate::cli::secrets::secret;
 use crate::domain::{QuotaProfile, without_byte_order_mark};
 use crate::emulator::{Address, Config, GroupEntry, Port};
 use crate::pki::sas::SymmetricKey;
 use crate::pki::store;
+use crate::rig::target::GROUP_KEY_ENV;
 
 /// Port of HTTPS when neither flag nor file names one: that of the services, 443, needs privileges.
 const HTTPS_PORT: u16 = 8443;

@@ -1,13 +1,14 @@
 use std::thread::available_parallelism;
 use std::time::Duration;
 
+use crate::cli::CommandError;
 use crate::cli::command::plan::key_time::KeyTime;
 use crate::cli::command::plan::keys::{self, KeyWork};
 use crate::cli::command::plan::ports::Ports;
-use crate::cli::open_files::OpenFiles;
-use crate::cli::{CommandError, quotas};
 use crate::engine::quota_check::{QuotaCheck, QuotaChecks};
 use crate::engine::{Plan, PlannedStage};
+use crate::rig::machine::OpenFiles;
+use crate::rig::quotas;
 use crate::scenario::{DeviceClass, Scenario, Stage};
 
 /// Everything that the command tells.

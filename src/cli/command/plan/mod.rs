@@ -8,11 +8,11 @@ mod ports;
 mod text;
 
 use crate::cli::args::ScenarioArgs;
-use crate::cli::open_files::OpenFiles;
 use crate::cli::settings::{Resolved, resolve};
 use crate::cli::{CommandError, Exit, Explained, Terminal};
 use crate::domain::Shard;
 use crate::engine::{IdleShard, Plan};
+use crate::rig::machine::OpenFiles;
 
 /// Arguments of `fleetstorm plan`.
 #[derive(Debug, clap::Args)]

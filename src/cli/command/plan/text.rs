@@ -5,11 +5,11 @@ use crate::cli::command::plan::facts::{Facts, StageFacts};
 use crate::cli::command::plan::key_time::{self, LateKeys};
 use crate::cli::command::plan::keys::KeyWork;
 use crate::cli::command::plan::ports::Ports;
-use crate::cli::quotas;
 use crate::domain::TimeScale;
 use crate::engine::{Needs, Plan, PlannedStage};
 use crate::report::console::{compressed, wrapped};
 use crate::report::{columns, sparkline, units};
+use crate::rig::quotas;
 use crate::scenario::{Attestation, DeviceClass, Start, Workload};
 
 /// Widest drawing.

@@ -3,10 +3,8 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
-use crate::cli::command::run::rows::RowsFile;
-use crate::cli::metrics::otlp::{self, OtlpArgs, OtlpSettings, Pusher};
-use crate::cli::metrics::{Bound, Endpoint, Facts, MetricsAddress};
-use crate::cli::process::ChildProcess;
+use crate::cli::metrics::{MetricsAddress, OtlpArgs};
+use crate::cli::secrets;
 use crate::cli::signals::StopSignals;
 use crate::cli::{CommandError, Terminal};
 use crate::domain::{Origin, Setting};
@@ -14,6 +12,10 @@ use crate::engine::{Plan, Progress};
 use crate::report::ResultsFolder;
 use crate::report::console::wrapped;
 use crate::report::rows::RowFormat;
+use crate::rig::machine::process::ChildProcess;
+use crate::rig::metrics::otlp::{OtlpSettings, Pusher};
+use crate::rig::metrics::{Bound, Endpoint, Facts};
+use crate::rig::rows::RowsFile;
 use crate::scenario::Scenario;
 
 /// What a run tells beside its results: rows of attempts, metrics while it goes on.
@@ -55,14 +57,15 @@ impl Aside {
             ("devices", devices.map(|format| format.name().to_owned())),
             ("metrics", metrics.map(|at| at.to_string())),
         ];
-        let otlp = OtlpSettings::resolve(otlp, &otlp::of_process)?;
+        let resolve = |target| OtlpSettings::resolve(target, otlp.otlp_interval, &secrets::variable);
+        let otlp = otlp.otlp.map(resolve).transpose()?;
         let settings = given
             .into_iter()
             .filter_map(|(key, value)| Some((key, value?)))
             .map(|(key, value)| Setting { key: format!("run.{key}"), value, origin: Origin::CommandLine })
             .chain(otlp.iter().flat_map(OtlpSettings::settings).cloned())
             .collect();
-        let metrics = metrics.map(Bound::new).transpose()?;
+        let metrics = metrics.map(|MetricsAddress { address, port }| Bound::new(address, port)).transpose()?;
         let rows = devices.map(|format| RowsFile::create(format, folder, scenario)).transpose()?;
         if let Some(bound) = &metrics {
             terminal.note(format!("metrics at {}", bound.url()));

@@ -12,15 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::command::run::aside::Aside;
 use crate::cli::command::run::keep::{Kept, Newest};
 use crate::cli::command::run::opened::{Opened, Wishes, open};
-use crate::cli::command::run::rows::{RowsFile, RowsLost};
-use crate::cli::command::run::sampler::Sampler;
-use crate::cli::defect::Defect;
-use crate::cli::embedded::Embedded;
-use crate::cli::live::{About, Live};
-use crate::cli::machine::machine;
-use crate::cli::metrics::Endpoint;
-use crate::cli::open_files::OpenFiles;
-use crate::cli::os_text;
+use crate::cli::live::Live;
 use crate::cli::signals::StopSignals;
 use crate::cli::{CommandError, Explained, Terminal};
 use crate::device::ScaledClock;
@@ -29,6 +21,15 @@ use crate::engine::{self, EngineError, EngineOutcome, Execution, Plan, Progress,
 use crate::measure::{CpuUse, ResourceLog, RunRecord, RunStatus};
 use crate::report::ResultsFolder;
 use crate::report::console::wrapped;
+use crate::rig::defect::Defect;
+use crate::rig::live::About;
+use crate::rig::machine::OpenFiles;
+use crate::rig::machine::machine;
+use crate::rig::metrics::Endpoint;
+use crate::rig::os_text;
+use crate::rig::rows::{RowsFile, RowsLost};
+use crate::rig::sampler::Sampler;
+use crate::rig::target::Embedded;
 use crate::scenario::Scenario;
 
 /// How far a run came.

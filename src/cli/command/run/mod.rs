@@ -4,9 +4,6 @@ mod aside;
 mod conduct;
 mod keep;
 mod opened;
-mod rail;
-mod rows;
-mod sampler;
 mod sharded;
 
 use std::net::IpAddr;
@@ -18,10 +15,7 @@ use crate::cli::args::ScenarioArgs;
 use crate::cli::command::compare::{Documents, JudgingArgs, judge, read_runs};
 use crate::cli::command::finish::{Ending, finish, in_short, overview};
 use crate::cli::command::plan::Idle;
-use crate::cli::metrics::MetricsAddress;
-use crate::cli::metrics::otlp::OtlpArgs;
-use crate::cli::open_files::OpenFiles;
-use crate::cli::os_text;
+use crate::cli::metrics::{MetricsAddress, OtlpArgs};
 use crate::cli::settings::{Resolved, resolve};
 use crate::cli::start_at::StartAt;
 use crate::cli::{CommandError, Exit, Explained, Terminal};
@@ -31,6 +25,8 @@ use crate::measure::RunRecord;
 use crate::report::console::wrapped;
 use crate::report::rows::RowFormat;
 use crate::report::{HTML_REPORT, ReadError, ResultsFolder, Side};
+use crate::rig::machine::OpenFiles;
+use crate::rig::os_text;
 use crate::scenario::Scenario;
 
 /// Arguments of `fleetstorm run`.
@@ -111,6 +107,16 @@ pub struct RunArgs {
     /// Whom to push to.
     #[command(flatten)]
     pub otlp: OtlpArgs,
+}
+
+impl clap::ValueEnum for RowFormat {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Csv, Self::Parquet]
+    }
+
+    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
+        Some(self.name().into())
+    }
 }
 
 const EXAMPLES: &str = "\

@@ -3,19 +3,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::cli::bootstrap_files;
-use crate::cli::command::run::rail::{AboveQuota, above_quota as above_quota_of};
 use crate::cli::command::run::sharded;
-use crate::cli::connection::Connection;
-use crate::cli::embedded::Embedded;
-use crate::cli::emulator_config::EmulatorConfig;
-use crate::cli::os_text;
-use crate::cli::target::{Access, Door, GivenKey, TargetError, is_loopback, try_first_device};
+use crate::cli::secrets;
 use crate::cli::{CommandError, Exit, Explained};
 use crate::device::{Confirmed, ScaledClock, Settings, SourceAddresses, TcpConnector, WallClock};
 use crate::domain::{Origin, Setting, Transport};
 use crate::engine::Plan;
 use crate::report::units;
+use crate::rig::os_text;
+use crate::rig::target::Connection;
+use crate::rig::target::Embedded;
+use crate::rig::target::EmulatorConfig;
+use crate::rig::target::{AboveQuota, above_quota as above_quota_of, bootstrap_files};
+use crate::rig::target::{Access, Door, GivenKey, TargetError, is_loopback, try_first_device};
 use crate::scenario::{Scenario, TargetAddress};
 
 /// What the command line says of the target beyond the scenario.
@@ -110,7 +110,7 @@ pub(super) async fn open(scenario: &Scenario, plan: &Plan, wishes: Wishes) -> Re
         bootstrap_files::check(scenario, plan.shard, SystemTime::now())?;
     }
     let Hubs { address: hub_address, mut confirmed, mut is_remote } = hubs(hub_address, &confirm_hub).await?;
-    let given = GivenKey::from_environment()?;
+    let given = secrets::group_key()?;
     let mut emulator_settings = Vec::new();
     let (description, mut access, embedded) = match &target.address {
         TargetAddress::Embedded => {

@@ -1,0 +1,342 @@
+use std::iter::once;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::domain::FailureClass;
+use crate::engine::{Plan, Progress, RunPart, StageProgress};
+use crate::measure::Totals;
+use crate::rig::machine::process::{ChildProcess, Process, open_files};
+use crate::rig::metrics::families::{Family, Labels, Series, counters, gauges, histograms, sums};
+use crate::scenario::Scenario;
+
+/// What is known of a run before it begins.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    pub(super) scenario: String,
+    pub(super) seed: String,
+    /// Names and planned devices.
+    stages: Vec<(String, u64)>,
+    /// Attempts that `--devices` could not write; `None` without it.
+    lost_rows: Option<Arc<AtomicU64>>,
+    emulator: ChildProcess,
+}
+
+impl Facts {
+    /// Of a run of `scenario`; `lost_rows` counts the attempts that `--devices` could not write, `emulator` is the embedded one.
+    pub fn new(scenario: &Scenario, plan: &Plan, lost_rows: Option<Arc<AtomicU64>>, emulator: ChildProcess) -> Self {
+        let stages = plan.stages.iter().map(|stage| (stage.name.clone(), u64::from(stage.devices))).collect();
+        Self { scenario: scenario.name.clone(), seed: plan.seed.to_string(), stages, lost_rows, emulator }
+    }
+}
+
+/// All that is told of a run at one moment: the only list of its metrics.
+#[derive(Debug)]
+pub(super) struct Moment {
+    facts: Arc<Facts>,
+    progress: Progress,
+    over: bool,
+    generator: Process,
+    open_files: Option<u64>,
+    emulator: Process,
+}
+
+impl Moment {
+    /// The moment of a snapshot; `over` once the run has come to its end.
+    pub(super) fn now(facts: &Arc<Facts>, progress: Progress, over: bool) -> Self {
+        let (generator, emulator) = (Process::own(), facts.emulator.now());
+        Self { facts: Arc::clone(facts), progress, over, generator, open_files: open_files(), emulator }
+    }
+
+    /// Every family, in the order in which they are told.
+    pub(super) fn families(&self) -> impl Iterator<Item = Family<'_>> {
+        self.run()
+            .into_iter()
+            .chain(self.devices())
+            .chain(self.attempts())
+            .chain(self.times())
+            .chain(self.generator())
+            .chain(self.emulator())
+    }
+
+    fn run(&self) -> [Family<'_>; 3] {
+        let Facts { scenario, seed, .. } = &*self.facts;
+        let version = env!("CARGO_PKG_VERSION");
+        let labels = vec![("version", version), ("scenario", scenario.as_str()), ("seed", seed.as_str())];
+        let part = if self.over { "over" } else { self.progress.part.name() };
+        let parts = [RunPart::Prepare, RunPart::Wait, RunPart::Measure, RunPart::Drain].map(RunPart::name);
+        let parts = parts.into_iter().chain(["over"]);
+        [
+            Family::new("run", "Always 1; the labels say which run this is.", gauges(once((labels, 1.0)))),
+            Family::new(
+                "run_part",
+                "1 for the part that the run is in, else 0.",
+                gauges(parts.map(|name| (vec![("part", name)], f64::from(u8::from(name == part))))),
+            ),
+            Family::new(
+                "run_elapsed",
+                "Time since the measured part began, of the preparation while that lasts.",
+                gauges(once((Vec::new(), self.progress.elapsed.as_secs_f64()))),
+            )
+            .seconds(),
+        ]
+    }
+
+    fn devices(&self) -> [Family<'_>; 6] {
+        [
+            Family::new(
+                "devices_planned",
+                "Devices that take part in the stage; summed over stages, tasks: a device has one in each of its stages.",
+                gauges(self.facts.stages.iter().map(|(name, planned)| (stage(name), *planned as f64))),
+            ),
+            Family::new("devices_started", "Devices of the stage that started.", self.count(|totals| totals.started)),
+            Family::new(
+                "devices",
+                "Devices of the stage that are through, by outcome; in the end their sum is what was planned.",
+                counters(self.stages().flat_map(|(name, totals)| {
+                    let outcomes = [
+                        ("succeeded", totals.succeeded),
+                        ("failed", totals.failed_total()),
+                        ("dropped", totals.dropped),
+                        ("not_started", totals.not_started),
+                        ("skipped", totals.skipped),
+                    ];
+                    outcomes.map(|(outcome, count)| (vec![("stage", name), ("outcome", outcome)], count))
+                })),
+            ),
+            Family::new(
+                "devices_failed",
+                "Devices of the stage that failed for good, by the class of the last failure.",
+                self.by_class(|totals| totals.failed),
+            ),
+            Family::new(
+                "devices_expired",
+                "Devices of the stage whose certificate expired before it was replaced.",
+                self.count(|totals| totals.expired),
+            ),
+            Family::new(
+                "devices_gave_up",
+                "Devices that failed because their behaviour allowed them no further attempt.",
+                self.count(|totals| totals.gave_up),
+            ),
+        ]
+    }
+
+    fn attempts(&self) -> [Family<'_>; 9] {
+        let ended = self.facts.stages.iter().enumerate().flat_map(|(index, (name, _))| {
+            let (succeeded, failed) = self.progress_of(index).map_or((0, 0), |stage| {
+                let ended = stage.attempts.saturating_sub(stage.in_flight);
+                (ended.saturating_sub(stage.failed_attempts), stage.failed_attempts)
+            });
+            [("succeeded", succeeded), ("failed", failed)]
+                .map(|(outcome, count)| (vec![("stage", name.as_str()), ("outcome", outcome)], count))
+        });
+        [
+            Family::new(
+                "attempts_started",
+                "Attempts started: what is offered to the service.",
+                self.count(|totals| totals.attempts),
+            ),
+            Family::new(
+                "attempts",
+                "Attempts that ended, by outcome; the succeeded ones are the goodput.",
+                counters(ended),
+            ),
+            Family::new(
+                "attempts_failed",
+                "Attempts that failed, by class, whether others followed or not.",
+                self.by_class(|totals| totals.failed_attempts),
+            ),
+            Family::new(
+                "attempts_in_flight",
+                "Attempts going on.",
+                gauges(self.gauge(|stage| Some(stage.in_flight as f64))),
+            ),
+            Family::new(
+                "connected",
+                "Connections with the hub that are held.",
+                gauges(once((Vec::new(), self.progress.connected as f64))),
+            ),
+            Family::new("throttled", "Answers 429 received.", self.count(|totals| totals.throttled)),
+            Family::new("polls", "Status polls sent.", self.count(|totals| totals.polls)),
+            Family::new(
+                "disconnects",
+                "Held connections with the hub that were lost.",
+                self.count(|totals| totals.disconnects),
+            ),
+            Family::new(
+                "telemetry",
+                "Telemetry messages that the hub acknowledged.",
+                self.count(|totals| totals.telemetry),
+            ),
+        ]
+    }
+
+    fn times(&self) -> [Family<'_>; 3] {
+        let phases = self.facts.stages.iter().enumerate().flat_map(|(index, (name, _))| {
+            let distributions = self.progress_of(index).and_then(|stage| stage.distributions.as_deref());
+            let phases = distributions.into_iter().flat_map(|distributions| distributions.phases.iter());
+            phases.map(move |(phase, succeeded, buckets)| {
+                let outcome = if succeeded { "succeeded" } else { "failed" };
+                (vec![("stage", name.as_str()), ("phase", phase.name()), ("outcome", outcome)], buckets)
+            })
+        });
+        [
+            Family::new(
+                "total",
+                "From due to done, of all successes so far, with three significant digits.",
+                gauges(self.percentiles([|stage| stage.p50, |stage| stage.p99])),
+            )
+            .seconds(),
+            Family::new(
+                "lateness",
+                "Start minus due time of the attempts so far: the generator's own lateness.",
+                gauges(self.percentiles([
+                    |stage| stage.distributions.as_ref()?.lateness_p50,
+                    |stage| stage.distributions.as_ref()?.lateness_p99,
+                ])),
+            )
+            .seconds(),
+            Family::new("phase", "Time of a phase, of the attempts with that outcome.", histograms(phases)).seconds(),
+        ]
+    }
+
+    fn generator(&self) -> [Family<'_>; 5] {
+        let lost = self.facts.lost_rows.as_ref().map(|lost| lost.load(Ordering::Relaxed));
+        [
+            Family::new(
+                "generator_saturated",
+                "1 when the generator was the bottleneck of the stage so far, else 0.",
+                gauges(self.gauge(|stage| Some(f64::from(u8::from(stage.saturated))))),
+            ),
+            Family::new("generator_cpu", "CPU time of the generator's process.", by_mode(self.generator)).seconds(),
+            Family::new("generator_resident_memory", "Resident memory of the generator.", resident(self.generator))
+                .bytes(),
+            Family::new(
+                "generator_open_files",
+                "Open files of the generator, sockets included.",
+                gauges(self.open_files.map(|files| (Vec::new(), files as f64))),
+            ),
+            Family::new(
+                "device_rows_lost",
+                "Attempts that are missing in devices.csv because the disk was too slow.",
+                counters(lost.map(|lost| (Vec::new(), lost))),
+            ),
+        ]
+    }
+
+    fn emulator(&self) -> [Family<'_>; 2] {
+        [
+            Family::new("emulator_cpu", "CPU time of the embedded emulator's process.", by_mode(self.emulator))
+                .seconds(),
+            Family::new(
+                "emulator_resident_memory",
+                "Resident memory of the embedded emulator.",
+                resident(self.emulator),
+            )
+            .bytes(),
+        ]
+    }
+
+    /// Every stage of the run by name, those to come with zeros.
+    fn stages(&self) -> impl Iterator<Item = (&str, Totals)> {
+        let totals = |index| self.progress_of(index).map(|stage| stage.totals).unwrap_or_default();
+        self.facts.stages.iter().enumerate().map(move |(index, (name, _))| (name.as_str(), totals(index)))
+    }
+
+    /// `None` when it did not begin yet.
+    fn progress_of(&self, index: usize) -> Option<&StageProgress> {
+        self.progress.stages.iter().chain(&self.progress.over).find(|stage| stage.stage == index)
+    }
+
+    fn count(&self, pick: fn(&Totals) -> u64) -> Series<'_> {
+        counters(self.stages().map(|(name, totals)| (stage(name), pick(&totals))))
+    }
+
+    fn by_class(&self, pick: fn(&Totals) -> [u64; FailureClass::ALL.len()]) -> Series<'_> {
+        counters(self.stages().flat_map(|(name, totals)| {
+            let classes = FailureClass::ALL.into_iter().zip(pick(&totals));
+            classes.map(move |(class, count)| (vec![("stage", name), ("class", class.name())], count))
+        }))
+    }
+
+    /// Of stages that began and have the value.
+    fn gauge(&self, pick: impl Fn(&StageProgress) -> Option<f64>) -> impl Iterator<Item = (Labels<'_>, f64)> {
+        self.facts
+            .stages
+            .iter()
+            .enumerate()
+            .filter_map(move |(index, (name, _))| Some((stage(name), pick(self.progress_of(index)?)?)))
+    }
+
+    /// Median and 99th percentile of stages that have them. The label is not `quantile`, which belongs to summaries.
+    fn percentiles(
+        &self,
+        pick: [fn(&StageProgress) -> Option<Duration>; 2],
+    ) -> impl Iterator<Item = (Labels<'_>, f64)> {
+        ["p50", "p99"].into_iter().zip(pick).flat_map(|(percentile, pick)| {
+            self.gauge(move |stage| pick(stage).map(|time| time.as_secs_f64())).map(move |(mut labels, value)| {
+                labels.push(("percentile", percentile));
+                (labels, value)
+            })
+        })
+    }
+}
+
+fn by_mode(process: Process) -> Series<'static> {
+    let cpu = process.cpu.into_iter().flat_map(|[user, system]| [("user", user), ("system", system)]);
+    sums(cpu.map(|(mode, time)| (vec![("mode", mode)], time.as_secs_f64())))
+}
+
+fn resident(process: Process) -> Series<'static> {
+    gauges(process.resident_memory.map(|bytes| (Vec::new(), bytes as f64)))
+}
+
+fn stage(name: &str) -> Labels<'_> {
+    vec![("stage", name)]
+}
+
+#[cfg(test)]
+pub(super) mod sample {
+    use super::*;
+    use crate::domain::Phase;
+    use crate::engine::Distributions;
+    use crate::measure::{Attempt, Outcome, PhaseBuckets, PhaseHistograms, PhaseTimes};
+
+    pub(in crate::rig::metrics) fn facts() -> Arc<Facts> {
+        let stages = vec![("storm".to_owned(), 5), ("renew".to_owned(), 3)];
+        Arc::new(Facts {
+            scenario: "a \"test\"".to_owned(),
+            seed: "7".to_owned(),
+            stages,
+            lost_rows: None,
+            emulator: ChildProcess::default(),
+        })
+    }
+
+    pub(in crate::rig::metrics) fn progress() -> Progress {
+        let mut phases = PhaseTimes::new();
+        phases.set(Phase::Tls, Duration::from_micros(1_500));
+        let mut histograms = PhaseHistograms::new();
+        histograms.record(&Attempt::that(Outcome::Success, phases));
+        let mut totals = Totals { succeeded: 2, attempts: 5, started: 4, throttled: 6, ..Totals::default() };
+        totals.failed[FailureClass::Timeout.index()] = 1;
+        totals.failed_attempts[FailureClass::Timeout.index()] = 2;
+        let distributions = Distributions {
+            lateness_p50: Some(Duration::from_millis(1)),
+            lateness_p99: Some(Duration::from_millis(4)),
+            phases: PhaseBuckets::of(&histograms),
+        };
+        let stage = StageProgress {
+            attempts: 5,
+            failed_attempts: 2,
+            in_flight: 1,
+            p50: Some(Duration::from_millis(20)),
+            totals,
+            distributions: Some(Arc::new(distributions)),
+            ..StageProgress::default()
+        };
+        let part = RunPart::Measure;
+        Progress { part, elapsed: Duration::from_secs(2), stages: vec![stage], connected: 3, ..Progress::default() }
+    }
+}
