@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use fleetstorm::domain::{AttemptFacts, FailureClass, Phase};
 use fleetstorm::measure::{Attempt, CompactHistogram, Histogram, Interval, Outcome, PhaseHistograms, PhaseTimes};
-use fleetstorm::measure::{Merging, RunRecord, Totals};
+use fleetstorm::measure::{Counts, Merging, RunRecord};
 use fleetstorm::report::compare::{Limits, compare};
 use fleetstorm::report::{ResultsFolder, read};
 use tokio::time::Instant;
@@ -114,29 +114,28 @@ fn record_attempts(record: &mut RunRecord, attempts: u64) {
     let stage = &mut record.stages[0];
     let mut phases = PhaseHistograms::new();
     stage.intervals.clear();
-    stage.totals = Totals { planned: attempts, started: attempts, attempts, polls: attempts, ..Totals::default() };
+    stage.totals = Counts { planned: attempts, started: attempts, attempts, polls: attempts, ..Counts::default() };
     let mut total = Histogram::new();
     let mut interval = Interval::default();
     for index in 0..attempts {
         let attempt = attempt(index);
         phases.record(&attempt);
         interval.due += 1;
-        interval.started += 1;
-        interval.attempts += 1;
+        interval.counts.started += 1;
+        interval.counts.attempts += 1;
         match attempt.outcome {
             Outcome::Success => {
                 stage.totals.succeeded += 1;
-                interval.succeeded += 1;
+                interval.counts.succeeded += 1;
                 interval.succeeded_attempts += 1;
                 let nanos = attempt.facts.phases.get(Phase::Total).unwrap_or_default().as_nanos();
                 total.record(u64::try_from(nanos).unwrap_or(u64::MAX));
             }
             Outcome::Failed(class) => {
-                stage.totals.failed[class.index()] += 1;
-                stage.totals.failed_attempts[class.index()] += 1;
-                interval.failed[class.index()] += 1;
-                interval.failed_attempts += 1;
-                interval.failed_attempts_by_class.get_or_insert_default()[class.index()] += 1;
+                stage.totals.failed[class] += 1;
+                stage.totals.failed_attempts[class] += 1;
+                interval.counts.failed[class] += 1;
+                interval.counts.failed_attempts[class] += 1;
             }
         }
         if (index + 1) % RATE == 0 || index + 1 == attempts {

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use crate::domain::cause;
 use crate::measure::identity::{Fleet, compare_fleets, fleets, identities, set_identities};
 use crate::measure::{Begin, CpuUse, ErrorRow, GeneratorHealth, Identity, Interval, RunRecord, RunStatus};
-use crate::measure::{StageRecord, add_each, resources, skips};
+use crate::measure::{StageRecord, resources, skips};
 
 /// Shards that began further apart than this did not happen at the same time.
 const TOGETHER: Duration = Duration::from_secs(1);
@@ -149,7 +149,9 @@ impl Apart {
         let generators = self.generators.entry(part.seed).or_insert(Generators { began: [began; 2], peaks: [0; 3] });
         generators.began = [generators.began[0].min(began), generators.began[1].max(began)];
         let GeneratorHealth { peak_in_flight, peak_connected, in_flight_limit, .. } = part.health;
-        add_each(&mut generators.peaks, &[peak_in_flight, peak_connected, in_flight_limit]);
+        for (sum, peak) in generators.peaks.iter_mut().zip([peak_in_flight, peak_connected, in_flight_limit]) {
+            *sum += peak;
+        }
     }
 }
 
@@ -280,33 +282,10 @@ fn add_stage(sum: &mut StageRecord, other: &StageRecord) {
 fn add_interval(sum: &mut Interval, other: &Interval) {
     sum.total.merge(&other.total);
     sum.length = sum.length.max(other.length);
-    for (sum, other) in [
-        (&mut sum.due, other.due),
-        (&mut sum.started, other.started),
-        (&mut sum.attempts, other.attempts),
-        (&mut sum.failed_attempts, other.failed_attempts),
-        (&mut sum.succeeded_attempts, other.succeeded_attempts),
-        (&mut sum.succeeded, other.succeeded),
-        (&mut sum.throttled, other.throttled),
-        (&mut sum.dropped, other.dropped),
-        (&mut sum.expired, other.expired),
-        (&mut sum.gave_up, other.gave_up),
-        (&mut sum.disconnects, other.disconnects),
-        (&mut sum.telemetry, other.telemetry),
-        (&mut sum.in_flight, other.in_flight),
-    ] {
-        *sum += other;
-    }
-    add_each(&mut sum.failed, &other.failed);
-    sum.failed_attempts_by_class = match (sum.failed_attempts_by_class, &other.failed_attempts_by_class) {
-        (Some(mut sum), Some(other)) => {
-            add_each(&mut sum, other);
-            Some(sum)
-        }
-        // Of one of them nobody knows.
-        _ => None,
-    };
-    sum.retry_after_max = sum.retry_after_max.max(other.retry_after_max);
+    sum.counts.add(&other.counts);
+    sum.due += other.due;
+    sum.succeeded_attempts += other.succeeded_attempts;
+    sum.in_flight += other.in_flight;
 }
 
 /// Records of before may tell one cause in the words of every single request.

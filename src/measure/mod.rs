@@ -26,10 +26,9 @@ pub use encoding::{EncodingError, MOST_VALUES};
 pub use histograms::{Histogram, PhaseHistograms, Recorded};
 pub use identity::Identity;
 pub use merge::{MergeError, Merging, merge};
-pub(crate) use record::add_each;
 pub use record::{
-    Begin, CpuUse, ErrorRow, GeneratorHealth, Interval, Machine, Observed, Origin, RunRecord, RunStatus, Setting,
-    StageRecord, ThresholdResult, Totals,
+    Begin, Counts, CpuUse, ErrorRow, GeneratorHealth, Interval, Machine, Observed, Origin, RunRecord, RunStatus,
+    Setting, StageRecord, ThresholdResult,
 };
 pub use resources::{ProcessSample, ResourceLog, ResourceSample, joined};
 pub use skips::{Skip, SkipReason};

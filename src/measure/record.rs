@@ -1,6 +1,6 @@
 use std::time::{Duration, SystemTime};
 
-pub use crate::domain::{Origin, Setting};
+pub use crate::domain::{Counts, Origin, Setting};
 
 use crate::domain::{FailureClass, Shard, TimeScale};
 use crate::measure::{Certificates, CompactHistogram, CompactPhases, Histogram, ResourceSample, Skip};
@@ -61,8 +61,8 @@ pub struct RunRecord {
 
 impl RunRecord {
     /// The counts of all stages together: of tasks, as every device has one in each of its stages.
-    pub fn totals(&self) -> Totals {
-        let mut totals = Totals::default();
+    pub fn totals(&self) -> Counts {
+        let mut totals = Counts::default();
         for stage in &self.stages {
             totals.add(&stage.totals);
         }
@@ -197,112 +197,6 @@ impl PartialEq for Histogram {
     }
 }
 
-/// Counts of devices (of tasks, when they are sums over stages), whose sum is what was planned: `planned = succeeded + failed + dropped + not_started + skipped`; and
-/// counts of what they did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Totals {
-    /// Devices that the plan wanted to start.
-    pub planned: u64,
-    /// Devices started.
-    pub started: u64,
-    /// Devices that succeeded.
-    pub succeeded: u64,
-    /// Devices that failed for good, by class (those cut by the end of the run included).
-    pub failed: [u64; FailureClass::ALL.len()],
-    /// Due, but could not start in time.
-    pub dropped: u64,
-    /// Not started when the run was stopped, without being late.
-    pub not_started: u64,
-    /// Had nothing to do, as they had no certificate; why not is in [`StageRecord::skips`].
-    pub skipped: u64,
-    /// Devices whose certificate expired before it was replaced. They are among the others too.
-    pub expired: u64,
-    /// Devices that failed because their behaviour allowed them no further attempt, although what failed might have passed.
-    /// They are among those that failed.
-    pub gave_up: u64,
-    /// Attempts started, further ones of the same device included.
-    pub attempts: u64,
-    /// Attempts that failed, by class, whether others followed or not.
-    pub failed_attempts: [u64; FailureClass::ALL.len()],
-    /// Answers 429 received.
-    pub throttled: u64,
-    /// The longest retry-after that a refusal named, in fleet time; see [`crate::domain::AttemptFacts::retry_after_max`].
-    pub retry_after_max: Option<Duration>,
-    /// Status polls sent.
-    pub polls: u64,
-    /// Held connections with the hub that were lost.
-    pub disconnects: u64,
-    /// Telemetry messages that the hub acknowledged.
-    pub telemetry: u64,
-}
-
-impl Totals {
-    /// Adds all of `other`.
-    pub fn add(&mut self, other: &Self) {
-        let Self {
-            planned,
-            started,
-            succeeded,
-            failed,
-            dropped,
-            not_started,
-            skipped,
-            expired,
-            gave_up,
-            attempts,
-            failed_attempts,
-            throttled,
-            retry_after_max,
-            polls,
-            disconnects,
-            telemetry,
-        } = other;
-        self.planned += planned;
-        self.started += started;
-        self.succeeded += succeeded;
-        add_each(&mut self.failed, failed);
-        self.dropped += dropped;
-        self.not_started += not_started;
-        self.skipped += skipped;
-        self.expired += expired;
-        self.gave_up += gave_up;
-        self.attempts += attempts;
-        add_each(&mut self.failed_attempts, failed_attempts);
-        self.throttled += throttled;
-        self.retry_after_max = self.retry_after_max.max(*retry_after_max);
-        self.polls += polls;
-        self.disconnects += disconnects;
-        self.telemetry += telemetry;
-    }
-
-    /// All devices that failed together.
-    pub fn failed_total(&self) -> u64 {
-        self.failed.iter().sum()
-    }
-
-    /// All attempts that failed together.
-    pub fn failed_attempts_total(&self) -> u64 {
-        self.failed_attempts.iter().sum()
-    }
-
-    /// Devices with an outcome.
-    pub fn accounted(&self) -> u64 {
-        self.succeeded + self.failed_total() + self.dropped + self.not_started + self.skipped
-    }
-
-    /// Whether every planned device has exactly one outcome.
-    pub fn add_up(&self) -> bool {
-        self.planned == self.accounted()
-    }
-}
-
-/// Adds count by count.
-pub(crate) fn add_each<const N: usize>(sums: &mut [u64; N], parts: &[u64; N]) {
-    for (sum, part) in sums.iter_mut().zip(parts) {
-        *sum += part;
-    }
-}
-
 /// One stage of a run.
 #[derive(Debug, Clone)]
 pub struct StageRecord {
@@ -313,7 +207,7 @@ pub struct StageRecord {
     /// Description of workload and arrival process.
     pub workload: String,
     /// Counts.
-    pub totals: Totals,
+    pub totals: Counts,
     /// When it was to begin, and how late it did. Absent when it never began, and in records of before it was measured.
     pub begin: Option<Begin>,
     /// First due time, from the start of the measured part.
@@ -352,36 +246,12 @@ pub struct Interval {
     pub start: Duration,
     /// Length; the last interval may be shorter than a second.
     pub length: Duration,
-    /// Became due.
+    /// What happened in it.
+    pub counts: Counts,
+    /// Devices that became due.
     pub due: u64,
-    /// Started.
-    pub started: u64,
-    /// Attempts started, further ones of the same device included: what was offered to the service.
-    pub attempts: u64,
-    /// Attempts that failed.
-    pub failed_attempts: u64,
-    /// The same by class; absent in records of before it was counted.
-    pub failed_attempts_by_class: Option<[u64; FailureClass::ALL.len()]>,
-    /// Attempts that succeeded: goodput, as against `attempts`.
+    /// Attempts that succeeded: goodput, as against those that started.
     pub succeeded_attempts: u64,
-    /// Devices that ended well.
-    pub succeeded: u64,
-    /// Devices that ended badly, by class.
-    pub failed: [u64; FailureClass::ALL.len()],
-    /// Answers 429 received.
-    pub throttled: u64,
-    /// The longest retry-after that a refusal named, in fleet time.
-    pub retry_after_max: Option<Duration>,
-    /// Dropped.
-    pub dropped: u64,
-    /// Devices found with an expired certificate.
-    pub expired: u64,
-    /// Devices that gave up; they are among those that failed.
-    pub gave_up: u64,
-    /// Held connections lost.
-    pub disconnects: u64,
-    /// Telemetry messages acknowledged.
-    pub telemetry: u64,
     /// Attempts in flight at the end of the interval.
     pub in_flight: u64,
     /// `total` of the devices that succeeded in this interval.

@@ -5,20 +5,20 @@ use std::time::{Duration, SystemTime};
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 
-use crate::domain::{AttemptFacts, FailureClass, Phase, TimeScale};
+use crate::domain::{AttemptFacts, ByClass, FailureClass, Phase, TimeScale};
 use crate::measure::{
-    Attempt, Begin, Certificates, CompactPhases, CpuUse, ErrorRow, GeneratorHealth, Histogram, Interval, Machine,
-    Observed, Origin, Outcome, PhaseHistograms, PhaseTimes, ProcessSample, ResourceSample, RunRecord, RunStatus,
-    Setting, Skip, SkipReason, StageRecord, ThresholdResult, Totals,
+    Attempt, Begin, Certificates, CompactPhases, Counts, CpuUse, ErrorRow, GeneratorHealth, Histogram, Interval,
+    Machine, Observed, Origin, Outcome, PhaseHistograms, PhaseTimes, ProcessSample, ResourceSample, RunRecord,
+    RunStatus, Setting, Skip, SkipReason, StageRecord, ThresholdResult,
 };
 
 const DEVICES: u32 = 1_234;
 
 /// 1,234 devices in two seconds: 1,230 succeed, 3 are refused, 1 is dropped.
 pub(super) fn record() -> RunRecord {
-    let mut failed = [0; FailureClass::ALL.len()];
-    failed[FailureClass::Rejected.index()] = 2;
-    failed[FailureClass::Timeout.index()] = 1;
+    let mut failed = ByClass::default();
+    failed[FailureClass::Rejected] = 2;
+    failed[FailureClass::Timeout] = 1;
     let mut phases = PhaseHistograms::new();
     let mut intervals = [Interval::default(), Interval::default()];
     let mut latencies = [Histogram::new(), Histogram::new()];
@@ -29,11 +29,11 @@ pub(super) fn record() -> RunRecord {
         let interval = &mut intervals[second];
         match attempt.outcome {
             Outcome::Success => {
-                interval.succeeded += 1;
+                interval.counts.succeeded += 1;
                 let total = attempt.facts.phases.get(Phase::Total).unwrap_or_default();
                 latencies[second].record(u64::try_from(total.as_nanos()).unwrap());
             }
-            Outcome::Failed(class) => interval.failed[class.index()] += 1,
+            Outcome::Failed(class) => interval.counts.failed[class] += 1,
         }
     }
     let [first, second] = &mut intervals;
@@ -41,11 +41,14 @@ pub(super) fn record() -> RunRecord {
         length: Duration::from_secs(1),
         total: (&latencies[0]).into(),
         due: u64::from(DEVICES),
-        started: u64::from(DEVICES - 1),
-        dropped: 1,
-        throttled: 2,
-        attempts: u64::from(DEVICES - 1),
-        in_flight: second.succeeded + second.failed.iter().sum::<u64>(),
+        counts: Counts {
+            started: u64::from(DEVICES - 1),
+            dropped: 1,
+            throttled: 2,
+            attempts: u64::from(DEVICES - 1),
+            ..first.counts
+        },
+        in_flight: second.counts.through(),
         ..first.clone()
     };
     *second = Interval {
@@ -102,7 +105,7 @@ pub(super) fn record() -> RunRecord {
             name: "storm".to_owned(),
             kind: "provision".to_owned(),
             workload: "open, 1,234 devices at once".to_owned(),
-            totals: Totals {
+            totals: Counts {
                 planned: u64::from(DEVICES),
                 started: u64::from(DEVICES - 1),
                 succeeded: u64::from(DEVICES - 4),
@@ -113,7 +116,7 @@ pub(super) fn record() -> RunRecord {
                 polls: u64::from(DEVICES) + 17,
                 attempts: u64::from(DEVICES - 1),
                 failed_attempts: failed,
-                ..Totals::default()
+                ..Counts::default()
             },
             begin: Some(Begin { due: Duration::ZERO, late: Duration::from_micros(120) }),
             start: Duration::ZERO,
@@ -172,19 +175,17 @@ pub(super) fn renewal_storm() -> RunRecord {
     storm.workload = "open, when certificates are to be renewed".to_owned();
     storm.totals.expired = 12;
     storm.totals.gave_up = 2;
-    storm.intervals[1].gave_up = 2;
+    storm.intervals[1].counts.gave_up = 2;
     storm.totals.attempts += 2_000;
-    storm.totals.failed_attempts[FailureClass::Throttled.index()] = 2_000;
+    storm.totals.failed_attempts[FailureClass::Throttled] = 2_000;
     storm.totals.throttled = 2_002;
     storm.totals.retry_after_max = Some(Duration::from_secs(90));
-    storm.intervals[1].retry_after_max = Some(Duration::from_secs(90));
+    storm.intervals[1].counts.retry_after_max = Some(Duration::from_secs(90));
     for (interval, attempts) in storm.intervals.iter_mut().zip([2_100, 1_133]) {
-        (interval.attempts, interval.failed_attempts, interval.expired) = (attempts, 1_000, 6);
-        let mut by_class = [0; FailureClass::ALL.len()];
-        by_class[FailureClass::Throttled.index()] = 1_000;
-        interval.failed_attempts_by_class = Some(by_class);
-        interval.throttled = 1_001;
-        interval.succeeded_attempts = interval.succeeded;
+        interval.succeeded_attempts = interval.counts.succeeded;
+        let counts = &mut interval.counts;
+        (counts.attempts, counts.expired, counts.throttled) = (attempts, 6, 1_001);
+        counts.failed_attempts[FailureClass::Throttled] = 1_000;
     }
     let mut hold = storm.clone();
     (hold.name, hold.kind) = ("hold".to_owned(), "operate".to_owned());
@@ -192,7 +193,7 @@ pub(super) fn renewal_storm() -> RunRecord {
     hold.start = Duration::from_secs(1);
     hold.begin = Some(Begin { due: Duration::from_secs(1), late: Duration::from_micros(21_340) });
     hold.phases = CompactPhases::default();
-    hold.totals = Totals {
+    hold.totals = Counts {
         planned: u64::from(DEVICES),
         started: u64::from(DEVICES - 14),
         succeeded: u64::from(DEVICES - 14),
@@ -200,7 +201,7 @@ pub(super) fn renewal_storm() -> RunRecord {
         attempts: u64::from(DEVICES - 14),
         disconnects: 3,
         telemetry: 34_160,
-        ..Totals::default()
+        ..Counts::default()
     };
     let skip = |reason, devices| Skip { reason, provisioned_in: Some("rollout".to_owned()), devices };
     hold.skips = vec![skip(SkipReason::Failed, 11), skip(SkipReason::GoingOn, 3)];
@@ -209,10 +210,13 @@ pub(super) fn renewal_storm() -> RunRecord {
         start: Duration::from_secs(1),
         length: Duration::from_millis(950),
         due: u64::from(DEVICES),
-        started: u64::from(DEVICES - 14),
-        attempts: u64::from(DEVICES - 14),
-        disconnects: 3,
-        telemetry: 34_160,
+        counts: Counts {
+            started: u64::from(DEVICES - 14),
+            attempts: u64::from(DEVICES - 14),
+            disconnects: 3,
+            telemetry: 34_160,
+            ..Counts::default()
+        },
         ..Interval::default()
     };
     record.stages.push(hold);
@@ -253,7 +257,7 @@ pub(super) fn timed(random: &mut ChaCha8Rng, seconds: u64, factor: f64) -> RunRe
         stage.intervals.push(Interval {
             start,
             length,
-            succeeded: 100,
+            counts: Counts { succeeded: 100, ..Counts::default() },
             total: (&of_second).into(),
             ..Interval::default()
         });

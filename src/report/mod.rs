@@ -3,6 +3,7 @@
 
 pub mod compare;
 pub mod console;
+mod counted;
 mod csv;
 mod folder;
 mod hlog;

@@ -107,7 +107,7 @@ fn console_of_a_bad_run() {
     record.question = None;
     record.emulator = None;
     let stage = &mut record.stages[0];
-    stage.totals.failed[FailureClass::Verification.index()] = 1;
+    stage.totals.failed[FailureClass::Verification] = 1;
     stage.totals.succeeded -= 10;
     stage.totals.not_started = 8;
     let mut second = stage.clone();
@@ -168,7 +168,7 @@ fn the_worst_verdict_comes_first() {
     assert_eq!(verdicts(&record), [Verdict::Complete]);
     record.status = RunStatus::Interrupted;
     record.health.saturated.push("late".to_owned());
-    record.stages[0].totals.failed[FailureClass::Verification.index()] = 2;
+    record.stages[0].totals.failed[FailureClass::Verification] = 2;
     let names: Vec<_> = verdicts(&record).iter().map(Verdict::name).collect();
     assert_eq!(names, ["wrong_certificates", "unaccounted", "saturated", "interrupted"]);
     let names: Vec<_> = verdicts(&fixture::renewal_storm()).iter().map(Verdict::name).collect();

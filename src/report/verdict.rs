@@ -130,7 +130,7 @@ impl Verdict {
 pub fn verdicts(record: &RunRecord) -> Vec<Verdict> {
     let totals = record.totals();
     let mut verdicts = Vec::new();
-    let wrong = totals.failed[FailureClass::Verification.index()];
+    let wrong = totals.failed[FailureClass::Verification];
     if wrong > 0 {
         verdicts.push(Verdict::WrongCertificates(wrong));
     }

@@ -220,7 +220,7 @@ fn colours_only_where_they_are_wanted() {
 fn failures_are_told_by_class_the_most_frequent_first() {
     let mut stage = StageProgress { failed: 1_260, ..StageProgress::default() };
     for (class, count) in [(FailureClass::Tls, 10), (FailureClass::Timeout, 1_200), (FailureClass::Throttled, 50)] {
-        stage.totals.failed[class.index()] = count;
+        stage.totals.failed[class] = count;
     }
     let words: Vec<_> = words::counts(&stage).map(|(words, _)| words).collect();
     assert_eq!(words[0], "1,260 failed (1,200 timeout, 50 throttled, …)");

@@ -215,7 +215,7 @@ pub(super) fn counts(stage: &StageProgress) -> impl Iterator<Item = (String, Moo
 fn failures(stage: &StageProgress) -> String {
     let mut classes: Vec<_> = FailureClass::ALL
         .into_iter()
-        .map(|class| (stage.totals.failed[class.index()], class))
+        .map(|class| (stage.totals.failed[class], class))
         .filter(|(count, _)| *count > 0)
         .collect();
     classes.sort_by_key(|(count, _)| std::cmp::Reverse(*count));

@@ -3,13 +3,11 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::domain::FailureClass;
 use crate::engine::plan::Plan;
 use crate::engine::record::recorder::{Errors, Second, Seconds};
 use crate::engine::record::skips::Skips;
 use crate::engine::record::stage_share::StageShare;
-use crate::measure::add_each;
-use crate::measure::{CompactHistogram, CompactPhases, Histogram, Interval, PhaseHistograms, StageRecord, Totals};
+use crate::measure::{CompactHistogram, CompactPhases, Counts, Histogram, Interval, PhaseHistograms, StageRecord};
 
 /// One stage of a plan out of the records of its workers. `from` is its first due time, on the clock of the run. Whether it
 /// ran to its end is for the caller to say.
@@ -20,7 +18,7 @@ pub(crate) fn stage(plan: &Plan, index: usize, shares: Vec<StageShare>, from: Du
             name: planned.name.clone(),
             kind: planned.kind.name().to_owned(),
             workload: planned.workload.clone(),
-            totals: Totals::default(),
+            totals: Counts::default(),
             start: from,
             elapsed: Duration::ZERO,
             begin: None,
@@ -78,7 +76,7 @@ impl Merged {
     pub(crate) fn not_started(plan: &Plan, index: usize, now: Duration) -> Self {
         let devices = u64::from(plan.stages[index].devices);
         let mut merged = stage(plan, index, Vec::new(), now, &mut Errors::default());
-        merged.stage.totals = Totals { planned: devices, not_started: devices, ..Totals::default() };
+        merged.stage.totals = Counts { planned: devices, not_started: devices, ..Counts::default() };
         merged
     }
 }
@@ -112,28 +110,14 @@ fn intervals(mut workers: Vec<WorkerSeconds>, from: Duration, until: Duration) -
         let start = Duration::from_secs(second);
         let length = until.saturating_sub(start).min(Duration::from_secs(1));
         let mut interval = Interval { start, length, ..Interval::default() };
-        let mut failed_attempts = [0; FailureClass::ALL.len()];
-        for count in workers.iter_mut().filter_map(|worker| take(&mut worker.counts, second)) {
-            interval.due += count.due;
-            interval.started += count.started;
-            interval.attempts += count.attempts;
-            let failed: u64 = count.failed_attempts.iter().sum();
-            interval.failed_attempts += failed;
-            interval.succeeded_attempts += count.attempts_ended - failed;
-            interval.succeeded += count.succeeded;
-            interval.throttled += count.throttled;
-            interval.retry_after_max = interval.retry_after_max.max(count.retry_after_max);
-            interval.dropped += count.dropped;
-            interval.expired += count.expired;
-            interval.gave_up += count.gave_up;
-            interval.disconnects += count.disconnects;
-            interval.telemetry += count.telemetry;
-            add_each(&mut interval.failed, &count.failed);
-            add_each(&mut failed_attempts, &count.failed_attempts);
+        for second in workers.iter_mut().filter_map(|worker| take(&mut worker.counts, second)) {
+            let Second { counts, due, attempts_ended } = second;
+            interval.counts.add(&counts);
+            interval.due += due;
+            interval.succeeded_attempts += attempts_ended - counts.failed_attempts.total();
         }
-        interval.failed_attempts_by_class = Some(failed_attempts);
-        in_flight += interval.attempts;
-        in_flight -= interval.succeeded_attempts + interval.failed_attempts;
+        in_flight += interval.counts.attempts;
+        in_flight -= interval.succeeded_attempts + interval.counts.failed_attempts.total();
         interval.in_flight = in_flight;
         for latencies in workers.iter_mut().filter_map(|worker| take(&mut worker.latencies, second)) {
             interval.total.merge(&latencies);
@@ -146,7 +130,7 @@ fn intervals(mut workers: Vec<WorkerSeconds>, from: Duration, until: Duration) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{AttemptFacts, Failure, Phase};
+    use crate::domain::{AttemptFacts, ByClass, Failure, FailureClass, Phase};
     use crate::engine::record::recorder::Recorder;
     use crate::engine::record::skips::Lack;
     use crate::measure::{Attempt, Outcome, PhaseTimes, SkipReason};
@@ -237,14 +221,9 @@ mod tests {
     #[test]
     fn the_totals_are_the_sum_of_all_that_workers_counted() {
         let (merged, errors) = merged(recorders());
-        let class = |class: FailureClass, count| {
-            let mut counts = [0; FailureClass::ALL.len()];
-            counts[class.index()] = count;
-            counts
-        };
-        let mut failed = class(FailureClass::Timeout, 2);
-        failed[FailureClass::Tls.index()] = 1;
-        let totals = Totals {
+        let mut failed = ByClass::default();
+        (failed[FailureClass::Timeout], failed[FailureClass::Tls]) = (2, 1);
+        let totals = Counts {
             planned: 12,
             started: 7,
             succeeded: 4,
@@ -261,6 +240,7 @@ mod tests {
             polls: 7,
             disconnects: 2,
             telemetry: 3,
+            ..Counts::default()
         };
         assert_eq!(merged.stage.totals, totals);
         assert_eq!((merged.waited_for_slot, merged.waited_for_key), (3, 9));
@@ -284,23 +264,21 @@ mod tests {
         let intervals = &merged.stage.intervals;
         let of = |count: fn(&Interval) -> u64| intervals.iter().map(count).collect::<Vec<_>>();
         assert_eq!(of(|it| it.due), [7, 2, 0]);
-        assert_eq!(of(|it| it.started), [5, 2, 0]);
-        assert_eq!(of(|it| it.attempts), [5, 2, 0]);
+        assert_eq!(of(|it| it.counts.started), [5, 2, 0]);
+        assert_eq!(of(|it| it.counts.attempts), [5, 2, 0]);
         assert_eq!(of(|it| it.succeeded_attempts), [1, 2, 1]);
-        assert_eq!(of(|it| it.failed_attempts), [0, 3, 0]);
-        assert_eq!(
-            of(|it| it.failed_attempts_by_class.map_or(0, |classes| classes[FailureClass::Timeout.index()])),
-            [0, 2, 0]
-        );
-        assert_eq!(of(|it| it.succeeded), [1, 2, 1]);
-        assert_eq!(of(|it| it.failed.iter().sum()), [0, 3, 0]);
-        assert_eq!(of(|it| it.throttled), [1, 5, 0]);
-        assert_eq!(of(|it| it.retry_after_max.unwrap_or_default().as_secs()), [0, 3, 0]);
-        assert_eq!(of(|it| it.dropped), [0, 2, 0]);
-        assert_eq!(of(|it| it.expired), [2, 0, 0]);
-        assert_eq!(of(|it| it.gave_up), [0, 2, 0]);
-        assert_eq!(of(|it| it.disconnects), [0, 2, 0]);
-        assert_eq!(of(|it| it.telemetry), [0, 0, 3]);
+        assert_eq!(of(|it| it.counts.failed_attempts.total()), [0, 3, 0]);
+        assert_eq!(of(|it| it.counts.failed_attempts[FailureClass::Timeout]), [0, 2, 0]);
+        assert_eq!(of(|it| it.counts.succeeded), [1, 2, 1]);
+        assert_eq!(of(|it| it.counts.failed.total()), [0, 3, 0]);
+        assert_eq!(of(|it| it.counts.throttled), [1, 5, 0]);
+        assert_eq!(of(|it| it.counts.polls), [2, 5, 0]);
+        assert_eq!(of(|it| it.counts.retry_after_max.unwrap_or_default().as_secs()), [0, 3, 0]);
+        assert_eq!(of(|it| it.counts.dropped), [0, 2, 0]);
+        assert_eq!(of(|it| it.counts.expired), [2, 0, 0]);
+        assert_eq!(of(|it| it.counts.gave_up), [0, 2, 0]);
+        assert_eq!(of(|it| it.counts.disconnects), [0, 2, 0]);
+        assert_eq!(of(|it| it.counts.telemetry), [0, 0, 3]);
         assert_eq!(of(|it| it.in_flight), [4, 1, 0]);
         assert_eq!(of(|it| it.total.decode().count()), [1, 2, 1]);
         let spans: Vec<_> = intervals.iter().map(|interval| (interval.start, interval.length)).collect();
@@ -321,13 +299,13 @@ mod tests {
         let totals = cut.totals;
         assert!(totals.add_up() && totals.planned == 9, "{totals:?}");
         assert_eq!((totals.succeeded, totals.dropped, totals.not_started), (1, 1, 5));
-        let cut_class = FailureClass::Cut.index();
+        let cut_class = FailureClass::Cut;
         assert_eq!((totals.failed[cut_class], totals.failed_attempts[cut_class]), (2, 2));
         assert_eq!((cut.attempts_ended, cut.last_end), (3, ms(1_500)));
         let (merged, errors) = merged([cut, Recorder::new()]);
         assert_eq!(errors.iter().map(|row| (row.class, row.count)).collect::<Vec<_>>(), [(FailureClass::Cut, 2)]);
         let last = merged.stage.intervals.last().unwrap();
-        assert_eq!((last.failed[cut_class], last.failed_attempts, last.in_flight), (2, 2, 0));
+        assert_eq!((last.counts.failed[cut_class], last.counts.failed_attempts.total(), last.in_flight), (2, 2, 0));
         // Between two attempts nobody is in flight, but the device is not through.
         let mut waiting = Recorder::new();
         device(&mut waiting, ms(100), ms(300), Outcome::Success, (0, 0, None));
@@ -342,7 +320,7 @@ mod tests {
         let mut done = Recorder::new();
         device(&mut done, ms(100), ms(300), Outcome::Success, (0, 0, None));
         let cut = done.cut_off(ms(1_500), 1);
-        assert_eq!((cut.totals.failed_total(), cut.last_end), (0, ms(400)));
+        assert_eq!((cut.totals.failed.total(), cut.last_end), (0, ms(400)));
         assert!(merged_errors(cut).is_empty());
     }
 

@@ -5,13 +5,13 @@ use crate::engine::record::copies;
 use crate::engine::record::copies::Copies;
 use crate::engine::record::rows::RowBatch;
 use crate::engine::record::skips::{Lack, Skips};
-use crate::measure::{Attempt, CompactHistogram, ErrorRow, Histogram, Outcome, PhaseHistograms, Totals};
+use crate::measure::{Attempt, CompactHistogram, Counts, ErrorRow, Histogram, Outcome, PhaseHistograms};
 
 /// What one worker writes down of one stage. Owned by its thread: recording takes no lock and, once a phase was seen, no
 /// memory. What it takes, it takes when a device of the stage begins, and gives back when the stage is over.
 #[derive(Debug, Default)]
 pub struct Recorder {
-    pub(crate) totals: Totals,
+    pub(crate) totals: Counts,
     pub(crate) phases: PhaseHistograms,
     pub(crate) lateness: Histogram,
     pub(crate) seconds: Seconds,
@@ -71,6 +71,12 @@ impl Recorder {
         }
     }
 
+    /// Counts what happens in a second: the only place that does, so that a stage is the sum of its seconds.
+    fn count(&mut self, at: Duration, count: impl Fn(&mut Counts)) {
+        count(&mut self.totals);
+        count(&mut self.seconds.at(at).counts);
+    }
+
     /// A device became due.
     pub fn due(&mut self, at: Duration) {
         self.seconds.at(at).due += 1;
@@ -78,8 +84,7 @@ impl Recorder {
 
     /// A device could not start in time.
     pub fn dropped(&mut self, at: Duration) {
-        self.totals.dropped += 1;
-        self.seconds.at(at).dropped += 1;
+        self.count(at, |counts| counts.dropped += 1);
     }
 
     /// A device had nothing to do.
@@ -88,7 +93,7 @@ impl Recorder {
         self.skips.count(lack);
     }
 
-    /// The same for those of whom it was known beforehand.
+    /// Devices had nothing to do, of whom it was known beforehand.
     pub(crate) fn skipped_all(&mut self, devices: &Skips) {
         self.totals.skipped += devices.devices();
         self.skips.add(devices);
@@ -96,16 +101,14 @@ impl Recorder {
 
     /// A device started: its first attempt is about to.
     pub fn started(&mut self, at: Duration) {
-        self.totals.started += 1;
-        self.seconds.at(at).started += 1;
+        self.count(at, |counts| counts.started += 1);
     }
 
     /// An attempt started, that was due at that time. Exactly one [`Self::attempt_ended`] follows.
     pub fn attempt_started(&mut self, due: Duration, at: Duration) {
         self.keep(at);
-        self.totals.attempts += 1;
+        self.count(at, |counts| counts.attempts += 1);
         self.lateness.record(nanos(at.saturating_sub(due)));
-        self.seconds.at(at).attempts += 1;
     }
 
     /// An attempt ended. Calls come in the order of `attempt.ended`.
@@ -113,18 +116,17 @@ impl Recorder {
         self.keep(attempt.ended);
         self.last_end = self.last_end.max(attempt.ended);
         self.phases.record(attempt);
-        self.totals.throttled += u64::from(attempt.facts.throttled);
-        self.totals.polls += u64::from(attempt.facts.polls);
-        let second = self.seconds.at(attempt.ended);
-        second.attempts_ended += 1;
         self.attempts_ended += 1;
-        second.throttled += u64::from(attempt.facts.throttled);
-        second.retry_after_max = second.retry_after_max.max(attempt.facts.retry_after_max);
-        self.totals.retry_after_max = self.totals.retry_after_max.max(attempt.facts.retry_after_max);
-        if let Outcome::Failed(class) = attempt.outcome {
-            second.failed_attempts[class.index()] += 1;
-            self.totals.failed_attempts[class.index()] += 1;
-        }
+        self.seconds.at(attempt.ended).attempts_ended += 1;
+        let facts = &attempt.facts;
+        self.count(attempt.ended, |counts| {
+            counts.throttled += u64::from(facts.throttled);
+            counts.polls += u64::from(facts.polls);
+            counts.retry_after_max = counts.retry_after_max.max(facts.retry_after_max);
+            if let Outcome::Failed(class) = attempt.outcome {
+                counts.failed_attempts[class] += 1;
+            }
+        });
         if let Some(failure) = failure {
             self.errors.count(failure, attempt.ended, 1);
         }
@@ -137,37 +139,29 @@ impl Recorder {
     /// looked at.
     pub fn device_ended(&mut self, at: Duration, outcome: Outcome, total: Duration) {
         self.last_end = self.last_end.max(at);
-        let second = self.seconds.at(at);
-        match outcome {
-            Outcome::Success => {
-                second.succeeded += 1;
-                self.totals.succeeded += 1;
-                self.seconds.record_total(at, nanos(total));
-            }
-            Outcome::Failed(class) => {
-                second.failed[class.index()] += 1;
-                self.totals.failed[class.index()] += 1;
-            }
+        self.count(at, |counts| match outcome {
+            Outcome::Success => counts.succeeded += 1,
+            Outcome::Failed(class) => counts.failed[class] += 1,
+        });
+        if outcome == Outcome::Success {
+            self.seconds.record_total(at, nanos(total));
         }
     }
 
     /// A device was found with an expired certificate.
     pub fn expired(&mut self, at: Duration) {
-        self.totals.expired += 1;
-        self.seconds.at(at).expired += 1;
+        self.count(at, |counts| counts.expired += 1);
     }
 
     /// A device that ended by a failure which might have passed was allowed no further attempt.
     pub fn gave_up(&mut self, at: Duration) {
-        self.totals.gave_up += 1;
-        self.seconds.at(at).gave_up += 1;
+        self.count(at, |counts| counts.gave_up += 1);
     }
 
     /// A held connection was lost.
     pub fn disconnected(&mut self, at: Duration) {
         self.last_end = self.last_end.max(at);
-        self.totals.disconnects += 1;
-        self.seconds.at(at).disconnects += 1;
+        self.count(at, |counts| counts.disconnects += 1);
     }
 
     /// A connection that was lost is there again.
@@ -196,21 +190,19 @@ impl Recorder {
     /// A copy, as if the stage of `members` devices had been cut off at that time: those that are not through are cut or not
     /// started.
     pub(crate) fn cut_off(&self, at: Duration, members: u64) -> Self {
-        const CUT: usize = FailureClass::Cut.index();
         let mut cut = self.copy();
-        let totals = &mut cut.totals;
-        let devices = totals.started.saturating_sub(totals.succeeded + totals.failed_total());
+        let totals = &self.totals;
+        let devices = totals.started.saturating_sub(totals.succeeded + totals.failed.total());
         let attempts = totals.attempts.saturating_sub(cut.attempts_ended);
-        totals.failed[CUT] += devices;
-        totals.failed_attempts[CUT] += attempts;
-        totals.planned = members;
-        totals.not_started = 0;
-        totals.not_started = members.saturating_sub(totals.accounted());
+        cut.count(at, |counts| {
+            counts.failed[FailureClass::Cut] += devices;
+            counts.failed_attempts[FailureClass::Cut] += attempts;
+        });
+        cut.totals.planned = members;
+        cut.totals.not_started = 0;
+        cut.totals.not_started = members.saturating_sub(cut.totals.accounted());
         cut.attempts_ended += attempts;
-        let second = cut.seconds.at(at);
-        second.failed[CUT] += devices;
-        second.failed_attempts[CUT] += attempts;
-        second.attempts_ended += attempts;
+        cut.seconds.at(at).attempts_ended += attempts;
         if attempts > 0 {
             let failure = Failure::new(FailureClass::Cut, "it was going on when the record was cut off");
             cut.errors.count(&failure, at, attempts);
@@ -225,8 +217,7 @@ impl Recorder {
     pub fn telemetry(&mut self, at: Duration, took: Duration) {
         self.keep(at);
         self.last_end = self.last_end.max(at);
-        self.totals.telemetry += 1;
-        self.seconds.at(at).telemetry += 1;
+        self.count(at, |counts| counts.telemetry += 1);
         self.phases.record_one(Phase::TelemetryAck, nanos(took));
     }
 }
@@ -251,20 +242,9 @@ type BySecond<T> = Vec<(u64, T)>;
 
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Second {
+    pub(crate) counts: Counts,
     pub(crate) due: u64,
-    pub(crate) started: u64,
-    pub(crate) attempts: u64,
     pub(crate) attempts_ended: u64,
-    pub(crate) failed_attempts: [u64; FailureClass::ALL.len()],
-    pub(crate) succeeded: u64,
-    pub(crate) failed: [u64; FailureClass::ALL.len()],
-    pub(crate) throttled: u64,
-    pub(crate) retry_after_max: Option<Duration>,
-    pub(crate) dropped: u64,
-    pub(crate) expired: u64,
-    pub(crate) gave_up: u64,
-    pub(crate) disconnects: u64,
-    pub(crate) telemetry: u64,
 }
 
 impl Seconds {

@@ -311,7 +311,7 @@ mod tests {
     use super::*;
     use crate::domain::FailureClass;
     use crate::engine::scene;
-    use crate::measure::Totals;
+    use crate::measure::Counts;
 
     const S: fn(u64) -> Duration = Duration::from_secs;
 
@@ -324,8 +324,8 @@ mod tests {
         let conductor = scene::conductor(scene::scenario(3, &lines), (None, 1), None).await;
         for index in 0..over {
             let mut merged = Merged::not_started(&conductor.plan, index, S(1));
-            merged.stage.totals = Totals { planned: 3, started: 3, attempts: 3, ..Totals::default() };
-            (merged.stage.totals.failed[FailureClass::Cut.index()], merged.whole) = (3, true);
+            merged.stage.totals = Counts { planned: 3, started: 3, attempts: 3, ..Counts::default() };
+            (merged.stage.totals.failed[FailureClass::Cut], merged.whole) = (3, true);
             let mut display = Display::new(Vec::new(), index, 3, S(1 + index as u64), None);
             display.end(&merged, S(2));
             conductor.displays.borrow_mut().push(display);

@@ -144,7 +144,7 @@ pub(crate) fn harmless(median: Duration, least: Duration) -> Duration {
 }
 
 fn failed(merged: &Merged) -> Option<String> {
-    let failed = merged.stage.totals.failed[FailureClass::Generator.index()];
+    let failed = merged.stage.totals.failed[FailureClass::Generator];
     (failed > 0)
         .then(|| format!("{}: {failed} devices failed within the generator itself, see errors.csv", merged.stage.name))
 }
@@ -198,7 +198,7 @@ mod tests {
         let plan = Plan::new(&Scenario::parse("x.toml", text, &[]).unwrap(), 1);
         for class in FailureClass::ALL {
             let mut merged = Merged::not_started(&plan, 0, Duration::ZERO);
-            merged.stage.totals.failed[class.index()] = 5;
+            merged.stage.totals.failed[class] = 5;
             assert_eq!(failed(&merged).is_some(), class == FailureClass::Generator, "{class}");
         }
     }
@@ -274,7 +274,7 @@ mod tests {
         let scenario = scenario(AT_ONCE);
         for class in FailureClass::ALL {
             let mut merged = untouched(&scenario);
-            merged.stage.totals.failed[class.index()] = 1;
+            merged.stage.totals.failed[class] = 1;
             let saturated = watch(&scenario, &[merged]).verdict().saturated;
             assert_eq!(!saturated.is_empty(), class == FailureClass::Generator, "{class:?}: {saturated:?}");
         }

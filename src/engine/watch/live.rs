@@ -11,7 +11,7 @@ use crate::engine::watch::health;
 use crate::engine::watch::progress::Distributions;
 use crate::engine::watch::progress::StageProgress;
 use crate::engine::watch::thresholds::{Numbers, Times};
-use crate::measure::{CompactHistogram, Histogram, PhaseBuckets, PhaseHistograms, StageRecord, Totals};
+use crate::measure::{CompactHistogram, Counts, Histogram, PhaseBuckets, PhaseHistograms, StageRecord};
 use crate::scenario::Metric;
 
 /// How often a snapshot is made.
@@ -26,7 +26,7 @@ type InPhases = [u64; Phase::COUNT];
 /// What a worker tells about a stage a few times a second.
 #[derive(Debug, Default)]
 pub(crate) struct Live {
-    totals: Totals,
+    totals: Counts,
     attempts_ended: u64,
     connected: u64,
     in_phases: InPhases,
@@ -211,7 +211,7 @@ impl Display {
                 all.recover = all.recover.max(detail.recover);
             }
         }
-        let good = all.attempts_ended - all.totals.failed_attempts_total();
+        let good = all.attempts_ended - all.totals.failed_attempts.total();
         self.recent.push_back((now, good));
         while self.recent.front().is_some_and(|(at, _)| *at + Duration::from_millis(1_100) < now) {
             self.recent.pop_front();
@@ -225,7 +225,7 @@ impl Display {
 
     fn told(&self, all: &Live, rate: f64) -> StageProgress {
         let Live { totals, attempts_ended, connected, in_phases, all_due, total, detail, .. } = all;
-        let failed = totals.failed_total();
+        let failed = totals.failed.total();
         let p50 = total.quantile(0.5);
         let distributions = detail.as_ref().map(|detail| Distributions {
             lateness_p50: detail.lateness.quantile(0.5),
@@ -240,7 +240,7 @@ impl Display {
             };
             totals.dropped > 0 || lateness.zip(p50).is_some_and(is_late)
         };
-        let failed_here = totals.failed[FailureClass::Generator.index()] > 0;
+        let failed_here = totals.failed[FailureClass::Generator] > 0;
         let saturated = failed_here || self.began_late || self.harmless.is_some_and(too_late);
         StageProgress {
             stage: self.stage,
@@ -255,7 +255,7 @@ impl Display {
             dropped: totals.dropped,
             expired: totals.expired,
             attempts: totals.attempts,
-            failed_attempts: totals.failed_attempts_total(),
+            failed_attempts: totals.failed_attempts.total(),
             in_flight: totals.attempts.saturating_sub(*attempts_ended),
             in_phases: Phase::ALL.into_iter().zip(*in_phases).filter(|(_, count)| *count > 0).collect(),
             connected: *connected,
@@ -273,7 +273,7 @@ impl Display {
 
     /// Adds what is known for a threshold on `metric` to `numbers`.
     pub(crate) fn add_to(&self, metric: Metric, now: Duration, numbers: &mut Numbers) {
-        let mut totals = Totals::default();
+        let mut totals = Counts::default();
         let wanted = Times::of(metric);
         for worker in &self.workers {
             let live = worker.lock().unwrap_or_else(PoisonError::into_inner);

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::Phase;
-use crate::measure::{PhaseBuckets, Totals};
+use crate::measure::{Counts, PhaseBuckets};
 
 /// What a live display shows, about five times a second.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -74,7 +74,7 @@ pub struct StageProgress {
     /// 99th percentile of how long after their due time attempts started: the generator's own part.
     pub lateness_p99: Option<Duration>,
     /// Every count. While the stage goes on, `planned` and `not_started` are not known, and `skipped` in part.
-    pub totals: Totals,
+    pub totals: Counts,
     /// Whether the generator was the bottleneck so far, by what can be told before the end: devices dropped, started too late,
     /// or failed within the generator.
     pub saturated: bool,

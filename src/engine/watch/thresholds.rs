@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use crate::domain::{FailureClass, Phase};
-use crate::measure::{CompactHistogram, CompactPhases, Histogram, Observed, PhaseHistograms, ThresholdResult, Totals};
+use crate::measure::{CompactHistogram, CompactPhases, Counts, Histogram, Observed, PhaseHistograms, ThresholdResult};
 use crate::scenario::{Counted, Metric, Statistic, Threshold};
 
 /// The numbers that one threshold is about, of all of its stages together.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Numbers {
-    totals: Totals,
+    totals: Counts,
     /// The times that it asks for, when it asks for times.
     times: Histogram,
     /// From when until when each of its stages went on, in real time.
@@ -21,7 +21,7 @@ pub(crate) struct Numbers {
 
 impl Numbers {
     /// Adds a stage, or nothing of one that has not begun. `whole`: it ran to its end.
-    pub(crate) fn add_stage(&mut self, totals: &Totals, span: (Duration, Duration), whole: bool) {
+    pub(crate) fn add_stage(&mut self, totals: &Counts, span: (Duration, Duration), whole: bool) {
         self.totals.add(totals);
         self.spans.push(span);
         self.partial |= !whole;
@@ -51,7 +51,7 @@ impl Numbers {
 
     /// Devices that came to an end by themselves.
     fn devices_seen(&self) -> u64 {
-        self.totals.succeeded + self.totals.failed_total() - self.totals.failed[FailureClass::Cut.index()]
+        self.totals.succeeded + self.totals.failed.total() - self.totals.failed[FailureClass::Cut]
     }
 
     /// Whether a count of nothing tells that there was nothing: what a stage that did not run to its end has not counted, the
@@ -115,7 +115,7 @@ pub(crate) fn judge(threshold: &Threshold, numbers: &Numbers, stopped_at: Option
 fn observe(metric: Metric, numbers: &Numbers) -> Observed {
     let Numbers { totals, times, partial, .. } = numbers;
     // Those that are through: the same as those that came, once the stage is over.
-    let came = totals.succeeded + totals.failed_total() + totals.dropped;
+    let came = totals.succeeded + totals.failed.total() + totals.dropped;
     let only_cut = *partial && numbers.devices_seen() + totals.dropped == 0;
     let share = |part: u64| if came == 0 || only_cut { Observed::Nothing } else { Observed::Share(ratio(part, came)) };
     match metric {
@@ -124,7 +124,7 @@ fn observe(metric: Metric, numbers: &Numbers) -> Observed {
         }
         Metric::Phase { statistic, .. } | Metric::Lateness(statistic) => statistic_of(times, statistic),
         Metric::Count(counted) => number(count(totals, counted), numbers.is_whole(counted)),
-        Metric::ErrorRate => share(totals.failed_total() + totals.dropped),
+        Metric::ErrorRate => share(totals.failed.total() + totals.dropped),
         Metric::SuccessRate => share(totals.succeeded),
         Metric::Throughput => match numbers.elapsed().as_secs_f64() {
             seconds if seconds > 0.0 && (!partial || totals.started > 0) => {
@@ -160,20 +160,20 @@ fn statistic_of(times: &Histogram, statistic: Statistic) -> Observed {
     }
 }
 
-fn count(totals: &Totals, counted: Counted) -> u64 {
+fn count(totals: &Counts, counted: Counted) -> u64 {
     match counted {
         Counted::Planned => totals.planned,
         Counted::Started => totals.started,
         Counted::Succeeded => totals.succeeded,
-        Counted::Failed => totals.failed_total(),
-        Counted::FailedAs(class) => totals.failed[class.index()],
+        Counted::Failed => totals.failed.total(),
+        Counted::FailedAs(class) => totals.failed[class],
         Counted::Dropped => totals.dropped,
         Counted::NotStarted => totals.not_started,
         Counted::Skipped => totals.skipped,
         Counted::Expired => totals.expired,
         Counted::GaveUp => totals.gave_up,
         Counted::Attempts => totals.attempts,
-        Counted::FailedAttempts => totals.failed_attempts_total(),
+        Counted::FailedAttempts => totals.failed_attempts.total(),
         Counted::Throttled => totals.throttled,
         Counted::Polls => totals.polls,
         Counted::Disconnects => totals.disconnects,
@@ -195,7 +195,7 @@ mod tests {
 
     fn numbers() -> Numbers {
         let mut numbers = Numbers::default();
-        let mut totals = Totals { planned: 120, started: 100, succeeded: 95, ..Totals::default() };
+        let mut totals = Counts { planned: 120, started: 100, succeeded: 95, ..Counts::default() };
         (totals.dropped, totals.skipped, totals.attempts) = (5, 20, 190);
         numbers.add_stage(&totals, TEN_SECONDS, true);
         (1..=100).for_each(|n| numbers.times.record(n * 10_000_000));
@@ -224,8 +224,8 @@ mod tests {
     fn shares_are_those_of_all_that_came_dropped_ones_among_them() {
         let mut numbers = Numbers::default();
         let mut totals =
-            Totals { planned: 120, started: 100, succeeded: 90, dropped: 8, skipped: 12, ..Totals::default() };
-        (totals.failed[FailureClass::Tls.index()], totals.attempts) = (2, 180);
+            Counts { planned: 120, started: 100, succeeded: 90, dropped: 8, skipped: 12, ..Counts::default() };
+        (totals.failed[FailureClass::Tls], totals.attempts) = (2, 180);
         numbers.add_stage(&totals, TEN_SECONDS, true);
         for (metric, observed) in [
             (Metric::ErrorRate, Observed::Share(0.1)),
@@ -278,10 +278,10 @@ mod tests {
     #[test]
     fn what_was_not_observed_is_not_met() {
         let mut never_began = Numbers::default();
-        let planned = Totals { planned: 10, not_started: 10, ..Totals::default() };
+        let planned = Counts { planned: 10, not_started: 10, ..Counts::default() };
         never_began.add_stage(&planned, (Duration::ZERO, Duration::ZERO), false);
         let mut stopped_before_any = Numbers::default();
-        let some_had_nothing_to_do = Totals { planned: 10, not_started: 10, ..Totals::default() };
+        let some_had_nothing_to_do = Counts { planned: 10, not_started: 10, ..Counts::default() };
         stopped_before_any.add_stage(&some_had_nothing_to_do, TEN_SECONDS, false);
         let mut not_there = Numbers::default();
         not_there.lacks_stage();
@@ -296,8 +296,8 @@ mod tests {
 
     #[test]
     fn attempts_that_only_the_end_of_the_run_cut_tell_nothing_of_the_service() {
-        let mut totals = Totals { planned: 10, started: 5, attempts: 5, not_started: 5, ..Totals::default() };
-        (totals.failed[FailureClass::Cut.index()], totals.failed_attempts[FailureClass::Cut.index()]) = (5, 5);
+        let mut totals = Counts { planned: 10, started: 5, attempts: 5, not_started: 5, ..Counts::default() };
+        (totals.failed[FailureClass::Cut], totals.failed_attempts[FailureClass::Cut]) = (5, 5);
         let mut numbers = Numbers::default();
         numbers.add_stage(&totals, TEN_SECONDS, false);
         for metric in [
@@ -319,8 +319,8 @@ mod tests {
     #[test]
     fn devices_that_were_dropped_are_seen_however_the_others_ended() {
         for (succeeded, cut) in [(0, 5), (5, 0)] {
-            let mut totals = Totals { planned: 20, started: 5, succeeded, dropped: 5, ..Totals::default() };
-            (totals.failed[FailureClass::Cut.index()], totals.not_started) = (cut, 10);
+            let mut totals = Counts { planned: 20, started: 5, succeeded, dropped: 5, ..Counts::default() };
+            (totals.failed[FailureClass::Cut], totals.not_started) = (cut, 10);
             let mut numbers = Numbers::default();
             numbers.add_stage(&totals, TEN_SECONDS, false);
             let share = succeeded as f64 / 10.0;
@@ -357,7 +357,7 @@ mod tests {
 
     #[test]
     fn a_stage_that_was_stopped_half_way_has_not_shown_that_something_never_happens() {
-        let totals = Totals { planned: 10, started: 5, succeeded: 5, attempts: 5, not_started: 5, ..Totals::default() };
+        let totals = Counts { planned: 10, started: 5, succeeded: 5, attempts: 5, not_started: 5, ..Counts::default() };
         let mut numbers = Numbers::default();
         numbers.add_stage(&totals, TEN_SECONDS, false);
         assert_eq!(observe(Metric::Count(Counted::Expired), &numbers), Observed::Nothing);
@@ -368,11 +368,11 @@ mod tests {
     #[test]
     fn a_stage_that_ran_to_its_end_counts_nothing_where_nothing_was() {
         let mut numbers = Numbers::default();
-        numbers.add_stage(&Totals { planned: 10, skipped: 10, ..Totals::default() }, TEN_SECONDS, true);
+        numbers.add_stage(&Counts { planned: 10, skipped: 10, ..Counts::default() }, TEN_SECONDS, true);
         let expired = threshold(Metric::Count(Counted::Expired), Comparison::Equal, 0.0);
         assert!(judge(&expired, &numbers, None).met);
         // One of several did not: of all together it is not known.
-        numbers.add_stage(&Totals { planned: 10, not_started: 10, ..Totals::default() }, TEN_SECONDS, false);
+        numbers.add_stage(&Counts { planned: 10, not_started: 10, ..Counts::default() }, TEN_SECONDS, false);
         assert_eq!(judge(&expired, &numbers, None).observed, Observed::Nothing);
     }
 

@@ -247,7 +247,7 @@ mod tests {
         assert_eq!((times(&job, Phase::TotalRaw), times(&job, Phase::Backoff)), (Some((3, 2)), Some((12, 1))));
         let totals = job.recorder.borrow().totals;
         assert_eq!((totals.started, totals.attempts, totals.succeeded), (2, 4, 2));
-        assert_eq!((totals.failed_attempts_total(), totals.failed_total()), (2, 0));
+        assert_eq!((totals.failed_attempts.total(), totals.failed.total()), (2, 0));
         assert_eq!((job.station.in_flight.now(), job.station.in_flight.peak()), (0, 1));
     }
 
@@ -263,8 +263,8 @@ mod tests {
         ends(&mut waits, Some("gone"), Ending::Attempt);
         drop(waits);
         let totals = job.recorder.borrow().totals;
-        assert_eq!((totals.not_started, totals.started, totals.failed[FailureClass::Cut.index()]), (1, 2, 2));
-        assert_eq!((totals.attempts, totals.failed_attempts_total()), (2, 2));
+        assert_eq!((totals.not_started, totals.started, totals.failed[FailureClass::Cut]), (1, 2, 2));
+        assert_eq!((totals.attempts, totals.failed_attempts.total()), (2, 2));
         let lack = |device| job.station.fleet.with(device, |device| device.lack.map(|lack| lack.reason));
         assert_eq!([0, 1, 2].map(lack), [None, Some(SkipReason::Cut), Some(SkipReason::Cut)]);
         // One that is through is not counted again.
@@ -273,7 +273,7 @@ mod tests {
         ends(&mut done, Some("gone"), Ending::GaveUp);
         drop(done);
         let totals = job.recorder.borrow().totals;
-        assert_eq!((totals.failed_total(), totals.gave_up, lack(0)), (3, 1, Some(SkipReason::Failed)));
+        assert_eq!((totals.failed.total(), totals.gave_up, lack(0)), (3, 1, Some(SkipReason::Failed)));
     }
 
     #[tokio::test(start_paused = true)]
@@ -285,7 +285,7 @@ mod tests {
         let recording = job.recorder.borrow_mut();
         drop((tries, waits));
         assert_eq!(
-            (recording.totals.started, recording.totals.failed_total(), recording.totals.not_started),
+            (recording.totals.started, recording.totals.failed.total(), recording.totals.not_started),
             (1, 0, 0)
         );
     }

@@ -1,8 +1,8 @@
 use super::*;
-use crate::domain::{FailureClass, Phase, Shard, TimeScale};
+use crate::domain::{ByClass, Count, FailureClass, Phase, Shard, TimeScale};
 use crate::measure::{
-    Attempt, Certificates, CompactHistogram, CompactPhases, Histogram, Machine, Observed, Origin, Outcome,
-    PhaseHistograms, PhaseTimes, ProcessSample, ResourceSample, Setting, Skip, SkipReason, ThresholdResult, Totals,
+    Attempt, Certificates, CompactHistogram, CompactPhases, Counts, Histogram, Machine, Observed, Origin, Outcome,
+    PhaseHistograms, PhaseTimes, ProcessSample, ResourceSample, Setting, Skip, SkipReason, ThresholdResult,
 };
 
 fn secs(seconds: u64) -> Duration {
@@ -29,30 +29,18 @@ fn phases(total: Duration) -> CompactPhases {
 
 /// One shard of four with one stage, in which `n` devices succeeded and each count has a value of its own, made of `n`.
 fn part(index: u32, n: u64) -> RunRecord {
-    let mut failed = [0; FailureClass::ALL.len()];
-    failed[FailureClass::Timeout.index()] = n;
+    let mut failed = ByClass::default();
+    failed[FailureClass::Timeout] = n;
     let interval = |start: u64| Interval {
         start: secs(start),
         length: secs(1),
-        due: n + 1,
-        started: n + 2,
-        attempts: n + 3,
-        failed_attempts: n + 4,
-        failed_attempts_by_class: Some(failed),
-        succeeded_attempts: n + 5,
-        succeeded: n + 6,
-        failed,
-        throttled: n + 7,
-        retry_after_max: Some(secs(n)),
-        dropped: n + 8,
-        expired: n + 9,
-        gave_up: n + 10,
-        disconnects: n + 11,
-        telemetry: n + 12,
-        in_flight: n + 13,
+        counts: Counts { started: n + 1, failed, retry_after_max: Some(secs(n)), ..Counts::default() },
+        due: n + 2,
+        succeeded_attempts: n + 3,
+        in_flight: n + 4,
         total: histogram(&[secs(n)]),
     };
-    let totals = Totals {
+    let totals = Counts {
         planned: 4 * n,
         started: 2 * n,
         succeeded: n,
@@ -60,7 +48,7 @@ fn part(index: u32, n: u64) -> RunRecord {
         dropped: n,
         skipped: n,
         retry_after_max: Some(secs(n)),
-        ..Totals::default()
+        ..Counts::default()
     };
     let skip = |reason, devices| Skip { reason, provisioned_in: Some("storm".to_owned()), devices };
     RunRecord {
@@ -148,34 +136,19 @@ fn an_interval_is_added_to_that_of_the_same_second() {
     let intervals = &sum.stages[0].intervals;
     assert_eq!(intervals.iter().map(|interval| interval.start).collect::<Vec<_>>(), [secs(0), secs(2), secs(5)]);
     let both = &intervals[0];
-    let counts = [
-        both.due,
-        both.started,
-        both.attempts,
-        both.failed_attempts,
-        both.succeeded_attempts,
-        both.succeeded,
-        both.throttled,
-        both.dropped,
-        both.expired,
-        both.gave_up,
-        both.disconnects,
-        both.telemetry,
-        both.in_flight,
-    ];
-    assert_eq!(counts.to_vec(), (1..=13).map(|offset| 7 + 2 * offset).collect::<Vec<u64>>());
-    assert_eq!(both.failed.iter().sum::<u64>(), 7);
-    assert_eq!(both.failed_attempts_by_class.map(|classes| classes.iter().sum::<u64>()), Some(7));
+    let counts = [both.counts.started, both.due, both.succeeded_attempts, both.in_flight];
+    assert_eq!(counts, [1, 2, 3, 4].map(|offset| 7 + 2 * offset));
+    assert_eq!(both.counts.failed.of(FailureClass::Timeout), Some(7));
     assert_eq!(both.total, histogram(&[secs(2), secs(5)]));
-    assert_eq!(intervals[2].due, 6, "a second that only one of them had");
+    assert_eq!(intervals[2].due, 7, "a second that only one of them had");
     for parts in [[part(1, 2), part(2, 5)], [part(1, 5), part(2, 2)]] {
         let intervals = &merged(&parts).stages[0].intervals;
-        assert_eq!(intervals[0].retry_after_max, Some(secs(5)), "the longest, whoever was told it");
+        assert_eq!(intervals[0].counts.retry_after_max, Some(secs(5)), "the longest, whoever was told it");
     }
     let mut unknown = part(2, 5);
-    unknown.stages[0].intervals[0].failed_attempts_by_class = None;
+    unknown.stages[0].intervals[0].counts.forget(Count::Polls);
     let sum = merged(&[part(1, 2), unknown]);
-    assert_eq!(sum.stages[0].intervals[0].failed_attempts_by_class, None, "of one of them nobody knows");
+    assert_eq!(sum.stages[0].intervals[0].counts.number(Count::Polls), None, "of one of them nobody knows");
 }
 
 #[test]

@@ -128,8 +128,8 @@ impl<'a> Side<'a> {
 
 /// Devices that came to an end in an interval, and those of them that did not succeed.
 fn outcome(interval: &Interval) -> Block {
-    let bad = interval.failed.iter().sum::<u64>() + interval.dropped;
-    Block { count: (interval.succeeded + bad) as f64, above: bad as f64 }
+    let bad = interval.counts.failed.total() + interval.counts.dropped;
+    Block { count: (interval.counts.succeeded + bad) as f64, above: bad as f64 }
 }
 
 /// 0 when nothing was recorded.
@@ -216,7 +216,7 @@ fn failure_row(sides: &[Side<'_>; 2]) -> Option<FailureRow> {
     let runs = [a, b].map(|side| {
         let outcome = |stage: &&StageRecord| {
             let totals = &stage.totals;
-            let bad = totals.failed_total() + totals.dropped;
+            let bad = totals.failed.total() + totals.dropped;
             (totals.succeeded + bad, bad)
         };
         side.stages.iter().map(outcome).collect::<Vec<_>>()

@@ -49,7 +49,7 @@ fn failures_are_compared_too() {
     let a = run(&mut random, 20, 1.0);
     let mut b = a.clone();
     for interval in &mut b.stages[0].intervals {
-        (interval.succeeded, interval.dropped) = (60, 40);
+        (interval.counts.succeeded, interval.counts.dropped) = (60, 40);
     }
     (b.stages[0].totals.succeeded, b.stages[0].totals.dropped) = (1_200, 800);
     let comparison = compare(&[a], &[b], &[], LIMITS).unwrap();

@@ -9,7 +9,7 @@ const COLUMNS: usize = 60;
 /// itself shows as attempts that stay high while successes do not.
 pub(super) fn over_time(text: &mut String, record: &RunRecord) {
     for stage in record.stages.iter().filter(|stage| stage.totals.attempts > stage.totals.started) {
-        let offered = per_second(stage, |interval| interval.attempts);
+        let offered = per_second(stage, |interval| interval.counts.attempts);
         let goodput = per_second(stage, |interval| interval.succeeded_attempts);
         let highest = offered.iter().chain(&goodput).copied().fold(0.0, f64::max);
         let name = if record.stages.len() > 1 { format!("{}: ", stage.name) } else { String::new() };

@@ -106,7 +106,7 @@ pub(in crate::report) fn outcome(record: &RunRecord) -> String {
         units::rate(totals.succeeded, record.elapsed),
     );
     for (count, what) in [
-        (totals.failed_total(), "failed"),
+        (totals.failed.total(), "failed"),
         (totals.dropped, "dropped"),
         (totals.not_started, "not started"),
         (totals.skipped, "skipped"),
@@ -119,7 +119,7 @@ pub(in crate::report) fn outcome(record: &RunRecord) -> String {
             words.push_str(&format!(" ({} gave up)", units::count(totals.gave_up)));
         }
     }
-    let wrong = totals.failed[crate::domain::FailureClass::Verification.index()];
+    let wrong = totals.failed[crate::domain::FailureClass::Verification];
     words.push_str(&format!(", {} wrong certificates", units::count(wrong)));
     words
 }

@@ -1,17 +1,48 @@
 use std::io::{self, Write};
 
-use crate::measure::{Interval, RunRecord};
+use crate::domain::{Count, Level};
+use crate::measure::{Histogram, Interval, RunRecord};
 use crate::report::Exporter;
-use crate::report::csv::outcomes::Outcomes;
-use crate::report::csv::refusals::Refusals;
+use crate::report::csv::layout::{Layout, Part};
 use crate::report::csv::{moment, quantile_us, seconds, table, text, us};
 
 /// `intervals.csv`: one row per stage and second.
 pub(in crate::report) struct IntervalsCsv;
 
-const BEFORE: [&str; 5] = ["stage", "started_at", "start_s", "length_us", "due"];
-const AFTER: [&str; 5] = ["succeeded_attempts", "in_flight", "p50_us", "p99_us", "p90_us"];
-const LAST: [&str; 3] = ["min_us", "max_us", "gave_up"];
+struct Row<'a> {
+    record: &'a RunRecord,
+    stage: &'a str,
+    interval: &'a Interval,
+    total: Histogram,
+}
+
+const LAYOUT: Layout<fn(&Row<'_>) -> String> = Layout {
+    level: Level::Second,
+    parts: &[
+        Part::Own(&[
+            ("stage", |row| text(row.stage).into_owned()),
+            ("started_at", |row| moment(row.record.started_at, row.interval.start)),
+            ("start_s", |row| seconds(row.interval.start)),
+            ("length_us", |row| us(row.interval.length)),
+            ("due", |row| row.interval.due.to_string()),
+        ]),
+        Part::Counts(&[Count::Started, Count::Succeeded, Count::Failed]),
+        Part::Classes(Count::Failed),
+        Part::Counts(&[Count::Dropped, Count::Expired, Count::Attempts, Count::FailedAttempts, Count::Throttled]),
+        Part::Counts(&[Count::Disconnects, Count::Telemetry]),
+        Part::Own(&[
+            ("succeeded_attempts", |row| row.interval.succeeded_attempts.to_string()),
+            ("in_flight", |row| row.interval.in_flight.to_string()),
+            ("p50_us", |row| quantile_us(&row.total, 0.50)),
+            ("p99_us", |row| quantile_us(&row.total, 0.99)),
+            ("p90_us", |row| quantile_us(&row.total, 0.90)),
+        ]),
+        Part::Counts(&[Count::RetryAfterMax]),
+        Part::Classes(Count::FailedAttempts),
+        Part::Own(&[("min_us", |row| quantile_us(&row.total, 0.0)), ("max_us", |row| quantile_us(&row.total, 1.0))]),
+        Part::Counts(&[Count::GaveUp]),
+    ],
+};
 
 impl Exporter for IntervalsCsv {
     fn file_name(&self) -> &'static str {
@@ -19,34 +50,10 @@ impl Exporter for IntervalsCsv {
     }
 
     fn write(&self, record: &RunRecord, to: &mut dyn Write) -> io::Result<()> {
-        let rows = record
-            .stages
-            .iter()
-            .flat_map(|stage| stage.intervals.iter().map(|interval| row(record, &stage.name, interval)));
-        let columns = BEFORE.into_iter().chain(Outcomes::COLUMNS).chain(AFTER).chain(Refusals::COLUMNS).chain(LAST);
-        table(to, columns, rows)
+        let rows = record.stages.iter().flat_map(|stage| {
+            let row = |interval| Row { record, stage: &stage.name, interval, total: interval.total.decode() };
+            stage.intervals.iter().map(row)
+        });
+        table(to, LAYOUT.names(), rows.map(|row| LAYOUT.row(&row.interval.counts, |own| own(&row))))
     }
-}
-
-fn row(record: &RunRecord, stage: &str, interval: &Interval) -> impl Iterator<Item = String> {
-    let total = interval.total.decode();
-    let before: [String; BEFORE.len()] = [
-        text(stage).into_owned(),
-        moment(record.started_at, interval.start),
-        seconds(interval.start),
-        us(interval.length),
-        interval.due.to_string(),
-    ];
-    let after: [String; AFTER.len()] = [
-        interval.succeeded_attempts.to_string(),
-        interval.in_flight.to_string(),
-        quantile_us(&total, 0.50),
-        quantile_us(&total, 0.99),
-        quantile_us(&total, 0.90),
-    ];
-    let outcomes = Outcomes::from(interval).values().into_iter().map(|count| count.to_string());
-    let refusals =
-        Refusals { retry_after_max: interval.retry_after_max, failed_attempts: interval.failed_attempts_by_class };
-    let last: [String; LAST.len()] = [quantile_us(&total, 0.0), quantile_us(&total, 1.0), interval.gave_up.to_string()];
-    before.into_iter().chain(outcomes).chain(after).chain(refusals.values()).chain(last)
 }

@@ -5,9 +5,8 @@
 mod certificates;
 mod errors;
 mod intervals;
-mod outcomes;
+mod layout;
 mod phases;
-mod refusals;
 mod resources;
 mod skips;
 mod summary;
@@ -31,9 +30,9 @@ use crate::measure::Histogram;
 use crate::report::units;
 
 /// Writes a header and rows of as many fields; a row of another length is an error.
-fn table<'a>(
+fn table(
     to: &mut dyn Write,
-    columns: impl IntoIterator<Item = &'a str>,
+    columns: impl IntoIterator<Item = impl AsRef<[u8]>>,
     rows: impl Iterator<Item: IntoIterator<Item = String>>,
 ) -> io::Result<()> {
     let mut writer = csv::Writer::from_writer(to);

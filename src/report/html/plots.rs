@@ -3,9 +3,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::domain::FailureClass;
+use crate::domain::{Adding, Count, FailureClass, Level};
 use crate::measure::{Certificates, RunRecord};
-use crate::report::html::series::{Columns, Number, failed_attempts_column, failed_column};
+use crate::report::counted::Column;
+use crate::report::html::series::{Columns, Number};
 use crate::report::units;
 
 /// One plot, as the page's script reads it and the page describes it.
@@ -62,7 +63,7 @@ pub(super) enum Shape {
 /// One line. Its place in the plot is its colour and its dash.
 #[derive(Debug, Serialize)]
 pub(super) struct Series {
-    pub(super) column: &'static str,
+    pub(super) column: Cow<'static, str>,
     pub(super) name: &'static str,
     /// The table of the stage that the column is in, when it is not the one that the axis names.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -78,21 +79,32 @@ pub(super) struct Kind {
     pub(super) words: &'static str,
     pub(super) unit: Unit,
     pub(super) shape: Shape,
-    pub(super) series: &'static [(&'static str, &'static str)],
-    /// Without a value in one of these there is no plot.
+    pub(super) lines: Lines,
+    /// Without a value in one of these there is no plot; in one of all lines where none is named.
     pub(super) needs: &'static [&'static str],
 }
 
-macro_rules! per_class {
-    ($column:ident) => {{
-        let mut series = [("", ""); FailureClass::ALL.len()];
-        let mut i = 0;
-        while i < series.len() {
-            series[i] = ($column(FailureClass::ALL[i]), FailureClass::ALL[i].name());
-            i += 1;
+/// The lines of a kind of plot.
+pub(super) enum Lines {
+    /// Columns, and what the line is called.
+    Of(&'static [(&'static str, &'static str)]),
+    /// One for each class of a count.
+    Classes(Count),
+    /// A count.
+    Count(Count),
+}
+
+impl Lines {
+    fn columns(&self) -> Vec<(Cow<'static, str>, &'static str)> {
+        match self {
+            Self::Of(lines) => lines.iter().map(|(column, name)| (Cow::Borrowed(*column), *name)).collect(),
+            Self::Classes(count) => Column::classes(*count)
+                .zip(FailureClass::ALL)
+                .map(|(column, class)| (column.name(), class.name()))
+                .collect(),
+            Self::Count(count) => vec![(Column::of(*count).name(), count.title())],
         }
-        series
-    }};
+    }
 }
 
 const KINDS: [Kind; 11] = [
@@ -103,7 +115,7 @@ const KINDS: [Kind; 11] = [
                 target did not, or devices are still under way.",
         unit: Unit::PerSecond,
         shape: Shape::Lines,
-        series: &[("due", "due"), ("started", "started"), ("succeeded", "succeeded"), ("dropped", "dropped")],
+        lines: Lines::Of(&[("due", "due"), ("started", "started"), ("succeeded", "succeeded"), ("dropped", "dropped")]),
         needs: &["due", "started", "succeeded"],
     },
     Kind {
@@ -113,11 +125,11 @@ const KINDS: [Kind; 11] = [
                 feeds itself shows as an offer that stays high while the goodput does not.",
         unit: Unit::PerSecond,
         shape: Shape::Lines,
-        series: &[
+        lines: Lines::Of(&[
             ("attempts", "attempts (offered)"),
             ("succeeded_attempts", "succeeded attempts (goodput)"),
             ("failed_attempts", "failed attempts"),
-        ],
+        ]),
         needs: &["attempts"],
     },
     Kind {
@@ -126,8 +138,8 @@ const KINDS: [Kind; 11] = [
         words: "Attempts under way at the end of each interval.",
         unit: Unit::Count,
         shape: Shape::Lines,
-        series: &[("in_flight", "in flight")],
-        needs: &["in_flight"],
+        lines: Lines::Of(&[("in_flight", "in flight")]),
+        needs: &[],
     },
     Kind {
         name: "latency",
@@ -136,7 +148,7 @@ const KINDS: [Kind; 11] = [
                 an interval without successes has no point.",
         unit: Unit::Milliseconds,
         shape: Shape::Lines,
-        series: &[("p50", "p50"), ("p90", "p90"), ("p99", "p99")],
+        lines: Lines::Of(&[("p50", "p50"), ("p90", "p90"), ("p99", "p99")]),
         needs: &["p50"],
     },
     Kind {
@@ -145,8 +157,8 @@ const KINDS: [Kind; 11] = [
         words: "Devices per second that failed for good, by the class of their last failure.",
         unit: Unit::PerSecond,
         shape: Shape::Lines,
-        series: &CLASSES,
-        needs: &names(&CLASSES),
+        lines: Lines::Classes(Count::Failed),
+        needs: &[],
     },
     Kind {
         name: "failed_attempts",
@@ -155,8 +167,8 @@ const KINDS: [Kind; 11] = [
                 also of those that got through in the end.",
         unit: Unit::PerSecond,
         shape: Shape::Stacked,
-        series: &ATTEMPT_CLASSES,
-        needs: &names(&ATTEMPT_CLASSES),
+        lines: Lines::Classes(Count::FailedAttempts),
+        needs: &[],
     },
     Kind {
         name: "throttled",
@@ -164,8 +176,8 @@ const KINDS: [Kind; 11] = [
         words: "Throttling answers per second, of the attempts that ended in each interval.",
         unit: Unit::PerSecond,
         shape: Shape::Lines,
-        series: &[("throttled", "429s")],
-        needs: &["throttled"],
+        lines: Lines::Of(&[("throttled", "429s")]),
+        needs: &[],
     },
     Kind {
         name: "retry_after",
@@ -175,8 +187,8 @@ const KINDS: [Kind; 11] = [
                 everybody back together.",
         unit: Unit::FleetSeconds,
         shape: Shape::Lines,
-        series: &[("retry_after_max", "longest retry-after")],
-        needs: &["retry_after_max"],
+        lines: Lines::Of(&[("retry_after_max", "longest retry-after")]),
+        needs: &[],
     },
     Kind {
         name: "renewals",
@@ -185,7 +197,11 @@ const KINDS: [Kind; 11] = [
                 certificate that had expired before. The distance between due and done is the backlog.",
         unit: Unit::Count,
         shape: Shape::Lines,
-        series: &[("due_so_far", "due"), ("succeeded_so_far", "renewed"), ("expired_so_far", "expired before")],
+        lines: Lines::Of(&[
+            ("due_so_far", "due"),
+            ("succeeded_so_far", "renewed"),
+            ("expired_so_far", "expired before"),
+        ]),
         needs: &["due_so_far"],
     },
     Kind {
@@ -194,8 +210,8 @@ const KINDS: [Kind; 11] = [
         words: "Devices per second found with an expired certificate; held connections with the hub lost per second.",
         unit: Unit::PerSecond,
         shape: Shape::Lines,
-        series: &[("expired", "expired"), ("disconnects", "connections lost")],
-        needs: &["expired", "disconnects"],
+        lines: Lines::Of(&[("expired", "expired"), ("disconnects", "connections lost")]),
+        needs: &[],
     },
     Kind {
         name: "telemetry",
@@ -203,8 +219,8 @@ const KINDS: [Kind; 11] = [
         words: "Messages per second that the hub acknowledged.",
         unit: Unit::PerSecond,
         shape: Shape::Lines,
-        series: &[("telemetry", "messages")],
-        needs: &["telemetry"],
+        lines: Lines::Of(&[("telemetry", "messages")]),
+        needs: &[],
     },
 ];
 
@@ -216,8 +232,8 @@ const CURVE: Kind = Kind {
             would report. A gap between them is time that devices waited and a naive benchmark would hide.",
     unit: Unit::Milliseconds,
     shape: Shape::Lines,
-    series: &[("total", "corrected (total)"), ("total_raw", "raw (total_raw)")],
-    needs: &["total", "total_raw"],
+    lines: Lines::Of(&[("total", "corrected (total)"), ("total_raw", "raw (total_raw)")]),
+    needs: &[],
 };
 
 const EXPIRY: Kind = Kind {
@@ -226,29 +242,36 @@ const EXPIRY: Kind = Kind {
     words: "",
     unit: Unit::Count,
     shape: Shape::Steps,
-    series: &[("certificates", "certificates")],
-    needs: &["certificates"],
+    lines: Lines::Of(&[("certificates", "certificates")]),
+    needs: &[],
 };
-
-/// Column and name of one line per class.
-type PerClass = [(&'static str, &'static str); FailureClass::ALL.len()];
-
-const CLASSES: PerClass = per_class!(failed_column);
-const ATTEMPT_CLASSES: PerClass = per_class!(failed_attempts_column);
-
-const fn names(series: &PerClass) -> [&'static str; FailureClass::ALL.len()] {
-    let mut names = [""; FailureClass::ALL.len()];
-    let mut i = 0;
-    while i < names.len() {
-        names[i] = series[i].0;
-        i += 1;
-    }
-    names
-}
 
 /// The plots over time of a stage for which there is data.
 pub(super) fn over_time(stage: usize, columns: &Columns) -> Vec<Plot> {
-    KINDS.iter().filter_map(|kind| kind.plot(Some(stage), columns, "time")).collect()
+    let of_others = others().filter_map(|count| {
+        let unit = match count.adding() {
+            Adding::Longest => Unit::FleetSeconds,
+            Adding::Sum | Adding::ByClass => Unit::PerSecond,
+        };
+        let (name, title, words, lines) = (count.name(), count.title(), count.help(), Lines::Count(count));
+        Kind { name, title, words, unit, shape: Shape::Lines, lines, needs: &[] }.plot(Some(stage), columns, "time")
+    });
+    KINDS.iter().filter_map(|kind| kind.plot(Some(stage), columns, "time")).chain(of_others).collect()
+}
+
+/// Whether a column over time is shown by a plot.
+pub(super) fn show(column: &str) -> bool {
+    let shows = |kind: &Kind| kind.lines.columns().iter().any(|(shown, _)| shown == column);
+    KINDS.iter().any(shows) || others().any(|count| count.name() == column)
+}
+
+/// Counts of seconds that no kind of plot is about: each gets one of its own.
+fn others() -> impl Iterator<Item = Count> {
+    let is_about = |kind: &Kind, count: Count| match kind.lines {
+        Lines::Classes(of) | Lines::Count(of) => of == count,
+        Lines::Of(lines) => lines.iter().any(|(column, _)| *column == count.name()),
+    };
+    Count::at(Level::Second).filter(move |count| !KINDS.iter().any(|kind| is_about(kind, *count)))
 }
 
 /// The percentile curve of a stage in which something succeeded.
@@ -297,10 +320,12 @@ impl Plot {
 
 impl Kind {
     pub(super) fn plot(&self, stage: Option<usize>, columns: &Columns, axis: &'static str) -> Option<Plot> {
-        if !self.needs.iter().any(|column| columns.contains_key(column)) {
+        let mut shown = self.lines.columns();
+        shown.retain(|(column, _)| columns.contains_key(column));
+        let is_there = |needed: &&str| columns.contains_key(*needed);
+        if shown.is_empty() || !(self.needs.is_empty() || self.needs.iter().any(is_there)) {
             return None;
         }
-        let shown: Vec<_> = self.series.iter().filter(|(column, _)| columns.contains_key(column)).collect();
         let place = stage.map_or_else(|| "run".to_owned(), |stage| stage.to_string());
         let plot = Plot {
             id: format!("plot-{place}-{}", self.name),
@@ -309,8 +334,11 @@ impl Kind {
             unit: self.unit,
             shape: self.shape,
             log: false,
-            series: shown.iter().map(|(column, name)| Series { column, name, table: None, band: None }).collect(),
-            title: Cow::Borrowed(self.title),
+            series: shown
+                .iter()
+                .map(|(column, name)| Series { column: column.clone(), name, table: None, band: None })
+                .collect(),
+            title: self.title(),
             words: Cow::Borrowed(self.words),
             source: self.source(&shown),
             alternative: String::new(),
@@ -318,8 +346,15 @@ impl Kind {
         Some(plot.fitted(shown.iter().filter_map(|(column, name)| Some((*name, columns.get(column)?.as_slice())))))
     }
 
-    fn source(&self, shown: &[&(&'static str, &'static str)]) -> String {
-        let columns = shown.iter().map(|(column, _)| *column).collect::<Vec<_>>().join(", ");
+    fn title(&self) -> Cow<'static, str> {
+        match self.lines {
+            Lines::Count(_) => Cow::Owned(format!("{}{} over time", self.title[..1].to_uppercase(), &self.title[1..])),
+            Lines::Of(_) | Lines::Classes(_) => Cow::Borrowed(self.title),
+        }
+    }
+
+    fn source(&self, shown: &[(Cow<'static, str>, &'static str)]) -> String {
+        let columns = shown.iter().map(|(column, _)| column.as_ref()).collect::<Vec<_>>().join(", ");
         match self.name {
             "percentiles" => {
                 "phases.csv, rows total and total_raw (percentiles); run.json, stages[].phases[].histogram (whole curve)"

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::measure::{ProcessSample, ResourceSample, RunRecord, joined};
-use crate::report::html::plots::{Kind, Plot, Shape, Unit};
+use crate::report::html::plots::{Kind, Lines, Plot, Shape, Unit};
 use crate::report::html::series::{Columns, Number, per_point};
 use crate::report::units;
 
@@ -14,7 +14,11 @@ const CPU: Kind = Kind {
     words: "Cores that each process kept busy: 1.5 is one core and half of another.",
     unit: Unit::Cores,
     shape: Shape::Lines,
-    series: &[("generator_cpu", "generator"), ("emulator_cpu", "emulator"), ("cores", "all cores of the machine")],
+    lines: Lines::Of(&[
+        ("generator_cpu", "generator"),
+        ("emulator_cpu", "emulator"),
+        ("cores", "all cores of the machine"),
+    ]),
     needs: &["generator_cpu", "emulator_cpu"],
 };
 
@@ -24,8 +28,8 @@ const MEMORY: Kind = Kind {
     words: "Memory that each process had resident at the end of each interval.",
     unit: Unit::Bytes,
     shape: Shape::Lines,
-    series: &[("generator_memory", "generator"), ("emulator_memory", "emulator")],
-    needs: &["generator_memory", "emulator_memory"],
+    lines: Lines::Of(&[("generator_memory", "generator"), ("emulator_memory", "emulator")]),
+    needs: &[],
 };
 
 /// Shorter than this, a point says more about the clock than about the process.
@@ -41,7 +45,8 @@ pub(super) fn columns(record: &RunRecord) -> Columns {
     let all_cores = record.machine.cores as f64;
     let with_all = !record.is_merged() && points.iter().filter_map(busiest).fold(0.0, f64::max) * TOO_HIGH >= all_cores;
     for point in &points {
-        let mut push = |name, value: Option<f64>| columns.entry(name).or_default().push(Number(value));
+        let mut push =
+            |name: &'static str, value: Option<f64>| columns.entry(name.into()).or_default().push(Number(value));
         push("start_s", Some(units::rounded(point.at.as_secs_f64())));
         push("generator_cpu", busy(point, point.generator).map(units::rounded));
         push("emulator_cpu", busy(point, point.emulator).map(units::rounded));

@@ -1,14 +1,17 @@
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use serde::{Serialize, Serializer};
 
-use crate::domain::{FailureClass, Phase};
+use crate::domain::{Counts, Level, Phase, Value};
 use crate::measure::{Certificates, ExpiryBin, Histogram, Interval, StageRecord};
+use crate::report::counted::Column;
+use crate::report::html::plots;
 use crate::report::units;
 
 /// Name and values of every column that plots of a stage show.
-pub(super) type Columns = BTreeMap<&'static str, Vec<Number>>;
+pub(super) type Columns = BTreeMap<Cow<'static, str>, Vec<Number>>;
 
 /// A value of a column; `None` where there is none, such as the latency of a second without successes.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -56,57 +59,7 @@ pub(super) fn lived(stage: &StageRecord) -> &[Interval] {
     }
 }
 
-type Count = fn(&Interval) -> u64;
-
-/// What is shown per second.
-const RATES: [(&str, Count); 11] = [
-    ("due", |i| i.due),
-    ("started", |i| i.started),
-    ("succeeded", |i| i.succeeded),
-    ("attempts", |i| i.attempts),
-    ("succeeded_attempts", |i| i.succeeded_attempts),
-    ("failed_attempts", |i| i.failed_attempts),
-    ("throttled", |i| i.throttled),
-    ("dropped", |i| i.dropped),
-    ("expired", |i| i.expired),
-    ("disconnects", |i| i.disconnects),
-    ("telemetry", |i| i.telemetry),
-];
-
-/// The column of devices that failed for good with this class, as `intervals.csv` names it: `throttled` by itself is the
-/// count of answers 429.
-pub(super) const fn failed_column(class: FailureClass) -> &'static str {
-    match class {
-        FailureClass::Network => "failed_network",
-        FailureClass::Tls => "failed_tls",
-        FailureClass::Throttled => "failed_throttled",
-        FailureClass::Rejected => "failed_rejected",
-        FailureClass::Protocol => "failed_protocol",
-        FailureClass::Verification => "failed_verification",
-        FailureClass::Timeout => "failed_timeout",
-        FailureClass::Generator => "failed_generator",
-        FailureClass::Configuration => "failed_configuration",
-        FailureClass::Cut => "failed_cut",
-    }
-}
-
-/// The column of attempts that failed with this class, as `intervals.csv` names it.
-pub(super) const fn failed_attempts_column(class: FailureClass) -> &'static str {
-    match class {
-        FailureClass::Network => "failed_attempts_network",
-        FailureClass::Tls => "failed_attempts_tls",
-        FailureClass::Throttled => "failed_attempts_throttled",
-        FailureClass::Rejected => "failed_attempts_rejected",
-        FailureClass::Protocol => "failed_attempts_protocol",
-        FailureClass::Verification => "failed_attempts_verification",
-        FailureClass::Timeout => "failed_attempts_timeout",
-        FailureClass::Generator => "failed_attempts_generator",
-        FailureClass::Configuration => "failed_attempts_configuration",
-        FailureClass::Cut => "failed_attempts_cut",
-    }
-}
-
-/// The columns over time: rates per second, latencies in milliseconds. A column in which nothing happened is not plotted and
+/// The columns over time: rates per second, latencies in milliseconds. A column that no plot shows, or in which nothing happened,
 /// need not be carried.
 pub(super) fn over_time(stage: &StageRecord, stages: usize) -> Columns {
     let intervals = lived(stage);
@@ -115,46 +68,63 @@ pub(super) fn over_time(stage: &StageRecord, stages: usize) -> Columns {
     if stage.kind == RENEW {
         columns.extend(so_far(intervals, per_point));
     }
-    columns.retain(|name, values| *name == "start_s" || values.iter().any(|value| value.0.is_some_and(|v| v != 0.0)));
+    let happened = |values: &[Number]| values.iter().any(|value| value.0.is_some_and(|v| v != 0.0));
+    columns.retain(|name, values| name == "start_s" || (plots::show(name) && happened(values)));
     columns
 }
 
 /// All columns over time, with one point for so many intervals.
 pub(super) fn points(intervals: &[Interval], per_point: usize) -> Columns {
+    let points: Vec<_> = intervals.chunks(per_point).map(Point::of).collect();
     let mut columns = Columns::new();
-    let mut total = Histogram::new();
-    for points in intervals.chunks(per_point) {
-        let length: Duration = points.iter().map(|interval| interval.length).sum();
-        // The last point may be of any length; a rate of a few milliseconds would say nothing.
-        let seconds = length.as_secs_f64().max(0.5);
-        let mut push = |name, value: Option<f64>| {
-            columns.entry(name).or_default().push(Number(value.map(units::rounded)));
-        };
-        let rate = |count: Count| points.iter().map(count).sum::<u64>() as f64 / seconds;
-        push("start_s", points.first().map(|interval| interval.start.as_secs_f64()));
-        for (name, count) in RATES {
-            push(name, Some(rate(count)));
-        }
-        for class in FailureClass::ALL {
-            let failed = points.iter().map(|i| i.failed[class.index()]).sum::<u64>();
-            push(failed_column(class), Some(failed as f64 / seconds));
-            let attempts = points.iter().filter_map(|i| i.failed_attempts_by_class).map(|counts| counts[class.index()]);
-            push(failed_attempts_column(class), Some(attempts.sum::<u64>() as f64 / seconds));
-        }
-        let retry_after = points.iter().filter_map(|interval| interval.retry_after_max).max();
-        push("retry_after_max", retry_after.map(|time| time.as_secs_f64()));
-        push("in_flight", points.last().map(|interval| interval.in_flight as f64));
-        if total.count() > 0 {
-            total.clear();
-        }
-        for interval in points.iter().filter(|interval| !interval.total.is_empty()) {
-            total.merge(&interval.total.decode());
-        }
-        for (name, quantile) in [("p50", 0.50), ("p90", 0.90), ("p99", 0.99)] {
-            push(name, total.quantile(quantile).map(millis));
-        }
+    let mut put = |name: Cow<'static, str>, value: &dyn Fn(&Point<'_>) -> Option<f64>| {
+        columns.insert(name, points.iter().map(|point| Number(value(point).map(units::rounded))).collect());
+    };
+    put("start_s".into(), &|point| Some(point.intervals.first()?.start.as_secs_f64()));
+    for column in Column::at(Level::Second) {
+        put(column.name(), &|point| match column.get(&point.counts)? {
+            Value::Number(number) => Some(point.rate(number)),
+            Value::ByClass(failures) => Some(point.rate(failures.total())),
+            Value::Longest(longest) => longest.map(|time| time.as_secs_f64()),
+        });
+    }
+    let sum = |point: &Point<'_>, of: fn(&Interval) -> u64| Some(point.rate(point.intervals.iter().map(of).sum()));
+    put("due".into(), &|point| sum(point, |interval| interval.due));
+    put("succeeded_attempts".into(), &|point| sum(point, |interval| interval.succeeded_attempts));
+    put("in_flight".into(), &|point| point.intervals.last().map(|interval| interval.in_flight as f64));
+    for (place, name) in ["p50", "p90", "p99"].into_iter().enumerate() {
+        put(name.into(), &|point| point.latencies[place].map(millis));
     }
     columns
+}
+
+/// What intervals beside each other come to.
+struct Point<'a> {
+    intervals: &'a [Interval],
+    counts: Counts,
+    /// p50, p90 and p99 of `total` of the successes.
+    latencies: [Option<Duration>; 3],
+    seconds: f64,
+}
+
+impl<'a> Point<'a> {
+    fn of(intervals: &'a [Interval]) -> Self {
+        let (mut counts, mut total) = (Counts::default(), Histogram::new());
+        for interval in intervals {
+            counts.add(&interval.counts);
+            if !interval.total.is_empty() {
+                total.merge(&interval.total.decode());
+            }
+        }
+        let length: Duration = intervals.iter().map(|interval| interval.length).sum();
+        let latencies = [0.50, 0.90, 0.99].map(|quantile| total.quantile(quantile));
+        // The last point may be of any length; a rate of a few milliseconds would say nothing.
+        Self { intervals, counts, latencies, seconds: length.as_secs_f64().max(0.5) }
+    }
+
+    fn rate(&self, count: u64) -> f64 {
+        count as f64 / self.seconds
+    }
 }
 
 /// The kind of stages in which certificates are renewed, as the record names it.
@@ -162,15 +132,19 @@ const RENEW: &str = "renew";
 
 /// Devices of a stage from its start until the end of each point.
 fn so_far(intervals: &[Interval], per_point: usize) -> Columns {
-    const COUNTS: [(&str, Count); 3] =
-        [("due_so_far", |i| i.due), ("succeeded_so_far", |i| i.succeeded), ("expired_so_far", |i| i.expired)];
-    let column = |(name, count): (&'static str, Count)| {
+    type Of = fn(&Interval) -> u64;
+    const COUNTS: [(&str, Of); 3] = [
+        ("due_so_far", |i| i.due),
+        ("succeeded_so_far", |i| i.counts.succeeded),
+        ("expired_so_far", |i| i.counts.expired),
+    ];
+    let column = |(name, count): (&'static str, Of)| {
         let mut sum = 0;
         let values = intervals.chunks(per_point).map(|points| {
             sum += points.iter().map(count).sum::<u64>();
             Number(Some(sum as f64))
         });
-        (name, values.collect())
+        (name.into(), values.collect())
     };
     COUNTS.into_iter().map(column).collect()
 }
@@ -184,8 +158,8 @@ pub(super) fn expiry(certificates: Option<&Certificates>) -> Columns {
     };
     let mut push = |from: SystemTime, certificates: u64| {
         let seconds = from.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-        columns.entry("expires_from_s").or_default().push(Number(Some(seconds)));
-        columns.entry("certificates").or_default().push(Number(Some(certificates as f64)));
+        columns.entry("expires_from_s".into()).or_default().push(Number(Some(seconds)));
+        columns.entry("certificates".into()).or_default().push(Number(Some(certificates as f64)));
     };
     let mut bins = certificates.bins().peekable();
     if let Some(before) = bins.peek().and_then(|first| first.from.checked_sub(certificates.width())) {
@@ -221,11 +195,11 @@ pub(super) fn curves(histograms: &[(&'static str, Option<&Histogram>)]) -> Colum
     grid.sort_by(f64::total_cmp);
     grid.dedup();
     for inverse in grid {
-        columns.entry("inverse").or_default().push(Number(Some(units::rounded(inverse))));
+        columns.entry("inverse".into()).or_default().push(Number(Some(units::rounded(inverse))));
         for (name, histogram) in histograms {
             let backed = histogram.filter(|h| inverse <= h.count() as f64);
             let value = backed.and_then(|h| h.quantile(1.0 - 1.0 / inverse)).map(millis);
-            columns.entry(name).or_default().push(Number(value.map(units::rounded)));
+            columns.entry((*name).into()).or_default().push(Number(value.map(units::rounded)));
         }
     }
     columns

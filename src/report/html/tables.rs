@@ -1,6 +1,7 @@
 use std::fmt::{self, Write};
 
-use crate::measure::{Recorded, RunRecord, StageRecord, Totals};
+use crate::domain::Count;
+use crate::measure::{Recorded, RunRecord, StageRecord};
 use crate::report::console::meaning;
 use crate::report::csv::{occurred, outcome};
 use crate::report::html::bars;
@@ -42,28 +43,15 @@ pub(super) fn thresholds(out: &mut String, record: &RunRecord) -> fmt::Result {
 
 /// What became of the devices of every stage and of the tasks of all, and what they did.
 pub(super) fn outcomes(out: &mut String, record: &RunRecord) -> fmt::Result {
-    type Count = fn(&Totals) -> u64;
-    const COLUMNS: [(&str, Count, bool); 13] = [
-        ("succeeded", |t| t.succeeded, true),
-        ("failed", Totals::failed_total, true),
-        ("dropped", |t| t.dropped, true),
-        ("not started", |t| t.not_started, false),
-        ("skipped", |t| t.skipped, false),
-        ("gave up", |t| t.gave_up, false),
-        ("expired", |t| t.expired, false),
-        ("attempts", |t| t.attempts, true),
-        ("failed attempts", Totals::failed_attempts_total, true),
-        ("429s", |t| t.throttled, false),
-        ("polls", |t| t.polls, false),
-        ("telemetry", |t| t.telemetry, false),
-        ("connections lost", |t| t.disconnects, false),
-    ];
+    const ALWAYS: [Count; 6] =
+        [Count::Planned, Count::Succeeded, Count::Failed, Count::Dropped, Count::Attempts, Count::FailedAttempts];
     let all = record.totals();
-    let planned: (&str, Count, bool) = (tasks::nouns(record), |t| t.planned, true);
-    let columns = std::iter::once(planned).chain(COLUMNS);
-    let shown: Vec<_> = columns.filter(|(_, count, always)| *always || count(&all) > 0).collect();
+    // Who started is who was planned but for those in other columns.
+    let is_shown = |count: &Count| ALWAYS.contains(count) || (*count != Count::Started && all.number(*count) > Some(0));
+    let shown: Vec<_> = Count::ALL.into_iter().filter(is_shown).collect();
+    let title = |count: &Count| if *count == Count::Planned { tasks::nouns(record) } else { count.title() };
     let names: Vec<String> = std::iter::once("stage".to_owned())
-        .chain(shown.iter().map(|(name, ..)| format!("#{name}")))
+        .chain(shown.iter().map(|count| format!("#{}", title(count))))
         .chain(["#rate", "#took"].map(str::to_owned))
         .collect();
     head(out, "Outcome of every stage", &names.iter().map(String::as_str).collect::<Vec<_>>());
@@ -71,8 +59,9 @@ pub(super) fn outcomes(out: &mut String, record: &RunRecord) -> fmt::Result {
     let together = (record.stages.len() > 1).then_some(("all", all, record.elapsed));
     for (name, totals, took) in stages.chain(together) {
         write!(out, "<tr><th scope=\"row\">{}</th>", Text(name))?;
-        for (_, count, _) in &shown {
-            write!(out, "<td class=\"n\">{}</td>", units::count(count(&totals)))?;
+        for count in &shown {
+            let number = totals.number(*count).map_or_else(|| "–".to_owned(), units::count);
+            write!(out, "<td class=\"n\">{number}</td>")?;
         }
         let (rate, took) = (units::rate(totals.succeeded, took), units::duration(took));
         write!(out, "<td class=\"n\">{rate}</td><td class=\"n\">{took}</td></tr>")?;

@@ -1,13 +1,15 @@
 use std::time::Duration;
 
-use crate::domain::FailureClass;
+use crate::domain::{Adding, Count, Counts, FailureClass, Level, Slot};
 use crate::measure::{ErrorRow, Interval, ResourceSample, RunRecord, Setting};
 use crate::report::Exporter as _;
+use crate::report::counted::Column;
 use crate::report::csv::IntervalsCsv;
 use crate::report::fixture;
 use crate::report::html::data::Data;
 use crate::report::html::page::page;
-use crate::report::html::series::{failed_attempts_column, failed_column, over_time};
+use crate::report::html::plots;
+use crate::report::html::series::over_time;
 
 fn own(record: &RunRecord) -> String {
     own_of(&page(record).unwrap())
@@ -107,9 +109,9 @@ fn every_column_has_a_value_per_point_and_the_sums_of_the_intervals() {
     let stage = &mut record.stages[0];
     for (interval, n) in stage.intervals.iter_mut().zip(1..) {
         interval.length = Duration::from_secs(1);
-        interval.throttled = 100 * n;
-        for (failed, class) in interval.failed.iter_mut().zip(1..) {
-            *failed = n * class;
+        interval.counts.throttled = 100 * n;
+        for (class, of_class) in FailureClass::ALL.into_iter().zip(1..) {
+            interval.counts.failed[class] = n * of_class;
         }
     }
     let columns = over_time(stage, 1);
@@ -117,10 +119,10 @@ fn every_column_has_a_value_per_point_and_the_sums_of_the_intervals() {
     for (name, values) in &columns {
         assert_eq!(values.len(), points, "{name}");
     }
-    let sum = |name| columns[name].iter().filter_map(|n| n.0).sum::<f64>();
+    let sum = |name: &str| columns[name].iter().filter_map(|n| n.0).sum::<f64>();
     assert!((sum("throttled") - 300.0).abs() < 1e-9);
-    for (class, n) in FailureClass::ALL.into_iter().zip([3.0, 6.0, 9.0, 12.0, 15.0, 18.0, 21.0, 24.0, 27.0]) {
-        assert!((sum(failed_column(class)) - n).abs() < 1e-9, "{class:?}");
+    for (column, n) in Column::classes(Count::Failed).zip([3.0, 6.0, 9.0, 12.0, 15.0, 18.0, 21.0, 24.0, 27.0, 30.0]) {
+        assert!((sum(&column.name()) - n).abs() < 1e-9, "{column:?}");
     }
 }
 
@@ -129,10 +131,30 @@ fn columns_are_named_as_in_the_csv() {
     let mut text = Vec::new();
     IntervalsCsv.write(&fixture::record(), &mut text).unwrap();
     let header = String::from_utf8(text).unwrap().lines().next().unwrap().to_owned();
-    for class in FailureClass::ALL {
-        for name in [failed_column(class), failed_attempts_column(class)] {
-            assert!(header.split(',').any(|column| column == name), "{class:?}");
+    let header: Vec<_> = header.split(',').collect();
+    for column in Column::at(Level::Second).filter(|column| column.count.adding() != Adding::Longest) {
+        assert!(header.contains(&&*column.name()), "{column:?}");
+    }
+}
+
+#[test]
+fn every_count_of_seconds_has_a_plot_where_it_is_not_zero() {
+    let mut record = fixture::record();
+    for count in Count::at(Level::Second) {
+        match record.stages[0].intervals[0].counts.slot(count) {
+            Slot::Number(number) => *number = 1,
+            Slot::ByClass(failures) => failures[FailureClass::Tls] = 1,
+            Slot::Longest(longest) => *longest = Some(Duration::from_secs(1)),
         }
+    }
+    let columns = over_time(&record.stages[0], 1);
+    let shown: Vec<_> = plots::over_time(0, &columns).into_iter().flat_map(|plot| plot.series).collect();
+    for count in Count::at(Level::Second) {
+        let mut names = std::iter::once(Column::of(count)).chain(Column::classes(count)).map(Column::name);
+        assert!(names.any(|name| shown.iter().any(|line| line.column == name)), "{count:?}");
+    }
+    for name in columns.keys().filter(|name| *name != "start_s") {
+        assert!(shown.iter().any(|line| line.column == *name), "{name} is carried for nothing");
     }
 }
 
@@ -152,7 +174,7 @@ fn points_are_bounded_and_keep_their_sums() {
     let points = columns["started"].len();
     assert!((900..=1_000).contains(&points), "{points}");
     let mean = columns["started"].iter().filter_map(|n| n.0).sum::<f64>() / points as f64;
-    assert!((mean - second.started as f64).abs() < 0.01, "{mean}");
+    assert!((mean - second.counts.started as f64).abs() < 0.01, "{mean}");
     assert!(page(&record).unwrap().len() < 2_000_000);
 }
 
@@ -169,7 +191,7 @@ fn a_long_run_of_many_stages_stays_small() {
                 .map(|n| Interval {
                     start: Duration::from_secs(n),
                     due: n * 7,
-                    succeeded: n * 3,
+                    counts: Counts { succeeded: n * 3, ..second.counts },
                     total: Default::default(),
                     ..second.clone()
                 })

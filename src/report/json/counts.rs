@@ -1,105 +1,140 @@
-use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::fmt;
 
-use crate::measure::Totals;
+use serde::de::{Error, IgnoredAny, MapAccess, Visitor};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::domain::{self, Level, Slot, Value};
 use crate::report::json::values::{ByClass, Count, Micros};
 use crate::report::units::{self, rounded};
 
-/// Counts of the devices of a stage, or of tasks, as those of several stages are; `planned = succeeded + failed + dropped + not_started + skipped`.
+/// The counts of a stage, or of one of its seconds, each under its own name: `polls`, `retry_after_max_us`, and of what is
+/// counted by class the sum and every class, `failed` and `failed_by_class`. What is not known has no key.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Counts<const OF_SECONDS: bool>(pub(super) domain::Counts);
+
+/// The counts of a stage, or of all stages together, and what follows from them.
 #[derive(Serialize, Deserialize, Default)]
-pub(super) struct Counts {
-    planned: Count,
-    started: Count,
-    succeeded: Count,
-    #[serde(skip_deserializing)]
-    failed: u64,
-    failed_by_class: ByClass,
-    dropped: Count,
-    not_started: Count,
-    #[serde(default)]
-    skipped: Count,
-    #[serde(default)]
-    expired: Count,
-    #[serde(default)]
-    gave_up: Count,
-    attempts: Option<Count>,
-    #[serde(skip_deserializing)]
-    failed_attempts: u64,
-    failed_attempts_by_class: Option<ByClass>,
+pub(super) struct Totals {
+    #[serde(flatten)]
+    pub(super) counts: Counts<false>,
     /// Absent when nothing succeeded.
     #[serde(skip_deserializing)]
     attempts_per_success: Option<f64>,
-    throttled: Count,
-    /// Fleet time; absent when no refusal named one.
-    retry_after_max_us: Option<Micros>,
-    polls: Count,
-    #[serde(default)]
-    disconnects: Count,
-    #[serde(default)]
-    telemetry: Count,
 }
 
-impl Counts {
-    pub(super) fn of(totals: &Totals) -> Self {
-        let Totals {
-            planned,
-            started,
-            succeeded,
-            failed,
-            dropped,
-            not_started,
-            skipped,
-            expired,
-            gave_up,
-            attempts,
-            failed_attempts,
-            throttled,
-            retry_after_max,
-            polls,
-            disconnects,
-            telemetry,
-        } = *totals;
-        Self {
-            planned: Count(planned),
-            started: Count(started),
-            succeeded: Count(succeeded),
-            failed: totals.failed_total(),
-            failed_by_class: ByClass(failed),
-            dropped: Count(dropped),
-            not_started: Count(not_started),
-            skipped: Count(skipped),
-            expired: Count(expired),
-            gave_up: Count(gave_up),
-            attempts: Some(Count(attempts)),
-            failed_attempts: totals.failed_attempts_total(),
-            failed_attempts_by_class: Some(ByClass(failed_attempts)),
-            attempts_per_success: units::ratio(attempts, succeeded).map(rounded),
-            throttled: Count(throttled),
-            retry_after_max_us: retry_after_max.map(Micros),
-            polls: Count(polls),
-            disconnects: Count(disconnects),
-            telemetry: Count(telemetry),
+impl Totals {
+    pub(super) fn of(counts: &domain::Counts) -> Self {
+        let attempts_per_success = units::ratio(counts.attempts, counts.succeeded).map(rounded);
+        Self { counts: Counts(*counts), attempts_per_success }
+    }
+}
+
+/// Counts that every record has; of seconds, those of them that are kept of seconds.
+const FROM_THE_FIRST: [domain::Count; 6] = [
+    domain::Count::Planned,
+    domain::Count::Started,
+    domain::Count::Succeeded,
+    domain::Count::Dropped,
+    domain::Count::NotStarted,
+    domain::Count::Throttled,
+];
+
+/// Counts of what did not exist before it was counted, so that a record without them had none.
+const NONE_BEFORE: [domain::Count; 6] = [
+    domain::Count::Skipped,
+    domain::Count::GaveUp,
+    domain::Count::Expired,
+    domain::Count::RetryAfterMax,
+    domain::Count::Disconnects,
+    domain::Count::Telemetry,
+];
+
+const BY_CLASS: &str = "_by_class";
+const MICROS: &str = "_us";
+
+impl<const OF_SECONDS: bool> Counts<OF_SECONDS> {
+    const LEVEL: Level = if OF_SECONDS { Level::Second } else { Level::Stage };
+}
+
+impl<const OF_SECONDS: bool> Serialize for Counts<OF_SECONDS> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for count in domain::Count::at(Self::LEVEL) {
+            let name = count.name();
+            match self.0.get(count) {
+                Some(Value::Number(number)) => map.serialize_entry(name, &number)?,
+                Some(Value::ByClass(failures)) => {
+                    map.serialize_entry(name, &failures.total())?;
+                    if failures.classes().is_some() {
+                        map.serialize_entry(&format!("{name}{BY_CLASS}"), &ByClass(*failures))?;
+                    }
+                }
+                Some(Value::Longest(longest)) => {
+                    map.serialize_entry(&format!("{name}{MICROS}"), &longest.map(Micros))?;
+                }
+                None => {}
+            }
         }
+        map.end()
+    }
+}
+
+impl<'de, const OF_SECONDS: bool> Deserialize<'de> for Counts<OF_SECONDS> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Keys::<OF_SECONDS>)
+    }
+}
+
+struct Keys<const OF_SECONDS: bool>;
+
+impl<'de, const OF_SECONDS: bool> Visitor<'de> for Keys<OF_SECONDS> {
+    type Value = Counts<OF_SECONDS>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("counts by name")
     }
 
-    /// As long as every device had one attempt, attempts were not counted apart.
-    pub(super) fn into_totals(self) -> Totals {
-        Totals {
-            planned: self.planned.0,
-            started: self.started.0,
-            succeeded: self.succeeded.0,
-            failed: self.failed_by_class.0,
-            dropped: self.dropped.0,
-            not_started: self.not_started.0,
-            skipped: self.skipped.0,
-            expired: self.expired.0,
-            gave_up: self.gave_up.0,
-            attempts: self.attempts.unwrap_or(self.started).0,
-            failed_attempts: self.failed_attempts_by_class.unwrap_or(self.failed_by_class).0,
-            throttled: self.throttled.0,
-            retry_after_max: self.retry_after_max_us.map(|time| time.0),
-            polls: self.polls.0,
-            disconnects: self.disconnects.0,
-            telemetry: self.telemetry.0,
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut counts = domain::Counts::default();
+        let (mut told, mut told_by_class) = (Vec::new(), Vec::new());
+        while let Some(key) = map.next_key::<Cow<'_, str>>()? {
+            let name = key.strip_suffix(BY_CLASS).or(key.strip_suffix(MICROS)).unwrap_or(&key);
+            let count = domain::Count::from_name(name);
+            let Some(count) = count.filter(|count| count.levels().contains(&Counts::<OF_SECONDS>::LEVEL)) else {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            };
+            match counts.slot(count) {
+                Slot::Number(number) => *number = map.next_value::<Count>()?.0,
+                Slot::ByClass(failures) if key.ends_with(BY_CLASS) => {
+                    *failures = map.next_value::<ByClass>()?.0;
+                    told_by_class.push(count);
+                }
+                Slot::ByClass(failures) => {
+                    let Count(number) = map.next_value()?;
+                    if !told_by_class.contains(&count) {
+                        *failures = domain::ByClass::unclassed(number);
+                    }
+                }
+                Slot::Longest(longest) => *longest = map.next_value::<Option<Micros>>()?.map(|time| time.0),
+            }
+            told.push(count);
         }
+        if !told_by_class.contains(&domain::Count::Failed) {
+            return Err(Error::missing_field("failed_by_class"));
+        }
+        for count in domain::Count::at(Counts::<OF_SECONDS>::LEVEL).filter(|count| !told.contains(count)) {
+            match count {
+                // As long as every device had one attempt, attempts were not counted apart.
+                domain::Count::Attempts => counts.attempts = counts.started,
+                domain::Count::FailedAttempts => counts.failed_attempts = counts.failed,
+                missing if FROM_THE_FIRST.contains(&missing) => return Err(Error::missing_field(missing.name())),
+                without if NONE_BEFORE.contains(&without) => {}
+                unknown => counts.forget(unknown),
+            }
+        }
+        Ok(Counts(counts))
     }
 }

@@ -1,8 +1,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::measure::{self, Aside, CompactHistogram};
+use crate::report::json::counts::Counts;
 use crate::report::json::encoding::{aside, compact, encoded_compact, quantile};
-use crate::report::json::values::{ByClass, Count, Micros};
+use crate::report::json::values::{Count, Micros};
 
 /// One second of a stage.
 #[derive(Serialize, Deserialize)]
@@ -10,26 +11,9 @@ pub(super) struct Interval {
     start_us: Micros,
     length_us: Micros,
     due: Count,
-    started: Count,
-    succeeded: Count,
-    failed_by_class: ByClass,
-    attempts: Option<Count>,
-    failed_attempts: Option<Count>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    failed_attempts_by_class: Option<ByClass>,
+    #[serde(flatten)]
+    counts: Counts<true>,
     succeeded_attempts: Option<Count>,
-    throttled: Count,
-    /// Fleet time; absent when no refusal named one.
-    retry_after_max_us: Option<Micros>,
-    dropped: Count,
-    #[serde(default)]
-    expired: Count,
-    #[serde(default)]
-    gave_up: Count,
-    #[serde(default)]
-    disconnects: Count,
-    #[serde(default)]
-    telemetry: Count,
     in_flight: Count,
     #[serde(skip_deserializing)]
     p50_us: Option<Micros>,
@@ -58,27 +42,7 @@ pub(super) enum Percentiles {
 
 impl Interval {
     pub(super) fn of(interval: &measure::Interval, percentiles: Percentiles) -> Self {
-        let measure::Interval {
-            start,
-            length,
-            due,
-            started,
-            attempts,
-            failed_attempts,
-            failed_attempts_by_class,
-            succeeded_attempts,
-            succeeded,
-            failed,
-            throttled,
-            retry_after_max,
-            dropped,
-            expired,
-            gave_up,
-            disconnects,
-            telemetry,
-            in_flight,
-            total,
-        } = interval;
+        let measure::Interval { start, length, counts, due, succeeded_attempts, in_flight, total } = interval;
         let [p50_us, p90_us, p99_us] = match percentiles {
             Percentiles::Told => {
                 let total = total.decode();
@@ -91,20 +55,8 @@ impl Interval {
             start_us: Micros(*start),
             length_us: Micros(*length),
             due: Count(*due),
-            started: Count(*started),
-            succeeded: Count(*succeeded),
-            failed_by_class: ByClass(*failed),
-            attempts: Some(Count(*attempts)),
-            failed_attempts: Some(Count(*failed_attempts)),
-            failed_attempts_by_class: failed_attempts_by_class.map(ByClass),
+            counts: Counts(*counts),
             succeeded_attempts: Some(Count(*succeeded_attempts)),
-            throttled: Count(*throttled),
-            retry_after_max_us: retry_after_max.map(Micros),
-            dropped: Count(*dropped),
-            expired: Count(*expired),
-            gave_up: Count(*gave_up),
-            disconnects: Count(*disconnects),
-            telemetry: Count(*telemetry),
             in_flight: Count(*in_flight),
             p50_us,
             p90_us,
@@ -130,30 +82,13 @@ impl Interval {
                 .map_err(|reason| format!("interval at {:.3} s: {reason}", start.as_secs_f64()))?,
             None => CompactHistogram::announced(aside),
         };
-        let by_class = match (self.failed_attempts_by_class, self.failed_attempts) {
-            (Some(by_class), _) => Some(by_class.0),
-            // As long as every device had one attempt, its class was that of the device.
-            (None, None) => Some(self.failed_by_class.0),
-            (None, Some(_)) => None,
-        };
+        let Counts(counts) = self.counts;
         Ok(measure::Interval {
             start,
             length: self.length_us.0,
             due: self.due.0,
-            started: self.started.0,
-            attempts: self.attempts.unwrap_or(self.started).0,
-            failed_attempts: self.failed_attempts.map_or_else(|| self.failed_by_class.0.iter().sum(), |count| count.0),
-            failed_attempts_by_class: by_class,
-            succeeded_attempts: self.succeeded_attempts.unwrap_or(self.succeeded).0,
-            succeeded: self.succeeded.0,
-            failed: self.failed_by_class.0,
-            throttled: self.throttled.0,
-            retry_after_max: self.retry_after_max_us.map(|time| time.0),
-            dropped: self.dropped.0,
-            expired: self.expired.0,
-            gave_up: self.gave_up.0,
-            disconnects: self.disconnects.0,
-            telemetry: self.telemetry.0,
+            counts,
+            succeeded_attempts: self.succeeded_attempts.map_or(counts.succeeded, |count| count.0),
             in_flight: self.in_flight.0,
             total,
         })

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::{self, Phase, TimeScale};
 use crate::measure::{self, ErrorRow, RunRecord};
 use crate::report::json::certificates::Certificates;
-use crate::report::json::counts::Counts;
+use crate::report::json::counts::Totals;
 use crate::report::json::generator::{Health, Machine, Process};
 use crate::report::json::interval::{Interval, Percentiles};
 use crate::report::json::resource::Resource;
@@ -38,7 +38,7 @@ pub(super) struct Run {
     #[serde(default)]
     thresholds: Vec<Threshold>,
     #[serde(skip_deserializing)]
-    totals: Counts,
+    totals: Totals,
     #[serde(skip_deserializing)]
     succeeded_per_s: f64,
     generator: Process,
@@ -159,7 +159,7 @@ impl Run {
             devices: record.devices(),
             shard: shard.map(|shard| Shard { index: shard.index(), count: shard.count() }),
             rows_lost: rows_lost.map(Count),
-            totals: Counts::of(&totals),
+            totals: Totals::of(&totals),
         })
     }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::Phase;
 use crate::measure::{self, Begin, CompactPhases, Histogram, Recorded, StageRecord};
 use crate::report::csv::occurred;
-use crate::report::json::counts::Counts;
+use crate::report::json::counts::Totals;
 use crate::report::json::encoding::{aside, encoded, histogram};
 use crate::report::json::interval::{Interval, Percentiles};
 use crate::report::json::values::{Count, Micros, PhaseName, Reason, in_one_line};
@@ -22,7 +22,7 @@ pub(super) struct Stage {
     begin_late_us: Option<Micros>,
     start_us: Micros,
     elapsed_us: Micros,
-    totals: Counts,
+    totals: Totals,
     /// Why devices were skipped.
     #[serde(default)]
     skips: Vec<Skip>,
@@ -84,7 +84,7 @@ impl Stage {
             begin_late_us: begin.map(|begin| Micros(begin.late)),
             start_us: Micros(*start),
             elapsed_us: Micros(*elapsed),
-            totals: Counts::of(totals),
+            totals: Totals::of(totals),
             skips: skips.iter().map(Skip::of).collect(),
             phases: occurred(stage)
                 .filter_map(|(phase, succeeded, histogram)| PhaseTimes::of(phase, succeeded, &histogram).transpose())
@@ -100,7 +100,7 @@ impl Stage {
         self.phases.into_iter().try_for_each(|times| times.add_to(&mut phases)).map_err(wrong)?;
         let intervals =
             self.intervals.into_iter().map(Interval::into_interval).collect::<Result<_, _>>().map_err(wrong)?;
-        let totals = self.totals.into_totals();
+        let totals = self.totals.counts.0;
         let skips: Vec<_> = self.skips.into_iter().map(Skip::into_skip).collect();
         let told = skips.iter().fold(0, |sum: u64, skip| sum.saturating_add(skip.devices));
         if told > totals.skipped {

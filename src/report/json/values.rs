@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::domain::{FailureClass, Origin, Phase};
+use crate::domain::{self, FailureClass, Origin, Phase};
 use crate::measure::{MOST_VALUES, RunStatus, SkipReason};
 use crate::report::csv::duration_micros;
 use crate::report::units;
@@ -106,11 +106,11 @@ named!(Reason, SkipReason);
 /// Failures per class, one key for each; a class that is not listed did not occur.
 #[derive(Deserialize, Clone, Copy, Default)]
 #[serde(try_from = "BTreeMap<String, Count>")]
-pub(super) struct ByClass(pub(super) [u64; FailureClass::ALL.len()]);
+pub(super) struct ByClass(pub(super) domain::ByClass);
 
 impl Serialize for ByClass {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(FailureClass::ALL.map(FailureClass::name).iter().zip(&self.0))
+        serializer.collect_map(FailureClass::ALL.into_iter().map(|class| (class.name(), self.0[class])))
     }
 }
 
@@ -118,10 +118,10 @@ impl TryFrom<BTreeMap<String, Count>> for ByClass {
     type Error = String;
 
     fn try_from(map: BTreeMap<String, Count>) -> Result<Self, String> {
-        let mut counts = [0; FailureClass::ALL.len()];
+        let mut counts = domain::ByClass::default();
         for (name, Count(count)) in map {
             let Class(class) = Class::try_from(name)?;
-            counts[class.index()] = count;
+            counts[class] = count;
         }
         Ok(Self(counts))
     }

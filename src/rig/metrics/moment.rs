@@ -3,9 +3,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::domain::FailureClass;
+use crate::domain::ByClass;
 use crate::engine::{Plan, Progress, RunPart, StageProgress};
-use crate::measure::Totals;
+use crate::measure::Counts;
 use crate::rig::machine::process::{ChildProcess, Process, open_files};
 use crate::rig::metrics::families::{Family, Labels, Series, counters, gauges, histograms, sums};
 use crate::scenario::Scenario;
@@ -96,7 +96,7 @@ impl Moment {
                 counters(self.stages().flat_map(|(name, totals)| {
                     let outcomes = [
                         ("succeeded", totals.succeeded),
-                        ("failed", totals.failed_total()),
+                        ("failed", totals.failed.total()),
                         ("dropped", totals.dropped),
                         ("not_started", totals.not_started),
                         ("skipped", totals.skipped),
@@ -239,7 +239,7 @@ impl Moment {
     }
 
     /// Every stage of the run by name, those to come with zeros.
-    fn stages(&self) -> impl Iterator<Item = (&str, Totals)> {
+    fn stages(&self) -> impl Iterator<Item = (&str, Counts)> {
         let totals = |index| self.progress_of(index).map(|stage| stage.totals).unwrap_or_default();
         self.facts.stages.iter().enumerate().map(move |(index, (name, _))| (name.as_str(), totals(index)))
     }
@@ -249,13 +249,13 @@ impl Moment {
         self.progress.stages.iter().chain(&self.progress.over).find(|stage| stage.stage == index)
     }
 
-    fn count(&self, pick: fn(&Totals) -> u64) -> Series<'_> {
+    fn count(&self, pick: fn(&Counts) -> u64) -> Series<'_> {
         counters(self.stages().map(|(name, totals)| (stage(name), pick(&totals))))
     }
 
-    fn by_class(&self, pick: fn(&Totals) -> [u64; FailureClass::ALL.len()]) -> Series<'_> {
+    fn by_class(&self, pick: fn(&Counts) -> ByClass) -> Series<'_> {
         counters(self.stages().flat_map(|(name, totals)| {
-            let classes = FailureClass::ALL.into_iter().zip(pick(&totals));
+            let classes = pick(&totals).classes().into_iter().flatten();
             classes.map(move |(class, count)| (vec![("stage", name), ("class", class.name())], count))
         }))
     }
@@ -299,7 +299,7 @@ fn stage(name: &str) -> Labels<'_> {
 #[cfg(test)]
 pub(super) mod sample {
     use super::*;
-    use crate::domain::Phase;
+    use crate::domain::{FailureClass, Phase};
     use crate::engine::Distributions;
     use crate::measure::{Attempt, Outcome, PhaseBuckets, PhaseHistograms, PhaseTimes};
 
@@ -319,9 +319,9 @@ pub(super) mod sample {
         phases.set(Phase::Tls, Duration::from_micros(1_500));
         let mut histograms = PhaseHistograms::new();
         histograms.record(&Attempt::that(Outcome::Success, phases));
-        let mut totals = Totals { succeeded: 2, attempts: 5, started: 4, throttled: 6, ..Totals::default() };
-        totals.failed[FailureClass::Timeout.index()] = 1;
-        totals.failed_attempts[FailureClass::Timeout.index()] = 2;
+        let mut totals = Counts { succeeded: 2, attempts: 5, started: 4, throttled: 6, ..Counts::default() };
+        totals.failed[FailureClass::Timeout] = 1;
+        totals.failed_attempts[FailureClass::Timeout] = 2;
         let distributions = Distributions {
             lateness_p50: Some(Duration::from_millis(1)),
             lateness_p99: Some(Duration::from_millis(4)),

@@ -18,7 +18,7 @@ async fn devices_that_cannot_start_in_time_are_dropped_and_counted() {
     let outcome = outcome(scenario(10, text), |_| Answer::Issue(MS(1_000))).await;
     let totals = &outcome.stages[0].totals;
     assert_eq!((totals.succeeded, totals.dropped, totals.not_started), (4, 6, 0));
-    let dropped: Vec<u64> = outcome.stages[0].intervals.iter().map(|i| i.dropped).collect();
+    let dropped: Vec<u64> = outcome.stages[0].intervals.iter().map(|i| i.counts.dropped).collect();
     assert_eq!(dropped, [0, 6, 0]);
     insta::assert_snapshot!(outcome.health.saturated.join("\n"));
 }
@@ -49,7 +49,7 @@ async fn a_stop_keeps_what_was_measured_and_cuts_what_outlives_the_grace() {
     let totals = &outcome.stages[0].totals;
     assert_eq!((totals.planned, totals.started, totals.not_started), (100, 25, 75));
     // Even devices that started until 1.95 s end within the grace, which ends at 2.95 s.
-    assert_eq!((totals.succeeded, totals.failed[FailureClass::Cut.index()]), (10, 15));
+    assert_eq!((totals.succeeded, totals.failed[FailureClass::Cut]), (10, 15));
     assert_eq!(outcome.errors[0].message, "the run ended before the attempt did");
     assert_eq!((outcome.errors[0].count, outcome.errors[0].first.as_millis() / 10), (15, 295));
 }
@@ -64,7 +64,7 @@ async fn a_cut_after_a_stop_does_not_wait_for_the_grace() {
     cancel_after(&run.cut, MS(700));
     let outcome = run.outcome().await;
     assert_eq!(outcome.status, RunStatus::Interrupted);
-    assert_eq!(outcome.stages[0].totals.failed[FailureClass::Cut.index()], 10);
+    assert_eq!(outcome.stages[0].totals.failed[FailureClass::Cut], 10);
     assert_eq!(outcome.elapsed.as_millis() / 10, 70);
 }
 
@@ -94,7 +94,7 @@ async fn a_target_that_goes_away_aborts_the_run() {
 async fn an_absent_service_fails_every_attempt_at_once() {
     let outcome = Run::new(scenario(50, "arrival = 'at-once'"), service::absent()).outcome().await;
     let totals = &outcome.stages[0].totals;
-    assert_eq!((totals.started, totals.failed[FailureClass::Network.index()]), (50, 50));
+    assert_eq!((totals.started, totals.failed[FailureClass::Network]), (50, 50));
     assert_eq!((outcome.errors.len(), outcome.errors[0].count), (1, 50));
     assert_eq!(outcome.status, RunStatus::Complete);
     assert!(outcome.health.saturated.is_empty(), "the service's fault is not the generator's");
@@ -104,7 +104,7 @@ async fn an_absent_service_fails_every_attempt_at_once() {
 async fn a_silent_service_meets_the_time_limit_of_the_attempt() {
     let outcome = outcome(scenario(3, "arrival = 'at-once'\ntimeout = '5s'"), |_| Answer::Silence).await;
     let stage = &outcome.stages[0];
-    assert_eq!(stage.totals.failed[FailureClass::Timeout.index()], 3);
+    assert_eq!(stage.totals.failed[FailureClass::Timeout], 3);
     assert!((MS(5_000)..=MS(5_001)).contains(&stage.elapsed), "{:?}", stage.elapsed);
 }
 
@@ -113,7 +113,7 @@ async fn the_drain_is_bounded() {
     let text = "arrival = 'at-once'\ntimeout = '20s'\n[limits]\ndrain = '3s'";
     let outcome = outcome(scenario(4, text), |i| if i == 0 { Answer::Issue(MS(10)) } else { Answer::Silence }).await;
     let stage = &outcome.stages[0];
-    assert_eq!((stage.totals.succeeded, stage.totals.failed[FailureClass::Cut.index()]), (1, 3));
+    assert_eq!((stage.totals.succeeded, stage.totals.failed[FailureClass::Cut]), (1, 3));
     assert!((MS(3_000)..=MS(3_002)).contains(&stage.elapsed), "{:?}", stage.elapsed);
     assert_eq!(outcome.status, RunStatus::Complete);
 }
@@ -153,7 +153,7 @@ async fn failures_are_counted_by_class_and_words() {
     })
     .await;
     let totals = &outcome.stages[0].totals;
-    let failed = |class: FailureClass| totals.failed[class.index()];
+    let failed = |class: FailureClass| totals.failed[class];
     assert_eq!((totals.succeeded, failed(FailureClass::Rejected), failed(FailureClass::Network)), (3, 3, 3));
     let rows: Vec<String> =
         outcome.errors.iter().map(|e| format!("{}x {} {}: {}", e.count, e.class, e.code, e.message)).collect();
@@ -172,7 +172,7 @@ async fn failures_of_one_cause_are_one_row_whatever_the_service_says_of_each_req
 async fn a_serial_number_that_comes_twice_is_a_wrong_certificate() {
     let outcome = outcome(scenario(3, "arrival = 'at-once'"), |_| Answer::IssueSerialSeven(MS(10))).await;
     let totals = &outcome.stages[0].totals;
-    assert_eq!((totals.succeeded, totals.failed[FailureClass::Verification.index()]), (1, 2));
+    assert_eq!((totals.succeeded, totals.failed[FailureClass::Verification]), (1, 2));
     assert!(outcome.errors[0].message.contains("serial number"), "{:?}", outcome.errors);
 }
 

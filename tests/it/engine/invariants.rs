@@ -96,21 +96,21 @@ proptest! {
         let stage = &outcome.stages[0];
         let totals = &stage.totals;
         prop_assert_eq!(totals.planned, u64::from(devices));
-        prop_assert_eq!(totals.planned, totals.succeeded + totals.failed_total() + totals.dropped + totals.not_started);
-        prop_assert_eq!(totals.started, totals.succeeded + totals.failed_total());
+        prop_assert_eq!(totals.planned, totals.succeeded + totals.failed.total() + totals.dropped + totals.not_started);
+        prop_assert_eq!(totals.started, totals.succeeded + totals.failed.total());
         prop_assert!(outcome.health.peak_in_flight <= u64::from(max_in_flight));
         // Intervals, histograms and error rows tell the same story.
         let sum = |of: fn(&fleetstorm::measure::Interval) -> u64| stage.intervals.iter().map(of).sum::<u64>();
-        prop_assert_eq!(sum(|i| i.started), totals.started);
-        prop_assert_eq!(sum(|i| i.succeeded), totals.succeeded);
-        prop_assert_eq!(sum(|i| i.dropped), totals.dropped);
-        prop_assert_eq!(sum(|i| i.failed.iter().sum()), totals.failed_total());
+        prop_assert_eq!(sum(|i| i.counts.started), totals.started);
+        prop_assert_eq!(sum(|i| i.counts.succeeded), totals.succeeded);
+        prop_assert_eq!(sum(|i| i.counts.dropped), totals.dropped);
+        prop_assert_eq!(sum(|i| i.counts.failed.total()), totals.failed.total());
         prop_assert_eq!(sum(|i| i.total.decode().count()), totals.succeeded);
         prop_assert_eq!(stage.intervals.last().map_or(0, |i| i.in_flight), 0);
         let count = |h: Option<fleetstorm::measure::Histogram>| h.map_or(0, |h| h.count());
         prop_assert_eq!(count(stage.phases.succeeded(Phase::Total)), totals.succeeded);
-        prop_assert_eq!(count(stage.phases.failed(Phase::TotalRaw)), totals.failed_total());
+        prop_assert_eq!(count(stage.phases.failed(Phase::TotalRaw)), totals.failed.total());
         prop_assert_eq!(outcome.health.lateness.decode().count(), totals.started);
-        prop_assert_eq!(outcome.errors.iter().map(|e| e.count).sum::<u64>(), totals.failed_total());
+        prop_assert_eq!(outcome.errors.iter().map(|e| e.count).sum::<u64>(), totals.failed.total());
     }
 }

@@ -8,16 +8,16 @@ use fleetstorm::measure::{Observed, RunStatus, StageRecord};
 
 /// Whatever the stages say is the same in totals, intervals, phases and errors.
 fn check(outcome: &EngineOutcome) {
-    let failed_attempts: u64 = outcome.stages.iter().map(|stage| stage.totals.failed_attempts_total()).sum();
+    let failed_attempts: u64 = outcome.stages.iter().map(|stage| stage.totals.failed_attempts.total()).sum();
     assert_eq!(outcome.errors.iter().map(|row| row.count).sum::<u64>(), failed_attempts);
     for StageRecord { totals, intervals, .. } in &outcome.stages {
         assert!(totals.add_up(), "{totals:?}");
         assert_eq!(totals.planned, 60);
         let sum = |of: fn(&fleetstorm::measure::Interval) -> u64| intervals.iter().map(of).sum::<u64>();
-        assert_eq!(sum(|i| i.started), totals.started);
-        assert_eq!(sum(|i| i.succeeded), totals.succeeded);
-        assert_eq!(sum(|i| i.failed.iter().sum()), totals.failed_total());
-        assert_eq!(sum(|i| i.failed_attempts), totals.failed_attempts_total());
+        assert_eq!(sum(|i| i.counts.started), totals.started);
+        assert_eq!(sum(|i| i.counts.succeeded), totals.succeeded);
+        assert_eq!(sum(|i| i.counts.failed.total()), totals.failed.total());
+        assert_eq!(sum(|i| i.counts.failed_attempts.total()), totals.failed_attempts.total());
         assert_eq!(sum(|i| i.total.decode().count()), totals.succeeded);
         assert_eq!(intervals.last().map_or(0, |i| i.in_flight), 0);
     }

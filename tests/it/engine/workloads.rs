@@ -39,7 +39,7 @@ async fn an_open_workload_starts_devices_on_time_however_slow_the_service_is() {
     let outcome =
         outcome(scenario(30, "arrival = { process = 'constant', rate = '10/s' }"), |_| Answer::Issue(MS(5_000))).await;
     let stage = &outcome.stages[0];
-    let started: Vec<u64> = stage.intervals.iter().map(|i| i.started).collect();
+    let started: Vec<u64> = stage.intervals.iter().map(|i| i.counts.started).collect();
     assert_eq!(started, [10, 10, 10, 0, 0, 0, 0, 0]);
     let in_flight: Vec<u64> = stage.intervals.iter().map(|i| i.in_flight).collect();
     assert_eq!(in_flight, [10, 20, 30, 30, 30, 20, 10, 0]);
@@ -83,7 +83,7 @@ async fn stages_follow_one_another_on_one_time_line() {
     assert_eq!((first.start, first.elapsed), (MS(0), MS(1_500)));
     assert_eq!((again.start, again.elapsed), (MS(1_500), MS(3_000)));
     assert_eq!([first.begin, again.begin].map(|begin| begin.unwrap().due), [MS(0), MS(1_500)]);
-    assert_eq!(again.intervals.iter().map(|i| i.started).collect::<Vec<_>>(), [2, 0, 2, 0]);
+    assert_eq!(again.intervals.iter().map(|i| i.counts.started).collect::<Vec<_>>(), [2, 0, 2, 0]);
     assert_eq!(again.intervals[0].start, MS(1_000));
     assert_eq!(outcome.elapsed, MS(4_500));
 }

@@ -10,7 +10,7 @@ use std::fmt;
 use fleetstorm::domain::{FailureClass, Phase, Shard};
 use fleetstorm::emulator::{Counters, Event};
 use fleetstorm::engine::EngineOutcome;
-use fleetstorm::measure::{Attempt, Outcome, RunStatus, Totals};
+use fleetstorm::measure::{Attempt, Counts, Outcome, RunStatus};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -165,13 +165,13 @@ fn rows_add_up_to_totals(outcome: &EngineOutcome, rows: &[Attempt]) -> Result<()
     for (index, stage) in outcome.stages.iter().enumerate() {
         let of_stage: Vec<_> = rows.iter().filter(|row| usize::from(row.stage) == index).collect();
         let sum = |of: fn(&Attempt) -> u64| of_stage.iter().map(|row| of(row)).sum::<u64>();
-        let Totals { attempts, throttled, polls, failed_attempts, .. } = stage.totals;
+        let Counts { attempts, throttled, polls, failed_attempts, .. } = stage.totals;
         prop_assert_eq!(of_stage.len() as u64, attempts, "attempts of {}", stage.name);
         prop_assert_eq!(sum(|row| row.facts.throttled.into()), throttled, "throttled of {}", stage.name);
         prop_assert_eq!(sum(|row| row.facts.polls.into()), polls, "polls of {}", stage.name);
         for class in FailureClass::ALL {
             let failed = of_stage.iter().filter(|row| row.outcome == Outcome::Failed(class)).count() as u64;
-            prop_assert_eq!(failed, failed_attempts[class.index()], "{:?} of {}", class, stage.name);
+            prop_assert_eq!(failed, failed_attempts[class], "{:?} of {}", class, stage.name);
         }
         let mut newest = HashMap::new();
         for row in &of_stage {
@@ -188,10 +188,10 @@ fn both_accounts_agree(
     rows: &[Attempt],
     emulator: &Counters,
 ) -> Result<(), TestCaseError> {
-    let totals = |of: fn(&Totals) -> u64| outcome.stages.iter().map(|stage| of(&stage.totals)).sum::<u64>();
+    let totals = |of: fn(&Counts) -> u64| outcome.stages.iter().map(|stage| of(&stage.totals)).sum::<u64>();
     let exact = case.lossless && outcome.status == RunStatus::Complete;
     // An attempt that is cut off may have one answer under way.
-    let cut = totals(|t| t.failed_attempts[FailureClass::Cut.index()]);
+    let cut = totals(|t| t.failed_attempts[FailureClass::Cut]);
     // The phase in which an attempt failed may have ended without an answer, where answers get lost.
     let ended = |row: &&Attempt| exact || row.outcome == Outcome::Success;
     let had = |phase| rows.iter().filter(ended).filter(|row| row.facts.phases.get(phase).is_some()).count() as u64;
@@ -225,7 +225,7 @@ fn both_accounts_agree(
     }
     // Every certificate is another one, and the right one; a device that did not come back for its own never saw it.
     prop_assert!(had(Phase::Verify) <= sum(&[Event::Issued]), "{}", emulator);
-    let wrong = totals(|t| t.failed_attempts[FailureClass::Verification.index()]);
+    let wrong = totals(|t| t.failed_attempts[FailureClass::Verification]);
     prop_assert_eq!(wrong, 0, "{:?}", outcome.errors);
     Ok(())
 }

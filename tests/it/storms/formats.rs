@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use fleetstorm::measure::Totals;
+use fleetstorm::measure::Counts;
 
 use super::lab::Written;
 use crate::run::{json, rows, sum};
@@ -39,9 +39,9 @@ pub(super) fn add_up(written: &Written) {
     skips(written, &expected);
 }
 
-fn counts(totals: &Totals) -> BTreeMap<String, u64> {
-    let Totals { planned, succeeded, dropped, not_started, skipped, .. } = *totals;
-    let counts = [succeeded, totals.failed_total(), dropped, not_started, skipped, planned];
+fn counts(totals: &Counts) -> BTreeMap<String, u64> {
+    let Counts { planned, succeeded, dropped, not_started, skipped, .. } = *totals;
+    let counts = [succeeded, totals.failed.total(), dropped, not_started, skipped, planned];
     OUTCOMES.into_iter().chain(["planned"]).map(str::to_owned).zip(counts).collect()
 }
 

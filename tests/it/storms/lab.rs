@@ -10,7 +10,7 @@ use fleetstorm::device::{MemoryConnector, ScaledClock, Settings, SourceAddresses
 use fleetstorm::domain::{IdScope, Shard, Transport};
 use fleetstorm::emulator::{Config, Counters, Service};
 use fleetstorm::engine::{EngineOutcome, Execution, Plan, Progress, Received, RowSink, RunInput, rows, run};
-use fleetstorm::measure::{Attempt, Machine, RunRecord, Totals};
+use fleetstorm::measure::{Attempt, Counts, Machine, RunRecord};
 use fleetstorm::report::ResultsFolder;
 use fleetstorm::report::console::{Look, summary};
 use fleetstorm::report::rows::{RowFormat, RowNames, RowWriter};
@@ -238,7 +238,7 @@ pub(super) struct Written {
     /// The summary for the terminal.
     pub(super) console: String,
     /// Counts of every stage.
-    pub(super) totals: Vec<(String, Totals)>,
+    pub(super) totals: Vec<(String, Counts)>,
     /// Stages in which devices operate.
     pub(super) operating: Vec<String>,
     /// Devices of the fleet.

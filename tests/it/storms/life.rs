@@ -71,11 +71,11 @@ fn a_device_without_a_certificate_has_nothing_to_renew() {
     ));
     sound(&outcome);
     let rollout = stage(&outcome, "rollout").totals;
-    assert!(rollout.succeeded > 0 && rollout.failed_total() > 0, "{rollout:?}");
+    assert!(rollout.succeeded > 0 && rollout.failed.total() > 0, "{rollout:?}");
     let renewal = stage(&outcome, "renewal").totals;
-    assert_eq!((renewal.planned, renewal.skipped), (30, rollout.failed_total()));
+    assert_eq!((renewal.planned, renewal.skipped), (30, rollout.failed.total()));
     for name in ["renewal", "reconnect"] {
-        assert_eq!(skips(stage(&outcome, name)), [("failed", Some("rollout"), rollout.failed_total())], "{name}");
+        assert_eq!(skips(stage(&outcome, name)), [("failed", Some("rollout"), rollout.failed.total())], "{name}");
     }
     // Never until it has expired, so that all came too late.
     assert_eq!(renewal.expired, rollout.succeeded);
@@ -341,7 +341,7 @@ fn an_authority_whose_clock_is_ahead_is_noted_and_one_that_is_far_ahead_issues_w
     assert!(note.starts_with("10 certificates were not valid yet when they came"), "{note}");
     let far = outcome_behind(&scenario, 600 * SECOND);
     sound(&far);
-    let wrong = FailureClass::Verification.index();
+    let wrong = FailureClass::Verification;
     assert_eq!(far.stages[0].totals.failed[wrong], 5);
     assert!(far.errors[0].message.contains("notBefore") && far.errors[0].message.contains("compare the clocks"));
     let agreed = outcome(&scenario);

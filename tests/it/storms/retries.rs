@@ -42,7 +42,7 @@ fn well_behaved_devices_get_through_with_few_attempts_and_those_that_do_not_list
     assert_eq!(ill.totals.attempts, ill.totals.succeeded + ill.totals.throttled);
     assert!(ill.phases.succeeded(Phase::Backoff).is_some_and(|h| h.count() == 200), "{:?}", ill.totals);
     // What was offered and what came of it are told apart, second by second.
-    let offered: u64 = ill.intervals.iter().map(|i| i.attempts).sum();
+    let offered: u64 = ill.intervals.iter().map(|i| i.counts.attempts).sum();
     let good: u64 = ill.intervals.iter().map(|i| i.succeeded_attempts).sum();
     assert_eq!((offered, good), (ill.totals.attempts, 300));
 }
@@ -59,7 +59,7 @@ fn the_total_of_a_device_counts_its_failed_attempts_and_the_raw_one_forgets_them
 fn a_device_that_tried_once_has_failed() {
     let outcome = throttled("{ preset = 'one-attempt', repeats = 0 }", "");
     let totals = stage(&outcome, "storm").totals;
-    assert_eq!((totals.succeeded, totals.failed_total(), totals.attempts), (100, 200, 300));
+    assert_eq!((totals.succeeded, totals.failed.total(), totals.attempts), (100, 200, 300));
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn what_an_attempt_met_is_counted_although_it_was_cut_off() {
     sound(&outcome);
     let storm = stage(&outcome, "storm");
     let totals = storm.totals;
-    assert_eq!((totals.succeeded, totals.failed_attempts[FailureClass::Cut.index()]), (2, 6), "{totals:?}");
+    assert_eq!((totals.succeeded, totals.failed_attempts[FailureClass::Cut]), (2, 6), "{totals:?}");
     // Each of them was refused once, and waits for what it was told when the stage ends.
     assert_eq!((totals.throttled, totals.retry_after_max.is_some()), (6, true), "{totals:?}");
     assert_eq!(storm.phases.failed(Phase::Register).map(|h| h.count()), Some(6));
@@ -198,8 +198,8 @@ fn a_well_behaved_device_never_gives_up_and_one_that_does_is_counted() {
     let limited = run("{ preset = 'well-behaved', attempts = 10, hub_attempts = 0 }");
     sound(&limited);
     let totals = stage(&limited, "rollout").totals;
-    assert_eq!((totals.succeeded, totals.failed_total(), totals.gave_up), (0, 10, 10), "{totals:?}");
-    assert_eq!(stage(&limited, "rollout").intervals.iter().map(|i| i.gave_up).sum::<u64>(), 10);
+    assert_eq!((totals.succeeded, totals.failed.total(), totals.gave_up), (0, 10, 10), "{totals:?}");
+    assert_eq!(stage(&limited, "rollout").intervals.iter().map(|i| i.counts.gave_up).sum::<u64>(), 10);
     assert_eq!(totals.attempts, 100);
     let note = limited.notes.iter().find(|note| note.contains("gave up")).expect("it is told");
     assert!(note.starts_with("rollout: 10 devices gave up, after 10 attempts at most"), "{note}");
@@ -221,15 +221,15 @@ fn a_stage_ends_although_its_devices_never_give_up_and_those_that_are_left_are_c
         sound(&outcome);
         outcome
     };
-    let cut = FailureClass::Cut.index();
+    let cut = FailureClass::Cut;
     let open = run("arrival = 'at-once'");
     let totals = stage(&open, "rollout").totals;
-    assert_eq!((totals.failed[cut], totals.failed_total(), totals.gave_up), (12, 12, 0), "{totals:?}");
+    assert_eq!((totals.failed[cut], totals.failed.total(), totals.gave_up), (12, 12, 0), "{totals:?}");
     assert_eq!(open.elapsed.as_secs(), 300);
     // Nobody makes room for the next one: it ends all the same.
     let closed = run("workload = 'closed'\nconcurrency = 4");
     let totals = stage(&closed, "rollout").totals;
-    assert_eq!((totals.failed[cut], totals.failed_total(), totals.not_started), (4, 4, 8), "{totals:?}");
+    assert_eq!((totals.failed[cut], totals.failed.total(), totals.not_started), (4, 4, 8), "{totals:?}");
     assert_eq!(closed.elapsed.as_secs(), 360);
     assert!(
         closed.notes.iter().any(|note| note.starts_with("rollout: no device got through for 6m")),
@@ -256,9 +256,9 @@ fn a_device_that_the_end_of_the_stage_keeps_from_coming_back_is_cut() {
     ));
     sound(&outcome);
     let totals = stage(&outcome, "life").totals;
-    let cut = FailureClass::Cut.index();
-    assert_eq!((totals.failed[cut], totals.failed_total(), totals.disconnects), (10, 10, 10), "{totals:?}");
+    let cut = FailureClass::Cut;
+    assert_eq!((totals.failed[cut], totals.failed.total(), totals.disconnects), (10, 10, 10), "{totals:?}");
     // What the attempts failed by is the hub's.
-    let refused = FailureClass::Rejected.index();
+    let refused = FailureClass::Rejected;
     assert!(totals.failed_attempts[refused] > 0 && totals.failed_attempts[cut] == 0, "{totals:?}");
 }

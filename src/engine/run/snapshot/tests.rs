@@ -59,7 +59,7 @@ fn one_of_four(copies: &Copies) -> Recorder {
 }
 
 fn failed(stage: &Merged) -> [u64; 2] {
-    [FailureClass::Tls, FailureClass::Cut].map(|class| stage.stage.totals.failed[class.index()])
+    [FailureClass::Tls, FailureClass::Cut].map(|class| stage.stage.totals.failed[class])
 }
 
 #[test]
@@ -228,5 +228,5 @@ fn recording_alone_puts_copies_aside() {
     recorder.attempt_started(Duration::ZERO, EVERY);
     let second = copies.take().expect("it is time");
     // As they were before it; what goes on is cut off.
-    assert_eq!((second.totals.attempts, second.totals.failed_attempts_total(), second.attempts_ended), (2, 2, 2));
+    assert_eq!((second.totals.attempts, second.totals.failed_attempts.total(), second.attempts_ended), (2, 2, 2));
 }

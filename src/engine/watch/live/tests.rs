@@ -43,8 +43,8 @@ fn a_stage_that_goes_on_is_told_as_the_sum_of_its_workers() {
     assert_eq!((nothing.planned, nothing.done, nothing.p50, nothing.rate), (40, 0, None, 0.0));
     let mut one = recorder(&[100, 100, 100, 100]);
     (one.totals.attempts, one.totals.dropped, one.totals.skipped, one.totals.expired) = (9, 3, 5, 2);
-    (one.totals.failed[FailureClass::Tls.index()], one.attempts_ended, one.connected) = (2, 6, 2);
-    one.totals.failed_attempts[FailureClass::Tls.index()] = 2;
+    (one.totals.failed[FailureClass::Tls], one.attempts_ended, one.connected) = (2, 6, 2);
+    one.totals.failed_attempts[FailureClass::Tls] = 2;
     (one.totals.disconnects, one.totals.throttled) = (7, 8);
     (0..9).for_each(|_| one.lateness.record(1_000_000));
     let mut other = recorder(&[300]);
@@ -82,7 +82,7 @@ fn the_rate_is_that_of_attempts_that_succeeded_over_about_the_last_second() {
     for (at, ended, failed) in [(0, 0, 0), (500, 10, 4), (1_000, 10, 4), (1_500, 40, 4), (1_500, 40, 4), (3_000, 40, 4)]
     {
         let mut recorder = Recorder::new();
-        (recorder.attempts_ended, recorder.totals.failed_attempts[FailureClass::Tls.index()]) = (ended, failed);
+        (recorder.attempts_ended, recorder.totals.failed_attempts[FailureClass::Tls]) = (ended, failed);
         publish(&live, &recorder);
         rates.push(display.snapshot(MS(at)).rate);
     }
@@ -102,10 +102,10 @@ fn the_generator_is_the_bottleneck_when_devices_are_dropped_late_or_fail_within_
     assert!(!saturated(&fine(), some, false));
     assert!(saturated(&fine(), some, true), "the stage itself began late");
     let mut failed = fine();
-    failed.totals.failed[FailureClass::Generator.index()] = 1;
+    failed.totals.failed[FailureClass::Generator] = 1;
     assert!(saturated(&failed, some, false) && saturated(&failed, none, false));
     let mut of_the_service = fine();
-    of_the_service.totals.failed[FailureClass::Tls.index()] = 1;
+    of_the_service.totals.failed[FailureClass::Tls] = 1;
     assert!(!saturated(&of_the_service, some, false));
     let mut dropped = recorder(&[]);
     dropped.totals.dropped = 1;

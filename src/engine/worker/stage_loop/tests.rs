@@ -59,7 +59,7 @@ async fn run(job: &Jobs, order: StageOrder) -> StageShare {
     StageLoop { job: Rc::clone(job), order }.run().await
 }
 
-const CUT: usize = FailureClass::Cut.index();
+const CUT: FailureClass = FailureClass::Cut;
 
 #[tokio::test(start_paused = true)]
 async fn the_drain_begins_when_the_last_device_has_started() {
@@ -127,7 +127,7 @@ async fn a_closed_workload_ends_when_nobody_gets_through_and_not_as_long_as_some
         assert_eq!((share.stalled, share.recorder.last_end.as_secs()), (true, 6));
         let share = closed("4s").await;
         let totals = &share.recorder.totals;
-        assert_eq!((totals.started, totals.failed[FailureClass::Timeout.index()], totals.not_started), (3, 3, 0));
+        assert_eq!((totals.started, totals.failed[FailureClass::Timeout], totals.not_started), (3, 3, 0));
         assert_eq!((share.stalled, share.recorder.last_end.as_secs()), (false, 12));
     };
     LocalSet::new().run_until(local).await;
@@ -232,7 +232,7 @@ async fn a_worker_that_has_the_turn_gets_its_key_although_those_of_others_are_al
             StageOrder { keys: supplies.pop(), members: vec![1, 3], turns: Some(Arc::new(Semaphore::new(1))), ..order };
         let share = run(&job, order).await;
         let totals = &share.recorder.totals;
-        assert_eq!((totals.started, totals.failed[FailureClass::Network.index()]), (2, 2));
+        assert_eq!((totals.started, totals.failed[FailureClass::Network]), (2, 2));
     };
     LocalSet::new().run_until(local).await;
 }

@@ -100,7 +100,12 @@ fn sum(runs: &[RunRecord], stage: usize, phase: Phase) -> Histogram {
 
 fn curve(stage: usize, row: &PhaseRow, tables: &Tables) -> Plot {
     let phase = row.phase.name();
-    let series = [("a", "A"), ("b", "B")].map(|(column, name)| Series { column, name, table: Some(phase), band: None });
+    let series = [("a", "A"), ("b", "B")].map(|(column, name)| Series {
+        column: column.into(),
+        name,
+        table: Some(phase),
+        band: None,
+    });
     let what = match row.phase {
         Phase::Total => "Latency from due until done, waits and further attempts included, of the devices that succeeded, on the \
                          HDR scale: each step to the right is ten times rarer. A curve ends where only the slowest device of its side is left. "
@@ -179,7 +184,7 @@ impl Kind {
         }
         let series = [("a", "A"), ("b", "B")].map(|(table, name)| {
             let banded = tables.get(table).is_some_and(|columns| columns.contains_key(edges[0]));
-            Series { column, name, table: Some(table), band: banded.then_some(edges) }
+            Series { column: column.into(), name, table: Some(table), band: banded.then_some(edges) }
         });
         let plot = Plot {
             id: format!("plot-{stage}-over-time-{column}"),

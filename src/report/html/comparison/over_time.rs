@@ -1,8 +1,7 @@
 use std::collections::BTreeMap;
 
-use crate::domain::FailureClass;
 use crate::measure::{RunRecord, StageRecord};
-use crate::report::html::series::{self, Columns, Number, Points, failed_column};
+use crate::report::html::series::{self, Columns, Number, Points};
 use crate::report::units;
 
 /// Fewer than in the report of a run: both sides have theirs, and a band around them.
@@ -38,8 +37,7 @@ fn column(run: &Columns, name: &str, at: usize) -> Option<f64> {
 
 /// Devices per second that failed for good, of all classes, or were dropped.
 fn failed(run: &Columns, at: usize) -> Option<f64> {
-    let classes = FailureClass::ALL.into_iter().map(failed_column);
-    classes.chain(["dropped"]).map(|name| column(run, name, at)).sum()
+    ["failed", "dropped"].into_iter().map(|name| column(run, name, at)).sum()
 }
 
 /// Intervals that become one point: as many for all runs of both sides, so that the points mean the same.
@@ -55,8 +53,8 @@ pub(super) fn columns(runs: &[RunRecord], stage: usize, per_point: usize) -> Col
     moments.sort_unstable();
     moments.dedup();
     let mut columns = Columns::new();
-    let mut push = |name, value: Option<f64>| {
-        columns.entry(name).or_default().push(Number(value.map(units::rounded)));
+    let mut push = |name: &'static str, value: Option<f64>| {
+        columns.entry(name.into()).or_default().push(Number(value.map(units::rounded)));
     };
     for moment in moments {
         push("start_s", Some(moment as f64 / 1e3));
@@ -109,7 +107,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::measure::Interval;
+    use crate::measure::{Counts, Interval};
     use crate::report::fixture;
 
     fn run(succeeded: &[u64], start: u64) -> RunRecord {
@@ -119,7 +117,7 @@ mod tests {
         let interval = |second: u64, succeeded: u64| Interval {
             start: Duration::from_secs(second),
             length: Duration::from_secs(1),
-            succeeded,
+            counts: Counts { succeeded, ..Counts::default() },
             ..Interval::default()
         };
         stage.intervals = (0..).zip(succeeded).map(|(second, n)| interval(start + second, *n)).collect();

@@ -73,7 +73,7 @@ fn runs(out: &mut String, sides: [Side<'_>; 2]) -> fmt::Result {
             for value in [
                 run.seed.to_string(),
                 format!("{} of {}", units::count(totals.succeeded), units::count(totals.planned)),
-                units::count(totals.failed_total()),
+                units::count(totals.failed.total()),
                 units::count(totals.dropped),
                 units::count(totals.attempts),
                 units::count(totals.throttled),

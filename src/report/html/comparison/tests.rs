@@ -23,8 +23,8 @@ fn sides(runs: usize, seconds: u64, factor: f64) -> [Vec<RunRecord>; 2] {
     });
     for run in &mut both[1] {
         let stage = &mut run.stages[0];
-        stage.totals.failed[FailureClass::Timeout.index()] = 40;
-        stage.intervals[1].failed[FailureClass::Timeout.index()] = 40;
+        stage.totals.failed[FailureClass::Timeout] = 40;
+        stage.intervals[1].counts.failed[FailureClass::Timeout] = 40;
     }
     both
 }
@@ -80,7 +80,7 @@ fn verdicts_are_those_of_the_comparison() {
     for (mut runs, words) in cases {
         for run in &mut runs[1] {
             let stage = &mut run.stages[0];
-            (stage.totals.failed, stage.intervals[1].failed) = (Default::default(), Default::default());
+            (stage.totals.failed, stage.intervals[1].counts.failed) = (Default::default(), Default::default());
         }
         let html = page_of(&runs);
         assert!(html.contains(words), "{words}: {}", structure(&own_of(&html)));
@@ -154,7 +154,7 @@ fn long_runs_of_many_stages_stay_small() {
                 stage.intervals = (0..2_000)
                     .map(|n| crate::measure::Interval {
                         start: std::time::Duration::from_secs(n),
-                        succeeded: n * 3,
+                        counts: crate::measure::Counts { succeeded: n * 3, ..second.counts },
                         total: Default::default(),
                         ..second.clone()
                     })

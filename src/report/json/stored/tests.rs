@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use proptest::prelude::*;
 
-use crate::domain::{Phase, Shard};
+use crate::domain::{FailureClass, Phase, Shard};
 use crate::measure::{CompactHistogram, Histogram, MergeError, Observed, RunRecord, RunStatus, merge};
 use crate::report::console::{Look, summary};
 use crate::report::{EXPORTERS, FolderError, ReadError, ResultsFolder, fixture, read, verdicts};
@@ -223,11 +223,18 @@ fn merging_adds_certificates_keeps_the_longest_retry_after_and_invents_no_classe
     fs::write(&path, run.to_string()).unwrap();
     let record = read(folder.path()).unwrap();
     let second = &record.stages[0].intervals[0];
-    assert_eq!((second.failed_attempts, second.failed_attempts_by_class), (1_000, None));
+    assert_eq!(
+        (second.counts.failed_attempts.total(), second.counts.failed_attempts.of(FailureClass::Tls)),
+        (1_000, None)
+    );
     let twin = RunRecord { seed: 43, ..fixture::renewal_storm() };
     let sum = merge(&[record, twin]).unwrap();
     let second = &sum.stages[0].intervals[0];
-    assert_eq!((second.failed_attempts, second.failed_attempts_by_class), (2_000, None), "half of them is not all");
+    assert_eq!(
+        (second.counts.failed_attempts.total(), second.counts.failed_attempts.of(FailureClass::Tls)),
+        (2_000, None),
+        "half of them is not all"
+    );
     let certificates = sum.certificates.unwrap();
     assert_eq!((certificates.certificates(), certificates.without, certificates.expired), (2 * 1_220, 28, 2 * 14));
     assert_eq!(sum.stages[0].totals.retry_after_max, Some(Duration::from_secs(90)), "the longest of both");
