@@ -13,14 +13,13 @@ use crate::domain::Shard;
 use crate::engine::clock::RunClock;
 use crate::engine::keys::KeyWorks;
 use crate::engine::plan::Plan;
-use crate::engine::plan::schedule::StageTimes;
 use crate::engine::plan::setup::StageSetup;
 use crate::engine::plan::share::Split;
 use crate::engine::record::recorder::Recorder;
 use crate::engine::record::serials::Serials;
+use crate::engine::run::board::Board;
 use crate::engine::run::conductor::Conductor;
 use crate::engine::run::crew::{Crew, Execution};
-use crate::engine::run::snapshot::SoFar;
 use crate::engine::watch::progress::Progress;
 use crate::engine::worker::Worker;
 use crate::engine::worker::entry::Job;
@@ -109,7 +108,6 @@ pub(super) async fn conductor(
     let nobody: Vec<Worker<MemoryConnector>> = Vec::new();
     Conductor {
         crew: Crew::start(Execution::Inline, nobody, ALONE).await.expect("there is nobody to start"),
-        times: watch::Sender::new(vec![StageTimes::default(); scenario.stages.len()]),
         classes: classes(&scenario),
         works: Arc::new(KeyWorks::new(pool, Arc::clone(&plan), ahead)),
         execution: Execution::Inline,
@@ -117,11 +115,9 @@ pub(super) async fn conductor(
         progress,
         distributions: false,
         keeps: false,
-        so_far: Arc::new(SoFar::new(Arc::clone(&plan))),
+        board: Arc::new(Board::new(Arc::clone(&plan), false)),
         halt: CancellationToken::new(),
         cut: CancellationToken::new(),
-        displays: RefCell::default(),
-        defect: RefCell::default(),
         plan,
         scenario: Arc::new(scenario),
     }

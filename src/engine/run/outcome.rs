@@ -40,7 +40,7 @@ pub struct EngineOutcome {
 }
 
 /// What is known of a run from the moment on at which its measured part begins.
-pub(crate) struct Begun {
+pub(crate) struct RunStart {
     pub(crate) scenario: Arc<Scenario>,
     pub(crate) started_at: SystemTime,
     pub(crate) prepare: Duration,
@@ -66,7 +66,7 @@ pub(crate) struct Measured {
     pub(crate) busiest: Duration,
 }
 
-impl Begun {
+impl RunStart {
     pub(crate) fn outcome(&self, measured: Measured) -> EngineOutcome {
         let Measured { elapsed, status, stages, certificates, errors, notes, broken, busiest } = measured;
         let health = Watch {
@@ -135,7 +135,7 @@ mod tests {
         (0..2).for_each(|_| in_flight.rise());
         in_flight.fall();
         connected.rise();
-        let begun = Begun {
+        let start = RunStart {
             scenario: Arc::new(scenario),
             started_at: SystemTime::UNIX_EPOCH,
             prepare: Duration::from_secs(1),
@@ -146,7 +146,7 @@ mod tests {
             connected: Arc::new(connected),
             execution,
         };
-        begun.outcome(Measured {
+        start.outcome(Measured {
             elapsed: Duration::from_secs(10),
             status: RunStatus::Complete,
             stages,

@@ -1,7 +1,7 @@
 //! What is made ready before stages begin: the keys of all of them, and who is due when.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::time::{interval, timeout};
 
@@ -136,7 +136,7 @@ impl Conductor {
         };
         let made = self.works.made();
         if !in_time && made < wanted {
-            self.so_far.note(format!(
+            self.board.note(format!(
                 "{made} of {wanted} keys were made before the run, as limits.prepare = {} was over; the others are made \
                  while devices come, and cost CPU there",
                 humantime::format_duration(limit),
@@ -161,7 +161,7 @@ impl Conductor {
         let (certified, unlisted) = self.crew.certificates(members.clone()).await?;
         let scale = self.scenario.time_scale;
         // By the wall clock, which went on while workers were asked.
-        let now = self.classes.first().map_or(SystemTime::UNIX_EPOCH, |class| class.clock.now());
+        let now = self.wall_clock();
         let began = now.checked_sub(scale.to_fleet(clock.now().saturating_sub(begins))).unwrap_or(now);
         let due = schedule::renewals(&self.scenario, self.plan.seed, index, certified, began);
         let due: Vec<_> = due.into_iter().map(|(at, device)| (scale.to_real(at), device)).collect();
@@ -281,7 +281,7 @@ mod tests {
         let began = tokio::time::Instant::now();
         conductor.enough_keys().await;
         let shown = shown.borrow().clone();
-        (shown, conductor.so_far.notes(), began.elapsed())
+        (shown, conductor.board.notes(), began.elapsed())
     }
 
     fn note(made: u32, wanted: u32) -> String {
@@ -312,7 +312,7 @@ mod tests {
             drop(gate);
         });
         conductor.enough_keys().await;
-        conductor.so_far.notes()
+        conductor.board.notes()
     }
 
     #[tokio::test(start_paused = true)]

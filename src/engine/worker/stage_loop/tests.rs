@@ -12,10 +12,8 @@ use crate::engine::keys::queue::Lane;
 use crate::engine::plan::Plan;
 use crate::engine::plan::schedule::Begins;
 use crate::engine::plan::share::Split;
-use crate::engine::run::snapshot::{Kept, SoFar};
 use crate::engine::scene;
 use crate::engine::watch::live::Display;
-use crate::measure::Begin;
 
 const S: fn(u64) -> Duration = Duration::from_secs;
 
@@ -242,13 +240,11 @@ fn what_a_worker_recorded_is_put_aside_when_it_breaks_and_only_then() {
     let scenario = scene::scenario(3, "arrival = 'at-once'");
     let (station, _silent) = scene::station(&scenario, 1);
     let job = scene::job(&station, 0);
-    let so_far = SoFar::new(Arc::new(Plan::new(&scenario, 7)));
-    let (copies, begin) = (Copies::default(), Begin { due: S(0), late: S(0) });
-    so_far.began(Kept { stage: 0, begin, from: S(0), workers: vec![(copies.clone(), None)], over: None });
-    job.recorder.borrow_mut().keep_in(copies, 3);
+    let copies = Copies::default();
+    job.recorder.borrow_mut().keep_in(copies.clone(), 3);
     job.recorder.borrow_mut().started(S(0));
     drop(KeptWhenBroken(Rc::clone(&job)));
-    assert!(so_far.last_of(0, 0).is_none());
+    assert!(copies.take().is_none());
     let breaks = |recording: bool| {
         let broke = catch_unwind(AssertUnwindSafe(|| {
             let _recording = recording.then(|| job.recorder.borrow_mut());
@@ -256,7 +252,7 @@ fn what_a_worker_recorded_is_put_aside_when_it_breaks_and_only_then() {
             panic!("this worker breaks");
         }));
         assert!(broke.is_err());
-        so_far.last_of(0, 0).map(|recorder| (recorder.totals.started, recorder.totals.not_started))
+        copies.take().map(|recorder| (recorder.totals.started, recorder.totals.not_started))
     };
     assert_eq!(breaks(true), None, "what was being recorded is not whole");
     assert_eq!(breaks(false), Some((1, 2)));

@@ -6,8 +6,14 @@ use tokio::time::sleep;
 
 use super::*;
 use crate::domain::{Failure, FailureClass};
+use crate::engine::clock::RunClock;
 use crate::engine::plan::share::{InFlightLimit, LimitedBy};
+use crate::engine::record::copies::EVERY;
+use crate::engine::run::crew::Execution;
+use crate::engine::run::keeper::Keeper;
+use crate::engine::run::outcome::{EngineOutcome, RunStart};
 use crate::engine::worker::gauge::Gauge;
+use crate::measure::RunStatus;
 use crate::measure::{CpuUse, Observed, Outcome};
 use crate::scenario::Scenario;
 
@@ -24,17 +30,18 @@ fn scenario() -> Scenario {
     Scenario::parse("x.toml", &text, &[]).unwrap()
 }
 
-fn so_far() -> SoFar {
-    SoFar::new(Arc::new(Plan::new(&scenario(), 1)))
+fn board() -> Board {
+    Board::new(Arc::new(Plan::new(&scenario(), 1)), true)
 }
 
 const BEGIN: Begin = Begin { due: Duration::from_secs(2), late: Duration::from_millis(3) };
 
 /// A stage of two workers that begins.
-fn begins(so_far: &SoFar, stage: usize) -> [Copies; 2] {
+fn begins(board: &Board, stage: usize) -> [Copies; 2] {
     let copies = [Copies::default(), Copies::default()];
     let workers = copies.iter().map(|copies| (copies.clone(), None)).collect();
-    so_far.began(Kept { stage, begin: BEGIN, from: BEGIN.due, workers, over: None });
+    let display = Display::new(Vec::new(), stage, 7, BEGIN.due, None);
+    board.began(OnBoard { display, begin: Some(BEGIN), from: BEGIN.due, workers, over: None });
     copies
 }
 
@@ -64,14 +71,14 @@ fn failed(stage: &Merged) -> [u64; 2] {
 
 #[test]
 fn a_stage_that_goes_on_is_as_if_it_were_cut_off_when_its_workers_last_put_a_copy() {
-    let so_far = so_far();
-    let [first, _] = begins(&so_far, 1);
-    let untouched = so_far.stages(BEGIN.due);
+    let board = board();
+    let [first, _] = begins(&board, 1);
+    let untouched = board.stages(BEGIN.due);
     assert_eq!(untouched.0[1].stage.totals.not_started, 7, "no worker has put a copy yet");
     drop(one_of_four(&first));
     // However often it is looked at, as long as no newer copy comes.
     for _ in 0..2 {
-        let (stages, errors) = so_far.stages(BEGIN.due + MS(200));
+        let (stages, errors) = board.stages(BEGIN.due + MS(200));
         let [not_begun, goes_on] = &stages[..] else { panic!("two stages") };
         assert_eq!((not_begun.stage.totals.not_started, not_begun.stage.begin), (7, None));
         let totals = &goes_on.stage.totals;
@@ -83,31 +90,31 @@ fn a_stage_that_goes_on_is_as_if_it_were_cut_off_when_its_workers_last_put_a_cop
         let rows: Vec<_> = errors.into_rows().iter().map(|row| (row.class, row.count)).collect();
         assert_eq!(rows, [(FailureClass::Tls, 1), (FailureClass::Cut, 1)]);
     }
-    let (cut_off, errors) = so_far.cut_off(1, BEGIN.due + MS(300));
+    let (cut_off, errors) = board.cut_off(1, BEGIN.due + MS(300));
     assert_eq!((failed(&cut_off), errors.into_rows().len()), ([1, 1], 2));
-    let last = so_far.last_of(1, 0).expect("it has put one");
+    let last = board.last_of(1, 0).expect("it has put one");
     assert_eq!((last.totals.attempts, last.totals.planned), (2, 4));
-    assert!(so_far.last_of(1, 1).is_none() && so_far.last_of(1, 2).is_none() && so_far.last_of(0, 0).is_none());
+    assert!(board.last_of(1, 1).is_none() && board.last_of(1, 2).is_none() && board.last_of(0, 0).is_none());
 }
 
 #[test]
 fn a_stage_that_is_over_is_what_it_came_to_and_those_beside_it_go_on() {
-    let so_far = so_far();
-    let ([of_first, _], [of_second, _]) = (begins(&so_far, 0), begins(&so_far, 1));
+    let board = board();
+    let ([of_first, _], [of_second, _]) = (begins(&board, 0), begins(&board, 1));
     drop((one_of_four(&of_first), one_of_four(&of_second)));
-    let mut over = Merged::not_started(&so_far.plan, 1, BEGIN.due);
+    let mut over = Merged::not_started(&board.plan, 1, BEGIN.due);
     (over.stage.totals.succeeded, over.stage.totals.not_started, over.whole) = (6, 1, true);
     let mut errors = Errors::default();
     errors.count(&Failure::new(FailureClass::Network, "gone"), BEGIN.due, 5);
-    so_far.ended(1, Some(over), &errors);
-    let (stages, all) = so_far.stages(BEGIN.due + MS(200));
+    board.over(1, &over, &errors, BEGIN.due + MS(100));
+    let (stages, all) = board.stages(BEGIN.due + MS(200));
     assert_eq!(failed(&stages[0]), [1, 1]);
     assert_eq!((stages[1].stage.totals.succeeded, failed(&stages[1]), stages[1].whole), (6, [0, 0], true));
     let count = |errors: Errors| errors.into_rows().iter().map(|row| (row.class, row.count)).collect::<Vec<_>>();
     let network = (FailureClass::Network, 5);
     assert_eq!(count(all), [network, (FailureClass::Tls, 1), (FailureClass::Cut, 1)]);
-    assert_eq!(count(so_far.errors()), [network], "those of stages that are over");
-    assert!(so_far.last_of(1, 0).is_none() && so_far.last_of(0, 0).is_some());
+    assert_eq!(count(board.errors()), [network], "those of stages that are over");
+    assert!(board.last_of(1, 0).is_none() && board.last_of(0, 0).is_some());
 }
 
 fn threshold(observed: f64) -> ThresholdResult {
@@ -117,18 +124,18 @@ fn threshold(observed: f64) -> ThresholdResult {
 
 #[test]
 fn notes_stay_in_their_order_and_of_thresholds_the_first_that_ends_the_run() {
-    let so_far = so_far();
-    assert_eq!((so_far.notes(), so_far.broken()), (Vec::new(), None));
-    ["one", "two"].into_iter().for_each(|note| so_far.note(note.to_owned()));
-    [1.0, 2.0].into_iter().for_each(|observed| so_far.breaks(threshold(observed)));
-    assert_eq!(so_far.notes(), ["one", "two"]);
-    assert_eq!(so_far.broken(), Some(threshold(1.0)));
+    let board = board();
+    assert_eq!((board.notes(), board.broken()), (Vec::new(), None));
+    ["one", "two"].into_iter().for_each(|note| board.note(note.to_owned()));
+    [1.0, 2.0].into_iter().for_each(|observed| board.breaks(threshold(observed)));
+    assert_eq!(board.notes(), ["one", "two"]);
+    assert_eq!(board.broken(), Some(threshold(1.0)));
 }
 
 /// A keeper of a run whose first stage goes on, and the records that it makes.
 fn keeper(execution: Execution) -> (Keeper, Receiver<EngineOutcome>) {
     let (sender, records) = channel();
-    let begun = Begun {
+    let start = RunStart {
         scenario: Arc::new(scenario()),
         started_at: SystemTime::UNIX_EPOCH,
         prepare: Duration::ZERO,
@@ -139,13 +146,13 @@ fn keeper(execution: Execution) -> (Keeper, Receiver<EngineOutcome>) {
         connected: Arc::new(Gauge::default()),
         execution,
     };
-    let so_far = so_far();
-    let [copies, _] = begins(&so_far, 0);
+    let board = board();
+    let [copies, _] = begins(&board, 0);
     drop(one_of_four(&copies));
-    so_far.note("a note".to_owned());
-    so_far.breaks(threshold(1.0));
+    board.note("a note".to_owned());
+    board.breaks(threshold(1.0));
     let snapshots = Box::new(move |outcome| drop(sender.send(outcome)));
-    (Keeper { snapshots, begun: Arc::new(begun), so_far: Arc::new(so_far), clock: RunClock::start() }, records)
+    (Keeper { snapshots, start: Arc::new(start), board: Arc::new(board), clock: RunClock::start() }, records)
 }
 
 /// The same, but its receiver breaks with the first one, of which it says so much.
@@ -159,7 +166,7 @@ fn broken(execution: Execution) -> (Keeper, Receiver<()>) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn twice_a_second_there_is_a_record_of_the_run_so_far() {
+async fn twice_a_second_there_is_a_record_of_the_run_board() {
     let local = async {
         let (keeper, records) = keeper(Execution::Inline);
         let keeping = keeper.start(Execution::Inline).unwrap();
