@@ -130,7 +130,8 @@ impl Emulator {
         let chain = ChainVerifier::new(&read_certificates(&c.issuing_root_file).unwrap()).unwrap();
         let group_key = SymmetricKey::from_base64(&std::fs::read_to_string(&c.group_key_file).unwrap()).unwrap();
         let dps = Endpoint { host: c.dps_host.clone(), port: c.mqtt.port(), address: Some(c.mqtt) };
-        let attestation = Attestation::SymmetricKey { group_key, token_life: Duration::from_secs(3600) };
+        let attestation =
+            Attestation::SymmetricKey { group_key, token_life: fleetstorm::domain::FleetTime::from_secs(3600) };
         let mut settings = Settings::new(dps, IdScope::new(&c.id_scope).unwrap(), attestation, tls, Arc::new(chain));
         settings.hub = Some(HubSettings { address: Some(c.mqtt), telemetry: None, ..HubSettings::default() });
         settings

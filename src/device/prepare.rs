@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use crate::device::attempt::Attempt;
 use crate::device::bootstrap::BootstrapIdentity;
 use crate::device::{Attestation, Connector, Credential, Settings};
-use crate::domain::{Failure, FailureClass, KeySource, Phase, RegistrationId, rng};
+use crate::domain::{Failure, FailureClass, FleetTime, KeySource, Phase, RegistrationId, rng};
 use crate::measure::PhaseTimes;
 use crate::pki::csr;
 use crate::pki::key::{DeviceKey, KeyError};
@@ -259,8 +259,8 @@ impl fmt::Debug for Prepared {
     }
 }
 
-fn unix_seconds(now: SystemTime, later: Duration) -> u64 {
-    now.duration_since(UNIX_EPOCH).unwrap_or_default().saturating_add(later).as_secs()
+fn unix_seconds(now: SystemTime, later: FleetTime) -> u64 {
+    (FleetTime::between(UNIX_EPOCH, now) + later).as_secs()
 }
 
 pub(super) fn generator(error: &KeyError) -> Failure {

@@ -52,6 +52,7 @@ impl WallClock for ScaledClock {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::FleetTime;
     use tokio::time::advance;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -59,7 +60,7 @@ mod tests {
     const START: SystemTime = SystemTime::UNIX_EPOCH;
 
     fn clock() -> ScaledClock {
-        ScaledClock::starting_at(TimeScale::new(DAY, SECOND).unwrap(), START)
+        ScaledClock::starting_at(TimeScale::new(FleetTime::new(DAY), SECOND).unwrap(), START)
     }
 
     #[tokio::test(start_paused = true)]

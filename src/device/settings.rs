@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::device::{SharedKey, SourceAddresses, SystemClock, Target, WallClock};
-use crate::domain::{CryptoProvider, IdScope, KeyAlgorithm, KeySource, Transport};
+use crate::domain::{CryptoProvider, FleetTime, IdScope, KeyAlgorithm, KeySource, Transport};
 use crate::model::NetworkImpairment;
 use crate::pki::bootstrap::Folder;
 use crate::pki::chain::ChainVerifier;
@@ -81,8 +81,8 @@ pub enum Attestation {
     SymmetricKey {
         /// Primary or secondary key of the enrollment group.
         group_key: SymmetricKey,
-        /// Validity of a token, in fleet time on the wall clock. Each attempt signs its own.
-        token_life: Duration,
+        /// Validity of a token, by the fleet's wall clock. Each attempt signs its own.
+        token_life: FleetTime,
     },
     /// A bootstrap certificate in the TLS handshake, from the folder that `fleetstorm pki` made. Its key is another one
     /// than the CSR's.
@@ -208,7 +208,7 @@ impl Settings {
         let tls =
             ClientTls::new(std::slice::from_ref(&root), crate::domain::TlsVersions::Any, CryptoProvider::default());
         let key =
-            Attestation::SymmetricKey { group_key: SymmetricKey::random(), token_life: Duration::from_secs(3_600) };
+            Attestation::SymmetricKey { group_key: SymmetricKey::random(), token_life: FleetTime::from_secs(3_600) };
         let chain = ChainVerifier::new(&[root]).expect("a root is a certificate");
         let scope = IdScope::new("0ne00000001").expect("an id scope");
         Self::new(Endpoint::new("dps"), scope, key, tls.expect("a root is given"), Arc::new(chain))

@@ -1,20 +1,20 @@
 use std::time::Duration;
 
-use crate::domain::PhaseTimes;
+use crate::domain::{FleetTime, PhaseTimes};
 
 /// What an attempt has found out so far, or one conversation of it: from the wire to the record, it stays this one value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct AttemptFacts {
-    /// Time per phase, in real time.
+    /// Time per phase.
     pub phases: PhaseTimes,
     /// Status polls sent.
     pub polls: u16,
     /// Answers 429 received.
     pub throttled: u16,
     /// The longest retry-after that a refusal named: a 429, an outage or another error; the wait that follows an accepted request is
-    /// none. Fleet time, as the service says it. Absent when none was named.
-    pub retry_after_max: Option<Duration>,
-    /// How long the refusal that ended it asks to stay away, in real time.
+    /// none. Absent when none was named.
+    pub retry_after_max: Option<FleetTime>,
+    /// How long the refusal that ended it asks to stay away.
     pub retry_after: Option<Duration>,
 }
 
@@ -34,7 +34,8 @@ impl AttemptFacts {
     /// A refusal: `status` as in HTTP, and the seconds that it names, in time of the service.
     pub fn refused(&mut self, status: u16, retry_after: Option<u32>) {
         self.throttled = self.throttled.saturating_add(u16::from(status == 429));
-        self.retry_after_max = self.retry_after_max.max(retry_after.map(|seconds| Duration::from_secs(seconds.into())));
+        self.retry_after_max =
+            self.retry_after_max.max(retry_after.map(|seconds| FleetTime::from_secs(seconds.into())));
     }
 }
 
@@ -57,7 +58,7 @@ mod tests {
         second.refused(429, Some(8));
         let both = first.and(&second);
         assert_eq!((both.polls, both.throttled), (u16::MAX, 3));
-        assert_eq!((both.retry_after_max, both.retry_after), (Some(9 * SECOND), None));
+        assert_eq!((both.retry_after_max, both.retry_after), (Some(FleetTime::from_secs(9)), None));
         let phases: Vec<_> = both.phases.present().map(|(phase, _)| phase).collect();
         assert_eq!(phases, [Phase::Tcp, Phase::Register]);
     }

@@ -1,32 +1,33 @@
 use std::fmt;
 use std::time::Duration;
 
-/// How much faster the fleet's life passes than real time: so much fleet time in so much real time.
-///
-/// Fleet time is that of validities, renewal windows, arrivals, waits and quotas; real time is that of machines: what is
-/// measured, and what bounds a socket, a handshake or an answer.
+use crate::domain::FleetTime;
+
+/// How much faster the fleet's life passes than real time: so much fleet time in so much real time. What makes a [`FleetTime`] of a
+/// [`Duration`], and the other way round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimeScale {
-    fleet: Duration,
+    fleet: FleetTime,
     real: Duration,
 }
 
 impl TimeScale {
     /// Fleet time is real time.
-    pub const REAL: Self = Self { fleet: Duration::from_secs(1), real: Duration::from_secs(1) };
+    pub const REAL: Self = Self { fleet: FleetTime::from_secs(1), real: Duration::from_secs(1) };
 
     /// Most fleet seconds in one real second: a year in a minute and a bit more.
     pub const MAX: u64 = 1_000_000;
 
     /// `fleet` passes in `real`; `None` unless fleet time is at least as fast as real time and at most [`Self::MAX`] times
     /// faster.
-    pub fn new(fleet: Duration, real: Duration) -> Option<Self> {
+    pub fn new(fleet: FleetTime, real: Duration) -> Option<Self> {
         let most = real.checked_mul(u32::try_from(Self::MAX).unwrap_or(u32::MAX));
-        (!real.is_zero() && fleet >= real && most.is_none_or(|most| fleet <= most)).then_some(Self { fleet, real })
+        let may_be = fleet.length() >= real && most.is_none_or(|most| fleet.length() <= most);
+        (!real.is_zero() && may_be).then_some(Self { fleet, real })
     }
 
     /// How much fleet time passes in [`Self::real`].
-    pub const fn fleet(self) -> Duration {
+    pub const fn fleet(self) -> FleetTime {
         self.fleet
     }
 
@@ -37,7 +38,7 @@ impl TimeScale {
 
     /// Whether fleet time is real time.
     pub fn is_real(self) -> bool {
-        self.fleet == self.real
+        self.fleet.length() == self.real
     }
 
     /// Fleet seconds per real second.
@@ -45,14 +46,14 @@ impl TimeScale {
         self.fleet.as_secs_f64() / self.real.as_secs_f64()
     }
 
-    /// How long a span of fleet time really takes, to the nanosecond below.
-    pub fn to_real(self, fleet: Duration) -> Duration {
-        scaled(fleet, self.real, self.fleet)
+    /// How long that really takes, to the nanosecond below.
+    pub fn to_real(self, fleet: FleetTime) -> Duration {
+        scaled(fleet.length(), self.real, self.fleet.length())
     }
 
-    /// How much fleet time passes in a real span, to the nanosecond below.
-    pub fn to_fleet(self, real: Duration) -> Duration {
-        scaled(real, self.fleet, self.real)
+    /// How much of the fleet's time passes meanwhile, to the nanosecond below.
+    pub fn to_fleet(self, real: Duration) -> FleetTime {
+        FleetTime::new(scaled(real, self.fleet.length(), self.real))
     }
 }
 
@@ -100,7 +101,7 @@ impl fmt::Display for TimeScale {
                 _ => format!("{}s", time.as_secs_f64()),
             }
         };
-        write!(f, "{} = {}", seconds(self.fleet), seconds(self.real))
+        write!(f, "{} = {}", seconds(self.fleet.length()), seconds(self.real))
     }
 }
 
@@ -109,33 +110,35 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const DAY: Duration = Duration::from_secs(86_400);
+    const DAY: FleetTime = FleetTime::from_secs(86_400);
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
     fn a_day_may_pass_in_a_second() {
         let scale = TimeScale::new(DAY, SECOND).unwrap();
-        assert_eq!((scale.to_real(30 * DAY), scale.to_fleet(7 * SECOND)), (30 * SECOND, 7 * DAY));
+        assert_eq!((scale.to_real(DAY * 30), scale.to_fleet(7 * SECOND)), (30 * SECOND, DAY * 7));
         assert_eq!((scale.to_string(), scale.factor()), ("1d = 1s".to_owned(), 86_400.0));
         assert!(!scale.is_real() && TimeScale::REAL.is_real());
     }
 
     #[test]
     fn fleet_time_is_never_slower_than_real_time_nor_boundless() {
-        for (fleet, real) in [(SECOND, DAY), (DAY, Duration::ZERO), (Duration::from_secs(1_000_001), SECOND)] {
+        for (fleet, real) in
+            [(FleetTime::from_secs(1), DAY.length()), (DAY, Duration::ZERO), (FleetTime::from_secs(1_000_001), SECOND)]
+        {
             assert_eq!(TimeScale::new(fleet, real), None);
         }
-        assert!(TimeScale::new(SECOND, SECOND).is_some_and(TimeScale::is_real));
+        assert!(TimeScale::new(FleetTime::from_secs(1), SECOND).is_some_and(TimeScale::is_real));
     }
 
     #[test]
     fn scales_are_told_in_the_largest_unit_that_fits() {
-        let shown = |fleet: u64, real| TimeScale::new(Duration::from_secs(fleet), real).unwrap().to_string();
+        let shown = |fleet: u64, real| TimeScale::new(FleetTime::from_secs(fleet), real).unwrap().to_string();
         assert_eq!(shown(2 * 86_400, SECOND), "2d = 1s");
         assert_eq!(shown(25 * 3_600, Duration::from_mins(1)), "25h = 1min");
         assert_eq!(shown(61 * 60, Duration::from_millis(1_500)), "61min = 1.5s");
         assert_eq!(shown(86_401, SECOND), "86401s = 1s");
-        let tiny = TimeScale { fleet: Duration::ZERO, real: SECOND };
+        let tiny = TimeScale { fleet: FleetTime::ZERO, real: SECOND };
         assert_eq!(tiny.to_string(), "0s = 1s", "no time at all has no larger unit");
     }
 
@@ -147,23 +150,25 @@ mod tests {
 
     #[test]
     fn parts_without_a_common_divisor_and_the_longest_times_are_scaled_too() {
-        let scale = TimeScale::new(Duration::from_nanos(7_000_000_003), SECOND).unwrap();
-        assert_eq!(scale.to_real(Duration::from_nanos(14_000_000_006)), 2 * SECOND);
+        let scale = TimeScale::new(FleetTime::from_nanos(7_000_000_003), SECOND).unwrap();
+        assert_eq!(scale.to_real(FleetTime::from_nanos(14_000_000_006)), 2 * SECOND);
         // 584 years of nanoseconds; without the common divisor the product would not fit in between.
         let long = Duration::from_nanos(u64::MAX);
         let scale = TimeScale::new(DAY, SECOND).unwrap();
-        assert_eq!(scale.to_real(long), Duration::from_nanos(u64::MAX / 86_400));
-        assert_eq!(scale.to_fleet(long), long, "what is beyond the clock stays at its end");
+        assert_eq!(scale.to_real(FleetTime::new(long)), Duration::from_nanos(u64::MAX / 86_400));
+        assert_eq!(scale.to_fleet(long), FleetTime::new(long), "what is beyond the clock stays at its end");
         // Longer than any clock: the product of nanoseconds and scale does not fit, only their quotient does.
         let fast =
-            TimeScale::new(Duration::from_nanos(1_000_000_000_000_001), Duration::from_nanos(1_000_000_007)).unwrap();
-        let real = fast.to_real(Duration::MAX);
+            TimeScale::new(FleetTime::from_nanos(1_000_000_000_000_001), Duration::from_nanos(1_000_000_007)).unwrap();
+        let real = fast.to_real(FleetTime::new(Duration::MAX));
         let wanted = Duration::MAX.as_secs_f64() / fast.factor();
         assert!(real == Duration::from_nanos(u64::MAX) && wanted > real.as_secs_f64(), "{real:?}, {wanted}");
-        assert_eq!(fast.to_fleet(Duration::MAX), Duration::from_nanos(u64::MAX));
+        assert_eq!(fast.to_fleet(Duration::MAX), FleetTime::from_nanos(u64::MAX));
         // Parts so long that their product with a time does not fit, though what comes of it is short.
-        let slow = TimeScale::new(Duration::new(10_000_000_000_000, 9), Duration::new(1_000_000_000_000, 7)).unwrap();
-        let (real, wanted) = (slow.to_real(Duration::from_secs(1_000_000_000)), Duration::from_secs(100_000_000));
+        let slow =
+            TimeScale::new(FleetTime::new(Duration::new(10_000_000_000_000, 9)), Duration::new(1_000_000_000_000, 7))
+                .unwrap();
+        let (real, wanted) = (slow.to_real(FleetTime::from_secs(1_000_000_000)), Duration::from_secs(100_000_000));
         assert!(real.abs_diff(wanted) < Duration::from_millis(1), "{real:?}");
     }
 
@@ -175,11 +180,11 @@ mod tests {
     proptest! {
         #[test]
         fn there_and_back_is_the_same_to_the_step_of_the_scale(millis in 0u64..10_000_000_000, factor in 1u64..TimeScale::MAX) {
-            let scale = TimeScale::new(Duration::from_secs(factor), SECOND).unwrap();
-            let fleet = Duration::from_millis(millis);
+            let scale = TimeScale::new(FleetTime::from_secs(factor), SECOND).unwrap();
+            let fleet = FleetTime::from_millis(millis);
             let back = scale.to_fleet(scale.to_real(fleet));
-            prop_assert!(back <= fleet && fleet - back <= Duration::from_nanos(factor));
-            prop_assert_eq!(TimeScale::REAL.to_real(fleet), fleet);
+            prop_assert!(back <= fleet && fleet.saturating_sub(back) <= FleetTime::from_nanos(factor));
+            prop_assert_eq!(TimeScale::REAL.to_real(fleet), fleet.length());
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::domain::TimeScale;
+use crate::domain::{FleetTime, TimeScale};
 use crate::model::{FleetWall, later};
 
 /// The emulator's wall clock: the system's, moved by an offset, so that certificates and tokens can be made to expire; and
@@ -66,7 +66,7 @@ impl Clock {
         let (left, now) = (wall.duration_since(self.now()).unwrap_or_default(), Instant::now());
         let begins_in = |fleet: &FleetWall| fleet.begins_in(now.duration_since(self.origin));
         let unscaled = left.min(self.fleet.get().map_or(Duration::MAX, begins_in));
-        now.checked_add(unscaled + self.scale.to_real(left - unscaled))
+        now.checked_add(unscaled + self.scale.to_real(FleetTime::new(left - unscaled)))
     }
 
     /// Now in whole seconds since 1970-01-01T00:00:00Z, as SAS tokens count.
@@ -114,7 +114,7 @@ mod tests {
     }
 
     fn days_in_seconds() -> Clock {
-        Clock::new(TimeScale::new(DAY, SECOND).unwrap(), Some(start()), 0)
+        Clock::new(TimeScale::new(FleetTime::new(DAY), SECOND).unwrap(), Some(start()), 0)
     }
 
     #[tokio::test(start_paused = true)]
@@ -199,7 +199,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_moved_it_before_moves_it_still_in_either_direction() {
         for (offset, shown) in [(-5000, start() - 5 * SECOND), (0, start()), (5000, start() + 5 * SECOND)] {
-            let clock = Clock::new(TimeScale::new(DAY, SECOND).unwrap(), Some(start()), offset);
+            let clock = Clock::new(TimeScale::new(FleetTime::new(DAY), SECOND).unwrap(), Some(start()), offset);
             assert_eq!((clock.now(), clock.lead_ms()), (shown, offset));
             clock.begin(start());
             assert_eq!((clock.now(), clock.lead_ms()), (shown, offset));

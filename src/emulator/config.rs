@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{IdScope, InvalidId, QuotaProfile, RegistrationId, TimeScale};
+use crate::domain::{FleetTime, IdScope, InvalidId, QuotaProfile, RegistrationId, TimeScale};
 pub use enrollment::{CaEntry, Group, GroupEntry, Individual};
 pub(crate) use fault::duration;
 pub use fault::{
@@ -242,7 +242,7 @@ impl Config {
 
     /// The time scale, checked.
     pub(crate) fn scale(&self) -> Result<TimeScale, ConfigError> {
-        let fleet = Duration::try_from_secs_f64(self.time_scale).ok();
+        let fleet = FleetTime::try_from_secs_f64(self.time_scale);
         let scale = fleet.and_then(|fleet| TimeScale::new(fleet, Duration::from_secs(1)));
         scale.ok_or(ConfigError::Range { key: "time_scale", min: 1, max: TimeScale::MAX })
     }

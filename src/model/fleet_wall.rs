@@ -2,7 +2,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::domain::TimeScale;
 
-/// A wall clock of fleet time: what it showed at one moment of a monotonic clock, from which on it runs as many times faster as the
+/// The wall clock of a fleet: what it showed at one moment of a monotonic clock, from which on it runs as many times faster as the
 /// time scale says: `anchor + (now - anchor) * scale`. It follows the monotonic clock, so that a system clock that is set meanwhile is
 /// not magnified. Before the anchor it runs at real speed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +17,7 @@ impl FleetWall {
     /// then, `now` the same moment on the monotonic clock.
     pub fn anchored(scale: TimeScale, anchor: SystemTime, wall: SystemTime, now: Duration) -> Self {
         match wall.duration_since(anchor) {
-            Ok(late) => Self { scale, wall: later(anchor, scale.to_fleet(late)), at: now },
+            Ok(late) => Self { scale, wall: scale.to_fleet(late).after(anchor), at: now },
             Err(early) => Self { scale, wall: anchor, at: now.saturating_add(early.duration()) },
         }
     }
@@ -25,7 +25,7 @@ impl FleetWall {
     /// What it shows.
     pub fn shows(&self, now: Duration) -> SystemTime {
         match now.checked_sub(self.at) {
-            Some(passed) => later(self.wall, self.scale.to_fleet(passed)),
+            Some(passed) => self.scale.to_fleet(passed).after(self.wall),
             None => self.wall.checked_sub(self.at - now).unwrap_or(self.wall),
         }
     }
@@ -44,6 +44,7 @@ pub fn later(at: SystemTime, by: Duration) -> SystemTime {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::FleetTime;
 
     const SECOND: Duration = Duration::from_secs(1);
     const DAY: Duration = Duration::from_secs(86_400);
@@ -51,7 +52,7 @@ mod tests {
 
     #[test]
     fn it_counts_from_its_anchor_whenever_that_is_told() {
-        let scale = TimeScale::new(DAY, SECOND).unwrap();
+        let scale = TimeScale::new(FleetTime::new(DAY), SECOND).unwrap();
         // Told 4 s after the start, when the monotonic clock shows 100 s.
         let anchored =
             |after: u32| FleetWall::anchored(scale, START + after * SECOND, START + 4 * SECOND, 100 * SECOND);

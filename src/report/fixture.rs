@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 
-use crate::domain::{AttemptFacts, ByClass, FailureClass, Phase, TimeScale};
+use crate::domain::{AttemptFacts, ByClass, FailureClass, FleetTime, Phase, TimeScale};
 use crate::measure::{
     Attempt, Begin, Certificates, CompactPhases, Counts, CpuUse, ErrorRow, GeneratorHealth, Histogram, Interval,
     Machine, Observed, Origin, Outcome, PhaseHistograms, PhaseTimes, ProcessSample, ResourceSample, RunRecord,
@@ -154,7 +154,7 @@ pub(super) fn record() -> RunRecord {
 pub(super) fn renewal_storm() -> RunRecord {
     let mut record = record();
     const DAY: Duration = Duration::from_secs(86_400);
-    record.time_scale = TimeScale::new(DAY, Duration::from_secs(1)).unwrap();
+    record.time_scale = TimeScale::new(FleetTime::new(DAY), Duration::from_secs(1)).unwrap();
     record.status = RunStatus::ThresholdFailed;
     // It had ended before the second reading.
     record.resources[1].emulator = ProcessSample::default();
@@ -179,8 +179,8 @@ pub(super) fn renewal_storm() -> RunRecord {
     storm.totals.attempts += 2_000;
     storm.totals.failed_attempts[FailureClass::Throttled] = 2_000;
     storm.totals.throttled = 2_002;
-    storm.totals.retry_after_max = Some(Duration::from_secs(90));
-    storm.intervals[1].counts.retry_after_max = Some(Duration::from_secs(90));
+    storm.totals.retry_after_max = Some(FleetTime::from_secs(90));
+    storm.intervals[1].counts.retry_after_max = Some(FleetTime::from_secs(90));
     for (interval, attempts) in storm.intervals.iter_mut().zip([2_100, 1_133]) {
         interval.succeeded_attempts = interval.counts.succeeded;
         let counts = &mut interval.counts;

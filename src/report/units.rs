@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use crate::domain::FleetTime;
+
 /// A time with three significant digits: `850 µs`, `12.3 ms`, `7.90 s`, `2 min 5 s`, `3 h 20 min`.
 pub fn duration(time: Duration) -> String {
     let seconds = time.as_secs_f64();
@@ -39,8 +41,9 @@ pub fn count(count: u64) -> String {
     text
 }
 
-/// A span of fleet time, which is often days: `1 day`, `30 days`, `7 days 2 h`, `3 h 20 min`, `45 s`.
-pub fn fleet_time(time: Duration) -> String {
+/// A length of the fleet's time, which is often days: `1 day`, `30 days`, `7 days 2 h`, `3 h 20 min`, `45 s`.
+pub fn fleet_time(time: FleetTime) -> String {
+    let time = time.length();
     const DAY: u64 = 86_400;
     let whole_hours = (time.as_secs_f64() / 3_600.0).round() as u64;
     let (days, hours) = if time.as_secs() < DAY - 30 { (0, 0) } else { (whole_hours / 24, whole_hours % 24) };
@@ -191,9 +194,9 @@ mod tests {
             (5, "5 s"),
         ];
         for (seconds, text) in cases {
-            assert_eq!(fleet_time(Duration::from_secs(seconds)), text);
+            assert_eq!(fleet_time(FleetTime::from_secs(seconds)), text);
         }
-        assert_eq!(fleet_time(Duration::from_millis(1_500)), "1.50 s");
+        assert_eq!(fleet_time(FleetTime::from_millis(1_500)), "1.50 s");
     }
 
     #[test]

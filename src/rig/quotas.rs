@@ -1,8 +1,6 @@
 //! What a plan asks of the quotas of its target.
 
-use std::time::Duration;
-
-use crate::domain::QuotaLimits;
+use crate::domain::{FleetTime, QuotaLimits};
 use crate::engine::Plan;
 use crate::engine::quota_check::{self, Polls, Quota, QuotaCheck, QuotaChecks, Share, Verdict};
 use crate::report::units;
@@ -123,30 +121,28 @@ fn name(stage: usize, scenario: &Scenario) -> &str {
 }
 
 /// That long or a little longer, so that what is printed fits: whole seconds, minutes or hours.
-fn enough(spread: Duration) -> Duration {
+fn enough(spread: FleetTime) -> FleetTime {
     let step = match spread.as_secs() {
         0..60 => 1,
         60..3_600 => 5,
         3_600..86_400 => 60,
         _ => 3_600,
     };
-    let seconds = spread.as_secs() + u64::from(spread.subsec_nanos() > 0);
-    Duration::from_secs(seconds.div_ceil(step) * step)
+    let seconds = spread.as_secs() + u64::from(spread.length().subsec_nanos() > 0);
+    FleetTime::from_secs(seconds.div_ceil(step) * step)
 }
 
 /// How long the service lets devices wait for their assignment.
 struct Service {
-    /// Fleet time.
-    retry_after: Duration,
-    /// Fleet time.
-    assignment: Duration,
+    retry_after: FleetTime,
+    assignment: FleetTime,
 }
 
 impl Service {
     fn of(scenario: &Scenario, seed: u64) -> Result<Self, EmulatorConfigError> {
         if scenario.target.address != TargetAddress::Embedded {
             // What DPS says; how long it works is not known.
-            return Ok(Self { retry_after: Duration::from_secs(3), assignment: Duration::ZERO });
+            return Ok(Self { retry_after: FleetTime::from_secs(3), assignment: FleetTime::ZERO });
         }
         let config = EmulatorConfig::new(scenario, None, seed)?;
         Ok(Self {
@@ -175,7 +171,7 @@ mod tests {
         for (seconds, text) in
             [(240.001, "4 min 5 s"), (49.5, "50 s"), (4_001.0, "1 h 7 min"), (119_880.0, "1 day 10 h")]
         {
-            assert_eq!(units::fleet_time(enough(Duration::from_secs_f64(seconds))), text);
+            assert_eq!(units::fleet_time(enough(FleetTime::try_from_secs_f64(seconds).unwrap())), text);
         }
     }
 }

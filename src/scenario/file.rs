@@ -1,10 +1,10 @@
 //! The file format, schema 1: which keys there are, what each takes, what contradicts what.
 
 use std::path::Path;
-use std::time::Duration;
 
 use toml::de::DeTable;
 
+use crate::domain::FleetTime;
 use crate::scenario::stage::Surroundings;
 use crate::scenario::{
     Scenario, emulator, fleet, limits, policy, quotas, short_form, stage, target, threshold, time_scale,
@@ -19,7 +19,7 @@ use crate::settings::tree::{Kind, Place, SetError, Table, Value};
 const SCHEMA: u64 = 1;
 
 /// The longest span of fleet time that a key takes.
-pub(super) const LONGEST: Duration = Duration::from_secs(366 * 86_400);
+pub(super) const LONGEST: FleetTime = FleetTime::from_secs(366 * 86_400);
 
 /// `folder` is that of the file; files that it names are looked for there.
 pub(super) fn parse(name: &str, folder: &Path, text: &str, sets: &[(String, String)]) -> Result<Scenario, Problems> {

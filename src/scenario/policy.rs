@@ -1,46 +1,45 @@
 use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use rand::RngExt;
 
-use crate::domain::rng;
-use crate::settings::expect::{Expect, duration};
+use crate::domain::{FleetTime, rng};
+use crate::settings::expect::{Expect, fleet_time};
 use crate::settings::reader::Section;
-use crate::settings::time;
 
-/// The credential policy: what certificates the fleet gets. Fleet time. The embedded emulator follows it; elsewhere it is
+/// The credential policy: what certificates the fleet gets. The embedded emulator follows it; elsewhere it is
 /// what the plan reckons with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
     /// From issuance to expiry.
-    pub validity: Duration,
+    pub validity: FleetTime,
     /// Length of the renewal window, which ends with the certificate.
-    pub renewal_window: Duration,
+    pub renewal_window: FleetTime,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        const DAY: Duration = Duration::from_secs(86_400);
-        Self { validity: 30 * DAY, renewal_window: 7 * DAY }
+        const DAY: FleetTime = FleetTime::from_secs(86_400);
+        Self { validity: DAY * 30, renewal_window: DAY * 7 }
     }
 }
 
 /// What the service allows.
-const LONGEST_VALIDITY: Duration = Duration::from_secs(90 * 86_400);
+const LONGEST_VALIDITY: FleetTime = FleetTime::from_secs(90 * 86_400);
 
 pub(super) fn read(mut section: Section<'_>) -> Option<Policy> {
-    let whole = |range| -> Expect<Duration> {
-        duration(range).then(|time| match time.subsec_nanos() {
+    let whole = |range| -> Expect<FleetTime> {
+        fleet_time(range).then(|time| match time.length().subsec_nanos() {
             0 => Ok(time),
             _ => Err("certificates know whole seconds only".to_owned()),
         })
     };
-    let validity = section.or("validity", "P30D", &whole(Duration::from_secs(1)..=LONGEST_VALIDITY));
-    let renewal_window = section.or("renewal_window", "P7D", &whole(Duration::ZERO..=LONGEST_VALIDITY));
+    let validity = section.or("validity", "P30D", &whole(FleetTime::from_secs(1)..=LONGEST_VALIDITY));
+    let renewal_window = section.or("renewal_window", "P7D", &whole(FleetTime::ZERO..=LONGEST_VALIDITY));
     if let (Some(validity), Some(window)) = (validity, renewal_window)
         && window > validity
     {
-        let message = format!("of {} is longer than policy.validity, {}", time::show(window), time::show(validity));
+        let message = format!("of {} is longer than policy.validity, {}", window, validity);
         section.problem("renewal_window", &message, "make it at most as long as certificates are valid");
     }
     section.finish();
@@ -52,8 +51,8 @@ pub(super) fn read(mut section: Section<'_>) -> Option<Policy> {
 pub struct RenewalTiming {
     /// Its plan.
     pub strategy: RenewalStrategy,
-    /// How wrong its clock may be: each device's is off by a fixed amount, uniform in plus or minus this. Fleet time.
-    pub clock_skew: Duration,
+    /// How wrong its clock may be: each device's is off by a fixed amount, uniform in plus or minus this.
+    pub clock_skew: FleetTime,
 }
 
 /// A device's plan for renewing.
@@ -69,9 +68,9 @@ pub enum RenewalStrategy {
     /// long before expiry.
     Suggested {
         /// Begin, before expiry.
-        from: Duration,
+        from: FleetTime,
         /// End, before expiry; less than `from`.
-        until: Duration,
+        until: FleetTime,
     },
     /// Only once the certificate has expired.
     Never,
@@ -89,12 +88,11 @@ impl RenewalTiming {
         round: u32,
     ) -> SystemTime {
         let draw = |name| rng(seed, name, u64::from(device) | u64::from(round) << 32).random::<f64>();
-        let before_expiry = |time: Duration| not_after.checked_sub(time).unwrap_or(not_before).max(not_before);
+        let before_expiry = |time: FleetTime| time.before(not_after).unwrap_or(not_before).max(not_before);
         let at = match self.strategy {
             RenewalStrategy::WindowOpens => before_expiry(policy.renewal_window),
             RenewalStrategy::Fraction(part) => {
-                let lifetime = not_after.duration_since(not_before).unwrap_or_default();
-                not_before + lifetime.mul_f64(part.clamp(0.0, 1.0))
+                FleetTime::between(not_before, not_after).mul_f64(part.clamp(0.0, 1.0)).after(not_before)
             }
             RenewalStrategy::Uniform => before_expiry(policy.renewal_window.mul_f64(1.0 - draw("renewal-place"))),
             RenewalStrategy::Suggested { from, until } => {
@@ -105,7 +103,7 @@ impl RenewalTiming {
         // A clock that is ahead makes the device come early. The skew is the device's, not the certificate's.
         let skew = rng(seed, "clock-skew", u64::from(device)).random::<f64>().mul_add(2.0, -1.0);
         let by = self.clock_skew.mul_f64(skew.abs());
-        if skew < 0.0 { at.checked_sub(by).unwrap_or(at) } else { at + by }
+        if skew < 0.0 { by.before(at).unwrap_or(at) } else { by.after(at) }
     }
 }
 
@@ -116,12 +114,12 @@ impl fmt::Display for RenewalTiming {
             RenewalStrategy::Fraction(part) => write!(f, "after {} % of the certificate's life", round(part * 100.0))?,
             RenewalStrategy::Uniform => f.write_str("anywhere in the renewal window")?,
             RenewalStrategy::Suggested { from, until } => {
-                write!(f, "where the server suggests, {} to {} before expiry", time::show(from), time::show(until))?;
+                write!(f, "where the server suggests, {} to {} before expiry", from, until)?;
             }
             RenewalStrategy::Never => f.write_str("once the certificate has expired")?,
         }
         if !self.clock_skew.is_zero() {
-            write!(f, ", clocks wrong by up to {}", time::show(self.clock_skew))?;
+            write!(f, ", clocks wrong by up to {}", self.clock_skew)?;
         }
         Ok(())
     }
@@ -143,8 +141,8 @@ mod tests {
             (0.0..=1.0f64).prop_map(RenewalStrategy::Fraction),
             Just(RenewalStrategy::Uniform),
             (0u64..1_000, 0u64..1_000).prop_map(|(a, b)| RenewalStrategy::Suggested {
-                from: Duration::from_secs(a.max(b)),
-                until: Duration::from_secs(a.min(b)),
+                from: FleetTime::from_secs(a.max(b)),
+                until: FleetTime::from_secs(a.min(b)),
             }),
             Just(RenewalStrategy::Never),
         ]
@@ -159,27 +157,31 @@ mod tests {
             skew in 0u64..100,
             device in any::<u32>(),
         ) {
-            let begin = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
-            let end = begin + Duration::from_secs(validity);
-            let policy =
-                Policy { validity: end.duration_since(begin).unwrap(), renewal_window: Duration::from_secs(window) };
-            let skew = Duration::from_secs(skew);
+            let begin = FleetTime::from_secs(1_800_000_000).after(SystemTime::UNIX_EPOCH);
+            let (validity, window, skew) = (
+                FleetTime::from_secs(validity),
+                FleetTime::from_secs(window),
+                FleetTime::from_secs(skew),
+            );
+            let end = validity.after(begin);
+            let policy = Policy { validity, renewal_window: window };
             let timing = RenewalTiming { strategy, clock_skew: skew };
             let due = timing.due(&policy, (begin, end), 7, device, 1);
-            prop_assert!(due >= begin - skew && due <= end + skew);
+            let early = |at: SystemTime| skew.before(at).unwrap();
+            prop_assert!(due >= early(begin) && due <= skew.after(end));
             prop_assert_eq!(due, timing.due(&policy, (begin, end), 7, device, 1));
             if matches!(strategy, RenewalStrategy::Uniform | RenewalStrategy::WindowOpens) {
-                prop_assert!(due >= begin.max(end - Duration::from_secs(window.min(validity))) - skew);
+                prop_assert!(due >= early(begin.max(window.min(validity).before(end).unwrap())));
             }
         }
     }
 
     #[test]
     fn each_certificate_of_a_device_has_its_own_place_in_the_window() {
-        let begin = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
-        let validity = (begin, begin + Policy::default().validity);
+        let begin = FleetTime::from_secs(1_800_000_000).after(SystemTime::UNIX_EPOCH);
+        let validity = (begin, Policy::default().validity.after(begin));
         let due = |skew, device, round| {
-            let timing = RenewalTiming { strategy: RenewalStrategy::Uniform, clock_skew: Duration::from_secs(skew) };
+            let timing = RenewalTiming { strategy: RenewalStrategy::Uniform, clock_skew: FleetTime::from_secs(skew) };
             timing.due(&Policy::default(), validity, 1, device, round)
         };
         let mut all: Vec<_> = (0..10).flat_map(|device| (0..10).map(move |round| due(0, device, round))).collect();
@@ -192,15 +194,15 @@ mod tests {
 
     #[test]
     fn devices_spread_over_the_window_that_they_are_given() {
-        let begin = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
-        let day = Duration::from_secs(86_400);
+        let begin = FleetTime::from_secs(1_800_000_000).after(SystemTime::UNIX_EPOCH);
+        let day = FleetTime::from_secs(86_400);
         let timing = RenewalTiming {
             strategy: RenewalStrategy::Suggested { from: 7 * day, until: 3 * day },
-            clock_skew: Duration::ZERO,
+            clock_skew: FleetTime::ZERO,
         };
-        let validity = (begin, begin + 30 * day);
-        let due = |device| timing.due(&Policy::default(), validity, 1, device, 1).duration_since(begin).unwrap();
-        let all: Vec<Duration> = (0..1_000).map(due).collect();
+        let validity = (begin, (30 * day).after(begin));
+        let due = |device| FleetTime::between(begin, timing.due(&Policy::default(), validity, 1, device, 1));
+        let all: Vec<FleetTime> = (0..1_000).map(due).collect();
         assert!(all.iter().all(|at| (23 * day..=27 * day).contains(at)));
         let early = all.iter().filter(|at| **at < 25 * day).count();
         assert!((400..600).contains(&early), "{early} in the first half");

@@ -1,8 +1,7 @@
 //! A piecewise linear rate and the inverse of the area under it, in whole numbers where it decides anything: no time is
 //! ever found by adding intervals, so nothing drifts.
 
-use std::time::Duration;
-
+use crate::domain::FleetTime;
 use crate::scenario::{Rate, RatePoint};
 
 /// Twice the area of one arrival, in millionths of an arrival per day times nanoseconds. Twice, so that the area of a
@@ -51,7 +50,7 @@ impl Segment {
 
 impl RateProfile {
     pub(super) fn constant(rate: Rate) -> Self {
-        Self::new(&[RatePoint { at: Duration::ZERO, rate }])
+        Self::new(&[RatePoint { at: FleetTime::ZERO, rate }])
     }
 
     /// `points` in order of time, the first at zero.
@@ -78,21 +77,21 @@ impl RateProfile {
 
     /// The time at which the area under the rate passes `area` (an arrival is [`ARRIVAL`]), `None` when it never does. The
     /// search begins at segment `hint`, which is moved to the one found: pass areas in rising order.
-    pub(super) fn due(&self, area: u128, hint: &mut usize) -> Option<Duration> {
+    pub(super) fn due(&self, area: u128, hint: &mut usize) -> Option<FleetTime> {
         while let Some(segment) = self.segments.get(*hint) {
             if area < segment.before + segment.area() {
-                return Some(Duration::from_nanos(
+                return Some(FleetTime::from_nanos(
                     segment.start + segment.inverse(area.saturating_sub(segment.before)),
                 ));
             }
             *hint += 1;
         }
         let nanos = self.last.inverse(area.saturating_sub(self.last.before));
-        (self.last.from > 0).then(|| Duration::from_nanos(self.last.start.saturating_add(nanos)))
+        (self.last.from > 0).then(|| FleetTime::from_nanos(self.last.start.saturating_add(nanos)))
     }
 }
 
-fn nanos(time: Duration) -> u64 {
+fn nanos(time: FleetTime) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
@@ -109,7 +108,7 @@ mod tests {
             let mut points = Vec::new();
             for (step, rate) in steps {
                 at += step;
-                points.push(RatePoint { at: Duration::from_nanos(at), rate: Rate::from_micros_per_day(rate) });
+                points.push(RatePoint { at: FleetTime::from_nanos(at), rate: Rate::from_micros_per_day(rate) });
             }
             points
         })
@@ -133,14 +132,14 @@ mod tests {
         #[test]
         fn arrivals_are_the_area_under_the_rate(points in points()) {
             let profile = RateProfile::new(&points);
-            let (mut hint, mut before) = (0, Duration::ZERO);
+            let (mut hint, mut before) = (0, FleetTime::ZERO);
             for k in 0..3_000 {
                 let Some(due) = profile.due(k * ARRIVAL, &mut hint) else {
                     prop_assert!(profile.arrivals().is_some_and(|n| u128::from(n) <= k));
                     break;
                 };
                 prop_assert!(profile.arrivals().is_none_or(|n| u128::from(n) > k));
-                prop_assert!(due + Duration::from_nanos(1) >= before, "{due:?} after {before:?}");
+                prop_assert!(due + FleetTime::from_nanos(1) >= before, "{due:?} after {before:?}");
                 // Whole numbers of nanoseconds: 2,000/s make an arrival of 2 millionths per nanosecond.
                 let at = area(&profile, nanos(due));
                 prop_assert!((at - k as f64).abs() < 1e-5, "arrival {k} is due at {due:?}, where the area is {at}");
@@ -152,13 +151,13 @@ mod tests {
         fn a_constant_rate_never_drifts(per_second in 1u32..=1_000_000, second in 0u64..=100_000) {
             let profile = RateProfile::constant(Rate::per_second_exact(per_second));
             let arrival = u128::from(per_second) * u128::from(second);
-            prop_assert_eq!(profile.due(arrival * ARRIVAL, &mut 0), Some(Duration::from_secs(second)));
+            prop_assert_eq!(profile.due(arrival * ARRIVAL, &mut 0), Some(FleetTime::from_secs(second)));
         }
     }
 
     #[test]
     fn nothing_arrives_while_the_rate_is_zero() {
-        let point = |at, rate| RatePoint { at: Duration::from_secs(at), rate: Rate::per_second_exact(rate) };
+        let point = |at, rate| RatePoint { at: FleetTime::from_secs(at), rate: Rate::per_second_exact(rate) };
         let profile = RateProfile::new(&[
             point(0, 0),
             point(5, 0),
@@ -177,11 +176,11 @@ mod tests {
     #[test]
     fn fractions_are_carried_over() {
         // 2.5 arrivals in the first second, 2.5 in the second: five together.
-        let point = |at, rate| RatePoint { at: Duration::from_secs(at), rate: Rate::from_micros_per_day(rate) };
+        let point = |at, rate| RatePoint { at: FleetTime::from_secs(at), rate: Rate::from_micros_per_day(rate) };
         let rate = 86_400 * 2_500_000;
         let profile = RateProfile::new(&[point(0, rate), point(1, rate), point(2, rate), point(2, 0)]);
         assert_eq!(profile.arrivals(), Some(5));
-        assert_eq!(profile.due(4 * ARRIVAL, &mut 0), Some(Duration::from_millis(1_600)));
+        assert_eq!(profile.due(4 * ARRIVAL, &mut 0), Some(FleetTime::from_millis(1_600)));
         assert_eq!(profile.due(5 * ARRIVAL, &mut 0), None);
     }
 }

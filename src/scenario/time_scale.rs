@@ -1,6 +1,6 @@
 //! The key `time_scale`.
 
-use crate::domain::TimeScale;
+use crate::domain::{FleetTime, TimeScale};
 use crate::settings::expect::Expect;
 use crate::settings::time;
 use crate::settings::tree::Kind;
@@ -28,7 +28,7 @@ pub(super) fn expect() -> Expect<TimeScale> {
             }
             _ => return Err(None),
         };
-        TimeScale::new(fleet, real).ok_or_else(|| {
+        TimeScale::new(FleetTime::new(fleet), real).ok_or_else(|| {
             Some(match fleet.cmp(&real) {
                 Ordering::Less => "fleet time cannot pass slower than real time".to_owned(),
                 // Any other time is a scale beside the same.

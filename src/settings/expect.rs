@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use crate::domain::{FleetTime, in_largest_unit};
 use crate::settings::time;
 use crate::settings::tree::{Kind, Value};
 
@@ -62,7 +63,7 @@ pub(crate) fn count(range: RangeInclusive<u32>) -> Expect<u32> {
 }
 
 pub(crate) fn duration(range: RangeInclusive<Duration>) -> Expect<Duration> {
-    let shown = |d: &Duration| time::show(*d);
+    let shown = |d: &Duration| in_largest_unit(*d);
     let valid = format!("a time from {} to {}, such as \"30s\" or \"PT30S\"", shown(range.start()), shown(range.end()));
     Expect::new(valid, move |value| match &value.kind {
         Kind::Text(text) => match time::parse_duration(text) {
@@ -72,6 +73,11 @@ pub(crate) fn duration(range: RangeInclusive<Duration>) -> Expect<Duration> {
         Kind::Integer(_) | Kind::Float(_) => Err(Some("a time needs a unit".to_owned())),
         _ => Err(None),
     })
+}
+
+/// Like [`duration`], of the fleet's time.
+pub(crate) fn fleet_time(range: RangeInclusive<FleetTime>) -> Expect<FleetTime> {
+    duration(range.start().length()..=range.end().length()).then(|time| Ok(FleetTime::new(time)))
 }
 
 pub(crate) fn choice<T: Copy + 'static>(choices: &'static [(&'static str, T)]) -> Expect<T> {

@@ -13,28 +13,10 @@ pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     humantime::parse_duration(text).ok()
 }
 
-/// A time in the largest unit of which it is a whole number, as [`parse_duration`] reads it: `90min`, `30d`, `250ms`.
-pub(crate) fn show(time: Duration) -> String {
-    const UNITS: [(u128, &str); 6] = [
-        (86_400_000_000_000, "d"),
-        (3_600_000_000_000, "h"),
-        (60_000_000_000, "min"),
-        (1_000_000_000, "s"),
-        (1_000_000, "ms"),
-        (1_000, "us"),
-    ];
-    let nanos = time.as_nanos();
-    let unit = UNITS.into_iter().find(|(unit, _)| nanos > 0 && nanos.is_multiple_of(*unit));
-    match unit {
-        Some((unit, name)) => format!("{}{name}", nanos / unit),
-        None if nanos == 0 => "0s".to_owned(),
-        None => format!("{nanos}ns"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::in_largest_unit as show;
     use proptest::prelude::*;
 
     proptest! {

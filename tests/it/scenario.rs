@@ -5,9 +5,8 @@ mod reference;
 mod unknown;
 
 use std::path::Path;
-use std::time::Duration;
 
-use fleetstorm::domain::{KeyAlgorithm, Origin, QuotaLimits, TlsVersions};
+use fleetstorm::domain::{FleetTime, KeyAlgorithm, Origin, QuotaLimits, TlsVersions};
 use fleetstorm::scenario::{Arrival, Rate, Scenario, Start, TargetAddress, Workload};
 use fleetstorm::settings::Problems;
 
@@ -173,7 +172,7 @@ fn a_stage_begins_after_all_before_it_unless_it_says_otherwise() {
         parse(&text, sets).unwrap().stages.into_iter().skip(1).map(|stage| stage.start).collect()
     };
     let start = |sets| starts(sets).swap_remove(0);
-    let (zero, second) = (Duration::ZERO, Duration::from_secs(1));
+    let (zero, second) = (FleetTime::ZERO, FleetTime::from_secs(1));
     let after = |stages: &[usize], delay| Start::After { stages: stages.to_vec(), delay };
     assert_eq!(starts(&[]), [after(&[0], zero), after(&[0, 1], zero)]);
     // One that runs beside another is waited for like any other.

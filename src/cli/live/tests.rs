@@ -4,7 +4,7 @@ use super::*;
 use std::sync::Arc;
 
 use crate::cli::live::words::Extent;
-use crate::domain::{FailureClass, Phase, TimeScale};
+use crate::domain::{FailureClass, FleetTime, Phase, TimeScale};
 use crate::engine::{Distributions, StageProgress};
 use crate::measure::{PhaseBuckets, PhaseHistograms};
 use crate::report::Tone;
@@ -75,7 +75,7 @@ fn a_storm_at_80_columns() {
 
 #[test]
 fn a_storm_at_120_columns_with_the_fleets_time() {
-    let day = TimeScale::new(Duration::from_secs(86_400), Duration::from_secs(1)).expect("a scale");
+    let day = TimeScale::new(FleetTime::from_secs(86_400), Duration::from_secs(1)).expect("a scale");
     insta::assert_snapshot!(seen(120, &about(day)));
 }
 
@@ -183,7 +183,7 @@ fn devices_that_operate_are_told_by_time_and_by_who_is_connected() {
     };
     insta::assert_snapshot!(seen(&about(TimeScale::REAL)));
     // A scenario speaks of fleet time.
-    let minutes = about(TimeScale::new(Duration::from_secs(60), Duration::from_secs(1)).expect("a scale"));
+    let minutes = about(TimeScale::new(FleetTime::from_secs(60), Duration::from_secs(1)).expect("a scale"));
     assert!(seen(&minutes).contains(" 15 min of 1 h  25 %"), "{}", seen(&minutes));
     assert_eq!(
         words::lines(&about(TimeScale::REAL), &life())[1],

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use crate::domain::FleetTime;
 
 use crate::domain::{ByClass, Count, Counts, FailureClass};
 
@@ -10,7 +10,7 @@ pub enum Value<'a> {
     /// So many, by the class of the failure.
     ByClass(&'a ByClass),
     /// The longest of times, when there was one.
-    Longest(Option<Duration>),
+    Longest(Option<FleetTime>),
 }
 
 /// Counts that are not known.
@@ -40,7 +40,7 @@ pub enum Slot<'a> {
     /// Of failures by class.
     ByClass(&'a mut ByClass),
     /// Of the longest of times.
-    Longest(&'a mut Option<Duration>),
+    Longest(&'a mut Option<FleetTime>),
 }
 
 impl Counts {
@@ -118,8 +118,8 @@ impl<'a> From<&'a ByClass> for Value<'a> {
     }
 }
 
-impl From<&Option<Duration>> for Value<'_> {
-    fn from(longest: &Option<Duration>) -> Self {
+impl From<&Option<FleetTime>> for Value<'_> {
+    fn from(longest: &Option<FleetTime>) -> Self {
         Self::Longest(*longest)
     }
 }
@@ -136,8 +136,8 @@ impl<'a> From<&'a mut ByClass> for Slot<'a> {
     }
 }
 
-impl<'a> From<&'a mut Option<Duration>> for Slot<'a> {
-    fn from(longest: &'a mut Option<Duration>) -> Self {
+impl<'a> From<&'a mut Option<FleetTime>> for Slot<'a> {
+    fn from(longest: &'a mut Option<FleetTime>) -> Self {
         Self::Longest(longest)
     }
 }
@@ -153,7 +153,7 @@ mod tests {
             match counts.slot(count) {
                 Slot::Number(number) => *number = n,
                 Slot::ByClass(failures) => failures[FailureClass::Tls] = n,
-                Slot::Longest(longest) => *longest = Some(Duration::from_secs(n)),
+                Slot::Longest(longest) => *longest = Some(FleetTime::from_secs(n)),
             }
         }
         counts
@@ -166,7 +166,7 @@ mod tests {
         for count in Count::ALL {
             match sum.get(count).expect("it is known") {
                 Value::Number(_) | Value::ByClass(_) => assert_eq!(sum.number(count), Some(7), "{count:?}"),
-                Value::Longest(longest) => assert_eq!(longest, Some(Duration::from_secs(5)), "{count:?}"),
+                Value::Longest(longest) => assert_eq!(longest, Some(FleetTime::from_secs(5)), "{count:?}"),
             }
         }
         assert_eq!(sum.of_class(Count::Failed, FailureClass::Tls), Some(7));

@@ -3,7 +3,7 @@
 mod by_class;
 mod counts;
 
-use std::time::Duration;
+use crate::domain::FleetTime;
 
 pub use by_class::ByClass;
 pub use counts::{Slot, Unknown, Value};
@@ -26,7 +26,7 @@ pub enum Adding {
     Sum,
     /// As a sum for each class of failures.
     ByClass,
-    /// The longer one of two times.
+    /// The longer one of two lengths of the fleet's time.
     Longest,
 }
 
@@ -39,7 +39,7 @@ macro_rules! kept_in {
         ByClass
     };
     (Longest) => {
-        Option<Duration>
+        Option<FleetTime>
     };
 }
 

@@ -217,6 +217,7 @@ impl FaultInjector {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::FleetTime;
     use crate::emulator::config::{Chance, Disconnect, HubOutage, Outage, Revocation};
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -335,7 +336,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn times_are_of_the_fleet_and_delays_are_not() {
-        let minute = TimeScale::new(60 * SECOND, SECOND).unwrap();
+        let minute = TimeScale::new(FleetTime::from_secs(60), SECOND).unwrap();
         let mut plan = Faults::default();
         plan.delayed_result.probability = 1.0;
         plan.delayed_result.from_seconds = 60.0;

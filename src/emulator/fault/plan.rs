@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use tokio::time::Instant;
 
 use super::Drawn;
-use crate::domain::TimeScale;
+use crate::domain::{FleetTime, TimeScale};
 use crate::emulator::config::{Faults, duration};
 
 /// What is to go wrong, and when by the runtime's clock.
@@ -38,7 +38,7 @@ pub(crate) enum Moment {
 impl Plan {
     /// All times count from `since`.
     pub(super) fn new(faults: Faults, scale: TimeScale, since: Instant) -> Self {
-        let after = |from: Instant, seconds: f64| from + scale.to_real(duration(seconds));
+        let after = |from: Instant, seconds: f64| from + scale.to_real(FleetTime::new(duration(seconds)));
         let range = |from: f64, length: f64| after(since, from)..after(after(since, from), length);
         let window = |from: f64, length: Option<f64>| {
             let begin = after(since, from);

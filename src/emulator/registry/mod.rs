@@ -20,7 +20,7 @@ mod watchers;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 pub(crate) use ca_certificate::{CaCertificate, VerificationCode};
 pub(crate) use calls::{MethodAnswer, TooMany};
@@ -41,6 +41,7 @@ pub(crate) use watchers::Watchers;
 
 use super::config::{Config, ConfigError};
 use super::sharded::Sharded;
+use crate::domain::FleetTime;
 use crate::pki::chain::ChainError;
 
 /// Everything that is remembered.
@@ -83,7 +84,7 @@ impl Registry {
             enrollments,
             operations: Operations::new(
                 config.dps.max_operations,
-                Operations::real_ttl(Duration::from_secs(config.dps.operation_ttl_seconds), config.scale()?),
+                Operations::real_ttl(FleetTime::from_secs(config.dps.operation_ttl_seconds), config.scale()?),
             ),
             registrations: Sharded::new(),
             registration_count: AtomicUsize::new(0),
@@ -254,6 +255,8 @@ pub(crate) fn test_group() -> Arc<Enrollment> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::domain::KeyAlgorithm;
     use crate::emulator::config::{CaEntry, GroupEntry};

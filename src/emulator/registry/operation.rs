@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::registration::Assignment;
-use crate::domain::TimeScale;
+use crate::domain::{FleetTime, TimeScale};
 use crate::emulator::sharded::lock;
 
 /// Id of an operation: `5.{16 hexadecimal digits}.{guid}`. The digits are the same for all operations of an instance.
@@ -98,7 +98,7 @@ struct Shard {
 
 impl Operations {
     const SHARDS: usize = 64;
-    /// A device that lost the final answer may ask again for so long (real time); then the memory of the chain is given back.
+    /// A device that lost the final answer may ask again for so long; then the memory of the chain is given back.
     const TOLD_TTL: Duration = Duration::from_secs(30);
 
     pub(crate) fn new(max: usize, ttl: Duration) -> Self {
@@ -111,10 +111,11 @@ impl Operations {
         }
     }
 
-    /// How long operations are kept that live so long in fleet time: at least as long as machines need to ask for them.
-    pub(crate) fn real_ttl(ttl: Duration, scale: TimeScale) -> Duration {
+    /// How long operations are kept that live so long: at least as long as machines need to ask for them, which is no longer
+    /// than they live without a scale.
+    pub(crate) fn real_ttl(ttl: FleetTime, scale: TimeScale) -> Duration {
         const LEAST: Duration = Duration::from_secs(30);
-        scale.to_real(ttl).max(ttl.min(LEAST))
+        scale.to_real(ttl).max(ttl.length().min(LEAST))
     }
 
     /// A new operation that is not done before `ready_at`; `None` when there are too many.

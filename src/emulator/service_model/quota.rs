@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::domain::{QuotaLimits, TimeScale};
+use crate::domain::{FleetTime, QuotaLimits, TimeScale};
 use crate::emulator::config::{self, Excess};
 use crate::emulator::sharded::{Sharded, lock};
 use crate::model::{TokenBucket, TokenRate};
@@ -23,7 +23,7 @@ pub(crate) struct Quotas {
     scale: TimeScale,
 }
 
-/// Something is over its quota: come again after so many seconds of fleet time.
+/// Something is over its quota: come again after so many seconds of the fleet's time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Over {
     pub(crate) retry_after: u32,
@@ -38,12 +38,12 @@ struct Polls {
 }
 
 impl Quotas {
-    /// Connections over the quota wait so long at most, in fleet time.
-    const PATIENCE: Duration = Duration::from_secs(60);
+    /// Connections over the quota wait so long at most.
+    const PATIENCE: FleetTime = FleetTime::from_secs(60);
 
     pub(super) fn new(limits: QuotaLimits, config: &config::Quotas, scale: TimeScale) -> Self {
-        const SECOND: Duration = Duration::from_secs(1);
-        const MINUTE: Duration = Duration::from_secs(60);
+        const SECOND: FleetTime = FleetTime::from_secs(1);
+        const MINUTE: FleetTime = FleetTime::from_secs(60);
         let rate = |tokens: u32, period| TokenRate::new(tokens, scale.to_real(period), limits.burst());
         let bucket =
             |tokens: Option<u32>, period| tokens.map(|tokens| Mutex::new(TokenBucket::full(rate(tokens, period))));
@@ -54,7 +54,7 @@ impl Quotas {
             hub_connections: bucket(limits.hub_connections_per_second, SECOND),
             polls: limits
                 .polls_per_10_seconds
-                .map(|tokens| Polls { rate: rate(tokens, 10 * SECOND), full_at: Sharded::new() }),
+                .map(|tokens| Polls { rate: rate(tokens, SECOND * 10), full_at: Sharded::new() }),
             origin: Instant::now(),
             retry_after: config.retry_after_seconds,
             hub_connections_over: config.hub_connections_over,
@@ -113,10 +113,10 @@ impl Quotas {
         }
     }
 
-    /// A real wait as devices are told it: seconds of fleet time, rounded up, at least one.
+    /// A wait as devices are told it: seconds of the fleet's time, rounded up, at least one.
     fn whole_seconds(&self, wait: Duration) -> u32 {
         let wait = self.scale.to_fleet(wait);
-        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        let seconds = wait.as_secs() + u64::from(wait.length().subsec_nanos() > 0);
         u32::try_from(seconds.max(1)).unwrap_or(u32::MAX)
     }
 
@@ -147,7 +147,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn quotas_hold_in_fleet_time_and_waits_are_told_in_it() {
-        let minute_in_a_second = TimeScale::new(Duration::from_secs(60), Duration::from_secs(1)).unwrap();
+        let minute_in_a_second = TimeScale::new(FleetTime::from_secs(60), Duration::from_secs(1)).unwrap();
         let quotas = scaled_quotas(
             |config| config.hub_connections_over = Excess::Delay,
             QuotaProfile::HubS1,

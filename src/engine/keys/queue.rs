@@ -32,7 +32,7 @@ pub(crate) struct Lane {
     served: u64,
     /// In a closed workload: how many devices are at work at a time.
     turns: Option<u64>,
-    /// From the begin of the stage (real time), in order.
+    /// From the begin of the stage, in order.
     devices: Peekable<DueList>,
     left: u64,
     split: Split,

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::Shard;
+use crate::domain::{FleetTime, Shard};
 use crate::engine::plan::members::Members;
 use crate::scenario::{Arrival, DueOffsets, Scenario, Workload};
 
@@ -10,10 +10,10 @@ use crate::scenario::{Arrival, DueOffsets, Scenario, Workload};
 pub(crate) enum Arrivals {
     /// As the arrival process says.
     Process { arrival: Arrival, devices: u32, seed: u64, stage: u16 },
-    /// As it says of the devices of a shard. Fleet time from the start of the stage.
-    Drawn(Arc<[Duration]>),
-    /// As the certificates will say, if every device gets its own when it is due. Fleet time from the start of the stage.
-    Renewals { due: Arc<[Duration]>, devices: Arc<[u32]> },
+    /// As it says of the devices of a shard, from the start of the stage.
+    Drawn(Arc<[FleetTime]>),
+    /// As the certificates will say, if every device gets its own when it is due; from the start of the stage.
+    Renewals { due: Arc<[FleetTime]>, devices: Arc<[u32]> },
     /// When a slot is free.
     Pulled,
 }
@@ -37,7 +37,7 @@ impl Arrivals {
         Self::Drawn(all.filter(|(device, _)| shard.has(*device)).map(|(_, due)| due).collect())
     }
 
-    /// In fleet time from the start of the stage, in order.
+    /// From the start of the stage, in order.
     pub(crate) fn offsets(&self) -> Offsets {
         match self {
             Self::Process { arrival, devices, seed, stage } => match arrival.due_offsets(*devices, *seed, *stage) {
@@ -50,19 +50,19 @@ impl Arrivals {
     }
 }
 
-/// Due times in fleet time, in order. See [`Schedule::arrivals`](crate::engine::Schedule::arrivals).
+/// Due times, in order. See [`Schedule::arrivals`](crate::engine::Schedule::arrivals).
 #[derive(Debug, Clone)]
 pub enum Offsets {
     /// Of an arrival process.
     Due(DueOffsets),
     /// A list of them, from that place on.
-    List(Arc<[Duration]>, usize),
+    List(Arc<[FleetTime]>, usize),
 }
 
 impl Iterator for Offsets {
-    type Item = Duration;
+    type Item = FleetTime;
 
-    fn next(&mut self) -> Option<Duration> {
+    fn next(&mut self) -> Option<FleetTime> {
         match self {
             Self::Due(due) => due.next(),
             Self::List(list, place) => {

@@ -8,5 +8,5 @@ pub(crate) struct Due {
     pub(crate) at: Duration,
 }
 
-/// Who is due when, from the start of the stage (real time), in order.
+/// Who is due when, from the start of the stage, in order.
 pub(crate) type DueList = Box<dyn Iterator<Item = (Duration, u32)> + Send>;

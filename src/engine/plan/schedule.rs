@@ -1,10 +1,11 @@
 //! When stages begin and who is due when: pure functions of what is known so far, without clocks or devices. The plan prints
 //! what they foresee, the conductor of a run asks them as stages end, quota checks reckon with the earliest that can be.
 
+use std::ops::Add;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::domain::{Shard, TimeScale};
+use crate::domain::{FleetTime, Shard, TimeScale};
 use crate::engine::plan::arrivals::{Arrivals, Offsets};
 use crate::engine::plan::due::DueList;
 use crate::engine::plan::members::Members;
@@ -22,24 +23,25 @@ struct StageSchedule {
     start: Start,
     members: Members,
     arrivals: Arrivals,
-    /// How long an operating stage lasts (fleet time).
-    operates: Option<Duration>,
-    /// Until the last device is due, or an operating one done (real time); `None` in a closed workload.
+    /// How long an operating stage lasts.
+    operates: Option<FleetTime>,
+    /// Until the last device is due, or an operating one done; `None` in a closed workload.
     lasts: Option<Duration>,
-    /// If the stages that it waits for end with their last arrivals (real time).
+    /// If the stages that it waits for end with their last arrivals.
     foreseen: StageTimes,
 }
 
-/// When a stage begins and ended, as far as that is known: real or fleet time from the start of the measured part.
+/// When a stage begins and ended, as far as that is known, from the start of the measured part: in real time, or in that of the
+/// fleet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct StageTimes {
+pub struct StageTimes<T = Duration> {
     /// It begins then.
-    pub begins: Option<Duration>,
+    pub begins: Option<T>,
     /// It ended then.
-    pub ended: Option<Duration>,
+    pub ended: Option<T>,
 }
 
-/// When a stage begins, as far as that is known before the run (real time).
+/// When a stage begins, as far as that is known before the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Begins {
     /// Then.
@@ -102,10 +104,10 @@ impl Schedule {
         members: &Members,
         begins: Option<Duration>,
     ) -> Arrivals {
-        let origin = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        let origin = FleetTime::from_secs(1_800_000_000).after(SystemTime::UNIX_EPOCH);
         let begins = begins.map(|begins| self.scale.to_fleet(begins));
         // When each device got the certificate that it has then.
-        let mut issued: Vec<Option<Duration>> = vec![None; scenario.fleet.devices as usize];
+        let mut issued: Vec<Option<FleetTime>> = vec![None; scenario.fleet.devices as usize];
         for (before, stage) in
             self.stages.iter().enumerate().filter(|(stage, _)| scenario.stages[*stage].kind.makes_keys())
         {
@@ -119,21 +121,21 @@ impl Schedule {
             }
         }
         let certified = members.iter().filter_map(|device| {
-            let not_before = origin + issued[device as usize]?;
-            Some(Certified { device, not_before, not_after: not_before + scenario.policy.validity })
+            let not_before = issued[device as usize]?.after(origin);
+            Some(Certified { device, not_before, not_after: scenario.policy.validity.after(not_before) })
         });
-        let began = origin + begins.unwrap_or_default();
+        let began = begins.unwrap_or_default().after(origin);
         let (due, devices): (Vec<_>, Vec<_>) = renewals(scenario, seed, index, certified, began).into_iter().unzip();
         Arrivals::Renewals { due: due.into(), devices: devices.into() }
     }
 
-    /// When a stage begins, by what is known of the others (real time); `None` as long as that is too little. Stages refer to
+    /// When a stage begins, by what is known of the others; `None` as long as that is too little. Stages refer to
     /// earlier ones only.
     pub fn begin(&self, stage: usize, known: &[StageTimes]) -> Option<Duration> {
         begin(&self.stages.get(stage)?.start, known, |delay| self.scale.to_real(delay))
     }
 
-    /// When an operating stage that begins at that time is over for its devices (real time).
+    /// When an operating stage that begins at that time is over for its devices.
     pub fn until(&self, stage: usize, begins: Duration) -> Option<Duration> {
         Some(begins + self.scale.to_real(self.stages.get(stage)?.operates?))
     }
@@ -154,28 +156,26 @@ impl Schedule {
         self.foreseen_begin(stage) == Begins::At(Duration::ZERO)
     }
 
-    /// When a stage begins and ends, if all end with their last arrivals; `None` where a closed workload is waited for (real
-    /// time).
+    /// When a stage begins and ends, if all end with their last arrivals; `None` where a closed workload is waited for.
     pub(crate) fn foreseen(&self, stage: usize) -> StageTimes {
         self.stages[stage].foreseen
     }
 
-    /// Until the last device of a stage is due, or an operating one done, from its begin (real time); `None` in a closed
-    /// workload.
+    /// Until the last device of a stage is due, or an operating one done, from its begin; `None` in a closed workload.
     pub(crate) fn lasts(&self, stage: usize) -> Option<Duration> {
         self.stages[stage].lasts
     }
 
-    /// When stages begin at the earliest, in fleet time: one that waits for others begins when the last device of theirs is
+    /// When stages begin at the earliest: one that waits for others begins when the last device of theirs is
     /// due, as if they were done at that moment; a closed workload is over as soon as it has begun. `delayed`: a stage begins
     /// that much later than it could.
-    pub(crate) fn earliest(&self, delayed: Option<(usize, Duration)>) -> Vec<Duration> {
+    pub(crate) fn earliest(&self, delayed: Option<(usize, FleetTime)>) -> Vec<FleetTime> {
         let earliest = self.fold(
             |delay| delay,
             |stage, begins| {
-                let late = delayed.filter(|(delayed, _)| *delayed == stage).map_or(Duration::ZERO, |(_, by)| by);
+                let late = delayed.filter(|(delayed, _)| *delayed == stage).map_or(FleetTime::ZERO, |(_, by)| by);
                 let begins = begins.map(|begins| begins + late);
-                let lasts = self.lasts(stage).map_or(Duration::ZERO, |lasts| self.scale.to_fleet(lasts));
+                let lasts = self.lasts(stage).map_or(FleetTime::ZERO, |lasts| self.scale.to_fleet(lasts));
                 StageTimes { begins, ended: begins.map(|begins| begins + lasts) }
             },
         );
@@ -183,11 +183,11 @@ impl Schedule {
     }
 
     /// The times of all stages: `times` makes those of a stage of its index and begin.
-    fn fold(
+    fn fold<T: Copy + Ord + Default + Add<Output = T>>(
         &self,
-        scaled: impl Fn(Duration) -> Duration + Copy,
-        times: impl Fn(usize, Option<Duration>) -> StageTimes,
-    ) -> Vec<StageTimes> {
+        scaled: impl Fn(FleetTime) -> T + Copy,
+        times: impl Fn(usize, Option<T>) -> StageTimes<T>,
+    ) -> Vec<StageTimes<T>> {
         self.stages.iter().enumerate().fold(Vec::with_capacity(self.stages.len()), |mut known, (index, stage)| {
             known.push(times(index, begin(&stage.start, &known, scaled)));
             known
@@ -199,7 +199,7 @@ impl Schedule {
         self.stages[stage].members.iter()
     }
 
-    /// When each device of a stage is due, in order, from the start of the stage in fleet time; `None` in a closed workload,
+    /// When each device of a stage is due, in order, from the start of the stage; `None` in a closed workload,
     /// where certificates decide, or past the last stage.
     pub fn due_offsets(&self, stage: usize) -> Option<Offsets> {
         match &self.stages.get(stage)?.arrivals {
@@ -208,14 +208,14 @@ impl Schedule {
         }
     }
 
-    /// When each device of a stage is due, in order, from the start of the stage in fleet time, with what can be foreseen of
+    /// When each device of a stage is due, in order, from the start of the stage, with what can be foreseen of
     /// renewals: as if every device had got its certificate when it was due. Empty in a closed workload.
     pub fn arrivals(&self, stage: usize) -> Offsets {
         self.stages.get(stage).map_or_else(|| Arrivals::Pulled.offsets(), |stage| stage.arrivals.offsets())
     }
 
-    /// Who is due when in a stage, in order, from its start in fleet time, as [`Self::arrivals`] has it.
-    pub fn who_is_due(&self, stage: usize) -> impl Iterator<Item = (Duration, u32)> + use<> {
+    /// Who is due when in a stage, in order, from its start, as [`Self::arrivals`] has it.
+    pub fn who_is_due(&self, stage: usize) -> impl Iterator<Item = (FleetTime, u32)> + use<> {
         let StageSchedule { members, arrivals, .. } = &self.stages[stage];
         let foreseen = match arrivals {
             Arrivals::Renewals { devices, .. } => Some(Arc::clone(devices)),
@@ -226,11 +226,11 @@ impl Schedule {
         arrivals.offsets().zip(foreseen.into_iter().flatten().chain(members.into_iter().flatten()))
     }
 
-    /// Who comes when in a stage, in order, from its start in fleet time: who is due, and in a closed workload all devices as
+    /// Who comes when in a stage, in order, from its start: who is due, and in a closed workload all devices as
     /// if they were due at once.
-    pub(crate) fn who_comes(&self, stage: usize) -> Box<dyn Iterator<Item = (Duration, u32)> + Send> {
+    pub(crate) fn who_comes(&self, stage: usize) -> Box<dyn Iterator<Item = (FleetTime, u32)> + Send> {
         match self.stages[stage].arrivals {
-            Arrivals::Pulled => Box::new(std::iter::repeat(Duration::ZERO).zip(self.members(stage))),
+            Arrivals::Pulled => Box::new(std::iter::repeat(FleetTime::ZERO).zip(self.members(stage))),
             _ => Box::new(self.who_is_due(stage)),
         }
     }
@@ -242,11 +242,15 @@ impl Schedule {
     }
 }
 
-/// When something begins, by what is known of the stages that it refers to. `scaled` makes delays, which are fleet time, what
-/// is known.
-fn begin(start: &Start, known: &[StageTimes], scaled: impl Fn(Duration) -> Duration) -> Option<Duration> {
+/// When something begins, by what is known of the stages that it refers to. `scaled` makes of delays what is
+/// known.
+fn begin<T: Copy + Ord + Default + Add<Output = T>>(
+    start: &Start,
+    known: &[StageTimes<T>],
+    scaled: impl Fn(FleetTime) -> T,
+) -> Option<T> {
     let (from, delay) = match start {
-        Start::At(delay) => (Duration::ZERO, delay),
+        Start::At(delay) => (T::default(), delay),
         Start::With { stage, delay } => (known.get(*stage)?.begins?, delay),
         Start::After { stages, delay } => {
             let ends: Option<Vec<_>> = stages.iter().map(|stage| known.get(*stage)?.ended).collect();
@@ -257,19 +261,19 @@ fn begin(start: &Start, known: &[StageTimes], scaled: impl Fn(Duration) -> Durat
 }
 
 /// The renewals of a stage of them that began at that time, each when the device's certificate says so: who is due when, in order, from
-/// the begin in fleet time. What should have been done before is due when the stage begins.
+/// the begin. What should have been done before is due when the stage begins.
 pub(crate) fn renewals(
     scenario: &Scenario,
     seed: u64,
     stage: usize,
     certified: impl IntoIterator<Item = Certified>,
     began: SystemTime,
-) -> Vec<(Duration, u32)> {
+) -> Vec<(FleetTime, u32)> {
     let Some(timing) = scenario.stages[stage].renewal_timing() else { return Vec::new() };
     let round = u32::try_from(stage).unwrap_or(u32::MAX);
     let due = |Certified { device, not_before, not_after }| {
         let at = timing.due(&scenario.policy, (not_before, not_after), seed, device, round);
-        (at.duration_since(began).unwrap_or_default(), device)
+        (FleetTime::between(began, at), device)
     };
     let mut due: Vec<_> = certified.into_iter().map(due).collect();
     due.sort_unstable();

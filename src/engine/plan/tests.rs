@@ -2,6 +2,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+use crate::domain::FleetTime;
+
 fn plan(arrival: &str, devices: u32) -> Plan {
     let text = format!(
         "schema = 1\nname = 'x'\nfleet.devices = {devices}\n[[stage]]\nname = 's'\nkind = 'provision'\n\
@@ -55,7 +57,7 @@ proptest! {
             .map(|index| Plan::of_shard(&scenario, 3, Shard::new(index, count).unwrap()).unwrap())
             .collect();
         for stage in 0..3 {
-            let of = |plan: &Plan| -> Vec<(u32, Duration)> {
+            let of = |plan: &Plan| -> Vec<(u32, FleetTime)> {
                 plan.schedule.members(stage).zip(plan.schedule.due_offsets(stage).unwrap()).collect()
             };
             if stage < 2 {

@@ -130,7 +130,7 @@ fn intervals(mut workers: Vec<WorkerSeconds>, from: Duration, until: Duration) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{AttemptFacts, ByClass, Failure, FailureClass, Phase};
+    use crate::domain::{AttemptFacts, ByClass, Failure, FailureClass, FleetTime, Phase};
     use crate::engine::record::recorder::Recorder;
     use crate::engine::record::skips::Lack;
     use crate::measure::{Attempt, Outcome, PhaseTimes, SkipReason};
@@ -165,7 +165,7 @@ mod tests {
                 phases,
                 polls,
                 throttled,
-                retry_after_max: retry_after_max.map(Duration::from_secs),
+                retry_after_max: retry_after_max.map(FleetTime::from_secs),
                 retry_after: None,
             },
             ..Attempt::that(outcome, phases)
@@ -236,7 +236,7 @@ mod tests {
             attempts: 7,
             failed_attempts: failed,
             throttled: 6,
-            retry_after_max: Some(Duration::from_secs(3)),
+            retry_after_max: Some(FleetTime::from_secs(3)),
             polls: 7,
             disconnects: 2,
             telemetry: 3,

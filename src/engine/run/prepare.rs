@@ -162,7 +162,7 @@ impl Conductor {
         let scale = self.scenario.time_scale;
         // By the wall clock, which went on while workers were asked.
         let now = self.wall_clock();
-        let began = now.checked_sub(scale.to_fleet(clock.now().saturating_sub(begins))).unwrap_or(now);
+        let began = scale.to_fleet(clock.now().saturating_sub(begins)).before(now).unwrap_or(now);
         let due = schedule::renewals(&self.scenario, self.plan.seed, index, certified, began);
         let due: Vec<_> = due.into_iter().map(|(at, device)| (scale.to_real(at), device)).collect();
         let Ordered { setup, supplies } = self.order(index, Begins::At(begins), Some(due.clone()));

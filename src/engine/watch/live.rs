@@ -113,7 +113,7 @@ pub(crate) struct Display {
     pub(crate) planned: u64,
     /// When it began, on the clock of the run.
     pub(crate) start: Duration,
-    /// How long its devices stay connected, in real time.
+    /// How long its devices stay connected.
     lasts: Option<Duration>,
     /// What is left of it once it is over.
     pub(crate) over: Option<StageProgress>,

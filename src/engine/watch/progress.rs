@@ -34,7 +34,7 @@ pub struct StageProgress {
     pub began: Duration,
     /// When it ended, on the same clock.
     pub ended: Option<Duration>,
-    /// How long devices stay connected in it, in real time: until then it goes on, whatever became of them. Only in a stage of
+    /// How long devices stay connected in it: until then it goes on, whatever became of them. Only in a stage of
     /// `operate`.
     pub lasts: Option<Duration>,
     /// Whether all its devices were due.

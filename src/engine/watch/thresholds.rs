@@ -12,7 +12,7 @@ pub(crate) struct Numbers {
     totals: Counts,
     /// The times that it asks for, when it asks for times.
     times: Histogram,
-    /// From when until when each of its stages went on, in real time.
+    /// From when until when each of its stages went on.
     spans: Vec<(Duration, Duration)>,
     /// Whether a stage has not ended by itself: it was stopped, never began, or goes on. What was not counted may be what
     /// did not come any more.

@@ -36,7 +36,7 @@ pub(crate) enum At {
 /// What follows a failed attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// Another attempt after this wait (real time).
+    /// Another attempt after this wait.
     Again {
         wait: Duration,
         /// The hub is of no use any more: by way of DPS.
@@ -65,7 +65,7 @@ impl<'a> Retries<'a> {
         Self { behaviour, scale, seed, stream, draws: None, failed: 0, waits: 0, hub_failed: 0 }
     }
 
-    /// An attempt failed. `retry_after` is real time.
+    /// An attempt failed.
     pub(crate) fn failed(&mut self, failure: &Failure, at: At, retry_after: Option<Duration>) -> Next {
         let kind = kind(failure, at);
         self.failed = self.failed.saturating_add(1);
@@ -87,7 +87,7 @@ impl<'a> Retries<'a> {
         Next::Again { wait: self.wait().max(named), by_dps }
     }
 
-    /// A connection is lost that was held for so long: how long until the device comes again. Both are real time.
+    /// A connection is lost that was held for so long: how long until the device comes again.
     pub(crate) fn lost(&mut self, held: Duration) -> Duration {
         if held >= self.scale.to_real(self.behaviour.backoff.reset_after) {
             self.waits = 0;
@@ -137,6 +137,7 @@ fn kind(failure: &Failure, at: At) -> Kind {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::FleetTime;
     use crate::scenario::{Backoff, BehaviourPreset, Jitter};
 
     fn failed(behaviour: &Behaviour, failures: &[(Failure, At)], retry_after: Option<Duration>) -> Vec<Next> {
@@ -199,7 +200,7 @@ mod tests {
     fn a_connection_that_does_not_last_does_not_begin_the_back_off_anew() {
         let plain = Backoff { jitter: Jitter::None, ..BehaviourPreset::WellBehaved.behaviour().backoff };
         let waits = |reset_after, held: &[u64]| -> Vec<u64> {
-            let backoff = Backoff { reset_after: Duration::from_secs(reset_after), ..plain };
+            let backoff = Backoff { reset_after: FleetTime::from_secs(reset_after), ..plain };
             let behaviour = Behaviour { backoff, ..BehaviourPreset::WellBehaved.behaviour() };
             let mut retries = Retries::new(&behaviour, TimeScale::REAL, 1, 7, 0);
             let lost = |held: &u64| {
@@ -274,7 +275,7 @@ mod tests {
     #[test]
     fn waits_pass_as_fast_as_the_fleets_time() {
         let behaviour = BehaviourPreset::SdkCsharp.behaviour();
-        let scale = TimeScale::new(Duration::from_secs(2_000), Duration::from_secs(1)).unwrap();
+        let scale = TimeScale::new(FleetTime::from_secs(2_000), Duration::from_secs(1)).unwrap();
         let (failure, at) = throttled();
         let next = Retries::new(&behaviour, scale, 1, 7, 0).failed(&failure, at, None);
         assert_eq!(next, Next::Again { wait: Duration::from_millis(1), by_dps: false });

@@ -1,5 +1,5 @@
 use super::*;
-use crate::domain::{ByClass, Count, FailureClass, Phase, Shard, TimeScale};
+use crate::domain::{ByClass, Count, FailureClass, FleetTime, Phase, Shard, TimeScale};
 use crate::measure::{
     Attempt, Certificates, CompactHistogram, CompactPhases, Counts, Histogram, Machine, Observed, Origin, Outcome,
     PhaseHistograms, PhaseTimes, ProcessSample, ResourceSample, Setting, Skip, SkipReason, ThresholdResult,
@@ -34,7 +34,7 @@ fn part(index: u32, n: u64) -> RunRecord {
     let interval = |start: u64| Interval {
         start: secs(start),
         length: secs(1),
-        counts: Counts { started: n + 1, failed, retry_after_max: Some(secs(n)), ..Counts::default() },
+        counts: Counts { started: n + 1, failed, retry_after_max: Some(FleetTime::from_secs(n)), ..Counts::default() },
         due: n + 2,
         succeeded_attempts: n + 3,
         in_flight: n + 4,
@@ -47,7 +47,7 @@ fn part(index: u32, n: u64) -> RunRecord {
         failed,
         dropped: n,
         skipped: n,
-        retry_after_max: Some(secs(n)),
+        retry_after_max: Some(FleetTime::from_secs(n)),
         ..Counts::default()
     };
     let skip = |reason, devices| Skip { reason, provisioned_in: Some("storm".to_owned()), devices };
@@ -124,7 +124,7 @@ fn counts_are_added_and_bounds_are_the_widest() {
     assert_eq!(sum.resources[0].generator, ProcessSample { cpu: Some(secs(7)), memory: Some(5) });
     let stage = &sum.stages[0];
     assert_eq!(stage.totals.succeeded, 7);
-    assert_eq!(stage.totals.retry_after_max, Some(secs(5)));
+    assert_eq!(stage.totals.retry_after_max, Some(FleetTime::from_secs(5)));
     assert_eq!(stage.begin, Some(Begin { due: secs(2), late: Duration::from_millis(5) }));
     assert_eq!(stage.span(), (secs(2), secs(10)), "from the first due time to the last end");
     assert_eq!(stage.phases.succeeded(Phase::Total), Some(histogram(&[secs(2), secs(5)]).decode()));
@@ -143,7 +143,11 @@ fn an_interval_is_added_to_that_of_the_same_second() {
     assert_eq!(intervals[2].due, 7, "a second that only one of them had");
     for parts in [[part(1, 2), part(2, 5)], [part(1, 5), part(2, 2)]] {
         let intervals = &merged(&parts).stages[0].intervals;
-        assert_eq!(intervals[0].counts.retry_after_max, Some(secs(5)), "the longest, whoever was told it");
+        assert_eq!(
+            intervals[0].counts.retry_after_max,
+            Some(FleetTime::from_secs(5)),
+            "the longest, whoever was told it"
+        );
     }
     let mut unknown = part(2, 5);
     unknown.stages[0].intervals[0].counts.forget(Count::Polls);
@@ -312,6 +316,6 @@ fn what_cannot_be_added_is_refused() {
     other.stages[0].kind = "renew".to_owned();
     let error = merge(&[part(1, 2), other]).unwrap_err().to_string();
     assert_eq!(error, "list of stages differs: storm (provision) and storm (renew)");
-    let scaled = RunRecord { time_scale: TimeScale::new(secs(60), secs(1)).unwrap(), ..part(2, 2) };
+    let scaled = RunRecord { time_scale: TimeScale::new(FleetTime::new(secs(60)), secs(1)).unwrap(), ..part(2, 2) };
     assert_eq!(merge(&[part(1, 2), scaled]).unwrap_err().to_string(), "time_scale differs: 1s = 1s and 1min = 1s");
 }

@@ -2,6 +2,7 @@ use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 
 use super::*;
+use crate::domain::FleetTime;
 use crate::protocol::flow::{Input, Next, packet_name};
 use crate::protocol::mqtt::{
     ConnAck, ConnectReturnCode, DPS_PACKET_LIMIT, Packet, PubAck, Publish, QoS, SubAck, SubscribeReasonCode, decode,
@@ -15,6 +16,10 @@ const ASSIGNED: &str = r#"{"operationId":"5.a","status":"assigned","registration
     "assignedHub":"contoso.azure-devices.net","deviceId":"dev1","status":"assigned","issuedCertificateChain":["AQ==","Ag=="]}}"#;
 const UNAUTHORIZED: &str = r#"{"errorCode":401000,"trackingId":"2cb8","message":"Unauthorized","timestampUtc":"2019-11-19T21:39:05.1573304Z"}"#;
 const THROTTLED: &str = r#"{"errorCode":429001,"trackingId":"t-1","message":"Too many requests."}"#;
+
+fn fleet(seconds: u64) -> FleetTime {
+    FleetTime::from_secs(seconds)
+}
 
 fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -311,7 +316,7 @@ fn a_refusal_may_name_the_wait_in_its_body_alone() {
         let body = format!(r#"{{"errorCode":429001,"message":"Too many requests.","retryAfter":{written}}}"#);
         let mut talk = registering_with(Policy::default());
         talk.answers(429, None, &body);
-        assert_eq!((talk.wait(), talk.flow.facts().retry_after_max), (secs(7), Some(secs(7))), "{written}");
+        assert_eq!((talk.wait(), talk.flow.facts().retry_after_max), (secs(7), Some(fleet(7))), "{written}");
         let mut talk = registering_with(Policy::default());
         talk.answers(429, Some(9), &body);
         assert_eq!(talk.wait(), secs(9), "what stands beside the body goes before it");
@@ -332,9 +337,9 @@ fn the_longest_retry_after_is_that_of_refusals_in_time_of_the_service() {
         .answers(429, Some(0), THROTTLED)
         .wakes();
     talk.answers(202, Some(120), ASSIGNING).wakes();
-    assert_eq!(talk.flow.facts().retry_after_max, Some(secs(30)), "the wait after a 202 is no refusal's");
+    assert_eq!(talk.flow.facts().retry_after_max, Some(fleet(30)), "the wait after a 202 is no refusal's");
     talk.answers(429, Some(40), THROTTLED).wakes().answers(401, Some(50), UNAUTHORIZED);
-    assert_eq!((talk.failure().class, talk.flow.facts().retry_after_max), (FailureClass::Rejected, Some(secs(50))));
+    assert_eq!((talk.failure().class, talk.flow.facts().retry_after_max), (FailureClass::Rejected, Some(fleet(50))));
 }
 
 #[test]

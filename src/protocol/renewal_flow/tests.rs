@@ -1,4 +1,5 @@
 use super::*;
+use crate::domain::FleetTime;
 use crate::protocol::mqtt::{HUB_PACKET_LIMIT, decode};
 use crate::protocol::payload::{CheckedRequest, RenewalInfo, RequestRefusal};
 use proptest::prelude::*;
@@ -147,7 +148,7 @@ fn throttling_and_outages_are_waited_out() {
     assert!((secs(2)..secs(7)).contains(&(until - talk.now)));
     talk.wakes().answers(202, ACCEPTED).answers(200, ISSUED);
     assert!(matches!(talk.next, Next::Done(_)));
-    assert_eq!((talk.flow.facts().throttled, talk.flow.facts().retry_after_max), (1, Some(secs(5))));
+    assert_eq!((talk.flow.facts().throttled, talk.flow.facts().retry_after_max), (1, Some(FleetTime::from_secs(5))));
 
     let mut talk = Talk::begin(RenewalPolicy { max_repeats: 1, ..RenewalPolicy::default() }, true);
     talk.refuses(429_003, RenewalError::default()).wakes().refuses(429_003, RenewalError::default());

@@ -60,7 +60,7 @@ fn value(column: Column, counts: &Counts) -> String {
     match column.get(counts) {
         Some(Value::Number(number)) => number.to_string(),
         Some(Value::ByClass(failures)) => failures.total().to_string(),
-        Some(Value::Longest(longest)) => longest.map(us).unwrap_or_default(),
+        Some(Value::Longest(longest)) => longest.map(|time| us(time.length())).unwrap_or_default(),
         None => String::new(),
     }
 }

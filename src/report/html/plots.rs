@@ -1,9 +1,8 @@
 use std::borrow::Cow;
-use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::domain::{Adding, Count, FailureClass, Level};
+use crate::domain::{Adding, Count, FailureClass, FleetTime, Level};
 use crate::measure::{Certificates, RunRecord};
 use crate::report::counted::Column;
 use crate::report::html::series::{Columns, Number};
@@ -288,13 +287,13 @@ pub(super) fn expiry(record: &RunRecord, columns: &Columns) -> Option<Plot> {
 
 fn expiry_words(record: &RunRecord, certificates: &Certificates) -> String {
     let Certificates { without, expired, .. } = certificates;
-    let end = record.started_at.checked_add(record.time_scale.to_fleet(record.elapsed));
+    let end = record.started_at.checked_add(record.time_scale.to_fleet(record.elapsed).length());
     let mut words = format!(
         "The {} certificates that the devices had when the run ended{}, by the time at which they expire, in spans of {}. A peak \
          is the next renewal storm.",
         units::count(certificates.certificates()),
         end.map(|end| format!(" ({} by the fleet’s clock)", units::minute(end))).unwrap_or_default(),
-        units::fleet_time(certificates.width()),
+        units::fleet_time(FleetTime::new(certificates.width())),
     );
     for (count, what) in [(expired, "had expired by then"), (without, "devices had none")] {
         if *count > 0 {
@@ -381,7 +380,7 @@ impl Unit {
             Self::Milliseconds => units::nanos((value * 1e6) as u64),
             Self::Cores => format!("{} cores", units::rounded(value)),
             Self::Bytes => units::bytes(value as u64),
-            Self::FleetSeconds => units::fleet_time(Duration::from_secs_f64(value.max(0.0))),
+            Self::FleetSeconds => units::fleet_time(FleetTime::try_from_secs_f64(value).unwrap_or_default()),
         }
     }
 }

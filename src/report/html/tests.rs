@@ -144,7 +144,7 @@ fn every_count_of_seconds_has_a_plot_where_it_is_not_zero() {
         match record.stages[0].intervals[0].counts.slot(count) {
             Slot::Number(number) => *number = 1,
             Slot::ByClass(failures) => failures[FailureClass::Tls] = 1,
-            Slot::Longest(longest) => *longest = Some(Duration::from_secs(1)),
+            Slot::Longest(longest) => *longest = Some(crate::domain::FleetTime::from_secs(1)),
         }
     }
     let columns = over_time(&record.stages[0], 1);

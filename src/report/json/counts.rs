@@ -5,7 +5,7 @@ use serde::de::{Error, IgnoredAny, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::domain::{self, Level, Slot, Value};
+use crate::domain::{self, FleetTime, Level, Slot, Value};
 use crate::report::json::values::{ByClass, Count, Micros};
 use crate::report::units::{self, rounded};
 
@@ -72,7 +72,7 @@ impl<const OF_SECONDS: bool> Serialize for Counts<OF_SECONDS> {
                     }
                 }
                 Some(Value::Longest(longest)) => {
-                    map.serialize_entry(&format!("{name}{MICROS}"), &longest.map(Micros))?;
+                    map.serialize_entry(&format!("{name}{MICROS}"), &longest.map(|time| Micros(time.length())))?;
                 }
                 None => {}
             }
@@ -118,7 +118,9 @@ impl<'de, const OF_SECONDS: bool> Visitor<'de> for Keys<OF_SECONDS> {
                         *failures = domain::ByClass::unclassed(number);
                     }
                 }
-                Slot::Longest(longest) => *longest = map.next_value::<Option<Micros>>()?.map(|time| time.0),
+                Slot::Longest(longest) => {
+                    *longest = map.next_value::<Option<Micros>>()?.map(|time| FleetTime::new(time.0));
+                }
             }
             told.push(count);
         }

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::TimeScale;
+use crate::domain::{FleetTime, TimeScale};
 use crate::report::json::values::Micros;
 
 /// How fast the fleet's life passed.
@@ -12,7 +12,7 @@ pub(super) struct Scale {
     text: Option<String>,
     /// Fleet seconds per real second.
     factor: Option<f64>,
-    /// So much fleet time passes in `real_us`.
+    /// So much of the fleet's time passes in `real_us`.
     fleet_us: Option<Micros>,
     real_us: Option<Micros>,
 }
@@ -22,7 +22,7 @@ impl Scale {
         Self {
             text: Some(scale.to_string()),
             factor: Some(scale.factor()),
-            fleet_us: Some(Micros(scale.fleet())),
+            fleet_us: Some(Micros(scale.fleet().length())),
             real_us: Some(Micros(scale.real())),
         }
     }
@@ -39,7 +39,7 @@ impl Scale {
         exact
             .or_else(told)
             .or_else(factor)
-            .and_then(|(fleet, real)| TimeScale::new(fleet, real))
+            .and_then(|(fleet, real)| TimeScale::new(FleetTime::new(fleet), real))
             .ok_or_else(|| "time_scale is none that a scenario may have".to_owned())
     }
 }

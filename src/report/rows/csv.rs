@@ -88,7 +88,7 @@ impl<W: Write> CsvRows<W> {
             }
         }
         match retry_after_max {
-            Some(time) => self.number(duration_micros(*time))?,
+            Some(time) => self.number(duration_micros(time.length()))?,
             None => self.writer.write_field("")?,
         }
         Ok(self.writer.write_record(None::<&[u8]>)?)

@@ -117,7 +117,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::domain::{AttemptFacts, FailureClass, Phase};
+    use crate::domain::{AttemptFacts, FailureClass, FleetTime, Phase};
     use crate::measure::{Outcome, PhaseTimes};
 
     fn names() -> RowNames {
@@ -144,7 +144,7 @@ mod tests {
                 phases,
                 polls: 3,
                 throttled: 2,
-                retry_after_max: Some(Duration::from_secs(30)),
+                retry_after_max: Some(FleetTime::from_secs(30)),
                 ..AttemptFacts::default()
             },
         };

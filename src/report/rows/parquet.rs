@@ -104,7 +104,9 @@ impl<W: Write + Send> ParquetRows<W> {
         for phase in Phase::ALL {
             columns.optional::<Int64Type>(rows.iter().map(|row| row.facts.phases.get(phase).map(micros)))?;
         }
-        columns.optional::<Int64Type>(rows.iter().map(|row| row.facts.retry_after_max.map(micros)))?;
+        columns.optional::<Int64Type>(
+            rows.iter().map(|row| row.facts.retry_after_max.map(|time| micros(time.length()))),
+        )?;
         columns.0.close()?;
         self.waiting.clear();
         Ok(())

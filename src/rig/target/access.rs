@@ -203,7 +203,6 @@ impl Access {
         let attestation = match &class.attestation {
             scenario::Attestation::SymmetricKey => Attestation::SymmetricKey {
                 group_key: self.group_key.clone().ok_or(TargetError::NoKey)?,
-                // Fleet time, as is the clock that it is laid on.
                 token_life: fleet.token_life,
             },
             scenario::Attestation::X509 { bootstrap_dir } => Attestation::X509(Folder::new(bootstrap_dir)),

@@ -1,11 +1,10 @@
 use crate::device::Settings;
-use crate::domain::TimeScale;
+use crate::domain::{FleetTime, TimeScale};
 use crate::protocol::registration_flow::Policy;
 use crate::protocol::renewal_flow::RenewalPolicy;
 use crate::scenario::{Behaviour, BehaviourPreset};
 
-/// Makes devices behave within a conversation as a behaviour says. Its waits are fleet time, its time-out for answers is
-/// not. What it says of further attempts is the engine's business.
+/// Makes devices behave within a conversation as a behaviour says. What it says of further attempts is the engine's business.
 pub(super) fn lay_over(settings: &mut Settings, behaviour: &Behaviour, scale: TimeScale) {
     let Behaviour {
         preset,
@@ -20,7 +19,7 @@ pub(super) fn lay_over(settings: &mut Settings, behaviour: &Behaviour, scale: Ti
         answer_timeout,
         keep_alive,
     } = *behaviour;
-    let second = scale.to_real(std::time::Duration::from_secs(1));
+    let second = scale.to_real(FleetTime::from_secs(1));
     let (default_wait, jitter) = (scale.to_real(default_wait), scale.to_real(wait_jitter));
     // azure-iot-sdk-c takes a longer one for one that was read wrongly.
     let longest_retry_after = if preset == BehaviourPreset::SdkC { 300 } else { u32::MAX };

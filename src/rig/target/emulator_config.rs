@@ -8,7 +8,7 @@ use std::time::Duration;
 use tempfile::NamedTempFile;
 use toml::{Table, Value};
 
-use crate::domain::{Origin, QuotaProfile, Setting, without_byte_order_mark};
+use crate::domain::{FleetTime, Origin, QuotaProfile, Setting, without_byte_order_mark};
 use crate::emulator::{Config, Latency};
 use crate::pki::bootstrap::Folder;
 use crate::scenario::{Attestation, Scenario};
@@ -123,12 +123,12 @@ impl EmulatorConfig {
         &self.of_file
     }
 
-    /// What DPS tells devices to wait until they ask for the state of their registration (fleet time).
-    pub fn retry_after(&self) -> Duration {
-        Duration::from_secs(self.checked.dps.retry_after_seconds.into())
+    /// What DPS tells devices to wait until they ask for the state of their registration .
+    pub fn retry_after(&self) -> FleetTime {
+        FleetTime::from_secs(self.checked.dps.retry_after_seconds.into())
     }
 
-    /// How long DPS typically works at a registration (real time), as far as the model says; of a measured distribution
+    /// How long DPS typically works at a registration, as far as the model says; of a measured distribution
     /// nothing is known without its file.
     pub fn typical_assignment(&self) -> Duration {
         let ms = match &self.checked.model.assign.latency {
@@ -337,8 +337,8 @@ mod tests {
     fn what_the_scenario_states_of_the_service_is_what_the_emulator_does() {
         let mut scenario = scenario("quota = 'hub-s1'\nquotas.retry_after_seconds = 9");
         scenario.quotas = QuotaLimits { renewals_per_minute: Some(500), ..QuotaLimits::NONE };
-        scenario.policy.validity = Duration::from_secs(5 * 86_400);
-        scenario.time_scale = TimeScale::new(Duration::from_secs(86_400), Duration::from_secs(1)).unwrap();
+        scenario.policy.validity = FleetTime::from_secs(5 * 86_400);
+        scenario.time_scale = TimeScale::new(FleetTime::from_secs(86_400), Duration::from_secs(1)).unwrap();
         states(&mut scenario, "quotas.renewals_per_minute");
         states(&mut scenario, "policy.validity");
         let read = read(&EmulatorConfig::new(&scenario, None, 1).unwrap());

@@ -6,19 +6,17 @@ mod replay;
 mod spread;
 
 use std::fmt;
-use std::time::Duration;
 
-use crate::domain::rng;
+use crate::domain::{FleetTime, rng};
 use crate::scenario::profile::RateProfile;
 use crate::scenario::{Rate, RenewalTiming};
-use crate::settings::time;
 pub use offsets::DueOffsets;
 use offsets::Source;
 pub(super) use read::{Needs, read};
 pub use replay::Replay;
 use spread::Spread;
 
-/// When devices come in an open workload. All times are fleet time.
+/// When devices come in an open workload.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Arrival {
     /// All at the same moment.
@@ -45,16 +43,16 @@ pub enum Arrival {
         /// Rate in between, higher than `rate`.
         peak: Rate,
         /// Begin of the peak, from the start of the stage.
-        at: Duration,
+        at: FleetTime,
         /// Length of the peak.
-        lasts: Duration,
+        lasts: FleetTime,
     },
     /// Evenly over a window, each device moved at random but not out of it.
     Spread {
         /// Length of the window.
-        over: Duration,
+        over: FleetTime,
         /// Most that a device is moved, earlier or later; at most `over`.
-        jitter: Duration,
+        jitter: FleetTime,
     },
     /// As they came once before.
     Replay(Replay),
@@ -66,13 +64,13 @@ pub enum Arrival {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RatePoint {
     /// From the start of the stage.
-    pub at: Duration,
+    pub at: FleetTime,
     /// Rate at that time.
     pub rate: Rate,
 }
 
 impl Arrival {
-    /// Due times from the start of the stage in fleet time, one per device, in order; `None` when they follow from the
+    /// Due times from the start of the stage, one per device, in order; `None` when they follow from the
     /// devices' certificates. Pulled one by one: nothing is stored per device. `seed` and `stage` decide what is random.
     ///
     /// Fewer than `devices` come if a ramp ends at zero or a replay is too short; a scenario is refused for that.
@@ -98,9 +96,9 @@ impl Arrival {
             Self::Ramp { points } => Some(RateProfile::new(points)),
             Self::Spike { rate, peak, at, lasts } => {
                 let point = |at, rate: &Rate| RatePoint { at, rate: *rate };
-                let end = at.saturating_add(*lasts);
+                let end = *at + *lasts;
                 Some(RateProfile::new(&[
-                    point(Duration::ZERO, rate),
+                    point(FleetTime::ZERO, rate),
                     point(*at, rate),
                     point(*at, peak),
                     point(end, peak),
@@ -114,7 +112,6 @@ impl Arrival {
 
 impl fmt::Display for Arrival {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let time = |time: &Duration| time::show(*time);
         match self {
             Self::AtOnce => f.write_str("at once"),
             Self::Constant { rate } => write!(f, "constant {rate}"),
@@ -122,17 +119,17 @@ impl fmt::Display for Arrival {
                 f.write_str("ramp ")?;
                 for (i, RatePoint { at, rate }) in points.iter().enumerate() {
                     let arrow = if i > 0 { " → " } else { "" };
-                    write!(f, "{arrow}{rate} at {}", time(at))?;
+                    write!(f, "{arrow}{rate} at {at}")?;
                 }
                 Ok(())
             }
             Self::Poisson { rate } => write!(f, "Poisson, {rate} on average"),
             Self::Spike { rate, peak, at, lasts } => {
-                write!(f, "{rate} with a spike to {peak} at {} for {}", time(at), time(lasts))
+                write!(f, "{rate} with a spike to {peak} at {at} for {lasts}")
             }
-            Self::Spread { over, jitter } if jitter.is_zero() => write!(f, "spread over {}", time(over)),
+            Self::Spread { over, jitter } if jitter.is_zero() => write!(f, "spread over {over}"),
             Self::Spread { over, jitter } => {
-                write!(f, "spread over {}, each moved by up to {}", time(over), time(jitter))
+                write!(f, "spread over {over}, each moved by up to {jitter}")
             }
             Self::Replay(replay) => replay.fmt(f),
             Self::FromExpiry(timing) => timing.fmt(f),

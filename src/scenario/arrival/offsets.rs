@@ -1,9 +1,8 @@
-use std::time::Duration;
-
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::Exp1;
 
+use crate::domain::FleetTime;
 use crate::scenario::Replay;
 use crate::scenario::arrival::spread::Spread;
 use crate::scenario::profile::{ARRIVAL, RateProfile};
@@ -14,7 +13,7 @@ pub struct DueOffsets {
     source: Source,
     next: u32,
     devices: u32,
-    last: Duration,
+    last: FleetTime,
 }
 
 /// Where due times come from.
@@ -39,14 +38,14 @@ pub(super) enum Source {
 
 impl DueOffsets {
     pub(super) const fn new(source: Source, devices: u32) -> Self {
-        Self { source, next: 0, devices, last: Duration::ZERO }
+        Self { source, next: 0, devices, last: FleetTime::ZERO }
     }
 }
 
 impl Source {
-    fn due(&mut self, arrival: u32) -> Option<Duration> {
+    fn due(&mut self, arrival: u32) -> Option<FleetTime> {
         match self {
-            Self::AtOnce => Some(Duration::ZERO),
+            Self::AtOnce => Some(FleetTime::ZERO),
             Self::Even { profile, segment } => profile.due(u128::from(arrival) * ARRIVAL, segment),
             Self::Poisson { profile, area, rng } => {
                 let arrivals: f64 = rng.sample(Exp1);
@@ -60,9 +59,9 @@ impl Source {
 }
 
 impl Iterator for DueOffsets {
-    type Item = Duration;
+    type Item = FleetTime;
 
-    fn next(&mut self) -> Option<Duration> {
+    fn next(&mut self) -> Option<FleetTime> {
         if self.next == self.devices {
             return None;
         }

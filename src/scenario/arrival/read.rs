@@ -2,15 +2,14 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
+use crate::domain::FleetTime;
 use crate::scenario::file::LONGEST;
 use crate::scenario::rate;
 use crate::scenario::{Arrival, Policy, Rate, RatePoint, RenewalStrategy, RenewalTiming, Replay, StageKind};
-use crate::settings::expect::{self, choice, duration, number};
+use crate::settings::expect::{self, choice, fleet_time, number};
 use crate::settings::problem::Problem;
 use crate::settings::reader::Section;
-use crate::settings::time;
 use crate::settings::tree::Place;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +53,7 @@ const STRATEGIES: &[(&str, Strategy)] = &[
     ("never", Strategy::Never),
 ];
 const POINTS: &str = "write points = [{ at = \"0s\", rate = \"10/s\" }, { at = \"1m\", rate = \"500/s\" }]";
-const MILLISECOND: Duration = Duration::from_millis(1);
+const MILLISECOND: FleetTime = FleetTime::from_millis(1);
 /// A year of arrivals of a million devices is smaller.
 const LARGEST_FILE: u64 = 256 * 1024 * 1024;
 /// More bad rows than these are counted, not shown.
@@ -101,7 +100,7 @@ fn read_ramp(section: &mut Section<'_>, devices: Option<u32>) -> Option<Arrival>
     let mut points: Vec<RatePoint> = Vec::new();
     let mut complete = true;
     for mut point in section.sections("points", POINTS) {
-        let at = point.required("at", &duration(Duration::ZERO..=LONGEST));
+        let at = point.required("at", &fleet_time(FleetTime::ZERO..=LONGEST));
         let rate = point.required("rate", &rate::expect(Rate::ZERO));
         match at.zip(rate) {
             Some((at, rate)) => {
@@ -129,8 +128,8 @@ fn read_ramp(section: &mut Section<'_>, devices: Option<u32>) -> Option<Arrival>
 fn read_spike(section: &mut Section<'_>, devices: Option<u32>) -> Option<Arrival> {
     let usual = section.required("rate", &rate::expect(Rate::ZERO));
     let peak = section.required("peak", &rate::expect(Rate::MIN));
-    let at = section.required("at", &duration(Duration::ZERO..=LONGEST));
-    let lasts = section.required("lasts", &duration(MILLISECOND..=LONGEST));
+    let at = section.required("at", &fleet_time(FleetTime::ZERO..=LONGEST));
+    let lasts = section.required("lasts", &fleet_time(MILLISECOND..=LONGEST));
     let (rate, peak, at, lasts) = (usual?, peak?, at?, lasts?);
     if peak <= rate {
         section.problem(
@@ -159,11 +158,11 @@ fn check_arrivals(section: &Section<'_>, key: &str, arrival: &Arrival, devices: 
 }
 
 fn read_spread(section: &mut Section<'_>) -> Option<Arrival> {
-    let over = section.required("over", &duration(MILLISECOND..=LONGEST));
-    let jitter = section.or("jitter", "0s", &duration(Duration::ZERO..=LONGEST));
+    let over = section.required("over", &fleet_time(MILLISECOND..=LONGEST));
+    let jitter = section.or("jitter", "0s", &fleet_time(FleetTime::ZERO..=LONGEST));
     let (over, jitter) = (over?, jitter?);
     if jitter > over {
-        let message = format!("of {} is longer than the window itself, {}", time::show(jitter), time::show(over));
+        let message = format!("of {} is longer than the window itself, {}", jitter, over);
         section.problem("jitter", &message, "make it at most as long as `over`");
     }
     Some(Arrival::Spread { over, jitter })
@@ -200,7 +199,7 @@ fn read_replay(section: &mut Section<'_>, needs: &Needs<'_>) -> Option<Replay> {
         }
     };
     if replay.span() > LONGEST {
-        let message = format!("spans {}, more than {}", time::show(replay.span()), time::show(LONGEST));
+        let message = format!("spans {}, more than {}", replay.span(), LONGEST);
         section.problem("file", &message, "take a shorter part of it");
     }
     if let Some(devices) = needs.devices
@@ -222,7 +221,7 @@ fn read_from_expiry(section: &mut Section<'_>, needs: &Needs<'_>) -> Option<Rene
             "use it with kind = \"renew\" or \"reprovision\"",
         );
     }
-    let clock_skew = section.or("clock_skew", "0s", &duration(Duration::ZERO..=LONGEST));
+    let clock_skew = section.or("clock_skew", "0s", &fleet_time(FleetTime::ZERO..=LONGEST));
     let strategy = match section.required("strategy", &choice(STRATEGIES)) {
         Some(strategy) => read_strategy(strategy, section, needs.policy),
         None => {
@@ -241,8 +240,8 @@ fn read_strategy(strategy: Strategy, section: &mut Section<'_>, policy: Option<&
         Strategy::Fraction => RenewalStrategy::Fraction(section.or("fraction", "0.8", &number(0.0..=1.0))?),
         Strategy::Uniform => RenewalStrategy::Uniform,
         Strategy::Suggested => {
-            let from = section.or("suggested_from", "P7D", &duration(MILLISECOND..=LONGEST));
-            let until = section.or("suggested_until", "P3D", &duration(Duration::ZERO..=LONGEST));
+            let from = section.or("suggested_from", "P7D", &fleet_time(MILLISECOND..=LONGEST));
+            let until = section.or("suggested_until", "P3D", &fleet_time(FleetTime::ZERO..=LONGEST));
             let (from, until) = (from?, until?);
             if until >= from {
                 let help = "both are times before expiry: make `suggested_from` the longer one";
@@ -251,7 +250,7 @@ fn read_strategy(strategy: Strategy, section: &mut Section<'_>, policy: Option<&
             if let Some(policy) = policy
                 && from > policy.validity
             {
-                let validity = time::show(policy.validity);
+                let validity = policy.validity;
                 let message = format!("is before the certificate begins: policy.validity is {validity}");
                 section.problem("suggested_from", &message, "make it at most as long as certificates are valid");
             }

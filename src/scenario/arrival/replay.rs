@@ -4,13 +4,12 @@ use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use csv::StringRecord;
 
+use crate::domain::FleetTime;
 use crate::scenario::arrival::header::column_name;
 use crate::scenario::arrival::point_in_time::{self, HELP, Notation, Refusal, is_digits, is_whole};
-use crate::settings::time;
 
 /// Due times out of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +18,7 @@ pub struct Replay {
     /// What its first row calls the column, if that is a header.
     column: Option<String>,
     /// In order, the first at zero.
-    offsets: Arc<[Duration]>,
+    offsets: Arc<[FleetTime]>,
 }
 
 /// A row whose first column is no point in time, or seems to be something else.
@@ -45,12 +44,12 @@ impl Replay {
     }
 
     /// From the first to the last.
-    pub fn span(&self) -> Duration {
+    pub fn span(&self) -> FleetTime {
         self.offsets.last().copied().unwrap_or_default()
     }
 
     /// When that arrival is due.
-    pub(super) fn offset(&self, arrival: u32) -> Option<Duration> {
+    pub(super) fn offset(&self, arrival: u32) -> Option<FleetTime> {
         self.offsets.get(usize::try_from(arrival).ok()?).copied()
     }
 
@@ -85,7 +84,7 @@ impl Replay {
         let Rows { mut times, header, .. } = read;
         times.sort_unstable();
         let first = times.first().copied().unwrap_or_default();
-        let offset = |time: i128| Duration::from_nanos(u64::try_from(time - first).unwrap_or(u64::MAX));
+        let offset = |time: i128| FleetTime::from_nanos(u64::try_from(time - first).unwrap_or(u64::MAX));
         let column = header.map(|(name, _)| name);
         Ok(Self { file: file.to_owned(), column, offsets: times.into_iter().map(offset).collect() })
     }
@@ -178,7 +177,7 @@ fn line_at(text: &str, mark: usize, start: u64) -> Range<usize> {
 
 impl fmt::Display for Replay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (file, arrivals, span) = (self.file.display(), self.arrivals(), time::show(self.span()));
+        let (file, arrivals, span) = (self.file.display(), self.arrivals(), self.span());
         let column = match &self.column {
             Some(name) => format!("column {name:?}"),
             None => "its first column, no header".to_owned(),
@@ -194,7 +193,7 @@ mod tests {
 
     fn offsets(text: &str) -> Vec<f64> {
         let replay = Replay::parse(Path::new("a.csv"), text).unwrap();
-        replay.offsets.iter().map(Duration::as_secs_f64).collect()
+        replay.offsets.iter().map(|at| at.as_secs_f64()).collect()
     }
 
     #[test]

@@ -1,9 +1,10 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::time::Duration;
 
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
+
+use crate::domain::FleetTime;
 
 /// Even places in a window, each moved at random, in order of time.
 ///
@@ -21,13 +22,13 @@ pub(super) struct Spread {
 }
 
 impl Spread {
-    pub(super) fn new(over: Duration, jitter: Duration, devices: u32, rng: Box<ChaCha8Rng>) -> Self {
+    pub(super) fn new(over: FleetTime, jitter: FleetTime, devices: u32, rng: Box<ChaCha8Rng>) -> Self {
         let over = u64::try_from(over.as_nanos()).unwrap_or(u64::MAX / 4).min(u64::MAX / 4);
         let jitter = u64::try_from(jitter.as_nanos()).unwrap_or(over).min(over);
         Self { over, jitter, devices, drawn: 0, rng, ahead: BinaryHeap::new() }
     }
 
-    pub(super) fn next(&mut self) -> Option<Duration> {
+    pub(super) fn next(&mut self) -> Option<FleetTime> {
         while self.drawn < self.devices {
             let earliest = self.place(self.drawn).saturating_sub(self.jitter);
             if self.ahead.peek().is_some_and(|Reverse(first)| *first <= earliest) {
@@ -36,7 +37,7 @@ impl Spread {
             let moved = self.draw();
             self.ahead.push(Reverse(moved));
         }
-        self.ahead.pop().map(|Reverse(nanos)| Duration::from_nanos(nanos))
+        self.ahead.pop().map(|Reverse(nanos)| FleetTime::from_nanos(nanos))
     }
 
     fn place(&self, index: u32) -> u64 {

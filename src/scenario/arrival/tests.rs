@@ -1,23 +1,24 @@
 use std::path::Path;
+use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::*;
 
-const SECOND: Duration = Duration::from_secs(1);
+const SECOND: FleetTime = FleetTime::from_secs(1);
 
-fn due(arrival: &Arrival, devices: u32, seed: u64, stage: u16) -> Vec<Duration> {
+fn due(arrival: &Arrival, devices: u32, seed: u64, stage: u16) -> Vec<FleetTime> {
     arrival.due_offsets(devices, seed, stage).expect("not from expiry").collect()
 }
 
 fn point(at: u64, rate: u32) -> RatePoint {
-    RatePoint { at: Duration::from_secs(at), rate: Rate::per_second_exact(rate) }
+    RatePoint { at: FleetTime::from_secs(at), rate: Rate::per_second_exact(rate) }
 }
 
 /// Every process that needs no certificates, for at least 2,000 devices.
 fn processes() -> impl Strategy<Value = Arrival> {
     let rate = || (1u32..5_000).prop_map(Rate::per_second_exact);
-    let millis = |range: std::ops::Range<u64>| range.prop_map(Duration::from_millis);
+    let millis = |range: std::ops::Range<u64>| range.prop_map(FleetTime::from_millis);
     let replay = prop::collection::vec(0u32..1_000_000, 2_000..2_100).prop_map(|rows| {
         let text: String = rows.iter().map(|row| format!("{row}\n")).collect();
         Arrival::Replay(Replay::parse(Path::new("a.csv"), &text).unwrap())
@@ -27,8 +28,8 @@ fn processes() -> impl Strategy<Value = Arrival> {
         rate().prop_map(|rate| Arrival::Constant { rate }),
         (rate(), rate(), 1u64..100).prop_map(|(from, to, at)| Arrival::Ramp {
             points: vec![
-                RatePoint { at: Duration::ZERO, rate: from },
-                RatePoint { at: Duration::from_secs(at), rate: to },
+                RatePoint { at: FleetTime::ZERO, rate: from },
+                RatePoint { at: FleetTime::from_secs(at), rate: to },
             ]
         }),
         rate().prop_map(|rate| Arrival::Poisson { rate }),
@@ -39,7 +40,7 @@ fn processes() -> impl Strategy<Value = Arrival> {
             lasts
         }),
         (millis(1..600_000), 0u32..=1_000)
-            .prop_map(|(over, part)| Arrival::Spread { over, jitter: over * part / 1_000 }),
+            .prop_map(|(over, part)| Arrival::Spread { over, jitter: over.mul_f64(f64::from(part) / 1_000.0) }),
         replay,
     ]
 }
@@ -56,7 +57,7 @@ proptest! {
         prop_assert!(offsets.is_sorted());
         prop_assert_eq!(&offsets, &due(&arrival, devices, seed, 3));
         let random = matches!(arrival, Arrival::Poisson { .. })
-            || matches!(arrival, Arrival::Spread { jitter, .. } if jitter > Duration::from_millis(10));
+            || matches!(arrival, Arrival::Spread { jitter, .. } if jitter > FleetTime::from_millis(10));
         if random && devices > 10 {
             prop_assert_ne!(&offsets, &due(&arrival, devices, seed, 4));
             prop_assert_ne!(&offsets, &due(&arrival, devices, seed ^ 1, 3));
@@ -81,14 +82,14 @@ proptest! {
         devices in 1u32..2_000,
         seed in any::<u64>(),
     ) {
-        let over = Duration::from_millis(millis);
-        let jitter = over * part / 1_000;
+        let over = FleetTime::from_millis(millis);
+        let jitter = over.mul_f64(f64::from(part) / 1_000.0);
         let offsets = due(&Arrival::Spread { over, jitter }, devices, seed, 0);
         // Sorting brings no device further from its place than moving did.
         for (index, offset) in (0u32..).zip(&offsets) {
             let place = over.mul_f64(f64::from(index) / f64::from(devices));
             prop_assert!(*offset <= over);
-            prop_assert!(offset.abs_diff(place) <= jitter + Duration::from_micros(1), "{offset:?} from {place:?}");
+            prop_assert!(offset.length().abs_diff(place.length()) <= jitter.length() + Duration::from_micros(1), "{offset:?} from {place:?}");
         }
     }
 
@@ -113,7 +114,7 @@ proptest! {
 #[test]
 fn poisson_intervals_are_exponential() {
     let offsets = due(&Arrival::Poisson { rate: Rate::per_second_exact(1) }, 20_000, 5, 0);
-    let longer = offsets.windows(2).filter(|pair| pair[1] - pair[0] > SECOND).count() as f64 / 20_000.0;
+    let longer = offsets.windows(2).filter(|pair| pair[1].saturating_sub(pair[0]) > SECOND).count() as f64 / 20_000.0;
     assert!((longer - (-1.0f64).exp()).abs() < 0.02, "{longer} of all intervals are longer than the mean");
 }
 
@@ -160,14 +161,14 @@ fn a_ramp_from_zero_makes_half_the_area_of_its_square() {
 #[test]
 fn a_replay_brings_the_first_devices_when_it_is_longer_than_the_fleet() {
     let replay = Replay::parse(Path::new("a.csv"), "3\n1\n2\n9\n").unwrap();
-    assert_eq!(due(&Arrival::Replay(replay.clone()), 3, 1, 0), [Duration::ZERO, SECOND, 2 * SECOND]);
+    assert_eq!(due(&Arrival::Replay(replay.clone()), 3, 1, 0), [FleetTime::ZERO, SECOND, 2 * SECOND]);
     assert_eq!(due(&Arrival::Replay(replay), 9, 1, 0).len(), 4);
 }
 
 #[test]
 fn arrivals_are_said_in_words() {
     use crate::scenario::RenewalStrategy as Strategy;
-    let day = Duration::from_secs(86_400);
+    let day = FleetTime::from_secs(86_400);
     let rate = Rate::per_second_exact;
     let expiry = |strategy, skew| Arrival::FromExpiry(RenewalTiming { strategy, clock_skew: skew });
     let replay = Replay::parse(Path::new("gate.csv"), "0\n90").unwrap();
@@ -177,14 +178,14 @@ fn arrivals_are_said_in_words() {
         Arrival::Ramp { points: vec![point(0, 20), point(90, 600)] },
         Arrival::Poisson { rate: rate(5) },
         Arrival::Spike { rate: rate(10), peak: rate(500), at: 60 * SECOND, lasts: 30 * SECOND },
-        Arrival::Spread { over: day, jitter: Duration::ZERO },
+        Arrival::Spread { over: day, jitter: FleetTime::ZERO },
         Arrival::Spread { over: day, jitter: 600 * SECOND },
         Arrival::Replay(replay),
-        expiry(Strategy::WindowOpens, Duration::ZERO),
-        expiry(Strategy::Fraction(0.8), Duration::ZERO),
+        expiry(Strategy::WindowOpens, FleetTime::ZERO),
+        expiry(Strategy::Fraction(0.8), FleetTime::ZERO),
         expiry(Strategy::Uniform, 300 * SECOND),
-        expiry(Strategy::Suggested { from: 7 * day, until: 3 * day }, Duration::ZERO),
-        expiry(Strategy::Never, Duration::ZERO),
+        expiry(Strategy::Suggested { from: 7 * day, until: 3 * day }, FleetTime::ZERO),
+        expiry(Strategy::Never, FleetTime::ZERO),
     ]
     .map(|arrival| arrival.to_string())
     .join("\n");

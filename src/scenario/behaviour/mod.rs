@@ -3,9 +3,10 @@ mod read;
 use std::fmt;
 use std::time::Duration;
 
+use crate::domain::FleetTime;
 pub(super) use read::read;
 
-/// What a device does when it is refused, or gets no answer. All waits are fleet time.
+/// What a device does when it is refused, or gets no answer.
 ///
 /// Two loops: within a conversation the same request goes out again over the same connection; between attempts the device
 /// waits and begins again with a new connection.
@@ -18,9 +19,9 @@ pub struct Behaviour {
     /// Whether a retry-after that the service names is obeyed, in polls and after refusals.
     pub honours_retry_after: bool,
     /// Wait where the service names none, or the device does not care.
-    pub default_wait: Duration,
+    pub default_wait: FleetTime,
     /// Upper end of a random addition to every wait within a conversation.
-    pub wait_jitter: Duration,
+    pub wait_jitter: FleetTime,
     /// Attempts of a device in one stage, the first included; 0 is as many as the stage has time for.
     pub attempts: u16,
     /// Wait between attempts.
@@ -31,9 +32,9 @@ pub struct Behaviour {
     /// Attempts to reach the hub that fail for a passing reason before the device goes back to DPS; 0 is never. A hub that
     /// refuses the device (CONNACK 2, 4, 5) sends it to DPS at once.
     pub hub_attempts: u16,
-    /// Longest wait for an answer (real time).
+    /// Longest wait for an answer.
     pub answer_timeout: Duration,
-    /// Keep-alive of MQTT in seconds (real time); 0 is none.
+    /// Keep-alive of MQTT in real seconds; 0 is none.
     pub keep_alive: u16,
 }
 
@@ -41,16 +42,16 @@ pub struct Behaviour {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Backoff {
     /// Wait after the first failed attempt.
-    pub first: Duration,
+    pub first: FleetTime,
     /// What each further wait is multiplied with, at least 1.
     pub factor: f64,
     /// Longest wait, before a jitter that adds.
-    pub longest: Duration,
+    pub longest: FleetTime,
     /// Randomness.
     pub jitter: Jitter,
     /// How long a connection with the hub must last until the next wait after it is the first one again; zero: a connection
     /// that was made is enough, however soon it ends.
-    pub reset_after: Duration,
+    pub reset_after: FleetTime,
 }
 
 /// How random a back-off is.
@@ -63,16 +64,16 @@ pub enum Jitter {
     /// The wait, more or less by up to this share of it, 0 to 1.
     Share(f64),
     /// The wait and a random addition of up to this.
-    Plus(Duration),
+    Plus(FleetTime),
 }
 
 impl Backoff {
     /// Wait number `step` (from 1) in a row, with a `draw` from 0 (included) to 1 (not included).
-    pub fn wait(&self, step: u16, draw: f64) -> Duration {
+    pub fn wait(&self, step: u16, draw: f64) -> FleetTime {
         let power = self.factor.powi(i32::from(step.saturating_sub(1)));
         let wait = self.first.as_secs_f64() * power;
         // Infinite and absurd waits become the longest.
-        let wait = Duration::try_from_secs_f64(wait).map_or(self.longest, |wait| wait.min(self.longest));
+        let wait = FleetTime::try_from_secs_f64(wait).map_or(self.longest, |wait| wait.min(self.longest));
         match self.jitter {
             Jitter::None => wait,
             Jitter::Full => wait.mul_f64(draw),
@@ -139,8 +140,8 @@ impl BehaviourPreset {
 
     /// What it means.
     pub fn behaviour(self) -> Behaviour {
-        const fn seconds(n: u64) -> Duration {
-            Duration::from_secs(n)
+        const fn seconds(n: u64) -> FleetTime {
+            FleetTime::from_secs(n)
         }
         let one_attempt = Behaviour {
             preset: self,
@@ -158,7 +159,7 @@ impl BehaviourPreset {
             },
             caches_assignment: true,
             hub_attempts: 10,
-            answer_timeout: seconds(30),
+            answer_timeout: Duration::from_secs(30),
             keep_alive: 60,
         };
         match self {
@@ -168,8 +169,8 @@ impl BehaviourPreset {
             // The same request again on the same connection for as long as it takes; the application is told of the rest.
             Self::SdkPython => Behaviour {
                 repeats: u16::MAX,
-                wait_jitter: Duration::ZERO,
-                backoff: Backoff { reset_after: Duration::ZERO, ..one_attempt.backoff },
+                wait_jitter: FleetTime::ZERO,
+                backoff: Backoff { reset_after: FleetTime::ZERO, ..one_attempt.backoff },
                 ..one_attempt
             },
             Self::SdkNode => Behaviour { keep_alive: 180, ..Self::SdkPython.behaviour_as(self) },
@@ -184,55 +185,55 @@ impl BehaviourPreset {
                     factor: 1.0,
                     longest: seconds(2),
                     jitter: Jitter::None,
-                    reset_after: Duration::ZERO,
+                    reset_after: FleetTime::ZERO,
                 },
-                answer_timeout: seconds(60),
+                answer_timeout: Duration::from_secs(60),
                 keep_alive: 300,
                 ..one_attempt
             },
             Self::AzureSdkForC => Behaviour {
                 repeats: 0,
-                wait_jitter: Duration::ZERO,
+                wait_jitter: FleetTime::ZERO,
                 attempts: 10,
                 backoff: Backoff {
                     first: seconds(1),
                     factor: 2.0,
                     longest: seconds(100),
                     jitter: Jitter::Plus(seconds(5)),
-                    reset_after: Duration::ZERO,
+                    reset_after: FleetTime::ZERO,
                 },
-                answer_timeout: seconds(60),
+                answer_timeout: Duration::from_secs(60),
                 keep_alive: 240,
                 ..one_attempt
             },
             Self::IgnoresRetryAfter => Behaviour {
                 repeats: 0,
                 honours_retry_after: false,
-                wait_jitter: Duration::ZERO,
+                wait_jitter: FleetTime::ZERO,
                 attempts: 0,
                 backoff: Backoff {
                     first: seconds(1),
                     factor: 1.0,
                     longest: seconds(1),
                     jitter: Jitter::None,
-                    reset_after: Duration::ZERO,
+                    reset_after: FleetTime::ZERO,
                 },
                 caches_assignment: false,
                 ..one_attempt
             },
             Self::MicrosoftLoadTest => Behaviour {
                 repeats: 0,
-                wait_jitter: Duration::ZERO,
+                wait_jitter: FleetTime::ZERO,
                 attempts: 0,
                 backoff: Backoff {
                     first: seconds(60),
                     factor: 2.0,
                     longest: seconds(300),
                     jitter: Jitter::Plus(seconds(30)),
-                    reset_after: Duration::ZERO,
+                    reset_after: FleetTime::ZERO,
                 },
                 hub_attempts: 3,
-                answer_timeout: seconds(120),
+                answer_timeout: Duration::from_secs(120),
                 ..one_attempt
             },
         }
@@ -262,7 +263,7 @@ mod tests {
     }
 
     /// As the documentation writes it: seconds, and minutes where they are whole.
-    fn written(time: Duration) -> String {
+    fn written(time: FleetTime) -> String {
         match time.as_secs() {
             seconds if seconds > 0 && seconds.is_multiple_of(60) && seconds != 120 => format!("{}min", seconds / 60),
             seconds => format!("{seconds}s"),
@@ -316,7 +317,7 @@ mod tests {
 
     #[test]
     fn each_jitter_is_what_it_says() {
-        let seconds = Duration::from_secs;
+        let seconds = FleetTime::from_secs;
         let plain = Backoff { jitter: Jitter::None, ..BehaviourPreset::WellBehaved.behaviour().backoff };
         assert_eq!([1, 2, 3, 6, 7, 8].map(|step| plain.wait(step, 0.5)), [1, 2, 4, 32, 60, 60].map(seconds));
         let wait = |jitter, draw| Backoff { jitter, ..plain }.wait(3, draw);

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use crate::domain::FleetTime;
 use crate::scenario::file::LONGEST;
 use crate::scenario::{Backoff, Behaviour, BehaviourPreset, Jitter};
-use crate::settings::expect::{Expect, boolean, choice, duration, integer, nearest, number};
+use crate::settings::expect::{Expect, boolean, choice, duration, fleet_time, integer, nearest, number};
 use crate::settings::reader::Section;
-use crate::settings::time;
 use crate::settings::tree::{Kind, Value};
 
 const PRESETS: &[(&str, BehaviourPreset)] = &{
@@ -40,7 +40,7 @@ pub(in crate::scenario) fn read(mut section: Section<'_>, inherited: Option<&Beh
         // The problem is noted; everything else is looked at all the same.
         (None, None) => BehaviourPreset::OneAttempt.behaviour(),
     };
-    let times = || duration(Duration::ZERO..=LONGEST);
+    let times = || fleet_time(FleetTime::ZERO..=LONGEST);
     let repeats = section.inherit("repeats", base.repeats, &small());
     let honours_retry_after = section.inherit("honours_retry_after", base.honours_retry_after, &boolean());
     let default_wait = section.inherit("default_wait", base.default_wait, &times());
@@ -80,18 +80,18 @@ fn keep_alive() -> Expect<u16> {
 }
 
 fn read_backoff(mut section: Section<'_>, base: Backoff) -> Option<Backoff> {
-    let first = section.inherit("first", base.first, &duration(Duration::ZERO..=LONGEST));
+    let first = section.inherit("first", base.first, &fleet_time(FleetTime::ZERO..=LONGEST));
     let factor = section.inherit("factor", base.factor, &number(1.0..=100.0));
-    let longest = section.inherit("longest", base.longest, &duration(Duration::ZERO..=LONGEST));
+    let longest = section.inherit("longest", base.longest, &fleet_time(FleetTime::ZERO..=LONGEST));
     let jitter = section.inherit("jitter", base.jitter, &jitter());
     let reset_after = section.inherit("reset_after", base.reset_after, &reset_after());
     if let (Some(first), Some(longest)) = (first, longest)
         && first > longest
     {
         let (message, key) = if section.has("longest") {
-            (format!("is shorter than the first wait of {}", time::show(first)), "longest")
+            (format!("is shorter than the first wait of {}", first), "longest")
         } else {
-            (format!("is longer than `longest`, which the preset sets to {}", time::show(longest)), "first")
+            (format!("is longer than `longest`, which the preset sets to {}", longest), "first")
         };
         section.problem(key, &message, "raise `longest`, or lower `first`");
     }
@@ -100,12 +100,12 @@ fn read_backoff(mut section: Section<'_>, base: Backoff) -> Option<Backoff> {
 }
 
 /// A time, or the word for none at all.
-fn reset_after() -> Expect<Duration> {
+fn reset_after() -> Expect<FleetTime> {
     const ON_CONNECT: &str = "on-connect";
-    let time = duration(Duration::ZERO..=LONGEST);
+    let time = fleet_time(FleetTime::ZERO..=LONGEST);
     let mut expect =
         Expect::new(format!("\"{ON_CONNECT}\" or {}", time.valid), move |value: &Value| match &value.kind {
-            Kind::Text(text) if text == ON_CONNECT => Ok(Duration::ZERO),
+            Kind::Text(text) if text == ON_CONNECT => Ok(FleetTime::ZERO),
             _ => (time.read)(value),
         });
     expect.names = vec![ON_CONNECT.to_owned()];
@@ -124,7 +124,7 @@ fn jitter() -> Expect<Jitter> {
         Kind::Table(table) => match table.0.as_slice() {
             [entry] if entry.key == "share" => inner("share", &number(0.0..=1.0), &entry.value).map(Jitter::Share),
             [entry] if entry.key == "plus" => {
-                inner("plus", &duration(Duration::ZERO..=LONGEST), &entry.value).map(Jitter::Plus)
+                inner("plus", &fleet_time(FleetTime::ZERO..=LONGEST), &entry.value).map(Jitter::Plus)
             }
             entries => Err(entries.iter().find(|entry| !JITTERS.contains(&entry.key.as_str())).map(|entry| {
                 let meant = nearest(&entry.key, JITTERS).map(|name| format!(", did you mean `{name}`?"));
@@ -171,12 +171,12 @@ mod tests {
         let preset = BehaviourPreset::WellBehaved.behaviour();
         let backoff = Backoff { jitter: Jitter::Share(0.2), ..preset.backoff };
         assert_eq!(changed, Ok(Behaviour { attempts: 5, keep_alive: 90, backoff, ..preset }));
-        for (written, reset_after) in [("on-connect", Duration::ZERO), ("5m", Duration::from_secs(300))] {
+        for (written, reset_after) in [("on-connect", FleetTime::ZERO), ("5m", FleetTime::from_secs(300))] {
             let changed = behaviour(&format!("{{ preset = 'well-behaved', backoff.reset_after = '{written}' }}"));
             assert_eq!(changed.unwrap().backoff.reset_after, reset_after);
         }
         let plus = behaviour("{ backoff = { jitter = { plus = '5s' } } }").unwrap();
-        assert_eq!(plus.backoff.jitter, Jitter::Plus(Duration::from_secs(5)));
+        assert_eq!(plus.backoff.jitter, Jitter::Plus(FleetTime::from_secs(5)));
         assert_eq!(plus.preset, BehaviourPreset::OneAttempt);
     }
 

@@ -2,9 +2,8 @@ mod id_pattern;
 mod read;
 
 use std::path::PathBuf;
-use std::time::Duration;
 
-use crate::domain::CryptoProvider;
+use crate::domain::{CryptoProvider, FleetTime};
 use crate::scenario::{DeviceClass, Mix};
 pub use id_pattern::IdPattern;
 pub(super) use read::read;
@@ -19,7 +18,7 @@ pub struct Fleet {
     /// Library that makes keys, signatures and TLS.
     pub crypto_provider: CryptoProvider,
     /// Validity of their SAS tokens for DPS (fleet time).
-    pub token_life: Duration,
+    pub token_life: FleetTime,
     /// The kinds of devices, at least one.
     pub classes: Vec<DeviceClass>,
     /// Which device is of which class.

@@ -4,12 +4,11 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::domain::{CryptoProvider, KeyAlgorithm, KeySource, TimeScale, TlsVersions, Transport};
+use crate::domain::{CryptoProvider, FleetTime, KeyAlgorithm, KeySource, TimeScale, TlsVersions, Transport};
 use crate::scenario::file::name_of;
 use crate::scenario::{Attestation, Behaviour, DeviceClass, Fleet, IdPattern, Mix, Network, behaviour, class};
-use crate::settings::expect::{self, Expect, boolean, choice, count, duration};
+use crate::settings::expect::{self, Expect, boolean, choice, count, fleet_time};
 use crate::settings::reader::Section;
-use crate::settings::time;
 
 const ALGORITHMS: &[(&str, KeyAlgorithm)] = &{
     let all = KeyAlgorithm::ALL;
@@ -45,12 +44,12 @@ const ATTESTATIONS: &[(&str, AttestationKind)] =
 /// Most classes of a fleet; reports have a row for each.
 const MOST_CLASSES: usize = 32;
 /// A year in a minute lets SAS tokens of ten minutes live for ten years of the fleet.
-const LONGEST_TOKEN_LIFE: Duration = Duration::from_secs(20 * 366 * 86_400);
+const LONGEST_TOKEN_LIFE: FleetTime = FleetTime::from_secs(20 * 366 * 86_400);
 /// Real time that a SAS token lives at least: an attempt takes longer than a moment.
 const SHORTEST_TOKEN_LIFE: Duration = Duration::from_secs(30);
 /// Real time that it lives unless the scenario says otherwise, if an hour of fleet time is shorter.
 const USUAL_TOKEN_LIFE: Duration = Duration::from_secs(600);
-const HOUR: Duration = Duration::from_secs(3_600);
+const HOUR: FleetTime = FleetTime::from_secs(3_600);
 
 /// [`Attestation`] without what belongs to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -189,13 +188,13 @@ pub(in crate::scenario) fn read(mut section: Section<'_>, time_scale: Option<Tim
     })
 }
 
-fn read_token_life(section: &mut Section<'_>, time_scale: TimeScale) -> Option<Duration> {
+fn read_token_life(section: &mut Section<'_>, time_scale: TimeScale) -> Option<FleetTime> {
     let usual = time_scale.to_fleet(USUAL_TOKEN_LIFE).max(HOUR);
-    let valid = duration(Duration::from_secs(1)..=LONGEST_TOKEN_LIFE);
-    let life = section.or("token_life", &time::show(usual), &valid)?;
+    let valid = fleet_time(FleetTime::from_secs(1)..=LONGEST_TOKEN_LIFE);
+    let life = section.or("token_life", &usual.to_string(), &valid)?;
     let real = time_scale.to_real(life);
     if real < SHORTEST_TOKEN_LIFE {
-        let shortest = time::show(time_scale.to_fleet(SHORTEST_TOKEN_LIFE));
+        let shortest = time_scale.to_fleet(SHORTEST_TOKEN_LIFE);
         let message = format!(
             "is only {} of real time: an attempt may take longer than its SAS token would live",
             humantime::format_duration(Duration::from_millis(u64::try_from(real.as_millis()).unwrap_or(u64::MAX)))
@@ -312,9 +311,9 @@ mod tests {
             let sets: Vec<_> = sets.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
             Scenario::parse("x.toml", STAGES, &sets).unwrap().fleet.token_life
         };
-        assert_eq!(life(&[]), Duration::from_secs(3_600));
-        assert_eq!(life(&[("time_scale", "6")]), Duration::from_secs(3_600));
-        assert_eq!(life(&[("time_scale", "60")]), Duration::from_secs(36_000));
-        assert_eq!(life(&[("fleet.token_life", "45s")]), Duration::from_secs(45));
+        assert_eq!(life(&[]), FleetTime::from_secs(3_600));
+        assert_eq!(life(&[("time_scale", "6")]), FleetTime::from_secs(3_600));
+        assert_eq!(life(&[("time_scale", "60")]), FleetTime::from_secs(36_000));
+        assert_eq!(life(&[("fleet.token_life", "45s")]), FleetTime::from_secs(45));
     }
 }

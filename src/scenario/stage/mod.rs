@@ -4,6 +4,7 @@ mod read;
 use std::fmt;
 use std::time::Duration;
 
+use crate::domain::FleetTime;
 use crate::scenario::{Arrival, RenewalTiming};
 pub(super) use read::{Head, Surroundings, read_all};
 
@@ -20,7 +21,7 @@ pub struct Stage {
     pub classes: Vec<usize>,
     /// How devices come.
     pub workload: Workload,
-    /// Longest time for one attempt, from its start until it is given up (real time).
+    /// Longest time for one attempt, from its start until it is given up.
     pub timeout: Duration,
     /// Whether the device connects to its hub once it has its certificate.
     pub hub_connect: bool,
@@ -49,34 +50,34 @@ impl Stage {
     }
 }
 
-/// When a stage begins. Delays are fleet time.
+/// When a stage begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Start {
     /// So long after the start of the measured part.
-    At(Duration),
+    At(FleetTime),
     /// So long after the end of the last of some earlier stages.
     After {
         /// Their indices in rising order, at least one.
         stages: Vec<usize>,
         /// How long after.
-        delay: Duration,
+        delay: FleetTime,
     },
     /// So long after the start of an earlier stage, beside which it goes on.
     With {
         /// Its index.
         stage: usize,
         /// How long after.
-        delay: Duration,
+        delay: FleetTime,
     },
 }
 
-/// What devices do while they are connected. Fleet time.
+/// What devices do while they are connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Operate {
     /// How long the stage lasts, from its start.
-    pub duration: Duration,
+    pub duration: FleetTime,
     /// Time between two telemetry messages of a device; the first comes somewhere within it. `None` sends none.
-    pub telemetry_every: Option<Duration>,
+    pub telemetry_every: Option<FleetTime>,
 }
 
 /// What each device does in a stage.

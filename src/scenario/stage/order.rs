@@ -1,16 +1,15 @@
 //! What can be said about the order of stages from how they begin alone, however long each takes.
 
-use std::time::Duration;
-
+use crate::domain::FleetTime;
 use crate::scenario::Start;
 
-/// When a stage begins: so long (fleet time) after the end of the last of these stages; without any, after the start of the
+/// When a stage begins: so long after the end of the last of these stages; without any, after the start of the
 /// measured part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Origin {
     /// In rising order.
     after: Vec<usize>,
-    delay: Duration,
+    delay: FleetTime,
 }
 
 impl Origin {
@@ -21,7 +20,7 @@ impl Origin {
             Start::After { stages, delay } => Self { after: stages.clone(), delay: *delay },
             Start::With { stage, delay } => {
                 let with = origins(*stage)?;
-                Self { after: with.after.clone(), delay: with.delay.saturating_add(*delay) }
+                Self { after: with.after.clone(), delay: with.delay + *delay }
             }
         })
     }
@@ -36,9 +35,9 @@ impl Origin {
 mod tests {
     use super::*;
 
-    const SECOND: Duration = Duration::from_secs(1);
+    const SECOND: FleetTime = FleetTime::from_secs(1);
 
-    fn after(stages: &[usize], delay: Duration) -> Origin {
+    fn after(stages: &[usize], delay: FleetTime) -> Origin {
         Origin { after: stages.to_vec(), delay }
     }
 
@@ -54,7 +53,7 @@ mod tests {
 
     #[test]
     fn an_order_is_only_said_where_it_does_not_depend_on_how_long_stages_take() {
-        let zero = Duration::ZERO;
+        let zero = FleetTime::ZERO;
         assert!(after(&[0], zero).is_never_after(&after(&[0], zero)));
         assert!(after(&[0], zero).is_never_after(&after(&[0, 1], SECOND)));
         assert!(after(&[], zero).is_never_after(&after(&[1], zero)));

@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
+use crate::domain::FleetTime;
 use crate::scenario::file::{LONGEST, name_of};
 use crate::scenario::stage::order::Origin;
 use crate::scenario::{Arrival, Fleet, Operate, Policy, Stage, StageKind, Start, Workload, arrival};
-use crate::settings::expect::{boolean, choice, count, duration, one_of, one_or_some_of, some_of};
+use crate::settings::expect::{boolean, choice, count, duration, fleet_time, one_of, one_or_some_of, some_of};
 use crate::settings::reader::Section;
 
 /// What stages are read against. Parts that could not be read are `None`, and what depends on them is not judged.
@@ -113,7 +114,7 @@ fn read_start(section: &mut Section<'_>, before: &[Head]) -> Option<Start> {
     let index_of = |nth: usize| before.iter().enumerate().filter(|(_, b)| b.name.is_some()).nth(nth).map(|(i, _)| i);
     let after = section.optional("after", &one_or_some_of("earlier stage", names.clone()));
     let with = section.optional("with", &one_of("earlier stage", names));
-    let delay = section.or("delay", "0s", &duration(Duration::ZERO..=LONGEST));
+    let delay = section.or("delay", "0s", &fleet_time(FleetTime::ZERO..=LONGEST));
     let (after, with, delay) = (after?, with?, delay?);
     match (after, with) {
         (Some(_), Some(_)) => {
@@ -269,8 +270,8 @@ fn read_hub(section: &mut Section<'_>, kind: Option<StageKind>) -> Option<(bool,
 fn read_operate(section: &mut Section<'_>, kind: Option<StageKind>) -> Option<Option<Operate>> {
     match kind {
         Some(StageKind::Operate) => {
-            let duration = section.required("duration", &duration(SECOND..=LONGEST));
-            let telemetry_every = section.optional("telemetry_every", &self::duration(MILLISECOND..=LONGEST));
+            let duration = section.required("duration", &fleet_time(FleetTime::from_secs(1)..=LONGEST));
+            let telemetry_every = section.optional("telemetry_every", &fleet_time(FleetTime::from_millis(1)..=LONGEST));
             Some(Some(Operate { duration: duration?, telemetry_every: telemetry_every? }))
         }
         Some(_) => {

@@ -33,8 +33,10 @@ impl Target {
         let mut dps = Endpoint::new(config.dps_host.clone());
         let emulator = Emulator::bind(config).await.unwrap();
         let (endpoints, service) = (emulator.endpoints().clone(), emulator.service().clone());
-        let attestation =
-            Attestation::SymmetricKey { group_key: service.group_key().clone(), token_life: Duration::from_secs(3600) };
+        let attestation = Attestation::SymmetricKey {
+            group_key: service.group_key().clone(),
+            token_life: fleetstorm::domain::FleetTime::from_secs(3600),
+        };
         let chain = Arc::new(ChainVerifier::new(&[service.issuing_root().to_vec()]).unwrap());
         let shutdown = CancellationToken::new();
         tokio::spawn(emulator.run(shutdown.clone()));
@@ -94,8 +96,10 @@ async fn provisions_over_each_tls_version() {
 #[tokio::test]
 async fn a_wrong_group_key_is_refused_by_dps() {
     let mut target = Target::start(|_| ()).await;
-    target.settings.attestation =
-        Attestation::SymmetricKey { group_key: SymmetricKey::random(), token_life: Duration::from_secs(60) };
+    target.settings.attestation = Attestation::SymmetricKey {
+        group_key: SymmetricKey::random(),
+        token_life: fleetstorm::domain::FleetTime::from_secs(60),
+    };
     let failure = target.provision(0).await.result.unwrap_err();
     assert_eq!((failure.class, failure.code / 1000), (FailureClass::Rejected, 401));
 }

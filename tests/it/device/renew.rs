@@ -251,7 +251,10 @@ async fn an_attempt_that_runs_out_of_time_keeps_the_session_and_its_packet_ids()
         let done = renew(&world.settings, &connector, &end, &credential, Some(session), &prepared, true).await;
         assert_eq!(done.result.unwrap_err().to_string(), "timeout: the attempt took longer than 10 s");
         // What it met meanwhile counts.
-        assert_eq!((done.facts.throttled, done.facts.retry_after_max), (1, Some(Duration::from_secs(30))));
+        assert_eq!(
+            (done.facts.throttled, done.facts.retry_after_max),
+            (1, Some(fleetstorm::domain::FleetTime::from_secs(30)))
+        );
         assert!(done.facts.phases.get(Phase::RenewAccept).is_some());
         let mut session = done.session.expect("it lives");
         session.send_telemetry(&world.settings, &credential).await.unwrap();

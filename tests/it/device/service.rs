@@ -47,7 +47,7 @@ impl World {
         let issuing = root.issuing_ca("issuing", now).unwrap();
         let attestation = Attestation::SymmetricKey {
             group_key: SymmetricKey::from_base64(GROUP_KEY).unwrap(),
-            token_life: Duration::from_secs(3600),
+            token_life: fleetstorm::domain::FleetTime::from_secs(3600),
         };
         let tls = ClientTls::new(&[root.der().to_vec()], TlsVersions::Any, CryptoProvider::AwsLc).unwrap();
         let chain = Arc::new(ChainVerifier::new(&[root.der().to_vec()]).expect("a certificate"));

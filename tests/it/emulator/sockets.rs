@@ -58,7 +58,7 @@ impl Running {
     pub(super) fn settings(&self) -> Settings {
         let attestation = Attestation::SymmetricKey {
             group_key: self.service.group_key().clone(),
-            token_life: Duration::from_secs(3600),
+            token_life: fleetstorm::domain::FleetTime::from_secs(3600),
         };
         let chain = ChainVerifier::new(&[self.service.issuing_root().to_vec()]).unwrap();
         let dps = Endpoint { address: Some(self.address), ..Endpoint::new("localhost") };

@@ -1,7 +1,6 @@
 //! The whole path in one process: workers, TLS and MQTT on loopback, the emulator.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use fleetstorm::device::{Attestation, Endpoint, HubSettings, Settings, TcpConnector};
 use fleetstorm::domain::{CryptoProvider, IdScope, KeyAlgorithm, TlsVersions};
@@ -20,8 +19,10 @@ fn settings(emulator: &Emulator, scope: &str) -> Settings {
     let (service, endpoints) = (emulator.service(), emulator.endpoints());
     let roots = std::slice::from_ref(&endpoints.server_root);
     let tls = ClientTls::new(roots, TlsVersions::Any, CryptoProvider::default()).unwrap();
-    let attestation =
-        Attestation::SymmetricKey { group_key: service.group_key().clone(), token_life: Duration::from_secs(3_600) };
+    let attestation = Attestation::SymmetricKey {
+        group_key: service.group_key().clone(),
+        token_life: fleetstorm::domain::FleetTime::from_secs(3_600),
+    };
     let chain = ChainVerifier::new(&[service.issuing_root().to_vec()]).unwrap();
     let dps = Endpoint { address: Some(endpoints.mqtt), ..Endpoint::new("localhost") };
     let mut settings = Settings::new(dps, IdScope::new(scope).unwrap(), attestation, tls, Arc::new(chain));

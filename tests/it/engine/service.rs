@@ -100,8 +100,10 @@ pub(super) fn settings() -> Settings {
     let root = AUTHORITY.root.der().to_vec();
     let tls = ClientTls::new(std::slice::from_ref(&root), TlsVersions::Any, CryptoProvider::default())
         .expect("a root is given");
-    let attestation =
-        Attestation::SymmetricKey { group_key: SymmetricKey::random(), token_life: Duration::from_secs(3_600) };
+    let attestation = Attestation::SymmetricKey {
+        group_key: SymmetricKey::random(),
+        token_life: fleetstorm::domain::FleetTime::from_secs(3_600),
+    };
     let scope = IdScope::new("0ne00000001").expect("an id scope");
     let chain = Arc::new(ChainVerifier::new(&[root]).expect("a root is a certificate"));
     let mut settings = Settings::new(Endpoint::new("dps"), scope, attestation, tls, chain);

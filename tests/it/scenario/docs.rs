@@ -78,7 +78,7 @@ fn row(behaviour: &Behaviour) -> String {
     } = behaviour;
     let retry_after = if *honours_retry_after { "honoured" } else { "ignored" };
     let attempts = if *attempts == 0 { "any".to_owned() } else { attempts.to_string() };
-    let minutes = |time: &std::time::Duration| match time.as_secs() {
+    let minutes = |time: &fleetstorm::domain::FleetTime| match time.as_secs() {
         100 => "100s".to_owned(),
         seconds if seconds >= 60 => format!("{}min", seconds / 60),
         seconds => format!("{seconds}s"),

@@ -6,6 +6,7 @@ use crate::cli::command::plan::facts::{Facts, StageFacts};
 use crate::cli::command::plan::key_time;
 use crate::cli::command::plan::keys::KeyWork;
 use crate::domain;
+use crate::domain::FleetTime;
 use crate::engine::quota_check::{QuotaCheck, Share, Verdict};
 use crate::engine::{Needs, PlannedStage};
 use crate::scenario::Scenario;
@@ -211,7 +212,7 @@ impl<'a> Stage<'a> {
     fn of(facts: &'a StageFacts<'a>, scale: domain::TimeScale) -> Self {
         let StageFacts { stage: _, planned, classes, quotas } = facts;
         let PlannedStage { name, kind, workload, devices, start, last_due, arrivals, step, peak_per_second } = planned;
-        let fleet = |real: &Duration| us(scale.to_fleet(*real));
+        let fleet = |real: &Duration| fleet_us(scale.to_fleet(*real));
         Self {
             name,
             kind: kind.name(),
@@ -235,15 +236,15 @@ impl Quota {
         Self {
             quota: check.quota.key(),
             limit: check.limit,
-            period_fleet_us: us(check.period),
+            period_fleet_us: fleet_us(check.period),
             needed: check.needed,
             peak_per_period: check.peak,
             verdict: check.verdict.name(),
             exceeded: check.verdict == Verdict::Exceeded,
             devices_over: check.over,
-            first_over_fleet_us: check.first_over.map(us),
+            first_over_fleet_us: check.first_over.map(fleet_us),
             // Rounded up: what is printed fits.
-            shortest_spread_fleet_us: check.shortest_spread.map(|spread| us(spread + Duration::from_nanos(999))),
+            shortest_spread_fleet_us: check.shortest_spread.map(|spread| fleet_us(spread + FleetTime::from_nanos(999))),
         }
     }
 }
@@ -256,7 +257,7 @@ impl<'a> Together<'a> {
         };
         Self {
             quota: Quota::of(check),
-            peak_at_fleet_us: check.peak_at.map(us),
+            peak_at_fleet_us: check.peak_at.map(fleet_us),
             peak_stages: asked(&check.peak_of),
             untimed_stages: asked(&check.untimed),
             over_stages: check
@@ -266,7 +267,7 @@ impl<'a> Together<'a> {
                 .collect(),
             later: check.later.map(|later| Later {
                 stage: name(later.stage),
-                by_fleet_us: us(later.by),
+                by_fleet_us: fleet_us(later.by),
                 peak_per_period: later.peak,
                 devices_over: later.over,
             }),
@@ -303,4 +304,8 @@ impl<'a> Setting<'a> {
 
 fn us(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn fleet_us(time: FleetTime) -> u64 {
+    us(time.length())
 }

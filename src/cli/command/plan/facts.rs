@@ -63,7 +63,7 @@ impl<'a> Facts<'a> {
         })
     }
 
-    /// Time until the last device is due, or an operating one done (real time); the last answers come later. `None` when a
+    /// Time until the last device is due, or an operating one done; the last answers come later. `None` when a
     /// closed workload decides.
     pub(super) fn least_duration(&self) -> Option<Duration> {
         let end = |stage: &StageFacts<'_>| Some(stage.planned.start? + stage.planned.last_due?);

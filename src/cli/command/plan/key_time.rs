@@ -14,7 +14,7 @@ use crate::scenario::{DeviceClass, Scenario, Stage, Workload};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct KeyTime {
     pub(super) cores: usize,
-    /// How long keys are made before the run begins (real time), `limits.prepare` at most unless all are wanted before.
+    /// How long keys are made before the run begins, `limits.prepare` at most unless all are wanted before.
     pub(super) before: Duration,
     /// Stages whose devices wait for keys longer than is harmless, in order.
     pub(super) late: Vec<LateKeys>,
@@ -26,7 +26,7 @@ pub(super) struct LateKeys {
     pub(super) stage: usize,
     /// Whether it begins with the run.
     pub(super) first: bool,
-    /// The longest that a key comes after its device is due, if none is dropped (real time).
+    /// The longest that a key comes after its device is due, if none is dropped.
     pub(super) longest: Duration,
     /// Devices whose keys come later than is harmless, those that are dropped among them.
     pub(super) devices: u64,
@@ -34,7 +34,7 @@ pub(super) struct LateKeys {
     pub(super) dropped: u64,
 }
 
-/// A key that is needed: when its device is due, when it is ordered (real time, from the moment on at which the first could be
+/// A key that is needed: when its device is due, when it is ordered (from the moment on at which the first could be
 /// made), and of which class it is.
 type Job = (Duration, Duration, usize);
 

@@ -205,8 +205,9 @@ pub fn run(args: RunArgs, terminal: &Terminal) -> Result<Exit, CommandError> {
     if !shard.is_whole() && scenario.seed.is_none() {
         return Err(sharded::NoSeed(shard).into());
     }
-    // SAS tokens are made before, and must live through the stage.
-    let start_at = start_at.map(|at| at.moment(SystemTime::now(), scenario.fleet.token_life / 2)).transpose()?;
+    // SAS tokens are made before, and must live through the stage. Until it begins, the fleet's time is real time.
+    let start_at =
+        start_at.map(|at| at.moment(SystemTime::now(), scenario.fleet.token_life.length() / 2)).transpose()?;
     let folder = match out {
         Some(out) => ResultsFolder::open(out)?,
         None => ResultsFolder::fresh(Path::new("results"), SystemTime::now(), &scenario.name)?,

@@ -1,8 +1,7 @@
 //! What each device asks of the service when it is due, by what became of it before: as if everything were done at once and
 //! nothing refused.
 
-use std::time::Duration;
-
+use crate::domain::FleetTime;
 use crate::engine::plan::quota_check::Quota;
 use crate::scenario::{DeviceClass, Policy, Stage, StageKind};
 
@@ -29,15 +28,15 @@ impl Demand {
     }
 }
 
-/// What is known of one device. Times are fleet time from the start of the run.
+/// What is known of one device. Times count from the start of the run.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Device {
     /// When it got its certificate.
-    certified: Option<Duration>,
+    certified: Option<FleetTime>,
     /// Until when it holds a connection with the hub.
-    held_until: Duration,
+    held_until: FleetTime,
     /// Until when that is a stage of its own, which takes the connection back after it was used.
-    operates_until: Duration,
+    operates_until: FleetTime,
 }
 
 impl Device {
@@ -47,8 +46,8 @@ impl Device {
         stage: &Stage,
         class: &DeviceClass,
         policy: &Policy,
-        begin: Duration,
-        at: Duration,
+        begin: FleetTime,
+        at: FleetTime,
     ) -> Demand {
         let held = self.held_until > at;
         if let Some(operate) = stage.operate
@@ -77,15 +76,15 @@ impl Device {
         match stage.operate {
             Some(operate) => self.operates(stage, begin + operate.duration),
             None if self.operates_until > at => {}
-            None if stage.keep_connected => self.held_until = Duration::MAX,
-            None => self.held_until = Duration::ZERO,
+            None if stage.keep_connected => self.held_until = FleetTime::MAX,
+            None => self.held_until = FleetTime::ZERO,
         }
         Demand { registrations: u32::from(by_dps), renewals: u32::from(renews), hub_connections }
     }
 
-    fn operates(&mut self, stage: &Stage, until: Duration) {
+    fn operates(&mut self, stage: &Stage, until: FleetTime) {
         self.operates_until = self.operates_until.max(until);
-        self.held_until = if stage.keep_connected { Duration::MAX } else { self.operates_until };
+        self.held_until = if stage.keep_connected { FleetTime::MAX } else { self.operates_until };
     }
 }
 
@@ -104,7 +103,7 @@ mod tests {
         let mut device = Device::default();
         let class = &scenario.fleet.classes[0];
         let due = scenario.stages.iter().zip(due).map(|(stage, at)| {
-            let at = Duration::from_secs(*at);
+            let at = FleetTime::from_secs(*at);
             let demand = device.is_due(stage, class, &scenario.policy, at, at);
             (demand.registrations, demand.renewals, demand.hub_connections)
         });

@@ -1,10 +1,10 @@
 use std::collections::VecDeque;
-use std::time::Duration;
 
+use crate::domain::FleetTime;
 use crate::engine::plan::quota_check::{Quota, QuotaCheck, Share, Verdict};
 use crate::model::{TokenBucket, TokenRate};
 
-/// Measures what arrivals ask of one quota: against its bucket, and as the most within one period.
+/// Measures what arrivals ask of one quota: against its bucket, which is told the fleet's time, and as the most within one period.
 #[derive(Debug)]
 pub(super) struct Meter {
     quota: Quota,
@@ -13,10 +13,10 @@ pub(super) struct Meter {
     /// By stage.
     of: Vec<OfStage>,
     /// What came within the last period: when, from which stage, how many tokens.
-    window: VecDeque<(Duration, usize, u64)>,
+    window: VecDeque<(FleetTime, usize, u64)>,
     within: u64,
-    peak: Option<(u64, Duration)>,
-    first_over: Option<Duration>,
+    peak: Option<(u64, FleetTime)>,
+    first_over: Option<FleetTime>,
     /// Most tokens of one arrival.
     each: u32,
     /// From the moment on from which others may come at any time.
@@ -50,7 +50,7 @@ impl Meter {
         Self {
             quota,
             limit,
-            bucket: TokenBucket::full(TokenRate::new(limit, quota.period(), burst)),
+            bucket: TokenBucket::full(TokenRate::new(limit, quota.period().length(), burst)),
             of: vec![OfStage::default(); stages],
             window: VecDeque::new(),
             within: 0,
@@ -66,7 +66,7 @@ impl Meter {
     }
 
     /// One arrival after another, in order of time.
-    pub(super) fn arrives(&mut self, at: Duration, stage: usize, tokens: u32) {
+    pub(super) fn arrives(&mut self, at: FleetTime, stage: usize, tokens: u32) {
         if !self.asks(stage, tokens) {
             return;
         }
@@ -84,7 +84,7 @@ impl Meter {
                 of.at_peak = of.within;
             }
         }
-        let refused = !(0..tokens).all(|_| self.bucket.take(at).is_ok());
+        let refused = !(0..tokens).all(|_| self.bucket.take(at.length()).is_ok());
         self.of[stage].over += u64::from(refused);
         if refused || self.within > self.bucket.rate().most() {
             self.first_over.get_or_insert(at);
@@ -93,7 +93,7 @@ impl Meter {
     }
 
     /// An arrival at any time from then on.
-    pub(super) fn may_arrive(&mut self, from: Duration, stage: usize, tokens: u32) {
+    pub(super) fn may_arrive(&mut self, from: FleetTime, stage: usize, tokens: u32) {
         if self.asks(stage, tokens) {
             self.forget(from);
             self.since.get_or_insert(Since { fewest: u64::MAX, most: 0 });
@@ -111,7 +111,7 @@ impl Meter {
     }
 
     /// What came a period or longer ago.
-    fn forget(&mut self, at: Duration) {
+    fn forget(&mut self, at: FleetTime) {
         while self.window.front().is_some_and(|(oldest, ..)| *oldest + self.quota.period() <= at) {
             if let Some((_, stage, tokens)) = self.window.pop_front() {
                 self.within -= tokens;
@@ -120,15 +120,15 @@ impl Meter {
         }
     }
 
-    fn watch(&mut self, at: Duration) {
+    fn watch(&mut self, at: FleetTime) {
         if let Some(Since { fewest, most }) = &mut self.since {
-            *fewest = (*fewest).min(self.bucket.tokens(at));
+            *fewest = (*fewest).min(self.bucket.tokens(at.length()));
             *most = (*most).max(self.within);
         }
     }
 
     /// The most within one period, and when the last of it comes.
-    pub(super) const fn peak(&self) -> Option<(u64, Duration)> {
+    pub(super) const fn peak(&self) -> Option<(u64, FleetTime)> {
         self.peak
     }
 
@@ -166,7 +166,7 @@ impl Meter {
             over_of: shares(|of| of.over),
             first_over: self.first_over,
             together: arrivals,
-            shortest_spread: self.bucket.rate().shortest_spread(arrivals, self.each),
+            shortest_spread: self.bucket.rate().shortest_spread(arrivals, self.each).map(FleetTime::new),
             later: None,
         })
     }

@@ -8,9 +8,7 @@ mod meter;
 mod pass;
 mod polls;
 
-use std::time::Duration;
-
-use crate::domain::QuotaLimits;
+use crate::domain::{FleetTime, QuotaLimits};
 use crate::engine::plan::Plan;
 use crate::scenario::Scenario;
 pub use polls::Polls;
@@ -37,8 +35,8 @@ pub struct QuotaCheck {
     pub quota: Quota,
     /// What it allows per `period`.
     pub limit: u32,
-    /// Its period (fleet time).
-    pub period: Duration,
+    /// Its period.
+    pub period: FleetTime,
     /// Most that is allowed within one period: more than `limit` where several periods' worth may be used at once.
     pub most: u64,
     /// What is asked for altogether; per device where the quota is.
@@ -47,8 +45,8 @@ pub struct QuotaCheck {
     pub verdict: Verdict,
     /// Most that is asked for within one period by devices whose time is known; `None` when the target decides when all come.
     pub peak: Option<u64>,
-    /// When the last arrival of that period comes (fleet time); `None` too where every device has a quota of its own.
-    pub peak_at: Option<Duration>,
+    /// When the last arrival of that period comes; `None` too where every device has a quota of its own.
+    pub peak_at: Option<FleetTime>,
     /// What stages have to do with the peak.
     pub peak_of: Vec<Share>,
     /// What is asked for by stages whose devices come when the target is ready for them.
@@ -58,13 +56,13 @@ pub struct QuotaCheck {
     pub over: u64,
     /// Whose they are.
     pub over_of: Vec<Share>,
-    /// When the quota is first exceeded (fleet time).
-    pub first_over: Option<Duration>,
+    /// When the quota is first exceeded.
+    pub first_over: Option<FleetTime>,
     /// Arrivals altogether of the stages that have to do with the peak, or come when the target is ready.
     pub together: u64,
-    /// Shortest window over which those can come evenly without any being refused (fleet time); zero when all may come at
+    /// Shortest window over which those can come evenly without any being refused; zero when all may come at
     /// once, `None` when no window is long enough.
-    pub shortest_spread: Option<Duration>,
+    pub shortest_spread: Option<FleetTime>,
     /// How more is asked for when a stage begins later than it could.
     pub later: Option<Later>,
 }
@@ -94,8 +92,8 @@ pub struct Share {
 pub struct Later {
     /// Index of the stage: it waits for another one to end.
     pub stage: usize,
-    /// By how much later it begins (fleet time).
-    pub by: Duration,
+    /// By how much later it begins.
+    pub by: FleetTime,
     /// Most that is asked for within one period then.
     pub peak: u64,
     /// Arrivals that are refused at first then.
@@ -137,8 +135,8 @@ impl Quota {
         }
     }
 
-    const fn period(self) -> Duration {
-        Duration::from_secs(match self {
+    const fn period(self) -> FleetTime {
+        FleetTime::from_secs(match self {
             Self::Registrations | Self::Certificates | Self::Renewals => 60,
             Self::Polls => 10,
             Self::HubConnections => 1,

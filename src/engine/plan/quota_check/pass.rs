@@ -2,9 +2,8 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
-use std::time::Duration;
 
-use crate::domain::QuotaLimits;
+use crate::domain::{FleetTime, QuotaLimits};
 use crate::engine::plan::Plan;
 use crate::engine::plan::quota_check::demand::{Demand, Device};
 use crate::engine::plan::quota_check::loose::{Loose, loose};
@@ -23,8 +22,8 @@ pub(super) struct Reckoning<'a> {
 
 /// A device comes and asks for something.
 struct Request {
-    /// From the start of the run (fleet time).
-    at: Duration,
+    /// From the start of the run.
+    at: FleetTime,
     stage: usize,
     class: usize,
     demand: Demand,
@@ -71,7 +70,7 @@ impl Reckoning<'_> {
     }
 
     /// Tells of every request, in order of time, and of those at the same moment in the order of the scenario.
-    fn pass(&self, begins: &[Duration], mut tell: impl FnMut(&Request)) {
+    fn pass(&self, begins: &[FleetTime], mut tell: impl FnMut(&Request)) {
         let Scenario { stages, fleet, policy, .. } = self.scenario;
         let mut devices = vec![Device::default(); fleet.devices as usize];
         let mut sources: Vec<_> = (0..stages.len()).map(|stage| self.arrivals(begins, stage)).collect();
@@ -90,7 +89,7 @@ impl Reckoning<'_> {
     }
 
     /// Who comes when in a stage.
-    fn arrivals(&self, begins: &[Duration], index: usize) -> impl Iterator<Item = (Duration, u32)> + use<> {
+    fn arrivals(&self, begins: &[FleetTime], index: usize) -> impl Iterator<Item = (FleetTime, u32)> + use<> {
         let (begin, schedule) = (begins[index], &self.plan.schedule);
         // Renewals are due when their certificates say so, whenever the stage begins.
         let renews = self.scenario.stages[index].renewal_timing().is_some();
@@ -99,7 +98,7 @@ impl Reckoning<'_> {
         schedule.who_comes(index).map(move |(offset, device)| ((from + offset).max(begin), device))
     }
 
-    fn look_at_later(&self, begins: &[Duration], together: &mut [QuotaCheck]) {
+    fn look_at_later(&self, begins: &[FleetTime], together: &mut [QuotaCheck]) {
         for loose in loose(self.scenario) {
             let begin = begins[loose.stage];
             let lasts = |stage| Some(self.plan.time_scale.to_fleet(self.plan.schedule.lasts(stage)?));
@@ -125,7 +124,7 @@ impl Reckoning<'_> {
 
     /// For every quota by how much later a stage would have to begin, so that the most that comes with it and the most that
     /// comes beside it come together.
-    fn coincidences(&self, begins: &[Duration], loose: &Loose) -> Vec<(Quota, Duration)> {
+    fn coincidences(&self, begins: &[FleetTime], loose: &Loose) -> Vec<(Quota, FleetTime)> {
         let (mut moved, mut beside) = (self.meters(), self.meters());
         let begin = begins[loose.stage];
         self.pass(begins, |request| {
@@ -138,7 +137,7 @@ impl Reckoning<'_> {
         });
         let peaks = moved.iter().zip(&beside).filter_map(|(moved, beside)| {
             let ((most, at), (most_beside, at_beside)) = (moved.peak()?, beside.peak()?);
-            let by = at_beside.checked_sub(at).filter(|by| !by.is_zero())?;
+            let by = Some(at_beside.saturating_sub(at)).filter(|by| !by.is_zero())?;
             let limit = u64::from(moved.quota().limit(self.limits)?);
             (most + most_beside > limit).then_some((moved.quota(), by))
         });

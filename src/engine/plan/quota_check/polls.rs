@@ -1,5 +1,4 @@
-use std::time::Duration;
-
+use crate::domain::FleetTime;
 use crate::engine::plan::quota_check::{Quota, QuotaCheck, Share, Verdict};
 
 /// How a device asks for the state of its registration.
@@ -7,20 +6,20 @@ use crate::engine::plan::quota_check::{Quota, QuotaCheck, Share, Verdict};
 pub struct Polls {
     /// How often.
     pub count: u32,
-    /// How long after each other (fleet time).
-    pub every: Duration,
+    /// How long after each other.
+    pub every: FleetTime,
 }
 
 impl Polls {
     /// What a registration takes: one question when it is done before the first, more when it is not. The first wait is as
     /// long as the others.
-    pub fn until_assigned(assignment: Duration, every: Duration) -> Self {
+    pub fn until_assigned(assignment: FleetTime, every: FleetTime) -> Self {
         let further = assignment.as_nanos().checked_div(every.as_nanos()).unwrap_or_default();
         Self { count: u32::try_from(further).unwrap_or(u32::MAX).saturating_add(1), every }
     }
 
     /// Most questions within a time.
-    fn within(self, period: Duration) -> u32 {
+    fn within(self, period: FleetTime) -> u32 {
         let further = match self.every.as_nanos() {
             0 => u128::MAX,
             // Of a period that is not closed at its end.
@@ -59,7 +58,7 @@ pub(super) fn check(limit: u32, all: &[Registering]) -> Option<QuotaCheck> {
     let is_over = |registering: &Registering| peak(registering) > u64::from(limit);
     let over_of = shares(&is_over, &|registering| registering.devices, true);
     let over = over_of.iter().map(|share| share.count).sum();
-    let first_over = all.iter().filter(|r| is_over(r)).map(|r| r.polls.every.saturating_mul(limit)).min();
+    let first_over = all.iter().filter(|r| is_over(r)).map(|r| r.polls.every * limit).min();
     Some(QuotaCheck {
         quota: Quota::Polls,
         limit,
@@ -75,7 +74,7 @@ pub(super) fn check(limit: u32, all: &[Registering]) -> Option<QuotaCheck> {
         over_of,
         first_over,
         together: all.iter().map(|registering| registering.devices).sum(),
-        shortest_spread: (over == 0).then_some(Duration::ZERO),
+        shortest_spread: (over == 0).then_some(FleetTime::ZERO),
         later: None,
     })
 }
@@ -87,7 +86,7 @@ mod tests {
     #[test]
     fn polls_are_limited_per_device() {
         let polls =
-            |assignment, every| Polls::until_assigned(Duration::from_secs(assignment), Duration::from_secs(every));
+            |assignment, every| Polls::until_assigned(FleetTime::from_secs(assignment), FleetTime::from_secs(every));
         assert_eq!((polls(0, 3).count, polls(7, 3).count, polls(60, 1).count), (1, 3, 61));
         assert_eq!(polls(60, 0).count, 1);
         let found = |all: &[Polls]| {
@@ -96,7 +95,7 @@ mod tests {
         };
         let bad = found(&[polls(60, 3), polls(60, 1)]).unwrap();
         assert_eq!((bad.verdict, bad.peak, bad.over), (Verdict::Exceeded, Some(10), 9));
-        assert_eq!((bad.first_over, bad.shortest_spread), (Some(Duration::from_secs(5)), None));
+        assert_eq!((bad.first_over, bad.shortest_spread), (Some(FleetTime::from_secs(5)), None));
         assert_eq!(bad.over_of, [Share { stage: 2, count: 9 }], "the class that asks too often");
         let good = found(&[polls(60, 3), polls(60, 2)]).unwrap();
         assert_eq!((good.verdict, good.peak, good.over), (Verdict::Kept, Some(5), 0));
@@ -105,7 +104,7 @@ mod tests {
 
     #[test]
     fn classes_of_one_stage_are_counted_together_and_stages_apart() {
-        let often = |count| Polls { count, every: Duration::from_secs(1) };
+        let often = |count| Polls { count, every: FleetTime::from_secs(1) };
         let class = |stage, count, devices| Registering { stage, polls: often(count), devices };
         let all = [class(0, 7, 9), class(0, 10, 4), class(0, 10, 2), class(1, 10, 7), class(1, 5, 6), class(2, 5, 8)];
         let check = check(5, &all).unwrap();

@@ -2,12 +2,12 @@ use super::*;
 
 use proptest::prelude::*;
 
-use crate::domain::QuotaProfile;
+use crate::domain::{FleetTime, QuotaProfile};
 
-const ONE: Polls = Polls { count: 1, every: Duration::from_secs(3) };
+const ONE: Polls = Polls { count: 1, every: FleetTime::from_secs(3) };
 
-fn seconds(seconds: u64) -> Duration {
-    Duration::from_secs(seconds)
+fn seconds(seconds: u64) -> FleetTime {
+    FleetTime::from_secs(seconds)
 }
 
 fn checks(fleet: &str, stages: &str, limits: &QuotaLimits) -> QuotaChecks {
@@ -54,7 +54,7 @@ fn a_storm_is_over_the_quota_by_all_but_a_full_bucket() {
         ]
     );
     let first = &all.together[0];
-    assert_eq!((first.verdict, first.peak, first.first_over), (Verdict::Exceeded, Some(5_000), Some(Duration::ZERO)));
+    assert_eq!((first.verdict, first.peak, first.first_over), (Verdict::Exceeded, Some(5_000), Some(FleetTime::ZERO)));
     assert_eq!(checks("fleet.devices = 5000", &storm, &QuotaLimits::NONE).together, []);
 }
 
@@ -206,7 +206,7 @@ fn what_was_saved_up_before_is_no_reason_to_ask_for_more() {
     let all = checks("fleet.devices = 900", &more, &limits);
     let check = &all.together[0];
     assert_eq!((check.verdict, check.peak, check.over), (Verdict::Exceeded, Some(600), 0));
-    assert_eq!(check.first_over, Some(Duration::from_millis(50_000)), "the 501st");
+    assert_eq!(check.first_over, Some(FleetTime::from_millis(50_000)), "the 501st");
     let limits = QuotaLimits { burst_periods: Some(2), ..limits };
     assert_eq!(checks("fleet.devices = 900", &more, &limits).together[0].verdict, Verdict::Kept);
 }
@@ -221,7 +221,7 @@ fn a_stage_alone_is_told_in_time_from_its_own_begin() {
     assert_eq!((peak_at(&all.stages[0][0]), peak_at(&all.stages[1][0])), (Some(0), Some(59)));
     let limits = QuotaLimits { certificates_per_minute: Some(399), ..QuotaLimits::NONE };
     let late = &checks(&fleet(&["a", "b"]), &stages, &limits).stages[1][0];
-    assert_eq!(late.first_over, Some(Duration::from_millis(59_850)), "the 400th");
+    assert_eq!(late.first_over, Some(FleetTime::from_millis(59_850)), "the 400th");
 }
 
 #[test]
@@ -379,18 +379,18 @@ proptest! {
         burst in 1u32..4,
         each in 1u32..=2,
     ) {
-        let check = |window: Duration| {
+        let check = |window: FleetTime| {
             let mut meter = meter::Meter::new(Quota::Renewals, limit, burst, 1);
             for k in 0..arrivals {
                 let at = u128::from(k) * window.as_nanos() / u128::from(arrivals);
-                meter.arrives(Duration::from_nanos(u64::try_from(at).unwrap()), 0, each);
+                meter.arrives(FleetTime::from_nanos(u64::try_from(at).unwrap()), 0, each);
             }
             meter.check().unwrap()
         };
         let shortest = check(seconds(60)).shortest_spread.unwrap();
         let fits = check(shortest);
         prop_assert_eq!((fits.verdict, fits.over, fits.first_over), (Verdict::Kept, 0, None));
-        if shortest > Duration::ZERO {
+        if shortest > FleetTime::ZERO {
             prop_assert_eq!(check(shortest.mul_f64(0.99)).verdict, Verdict::Exceeded);
         }
     }
@@ -402,7 +402,7 @@ proptest! {
         let meter = |stage_of: &dyn Fn(usize) -> usize| {
             let mut meter = meter::Meter::new(Quota::Renewals, limit, 1, 3);
             for (index, at) in times.iter().enumerate() {
-                meter.arrives(Duration::from_secs(*at), stage_of(index), 1);
+                meter.arrives(FleetTime::from_secs(*at), stage_of(index), 1);
             }
             meter.check().unwrap()
         };

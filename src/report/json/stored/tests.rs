@@ -237,7 +237,11 @@ fn merging_adds_certificates_keeps_the_longest_retry_after_and_invents_no_classe
     );
     let certificates = sum.certificates.unwrap();
     assert_eq!((certificates.certificates(), certificates.without, certificates.expired), (2 * 1_220, 28, 2 * 14));
-    assert_eq!(sum.stages[0].totals.retry_after_max, Some(Duration::from_secs(90)), "the longest of both");
+    assert_eq!(
+        sum.stages[0].totals.retry_after_max,
+        Some(crate::domain::FleetTime::from_secs(90)),
+        "the longest of both"
+    );
 }
 
 fn part(seed: u64, times: &[u64]) -> RunRecord {

@@ -8,7 +8,6 @@ mod tool;
 mod websocket;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use fleetstorm::device::{Attestation, Endpoint, HubSettings, Settings};
 use fleetstorm::domain::{CryptoProvider, IdScope, TlsVersions, Transport};
@@ -32,7 +31,8 @@ fn settings(victim: &Victim) -> [Settings; 3] {
     let text = |name: &str| victim.process.text(name);
     let certificate = |name: &str| read_certificate(text(name).as_ref()).unwrap();
     let group_key = victim.group_key.clone();
-    let attestation = Attestation::SymmetricKey { group_key, token_life: Duration::from_secs(3600) };
+    let attestation =
+        Attestation::SymmetricKey { group_key, token_life: fleetstorm::domain::FleetTime::from_secs(3600) };
     let tls = ClientTls::new(&[certificate("ca_file")], TlsVersions::Any, CryptoProvider::AwsLc).unwrap();
     let chain = Arc::new(ChainVerifier::new(&[certificate("issuing_root_file")]).unwrap());
     [Transport::Mqtt, Transport::MqttWebSocket, Transport::Https].map(|transport| {

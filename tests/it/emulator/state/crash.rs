@@ -52,7 +52,8 @@ impl Emulator {
         let chain = ChainVerifier::new(&read_certificates(self.file("issuing_root_file")).unwrap()).unwrap();
         let dps = Endpoint { address: Some(address), ..Endpoint::new("localhost") };
         let scope = IdScope::new(self.0.text("id_scope")).unwrap();
-        let attestation = Attestation::SymmetricKey { group_key, token_life: Duration::from_secs(3600) };
+        let attestation =
+            Attestation::SymmetricKey { group_key, token_life: fleetstorm::domain::FleetTime::from_secs(3600) };
         let mut settings = Settings::new(dps, scope, attestation, tls, Arc::new(chain));
         // Devices leave when they have their certificate: the emulator may be gone by then.
         settings.hub = None;
