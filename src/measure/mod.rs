@@ -27,8 +27,8 @@ pub use histograms::{Histogram, PhaseHistograms, Recorded};
 pub use identity::Identity;
 pub use merge::{MergeError, Merging, merge};
 pub use record::{
-    Begin, Counts, CpuUse, ErrorRow, GeneratorHealth, Interval, Machine, Observed, Origin, RunRecord, RunStatus,
-    Setting, StageRecord, ThresholdResult,
+    Begin, Counts, CpuUse, ErrorRow, GeneratorHealth, Interval, Machine, Origin, RunRecord, RunStatus, Setting,
+    StageRecord, ThresholdResult,
 };
 pub use resources::{ProcessSample, ResourceLog, ResourceSample, joined};
 pub use skips::{Skip, SkipReason};

@@ -1,8 +1,7 @@
 use std::time::{Duration, SystemTime};
 
-use crate::measure::{
-    Begin, CpuUse, ErrorRow, Interval, Observed, ResourceSample, RunRecord, StageRecord, ThresholdResult,
-};
+use crate::domain::Quantity;
+use crate::measure::{Begin, CpuUse, ErrorRow, Interval, ResourceSample, RunRecord, StageRecord, ThresholdResult};
 
 impl RunRecord {
     /// As precise as files are: durations in microseconds, the start in milliseconds, shares and ratios to nine digits. A
@@ -18,7 +17,7 @@ impl RunRecord {
             (*user, *system) = (rounded(*user), rounded(*system));
         }
         for ThresholdResult { text: _, observed, met: _, stopped_at } in &mut self.thresholds {
-            *observed = observed.at_rest();
+            *observed = observed.map(Quantity::at_rest);
             *stopped_at = stopped_at.map(rounded);
         }
         self.health.lateness.round();
@@ -44,7 +43,7 @@ impl RunRecord {
     }
 }
 
-impl Observed {
+impl Quantity {
     /// See [`RunRecord::at_rest`].
     #[must_use]
     pub fn at_rest(self) -> Self {
@@ -54,7 +53,6 @@ impl Observed {
             Self::Share(share) => Self::Share(digits(share, 1e9)),
             Self::PerSecond(rate) => Self::PerSecond(digits(rate, 1e3)),
             Self::Number(number) => Self::Number(digits(number, 1e9)),
-            Self::Nothing => Self::Nothing,
         }
     }
 }

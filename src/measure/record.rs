@@ -2,7 +2,7 @@ use std::time::{Duration, SystemTime};
 
 pub use crate::domain::{Counts, Origin, Setting};
 
-use crate::domain::{FailureClass, Shard, TimeScale};
+use crate::domain::{FailureClass, Quantity, Shard, TimeScale};
 use crate::measure::{Certificates, CompactHistogram, CompactPhases, Histogram, ResourceSample, Skip};
 
 /// Everything that a run found out. Reports are pure functions of it.
@@ -120,27 +120,12 @@ impl RunStatus {
 pub struct ThresholdResult {
     /// The threshold as written.
     pub text: String,
-    /// What was observed at the end, or when the run was stopped because of it.
-    pub observed: Observed,
+    /// What was observed at the end, or when the run was stopped because of it; `None` when there was nothing to look at.
+    pub observed: Option<Quantity>,
     /// Whether that meets it. Never when nothing was observed.
     pub met: bool,
     /// When it stopped the run, from the start of the measured part.
     pub stopped_at: Option<Duration>,
-}
-
-/// What a threshold looks at.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Observed {
-    /// A time.
-    Time(Duration),
-    /// A share of one.
-    Share(f64),
-    /// Events per second.
-    PerSecond(f64),
-    /// A count, or a ratio of counts.
-    Number(f64),
-    /// There is nothing to look at.
-    Nothing,
 }
 
 /// The machine of a run.

@@ -5,11 +5,11 @@ use std::time::{Duration, SystemTime};
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 
-use crate::domain::{AttemptFacts, ByClass, FailureClass, FleetTime, Phase, TimeScale};
+use crate::domain::{AttemptFacts, ByClass, FailureClass, FleetTime, Phase, Quantity, TimeScale};
 use crate::measure::{
     Attempt, Begin, Certificates, CompactPhases, Counts, CpuUse, ErrorRow, GeneratorHealth, Histogram, Interval,
-    Machine, Observed, Origin, Outcome, PhaseHistograms, PhaseTimes, ProcessSample, ResourceSample, RunRecord,
-    RunStatus, Setting, Skip, SkipReason, StageRecord, ThresholdResult,
+    Machine, Origin, Outcome, PhaseHistograms, PhaseTimes, ProcessSample, ResourceSample, RunRecord, RunStatus,
+    Setting, Skip, SkipReason, StageRecord, ThresholdResult,
 };
 
 const DEVICES: u32 = 1_234;
@@ -161,14 +161,14 @@ pub(super) fn renewal_storm() -> RunRecord {
     let threshold =
         |text: &str, observed, met| ThresholdResult { text: text.to_owned(), observed, met, stopped_at: None };
     record.thresholds = vec![
-        threshold("storm.total.p99 < 2s", Observed::Time(Duration::from_millis(1_850)), true),
-        threshold("storm.error_rate < 0.1%", Observed::Share(0.002_43), false),
-        threshold("storm.throughput > 500/s", Observed::PerSecond(630.8), true),
+        threshold("storm.total.p99 < 2s", Some(Quantity::Time(Duration::from_millis(1_850))), true),
+        threshold("storm.error_rate < 0.1%", Some(Quantity::Share(0.002_43)), false),
+        threshold("storm.throughput > 500/s", Some(Quantity::PerSecond(630.8)), true),
         ThresholdResult {
             stopped_at: Some(Duration::from_millis(1_900)),
-            ..threshold("storm.expired == 0", Observed::Number(12.0), false)
+            ..threshold("storm.expired == 0", Some(Quantity::Number(12.0)), false)
         },
-        threshold("hold.recover.p99 < 1s", Observed::Nothing, false),
+        threshold("hold.recover.p99 < 1s", None, false),
     ];
     let storm = &mut record.stages[0];
     storm.kind = "renew".to_owned();

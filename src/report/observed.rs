@@ -1,4 +1,4 @@
-use crate::measure::Observed;
+use crate::domain::Quantity;
 use crate::report::csv::duration_micros;
 use crate::report::units;
 
@@ -12,28 +12,26 @@ pub(super) struct Value {
 }
 
 impl Value {
-    /// `None` when there was nothing to look at.
-    pub(super) fn of(observed: Observed) -> Option<Self> {
+    pub(super) fn of(observed: Quantity) -> Self {
         let (number, unit) = match observed {
-            Observed::Time(time) => (duration_micros(time) as f64, "us"),
-            Observed::Share(share) => (share, "share"),
-            Observed::PerSecond(rate) => (units::rounded(rate), "per_s"),
-            Observed::Number(number) => (number, "count"),
-            Observed::Nothing => return None,
+            Quantity::Time(time) => (duration_micros(time) as f64, "us"),
+            Quantity::Share(share) => (share, "share"),
+            Quantity::PerSecond(rate) => (units::rounded(rate), "per_s"),
+            Quantity::Number(number) => (number, "count"),
         };
-        Some(Self { number, unit })
+        Self { number, unit }
     }
 }
 
 /// What a threshold saw, for a person.
-pub(super) fn words(observed: Observed) -> String {
+pub(super) fn words(observed: Option<Quantity>) -> String {
+    let Some(observed) = observed else { return "nothing".to_owned() };
     match observed {
-        Observed::Time(time) => units::duration(time),
-        Observed::Share(share) => units::percent(share),
-        Observed::PerSecond(rate) => units::rate_of(rate),
+        Quantity::Time(time) => units::duration(time),
+        Quantity::Share(share) => units::percent(share),
+        Quantity::PerSecond(rate) => units::rate_of(rate),
         // Lossless for every count that a run reaches.
-        Observed::Number(number) if number.fract() == 0.0 && number >= 0.0 => units::count(number as u64),
-        Observed::Number(number) => format!("{number:.2}"),
-        Observed::Nothing => "nothing".to_owned(),
+        Quantity::Number(number) if number.fract() == 0.0 && number >= 0.0 => units::count(number as u64),
+        Quantity::Number(number) => format!("{number:.2}"),
     }
 }

@@ -6,9 +6,10 @@ use std::time::{Duration, SystemTime};
 use hdrhistogram::serialization::Deserializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 
-use crate::domain::FailureClass;
+use crate::domain::{Adding, Count, FailureClass, Level, Subject};
 use crate::measure::{ErrorRow, RunRecord, RunStatus};
 use crate::report::console::{Look, WIDTH, summary};
+use crate::report::counted::Column;
 use crate::report::{EXPORTERS, Exporter, FolderError, ResultsFolder, Verdict, fixture, json, verdicts};
 
 fn exported(file: &str, record: &RunRecord) -> String {
@@ -324,6 +325,46 @@ fn folders_are_named_by_time_and_scenario() {
     assert_eq!(names, [name.to_owned(), format!("{name}-2"), format!("{name}-3")]);
 }
 
+/// The page of all counts, as the declaration says it.
+fn page_of_counts() -> String {
+    let mut page = "\
+# Counts
+
+Everything that a run counts, made from where it is declared. Each is a column of `summary.csv`, those of seconds one of
+`intervals.csv`, a key of the `totals` of every stage in `run.json`, in its `intervals` where it is kept of seconds, a
+[metric](metrics.md) and, but for times, the subject of [thresholds](scenarios.md#thresholds). What is counted by class of failures
+has its sum under the name, and every class in columns such as `failed_tls`, keys such as `failed_by_class`, thresholds such as
+`failed.tls`. Times are in columns and keys in microseconds, as `retry_after_max_us`. What a record does not know, as it was
+written before there was the count, is empty or has no key.
+
+| count | of | seconds | what it counts |
+|---|---|---|---|
+"
+    .to_owned();
+    for count in Count::ALL {
+        let of = match count.subject() {
+            Subject::Devices => "devices",
+            Subject::Attempts => "attempts",
+            Subject::Traffic => "traffic",
+        };
+        let seconds = if count.levels().contains(&Level::Second) { "yes" } else { "no" };
+        let by_class = if count.adding() == Adding::ByClass { ", by class" } else { "" };
+        page += &format!("| `{}`{by_class} | {of} | {seconds} | {} |\n", count.name(), count.help());
+    }
+    page
+}
+
+#[test]
+fn the_page_of_all_counts_is_what_is_declared() {
+    const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/counts.md");
+    let made = page_of_counts();
+    if std::env::var_os("FLEETSTORM_BLESS").is_some() {
+        std::fs::write(PAGE, &made).unwrap();
+    }
+    let there = std::fs::read_to_string(PAGE).unwrap_or_default();
+    assert!(there == made, "docs/counts.md is not up to date: run this test once with FLEETSTORM_BLESS=1");
+}
+
 #[test]
 fn every_column_is_documented() {
     let page = include_str!("../../docs/results.md");
@@ -339,11 +380,12 @@ fn every_column_is_documented() {
     ] {
         let section = page.split(&format!("**`{file}`**")).nth(1).unwrap().split("\n**").next().unwrap();
         let header = exported(file, &fixture::record()).lines().next().unwrap().to_owned();
-        let summarised = |column: &str| {
-            column.starts_with("failed_attempts_")
-                || (file == "intervals.csv" && column.starts_with("failed_") && column != "failed_attempts")
+        // Those of counts are on a page of their own.
+        let is_count = |column: &str| {
+            let name = column.strip_suffix("_us").unwrap_or(column);
+            Column::at(Level::Stage).any(|count| count.name() == name)
         };
-        for column in header.split(',').filter(|column| !summarised(column)) {
+        for column in header.split(',').filter(|column| !is_count(column)) {
             assert!(section.contains(&format!("`{column}`")), "docs/results.md does not document {column} of {file}");
         }
     }

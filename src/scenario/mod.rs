@@ -33,7 +33,7 @@ pub use policy::{Policy, RenewalStrategy, RenewalTiming};
 pub use rate::Rate;
 pub use stage::{Operate, Stage, StageKind, Start, Workload};
 pub use target::{Target, TargetAddress};
-pub use threshold::{Comparison, Counted, Metric, Statistic, Threshold};
+pub use threshold::{Comparison, Metric, Statistic, Threshold};
 
 use crate::domain::{QuotaLimits, Setting, TimeScale, without_byte_order_mark};
 use crate::settings::{Problem, Problems};

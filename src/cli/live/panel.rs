@@ -112,7 +112,7 @@ impl Panel<'_> {
     }
 
     fn details(&self, stage: &StageProgress) -> Vec<String> {
-        if stage.attempts == 0 && stage.done == 0 {
+        if stage.totals.attempts == 0 && stage.totals.through() == 0 {
             return vec!["  no device has started yet".to_owned()];
         }
         let history = self.histories.of(stage.stage);

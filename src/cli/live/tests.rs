@@ -4,7 +4,7 @@ use super::*;
 use std::sync::Arc;
 
 use crate::cli::live::words::Extent;
-use crate::domain::{FailureClass, FleetTime, Phase, TimeScale};
+use crate::domain::{Counts, FailureClass, FleetTime, Phase, TimeScale};
 use crate::engine::{Distributions, StageProgress};
 use crate::measure::{PhaseBuckets, PhaseHistograms};
 use crate::report::Tone;
@@ -31,15 +31,13 @@ fn distributions() -> Arc<Distributions> {
 
 fn storm(second: u64) -> Progress {
     let attempts = 620 * second + 40;
+    let mut totals = Counts { planned: 5_000, attempts, throttled: 1_033, ..Counts::default() };
+    (totals.failed[FailureClass::Timeout], totals.failed_attempts[FailureClass::Timeout]) = (2, 20);
+    totals.succeeded = (600 * second).saturating_sub(2);
     let stage = StageProgress {
-        planned: 5_000,
-        done: 600 * second,
-        failed: 2,
-        attempts,
-        failed_attempts: 20,
+        totals,
         in_flight: attempts - 600 * second,
         in_phases: vec![(Phase::Tls, 12), (Phase::Register, 1), (Phase::PollWait, 95), (Phase::HubTls, 30)],
-        throttled: 1_033,
         rate: 600.4,
         p50: Some(Duration::from_millis(1_200)),
         p99: Some(Duration::from_millis(3_400)),
@@ -101,12 +99,11 @@ fn a_stage_that_ended_leaves_a_line_and_the_panel_leaves_none() {
     let mut next = storm(4);
     next.stages[0].stage = 1;
     next.over = vec![StageProgress { ended: Some(Duration::from_secs(4)), ..storm(4).stages.remove(0) }];
-    next.over[0].succeeded = 4_998;
+    next.over[0].totals.succeeded = 4_998;
     drawn.update(&about, &next, (80, 30));
     drawn.update(&about, &next, (80, 30));
     let contents = term.contents();
-    let left =
-        "storm over at 4.00 s: 4,998 of 5,000 succeeded, p50 1.20 s, p99 3.40 s, 2 failed, 18 retried, 1,033 times 429";
+    let left = "storm over at 4.00 s: 4,998 of 5,000 succeeded, p50 1.20 s, p99 3.40 s, 2 failed (2 timeout), 18 retried, 1,033 times 429";
     // It is folded within 80 columns.
     let contents = contents.replace('\n', " ");
     assert!(contents.starts_with(&format!("{left} renewal")), "{contents}");
@@ -119,7 +116,7 @@ fn beside(second: u64, ended: [Option<u64>; 3]) -> Progress {
     let stage = |stage, ended: Option<u64>| StageProgress {
         stage,
         ended: ended.map(Duration::from_secs),
-        succeeded: 10 + stage as u64,
+        totals: Counts { succeeded: 10 + stage as u64, ..Counts::default() },
         ..storm(second).stages.remove(0)
     };
     let all = ended.into_iter().enumerate().map(|(index, ended)| stage(index, ended));
@@ -153,19 +150,19 @@ fn stages_that_end_in_any_order_are_told_once_each_by_their_own_names() {
 
 #[test]
 fn a_stage_that_never_began_is_not_said_to_be_over() {
-    let mut stage = StageProgress { planned: 400, ended: Some(Duration::from_secs(3)), ..StageProgress::default() };
-    stage.totals.not_started = 400;
+    let totals = Counts { planned: 400, not_started: 400, ..Counts::default() };
+    let stage = StageProgress { totals, ended: Some(Duration::from_secs(3)), ..StageProgress::default() };
     assert_eq!(words::ended(&about(TimeScale::REAL), &stage), "storm did not begin: 400 devices not started");
 }
 
 /// A minute of `operate`, 15 seconds after its begin, beside a storm.
 fn life() -> Progress {
+    let mut totals = Counts { planned: 4_000, attempts: 4_010, ..Counts::default() };
+    totals.failed_attempts[FailureClass::Network] = 20;
     let life = StageProgress {
         stage: 1,
-        planned: 4_000,
+        totals,
         connected: 3_990,
-        attempts: 4_010,
-        failed_attempts: 20,
         began: Duration::from_secs(5),
         lasts: Some(Duration::from_secs(60)),
         ..StageProgress::default()
@@ -213,12 +210,12 @@ fn colours_only_where_they_are_wanted() {
         Panel { about: &about, progress: &storm(3), histories: &Histories::default(), surroundings }.lines().join("\n")
     };
     assert!(!text(false).contains('\x1b'));
-    assert!(text(true).contains(&Tone::Bad.style().style("2 failed").to_string()), "{:?}", text(true));
+    assert!(text(true).contains(&Tone::Bad.style().style("2 failed (2 timeout)").to_string()), "{:?}", text(true));
 }
 
 #[test]
 fn failures_are_told_by_class_the_most_frequent_first() {
-    let mut stage = StageProgress { failed: 1_260, ..StageProgress::default() };
+    let mut stage = StageProgress::default();
     for (class, count) in [(FailureClass::Tls, 10), (FailureClass::Timeout, 1_200), (FailureClass::Throttled, 50)] {
         stage.totals.failed[class] = count;
     }
@@ -241,8 +238,10 @@ fn keys_made_ahead_are_a_bar_too() {
 fn a_plain_line_says_what_a_person_watches_for() {
     assert_eq!(
         words::lines(&about(TimeScale::REAL), &storm(5)),
-        ["storm (measure) 3,000/5,000, 600/s, p50 1.20 s, p99 3.40 s, 2 failed, 18 retried, 1,033 times 429, \
-          412 connections held, 140 in flight (95 poll_wait, 30 hub_tls, 12 tls, …), 5.00 s"]
+        [
+            "storm (measure) 3,000/5,000, 600/s, p50 1.20 s, p99 3.40 s, 2 failed (2 timeout), 18 retried, 1,033 times 429, \
+          412 connections held, 140 in flight (95 poll_wait, 30 hub_tls, 12 tls, …), 5.00 s"
+        ]
     );
 }
 
@@ -270,7 +269,8 @@ fn plain_lines_become_rarer() {
 #[test]
 fn a_stage_that_waits_for_its_first_device_says_so() {
     let mut progress = storm(3);
-    progress.stages[0] = StageProgress { planned: 400, ..StageProgress::default() };
+    let totals = Counts { planned: 400, ..Counts::default() };
+    progress.stages[0] = StageProgress { totals, ..StageProgress::default() };
     let about = about(TimeScale::REAL);
     let surroundings = Surroundings { width: 80, rows: 24, color: false, open_files: None };
     let panel = Panel { about: &about, progress: &progress, histories: &Histories::default(), surroundings };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::domain::{FailureClass, Phase};
+use crate::domain::{Concern, Count, FailureClass, Phase};
 use crate::engine::{Progress, RunPart, StageProgress};
 use crate::report::units;
 use crate::rig::live::About;
@@ -57,7 +57,7 @@ pub(super) struct Extent {
 impl Extent {
     /// Of a stage: by time where devices stay connected for a time, and none of them is through before; else by devices.
     pub(super) fn of(about: &About, progress: &Progress, stage: &StageProgress) -> Self {
-        let Some(lasts) = stage.lasts else { return Self::devices(stage.done, stage.planned) };
+        let Some(lasts) = stage.lasts else { return Self::devices(stage.totals.through(), stage.totals.planned) };
         let now = stage.ended.unwrap_or(progress.elapsed);
         let passed = now.saturating_sub(stage.began).min(lasts);
         let time = |time| match about.time_scale.is_real() {
@@ -96,7 +96,7 @@ pub(super) fn in_flight(stage: &StageProgress) -> String {
 /// In a stage whose devices stay connected: how many of them are.
 pub(super) fn connected(stage: &StageProgress) -> Option<String> {
     stage.lasts?;
-    Some(format!("{} of {} connected", units::count(stage.connected), units::count(stage.planned)))
+    Some(format!("{} of {} connected", units::count(stage.connected), units::count(stage.totals.planned)))
 }
 
 /// Connections that are held in all, unless those of the stages that go on are all of them.
@@ -116,10 +116,11 @@ pub(super) fn begins(progress: &Progress) -> String {
 /// What a stage that is over came to.
 pub(super) fn ended(about: &About, stage: &StageProgress) -> String {
     let name = name(about, stage.stage);
-    if stage.totals.not_started > 0 && stage.totals.not_started == stage.planned {
-        return format!("{name} did not begin: {} devices not started", units::count(stage.planned));
+    if stage.totals.not_started > 0 && stage.totals.not_started == stage.totals.planned {
+        return format!("{name} did not begin: {} devices not started", units::count(stage.totals.planned));
     }
-    let mut words = vec![format!("{} of {} succeeded", units::count(stage.succeeded), units::count(stage.planned))];
+    let mut words =
+        vec![format!("{} of {} succeeded", units::count(stage.totals.succeeded), units::count(stage.totals.planned))];
     words.extend(percentiles(stage));
     words.extend(counts(stage).map(|(words, _)| words));
     let at = stage.ended.map(|ended| format!(" at {}", units::duration(ended))).unwrap_or_default();
@@ -197,18 +198,23 @@ pub(super) enum Mood {
 
 /// What went wrong; failures always, the others where there are any.
 pub(super) fn counts(stage: &StageProgress) -> impl Iterator<Item = (String, Mood)> {
-    let retried = stage.failed_attempts.saturating_sub(stage.failed);
-    let failed = (failures(stage), if stage.failed > 0 { Mood::Bad } else { Mood::Plain });
-    let others = [
-        (stage.dropped, "dropped", Mood::Bad),
-        (stage.totals.gave_up, "gave up", Mood::Bad),
-        (stage.expired, "expired", Mood::Bad),
-        (stage.disconnects, "connections lost", Mood::Warning),
-        (retried, "retried", Mood::Warning),
-        (stage.throttled, "times 429", Mood::Warning),
-    ];
-    let others = others.into_iter().filter(|(count, ..)| *count > 0);
-    std::iter::once(failed).chain(others.map(|(count, name, mood)| (format!("{} {name}", units::count(count)), mood)))
+    let totals = &stage.totals;
+    let failed = (failures(stage), if totals.failed.total() > 0 { Mood::Bad } else { Mood::Plain });
+    let others = Count::ALL.into_iter().filter(|count| *count != Count::Failed).filter_map(|count| {
+        let mood = match count.concern() {
+            Concern::None => return None,
+            Concern::Warning => Mood::Warning,
+            Concern::Bad => Mood::Bad,
+        };
+        let number = totals.number(count)?;
+        Some(match count {
+            Count::FailedAttempts => (number.saturating_sub(totals.failed.total()), "retried", Mood::Warning),
+            Count::Throttled => (number, "times 429", mood),
+            _ => (number, count.title(), mood),
+        })
+    });
+    let others = others.filter(|(number, ..)| *number > 0);
+    std::iter::once(failed).chain(others.map(|(number, name, mood)| (format!("{} {name}", units::count(number)), mood)))
 }
 
 /// Devices that failed, and the classes that most of them failed by.
@@ -221,7 +227,7 @@ fn failures(stage: &StageProgress) -> String {
     classes.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
     let named: Vec<_> =
         classes.iter().take(2).map(|(count, class)| format!("{} {}", units::count(*count), class.name())).collect();
-    let words = format!("{} failed", units::count(stage.failed));
+    let words = format!("{} failed", units::count(stage.totals.failed.total()));
     match named.as_slice() {
         [] => words,
         named => format!("{words} ({}{})", named.join(", "), if classes.len() > 2 { ", …" } else { "" }),

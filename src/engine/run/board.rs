@@ -17,7 +17,7 @@ use crate::engine::record::stage_share::StageShare;
 use crate::engine::watch::live::{self, Display};
 use crate::engine::watch::progress::StageProgress;
 use crate::engine::watch::thresholds::{self, Numbers};
-use crate::measure::{Begin, Observed, ThresholdResult};
+use crate::measure::{Begin, ThresholdResult};
 use crate::scenario::Threshold;
 
 pub(crate) struct Board {
@@ -144,7 +144,7 @@ impl Board {
             }
             let result = thresholds::judge(threshold, &numbers, Some(now));
             // As long as there is nothing to look at, nothing is wrong yet.
-            (!result.met && result.observed != Observed::Nothing).then_some(result)
+            (!result.met && result.observed.is_some()).then_some(result)
         })
     }
 

@@ -117,9 +117,9 @@ fn numbers(threshold: &Threshold, merged: &[Merged]) -> Numbers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Quantity;
     use crate::engine::plan::Plan;
     use crate::engine::plan::share::LimitedBy;
-    use crate::measure::Observed;
 
     fn scenario() -> Scenario {
         let text = "schema = 1\nname = 'x'\nfleet.devices = 3\nthresholds = ['s.not_started == 3', 's.failed == 0']\n\
@@ -171,14 +171,14 @@ mod tests {
     fn a_threshold_that_ended_the_run_stays_as_it_was_then_and_the_others_are_judged_at_the_end() {
         let broken = ThresholdResult {
             text: "s.failed == 0".to_owned(),
-            observed: Observed::Number(1.0),
+            observed: Some(Quantity::Number(1.0)),
             met: false,
             stopped_at: Some(Duration::from_secs(4)),
         };
         let outcome = outcome(Execution::Inline, Some(broken.clone()));
         let judged = ThresholdResult {
             text: "s.not_started == 3".to_owned(),
-            observed: Observed::Number(3.0),
+            observed: Some(Quantity::Number(3.0)),
             met: true,
             stopped_at: None,
         };

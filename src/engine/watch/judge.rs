@@ -62,10 +62,10 @@ mod tests {
     use std::time::{Duration, SystemTime};
 
     use super::*;
-    use crate::domain::{Origin, TimeScale};
+    use crate::domain::{Origin, Quantity, TimeScale};
     use crate::engine::plan::Plan;
     use crate::engine::record::merge::Merged;
-    use crate::measure::{CompactHistogram, CpuUse, GeneratorHealth, Histogram, Machine, Observed, Setting};
+    use crate::measure::{CompactHistogram, CpuUse, GeneratorHealth, Histogram, Machine, Setting};
     use crate::scenario::Scenario;
 
     /// Two stages that came to an end, of ten devices each: in the first all succeeded, in the second two were dropped. Three
@@ -114,7 +114,7 @@ mod tests {
         }
     }
 
-    fn observed(record: &RunRecord) -> Vec<Observed> {
+    fn observed(record: &RunRecord) -> Vec<Option<Quantity>> {
         let (results, not_judged) = judge_again(record);
         assert_eq!(not_judged, Vec::<String>::new());
         results.iter().map(|result| result.observed).collect()
@@ -130,7 +130,8 @@ mod tests {
             "all.lateness.count == 3",
             "all.total.count == 0",
         ]);
-        let (share, number) = (Observed::Share, Observed::Number);
+        let share = |share| Some(Quantity::Share(share));
+        let number = |number| Some(Quantity::Number(number));
         assert_eq!(observed(&record), [share(1.0), share(0.8), number(2.0), number(0.0), number(3.0), number(0.0)]);
         let met: Vec<bool> = judge_again(&record).0.iter().map(|result| result.met).collect();
         assert_eq!(met, [true, false, true, true, true, true]);
@@ -139,7 +140,7 @@ mod tests {
     #[test]
     fn what_a_run_that_did_not_come_to_its_end_has_not_counted_is_not_known() {
         let record = RunRecord { status: RunStatus::Interrupted, ..record(&["all.failed == 0", "all.dropped == 2"]) };
-        assert_eq!(observed(&record), [Observed::Nothing, Observed::Number(2.0)]);
+        assert_eq!(observed(&record), [None, Some(Quantity::Number(2.0))]);
     }
 
     #[test]

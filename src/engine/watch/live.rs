@@ -225,7 +225,6 @@ impl Display {
 
     fn told(&self, all: &Live, rate: f64) -> StageProgress {
         let Live { totals, attempts_ended, connected, in_phases, all_due, total, detail, .. } = all;
-        let failed = totals.failed.total();
         let p50 = total.quantile(0.5);
         let distributions = detail.as_ref().map(|detail| Distributions {
             lateness_p50: detail.lateness.quantile(0.5),
@@ -248,23 +247,13 @@ impl Display {
             ended: None,
             lasts: self.lasts,
             all_due: *all_due,
-            planned: self.planned,
-            done: totals.succeeded + failed + totals.dropped + totals.skipped,
-            succeeded: totals.succeeded,
-            failed,
-            dropped: totals.dropped,
-            expired: totals.expired,
-            attempts: totals.attempts,
-            failed_attempts: totals.failed_attempts.total(),
             in_flight: totals.attempts.saturating_sub(*attempts_ended),
             in_phases: Phase::ALL.into_iter().zip(*in_phases).filter(|(_, count)| *count > 0).collect(),
             connected: *connected,
-            disconnects: totals.disconnects,
-            throttled: totals.throttled,
             rate,
             p50,
             p99: total.quantile(0.99),
-            totals: *totals,
+            totals: Counts { planned: self.planned, ..*totals },
             saturated,
             distributions: distributions.map(Arc::new),
             lateness_p99: all.lateness.quantile(0.99),

@@ -39,32 +39,12 @@ pub struct StageProgress {
     pub lasts: Option<Duration>,
     /// Whether all its devices were due.
     pub all_due: bool,
-    /// Devices that take part.
-    pub planned: u64,
-    /// Devices that are through: succeeded, failed, dropped or skipped.
-    pub done: u64,
-    /// Devices that succeeded.
-    pub succeeded: u64,
-    /// Devices that failed.
-    pub failed: u64,
-    /// Devices that could not start in time.
-    pub dropped: u64,
-    /// Devices found with an expired certificate.
-    pub expired: u64,
-    /// Attempts started.
-    pub attempts: u64,
-    /// Attempts that failed.
-    pub failed_attempts: u64,
     /// Attempts going on.
     pub in_flight: u64,
     /// Phases that they are in, with how many of them; those between two phases are in none.
     pub in_phases: Vec<(Phase, u64)>,
     /// Devices of a stage of `operate` that are connected now.
     pub connected: u64,
-    /// Held connections lost.
-    pub disconnects: u64,
-    /// Answers 429 received.
-    pub throttled: u64,
     /// Attempts that succeeded per second, over about the last second.
     pub rate: f64,
     /// Median of `total` of the successes so far.
@@ -73,13 +53,21 @@ pub struct StageProgress {
     pub p99: Option<Duration>,
     /// 99th percentile of how long after their due time attempts started: the generator's own part.
     pub lateness_p99: Option<Duration>,
-    /// Every count. While the stage goes on, `planned` and `not_started` are not known, and `skipped` in part.
+    /// Every count. While the stage goes on, `not_started` is not known, and `skipped` in part.
     pub totals: Counts,
     /// Whether the generator was the bottleneck so far, by what can be told before the end: devices dropped, started too late,
     /// or failed within the generator.
     pub saturated: bool,
     /// What is told when [`crate::engine::RunInput::distributions`] asks for it.
     pub distributions: Option<Arc<Distributions>>,
+}
+
+impl StageProgress {
+    /// Attempts that ended and succeeded.
+    pub fn goodput(&self) -> u64 {
+        let ended = self.totals.attempts.saturating_sub(self.in_flight);
+        ended.saturating_sub(self.totals.failed_attempts.total())
+    }
 }
 
 /// How the times of a stage are distributed so far, as of the last second.

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::domain::{FailureClass, Phase};
-use crate::measure::{CompactHistogram, CompactPhases, Counts, Histogram, Observed, PhaseHistograms, ThresholdResult};
-use crate::scenario::{Counted, Metric, Statistic, Threshold};
+use crate::domain::{Count, FailureClass, Phase, Quantity};
+use crate::measure::{CompactHistogram, CompactPhases, Counts, Histogram, PhaseHistograms, ThresholdResult};
+use crate::scenario::{Metric, Statistic, Threshold};
 
 /// The numbers that one threshold is about, of all of its stages together.
 #[derive(Debug, Clone, Default)]
@@ -56,9 +56,9 @@ impl Numbers {
 
     /// Whether a count of nothing tells that there was nothing: what a stage that did not run to its end has not counted, the
     /// rest of it might have.
-    fn is_whole(&self, counted: Counted) -> bool {
+    fn is_whole(&self, count: Count) -> bool {
         // The plan alone says these.
-        !self.partial || matches!(counted, Counted::Planned | Counted::NotStarted)
+        !self.partial || count.is_of_the_plan()
     }
 }
 
@@ -103,38 +103,34 @@ impl Times {
 /// Looks at a threshold's numbers. What nothing was observed for is not met.
 pub(crate) fn judge(threshold: &Threshold, numbers: &Numbers, stopped_at: Option<Duration>) -> ThresholdResult {
     let observed = observe(threshold.metric, numbers);
-    let value = match observed {
-        Observed::Time(time) => Some(time.as_nanos() as f64),
-        Observed::Share(number) | Observed::PerSecond(number) | Observed::Number(number) => Some(number),
-        Observed::Nothing => None,
-    };
-    let met = value.is_some_and(|value| threshold.comparison.holds(value, threshold.bound));
+    let met = observed.is_some_and(|observed| threshold.comparison.holds(observed, threshold.bound));
     ThresholdResult { text: threshold.text.clone(), observed, met, stopped_at }
 }
 
-fn observe(metric: Metric, numbers: &Numbers) -> Observed {
+fn observe(metric: Metric, numbers: &Numbers) -> Option<Quantity> {
     let Numbers { totals, times, partial, .. } = numbers;
     // Those that are through: the same as those that came, once the stage is over.
     let came = totals.succeeded + totals.failed.total() + totals.dropped;
     let only_cut = *partial && numbers.devices_seen() + totals.dropped == 0;
-    let share = |part: u64| if came == 0 || only_cut { Observed::Nothing } else { Observed::Share(ratio(part, came)) };
+    let share = |part: u64| if came == 0 || only_cut { None } else { Some(Quantity::Share(ratio(part, came))) };
     match metric {
         Metric::Phase { statistic: Statistic::Count, .. } | Metric::Lateness(Statistic::Count) => {
             number(times.count(), !partial)
         }
         Metric::Phase { statistic, .. } | Metric::Lateness(statistic) => statistic_of(times, statistic),
-        Metric::Count(counted) => number(count(totals, counted), numbers.is_whole(counted)),
+        Metric::Count(count) => number(totals.number(count)?, numbers.is_whole(count)),
+        Metric::OfClass(count, class) => number(totals.of_class(count, class)?, numbers.is_whole(count)),
         Metric::ErrorRate => share(totals.failed.total() + totals.dropped),
         Metric::SuccessRate => share(totals.succeeded),
         Metric::Throughput => match numbers.elapsed().as_secs_f64() {
             seconds if seconds > 0.0 && (!partial || totals.started > 0) => {
-                Observed::PerSecond(totals.succeeded as f64 / seconds)
+                Some(Quantity::PerSecond(totals.succeeded as f64 / seconds))
             }
-            _ => Observed::Nothing,
+            _ => None,
         },
         Metric::AttemptsPerSuccess => match totals.succeeded {
-            0 => Observed::Nothing,
-            succeeded => Observed::Number(ratio(totals.attempts, succeeded)),
+            0 => None,
+            succeeded => Some(Quantity::Number(ratio(totals.attempts, succeeded))),
         },
     }
 }
@@ -144,39 +140,19 @@ fn ratio(part: u64, of: u64) -> f64 {
 }
 
 /// A count. `certain`: if it is of nothing, there was nothing.
-fn number(count: u64, certain: bool) -> Observed {
-    if count > 0 || certain { Observed::Number(count as f64) } else { Observed::Nothing }
+fn number(count: u64, certain: bool) -> Option<Quantity> {
+    if count > 0 || certain { Some(Quantity::Number(count as f64)) } else { None }
 }
 
-fn statistic_of(times: &Histogram, statistic: Statistic) -> Observed {
-    let time = |nanos: f64| Observed::Time(Duration::from_nanos(nanos as u64));
+fn statistic_of(times: &Histogram, statistic: Statistic) -> Option<Quantity> {
+    let time = |nanos: f64| Some(Quantity::Time(Duration::from_nanos(nanos as u64)));
     match (statistic, times.summary()) {
-        (_, None) => Observed::Nothing,
-        (Statistic::Count, Some(recorded)) => Observed::Number(recorded.count as f64),
+        (_, None) => None,
+        (Statistic::Count, Some(recorded)) => Some(Quantity::Number(recorded.count as f64)),
         (Statistic::Min, Some(recorded)) => time(recorded.min as f64),
         (Statistic::Mean, Some(recorded)) => time(recorded.mean),
         (Statistic::Max, Some(recorded)) => time(recorded.max as f64),
-        (Statistic::Quantile(quantile), Some(_)) => times.quantile(quantile).map_or(Observed::Nothing, Observed::Time),
-    }
-}
-
-fn count(totals: &Counts, counted: Counted) -> u64 {
-    match counted {
-        Counted::Planned => totals.planned,
-        Counted::Started => totals.started,
-        Counted::Succeeded => totals.succeeded,
-        Counted::Failed => totals.failed.total(),
-        Counted::FailedAs(class) => totals.failed[class],
-        Counted::Dropped => totals.dropped,
-        Counted::NotStarted => totals.not_started,
-        Counted::Skipped => totals.skipped,
-        Counted::Expired => totals.expired,
-        Counted::GaveUp => totals.gave_up,
-        Counted::Attempts => totals.attempts,
-        Counted::FailedAttempts => totals.failed_attempts.total(),
-        Counted::Throttled => totals.throttled,
-        Counted::Polls => totals.polls,
-        Counted::Disconnects => totals.disconnects,
+        (Statistic::Quantile(quantile), Some(_)) => times.quantile(quantile).map(Quantity::Time),
     }
 }
 
@@ -187,7 +163,7 @@ mod tests {
     use crate::measure::{Attempt, Outcome, PhaseTimes};
     use crate::scenario::Comparison;
 
-    fn threshold(metric: Metric, comparison: Comparison, bound: f64) -> Threshold {
+    fn threshold(metric: Metric, comparison: Comparison, bound: Quantity) -> Threshold {
         Threshold { text: "t".to_owned(), stages: vec![0], metric, comparison, bound, abort_after: None }
     }
 
@@ -204,16 +180,17 @@ mod tests {
 
     #[test]
     fn times_shares_rates_and_counts_are_compared() {
+        let time = |millis| Quantity::Time(Duration::from_millis(millis));
         let p99 = Metric::Phase { phase: Phase::Total, succeeded: true, statistic: Statistic::Quantile(0.99) };
         for (metric, comparison, bound, met) in [
-            (p99, Comparison::Less, 1e9, true),
-            (p99, Comparison::Less, 0.9e9, false),
-            (Metric::ErrorRate, Comparison::AtMost, 0.05, true),
-            (Metric::SuccessRate, Comparison::AtLeast, 0.951, false),
-            (Metric::Throughput, Comparison::More, 9.4, true),
-            (Metric::AttemptsPerSuccess, Comparison::Less, 2.0, false),
-            (Metric::Count(Counted::Expired), Comparison::Equal, 0.0, true),
-            (Metric::Count(Counted::Skipped), Comparison::NotEqual, 20.0, false),
+            (p99, Comparison::Less, time(1_000), true),
+            (p99, Comparison::Less, time(900), false),
+            (Metric::ErrorRate, Comparison::AtMost, Quantity::Share(0.05), true),
+            (Metric::SuccessRate, Comparison::AtLeast, Quantity::Share(0.951), false),
+            (Metric::Throughput, Comparison::More, Quantity::PerSecond(9.4), true),
+            (Metric::AttemptsPerSuccess, Comparison::Less, Quantity::Number(2.0), false),
+            (Metric::Count(Count::Expired), Comparison::Equal, Quantity::Number(0.0), true),
+            (Metric::Count(Count::Skipped), Comparison::NotEqual, Quantity::Number(20.0), false),
         ] {
             let result = judge(&threshold(metric, comparison, bound), &numbers(), None);
             assert_eq!(result.met, met, "{metric:?}: {:?}", result.observed);
@@ -228,10 +205,10 @@ mod tests {
         (totals.failed[FailureClass::Tls], totals.attempts) = (2, 180);
         numbers.add_stage(&totals, TEN_SECONDS, true);
         for (metric, observed) in [
-            (Metric::ErrorRate, Observed::Share(0.1)),
-            (Metric::SuccessRate, Observed::Share(0.9)),
-            (Metric::Throughput, Observed::PerSecond(9.0)),
-            (Metric::AttemptsPerSuccess, Observed::Number(2.0)),
+            (Metric::ErrorRate, Some(Quantity::Share(0.1))),
+            (Metric::SuccessRate, Some(Quantity::Share(0.9))),
+            (Metric::Throughput, Some(Quantity::PerSecond(9.0))),
+            (Metric::AttemptsPerSuccess, Some(Quantity::Number(2.0))),
         ] {
             assert_eq!(observe(metric, &numbers), observed, "{metric:?}");
         }
@@ -239,7 +216,8 @@ mod tests {
 
     #[test]
     fn a_bound_itself_is_not_less_than_it() {
-        let holds = |comparison| judge(&threshold(Metric::ErrorRate, comparison, 0.05), &numbers(), None).met;
+        let holds =
+            |comparison| judge(&threshold(Metric::ErrorRate, comparison, Quantity::Share(0.05)), &numbers(), None).met;
         assert!(!holds(Comparison::Less) && !holds(Comparison::More) && !holds(Comparison::NotEqual));
         assert!(holds(Comparison::AtMost) && holds(Comparison::AtLeast) && holds(Comparison::Equal));
     }
@@ -248,29 +226,19 @@ mod tests {
     fn metrics() -> Vec<Metric> {
         let phase = |statistic| Metric::Phase { phase: Phase::Total, succeeded: true, statistic };
         let statistics = [Statistic::Count, Statistic::Min, Statistic::Mean, Statistic::Max, Statistic::Quantile(0.99)];
-        let counts = [
-            Counted::Started,
-            Counted::Succeeded,
-            Counted::Failed,
-            Counted::FailedAs(FailureClass::Tls),
-            Counted::Dropped,
-            Counted::Skipped,
-            Counted::Expired,
-            Counted::Attempts,
-            Counted::FailedAttempts,
-            Counted::Throttled,
-            Counted::Polls,
-            Counted::Disconnects,
-        ];
+        let of_class = Metric::OfClass(Count::Failed, FailureClass::Tls);
+        // A time is no number, and never observed.
+        let counts = Count::ALL.into_iter().filter(|count| !count.is_of_the_plan());
         let rates = [Metric::ErrorRate, Metric::SuccessRate, Metric::Throughput, Metric::AttemptsPerSuccess];
         let times = statistics.into_iter().flat_map(|of| [phase(of), Metric::Lateness(of)]);
-        times.chain(counts.map(Metric::Count)).chain(rates).collect()
+        times.chain(counts.map(Metric::Count)).chain([of_class]).chain(rates).collect()
     }
 
-    fn judged(metric: Metric, numbers: &Numbers) -> Vec<(Observed, bool)> {
+    fn judged(metric: Metric, numbers: &Numbers) -> Vec<(Option<Quantity>, bool)> {
+        let nothing = Quantity::Number(0.0);
         [Comparison::Less, Comparison::NotEqual, Comparison::AtLeast, Comparison::Equal, Comparison::AtMost]
             .into_iter()
-            .map(|comparison| judge(&threshold(metric, comparison, 0.0), numbers, None))
+            .map(|comparison| judge(&threshold(metric, comparison, nothing), numbers, None))
             .map(|result| (result.observed, result.met))
             .collect()
     }
@@ -288,7 +256,7 @@ mod tests {
         for numbers in [never_began, stopped_before_any, not_there] {
             for metric in metrics() {
                 for judged in judged(metric, &numbers) {
-                    assert_eq!(judged, (Observed::Nothing, false), "{metric:?} of {numbers:?}");
+                    assert_eq!(judged, (None, false), "{metric:?} of {numbers:?}");
                 }
             }
         }
@@ -301,19 +269,19 @@ mod tests {
         let mut numbers = Numbers::default();
         numbers.add_stage(&totals, TEN_SECONDS, false);
         for metric in [
-            Metric::Count(Counted::Expired),
-            Metric::Count(Counted::FailedAs(FailureClass::Tls)),
-            Metric::Count(Counted::Throttled),
-            Metric::Count(Counted::Succeeded),
+            Metric::Count(Count::Expired),
+            Metric::OfClass(Count::Failed, FailureClass::Tls),
+            Metric::Count(Count::Throttled),
+            Metric::Count(Count::Succeeded),
             Metric::ErrorRate,
             Metric::SuccessRate,
         ] {
-            assert!(judged(metric, &numbers).iter().all(|it| *it == (Observed::Nothing, false)), "{metric:?}");
+            assert!(judged(metric, &numbers).iter().all(|it| *it == (None, false)), "{metric:?}");
         }
         // They were there all the same, and hours without a success are slow.
-        assert_eq!(observe(Metric::Count(Counted::Failed), &numbers), Observed::Number(5.0));
-        assert_eq!(observe(Metric::Count(Counted::Dropped), &numbers), Observed::Nothing);
-        assert_eq!(observe(Metric::Throughput, &numbers), Observed::PerSecond(0.0));
+        assert_eq!(observe(Metric::Count(Count::Failed), &numbers), Some(Quantity::Number(5.0)));
+        assert_eq!(observe(Metric::Count(Count::Dropped), &numbers), None);
+        assert_eq!(observe(Metric::Throughput, &numbers), Some(Quantity::PerSecond(0.0)));
     }
 
     #[test]
@@ -324,8 +292,8 @@ mod tests {
             let mut numbers = Numbers::default();
             numbers.add_stage(&totals, TEN_SECONDS, false);
             let share = succeeded as f64 / 10.0;
-            assert_eq!(observe(Metric::SuccessRate, &numbers), Observed::Share(share));
-            assert_eq!(observe(Metric::ErrorRate, &numbers), Observed::Share(1.0 - share));
+            assert_eq!(observe(Metric::SuccessRate, &numbers), Some(Quantity::Share(share)));
+            assert_eq!(observe(Metric::ErrorRate, &numbers), Some(Quantity::Share(1.0 - share)));
         }
     }
 
@@ -350,7 +318,7 @@ mod tests {
         let absent = Times::Phase { phase: Phase::HubTls, succeeded: true };
         assert!(absent.recorded(&phases, &lateness).is_none());
         assert_eq!(absent.at_rest(&(&phases).into(), &(&lateness).into()).count(), 0);
-        for metric in [Metric::ErrorRate, Metric::Throughput, Metric::Count(Counted::Planned)] {
+        for metric in [Metric::ErrorRate, Metric::Throughput, Metric::Count(Count::Planned)] {
             assert_eq!(Times::of(metric), None, "{metric:?}");
         }
     }
@@ -360,20 +328,24 @@ mod tests {
         let totals = Counts { planned: 10, started: 5, succeeded: 5, attempts: 5, not_started: 5, ..Counts::default() };
         let mut numbers = Numbers::default();
         numbers.add_stage(&totals, TEN_SECONDS, false);
-        assert_eq!(observe(Metric::Count(Counted::Expired), &numbers), Observed::Nothing);
-        assert_eq!(observe(Metric::Count(Counted::NotStarted), &numbers), Observed::Number(5.0));
-        assert_eq!(observe(Metric::ErrorRate, &numbers), Observed::Share(0.0), "a rate is that of those who came");
+        assert_eq!(observe(Metric::Count(Count::Expired), &numbers), None);
+        assert_eq!(observe(Metric::Count(Count::NotStarted), &numbers), Some(Quantity::Number(5.0)));
+        assert_eq!(
+            observe(Metric::ErrorRate, &numbers),
+            Some(Quantity::Share(0.0)),
+            "a rate is that of those who came"
+        );
     }
 
     #[test]
     fn a_stage_that_ran_to_its_end_counts_nothing_where_nothing_was() {
         let mut numbers = Numbers::default();
         numbers.add_stage(&Counts { planned: 10, skipped: 10, ..Counts::default() }, TEN_SECONDS, true);
-        let expired = threshold(Metric::Count(Counted::Expired), Comparison::Equal, 0.0);
+        let expired = threshold(Metric::Count(Count::Expired), Comparison::Equal, Quantity::Number(0.0));
         assert!(judge(&expired, &numbers, None).met);
         // One of several did not: of all together it is not known.
         numbers.add_stage(&Counts { planned: 10, not_started: 10, ..Counts::default() }, TEN_SECONDS, false);
-        assert_eq!(judge(&expired, &numbers, None).observed, Observed::Nothing);
+        assert_eq!(judge(&expired, &numbers, None).observed, None);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 use super::*;
 use crate::domain::{ByClass, Count, FailureClass, FleetTime, Phase, Shard, TimeScale};
 use crate::measure::{
-    Attempt, Certificates, CompactHistogram, CompactPhases, Counts, Histogram, Machine, Observed, Origin, Outcome,
+    Attempt, Certificates, CompactHistogram, CompactPhases, Counts, Histogram, Machine, Origin, Outcome,
     PhaseHistograms, PhaseTimes, ProcessSample, ResourceSample, Setting, Skip, SkipReason, ThresholdResult,
 };
 
@@ -191,12 +191,8 @@ fn failures_and_skips_of_one_cause_are_one_row() {
 #[test]
 fn notes_are_told_once_and_what_was_true_of_a_part_says_of_which() {
     let mut second = part(2, 5);
-    second.thresholds = vec![ThresholdResult {
-        text: "succeeded >= 1".to_owned(),
-        observed: Observed::Nothing,
-        met: false,
-        stopped_at: None,
-    }];
+    second.thresholds =
+        vec![ThresholdResult { text: "succeeded >= 1".to_owned(), observed: None, met: false, stopped_at: None }];
     second.health.saturated = vec!["too late".to_owned()];
     let sum = merged(&[part(1, 2), second]);
     assert_eq!(
@@ -214,12 +210,8 @@ fn notes_are_told_once_and_what_was_true_of_a_part_says_of_which() {
     let mut alone = part(1, 2);
     alone.shard = None;
     alone.health.saturated = vec!["too late".to_owned()];
-    alone.thresholds = vec![ThresholdResult {
-        text: "succeeded >= 1".to_owned(),
-        observed: Observed::Nothing,
-        met: true,
-        stopped_at: None,
-    }];
+    alone.thresholds =
+        vec![ThresholdResult { text: "succeeded >= 1".to_owned(), observed: None, met: true, stopped_at: None }];
     let mut again = alone.clone();
     again.seed = 8;
     let sum = merged(&[alone, again]);

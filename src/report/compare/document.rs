@@ -1,6 +1,6 @@
 use serde::Serialize;
 
-use crate::measure::Observed;
+use crate::domain::Quantity;
 use crate::report::SCHEMA;
 use crate::report::compare::{Comparison, FailureRow, Judgement, PhaseRow, ThresholdRow};
 use crate::report::csv::micros;
@@ -135,7 +135,7 @@ fn failure(row: &FailureRow) -> Failures {
 
 fn threshold(row: &ThresholdRow) -> Threshold {
     let ThresholdRow { text, observed, met, runs } = row;
-    let value = |observed: Observed| Value::of(observed);
+    let value = |observed: Option<Quantity>| observed.map(Value::of);
     let unit = observed.iter().find_map(|observed| value(*observed)).map(|value| value.unit);
     Threshold {
         threshold: text.clone(),

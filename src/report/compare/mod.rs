@@ -10,7 +10,8 @@ mod tests;
 mod words;
 
 use crate::domain::Phase;
-use crate::measure::{Observed, RunRecord};
+use crate::domain::Quantity;
+use crate::measure::RunRecord;
 
 pub use comparable::{Mergeable, NotComparable, NotMergeable};
 pub use document::ComparisonJson;
@@ -100,7 +101,7 @@ pub struct ThresholdRow {
     /// The threshold as written.
     pub text: String,
     /// What was observed, in the last run of either side.
-    pub observed: [Observed; 2],
+    pub observed: [Option<Quantity>; 2],
     /// Runs of either side that met it.
     pub met: [u64; 2],
     /// Runs of either side.

@@ -22,7 +22,7 @@ impl Exporter for ThresholdsCsv {
 
 fn row(result: &ThresholdResult) -> [String; COLUMNS.len()] {
     let ThresholdResult { text: threshold, observed, met, stopped_at } = result;
-    let value = Value::of(*observed);
+    let value = observed.map(Value::of);
     [
         text(threshold).into_owned(),
         value.map(|value| value.number.to_string()).unwrap_or_default(),

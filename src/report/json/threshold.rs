@@ -2,7 +2,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::measure::{MOST_VALUES, Observed, ThresholdResult};
+use crate::domain::Quantity;
+use crate::measure::{MOST_VALUES, ThresholdResult};
 use crate::report::json::values::Micros;
 use crate::report::observed::Value;
 
@@ -21,21 +22,21 @@ pub(super) struct Threshold {
 impl Threshold {
     pub(super) fn of(result: &ThresholdResult) -> Self {
         let ThresholdResult { text, observed, met, stopped_at } = result;
-        let (observed, unit) = Value::of(*observed).map(|value| (value.number, value.unit.to_owned())).unzip();
+        let (observed, unit) = observed.map(Value::of).map(|value| (value.number, value.unit.to_owned())).unzip();
         Self { threshold: text.clone(), met: *met, observed, unit, stopped_at_us: stopped_at.map(Micros) }
     }
 
     pub(super) fn into_result(self) -> Result<ThresholdResult, String> {
         let Self { threshold: text, met, observed, unit, stopped_at_us } = self;
         let observed = match (observed, unit.as_deref()) {
-            (None, None) => Observed::Nothing,
+            (None, None) => None,
             // Negative numbers become zero.
             (Some(micros), Some("us")) if micros <= MOST_VALUES as f64 => {
-                Observed::Time(Duration::from_micros(micros as u64))
+                Some(Quantity::Time(Duration::from_micros(micros as u64)))
             }
-            (Some(share), Some("share")) => Observed::Share(share),
-            (Some(rate), Some("per_s")) => Observed::PerSecond(rate),
-            (Some(number), Some("count")) => Observed::Number(number),
+            (Some(share), Some("share")) => Some(Quantity::Share(share)),
+            (Some(rate), Some("per_s")) => Some(Quantity::PerSecond(rate)),
+            (Some(number), Some("count")) => Some(Quantity::Number(number)),
             _ => return Err(format!("threshold {text:?}: what was observed makes no sense")),
         };
         Ok(ThresholdResult { text, observed, met, stopped_at: stopped_at_us.map(|at| at.0) })

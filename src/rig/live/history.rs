@@ -45,11 +45,11 @@ pub struct History {
 
 impl History {
     fn add(&mut self, now: Duration, stage: &StageProgress) {
-        self.offered.push_back((now, stage.attempts));
+        self.offered.push_back((now, stage.totals.attempts));
         while self.offered.front().is_some_and(|(at, _)| *at + RECENT < now) {
             self.offered.pop_front();
         }
-        let good = stage.attempts.saturating_sub(stage.in_flight).saturating_sub(stage.failed_attempts);
+        let good = stage.goodput();
         let (second, before) = *self.second.get_or_insert((now.as_secs(), 0));
         let passed = now.as_secs().saturating_sub(second);
         if passed == 0 {
@@ -90,15 +90,19 @@ impl History {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Counts;
+
+    fn attempts(attempts: u64) -> StageProgress {
+        StageProgress { totals: Counts { attempts, ..Counts::default() }, ..StageProgress::default() }
+    }
 
     fn filled(goodput: &[u64]) -> History {
         let mut history = History::default();
-        let mut attempts = 0;
+        let mut started = 0;
         history.add(Duration::ZERO, &StageProgress::default());
         for (second, good) in goodput.iter().enumerate() {
-            attempts += good;
-            let stage = StageProgress { attempts, ..StageProgress::default() };
-            history.add(Duration::from_secs(second as u64 + 1), &stage);
+            started += good;
+            history.add(Duration::from_secs(second as u64 + 1), &attempts(started));
         }
         history
     }
@@ -115,16 +119,15 @@ mod tests {
     fn a_minute_is_remembered_and_a_pause_is_spread() {
         let mut history = filled(&vec![10; 100]);
         assert_eq!(history.goodput.len(), 60);
-        let stage = StageProgress { attempts: 1_000 + 80, ..StageProgress::default() };
-        history.add(Duration::from_secs(104), &stage);
+        history.add(Duration::from_secs(104), &attempts(1_000 + 80));
         assert_eq!(history.goodput.iter().rev().take(5).copied().collect::<Vec<_>>(), [20, 20, 20, 20, 10]);
     }
 
     #[test]
     fn what_is_offered_counts_attempts_of_the_last_second() {
         let mut history = History::default();
-        for (millis, attempts) in [(0, 0), (500, 100), (1_000, 300), (1_500, 600)] {
-            history.add(Duration::from_millis(millis), &StageProgress { attempts, ..StageProgress::default() });
+        for (millis, started) in [(0, 0), (500, 100), (1_000, 300), (1_500, 600)] {
+            history.add(Duration::from_millis(millis), &attempts(started));
         }
         assert!((history.offered_rate() - 500.0).abs() < 1e-9);
     }

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::fmt;
 
 use prometheus_client::collector::Collector;
@@ -45,7 +46,7 @@ fn unit_of(unit: Unit) -> registry::Unit {
 
 /// What is said of a family before its series.
 struct Head {
-    name: &'static str,
+    name: Cow<'static, str>,
     help: &'static str,
     unit: Option<registry::Unit>,
 }
@@ -58,12 +59,12 @@ impl Head {
         series: Vec<(Labels<'_>, N)>,
         metric: fn(N) -> M,
     ) -> fmt::Result {
-        let mut encoder = to.encode_descriptor(self.name, self.help, self.unit.as_ref(), kind)?;
+        let mut encoder = to.encode_descriptor(&self.name, self.help, self.unit.as_ref(), kind)?;
         series.into_iter().try_for_each(|(labels, value)| metric(value).encode(encoder.encode_family(&labels)?))
     }
 
     fn histograms(&self, to: &mut DescriptorEncoder<'_>, series: Vec<(Labels<'_>, &Buckets)>) -> fmt::Result {
-        let mut encoder = to.encode_descriptor(self.name, self.help, self.unit.as_ref(), MetricType::Histogram)?;
+        let mut encoder = to.encode_descriptor(&self.name, self.help, self.unit.as_ref(), MetricType::Histogram)?;
         for (labels, buckets) in series {
             let cells: Vec<_> = Buckets::bounds_in_seconds().chain([f64::INFINITY]).zip(buckets.counts).collect();
             let mut encoder = encoder.encode_family(&labels)?;

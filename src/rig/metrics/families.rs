@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use crate::measure::Buckets;
 
 /// What every name of a metric begins with.
@@ -10,7 +12,7 @@ pub(super) type Labels<'a> = Vec<(&'static str, &'a str)>;
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Family<'a> {
     /// Without prefix, unit and suffix.
-    pub(super) name: &'static str,
+    pub(super) name: Cow<'static, str>,
     pub(super) help: &'static str,
     pub(super) unit: Option<Unit>,
     pub(super) series: Series<'a>,
@@ -37,8 +39,8 @@ pub(super) enum Series<'a> {
 }
 
 impl<'a> Family<'a> {
-    pub(super) const fn new(name: &'static str, help: &'static str, series: Series<'a>) -> Self {
-        Self { name, help, unit: None, series }
+    pub(super) fn new(name: impl Into<Cow<'static, str>>, help: &'static str, series: Series<'a>) -> Self {
+        Self { name: name.into(), help, unit: None, series }
     }
 
     pub(super) fn seconds(self) -> Self {

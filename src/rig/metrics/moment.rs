@@ -1,9 +1,10 @@
+use std::borrow::Cow;
 use std::iter::once;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::domain::ByClass;
+use crate::domain::{Adding, Count, FailureClass, Subject, Value};
 use crate::engine::{Plan, Progress, RunPart, StageProgress};
 use crate::measure::Counts;
 use crate::rig::machine::process::{ChildProcess, Process, open_files};
@@ -52,7 +53,8 @@ impl Moment {
     pub(super) fn families(&self) -> impl Iterator<Item = Family<'_>> {
         self.run()
             .into_iter()
-            .chain(self.devices())
+            .chain([self.outcomes()])
+            .chain(self.counts())
             .chain(self.attempts())
             .chain(self.times())
             .chain(self.generator())
@@ -82,70 +84,58 @@ impl Moment {
         ]
     }
 
-    fn devices(&self) -> [Family<'_>; 6] {
-        [
-            Family::new(
-                "devices_planned",
-                "Devices that take part in the stage; summed over stages, tasks: a device has one in each of its stages.",
-                gauges(self.facts.stages.iter().map(|(name, planned)| (stage(name), *planned as f64))),
-            ),
-            Family::new("devices_started", "Devices of the stage that started.", self.count(|totals| totals.started)),
-            Family::new(
-                "devices",
-                "Devices of the stage that are through, by outcome; in the end their sum is what was planned.",
-                counters(self.stages().flat_map(|(name, totals)| {
-                    let outcomes = [
-                        ("succeeded", totals.succeeded),
-                        ("failed", totals.failed.total()),
-                        ("dropped", totals.dropped),
-                        ("not_started", totals.not_started),
-                        ("skipped", totals.skipped),
-                    ];
-                    outcomes.map(|(outcome, count)| (vec![("stage", name), ("outcome", outcome)], count))
-                })),
-            ),
-            Family::new(
-                "devices_failed",
-                "Devices of the stage that failed for good, by the class of the last failure.",
-                self.by_class(|totals| totals.failed),
-            ),
-            Family::new(
-                "devices_expired",
-                "Devices of the stage whose certificate expired before it was replaced.",
-                self.count(|totals| totals.expired),
-            ),
-            Family::new(
-                "devices_gave_up",
-                "Devices that failed because their behaviour allowed them no further attempt.",
-                self.count(|totals| totals.gave_up),
-            ),
-        ]
+    fn outcomes(&self) -> Family<'_> {
+        let outcomes = self.stages().flat_map(|(name, totals)| {
+            let labels = move |outcome: Count| vec![("stage", name), ("outcome", outcome.name())];
+            Count::OUTCOMES.into_iter().filter_map(move |outcome| Some((labels(outcome), totals.number(outcome)?)))
+        });
+        Family::new(
+            "devices",
+            "Devices of the stage that are through, by outcome; in the end their sum is what was planned.",
+            counters(outcomes),
+        )
     }
 
-    fn attempts(&self) -> [Family<'_>; 9] {
+    /// Every count of stages, but for what [`Self::outcomes`] says in full.
+    fn counts(&self) -> impl Iterator<Item = Family<'_>> {
+        let is_told = |count: &Count| Count::OUTCOMES.contains(count) && count.adding() == Adding::Sum;
+        Count::ALL.into_iter().filter(move |count| !is_told(count)).map(|count| {
+            let family = |series| Family::new(count_name(count), count.help(), series);
+            let of_stages = self.stages();
+            match count.adding() {
+                // Known beforehand, of stages that are to come too.
+                _ if count == Count::Planned => {
+                    family(gauges(self.facts.stages.iter().map(|(name, planned)| (stage(name), *planned as f64))))
+                }
+                Adding::Sum => {
+                    family(counters(of_stages.filter_map(|(name, totals)| Some((stage(name), totals.number(count)?)))))
+                }
+                Adding::ByClass => family(counters(of_stages.flat_map(|(name, totals)| {
+                    let labels = move |class: FailureClass| vec![("stage", name), ("class", class.name())];
+                    let classes = FailureClass::ALL.into_iter();
+                    classes.filter_map(move |class| Some((labels(class), totals.of_class(count, class)?)))
+                }))),
+                Adding::Longest => family(gauges(of_stages.filter_map(|(name, totals)| match totals.get(count)? {
+                    Value::Longest(longest) => Some((stage(name), longest?.as_secs_f64())),
+                    Value::Number(_) | Value::ByClass(_) => None,
+                })))
+                .seconds(),
+            }
+        })
+    }
+
+    fn attempts(&self) -> [Family<'_>; 3] {
         let ended = self.facts.stages.iter().enumerate().flat_map(|(index, (name, _))| {
-            let (succeeded, failed) = self.progress_of(index).map_or((0, 0), |stage| {
-                let ended = stage.attempts.saturating_sub(stage.in_flight);
-                (ended.saturating_sub(stage.failed_attempts), stage.failed_attempts)
-            });
+            let (succeeded, failed) =
+                self.progress_of(index).map_or((0, 0), |stage| (stage.goodput(), stage.totals.failed_attempts.total()));
             [("succeeded", succeeded), ("failed", failed)]
                 .map(|(outcome, count)| (vec![("stage", name.as_str()), ("outcome", outcome)], count))
         });
         [
             Family::new(
-                "attempts_started",
-                "Attempts started: what is offered to the service.",
-                self.count(|totals| totals.attempts),
-            ),
-            Family::new(
                 "attempts",
                 "Attempts that ended, by outcome; the succeeded ones are the goodput.",
                 counters(ended),
-            ),
-            Family::new(
-                "attempts_failed",
-                "Attempts that failed, by class, whether others followed or not.",
-                self.by_class(|totals| totals.failed_attempts),
             ),
             Family::new(
                 "attempts_in_flight",
@@ -156,18 +146,6 @@ impl Moment {
                 "connected",
                 "Connections with the hub that are held.",
                 gauges(once((Vec::new(), self.progress.connected as f64))),
-            ),
-            Family::new("throttled", "Answers 429 received.", self.count(|totals| totals.throttled)),
-            Family::new("polls", "Status polls sent.", self.count(|totals| totals.polls)),
-            Family::new(
-                "disconnects",
-                "Held connections with the hub that were lost.",
-                self.count(|totals| totals.disconnects),
-            ),
-            Family::new(
-                "telemetry",
-                "Telemetry messages that the hub acknowledged.",
-                self.count(|totals| totals.telemetry),
             ),
         ]
     }
@@ -249,17 +227,6 @@ impl Moment {
         self.progress.stages.iter().chain(&self.progress.over).find(|stage| stage.stage == index)
     }
 
-    fn count(&self, pick: fn(&Counts) -> u64) -> Series<'_> {
-        counters(self.stages().map(|(name, totals)| (stage(name), pick(&totals))))
-    }
-
-    fn by_class(&self, pick: fn(&Counts) -> ByClass) -> Series<'_> {
-        counters(self.stages().flat_map(|(name, totals)| {
-            let classes = pick(&totals).classes().into_iter().flatten();
-            classes.map(move |(class, count)| (vec![("stage", name), ("class", class.name())], count))
-        }))
-    }
-
     /// Of stages that began and have the value.
     fn gauge(&self, pick: impl Fn(&StageProgress) -> Option<f64>) -> impl Iterator<Item = (Labels<'_>, f64)> {
         self.facts
@@ -292,6 +259,16 @@ fn resident(process: Process) -> Series<'static> {
     gauges(process.resident_memory.map(|bytes| (Vec::new(), bytes as f64)))
 }
 
+/// What the metric of a count is called. What devices and attempts did begins with these words.
+fn count_name(count: Count) -> Cow<'static, str> {
+    match count {
+        Count::Attempts => "attempts_started".into(),
+        Count::FailedAttempts => "attempts_failed".into(),
+        _ if count.subject() == Subject::Devices => format!("devices_{}", count.name()).into(),
+        _ => count.name().into(),
+    }
+}
+
 fn stage(name: &str) -> Labels<'_> {
     vec![("stage", name)]
 }
@@ -299,7 +276,7 @@ fn stage(name: &str) -> Labels<'_> {
 #[cfg(test)]
 pub(super) mod sample {
     use super::*;
-    use crate::domain::{FailureClass, Phase};
+    use crate::domain::Phase;
     use crate::engine::Distributions;
     use crate::measure::{Attempt, Outcome, PhaseBuckets, PhaseHistograms, PhaseTimes};
 
@@ -328,8 +305,6 @@ pub(super) mod sample {
             phases: PhaseBuckets::of(&histograms),
         };
         let stage = StageProgress {
-            attempts: 5,
-            failed_attempts: 2,
             in_flight: 1,
             p50: Some(Duration::from_millis(20)),
             totals,
@@ -338,5 +313,20 @@ pub(super) mod sample {
         };
         let part = RunPart::Measure;
         Progress { part, elapsed: Duration::from_secs(2), stages: vec![stage], connected: 3, ..Progress::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_family_is_documented() {
+        let page = include_str!("../../../docs/metrics.md");
+        let mut progress = sample::progress();
+        progress.stages[0].totals.retry_after_max = Some(crate::domain::FleetTime::from_secs(3));
+        for Family { name, .. } in Moment::now(&sample::facts(), progress, false).families() {
+            assert!(page.contains(&format!("`{name}")), "docs/metrics.md does not tell {name}");
+        }
     }
 }

@@ -1,7 +1,10 @@
 //! What a metric is compared with: in which unit, and whether that says anything.
 
+use std::time::Duration;
+
+use crate::domain::Quantity;
 use crate::scenario::threshold::parse::Refusal;
-use crate::scenario::{Comparison, Metric, Rate, Statistic, rate};
+use crate::scenario::{Comparison, Metric, Statistic, rate};
 use crate::settings::expect::grouped;
 use crate::settings::time;
 
@@ -23,7 +26,8 @@ impl Unit {
         match metric {
             Metric::Phase { statistic: Statistic::Count, .. }
             | Metric::Lateness(Statistic::Count)
-            | Metric::Count(_) => Self::Count,
+            | Metric::Count(_)
+            | Metric::OfClass(..) => Self::Count,
             Metric::Phase { .. } | Metric::Lateness(_) => Self::Time,
             Metric::ErrorRate | Metric::SuccessRate => Self::Share,
             Metric::Throughput => Self::PerTime,
@@ -43,19 +47,25 @@ impl Unit {
 }
 
 /// The bound as a threshold has it.
-pub(super) fn read(text: &str, unit: Unit) -> Result<f64, Refusal> {
+pub(super) fn read(text: &str, unit: Unit) -> Result<Quantity, Refusal> {
     let read = match unit {
-        #[expect(clippy::cast_precision_loss, reason = "a time of 100 days is still exact to a microsecond")]
-        Unit::Time => time::parse_duration(text).map(|time| time.as_nanos() as f64),
+        Unit::Time => time::parse_duration(text).map(Quantity::Time),
         Unit::Share => text
             .strip_suffix('%')
             .and_then(|percent| percent_of_one(percent.trim()))
             // Nothing is nothing in every unit.
-            .or_else(|| decimal(text).filter(|number| *number == 0.0)),
-        Unit::PerTime => text.contains('/').then(|| rate::parse(text)).flatten().map(Rate::per_second),
+            .or_else(|| decimal(text).filter(|number| *number == 0.0))
+            .map(Quantity::Share),
+        Unit::PerTime => {
+            let rate = text.contains('/').then(|| rate::parse(text)).flatten();
+            rate.map(|rate| Quantity::PerSecond(rate.per_second()))
+        }
         #[expect(clippy::cast_precision_loss, reason = "no larger than what is exact")]
-        Unit::Count => text.parse().ok().filter(|count: &u64| *count <= LARGEST_COUNT).map(|count| count as f64),
-        Unit::Ratio => decimal(text),
+        Unit::Count => {
+            let count = text.parse().ok().filter(|count: &u64| *count <= LARGEST_COUNT);
+            count.map(|count| Quantity::Number(count as f64))
+        }
+        Unit::Ratio => decimal(text).map(Quantity::Number),
     };
     read.ok_or_else(|| {
         let most = match unit {
@@ -85,7 +95,7 @@ pub(super) fn percent_of_one(percent: &str) -> Option<f64> {
 }
 
 /// Refuses what every run or no run would meet.
-pub(super) fn check(metric: Metric, comparison: Comparison, bound: f64) -> Result<(), Refusal> {
+pub(super) fn check(metric: Metric, comparison: Comparison, bound: Quantity) -> Result<(), Refusal> {
     let unit = Unit::of(metric);
     let exact = matches!(comparison, Comparison::Equal | Comparison::NotEqual);
     if exact && matches!(unit, Unit::Time | Unit::PerTime) {
@@ -93,9 +103,11 @@ pub(super) fn check(metric: Metric, comparison: Comparison, bound: f64) -> Resul
         return Err(Refusal::new(reason, "compare with <, <=, > or >="));
     }
     let (least, most) = match unit {
-        Unit::Time | Unit::PerTime | Unit::Count => (0.0, f64::INFINITY),
-        Unit::Share => (0.0, 1.0),
-        Unit::Ratio => (1.0, f64::INFINITY),
+        Unit::Time => (Quantity::Time(Duration::ZERO), Quantity::Time(Duration::MAX)),
+        Unit::PerTime => (Quantity::PerSecond(0.0), Quantity::PerSecond(f64::INFINITY)),
+        Unit::Count => (Quantity::Number(0.0), Quantity::Number(f64::INFINITY)),
+        Unit::Share => (Quantity::Share(0.0), Quantity::Share(1.0)),
+        Unit::Ratio => (Quantity::Number(1.0), Quantity::Number(f64::INFINITY)),
     };
     // Both ends tell: what holds, or does not hold, from the least to the most holds always, or never.
     let (at_least, at_most) = (comparison.holds(least, bound), comparison.holds(most, bound));

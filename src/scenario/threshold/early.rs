@@ -1,8 +1,9 @@
 //! Whether a condition can be judged while its stages go on: what is missed then must be missed for good, or be a rate or a
 //! percentile, of which the run has seen a part.
 
+use crate::domain::Quantity;
 use crate::scenario::threshold::parse::{Condition, Refusal};
-use crate::scenario::{Comparison, Counted, Metric, Statistic};
+use crate::scenario::{Comparison, Metric, Statistic};
 
 /// How what is compared goes on while the run does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,8 +23,8 @@ const fn course(metric: Metric) -> Course {
             Statistic::Min => Course::Falls,
             Statistic::Mean | Statistic::Quantile(_) => Course::Varies,
         },
-        Metric::Count(Counted::Planned | Counted::NotStarted) => Course::Unknown,
-        Metric::Count(_) => Course::Grows,
+        Metric::Count(count) if count.is_of_the_plan() => Course::Unknown,
+        Metric::Count(_) | Metric::OfClass(..) => Course::Grows,
         Metric::ErrorRate | Metric::SuccessRate | Metric::Throughput | Metric::AttemptsPerSuccess => Course::Varies,
     }
 }
@@ -38,7 +39,7 @@ pub(super) fn check(condition: &Condition) -> Result<(), Refusal> {
         Course::Unknown => return Err(Refusal::new("it is not known before the end", AT_THE_END)),
         Course::Grows => {
             matches!(comparison, Comparison::Less | Comparison::AtMost)
-                || (*comparison == Comparison::Equal && *bound == 0.0)
+                || (*comparison == Comparison::Equal && *bound == Quantity::Number(0.0))
         }
         Course::Falls => matches!(comparison, Comparison::More | Comparison::AtLeast),
     };

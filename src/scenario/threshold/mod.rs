@@ -5,7 +5,7 @@ mod read;
 
 use std::time::Duration;
 
-use crate::domain::{FailureClass, Phase};
+use crate::domain::{Count, FailureClass, Phase, Quantity};
 pub(super) use read::read_all;
 
 use crate::scenario::StageKind;
@@ -22,8 +22,8 @@ pub struct Threshold {
     pub metric: Metric,
     /// How.
     pub comparison: Comparison,
-    /// With what: nanoseconds for times, events per second for rates, a fraction of one for shares, else a count.
-    pub bound: f64,
+    /// With what, in the unit of the metric.
+    pub bound: Quantity,
     /// Whether the run ends as soon as it is not met, and how long after the start of the first of its stages that is looked
     /// at (real time). `None`: judged at the end only.
     pub abort_after: Option<Duration>,
@@ -43,8 +43,10 @@ pub enum Metric {
     },
     /// How late attempts started.
     Lateness(Statistic),
-    /// A count.
-    Count(Counted),
+    /// A count, of all classes of failures together.
+    Count(Count),
+    /// The part of a count by class that is of one class of failures.
+    OfClass(Count, FailureClass),
     /// Failed and dropped devices as a share of those that came.
     ErrorRate,
     /// Devices that succeeded as a share of those that came.
@@ -70,41 +72,6 @@ pub enum Statistic {
     Quantile(f64),
 }
 
-/// What can be counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Counted {
-    /// Devices planned.
-    Planned,
-    /// Devices started.
-    Started,
-    /// Devices that succeeded.
-    Succeeded,
-    /// Devices that failed for good.
-    Failed,
-    /// Devices that failed for good, of one class.
-    FailedAs(FailureClass),
-    /// Devices that could not start in time.
-    Dropped,
-    /// Devices that were not started because the run was stopped.
-    NotStarted,
-    /// Devices that had nothing to do.
-    Skipped,
-    /// Devices whose certificate expired before it was replaced.
-    Expired,
-    /// Devices that failed because they were allowed no further attempt.
-    GaveUp,
-    /// Attempts, further ones included.
-    Attempts,
-    /// Attempts that failed.
-    FailedAttempts,
-    /// Answers 429.
-    Throttled,
-    /// Status polls.
-    Polls,
-    /// Held connections that were lost.
-    Disconnects,
-}
-
 /// How a threshold compares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Comparison {
@@ -123,16 +90,16 @@ pub enum Comparison {
 }
 
 impl Comparison {
-    /// Whether `observed` compares so with `bound`.
-    #[expect(clippy::float_cmp, reason = "counts are compared exactly, as asked for")]
-    pub fn holds(self, observed: f64, bound: f64) -> bool {
+    /// Whether `observed` compares so with `bound`; never when their units differ.
+    pub fn holds(self, observed: Quantity, bound: Quantity) -> bool {
+        let Some(order) = observed.partial_cmp(&bound) else { return false };
         match self {
-            Self::Less => observed < bound,
-            Self::AtMost => observed <= bound,
-            Self::More => observed > bound,
-            Self::AtLeast => observed >= bound,
-            Self::Equal => observed == bound,
-            Self::NotEqual => observed != bound,
+            Self::Less => order.is_lt(),
+            Self::AtMost => order.is_le(),
+            Self::More => order.is_gt(),
+            Self::AtLeast => order.is_ge(),
+            Self::Equal => order.is_eq(),
+            Self::NotEqual => order.is_ne(),
         }
     }
 }

@@ -1,9 +1,9 @@
 //! The grammar of thresholds: `<stage | kind | all>.<metric>[.<part>] <comparison> <bound>`.
 
-use crate::domain::{FailureClass, Phase};
+use crate::domain::{Adding, Count, FailureClass, Phase, Quantity};
 use crate::scenario::stage::Head;
 use crate::scenario::threshold::bound::{self, Unit, percent_of_one};
-use crate::scenario::{Comparison, Counted, Metric, StageKind, Statistic};
+use crate::scenario::{Comparison, Metric, StageKind, Statistic};
 use crate::settings::expect::nearest;
 
 /// What a text means.
@@ -12,7 +12,7 @@ pub(super) struct Condition {
     pub(super) stages: Vec<usize>,
     pub(super) metric: Metric,
     pub(super) comparison: Comparison,
-    pub(super) bound: f64,
+    pub(super) bound: Quantity,
 }
 
 /// Why a text is no threshold, and what to do.
@@ -40,22 +40,10 @@ const COMPARISONS: [(&str, Comparison); 6] = [
     (">", Comparison::More),
 ];
 
-const COUNTS: [(&str, Counted); 14] = [
-    ("planned", Counted::Planned),
-    ("started", Counted::Started),
-    ("succeeded", Counted::Succeeded),
-    ("failed", Counted::Failed),
-    ("dropped", Counted::Dropped),
-    ("not_started", Counted::NotStarted),
-    ("skipped", Counted::Skipped),
-    ("expired", Counted::Expired),
-    ("gave_up", Counted::GaveUp),
-    ("attempts", Counted::Attempts),
-    ("failed_attempts", Counted::FailedAttempts),
-    ("throttled", Counted::Throttled),
-    ("polls", Counted::Polls),
-    ("disconnects", Counted::Disconnects),
-];
+/// Counts that are numbers: a time that devices were told is one of the fleet, where bounds are real times.
+fn counts() -> impl Iterator<Item = Count> {
+    Count::ALL.into_iter().filter(|count| count.adding() != Adding::Longest)
+}
 
 const RATIOS: [(&str, Metric); 4] = [
     ("error_rate", Metric::ErrorRate),
@@ -132,15 +120,11 @@ fn read_metric(text: &str) -> Result<Metric, Refusal> {
     if name == "lateness" {
         return read_statistic(name, part).map(Metric::Lateness);
     }
-    if let ("failed", Some(class)) = (name, part) {
-        let found = FailureClass::ALL.into_iter().find(|known| known.name() == class);
-        let names = FailureClass::ALL.map(FailureClass::name);
-        return found.map(|class| Metric::Count(Counted::FailedAs(class))).ok_or_else(|| {
-            Refusal::new(format!("there is no class of failures \"{class}\""), meant(class, &names, "classes"))
-        });
-    }
-    if let Some((_, counted)) = COUNTS.into_iter().find(|(known, _)| *known == name) {
-        return alone(name, part, Metric::Count(counted));
+    if let Some(count) = counts().find(|count| count.name() == name) {
+        return match part.filter(|_| count.adding() == Adding::ByClass) {
+            Some(class) => read_class(class).map(|class| Metric::OfClass(count, class)),
+            None => alone(name, part, Metric::Count(count)),
+        };
     }
     if let Some(phase) = Phase::from_name(name) {
         let (succeeded, part) = match part.map(|part| part.split_once('.').unwrap_or((part, ""))) {
@@ -149,11 +133,21 @@ fn read_metric(text: &str) -> Result<Metric, Refusal> {
         };
         return read_statistic(name, part).map(|statistic| Metric::Phase { phase, succeeded, statistic });
     }
-    let counts = COUNTS.map(|(name, _)| name);
     let ratios = RATIOS.map(|(name, _)| name);
-    let names: Vec<&str> =
-        ratios.into_iter().chain(["lateness"]).chain(counts).chain(Phase::ALL.map(Phase::name)).collect();
+    let names: Vec<&str> = ratios
+        .into_iter()
+        .chain(["lateness"])
+        .chain(counts().map(Count::name))
+        .chain(Phase::ALL.map(Phase::name))
+        .collect();
     Err(Refusal::new(format!("there is no metric \"{name}\""), meant(name, &names, "metrics")))
+}
+
+fn read_class(class: &str) -> Result<FailureClass, Refusal> {
+    let found = FailureClass::ALL.into_iter().find(|known| known.name() == class);
+    let names = FailureClass::ALL.map(FailureClass::name);
+    let reason = || format!("there is no class of failures \"{class}\"");
+    found.ok_or_else(|| Refusal::new(reason(), meant(class, &names, "classes")))
 }
 
 /// A metric that is one number.

@@ -47,23 +47,61 @@ fn each_metric_has_its_unit() {
     let quantile = Statistic::Quantile;
     use Comparison::{AtLeast, AtMost, Equal, Less, More, NotEqual};
     for (text, meaning) in [
-        ("first.total.p99 < 2s", (vec![0], phase(Phase::Total, true, quantile(0.99)), Less, 2e9)),
-        ("all.total.failed.p50<=1s", (vec![0, 1, 2], phase(Phase::Total, false, quantile(0.5)), AtMost, 1e9)),
-        ("provision.hub_tls.p99.9 < 250ms", (vec![0, 1], phase(Phase::HubTls, true, quantile(0.999)), Less, 2.5e8)),
-        ("reconnect.renew_issue.max < 1min", (vec![2], phase(Phase::RenewIssue, true, Statistic::Max), Less, 6e10)),
-        ("renew.total.count >= 10", (vec![2], phase(Phase::Total, true, Statistic::Count), AtLeast, 10.0)),
-        ("second.lateness.mean < 3ms", (vec![1], Metric::Lateness(Statistic::Mean), Less, 3e6)),
-        ("renew.expired == 0", (vec![2], Metric::Count(Counted::Expired), Equal, 0.0)),
-        ("all.failed != 3", (vec![0, 1, 2], Metric::Count(Counted::Failed), NotEqual, 3.0)),
+        (
+            "first.total.p99 < 2s",
+            (
+                vec![0],
+                phase(Phase::Total, true, quantile(0.99)),
+                Less,
+                Quantity::Time(Duration::from_nanos(2000000000)),
+            ),
+        ),
+        (
+            "all.total.failed.p50<=1s",
+            (
+                vec![0, 1, 2],
+                phase(Phase::Total, false, quantile(0.5)),
+                AtMost,
+                Quantity::Time(Duration::from_nanos(1000000000)),
+            ),
+        ),
+        (
+            "provision.hub_tls.p99.9 < 250ms",
+            (
+                vec![0, 1],
+                phase(Phase::HubTls, true, quantile(0.999)),
+                Less,
+                Quantity::Time(Duration::from_nanos(250000000)),
+            ),
+        ),
+        (
+            "reconnect.renew_issue.max < 1min",
+            (
+                vec![2],
+                phase(Phase::RenewIssue, true, Statistic::Max),
+                Less,
+                Quantity::Time(Duration::from_nanos(60000000000)),
+            ),
+        ),
+        (
+            "renew.total.count >= 10",
+            (vec![2], phase(Phase::Total, true, Statistic::Count), AtLeast, Quantity::Number(10.0)),
+        ),
+        (
+            "second.lateness.mean < 3ms",
+            (vec![1], Metric::Lateness(Statistic::Mean), Less, Quantity::Time(Duration::from_nanos(3000000))),
+        ),
+        ("renew.expired == 0", (vec![2], Metric::Count(Count::Expired), Equal, Quantity::Number(0.0))),
+        ("all.failed != 3", (vec![0, 1, 2], Metric::Count(Count::Failed), NotEqual, Quantity::Number(3.0))),
         (
             "all.failed.throttled > 1",
-            (vec![0, 1, 2], Metric::Count(Counted::FailedAs(FailureClass::Throttled)), More, 1.0),
+            (vec![0, 1, 2], Metric::OfClass(Count::Failed, FailureClass::Throttled), More, Quantity::Number(1.0)),
         ),
-        ("first.error_rate < 0.1%", (vec![0], Metric::ErrorRate, Less, 0.001)),
-        ("first.error_rate == 0", (vec![0], Metric::ErrorRate, Equal, 0.0)),
-        ("first.success_rate >= 99.9 %", (vec![0], Metric::SuccessRate, AtLeast, 0.999)),
-        ("first.throughput > 600/min", (vec![0], Metric::Throughput, More, 10.0)),
-        ("first.attempts_per_success < 1.2", (vec![0], Metric::AttemptsPerSuccess, Less, 1.2)),
+        ("first.error_rate < 0.1%", (vec![0], Metric::ErrorRate, Less, Quantity::Share(0.001))),
+        ("first.error_rate == 0", (vec![0], Metric::ErrorRate, Equal, Quantity::Share(0.0))),
+        ("first.success_rate >= 99.9 %", (vec![0], Metric::SuccessRate, AtLeast, Quantity::Share(0.999))),
+        ("first.throughput > 600/min", (vec![0], Metric::Throughput, More, Quantity::PerSecond(10.0))),
+        ("first.attempts_per_success < 1.2", (vec![0], Metric::AttemptsPerSuccess, Less, Quantity::Number(1.2))),
     ] {
         assert_eq!(read(text), meaning, "{text}");
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use fleetstorm::device::WallClock;
 use fleetstorm::domain::FailureClass;
 use fleetstorm::engine::{EngineError, EngineOutcome};
-use fleetstorm::measure::{Observed, RunStatus};
+use fleetstorm::measure::RunStatus;
 
 use super::service::{self, Answer};
 use super::{MS, Run, cancel_after, outcome, scenario, script, watched};
@@ -182,7 +182,7 @@ async fn a_closed_workload_in_which_nobody_gets_through_has_not_shown_that_somet
                 [fleet.behaviour]\npreset = 'well-behaved'\n[[threshold]]\ncheck = 'stage.expired == 0'";
     let outcome = outcome(scenario(3, text), |_| Answer::Silence).await;
     assert_eq!((outcome.status, outcome.stages[0].totals.not_started), (RunStatus::Complete, 2));
-    assert_eq!((outcome.thresholds[0].observed, outcome.thresholds[0].met), (Observed::Nothing, false));
+    assert_eq!((outcome.thresholds[0].observed, outcome.thresholds[0].met), (None, false));
     assert!(outcome.notes.iter().any(|note| note.contains("no device got through for 10s")), "{:?}", outcome.notes);
 }
 

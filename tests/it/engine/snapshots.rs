@@ -3,8 +3,9 @@ use std::time::Duration;
 
 use super::service::{self, Answer};
 use super::{MS, Run, scenario, script};
+use fleetstorm::domain::Quantity;
 use fleetstorm::engine::{EngineOutcome, Execution};
-use fleetstorm::measure::{Observed, RunStatus, StageRecord};
+use fleetstorm::measure::{RunStatus, StageRecord};
 
 /// Whatever the stages say is the same in totals, intervals, phases and errors.
 fn check(outcome: &EngineOutcome) {
@@ -27,7 +28,7 @@ fn check(outcome: &EngineOutcome) {
 fn check_threshold(outcome: &EngineOutcome) {
     let result = &outcome.thresholds[0];
     let is_whole = outcome.status == RunStatus::Complete;
-    let expected = if is_whole { (Observed::Number(0.0), true) } else { (Observed::Nothing, false) };
+    let expected = if is_whole { (Some(Quantity::Number(0.0)), true) } else { (None, false) };
     assert_eq!((result.observed, result.met), expected, "{:?}", outcome.stages[0].totals);
 }
 

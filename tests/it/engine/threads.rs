@@ -25,7 +25,7 @@ async fn several_workers_provision_the_whole_fleet() {
         let last = receiver.borrow();
         let stage = &last.stages[0];
         assert_eq!(
-            (last.part, stage.planned, stage.done, stage.succeeded, stage.in_flight),
+            (last.part, stage.totals.planned, stage.totals.through(), stage.totals.succeeded, stage.in_flight),
             (RunPart::Drain, 100, 100, 100, 0)
         );
         assert!(stage.p50 <= stage.p99 && stage.p50.is_some());
@@ -41,7 +41,7 @@ async fn a_stop_wakes_a_pacer_that_has_nothing_to_do_for_an_hour() {
         run.progress = Some(sender);
         tokio::spawn(async move {
             receiver
-                .wait_for(|progress| progress.stages.iter().any(|s| s.succeeded == 1))
+                .wait_for(|progress| progress.stages.iter().any(|s| s.totals.succeeded == 1))
                 .await
                 .expect("the run goes on");
             stop.cancel();

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use fleetstorm::domain::{FailureClass, Phase};
+use fleetstorm::domain::{FailureClass, Phase, Quantity};
 use fleetstorm::engine::EngineOutcome;
-use fleetstorm::measure::{Observed, RunStatus, StageRecord};
+use fleetstorm::measure::{RunStatus, StageRecord};
 
 use super::lab::{outcome, outcome_behind, outcome_until, scenario};
 use super::{sound, stage};
@@ -186,7 +186,7 @@ fn an_outage_of_the_authority_through_the_window_lets_certificates_expire() {
     sound(&long);
     assert!(long.stages[1].totals.expired > short.stages[1].totals.expired, "{:?}", long.stages[1].totals);
     assert!(long.stages[1].totals.expired > 0 && !long.thresholds[0].met);
-    assert_eq!(long.thresholds[0].observed, Observed::Number(long.stages[1].totals.expired as f64));
+    assert_eq!(long.thresholds[0].observed, Some(Quantity::Number(long.stages[1].totals.expired as f64)));
 }
 
 #[test]
@@ -265,13 +265,13 @@ fn a_count_of_what_was_not_reached_is_no_count_of_nothing() {
          name = 'renewal'
          kind = 'renew'
          arrival = 'at-once'";
-    let told = |outcome: &EngineOutcome| -> Vec<(Observed, bool)> {
+    let told = |outcome: &EngineOutcome| -> Vec<(Option<Quantity>, bool)> {
         outcome.thresholds.iter().map(|result| (result.observed, result.met)).collect()
     };
-    let (nothing, none) = ((Observed::Nothing, false), (Observed::Number(0.0), true));
+    let (nothing, none) = ((None, false), (Some(Quantity::Number(0.0)), true));
     // Some of the rollout came, and no renewal: what the others would have met is not known.
     let early = outcome_until(&scenario(text), 2 * SECOND);
-    assert_eq!(told(&early), [nothing, nothing, nothing, nothing, nothing, (Observed::Number(8.0), false)]);
+    assert_eq!(told(&early), [nothing, nothing, nothing, nothing, nothing, (Some(Quantity::Number(8.0)), false)]);
     let whole = outcome(&scenario(text));
     assert_eq!((whole.status, told(&whole)), (RunStatus::Complete, vec![none; 6]));
 }

@@ -53,7 +53,7 @@ fn stages_beside_each_other_go_on_until_they_end_in_whatever_order() {
     let end = seen.last().expect("something was seen");
     assert_eq!((indices(&end.stages), indices(&end.over)), (vec![3], vec![0, 1, 2]));
     for stage in end.over.iter().chain(&end.stages) {
-        assert_eq!(stage.succeeded, 20);
+        assert_eq!(stage.totals.succeeded, 20);
     }
 }
 
@@ -83,14 +83,14 @@ fn a_stage_of_operate_goes_on_with_time_and_tells_who_is_connected() {
         let began = seen.iter().flat_map(|p| &p.stages).find(|stage| stage.stage == 1).expect("it began").began;
         let progress = at(&seen, began + SECOND * u32::try_from(after).expect("few"));
         let stage = progress.stages.iter().find(|stage| stage.stage == 1).expect("it goes on");
-        (stage.lasts, stage.done, stage.connected, progress.connected)
+        (stage.lasts, stage.totals.through(), stage.connected, progress.connected)
     };
     assert_eq!(life(10), (Some(SECOND * 60), 0, 30, 30), "before the outage");
     assert_eq!(life(22).2, 0, "within it");
     assert_eq!(life(58), (Some(SECOND * 60), 0, 30, 30), "long after it");
     let last = seen.last().expect("something was seen");
     let rollout = last.over.iter().find(|stage| stage.stage == 0).expect("it is over");
-    assert_eq!((rollout.lasts, last.stages[0].connected, last.stages[0].done), (None, 0, 30));
+    assert_eq!((rollout.lasts, last.stages[0].connected, last.stages[0].totals.through()), (None, 0, 30));
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn where_attempts_are_is_told_before_any_has_ended() {
         let (outcome, seen) = watched(&scenario(&text(transport)));
         assert_eq!(outcome.stages[0].totals.succeeded, 30, "{:?}", outcome.errors);
         let stage = &at(&seen, SECOND * 2).stages[0];
-        assert_eq!((stage.done, stage.in_flight), (0, 30), "{transport}");
+        assert_eq!((stage.totals.through(), stage.in_flight), (0, 30), "{transport}");
         assert_eq!(stage.in_phases, [(Phase::PollWait, 30)], "{transport}");
         for stage in seen.iter().flat_map(|progress| &progress.stages) {
             let counted: u64 = stage.in_phases.iter().map(|(_, count)| count).sum();

@@ -5,7 +5,7 @@ use tokio::task::{LocalSet, yield_now};
 use tokio::time::sleep;
 
 use super::*;
-use crate::domain::{Failure, FailureClass};
+use crate::domain::{Failure, FailureClass, Quantity};
 use crate::engine::clock::RunClock;
 use crate::engine::plan::share::{InFlightLimit, LimitedBy};
 use crate::engine::record::copies::EVERY;
@@ -14,7 +14,7 @@ use crate::engine::run::keeper::Keeper;
 use crate::engine::run::outcome::{EngineOutcome, RunStart};
 use crate::engine::worker::gauge::Gauge;
 use crate::measure::RunStatus;
-use crate::measure::{CpuUse, Observed, Outcome};
+use crate::measure::{CpuUse, Outcome};
 use crate::scenario::Scenario;
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
@@ -119,7 +119,7 @@ fn a_stage_that_is_over_is_what_it_came_to_and_those_beside_it_go_on() {
 
 fn threshold(observed: f64) -> ThresholdResult {
     let text = "first.failed == 0".to_owned();
-    ThresholdResult { text, observed: Observed::Number(observed), met: false, stopped_at: Some(MS(1)) }
+    ThresholdResult { text, observed: Some(Quantity::Number(observed)), met: false, stopped_at: Some(MS(1)) }
 }
 
 #[test]

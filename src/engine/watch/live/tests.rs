@@ -1,7 +1,8 @@
 use super::*;
+use crate::domain::Quantity;
 use crate::engine::plan::Plan;
 use crate::engine::watch::thresholds;
-use crate::measure::{Attempt, Observed, Outcome, PhaseTimes};
+use crate::measure::{Attempt, Outcome, PhaseTimes};
 use crate::scenario::{Comparison, Scenario, Statistic, Threshold};
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
@@ -40,7 +41,7 @@ fn a_stage_that_goes_on_is_told_as_the_sum_of_its_workers() {
     let workers: Vec<_> = (0..2).map(|_| Live::shared([], true)).collect();
     let mut display = Display::new(workers.clone(), 3, 40, MS(2_000), None).until(Some(MS(62_000)));
     let nothing = display.snapshot(MS(2_000));
-    assert_eq!((nothing.planned, nothing.done, nothing.p50, nothing.rate), (40, 0, None, 0.0));
+    assert_eq!((nothing.totals.planned, nothing.totals.through(), nothing.p50, nothing.rate), (40, 0, None, 0.0));
     let mut one = recorder(&[100, 100, 100, 100]);
     (one.totals.attempts, one.totals.dropped, one.totals.skipped, one.totals.expired) = (9, 3, 5, 2);
     (one.totals.failed[FailureClass::Tls], one.attempts_ended, one.connected) = (2, 6, 2);
@@ -56,10 +57,14 @@ fn a_stage_that_goes_on_is_told_as_the_sum_of_its_workers() {
     Live::publish(&workers[1], &other, in_other, false);
     let told = display.snapshot(MS(2_200));
     assert_eq!((told.stage, told.began, told.ended, told.lasts), (3, MS(2_000), None, Some(MS(60_000))));
-    assert_eq!((told.planned, told.succeeded, told.failed, told.dropped, told.expired), (40, 5, 2, 3, 2));
-    assert_eq!(told.done, 5 + 2 + 3 + 5);
-    assert_eq!((told.attempts, told.failed_attempts, told.in_flight), (12, 2, 12 - 7));
-    assert_eq!((told.connected, told.disconnects, told.throttled), (5, 7, 8));
+    let totals = told.totals;
+    assert_eq!(
+        (totals.planned, totals.succeeded, totals.failed.total(), totals.dropped, totals.expired),
+        (40, 5, 2, 3, 2)
+    );
+    assert_eq!(totals.through(), 5 + 2 + 3 + 5);
+    assert_eq!((totals.attempts, totals.failed_attempts.total(), told.in_flight), (12, 2, 12 - 7));
+    assert_eq!((told.connected, totals.disconnects, totals.throttled), (5, 7, 8));
     assert_eq!(told.in_phases, [(Phase::Register, 4), (Phase::HubTls, 1)]);
     assert_eq!(told.totals.skipped, 5);
     assert!(!told.all_due, "more are to come on one of them");
@@ -157,7 +162,8 @@ fn a_stage_that_is_over_is_told_as_what_it_came_to() {
     for now in [6_500, 60_000] {
         let told = display.snapshot(MS(now));
         assert_eq!((told.stage, told.began, told.ended), (2, MS(2_000), Some(MS(6_500))));
-        assert_eq!((told.done, told.succeeded, told.in_flight, told.connected, told.rate), (5, 3, 0, 0, 0.0));
+        let through = told.totals.through();
+        assert_eq!((through, told.totals.succeeded, told.in_flight, told.connected, told.rate), (5, 3, 0, 0, 0.0));
         assert!(told.all_due && told.in_phases.is_empty());
         assert_eq!(told.p50.unwrap().as_millis(), 200);
         assert_eq!(told.distributions.unwrap().lateness_p99.unwrap().as_millis(), 1);
@@ -172,8 +178,14 @@ fn a_threshold_sees_the_times_that_it_waits_for_while_the_stage_goes_on_and_once
     let total = |statistic| Metric::Phase { phase: Phase::Total, succeeded: true, statistic };
     let observed = |display: &Display, metric, now| {
         let text = "t".to_owned();
-        let threshold =
-            Threshold { text, stages: vec![0], metric, comparison: Comparison::Less, bound: 1.0, abort_after: None };
+        let threshold = Threshold {
+            text,
+            stages: vec![0],
+            metric,
+            comparison: Comparison::Less,
+            bound: Quantity::Number(1.0),
+            abort_after: None,
+        };
         let mut numbers = Numbers::default();
         display.add_to(metric, now, &mut numbers);
         thresholds::judge(&threshold, &numbers, None).observed
@@ -195,16 +207,17 @@ fn a_threshold_sees_the_times_that_it_waits_for_while_the_stage_goes_on_and_once
         [total(count), Metric::Lateness(count), Metric::SuccessRate, Metric::Throughput]
             .map(|metric| observed(display, metric, now))
     };
-    let (number, share) = (Observed::Number, Observed::Share(1.0));
+    let number = |number| Some(Quantity::Number(number));
+    let share = Some(Quantity::Share(1.0));
     let partly = all(&display, MS(8_000));
     // Nobody has started as far as the totals here say, so that there is no throughput of a part.
-    assert_eq!(partly, [number(3.0), number(7.0), share, Observed::Nothing]);
+    assert_eq!(partly, [number(3.0), number(7.0), share, None]);
     let mut sum = late(recorder(&[100, 100, 300, 300]), 9);
     sum.totals.started = 4;
     display.end(&merged(&sum), MS(6_500));
     // Four in the four seconds that it took.
-    assert_eq!(all(&display, MS(60_000)), [number(4.0), number(9.0), share, Observed::PerSecond(1.0)]);
+    assert_eq!(all(&display, MS(60_000)), [number(4.0), number(9.0), share, Some(Quantity::PerSecond(1.0))]);
     let unwatched = Display::new(vec![Live::shared([], false)], 0, 5, MS(2_000), None);
     publish(&unwatched.workers[0], &one);
-    assert_eq!(observed(&unwatched, total(count), MS(8_000)), Observed::Nothing);
+    assert_eq!(observed(&unwatched, total(count), MS(8_000)), None);
 }

@@ -74,16 +74,16 @@ async fn the_drain_begins_when_the_last_device_has_started() {
         let mut display = Display::new(vec![live], 0, 2, S(0), None);
         sleep(S(5)).await;
         let told = display.snapshot(job.now());
-        assert_eq!((told.attempts, told.in_flight, told.all_due), (1, 1, false));
+        assert_eq!((told.totals.attempts, told.in_flight, told.all_due), (1, 1, false));
         sleep(S(6)).await;
         let told = display.snapshot(job.now());
-        assert_eq!((told.attempts, told.in_flight, told.all_due), (2, 2, true));
+        assert_eq!((told.totals.attempts, told.in_flight, told.all_due), (2, 2, true));
         let share = goes_on.await.unwrap();
         let totals = &share.recorder.totals;
         assert_eq!((totals.planned, totals.started, totals.failed[CUT]), (2, 2, 2));
         assert_eq!((share.recorder.last_end.as_secs(), share.stalled), (13, false));
         let told = display.snapshot(job.now());
-        assert_eq!((told.done, told.in_flight, told.all_due), (2, 0, true));
+        assert_eq!((told.totals.through(), told.in_flight, told.all_due), (2, 0, true));
     };
     LocalSet::new().run_until(local).await;
 }
@@ -100,7 +100,7 @@ async fn a_stage_of_operate_is_not_through_when_all_its_devices_have_come() {
         let totals = run(&job, order).await.recorder.totals;
         assert_eq!((totals.planned, totals.skipped, totals.started), (3, 3, 0), "they have no certificate");
         let told = Display::new(vec![live], 1, 3, S(0), None).snapshot(job.now());
-        assert_eq!((told.done, told.all_due), (3, false));
+        assert_eq!((told.totals.through(), told.all_due), (3, false));
     };
     LocalSet::new().run_until(local).await;
 }

@@ -4,8 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use proptest::prelude::*;
 
-use crate::domain::{FailureClass, Phase, Shard};
-use crate::measure::{CompactHistogram, Histogram, MergeError, Observed, RunRecord, RunStatus, merge};
+use crate::domain::{FailureClass, Phase, Quantity, Shard};
+use crate::measure::{CompactHistogram, Histogram, MergeError, RunRecord, RunStatus, merge};
 use crate::report::console::{Look, summary};
 use crate::report::{EXPORTERS, FolderError, ReadError, ResultsFolder, fixture, read, verdicts};
 
@@ -44,7 +44,8 @@ fn untidy(nanos: u64, numbers: [f64; 3], times: &[u64]) -> RunRecord {
     let mut lateness = record.health.lateness.decode();
     times.iter().for_each(|nanos| lateness.record(*nanos));
     record.health.lateness = CompactHistogram::new(&lateness);
-    let observed = [Observed::Share(numbers[0]), Observed::PerSecond(numbers[1]), Observed::Number(numbers[2])];
+    let observed =
+        [Some(Quantity::Share(numbers[0])), Some(Quantity::PerSecond(numbers[1])), Some(Quantity::Number(numbers[2]))];
     for (threshold, observed) in record.thresholds.iter_mut().zip(observed) {
         threshold.observed = observed;
     }
