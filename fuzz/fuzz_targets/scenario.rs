@@ -16,7 +16,7 @@ fuzz_target!(|data: &[u8]| {
         Ok(scenario) => look_at(&scenario),
         Err(problems) => assert!(!problems.to_string().is_empty()),
     }
-    if let Err(problems) = Config::read(text) {
+    if let Err(problems) = Config::read("fuzz.toml", text) {
         assert!(problems.iter().count() > 0);
     }
 });

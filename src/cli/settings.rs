@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::cli::CommandError;
 use crate::cli::args::ScenarioArgs;
-use crate::rig::target::EmulatorConfig;
+use crate::emulator;
 use crate::scenario::Scenario;
 
 /// A scenario with everything of the command line in it.
@@ -34,11 +34,9 @@ pub fn resolve(args: ScenarioArgs, more: Vec<(&str, Option<String>)>) -> Result<
 /// Loads one file.
 ///
 /// # Errors
-/// The scenario is invalid, or its `[emulator]` is no configuration of the emulator: exit code 3.
+/// The scenario is invalid, or its `[emulator]` is: all problems, exit code 3.
 pub fn load(file: &Path, sets: &[(String, String)]) -> Result<Scenario, CommandError> {
-    let scenario = Scenario::load(file, sets)?;
-    EmulatorConfig::check(&scenario)?;
-    Ok(scenario)
+    Ok(Scenario::load(file, sets, emulator::read_within)?)
 }
 
 /// Text as a TOML string, so that a file called `5` stays a name.

@@ -10,7 +10,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::config::{Config, Listen};
+use super::config::{Config, ConfigError, Listen};
 use super::core::Core;
 use super::counters::{Counters, Event};
 use super::https;
@@ -79,7 +79,7 @@ impl Emulator {
     /// # Errors
     /// See [`StartError`]; a port in use is [`StartError::Listen`].
     pub async fn bind(config: Config) -> Result<Self, StartError> {
-        config.check()?;
+        config.check().map_err(ConfigError::from)?;
         // Before anything is made: the most likely reason to end.
         let Listen { address, mqtt_port, https_port, management_port, management_address, .. } = config.listen;
         let mqtt = listen(address, mqtt_port)?;

@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use crate::domain::{KeyAlgorithm, KeySource, TlsVersions, Transport};
 use crate::scenario::{Attestation, Behaviour};
+use crate::settings::Section;
 use crate::settings::expect::{duration, number};
-use crate::settings::reader::Section;
 
 /// A part of the fleet whose devices are alike.
 #[derive(Debug, Clone, PartialEq)]

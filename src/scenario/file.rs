@@ -2,18 +2,12 @@
 
 use std::path::Path;
 
-use toml::de::DeTable;
-
-use crate::domain::FleetTime;
+use crate::domain::{FleetTime, Origin};
+use crate::scenario::emulator::JudgeEmulator;
 use crate::scenario::stage::Surroundings;
-use crate::scenario::{
-    Scenario, emulator, fleet, limits, policy, quotas, short_form, stage, target, threshold, time_scale,
-};
-use crate::settings::Keys;
-use crate::settings::expect::{self, nearest};
-use crate::settings::problem::{Problem, Problems};
-use crate::settings::reader::{Findings, Section};
-use crate::settings::tree::{Kind, Place, SetError, Table, Value};
+use crate::scenario::{Scenario, emulator, fleet, limits, policy, quotas, short_form, stage, target, threshold};
+use crate::settings::{self, expect};
+use crate::settings::{Findings, Keys, Kind, Place, Problems, Section, Table, Text, document};
 
 /// The only schema so far.
 const SCHEMA: u64 = 1;
@@ -22,14 +16,17 @@ const SCHEMA: u64 = 1;
 pub(super) const LONGEST: FleetTime = FleetTime::from_secs(366 * 86_400);
 
 /// `folder` is that of the file; files that it names are looked for there.
-pub(super) fn parse(name: &str, folder: &Path, text: &str, sets: &[(String, String)]) -> Result<Scenario, Problems> {
+pub(super) fn parse(
+    name: &str,
+    folder: &Path,
+    text: &str,
+    sets: &[(String, String)],
+    judge: Option<JudgeEmulator>,
+) -> Result<Scenario, Problems> {
     let findings = Findings::default();
-    let scenario = read_text(&findings, name, folder, text, sets);
-    let problems = findings.problems.into_inner();
-    match scenario {
-        Some(scenario) if problems.is_empty() => Ok(Scenario { settings: findings.settings.into_inner(), ..scenario }),
-        _ => Err(Problems::new(name, problems)),
-    }
+    let scenario = read_text(&findings, name, folder, text, sets, judge);
+    let (scenario, settings) = findings.judge(format!("{name} is not a valid scenario"), scenario)?;
+    Ok(Scenario { settings, ..scenario })
 }
 
 /// Every key that was asked for while `text` was read, valid or not. Which keys there are depends on what else is said (the
@@ -38,8 +35,8 @@ pub(super) fn parse(name: &str, folder: &Path, text: &str, sets: &[(String, Stri
 pub fn keys(name: &str, text: &str) -> Keys {
     let findings = Findings::default();
     // What is wrong with it does not matter here.
-    let _ = read_text(&findings, name, Path::new(name).parent().unwrap_or(Path::new("")), text, &[]);
-    findings.keys.into_keys()
+    let _ = read_text(&findings, name, Path::new(name).parent().unwrap_or(Path::new("")), text, &[], None);
+    findings.into_keys()
 }
 
 /// Like [`parse`]; problems, settings and keys are in `findings`.
@@ -49,58 +46,29 @@ fn read_text(
     folder: &Path,
     text: &str,
     sets: &[(String, String)],
+    judge: Option<JudgeEmulator>,
 ) -> Option<Scenario> {
-    findings.add_source(name, text.to_owned());
-    let (table, errors) = DeTable::parse_recoverable(text);
-    if !errors.is_empty() {
-        for error in errors {
-            let place = Place { source: 0, span: error.span().unwrap_or_default() };
-            let problem = Problem::new(format!("not valid TOML: {}", error.message()))
-                .help("text stands in double quotes; tables begin with [fleet], [[stage]], [limits] or [target]");
-            findings.problem(&place, problem);
-        }
-        return None;
-    }
-    let place = Place { source: 0, span: 0..0 };
-    let mut root = Value { kind: Kind::Table(Table::from_toml(table.get_ref(), 0, 0)), place };
+    let text = Text::new(name, text.to_owned(), Origin::Scenario, 0);
+    let help = "text stands in double quotes; tables begin with [fleet], [[stage]], [limits] or [target]";
+    let mut root = document::parse(findings, &text, help)?;
     short_form::expand(&mut root);
-    for (key, value) in sets {
-        lay_over(&mut root, findings, key, value);
+    for (index, (key, value)) in sets.iter().enumerate() {
+        document::lay_over(findings, &mut root, key, value, index + 1);
         short_form::expand(&mut root);
     }
     match &root.kind {
-        Kind::Table(table) => read(findings, table, root.place.clone(), folder),
+        Kind::Table(table) => read(findings, table, root.place.clone(), folder, judge),
         _ => None,
     }
 }
 
-fn lay_over(root: &mut Value, findings: &Findings, key: &str, value: &str) {
-    let source = findings.add_source("--set", format!("{key}={value}"));
-    let key_place = Place { source, span: 0..key.len() };
-    let path: Vec<&str> = key.split('.').collect();
-    if path.iter().any(|part| part.is_empty()) {
-        let problem = Problem::new("the key has an empty part").help("write KEY=VALUE, such as fleet.devices=100");
-        return findings.problem(&key_place, problem);
-    }
-    let value = Value::from_text(value, source, key.len() + 1);
-    let problem = match root.set(&path, "", &key_place, value) {
-        Ok(()) => return,
-        Err(SetError::NotATable(path)) => Problem::new(format!("`{path}` has no keys below it"))
-            .help(format!("set `{path}` itself, to a table if it takes one")),
-        Err(SetError::NoItem { path, item, items }) => {
-            let names = items.join("`, `");
-            Problem::new(format!("`{path}` has no `{item}`")).help(
-                match nearest(&item, items.iter().map(String::as_str)) {
-                    Some(name) => format!("did you mean `{path}.{name}`?"),
-                    None => format!("there is `{names}`; an index from 0 works too"),
-                },
-            )
-        }
-    };
-    findings.problem(&key_place, problem);
-}
-
-fn read(findings: &Findings, table: &Table, place: Place, folder: &Path) -> Option<Scenario> {
+fn read(
+    findings: &Findings,
+    table: &Table,
+    place: Place,
+    folder: &Path,
+    judge: Option<JudgeEmulator>,
+) -> Option<Scenario> {
     let mut root = Section::root(findings, table, place);
     let schema = root.required("schema", &expect::integer(0..=u64::from(u32::MAX)));
     if schema.is_some_and(|s| s != SCHEMA) {
@@ -109,11 +77,11 @@ fn read(findings: &Findings, table: &Table, place: Place, folder: &Path) -> Opti
     let name = root.required("name", &name_of("scenario"));
     let question = root.optional("question", &expect::text("text: what the scenario answers"));
     let seed = root.optional("seed", &expect::integer(0..=u64::MAX >> 1));
-    let time_scale = root.or("time_scale", "1s = 1s", &time_scale::expect());
+    let time_scale = root.or("time_scale", "1s = 1s", &settings::time_scale());
     let fleet = fleet::read(root.section("fleet"), time_scale);
     let policy = policy::read(root.section("policy"));
     let quotas = quotas::read(root.section("quotas"));
-    let emulator = emulator::read(&mut root);
+    let emulator = emulator::read(&mut root, judge);
     let stages = root.sections("stage", "write `[[stage]]` with `name` and `kind = \"provision\"`");
     let around = Surroundings { folder, fleet: fleet.as_ref(), policy: policy.as_ref() };
     let (stages, heads) = stage::read_all(stages, around);
@@ -129,7 +97,7 @@ fn read(findings: &Findings, table: &Table, place: Place, folder: &Path) -> Opti
         fleet: fleet?,
         policy: policy?,
         quotas: quotas?,
-        emulator: emulator?,
+        emulator,
         stages: stages?,
         thresholds: thresholds?,
         limits: limits?,

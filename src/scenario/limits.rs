@@ -1,7 +1,7 @@
 use std::time::Duration;
 
+use crate::settings::Section;
 use crate::settings::expect::{count, duration};
-use crate::settings::reader::Section;
 
 /// Bounds on the generator.
 #[derive(Debug, Clone, PartialEq, Eq)]

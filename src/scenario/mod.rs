@@ -18,7 +18,6 @@ mod target;
 #[cfg(test)]
 mod tests;
 mod threshold;
-mod time_scale;
 
 use std::path::Path;
 
@@ -26,6 +25,7 @@ pub use crate::domain::KeySource;
 pub use arrival::{Arrival, DueOffsets, RatePoint, Replay};
 pub use behaviour::{Backoff, Behaviour, BehaviourPreset, Jitter};
 pub use class::{DeviceClass, Mix, Network};
+pub use emulator::JudgeEmulator;
 pub use file::keys;
 pub use fleet::{Attestation, Fleet, IdPattern};
 pub use limits::Limits;
@@ -36,7 +36,7 @@ pub use target::{Target, TargetAddress};
 pub use threshold::{Comparison, Metric, Statistic, Threshold};
 
 use crate::domain::{QuotaLimits, Setting, TimeScale, without_byte_order_mark};
-use crate::settings::{Problem, Problems};
+use crate::settings::{Problem, Problems, Table};
 
 /// A validated scenario. What it says is possible; whether this machine can carry it is the plan's question.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,7 +56,7 @@ pub struct Scenario {
     /// Quotas that the service declares; the embedded emulator enforces them.
     pub quotas: QuotaLimits,
     /// Settings of the embedded emulator, as its configuration file has them; of no meaning for another target.
-    pub emulator: toml::Table,
+    pub emulator: Table,
     /// What they do. At least one stage.
     pub stages: Vec<Stage>,
     /// What the run must meet.
@@ -80,24 +80,28 @@ impl Scenario {
     /// TOML, as plain text (`30s`).
     ///
     /// # Errors
-    /// All problems at once, each with file, line, column and what would be valid.
-    pub fn load(path: &Path, sets: &[(String, String)]) -> Result<Self, Problems> {
+    /// All problems at once, each with file, line, column and what would be valid; those of `[emulator]` as `judge` sees them.
+    pub fn load(path: &Path, sets: &[(String, String)], judge: JudgeEmulator) -> Result<Self, Problems> {
         let name = path.display().to_string();
         match std::fs::read_to_string(path) {
-            Ok(text) => file::parse(&name, folder_of(path), &without_byte_order_mark(text), sets),
+            Ok(text) => file::parse(&name, folder_of(path), &without_byte_order_mark(text), sets, Some(judge)),
             Err(error) => {
                 let problem = Problem::new(format!("cannot read {name}: {error}"));
-                Err(Problems::new(&name, vec![problem.help("name a scenario file, such as scenarios/smoke.toml")]))
+                Err(Problems::new(
+                    format!("{name} is not a valid scenario"),
+                    vec![problem.help("name a scenario file, such as scenarios/smoke.toml")],
+                ))
             }
         }
     }
 
     /// Like [`Self::load`] for text; `name` stands for the file in messages, and files that it names are looked for beside it.
+    /// Nobody judges `[emulator]`.
     ///
     /// # Errors
     /// All problems at once.
     pub fn parse(name: &str, text: &str, sets: &[(String, String)]) -> Result<Self, Problems> {
-        file::parse(name, folder_of(Path::new(name)), text, sets)
+        file::parse(name, folder_of(Path::new(name)), text, sets, None)
     }
 }
 

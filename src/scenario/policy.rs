@@ -4,8 +4,8 @@ use std::time::SystemTime;
 use rand::RngExt;
 
 use crate::domain::{FleetTime, rng};
+use crate::settings::Section;
 use crate::settings::expect::{Expect, fleet_time};
-use crate::settings::reader::Section;
 
 /// The credential policy: what certificates the fleet gets. The embedded emulator follows it; elsewhere it is
 /// what the plan reckons with.

@@ -1,8 +1,8 @@
 //! The table `[quotas]`: a profile by its name, and what is different from it.
 
 use crate::domain::{QuotaLimits, QuotaProfile};
+use crate::settings::Section;
 use crate::settings::expect::{choice, count};
-use crate::settings::reader::Section;
 
 /// The limits that a scenario may set on their own; the emulator calls them the same.
 pub(super) const LIMITS: [&str; 5] = [

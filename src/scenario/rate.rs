@@ -1,7 +1,7 @@
 use std::fmt;
 
+use crate::settings::Kind;
 use crate::settings::expect::Expect;
-use crate::settings::tree::Kind;
 
 /// Arrivals per time, exact: `1000/min` does not become 16.666… per second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

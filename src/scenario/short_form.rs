@@ -1,6 +1,6 @@
 //! Text where a table is meant: `arrival = "at-once"` is short for `arrival = { process = "at-once" }`.
 
-use crate::settings::tree::{Entry, Kind, Table, Value};
+use crate::settings::{Entry, Kind, Table, Value};
 
 /// Makes tables of all short forms, so that an override finds the keys below them.
 pub(super) fn expand(root: &mut Value) {

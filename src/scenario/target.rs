@@ -1,8 +1,8 @@
 use std::path::PathBuf;
 
 use crate::domain::IdScope;
+use crate::settings::Section;
 use crate::settings::expect::{self, Expect};
-use crate::settings::reader::Section;
 
 /// Whom the load goes to. Secrets are never here, only the files that hold them.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,11 +1,12 @@
 //! What a key takes: how to read it and how to say it.
 
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use super::time;
+use super::tree::{Kind, Value};
 use crate::domain::{FleetTime, in_largest_unit};
-use crate::settings::time;
-use crate::settings::tree::{Kind, Value};
 
 /// How to read a value into `T`. `valid` completes the sentence "must be …".
 pub(crate) struct Expect<T> {
@@ -41,6 +42,31 @@ pub(crate) fn text(valid: &str) -> Expect<String> {
     })
 }
 
+/// Text that may be empty.
+pub(crate) fn any_text(valid: &str) -> Expect<String> {
+    Expect::new(valid, |value| match &value.kind {
+        Kind::Text(text) => Ok(text.clone()),
+        _ => Err(None),
+    })
+}
+
+/// The name of a file or folder.
+pub(crate) fn path(valid: &str) -> Expect<PathBuf> {
+    text(valid).then(|text| Ok(PathBuf::from(text)))
+}
+
+/// A list of which each item is read by `item`; no more than `most`.
+pub(crate) fn list<T: 'static>(valid: &str, most: usize, item: Expect<T>) -> Expect<Vec<T>> {
+    Expect::new(valid, move |value| match &value.kind {
+        Kind::Array(items) if items.len() > most => Err(Some(format!("it has {} items", items.len()))),
+        Kind::Array(items) => {
+            let read = |one: &Value| (item.read)(one).map_err(|_| Some(format!("{one} is not {}", item.valid)));
+            items.iter().map(read).collect()
+        }
+        _ => Err(None),
+    })
+}
+
 pub(crate) fn boolean() -> Expect<bool> {
     Expect::new("true or false", |value| match value.kind {
         Kind::Boolean(yes) => Ok(yes),
@@ -56,10 +82,14 @@ pub(crate) fn integer(range: RangeInclusive<u64>) -> Expect<u64> {
     })
 }
 
+/// Like [`integer`], for a type that holds the whole range.
+pub(crate) fn whole<T: TryFrom<u64> + 'static>(range: RangeInclusive<u64>) -> Expect<T> {
+    integer(range).then(|number| T::try_from(number).map_err(|_| "too large".to_owned()))
+}
+
 /// Like [`integer`], for ranges within `u32`.
 pub(crate) fn count(range: RangeInclusive<u32>) -> Expect<u32> {
-    integer(u64::from(*range.start())..=u64::from(*range.end()))
-        .then(|number| u32::try_from(number).map_err(|_| "too large".to_owned()))
+    whole(u64::from(*range.start())..=u64::from(*range.end()))
 }
 
 pub(crate) fn duration(range: RangeInclusive<Duration>) -> Expect<Duration> {

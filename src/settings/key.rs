@@ -1,7 +1,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use crate::settings::expect::Expect;
+use super::expect::Expect;
 
 /// A key of the file format as its reader takes it: what the reference of all keys is made from.
 #[derive(Debug, Clone, PartialEq, Eq)]

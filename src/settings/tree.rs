@@ -1,32 +1,11 @@
-//! The values of a scenario before they mean anything: the TOML file with the `--set` overrides laid over it, each value
-//! knowing where it stands.
+//! Values before they mean anything: TOML with overrides laid over it, each value knowing where it stands.
 
 use std::fmt;
-use std::ops::Range;
 
+use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::domain::Origin;
-
-/// Where a value stands: which source, which bytes of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Place {
-    /// 0 is the file, above it the overrides in order; [`Self::BUILT_IN`] is neither.
-    pub(crate) source: usize,
-    pub(crate) span: Range<usize>,
-}
-
-impl Place {
-    pub(crate) const BUILT_IN: usize = usize::MAX;
-
-    pub(crate) const fn origin(&self) -> Origin {
-        match self.source {
-            0 => Origin::Scenario,
-            Self::BUILT_IN => Origin::Default,
-            _ => Origin::CommandLine,
-        }
-    }
-}
+use super::place::Place;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Value {
@@ -45,9 +24,9 @@ pub(crate) enum Kind {
     Table(Table),
 }
 
-/// Entries in the order of the source.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub(crate) struct Table(pub(crate) Vec<Entry>);
+/// A table as it was written, each value knowing where: entries in the order of the source.
+#[derive(Clone, PartialEq, Default)]
+pub struct Table(pub(crate) Vec<Entry>);
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Entry {
@@ -65,28 +44,92 @@ impl Table {
         self.0.iter_mut().find(|e| e.key == key)
     }
 
-    /// From parsed TOML that begins `offset` bytes into its source.
-    pub(crate) fn from_toml(table: &DeTable<'_>, source: usize, offset: usize) -> Self {
+    /// Puts a value where `key` is, or at the end.
+    pub(crate) fn insert(&mut self, key: &str, value: Value) {
+        match self.get_mut(key) {
+            Some(entry) => entry.value = value,
+            None => self.0.push(Entry { key: key.to_owned(), key_place: value.place.clone(), value }),
+        }
+    }
+
+    /// Lays a table over this one: tables are merged, anything else is replaced.
+    pub(crate) fn lay(&mut self, over: Self) {
+        for entry in over.0 {
+            match (self.get_mut(&entry.key), entry.value.kind) {
+                (Some(Entry { value: Value { kind: Kind::Table(below), .. }, .. }), Kind::Table(over)) => {
+                    below.lay(over);
+                }
+                (Some(known), kind) => {
+                    *known = Entry { key_place: entry.key_place, value: Value { kind, ..entry.value }, key: entry.key };
+                }
+                (None, kind) => self.0.push(Entry { value: Value { kind, ..entry.value }, ..entry }),
+            }
+        }
+    }
+
+    /// Every value that is no table, with its dotted key.
+    pub(crate) fn leaves(&self) -> Vec<(String, &Value)> {
+        let mut found = Vec::new();
+        for Entry { key, value, .. } in &self.0 {
+            match &value.kind {
+                Kind::Table(below) => {
+                    found.extend(below.leaves().into_iter().map(|(below, value)| (format!("{key}.{below}"), value)));
+                }
+                _ => found.push((key.clone(), value)),
+            }
+        }
+        found
+    }
+
+    /// As TOML, without places. Numbers of more than 64 bits, which no key takes, become the largest one.
+    pub(crate) fn to_toml(&self) -> toml::Table {
+        self.0.iter().map(|entry| (entry.key.clone(), entry.value.to_toml())).collect()
+    }
+
+    /// What JSON says, without places; `null` is left out.
+    pub(crate) fn from_json(json: &serde_json::Map<String, serde_json::Value>) -> Self {
+        json.iter().map(|(key, value)| (key.as_str(), Value::from_json(value).map(|value| value.kind))).collect()
+    }
+
+    /// The entry of a dotted key.
+    pub(crate) fn find(&self, dotted: &str) -> Option<&Entry> {
+        match (dotted.split_once('.'), &self.get(dotted.split('.').next()?)?.value.kind) {
+            (Some((_, below)), Kind::Table(table)) => table.find(below),
+            (Some(_), _) => None,
+            (None, _) => self.get(dotted),
+        }
+    }
+
+    /// From parsed TOML that begins where `begin` does.
+    pub(crate) fn from_toml(table: &DeTable<'_>, begin: &Place) -> Self {
         let mut entries: Vec<Entry> = table
             .iter()
             .map(|(key, value)| Entry {
                 key: key.get_ref().to_string(),
-                key_place: Place { source, span: shift(key.span(), offset) },
-                value: Value::from_toml(value.get_ref(), value.span(), source, offset),
+                key_place: begin.within(key.span()),
+                value: Value::from_toml(value, begin),
             })
             .collect();
-        entries.sort_by_key(|e| e.key_place.span.start);
+        entries.sort_by_key(|e| e.key_place.span().start);
         Self(entries)
     }
 }
 
-fn shift(span: Range<usize>, offset: usize) -> Range<usize> {
-    span.start + offset..span.end + offset
-}
-
 impl Value {
-    pub(crate) fn from_toml(value: &DeValue<'_>, span: Range<usize>, source: usize, offset: usize) -> Self {
-        let kind = match value {
+    /// In no text.
+    pub(crate) const fn built_in(kind: Kind) -> Self {
+        Self { kind, place: Place::BUILT_IN }
+    }
+
+    pub(crate) fn into_table(self) -> Option<Table> {
+        match self.kind {
+            Kind::Table(table) => Some(table),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn from_toml(value: &Spanned<DeValue<'_>>, begin: &Place) -> Self {
+        let kind = match value.get_ref() {
             DeValue::String(text) => Kind::Text(text.to_string()),
             DeValue::Integer(number) => {
                 Kind::Integer(i128::from_str_radix(number.as_str(), number.radix()).unwrap_or(i128::MAX))
@@ -94,23 +137,44 @@ impl Value {
             DeValue::Float(number) => Kind::Float(number.as_str().parse().unwrap_or(f64::NAN)),
             DeValue::Boolean(yes) => Kind::Boolean(*yes),
             DeValue::Datetime(date) => Kind::Date(date.to_string()),
-            DeValue::Array(items) => {
-                Kind::Array(items.iter().map(|i| Self::from_toml(i.get_ref(), i.span(), source, offset)).collect())
-            }
-            DeValue::Table(table) => Kind::Table(Table::from_toml(table, source, offset)),
+            DeValue::Array(items) => Kind::Array(items.iter().map(|item| Self::from_toml(item, begin)).collect()),
+            DeValue::Table(table) => Kind::Table(Table::from_toml(table, begin)),
         };
-        Self { kind, place: Place { source, span: shift(span, offset) } }
+        Self { kind, place: begin.within(value.span()) }
     }
 
     /// Text that is TOML (`5000`, `"30s"`, `{ process = "at-once" }`) as that, any other as plain text (`30s`).
-    pub(crate) fn from_text(text: &str, source: usize, offset: usize) -> Self {
+    pub(crate) fn from_text(text: &str, begin: &Place) -> Self {
         match DeValue::parse(text) {
-            Ok(value) => Self::from_toml(value.get_ref(), value.span(), source, offset),
-            Err(_) => {
-                let place = Place { source, span: offset..offset + text.len() };
-                Self { kind: Kind::Text(text.to_owned()), place }
-            }
+            Ok(value) => Self::from_toml(&value, begin),
+            Err(_) => Self { kind: Kind::Text(text.to_owned()), place: begin.within(0..text.len()) },
         }
+    }
+
+    fn to_toml(&self) -> toml::Value {
+        match &self.kind {
+            Kind::Text(text) => toml::Value::String(text.clone()),
+            Kind::Integer(number) => toml::Value::Integer(i64::try_from(*number).unwrap_or(i64::MAX)),
+            Kind::Float(number) => toml::Value::Float(*number),
+            Kind::Boolean(yes) => toml::Value::Boolean(*yes),
+            Kind::Date(date) => date.parse().map_or_else(|_| toml::Value::String(date.clone()), toml::Value::Datetime),
+            Kind::Array(items) => toml::Value::Array(items.iter().map(Self::to_toml).collect()),
+            Kind::Table(table) => toml::Value::Table(table.to_toml()),
+        }
+    }
+
+    fn from_json(json: &serde_json::Value) -> Option<Self> {
+        Some(Self::built_in(match json {
+            serde_json::Value::Null => return None,
+            serde_json::Value::Bool(yes) => Kind::Boolean(*yes),
+            serde_json::Value::Number(number) => match number.as_i128() {
+                Some(number) => Kind::Integer(number),
+                None => Kind::Float(number.as_f64().unwrap_or(f64::NAN)),
+            },
+            serde_json::Value::String(text) => Kind::Text(text.clone()),
+            serde_json::Value::Array(items) => Kind::Array(items.iter().filter_map(Self::from_json).collect()),
+            serde_json::Value::Object(entries) => Kind::Table(Table::from_json(entries)),
+        }))
     }
 
     pub(crate) fn child_mut(&mut self, key: &str) -> Option<&mut Self> {
@@ -172,6 +236,13 @@ impl Value {
     }
 }
 
+/// What it says, without places.
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.to_toml().fmt(f)
+    }
+}
+
 /// Why an override leads nowhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum SetError {
@@ -208,13 +279,17 @@ impl fmt::Display for Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Origin;
+    use crate::settings::place::Text;
 
     #[test]
     fn a_value_knows_where_it_stands_whether_it_is_toml_or_not() {
-        let span = |text: &str| Value::from_text(text, 1, 7).place.span;
+        let text = Text::new("x", "anything".to_owned(), Origin::CommandLine, 1);
+        let begin = Place::new(&text, 7..7);
+        let span = |text: &str| Value::from_text(text, &begin).place.span().clone();
         assert_eq!((span("30s"), span("5000"), span("'30s'"), span("[1, 2]")), (7..10, 7..11, 7..12, 7..13));
-        let Kind::Array(items) = Value::from_text("[1, 'b']", 1, 7).kind else { panic!("a list") };
-        let places: Vec<_> = items.iter().map(|item| item.place.span.clone()).collect();
+        let Kind::Array(items) = Value::from_text("[1, 'b']", &begin).kind else { panic!("a list") };
+        let places: Vec<_> = items.iter().map(|item| item.place.span().clone()).collect();
         assert_eq!(places, [8..9, 11..14]);
     }
 }

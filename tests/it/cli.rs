@@ -290,7 +290,9 @@ fn settings_of_the_emulator_that_cannot_be_are_problems_of_the_scenario() {
     fs::write(folder.path().join("wrong.toml"), format!("{RENEWALS}[emulator.dps]\nretry_after = 1\n")).unwrap();
     for command in ["check", "plan", "run"] {
         let assert = fleetstorm(folder.path()).args([command, "wrong.toml"]).assert();
-        assert.code(code(Exit::ScenarioInvalid)).stderr(contains("[emulator]").and(contains("retry_after")));
+        assert
+            .code(code(Exit::ScenarioInvalid))
+            .stderr(contains("`emulator.dps.retry_after`").and(contains("wrong.toml:")));
     }
     let output = fleetstorm(folder.path()).args(["check", "--json", "wrong.toml"]).output().unwrap();
     let files: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -302,8 +304,8 @@ fn everything_that_is_wrong_with_the_emulators_file_is_told_at_once() {
     let folder = TempDir::new().unwrap();
     fs::write(folder.path().join("e.toml"), "[[groups]]\ndisabled = true\n[dps]\nretry_after = 1\n").unwrap();
     let told = || {
-        let line = contains("line 4").and(contains("did you mean `retry_after_seconds`?"));
-        line.and(contains("line 1")).and(contains("missing field `id`"))
+        let line = contains(":4:1]").and(contains("did you mean `retry_after_seconds`?"));
+        line.and(contains(":1:1]")).and(contains("`groups.0.id` is missing"))
     };
     let emulator = fleetstorm(folder.path()).args(["emulator", "--config", "e.toml"]).assert();
     emulator.code(code(Exit::Usage)).stderr(told());
@@ -317,6 +319,27 @@ fn everything_that_is_wrong_with_the_emulators_file_is_told_at_once() {
     .unwrap();
     let check = fleetstorm(folder.path()).args(["check", "wrong.toml"]).assert().code(code(Exit::ScenarioInvalid));
     check.stderr(contains("did you mean `retry_after_seconds`?").and(contains("did you mean `pause`?")));
+}
+
+#[test]
+fn mistakes_in_the_emulators_table_are_told_with_all_others_where_they_stand() {
+    let folder = TempDir::new().unwrap();
+    let text = "schema = 1\nname = 'x'\n[emulator]\ndps.retry_after = 1\n[emulator.adr]\nkey_types = 'p384'\n[fleet]\ndevices = 0\n\
+                [[stage]]\nname = 's'\nkind = 'provision'\narrival = 'at-once'\n";
+    fs::write(folder.path().join("wrong.toml"), text).unwrap();
+    let output = fleetstorm(folder.path()).args(["check", "--json", "wrong.toml"]).output().unwrap();
+    let files: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let problems = files[0]["problems"].as_array().unwrap();
+    let told = problems.iter().map(|p| (p["message"].as_str().unwrap(), p["line"].as_u64(), p["column"].as_u64()));
+    let told: Vec<_> = told.collect();
+    let expected = [
+        ("unknown key `emulator.dps.retry_after`", Some(4), Some(5)),
+        ("`emulator.adr.key_types` cannot be \"p384\"", Some(6), Some(13)),
+        ("`fleet.devices` cannot be 0", Some(8), Some(11)),
+    ];
+    assert_eq!(told, expected);
+    let plan = fleetstorm(folder.path()).args(["plan", "wrong.toml", "--set", "emulator.seed=-1"]).assert();
+    plan.code(code(Exit::ScenarioInvalid)).stderr(contains("`emulator.seed` cannot be -1").and(contains("--set:1:15")));
 }
 
 #[test]

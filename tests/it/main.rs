@@ -13,6 +13,7 @@ mod endings;
 mod engine;
 mod hostile_service;
 mod hubs;
+mod key_page;
 mod layering;
 mod memory;
 mod metrics;

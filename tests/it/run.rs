@@ -389,7 +389,7 @@ fn the_trial_does_only_what_the_stages_do() {
 fn an_embedded_emulator_that_does_not_start_says_why() {
     let folder = folder("arrival = \"at-once\"", 5);
     fs::write(folder.path().join("emulator.toml"), "[dps]\nretry_after = 1\n").unwrap();
-    let told = contains("--emulator-config").and(contains("retry_after")).and(contains("line 2"));
+    let told = contains("(--emulator-config)").and(contains("`dps.retry_after`")).and(contains(":2:1]"));
     fleetstorm(folder.path()).args(RUN).assert().code(code(Exit::Usage)).stdout("").stderr(told);
     let absent = "[[ca_certificates]]\nname = \"root\"\nfile = \"/absent.pem\"\n";
     fs::write(folder.path().join("emulator.toml"), absent).unwrap();

@@ -129,20 +129,22 @@ fn a_file_with_every_key_reads_into_what_it_means() {
     let sets =
         [("emulator.faults.pause.for_seconds", "2"), ("fleet.behaviour.attempts", "6"), ("stage.live.delay", "P3D")];
     let sets: Vec<(String, String)> = sets.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-    let scenario = Scenario::load(Path::new("tests/it/scenario/full.toml"), &sets)
+    let scenario = Scenario::load(Path::new("tests/it/scenario/full.toml"), &sets, fleetstorm::emulator::read_within)
         .unwrap_or_else(|problems| panic!("{}", problems_of(&problems)));
     insta::assert_snapshot!(described(&scenario));
 }
 
 #[test]
 fn every_mistake_in_every_table_is_reported_at_once() {
-    let refused = Scenario::load(Path::new("tests/it/scenario/wrong.toml"), &[]).expect_err("it is all wrong");
+    let refused = Scenario::load(Path::new("tests/it/scenario/wrong.toml"), &[], fleetstorm::emulator::read_within)
+        .expect_err("it is all wrong");
     insta::assert_snapshot!(lines(&refused));
 }
 
 #[test]
 fn class_shares_are_exact_and_stages_know_their_devices() {
-    let scenario = Scenario::load(Path::new("tests/it/scenario/full.toml"), &[]).unwrap();
+    let scenario =
+        Scenario::load(Path::new("tests/it/scenario/full.toml"), &[], fleetstorm::emulator::read_within).unwrap();
     let fleet = &scenario.fleet;
     let devices: Vec<u32> = scenario.stages.iter().map(|stage| fleet.devices_in(&stage.classes)).collect();
     assert_eq!(devices, [400, 400, 320, 80, 400, 400, 400]);
@@ -293,7 +295,8 @@ fn problems_are_shown_with_the_lines_they_are_in() {
 
 #[test]
 fn a_missing_file_is_a_problem_with_its_name() {
-    let refused = Scenario::load(Path::new("nowhere/x.toml"), &[]).expect_err("no such file");
+    let refused =
+        Scenario::load(Path::new("nowhere/x.toml"), &[], fleetstorm::emulator::read_within).expect_err("no such file");
     let problem = refused.iter().next().unwrap();
     assert!(problem.message().starts_with("cannot read nowhere/x.toml: "), "{problem}");
     assert_eq!(problem.location(), None);

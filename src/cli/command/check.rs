@@ -2,11 +2,10 @@
 
 use std::path::PathBuf;
 
-use miette::Diagnostic as _;
 use serde::Serialize;
 
 use crate::cli::{CommandError, Exit, Terminal};
-use crate::rig::target::{EmulatorConfig, EmulatorConfigError};
+use crate::emulator;
 use crate::scenario::Scenario;
 use crate::settings::Problem;
 
@@ -52,16 +51,8 @@ pub fn run(args: CheckArgs, terminal: &Terminal) -> Result<Exit, CommandError> {
     let CheckArgs { scenarios } = args;
     let mut checked = Vec::new();
     for file in &scenarios {
-        let found = match Scenario::load(file, &[]) {
-            Ok(scenario) => match EmulatorConfig::check(&scenario) {
-                Ok(()) => Vec::new(),
-                Err(error) => {
-                    if !terminal.json {
-                        terminal.diagnostic(&error);
-                    }
-                    vec![Found::in_emulator(&error)]
-                }
-            },
+        let found = match Scenario::load(file, &[], emulator::read_within) {
+            Ok(_) => Vec::new(),
             Err(problems) => {
                 if !terminal.json {
                     terminal.diagnostic(&problems);
@@ -92,11 +83,5 @@ impl Found {
     fn of(problem: &Problem) -> Self {
         let (line, column) = problem.location().map(|(_, line, column)| (line, column)).unzip();
         Self { message: problem.message().to_owned(), remedy: problem.remedy().map(str::to_owned), line, column }
-    }
-
-    /// In `[emulator]`, of which only the emulator knows what is valid.
-    fn in_emulator(error: &EmulatorConfigError) -> Self {
-        let remedy = error.help().map(|help| help.to_string());
-        Self { message: error.to_string(), remedy, line: None, column: None }
     }
 }

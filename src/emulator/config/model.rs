@@ -1,51 +1,46 @@
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
+use crate::settings::declare::{Declared, Written, settings};
+use crate::settings::expect::{Expect, choice, number, path, text, whole};
+use crate::settings::{Kind, Section, Table};
 
-use super::ConfigError;
-
-/// How long the service takes for its work, and how much of it it does at once (`[model]`). By default nothing takes
-/// longer than it really does.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Model {
-    /// A registration is answered with 202.
-    pub register: StepModel,
-    /// From that answer on, until the device has a hub and, if it asked for one, a certificate.
-    pub assign: StepModel,
-    /// A question for the state of an operation is answered.
-    pub poll: StepModel,
-    /// A CONNECT at the hub is answered. Over the capacity: CONNACK 3.
-    pub hub_connect: StepModel,
-    /// A device-to-cloud message is acknowledged. Over the capacity: the connection is closed (HTTPS: 429).
-    pub telemetry: StepModel,
-    /// A certificate renewal is answered with 202.
-    pub renewal_accept: StepModel,
-    /// From that answer on, until the certificate is there.
-    pub renewal_issue: StepModel,
+settings! {
+    /// How long the service takes for its work, and how much of it it does at once (`[model]`). By default nothing takes
+    /// longer than it really does.
+    #[derive(PartialEq)]
+    pub struct Model {
+        /// A registration is answered with 202.
+        pub register: StepModel = table;
+        /// From that answer on, until the device has a hub and, if it asked for one, a certificate.
+        pub assign: StepModel = table;
+        /// A question for the state of an operation is answered.
+        pub poll: StepModel = table;
+        /// A CONNECT at the hub is answered. Over the capacity: CONNACK 3.
+        pub hub_connect: StepModel = table;
+        /// A device-to-cloud message is acknowledged. Over the capacity: the connection is closed (HTTPS: 429).
+        pub telemetry: StepModel = table;
+        /// A certificate renewal is answered with 202.
+        pub renewal_accept: StepModel = table;
+        /// From that answer on, until the certificate is there.
+        pub renewal_issue: StepModel = table;
+    }
 }
 
-/// One kind of work.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct StepModel {
-    /// How long it takes.
-    pub latency: Latency,
-    /// So many at once; the others wait in order of arrival. 0: no limit.
-    pub capacity: usize,
-    /// So many may wait; more are refused with 429.
-    pub queue: usize,
-}
-
-impl Default for StepModel {
-    fn default() -> Self {
-        Self { latency: Latency::default(), capacity: 0, queue: 1000 }
+settings! {
+    /// One kind of work.
+    #[derive(PartialEq)]
+    pub struct StepModel {
+        /// How long it takes.
+        pub latency: Latency = table;
+        /// So many at once; the others wait in order of arrival. 0: no limit.
+        pub capacity: usize = value(0, whole(0..=1_000_000));
+        /// So many may wait; more are refused with 429.
+        pub queue: usize = value(1000, whole(0..=10_000_000));
     }
 }
 
 /// How long something takes.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Latency {
     /// Always the same.
     Fixed {
@@ -71,10 +66,8 @@ pub enum Latency {
         /// The file.
         file: PathBuf,
         /// Only the histograms with this tag; all when absent.
-        #[serde(default)]
         tag: Option<String>,
         /// What the values are in.
-        #[serde(default)]
         unit: Unit,
     },
 }
@@ -85,17 +78,16 @@ impl Default for Latency {
     }
 }
 
-/// What the values of a histogram are in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Unit {
-    /// Nanoseconds, as this program writes.
-    #[default]
-    Ns,
-    /// Microseconds.
-    Us,
-    /// Milliseconds.
-    Ms,
+settings! {
+    /// What the values of a histogram are in.
+    pub enum Unit {
+        /// Nanoseconds, as this program writes.
+        Ns = "ns",
+        /// Microseconds.
+        Us = "us",
+        /// Milliseconds.
+        Ms = "ms",
+    }
 }
 
 impl Model {
@@ -112,47 +104,97 @@ impl Model {
             ("renewal_issue", renewal_issue),
         ]
     }
+}
 
-    pub(super) fn check(&self) -> Result<(), ConfigError> {
-        for (name, step) in self.steps() {
-            let failed = |problem: &str| Err(ConfigError::entry("model", name, problem));
-            if step.capacity > 1_000_000 || step.queue > 10_000_000 {
-                return failed("`capacity` may be 1000000 and `queue` 10000000 at most");
+impl Declared for Latency {
+    fn read_section(mut section: Section<'_>) -> Option<Self> {
+        let given = ["fixed", "uniform", "log-normal", "histogram"].map(|kind| section.has(kind).then_some(kind));
+        let given: Vec<&str> = given.into_iter().flatten().collect();
+        let read = match given.as_slice() {
+            // A kind that there is not is told below.
+            [] => section.left_out("write `latency = { fixed = { ms = 50 } }`").then(Self::default),
+            [only] => match *only {
+                "fixed" => read_fixed(section.section("fixed")),
+                "uniform" => read_uniform(section.section("uniform")),
+                "log-normal" => read_log_normal(section.section("log-normal")),
+                _ => read_histogram(section.section("histogram")),
+            },
+            [_, second, ..] => {
+                section.problem(second, "is one kind of latency too many", "leave one of them");
+                None
             }
-            match step.latency {
-                Latency::Fixed { ms } if !is_time(ms) => return failed("`ms` must be from 0 to 3600000"),
-                Latency::Uniform { min_ms, max_ms } if !is_time(min_ms) || !is_time(max_ms) || min_ms > max_ms => {
-                    return failed("`min_ms` and `max_ms` must be from 0 to 3600000, in this order");
-                }
-                Latency::LogNormal { median_ms, sigma }
-                    if !is_time(median_ms) || median_ms == 0.0 || !(0.0..=5.0).contains(&sigma) =>
-                {
-                    return failed("`median_ms` must be above 0 and at most 3600000, `sigma` from 0 to 5");
-                }
-                Latency::Fixed { .. }
-                | Latency::Uniform { .. }
-                | Latency::LogNormal { .. }
-                | Latency::Histogram { .. } => {}
-            }
-        }
-        Ok(())
+        };
+        section.finish();
+        read
     }
 }
 
-/// Milliseconds of no more than an hour.
-fn is_time(ms: f64) -> bool {
-    (0.0..=3_600_000.0).contains(&ms)
+fn read_fixed(mut section: Section<'_>) -> Option<Latency> {
+    let ms = section.required("ms", &milliseconds());
+    section.finish();
+    Some(Latency::Fixed { ms: ms? })
+}
+
+fn read_uniform(mut section: Section<'_>) -> Option<Latency> {
+    let min_ms = section.required("min_ms", &milliseconds());
+    let max_ms = section.required("max_ms", &milliseconds());
+    if min_ms.zip(max_ms).is_some_and(|(min, max)| min > max) {
+        section.problem("max_ms", "is less than `min_ms`", "write the bounds in their order");
+    }
+    section.finish();
+    Some(Latency::Uniform { min_ms: min_ms?, max_ms: max_ms? })
+}
+
+fn read_log_normal(mut section: Section<'_>) -> Option<Latency> {
+    let above_zero = |ms| if ms > 0.0 { Ok(ms) } else { Err("it must be above 0".to_owned()) };
+    let median_ms = section.required("median_ms", &milliseconds().then(above_zero));
+    let sigma = section.required("sigma", &number(0.0..=5.0));
+    section.finish();
+    Some(Latency::LogNormal { median_ms: median_ms?, sigma: sigma? })
+}
+
+fn read_histogram(mut section: Section<'_>) -> Option<Latency> {
+    let file = section.required("file", &path("an HdrHistogram interval log, such as \"latency.hlog\""));
+    let tag = section.optional("tag", &text("the tag of histograms in the log"));
+    let unit = section.usual("unit", Unit::default(), &choice(Unit::ALL));
+    section.finish();
+    Some(Latency::Histogram { file: file?, tag: tag?, unit: unit? })
+}
+
+/// No more than an hour.
+fn milliseconds() -> Expect<f64> {
+    number(0.0..=3_600_000.0)
+}
+
+impl Written for Latency {
+    fn written(&self) -> Option<Kind> {
+        let (kind, values): (_, Table) = match self {
+            Self::Fixed { ms } => ("fixed", [("ms", ms.written())].into_iter().collect()),
+            Self::Uniform { min_ms, max_ms } => {
+                ("uniform", [("min_ms", min_ms.written()), ("max_ms", max_ms.written())].into_iter().collect())
+            }
+            Self::LogNormal { median_ms, sigma } => {
+                ("log-normal", [("median_ms", median_ms.written()), ("sigma", sigma.written())].into_iter().collect())
+            }
+            Self::Histogram { file, tag, unit } => {
+                let values = [("file", file.written()), ("tag", tag.written()), ("unit", unit.written())];
+                ("histogram", values.into_iter().collect())
+            }
+        };
+        Some(Kind::Table([(kind, Some(Kind::Table(values)))].into_iter().collect()))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::emulator::Config;
+    use crate::settings::Problems;
 
     #[test]
     fn every_value_of_a_step_has_its_bounds() {
         for step in Model::default().steps().map(|(name, _)| name) {
-            let check = |text: &str| toml::from_str::<Config>(&format!("[model.{step}]\n{text}")).unwrap().check();
+            let wrong = |text: &str| Config::read("x", &format!("[model.{step}]\n{text}")).err();
             for good in [
                 "capacity = 1000000",
                 "queue = 10000000",
@@ -164,7 +206,7 @@ mod tests {
                 "latency = { log-normal = { median_ms = 3600000, sigma = 5 } }",
                 "latency = { histogram = { file = 'latency.hlog' } }",
             ] {
-                assert_eq!(check(good), Ok(()), "{step}: {good}");
+                assert!(wrong(good).is_none(), "{step}: {good}");
             }
             for bad in [
                 "capacity = 1000001",
@@ -183,10 +225,15 @@ mod tests {
                 "latency = { log-normal = { median_ms = 5, sigma = -0.1 } }",
                 "latency = { log-normal = { median_ms = 5, sigma = 5.1 } }",
                 "latency = { log-normal = { median_ms = 5, sigma = nan } }",
+                "latency = { fixed = { ms = 5 }, uniform = { min_ms = 5, max_ms = 6 } }",
+                "latency = { histogram = { file = 'latency.hlog', unit = 's' } }",
+                "latency = { fixed = { s = 1, ms = 1 } }",
+                "latency = {}",
+                "latency = 5",
             ] {
-                let refused = check(bad).unwrap_err();
-                let named = matches!(&refused, ConfigError::Entry { entry, .. } if entry == step);
-                assert!(named, "{step}: {bad}: {refused}");
+                let told: Vec<_> = wrong(bad).iter().flat_map(Problems::iter).map(ToString::to_string).collect();
+                let one = matches!(told.as_slice(), [one] if one.contains(&format!("`model.{step}.")));
+                assert!(one, "{step}: {bad}: {told:?}");
             }
         }
     }

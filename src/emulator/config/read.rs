@@ -1,222 +1,143 @@
-//! Settings out of TOML, with everything that is wrong with them: deserializing stops at the first mistake, so it is done
-//! again without what was found, until nothing is.
+//! Settings out of TOML, or out of what was made of it.
 
-use std::fmt;
-use std::ops::Range;
+use super::{Config, Faults};
+use crate::domain::Origin;
+use crate::settings::declare::{Declared, Written};
+use crate::settings::{Findings, Keys, Place, Problems, Section, Table, Text, Value, document};
 
-use serde::Deserialize as _;
-use toml::Spanned;
-use toml::de::{DeTable, DeValue, Deserializer, Error};
+/// Goes with what is no TOML.
+const HELP: &str = "text stands in double quotes; tables begin with [listen], [dps] or [[groups]]";
 
-use super::Config;
-
-/// What is wrong with settings, at least one thing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigProblems(Vec<ConfigProblem>);
-
-/// One thing that is wrong with settings.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigProblem {
-    /// The dotted key, such as `dps.retry_after`, or that of the table that lacks one; empty where there is no such key.
-    pub key: String,
-    /// What is wrong and what would be valid.
-    pub message: String,
-    /// The same with the line that it is in.
-    pub drawn: String,
-}
-
-/// More mistakes are not looked for.
-const MOST: usize = 20;
+const NO_PLAN: &str = "this is no plan of faults";
 
 impl Config {
-    /// Reads settings from TOML, without judging what they say: see [`Config::check`].
+    /// Reads the text of a file; `name` stands for it in messages.
     ///
     /// # Errors
-    /// Everything that is no setting, unknown keys with the one that was probably meant.
-    pub fn read(text: &str) -> Result<Self, ConfigProblems> {
-        let all = DeTable::parse(text).map_err(|error| ConfigProblems(vec![problem(error, text, String::new())]))?;
-        let mut rest = all.clone();
-        let mut problems: Vec<ConfigProblem> = Vec::new();
-        for _ in 0..MOST {
-            let error = match Self::deserialize(Deserializer::from(rest.clone())) {
-                Ok(config) if problems.is_empty() => return Ok(config),
-                Ok(_) => return Err(ConfigProblems(problems)),
-                Err(error) => error,
-            };
-            // As it is in the text, whatever was taken out before.
-            let key = error.span().and_then(|span| key_in_table(all.get_ref(), &span));
-            rest = match error.span() {
-                Some(span) => Spanned::new(rest.span(), without(rest.into_inner(), &span)),
-                None => rest,
-            };
-            let more = key.is_some();
-            let key = key.unwrap_or_default();
-            // What was wrong was taken out: it is not missing, nor is what is left of its table wrong for that.
-            let found = |begin: &str| problems.iter().any(|problem| problem.key.starts_with(begin));
-            let follows = match error.message().strip_prefix("missing field `") {
-                Some(name) => found(&format!("{key}.{}", name.trim_end_matches('`'))),
-                None => found(&format!("{key}.")),
-            };
-            if !follows {
-                problems.push(problem(error, text, key));
-            }
-            if !more {
-                break;
-            }
-        }
-        Err(ConfigProblems(problems))
+    /// Everything that is wrong at once, each with its line and what would be valid.
+    pub fn read(name: &str, text: &str) -> Result<Self, Problems> {
+        Self::of(name, &Self::parse(&Text::new(name, text.to_owned(), Origin::CommandLine, 0))?)
+    }
+
+    /// A file as a table, of which nothing but that it is TOML is known yet.
+    pub(crate) fn parse(text: &std::sync::Arc<Text>) -> Result<Table, Problems> {
+        let findings = Findings::default();
+        let table = document::parse(&findings, text, HELP).and_then(Value::into_table);
+        findings.judge(headline(text.name()), table).map(|(table, _)| table)
+    }
+
+    /// Reads a table, whatever was laid over it; `name` stands for all of it in messages.
+    pub(crate) fn of(name: &str, table: &Table) -> Result<Self, Problems> {
+        read(headline(name), table)
+    }
+
+    /// Judges values that were not read from a file as if they were. What is enrolled is judged when it is entered.
+    ///
+    /// # Errors
+    /// Everything that is wrong at once.
+    pub fn check(&self) -> Result<(), Problems> {
+        let entered = |key: &str| matches!(key, "groups" | "enrollments" | "ca_certificates");
+        let mut table = written(self);
+        table.0.retain(|entry| !entered(&entry.key));
+        read::<Self>("the emulator cannot be configured like this".to_owned(), &table).map(|_| ())
     }
 }
 
-/// The dotted key of what begins and ends there: a key with its value, or an item of a list. A list of tables begins and ends
-/// where its first one does, which is meant then.
-fn key_in_table(table: &DeTable<'_>, span: &Range<usize>) -> Option<String> {
-    table.iter().find_map(|(key, value)| {
-        let own = || key.get_ref().to_string();
-        match key_in_value(value, span) {
-            _ if key.span() == *span => Some(own()),
-            Some(below) => Some(format!("{}.{below}", own())),
-            None => (value.span() == *span).then(own),
-        }
-    })
-}
+impl Faults {
+    /// Reads a plan of faults as the control plane gets it.
+    ///
+    /// # Errors
+    /// Everything that is wrong at once.
+    pub(crate) fn from_json(json: &serde_json::Map<String, serde_json::Value>) -> Result<Self, Problems> {
+        read(NO_PLAN.to_owned(), &Table::from_json(json))
+    }
 
-fn key_in_value(value: &Spanned<DeValue<'_>>, span: &Range<usize>) -> Option<String> {
-    match value.get_ref() {
-        DeValue::Table(table) => key_in_table(table, span),
-        DeValue::Array(items) => items.iter().enumerate().find_map(|(index, item)| match item.span() == *span {
-            true => Some(index.to_string()),
-            false => key_in_value(item, span).map(|below| format!("{index}.{below}")),
-        }),
-        _ => None,
+    /// Judges values that were not read as if they were.
+    ///
+    /// # Errors
+    /// Everything that is wrong at once.
+    pub fn check(&self) -> Result<(), Problems> {
+        read::<Self>(NO_PLAN.to_owned(), &written(self)).map(|_| ())
     }
 }
 
-/// All but that.
-fn without<'i>(table: DeTable<'i>, span: &Range<usize>) -> DeTable<'i> {
-    let here = |value: &Spanned<DeValue<'_>>| value.span() == *span && key_in_value(value, span).is_none();
-    let others = table.into_iter().filter(|(key, value)| key.span() != *span && !here(value));
-    others.map(|(key, value)| (key, without_below(value, span))).collect()
+/// Reads the table `[emulator]` of a scenario, whose problems are among those of the scenario.
+pub fn read_within(section: Section<'_>) {
+    // What comes of it is asked for when everything is laid over each other.
+    let _ = Config::read_section(section);
 }
 
-fn without_below<'i>(value: Spanned<DeValue<'i>>, span: &Range<usize>) -> Spanned<DeValue<'i>> {
-    let own = value.span();
-    let value = match value.into_inner() {
-        DeValue::Table(table) => DeValue::Table(without(table, span)),
-        DeValue::Array(items) => {
-            let others = items.into_iter().filter(|item| item.span() != *span);
-            DeValue::Array(others.map(|item| without_below(item, span)).collect())
-        }
-        other => other,
-    };
-    Spanned::new(own, value)
-}
-
-fn problem(mut error: Error, text: &str, key: String) -> ConfigProblem {
-    let meant = meant(error.message()).map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_default();
-    let message = format!("{}{meant}", error.message());
-    error.set_input(Some(text));
-    let drawn = format!("{}{meant}", error.to_string().trim_end());
-    ConfigProblem { key, message, drawn }
-}
-
-/// For ``unknown field `x`, expected one of `y`, `z` ``: which of them was probably meant.
-fn meant(message: &str) -> Option<&str> {
-    let mut names = message.strip_prefix("unknown ")?.split('`').skip(1).step_by(2);
-    let unknown = names.next()?;
-    let likeness = |name: &str| strsim::jaro_winkler(unknown, name);
-    names.filter(|name| likeness(name) > 0.8).max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
-}
-
-impl ConfigProblems {
-    /// All of them, at least one.
-    pub fn iter(&self) -> impl Iterator<Item = &ConfigProblem> {
-        self.0.iter()
+/// Every key that was asked for while `text` was read. Those of lists and of latencies are asked for when the text has one.
+pub fn keys(text: &str) -> Keys {
+    let findings = Findings::default();
+    if let Ok(table) = Config::parse(&Text::new("", text.to_owned(), Origin::CommandLine, 0)) {
+        let _ = Config::read_section(Section::root(&findings, &table, Place::BUILT_IN));
     }
+    findings.into_keys()
 }
 
-/// With the lines that they are in.
-impl fmt::Display for ConfigProblems {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, problem) in self.0.iter().enumerate() {
-            write!(f, "{}{}", if index > 0 { "\n\n" } else { "" }, problem.drawn)?;
-        }
-        Ok(())
-    }
+fn headline(name: &str) -> String {
+    format!("{name} is not a configuration of the emulator")
 }
 
-impl std::error::Error for ConfigProblems {}
+fn read<T: Declared>(headline: String, table: &Table) -> Result<T, Problems> {
+    let findings = Findings::default();
+    let read = T::read_section(Section::root(&findings, table, Place::BUILT_IN));
+    findings.judge(headline, read).map(|(read, _)| read)
+}
 
-/// Without its line: for settings that come from elsewhere than a file.
-impl fmt::Display for ConfigProblem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.key.as_str() {
-            "" => f.write_str(&self.message),
-            key => write!(f, "{key}: {}", self.message),
-        }
-    }
+fn written(of: &impl Written) -> Table {
+    of.written().map(Value::built_in).and_then(Value::into_table).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Key or message with line and remedy.
+    fn wrong(text: &str) -> Vec<(String, usize, String)> {
+        let problems = Config::read("x.toml", text).unwrap_err();
+        let told = problems.iter().map(|problem| {
+            let line = problem.location().map_or(0, |(_, line, _)| line);
+            (problem.message().to_owned(), line, problem.remedy().unwrap_or_default().to_owned())
+        });
+        told.collect()
+    }
+
     #[test]
-    fn everything_that_is_wrong_is_told_at_once() {
+    fn everything_that_is_wrong_is_told_at_once_with_line_and_remedy() {
         let text = "id_scop = \"0ne1\"\n[[groups]]\ndisabled = true\n[dps]\nretry_after = 3\nmax_operations = \"many\"\n\
-                    [model]\nassign.latency = { fixd = { ms = 5 } }\n[faults.pause]\nfor_second = 3\n";
-        let problems = Config::read(text).unwrap_err();
-        let mut keys: Vec<&str> = problems.iter().map(|problem| problem.key.as_str()).collect();
-        keys.sort_unstable();
-        let wrong = [
-            "dps.max_operations",
-            "dps.retry_after",
-            "faults.pause.for_second",
-            "groups.0",
-            "id_scop",
-            "model.assign.latency.fixd",
-        ];
-        assert_eq!(keys, wrong);
-        let drawn = problems.to_string();
-        for told in [
-            "line 1",
-            "did you mean `id_scope`?",
-            "missing field `id`",
-            "line 5",
-            "did you mean `retry_after_seconds`?",
-            "did you mean `fixed`?",
-            "did you mean `for_seconds`?",
+                    [model]\nassign.latency = { fixd = { ms = 5 } }\n[faults.pause]\nfor_second = 3\n[adr]\nleaf_validity_days = 91\n";
+        let told = wrong(text);
+        for (message, line, remedy) in [
+            ("unknown key `id_scop`", 1, "did you mean `id_scope`?"),
+            ("`groups.0.id` is missing", 2, "add `id = …`"),
+            ("unknown key `dps.retry_after`", 5, "did you mean `retry_after_seconds`?"),
+            ("`dps.max_operations` cannot be \"many\"", 6, "it must be a whole number from 1 to 10,000,000"),
+            ("unknown key `model.assign.latency.fixd`", 8, "did you mean `fixed`?"),
+            ("unknown key `faults.pause.for_second`", 10, "did you mean `for_seconds`?"),
+            ("`adr.leaf_validity_days` cannot be 91", 12, "it must be a whole number from 1 to 90"),
         ] {
-            assert!(drawn.contains(told), "{told} is not told:\n{drawn}");
+            let found = told.iter().any(|(m, l, r)| m == message && *l == line && r.starts_with(remedy));
+            assert!(found, "{message} is not told in line {line}: {told:#?}");
         }
-        let own: Vec<String> = problems.iter().map(ToString::to_string).filter(|p| p.starts_with("groups")).collect();
-        assert_eq!(own, ["groups.0: missing field `id`"]);
+        assert_eq!(told.len(), 7, "{told:#?}");
     }
 
     #[test]
-    fn what_is_missing_hides_no_unknown_key() {
-        for table in ["groups", "enrollments", "ca_certificates"] {
-            let problems = Config::read(&format!("[[{table}]]\ndisabld = true\n[dps]\nzzz = 1\n")).unwrap_err();
-            let keys: Vec<String> = problems.iter().map(|problem| problem.key.clone()).collect();
-            assert!(keys.iter().any(|key| *key == format!("{table}.0.disabld")), "{keys:?}");
-            assert!(
-                keys.iter().any(|key| key == "dps.zzz") && keys.iter().any(|key| *key == format!("{table}.0")),
-                "{keys:?}"
-            );
+    fn what_is_missing_hides_no_unknown_key_and_a_wrong_value_is_not_missing_too() {
+        for (table, required) in [("groups", 1), ("enrollments", 1), ("ca_certificates", 2)] {
+            let told = wrong(&format!("[[{table}]]\ndisabld = true\n[dps]\nzzz = 1\n"));
+            assert_eq!(told.iter().filter(|(m, ..)| m.ends_with("is missing")).count(), required, "{told:?}");
+            assert_eq!(told.iter().filter(|(m, ..)| m.starts_with("unknown key")).count(), 2, "{told:?}");
         }
-    }
-
-    #[test]
-    fn a_wrong_value_is_not_missing_too() {
-        let problems = Config::read("[[groups]]\nid = 5\n").unwrap_err();
-        let all: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        assert!(matches!(all.as_slice(), [one] if one.starts_with("groups.0.id: invalid type")), "{all:?}");
+        let told = wrong("[[groups]]\nid = 5\n");
+        assert!(matches!(told.as_slice(), [(m, 2, _)] if m == "`groups.0.id` cannot be 5"), "{told:?}");
     }
 
     #[test]
     fn what_is_no_toml_has_its_line() {
-        let problems = Config::read("seed = 1\nseed = 2\n").unwrap_err();
-        assert!(problems.to_string().contains("line 2"), "{problems}");
-        assert_eq!(Config::read("seed = 7").unwrap().seed, 7);
+        assert!(wrong("seed = 1\nseed = 2\n").iter().any(|(m, line, _)| m.starts_with("not valid TOML") && *line == 2));
+        assert_eq!(Config::read("x", "seed = 7").unwrap().seed, 7);
     }
 }

@@ -103,7 +103,7 @@ impl From<RegistryError> for CoreError {
 
 impl Core {
     pub(crate) fn new(mut config: Config) -> Result<Arc<Self>, CoreError> {
-        config.check()?;
+        config.check().map_err(ConfigError::from)?;
         let (journal, mut stored) = match &config.state {
             Some(folder) => state::open(folder).map(|(journal, stored)| (Some(journal), stored))?,
             None => (None, Stored::default()),
@@ -113,7 +113,7 @@ impl Core {
             .primary_key
             .get_or_insert_with(|| stored.group_key(&config.group.id).unwrap_or_else(SymmetricKey::random))
             .clone();
-        let scale = config.scale()?;
+        let scale = config.time_scale;
         let clock = Clock::new(scale, config.virtual_time, stored.clock_offset_ms());
         let authorities = stored.authorities.as_ref();
         let adr = Adr::new(&config, clock.now(), authorities)?;
@@ -129,7 +129,7 @@ impl Core {
         let registry = Registry::new(&config, clock.now(), before, journal.clone())?;
         stored.restore_into(&registry)?;
         let core = Arc::new(Self {
-            id_scope: config.checked_id_scope()?,
+            id_scope: IdScope::new(&config.id_scope).map_err(ConfigError::from)?,
             group_key,
             issuance: match config.adr.issue_inline {
                 true => Issuance::inline(),

@@ -1,5 +1,5 @@
 use super::*;
-use crate::domain::{CryptoProvider, KeyAlgorithm, RegistrationId};
+use crate::domain::{CryptoProvider, FleetTime, KeyAlgorithm, RegistrationId, TimeScale};
 use crate::emulator::registry::{Attestation, Condition, Enrollment, Kind, Scope, test_group};
 use crate::pki::bootstrap;
 use crate::pki::key::DeviceKey;
@@ -33,7 +33,11 @@ async fn the_hub_learns_of_a_new_authority_unless_it_was_to_learn_of_none() {
 async fn a_clock_that_ran_faster_does_not_go_back_at_the_next_start() {
     const DAY_MS: i64 = 86_400_000;
     let folder = tempfile::tempdir().unwrap();
-    let config = || Config { state: Some(folder.path().to_owned()), time_scale: 86_400.0, ..Config::default() };
+    let config = || Config {
+        state: Some(folder.path().to_owned()),
+        time_scale: TimeScale::new(FleetTime::from_secs(86_400), Duration::from_secs(1)).unwrap(),
+        ..Config::default()
+    };
     let core = Core::new(config()).unwrap();
     assert!(core.begin(SystemTime::now() - Duration::from_secs(1)));
     core.record_clock().unwrap();

@@ -10,7 +10,8 @@ use super::answer::Json;
 use super::error::Refusal;
 use super::request;
 use super::routes::Routes;
-use crate::emulator::config::Faults;
+use crate::emulator::config::{Faults, told};
+use crate::settings::Problems;
 
 /// `/faults`.
 pub(super) fn routes() -> Routes {
@@ -24,8 +25,9 @@ async fn show(State(plane): State<Plane>) -> Result<Json, Refusal> {
 
 /// Replaces the whole plan: what the body leaves out does not go wrong. All times count from now.
 async fn put(State(plane): State<Plane>, body: Bytes) -> Result<Json, Refusal> {
-    let faults: Faults = request::json(&body)?;
-    plane.service.set_faults(faults).map_err(|error| Refusal::bad_request(format!("{error}.")))?;
+    let refused = |problems: Problems| Refusal::bad_request(format!("{}.", told(&problems)));
+    let faults = Faults::from_json(&request::json(&body)?).map_err(refused)?;
+    plane.service.set_faults(faults).map_err(refused)?;
     show(State(plane)).await
 }
 

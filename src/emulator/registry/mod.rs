@@ -84,7 +84,7 @@ impl Registry {
             enrollments,
             operations: Operations::new(
                 config.dps.max_operations,
-                Operations::real_ttl(FleetTime::from_secs(config.dps.operation_ttl_seconds), config.scale()?),
+                Operations::real_ttl(FleetTime::from_secs(config.dps.operation_ttl_seconds), config.time_scale),
             ),
             registrations: Sharded::new(),
             registration_count: AtomicUsize::new(0),

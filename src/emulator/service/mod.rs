@@ -14,7 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 pub use cloud::{CloudToDevice, ConnectionState, DeviceInfo, HubError, MethodResult, TwinInfo};
 pub use start_error::StartError;
 
-use super::config::{Config, ConfigError, Faults};
+use super::config::{Config, Faults};
 use super::core::Core;
 use super::counters::Counters;
 use super::https;
@@ -23,6 +23,7 @@ use super::transport::conversation::End;
 use super::transport::held::Held;
 use super::transport::room::Place;
 use crate::pki::sas::SymmetricKey;
+use crate::settings::Problems;
 
 /// DPS, hub and device registry without sockets: serves whatever byte stream it is given. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -114,7 +115,7 @@ impl Service {
     ///
     /// # Errors
     /// A value that cannot be.
-    pub fn set_faults(&self, faults: Faults) -> Result<(), ConfigError> {
+    pub fn set_faults(&self, faults: Faults) -> Result<(), Problems> {
         faults.check()?;
         self.core.faults.set(faults, Instant::now());
         Ok(())

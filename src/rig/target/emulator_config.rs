@@ -3,15 +3,17 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tempfile::NamedTempFile;
-use toml::{Table, Value};
 
 use crate::domain::{FleetTime, Origin, QuotaProfile, Setting, without_byte_order_mark};
 use crate::emulator::{Config, Latency};
 use crate::pki::bootstrap::Folder;
 use crate::scenario::{Attestation, Scenario};
+use crate::settings::declare::Written as _;
+use crate::settings::{Kind, Problems, Table, Text, Value};
 
 /// What the embedded emulator is started with.
 #[derive(Debug, Clone)]
@@ -28,13 +30,10 @@ pub struct EmulatorConfig {
 /// The settings cannot be.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum EmulatorConfigError {
-    /// Those of the scenario.
-    #[error("the scenario's [emulator] is not a configuration of the emulator: {problem}")]
-    #[diagnostic(help("[emulator] takes what the file of `fleetstorm emulator --config` takes: see docs/emulator.md"))]
-    Scenario {
-        /// What is wrong, with the key.
-        problem: String,
-    },
+    /// What the scenario asks for, laid over the file.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Scenario(Problems),
     /// The file cannot be read.
     #[error("cannot read {} (--emulator-config): {source}", file.display())]
     #[diagnostic(help("name a file that you may read"))]
@@ -45,14 +44,9 @@ pub enum EmulatorConfigError {
         source: std::io::Error,
     },
     /// What is in the file.
-    #[error("{} (--emulator-config) is not a configuration of the emulator: {problem}", file.display())]
-    #[diagnostic(help("it takes what `fleetstorm emulator --config` takes: see docs/emulator.md"))]
-    File {
-        /// The file.
-        file: PathBuf,
-        /// What is wrong, with the key.
-        problem: String,
-    },
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    File(Problems),
     /// The scenario's devices attest with certificates that nobody made yet.
     #[error("cannot read {}, the authority of the devices' bootstrap certificates: {source}", file.display())]
     #[diagnostic(help(
@@ -76,46 +70,24 @@ impl EmulatorConfig {
     /// What a scenario asks for, over the settings of a file. `seed` is that of the run.
     ///
     /// # Errors
-    /// The file or the scenario's `[emulator]` is no configuration; the key is named.
+    /// The file or the scenario's `[emulator]` is no configuration: all problems.
     pub fn new(scenario: &Scenario, file: Option<&Path>, seed: u64) -> Result<Self, EmulatorConfigError> {
-        let mut config =
-            Self { table: Table::new(), checked: Config::default(), of_file: Vec::new(), authorities: Vec::new() };
-        if let Some(file) = file {
-            let text = std::fs::read_to_string(file)
-                .map(without_byte_order_mark)
-                .map_err(|source| EmulatorConfigError::Read { file: file.to_owned(), source })?;
-            let unusable = |problem| EmulatorConfigError::File { file: file.to_owned(), problem };
-            // From its text, so that a problem has a line.
-            let parsed = Config::read(&text).map_err(|problems| unusable(problems.to_string()))?;
-            parsed.check().map_err(|error| unusable(error.to_string()))?;
-            let table = toml::from_str(&text).map_err(|error: toml::de::Error| unusable(error.to_string()))?;
-            let mut values = Vec::new();
-            leaves("emulator", &table, &mut values);
-            let setting = |(key, value)| Setting { key, value, origin: Origin::CommandLine };
-            config = Self { table, of_file: values.into_iter().map(setting).collect(), ..config };
+        let text = file.map(read).transpose()?;
+        let mut table = match &text {
+            Some(text) => Config::parse(text)
+                .and_then(|table| Config::of(text.name(), &table).map(|_| table))
+                .map_err(EmulatorConfigError::File)?,
+            None => Table::default(),
+        };
+        table.lay(scenario.emulator.clone());
+        table.lay(stated(scenario));
+        if table.get("seed").is_none() {
+            table.insert("seed", Value::built_in(Kind::Integer(seed.into())));
         }
-        config.lay(scenario.emulator.clone());
-        config.lay(stated(scenario));
-        if !config.table.contains_key("seed") {
-            // Scenarios and the command line take no larger one.
-            config.set("seed", Value::Integer(i64::try_from(seed).unwrap_or(i64::MAX)));
-        }
-        config.let_bootstrap_authorities_in(scenario);
-        let refused = |problem| EmulatorConfigError::Scenario { problem };
-        config.checked = Config::read(&config.table.to_string()).map_err(|problems| {
-            // Its lines would be those of no file.
-            refused(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
-        })?;
-        config.checked.check().map_err(|error| refused(error.to_string()))?;
-        Ok(config)
-    }
-
-    /// Whether a scenario's `[emulator]` is a configuration.
-    ///
-    /// # Errors
-    /// It is none; the key is named.
-    pub fn check(scenario: &Scenario) -> Result<(), EmulatorConfigError> {
-        Self::new(scenario, None, 0).map(|_| ())
+        let of_file = text.map(|text| of_file(&table, &text)).unwrap_or_default();
+        let authorities = let_bootstrap_authorities_in(&mut table, scenario);
+        let checked = Config::of("what the scenario asks for", &table).map_err(EmulatorConfigError::Scenario)?;
+        Ok(Self { table, checked, of_file, authorities })
     }
 
     /// What is in force of the file, with dotted keys below `emulator`: the rest is among the scenario's own settings.
@@ -162,53 +134,58 @@ impl EmulatorConfig {
             .suffix(".toml")
             .tempfile()
             .map_err(EmulatorConfigError::Write)?;
-        file.write_all(self.table.to_string().as_bytes()).map_err(EmulatorConfigError::Write)?;
+        file.write_all(self.table.to_toml().to_string().as_bytes()).map_err(EmulatorConfigError::Write)?;
         Ok(file)
     }
+}
 
-    /// Lays a table over what is there: tables are merged, anything else is replaced.
-    fn lay(&mut self, over: Table) {
-        let mut values = Vec::new();
-        leaves("emulator", &over, &mut values);
-        for (key, _) in values {
-            // Whatever stood there or below there is gone.
-            self.of_file.retain(|known| known.key != key && !known.key.starts_with(&format!("{key}.")));
-        }
-        merge(&mut self.table, over);
-    }
+fn read(file: &Path) -> Result<Arc<Text>, EmulatorConfigError> {
+    let text = std::fs::read_to_string(file)
+        .map(without_byte_order_mark)
+        .map_err(|source| EmulatorConfigError::Read { file: file.to_owned(), source })?;
+    Ok(Text::new(&format!("{} (--emulator-config)", file.display()), text, Origin::CommandLine, 0))
+}
 
-    fn set(&mut self, key: &str, value: Value) {
-        self.table.insert(key.to_owned(), value);
-    }
+/// What still comes from the file, whatever was laid over it.
+fn of_file(table: &Table, file: &Arc<Text>) -> Vec<Setting> {
+    let leaves = table.leaves().into_iter().filter(|(_, value)| value.place.is_in(file));
+    let setting = |(key, value): (_, &Value)| Setting {
+        key: format!("emulator.{key}"),
+        value: value.to_string(),
+        origin: Origin::CommandLine,
+    };
+    let mut settings: Vec<Setting> = leaves.map(setting).collect();
+    settings.sort_by(|a, b| a.key.cmp(&b.key));
+    settings
+}
 
-    /// Devices that attest with bootstrap certificates are let in by the authorities that may have signed them.
-    fn let_bootstrap_authorities_in(&mut self, scenario: &Scenario) {
-        let mut folders: Vec<&PathBuf> = Vec::new();
-        for class in &scenario.fleet.classes {
-            if let Attestation::X509 { bootstrap_dir } = &class.attestation
-                && !folders.contains(&bootstrap_dir)
-            {
-                folders.push(bootstrap_dir);
-            }
-        }
-        let groups = folders.into_iter().enumerate().map(|(index, folder)| {
-            let certificates = signing_certificates(&Folder::new(folder.as_path()));
-            let files = certificates.iter().map(|file| Value::String(file.display().to_string())).collect();
-            self.authorities.extend(certificates);
-            let mut group = Table::new();
-            group.insert("id".to_owned(), Value::String(format!("bootstrap-{}", index + 1)));
-            group.insert("signing_certificate_files".to_owned(), Value::Array(files));
-            Value::Table(group)
-        });
-        let groups: Vec<Value> = groups.collect();
-        if groups.is_empty() {
-            return;
-        }
-        match self.table.get_mut("groups") {
-            Some(Value::Array(given)) => given.extend(groups),
-            _ => self.set("groups", Value::Array(groups)),
+/// Devices that attest with bootstrap certificates are let in by the authorities that may have signed them, which this gives.
+fn let_bootstrap_authorities_in(table: &mut Table, scenario: &Scenario) -> Vec<PathBuf> {
+    let mut folders: Vec<&PathBuf> = Vec::new();
+    for class in &scenario.fleet.classes {
+        if let Attestation::X509 { bootstrap_dir } = &class.attestation
+            && !folders.contains(&bootstrap_dir)
+        {
+            folders.push(bootstrap_dir);
         }
     }
+    if folders.is_empty() {
+        return Vec::new();
+    }
+    let certificates: Vec<_> =
+        folders.iter().map(|folder| signing_certificates(&Folder::new(folder.as_path()))).collect();
+    let groups = certificates.iter().enumerate().map(|(index, files)| {
+        let id = Kind::Text(format!("bootstrap-{}", index + 1));
+        let group = [("id", Some(id)), ("signing_certificate_files", files.written())];
+        Value::built_in(Kind::Table(group.into_iter().collect()))
+    });
+    let mut all = match table.get("groups").map(|entry| &entry.value.kind) {
+        Some(Kind::Array(given)) => given.clone(),
+        _ => Vec::new(),
+    };
+    all.extend(groups);
+    table.insert("groups", Value::built_in(Kind::Array(all)));
+    certificates.into_iter().flatten().collect()
 }
 
 /// The authorities of a folder that are there: devices are signed by the intermediate, or by the root. The intermediate when
@@ -228,9 +205,10 @@ fn stated(scenario: &Scenario) -> Table {
         scenario.settings.iter().filter(of_section).any(|setting| setting.origin != Origin::Default)
     };
     // Always: generator and emulator must agree on it.
-    let mut table = Table::from_iter([("time_scale".to_owned(), Value::Float(scenario.time_scale.factor()))]);
+    let mut table = Table::from_iter([("time_scale", scenario.time_scale.factor().written())]);
+    let mut state = |key: &str, kind| table.insert(key, Value::built_in(kind));
     if states("quotas") {
-        table.insert("quota".to_owned(), Value::String(QuotaProfile::Unlimited.name().to_owned()));
+        state("quota", Kind::Text(QuotaProfile::Unlimited.name().to_owned()));
         let limits = scenario.quotas;
         // 0 lifts a limit.
         let quotas = [
@@ -239,46 +217,20 @@ fn stated(scenario: &Scenario) -> Table {
             ("polls_per_10_seconds", limits.polls_per_10_seconds),
             ("renewals_per_minute", limits.renewals_per_minute),
             ("hub_connections_per_second", limits.hub_connections_per_second),
+            ("burst_periods", Some(limits.burst())),
         ];
-        let quotas =
-            quotas.map(|(key, limit)| (key.to_owned(), Value::Integer(limit.map_or(0, i64::from)))).into_iter();
-        let quotas = quotas.chain([("burst_periods".to_owned(), Value::Integer(limits.burst().into()))]);
-        table.insert("quotas".to_owned(), Value::Table(quotas.collect()));
+        let quotas = quotas.map(|(key, limit)| (key, limit.unwrap_or_default().written()));
+        state("quotas", Kind::Table(quotas.into_iter().collect()));
     }
     if states("policy") {
-        let seconds = i64::try_from(scenario.policy.validity.as_secs()).unwrap_or(i64::MAX);
-        let adr = Table::from_iter([("leaf_validity_seconds".to_owned(), Value::Integer(seconds))]);
-        table.insert("adr".to_owned(), Value::Table(adr));
+        let seconds = scenario.policy.validity.as_secs().written();
+        state("adr", Kind::Table(Table::from_iter([("leaf_validity_seconds", seconds)])));
     }
     if scenario.fleet.any(|class| class.tls_resumption) {
         // A device cannot resume a session for which it got no ticket.
-        let listen = Table::from_iter([("tls_resumption".to_owned(), Value::Boolean(true))]);
-        table.insert("listen".to_owned(), Value::Table(listen));
+        state("listen", Kind::Table(Table::from_iter([("tls_resumption", true.written())])));
     }
     table
-}
-
-fn merge(table: &mut Table, over: Table) {
-    for (key, value) in over {
-        match (table.get_mut(&key), value) {
-            (Some(Value::Table(below)), Value::Table(value)) => merge(below, value),
-            (_, value) => {
-                table.insert(key, value);
-            }
-        }
-    }
-}
-
-/// Every value that is not a table, with its dotted key.
-fn leaves(path: &str, table: &Table, found: &mut Vec<(String, String)>) {
-    for (key, value) in table {
-        let path = format!("{path}.{key}");
-        match value {
-            Value::Table(below) => leaves(&path, below, found),
-            Value::String(text) => found.push((path, text.clone())),
-            other => found.push((path, other.to_string())),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -291,7 +243,10 @@ mod tests {
     fn scenario(emulator: &str) -> Scenario {
         let text = "schema = 1\nname = 'x'\nfleet.devices = 1\n[[stage]]\nname = 's'\nkind = 'provision'\narrival = 'at-once'\n";
         let scenario = Scenario::parse("x.toml", text, &[]).unwrap();
-        Scenario { emulator: toml::from_str(emulator).unwrap(), ..scenario }
+        Scenario {
+            emulator: Config::parse(&Text::new("x.toml", emulator.to_owned(), Origin::Scenario, 0)).unwrap(),
+            ..scenario
+        }
     }
 
     fn states(scenario: &mut Scenario, key: &str) {
@@ -301,9 +256,7 @@ mod tests {
     fn read(config: &EmulatorConfig) -> Config {
         let file = config.write().unwrap();
         assert_eq!(file.as_file().metadata().unwrap().permissions().mode() & 0o777, 0o600);
-        let config: Config = toml::from_str(&std::fs::read_to_string(file.path()).unwrap()).unwrap();
-        config.check().unwrap();
-        config
+        Config::read("x", &std::fs::read_to_string(file.path()).unwrap()).unwrap()
     }
 
     #[test]
@@ -313,8 +266,7 @@ mod tests {
                 "schema = 1\nname = 'x'\nfleet.devices = 1\n{text}\n[[stage]]\nname = 's'\nkind = 'provision'\narrival = 'at-once'\n"
             );
             let scenario = Scenario::parse("x.toml", &text, &[]).unwrap();
-            let config: Config = EmulatorConfig::new(&scenario, None, 1).unwrap().table.try_into().unwrap();
-            config.listen.tls_resumption
+            EmulatorConfig::new(&scenario, None, 1).unwrap().checked.listen.tls_resumption
         };
         assert_eq!([resumes(""), resumes("fleet.tls_resumption = true")], [false, true]);
     }
@@ -345,7 +297,7 @@ mod tests {
         assert_eq!(read.quota, QuotaProfile::Unlimited);
         assert_eq!((read.quotas.renewals_per_minute, read.quotas.registrations_per_minute), (Some(500), Some(0)));
         assert_eq!((read.quotas.retry_after_seconds, read.adr.leaf_validity_seconds), (9, Some(5 * 86_400)));
-        assert!((read.time_scale - 86_400.0).abs() < f64::EPSILON);
+        assert_eq!(read.time_scale, scenario.time_scale);
     }
 
     #[test]
@@ -383,20 +335,27 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_names_its_key() {
-        for (emulator, told) in [
-            ("[dps]\nretry_after = 1", "retry_after"),
-            ("[dps]\nretry_after_seconds = 'soon'", "retry_after_seconds"),
-            ("adr.leaf_validity_days = 91", "adr.leaf_validity_days"),
-        ] {
-            let error = EmulatorConfig::check(&scenario(emulator)).unwrap_err();
-            assert!(error.to_string().contains(told), "{error}");
-            assert!(matches!(error, EmulatorConfigError::Scenario { .. }));
+    fn what_cannot_be_names_its_key_where_it_stands() {
+        let place = |error: &EmulatorConfigError| {
+            let (EmulatorConfigError::Scenario(problems) | EmulatorConfigError::File(problems)) = error else {
+                panic!("{error}")
+            };
+            let places = problems.iter().filter_map(|one| one.location());
+            places.map(|(name, line, _)| format!("{name}:{line}")).collect::<Vec<_>>()
+        };
+        for wrong in
+            ["\n[dps]\nretry_after = 1", "\n[dps]\nretry_after_seconds = 'soon'", "\n\ndps.retry_after_seconds = 301"]
+        {
+            let error = EmulatorConfig::new(&scenario(wrong), None, 1).unwrap_err();
+            assert!(matches!(error, EmulatorConfigError::Scenario(_)));
+            assert_eq!(place(&error), ["x.toml:3"], "{wrong}");
         }
         let mut file = NamedTempFile::new().unwrap();
         file.write_all(b"[dps]\nretry_after = 1\n").unwrap();
         let error = EmulatorConfig::new(&scenario(""), Some(file.path()), 1).unwrap_err();
-        assert!(error.to_string().contains("line 2") && matches!(error, EmulatorConfigError::File { .. }), "{error}");
+        let in_file = format!("{} (--emulator-config):2", file.path().display());
+        assert_eq!(place(&error), [in_file]);
+        assert!(matches!(error, EmulatorConfigError::File(_)));
         assert!(matches!(
             EmulatorConfig::new(&scenario(""), Some(Path::new("/absent.toml")), 1),
             Err(EmulatorConfigError::Read { .. })

@@ -3,14 +3,12 @@
 use std::fs;
 use std::path::Path;
 
-use crate::domain::FleetTime;
+use crate::domain::{FleetTime, Origin};
 use crate::scenario::file::LONGEST;
 use crate::scenario::rate;
 use crate::scenario::{Arrival, Policy, Rate, RatePoint, RenewalStrategy, RenewalTiming, Replay, StageKind};
 use crate::settings::expect::{self, choice, fleet_time, number};
-use crate::settings::problem::Problem;
-use crate::settings::reader::Section;
-use crate::settings::tree::Place;
+use crate::settings::{Place, Problem, Section, Text};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Process {
@@ -187,10 +185,11 @@ fn read_replay(section: &mut Section<'_>, needs: &Needs<'_>) -> Option<Replay> {
         Ok(replay) => replay,
         Err(bad) => {
             let more = bad.len().saturating_sub(MOST_BAD_ROWS);
-            let source = section.findings().add_source(&path.display().to_string(), text);
+            // After all that is of the scenario itself.
+            let text = Text::new(&path.display().to_string(), text, Origin::Scenario, usize::MAX);
             for row in bad.into_iter().take(MOST_BAD_ROWS) {
                 let problem = Problem::new(row.reason).help(row.help);
-                section.findings().problem(&Place { source, span: row.span }, problem);
+                section.findings().problem(&Place::new(&text, row.span), problem);
             }
             if more > 0 {
                 section.problem("file", &format!("has {more} more bad rows than are shown"), "mend the others first");

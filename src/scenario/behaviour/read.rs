@@ -5,9 +5,9 @@ use std::time::Duration;
 use crate::domain::FleetTime;
 use crate::scenario::file::LONGEST;
 use crate::scenario::{Backoff, Behaviour, BehaviourPreset, Jitter};
+use crate::settings::Section;
 use crate::settings::expect::{Expect, boolean, choice, duration, fleet_time, integer, nearest, number};
-use crate::settings::reader::Section;
-use crate::settings::tree::{Kind, Value};
+use crate::settings::{Kind, Value};
 
 const PRESETS: &[(&str, BehaviourPreset)] = &{
     let all = BehaviourPreset::ALL;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use crate::domain::{CryptoProvider, FleetTime, KeyAlgorithm, KeySource, TimeScale, TlsVersions, Transport};
 use crate::scenario::file::name_of;
 use crate::scenario::{Attestation, Behaviour, DeviceClass, Fleet, IdPattern, Mix, Network, behaviour, class};
+use crate::settings::Section;
 use crate::settings::expect::{self, Expect, boolean, choice, count, fleet_time};
-use crate::settings::reader::Section;
 
 const ALGORITHMS: &[(&str, KeyAlgorithm)] = &{
     let all = KeyAlgorithm::ALL;

@@ -7,8 +7,8 @@ use crate::domain::FleetTime;
 use crate::scenario::file::{LONGEST, name_of};
 use crate::scenario::stage::order::Origin;
 use crate::scenario::{Arrival, Fleet, Operate, Policy, Stage, StageKind, Start, Workload, arrival};
+use crate::settings::Section;
 use crate::settings::expect::{boolean, choice, count, duration, fleet_time, one_of, one_or_some_of, some_of};
-use crate::settings::reader::Section;
 
 /// What stages are read against. Parts that could not be read are `None`, and what depends on them is not judged.
 #[derive(Clone, Copy)]
@@ -166,7 +166,7 @@ fn check_beside(
 
 fn read_classes(section: &mut Section<'_>, fleet: Option<&Fleet>) -> Option<Vec<usize>> {
     let Some(fleet) = fleet else {
-        section.raw("classes");
+        section.knows("classes");
         return None;
     };
     let names = fleet.classes.iter().map(|class| class.name.clone()).collect();
@@ -282,8 +282,8 @@ fn read_operate(section: &mut Section<'_>, kind: Option<StageKind>) -> Option<Op
         }
         // What belongs here depends on the kind.
         None => {
-            section.raw("duration");
-            section.raw("telemetry_every");
+            section.knows("duration");
+            section.knows("telemetry_every");
             None
         }
     }

@@ -6,10 +6,10 @@ use crate::scenario::Threshold;
 use crate::scenario::stage::Head;
 use crate::scenario::threshold::early;
 use crate::scenario::threshold::parse::{self, Condition};
+use crate::settings::Place;
+use crate::settings::Problem;
+use crate::settings::Section;
 use crate::settings::expect::{self, boolean, duration};
-use crate::settings::problem::Problem;
-use crate::settings::reader::Section;
-use crate::settings::tree::Place;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 

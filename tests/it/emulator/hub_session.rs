@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use fleetstorm::emulator::{Event, TelemetryMessage};
+use fleetstorm::emulator::{Event, Individual, TelemetryMessage};
 use fleetstorm::pki::sas::SymmetricKey;
 use fleetstorm::protocol::mqtt::{ConnectReturnCode, LastWill, Packet, PubAck, Publish, QoS, SubscribeReasonCode};
 use ring::hmac;
@@ -23,9 +23,11 @@ async fn both_keys_of_a_group_and_the_key_of_an_individual_enrollment_open_the_h
     let (secondary, own) = (SymmetricKey::random(), SymmetricKey::random());
     let world = World::with(|config| {
         config.group.secondary_key = Some(secondary.clone());
-        let named = r#"{"registration_id":"alone","device_id":"renamed"}"#;
-        config.enrollments = vec![serde_json::from_str(named).unwrap()];
-        config.enrollments[0].primary_key = Some(own.clone());
+        config.enrollments = vec![Individual {
+            device_id: Some("renamed".to_owned()),
+            primary_key: Some(own.clone()),
+            ..Individual::new("alone")
+        }];
     });
     world.provision("dev1").await;
     let token = sas(&own, &format!("{SCOPE}/registrations/alone"), None);

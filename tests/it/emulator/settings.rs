@@ -1,55 +1,94 @@
-//! The table of settings is complete.
+//! The page of all settings is what their readers take, and the page that explains them tells each with its default.
 
-use fleetstorm::emulator::{CaEntry, Config, GroupEntry, Individual};
-use serde_json::Value;
+use fleetstorm::emulator::{Config, keys};
+use fleetstorm::settings::{KeyDefault, Keys};
 
-/// Every key of the configuration, in the table or with its section's name before it.
-#[test]
-fn every_setting_is_in_the_documentation() {
-    let text = include_str!("../../../docs/emulator.md");
-    let mut config = Config::default();
-    config.groups.push(GroupEntry::by_ca_references("g", &["ca"]));
-    config.enrollments.push(Individual::new("d"));
-    config.ca_certificates.push(CaEntry::new("ca", Vec::new()));
-    let mut missing = Vec::new();
-    for (section, value) in serde_json::to_value(&config).unwrap().as_object().unwrap() {
-        let table = match value {
-            Value::Array(entries) => &entries[0],
-            value => value,
+use crate::key_page;
+
+const EXPLAINED: &str = include_str!("../../../docs/emulator.md");
+
+/// Tables of which there may be several.
+const LISTS: [&str; 3] = ["groups", "enrollments", "ca_certificates"];
+
+const INTRO: &str = "\
+# The emulator: all settings at a glance
+
+What the reader of the emulator's settings takes, in short: this page is made from it, and a test fails when it is not up to date.
+What the settings mean is in [the emulator](emulator.md). A scenario has them below `[emulator]`, without those that a run makes
+itself.
+";
+
+/// The tables of a step are those of every other: here they are `model.STEP`.
+fn all_keys() -> Keys {
+    let mut all = Keys::new();
+    for ((table, name), key) in keys(include_str!("full.toml")) {
+        let of_step = |rest: &str| match rest.split_once('.') {
+            Some((_, below)) => format!("model.STEP.{below}"),
+            None => "model.STEP".to_owned(),
         };
-        let Value::Object(table) = table else {
-            if !text.contains(&format!("`{section}`")) {
-                missing.push(section.clone());
-            }
-            continue;
-        };
-        for key in table.keys() {
-            if !text.contains(&format!("`{key}`")) && !text.contains(&format!("`{section}.{key}`")) {
-                missing.push(format!("{section}.{key}"));
-            }
-        }
+        let table = table.strip_prefix("model.").map_or_else(|| table.clone(), of_step);
+        key_page::add(&mut all, Keys::from([((table, name), key)]));
     }
-    assert!(missing.is_empty(), "not in docs/emulator.md: {missing:?}");
+    all
 }
 
-/// Every key of every fault, in the row of its fault or as a part of the window.
 #[test]
-fn every_key_of_every_fault_is_in_the_documentation() {
-    let text = include_str!("../../../docs/emulator.md");
-    let faults = serde_json::to_value(fleetstorm::emulator::Faults::default()).unwrap();
-    for (fault, keys) in faults.as_object().unwrap() {
-        let row = text.lines().find(|line| line.starts_with(&format!("| `faults.{fault}` |")));
-        let row = row.unwrap_or_else(|| panic!("no row for {fault}"));
-        for key in keys.as_object().unwrap().keys() {
-            let of_window = row.contains("window") && matches!(key.as_str(), "from_seconds" | "for_seconds");
-            assert!(of_window || row.contains(&format!("`{key}`")), "{fault}.{key}");
+fn the_page_of_all_settings_is_what_the_reader_takes() {
+    key_page::hold("emulator-keys.md", INTRO, &all_keys(), &LISTS);
+}
+
+/// The lines that may explain a key of a table, and how they name it.
+fn lines(table: &str, name: &str) -> (Vec<&'static str>, String) {
+    let below = |heading: &str| -> Vec<&str> {
+        let lines = EXPLAINED.lines().skip_while(|line| !line.starts_with(heading)).skip(1);
+        lines.take_while(|line| !line.starts_with("## ")).collect()
+    };
+    match table {
+        "" => (EXPLAINED.lines().collect(), format!("`{name}`")),
+        "group" | "groups" | "enrollments" | "ca_certificates" => {
+            (below("## Enrollments"), format!("`{table}.{name}`"))
+        }
+        "quotas" => match name {
+            "burst_periods" | "retry_after_seconds" | "hub_connections_over" => {
+                (below("## `quota`"), format!("`quotas.{name}`"))
+            }
+            _ => (below("## `quota`"), format!("`{name}`")),
+        },
+        _ if table.starts_with("model.STEP.latency") => (below("## `[model]`"), format!("{name} =")),
+        _ if table.starts_with("model") => (below("## `[model]`"), format!("`{name}`")),
+        _ => match table.strip_prefix("faults.") {
+            Some(fault) => {
+                let row = format!("| `faults.{fault}` |");
+                (EXPLAINED.lines().filter(|line| line.starts_with(&row)).collect(), format!("`{name}`"))
+            }
+            None => (below(&format!("## `[{table}]`")), format!("`{name}`")),
+        },
+    }
+}
+
+#[test]
+fn every_setting_and_its_default_are_explained() {
+    let mut missing = Vec::new();
+    for ((table, name), key) in all_keys() {
+        let (lines, named) = lines(&table, name);
+        // Told above the table of faults, as nothing goes wrong by default.
+        let window = matches!(name, "from_seconds" | "for_seconds");
+        let above = table.starts_with("faults.") && (window || matches!(name, "probability" | "at_seconds"));
+        let told = lines.iter().filter(|line| line.contains(&named) || (above && window && line.contains("window")));
+        let told: Vec<_> = told.collect();
+        let default = match &key.default {
+            KeyDefault::Value(default) if !above => told.iter().any(|line| line.contains(default.as_str())),
+            _ => !told.is_empty(),
+        };
+        if !default {
+            missing.push(format!("{table}.{name}: {:?}", key.default));
         }
     }
+    assert!(missing.is_empty(), "docs/emulator.md does not tell {missing:#?}");
 }
 
 #[test]
 fn the_file_in_the_documentation_is_valid() {
-    let text = include_str!("../../../docs/emulator.md");
-    let file = text.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
-    toml::from_str::<Config>(file).unwrap().check().unwrap();
+    let file = EXPLAINED.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    Config::read("emulator.md", file).unwrap();
 }

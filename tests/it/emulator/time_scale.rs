@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use fleetstorm::domain::{FleetTime, TimeScale};
 use fleetstorm::emulator::{Config, Delay, Disconnect, Latency, StepModel};
 use fleetstorm::protocol::mqtt::ConnectReturnCode::NotAuthorized;
 use tokio::time::Instant;
@@ -15,7 +16,7 @@ const REGISTER: &str = "$dps/registrations/PUT/iotdps-register/?$rid=1";
 /// A day in a second, and a wall clock that goes with paused time.
 fn days_in_seconds(change: impl FnOnce(&mut Config)) -> World {
     World::with(|config| {
-        config.time_scale = DAY.as_secs_f64();
+        config.time_scale = TimeScale::new(FleetTime::new(DAY), Duration::from_secs(1)).unwrap();
         config.virtual_time = Some(SystemTime::now());
         change(config);
     })

@@ -168,7 +168,8 @@ fn the_devices_of_a_scenario_are_made() {
     let folder = temporary.path();
     authorities(folder);
     let scenario = scenario("smoke.toml");
-    let devices = fleetstorm::scenario::Scenario::load(&scenario, &[]).unwrap().fleet.devices;
+    let devices =
+        fleetstorm::scenario::Scenario::load(&scenario, &[], fleetstorm::emulator::read_within).unwrap().fleet.devices;
     let files = pki(folder, &["devices", "--scenario", scenario.to_str().unwrap()]);
     assert_eq!(files.len(), 2 * devices as usize);
 }

@@ -1,16 +1,16 @@
 //! The reference of all keys is made from their readers; what people wrote about them names every key and its default.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 use fleetstorm::scenario::keys;
-use fleetstorm::settings::{Key, KeyDefault, Keys};
+use fleetstorm::settings::{KeyDefault, Keys};
+
+use crate::key_page;
 
 use super::docs::{SCENARIOS, completed, examples};
 
-const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/scenario-keys.md");
 const FULL: &str = "tests/it/scenario/full.toml";
 
 /// Tables of which there may be several.
@@ -24,76 +24,24 @@ fn all_keys() -> Keys {
     let mut texts: Vec<_> = examples(SCENARIOS).map(example).collect();
     texts.push(file(Path::new(FULL)));
     let mut all = Keys::new();
-    for (name, text) in texts {
-        for (key, found) in keys(&name, &text) {
-            let known = all.entry(key).or_insert_with(|| Key { takes: Vec::new(), ..found.clone() });
-            for takes in found.takes.iter().filter_map(|takes| general(takes)) {
-                if !known.takes.contains(&takes) {
-                    known.takes.push(takes);
-                }
-            }
-        }
-    }
+    texts.iter().for_each(|(name, text)| key_page::add(&mut all, keys(name, text)));
     all
 }
 
-/// Without the names that one scenario gave its stages and classes.
-fn general(takes: &str) -> Option<String> {
-    let of_a_scenario = ["the name of an ", "a list with names of "].iter().any(|start| takes.starts_with(start));
-    match takes {
-        _ if takes.starts_with("left out") => None,
-        _ if of_a_scenario => takes.split_once(':').map(|(general, _)| general.to_owned()),
-        _ => Some(takes.to_owned()),
-    }
-}
-
-fn title(table: &str) -> String {
-    match table {
-        "" => "Top level".to_owned(),
-        list if LISTS.contains(&list) => format!("`[[{list}]]`"),
-        table => format!("`[{table}]`"),
-    }
-}
-
-fn page(keys: &Keys) -> String {
-    let mut tables: BTreeMap<&str, Vec<_>> = BTreeMap::new();
-    // What classes say anew is what the fleet says.
-    for ((table, name), key) in keys.iter().filter(|((table, _), _)| !table.starts_with("fleet.class.")) {
-        tables.entry(table).or_default().push((name, key));
-    }
-    let mut text = "\
+const INTRO: &str = "\
 # Scenarios: all keys at a glance
 
 What the readers of scenario files take, in short: this page is made from them, and a test fails when it is not up to date. What
 the keys mean, and when each has a meaning at all, is in [scenarios](scenarios.md); times are written as `\"30s\"` or `\"PT30S\"`.
 *Inherited* is what a class takes from `[fleet]`, a behaviour from its preset, and a stage from the fleet: all of its classes.
-"
-    .to_owned();
-    for (table, keys) in tables {
-        write!(text, "\n## {}\n\n| key | default | takes |\n|---|---|---|\n", title(table)).unwrap();
-        for (name, key) in keys {
-            let default = match &key.default {
-                KeyDefault::Required => "required".to_owned(),
-                KeyDefault::Nothing => String::new(),
-                KeyDefault::Inherited => "inherited".to_owned(),
-                KeyDefault::Value(value) => format!("`{value}`"),
-            };
-            let takes = key.takes.join("; or ").replace(", such as \"30s\" or \"PT30S\"", "");
-            let takes = takes.replace('|', "\\|").replace('<', "\\<");
-            writeln!(text, "| `{name}` | {default} | {takes} |").unwrap();
-        }
-    }
-    text
-}
+";
 
 #[test]
 fn the_page_of_all_keys_is_what_the_readers_take() {
-    let made = page(&all_keys());
-    if std::env::var_os("FLEETSTORM_BLESS").is_some() {
-        fs::write(PAGE, &made).unwrap();
-    }
-    let there = fs::read_to_string(PAGE).unwrap_or_default();
-    assert!(there == made, "docs/scenario-keys.md is not up to date: run this test once with FLEETSTORM_BLESS=1");
+    let mut keys = all_keys();
+    // What classes say anew is what the fleet says.
+    keys.retain(|(table, _), _| !table.starts_with("fleet.class."));
+    key_page::hold("scenario-keys.md", INTRO, &keys, &LISTS);
 }
 
 /// Where the sources ask for a key by its name, that was seen: otherwise the page would be short of it without anybody noticing.
@@ -139,7 +87,7 @@ fn explained(table: &str) -> Vec<&'static str> {
         "fleet.class" => "### `[[fleet.class]]`",
         "stage.arrival" | "stage.arrival.points" => "### Arrivals",
         "threshold" => "## Thresholds",
-        other => &*format!("## {}", title(other)),
+        other => &*format!("## {}", key_page::title(other, &LISTS)),
     };
     let lines = SCENARIOS.lines().skip_while(|line| !line.starts_with(heading)).skip(1);
     lines.take_while(|line| !line.starts_with('#')).collect()

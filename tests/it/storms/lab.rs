@@ -182,7 +182,8 @@ async fn virtual_run_of(service: &Service, scenario: &Scenario, manner: Manner) 
 
 fn emulator_config(scenario: &Scenario) -> Config {
     let file = EmulatorConfig::new(scenario, None, SEED).and_then(|config| config.write()).expect("a configuration");
-    let mut config: Config = toml::from_str(&fs::read_to_string(file.path()).expect("it was written")).expect("TOML");
+    let text = fs::read_to_string(file.path()).expect("it was written");
+    let mut config = Config::read("lab", &text).expect("it was checked");
     config.virtual_time = Some(start());
     config.adr.issue_inline = true;
     config
@@ -314,5 +315,6 @@ pub(super) fn record(scenario: &Scenario, outcome: EngineOutcome, shard: Shard) 
 /// A scenario of the library.
 pub(super) fn library(path: &Path, sets: &[(&str, &str)]) -> Scenario {
     let sets: Vec<_> = sets.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    Scenario::load(path, &sets).unwrap_or_else(|problems| panic!("{}: {problems}", path.display()))
+    Scenario::load(path, &sets, fleetstorm::emulator::read_within)
+        .unwrap_or_else(|problems| panic!("{}: {problems}", path.display()))
 }

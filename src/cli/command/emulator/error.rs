@@ -7,6 +7,7 @@ use crate::emulator::{Address, ConfigError, ListenError, StartError, StateError}
 use crate::pki::sas::SymmetricKeyError;
 use crate::pki::store::StoreError;
 use crate::rig::target::GROUP_KEY_ENV;
+use crate::settings::Problems;
 
 /// Why the emulator did not start.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
@@ -14,9 +15,9 @@ pub(super) enum EmulatorError {
     #[error("cannot read {}: {error}", file.display())]
     #[diagnostic(help("{flag} names it"))]
     Read { flag: &'static str, file: PathBuf, error: io::Error },
-    #[error("{}: {problem}", file.display())]
-    #[diagnostic(help("every key is optional; the valid ones are listed above"))]
-    Toml { file: PathBuf, problem: String },
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Settings(Problems),
     #[error(transparent)]
     #[diagnostic(help("change it in the file of --config, or with the flag of that name"))]
     Config(ConfigError),
@@ -75,7 +76,7 @@ impl Explained for EmulatorError {
     fn exit(&self) -> Exit {
         match self {
             Self::Read { .. }
-            | Self::Toml { .. }
+            | Self::Settings(_)
             | Self::Config(_)
             | Self::GroupKey { .. }
             | Self::NotText(_)

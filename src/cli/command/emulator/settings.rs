@@ -2,11 +2,12 @@ use std::path::{Path, PathBuf};
 
 use super::error::EmulatorError;
 use crate::cli::secrets::secret;
-use crate::domain::{QuotaProfile, without_byte_order_mark};
+use crate::domain::{Origin, QuotaProfile, without_byte_order_mark};
 use crate::emulator::{Address, Config, GroupEntry, Port};
 use crate::pki::sas::SymmetricKey;
 use crate::pki::store;
 use crate::rig::target::GROUP_KEY_ENV;
+use crate::settings::{Kind, Table, Text, document};
 
 /// Port of HTTPS when neither flag nor file names one: that of the services, 443, needs privileges.
 const HTTPS_PORT: u16 = 8443;
@@ -53,7 +54,20 @@ pub(super) fn resolve(file: Option<&Path>, flags: Flags) -> Result<Config, Emula
         state,
         time_scale,
     } = flags;
-    let mut config = file.map_or_else(|| Ok(Config::default()), read)?;
+    let mut table = file.map_or_else(|| Ok(Table::default()), read)?;
+    let judged = [
+        ("--dps-host", "dps_host", dps_host.map(Kind::Text)),
+        ("--hub-host", "hub_host", hub_host.map(Kind::Text)),
+        ("--id-scope", "id_scope", id_scope.map(Kind::Text)),
+        ("--time-scale", "time_scale", time_scale.map(Kind::Float)),
+    ];
+    for (order, (name, key, given)) in judged.into_iter().enumerate() {
+        if let Some(kind) = given {
+            table.insert(key, document::flag(name, kind, order + 1));
+        }
+    }
+    let named = file.map_or_else(|| "the command line".to_owned(), |file| file.display().to_string());
+    let mut config = Config::of(&named, &table).map_err(EmulatorError::Settings)?;
     set(&mut config.listen.mqtt_port, mqtt_port);
     // Whoever takes a free port for one listener has another emulator running, or may have.
     let usual = |port| if config.listen.mqtt_port == 0 { Port::At(0) } else { Port::At(port) };
@@ -61,11 +75,7 @@ pub(super) fn resolve(file: Option<&Path>, flags: Flags) -> Result<Config, Emula
     config.listen.management_port = management_port.or(config.listen.management_port).or(Some(usual(MANAGEMENT_PORT)));
     set(&mut config.listen.management_address, management_listen);
     set(&mut config.listen.address, listen);
-    set(&mut config.dps_host, dps_host);
-    set(&mut config.hub_host, hub_host);
-    set(&mut config.id_scope, id_scope);
     set(&mut config.quota, profile);
-    set(&mut config.time_scale, time_scale);
     config.state = state.or(config.state);
     let addresses = [config.listen.address, config.listen.management_address];
     if let Some(address) = addresses.into_iter().find(|address| !address.is_loopback() && !allow_remote) {
@@ -76,7 +86,6 @@ pub(super) fn resolve(file: Option<&Path>, flags: Flags) -> Result<Config, Emula
     }
     config.groups.extend(x509_ca.map(|file| GroupEntry::by_signing_certificate(X509_GROUP, file)));
     read_enrollments(&mut config)?;
-    config.check().map_err(EmulatorError::Config)?;
     Ok(config)
 }
 
@@ -119,9 +128,10 @@ fn set<T>(setting: &mut T, flag: Option<T>) {
     }
 }
 
-fn read(file: &Path) -> Result<Config, EmulatorError> {
+fn read(file: &Path) -> Result<Table, EmulatorError> {
     let text = read_text("--config", file)?;
-    Config::read(&text).map_err(|problems| EmulatorError::Toml { file: file.to_owned(), problem: problems.to_string() })
+    let text = Text::new(&file.display().to_string(), text, Origin::CommandLine, 0);
+    Config::parse(&text).map_err(EmulatorError::Settings)
 }
 
 fn group_key(file: Option<PathBuf>) -> Result<Option<SymmetricKey>, EmulatorError> {
@@ -182,7 +192,7 @@ mod tests {
         let config = resolve(Some(file.path()), flags).unwrap();
         assert_eq!((config.id_scope.as_str(), config.hub_host.as_str()), ("0ne0000000A", "other"));
         assert_eq!((config.listen.mqtt_port, config.dps.retry_after_seconds), (0, 1));
-        assert_eq!(config.time_scale, 86_400.0);
+        assert_eq!(config.time_scale.to_string(), "1d = 1s");
     }
 
     #[test]
@@ -235,8 +245,13 @@ mod tests {
         let broken = file("[listen]\nmqtt_prot = 1\n");
         let error = resolve(Some(broken.path()), NONE).unwrap_err();
         assert_eq!(error.exit(), Exit::Usage);
-        let text = error.to_string();
-        assert!(text.contains("line 2") && text.contains("`mqtt_port`"), "{text}");
+        let EmulatorError::Settings(problems) = error else { panic!("{error}") };
+        let told: Vec<_> = problems.iter().map(|one| (one.location().map(|(_, line, _)| line), one.remedy())).collect();
+        assert_eq!(told, [(Some(2), Some("did you mean `mqtt_port`?"))]);
+        let flags = Flags { id_scope: Some(String::new()), time_scale: Some(0.5), ..NONE };
+        let Err(EmulatorError::Settings(problems)) = resolve(Some(broken.path()), flags) else { panic!("no problems") };
+        let places: Vec<_> = problems.iter().filter_map(|one| one.location()).map(|(name, ..)| name).collect();
+        assert_eq!(places[1..], ["--id-scope", "--time-scale"]);
         let everywhere = Some(Address::At([0, 0, 0, 0].into()));
         for remote in [Flags { listen: everywhere, ..NONE }, Flags { management_listen: everywhere, ..NONE }] {
             assert!(matches!(resolve(None, remote), Err(EmulatorError::Remote { .. })));

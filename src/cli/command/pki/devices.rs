@@ -15,6 +15,7 @@ use super::{FolderArgs, KeyArgs};
 use crate::cli::secrets::{NotText, secret};
 use crate::cli::{CommandError, Terminal};
 use crate::domain::{CryptoProvider, KeyAlgorithm, RegistrationId, without_byte_order_mark};
+use crate::emulator;
 use crate::pki::bootstrap::{self, DEVICE_DAYS, Folder, Identity};
 use crate::pki::ca::CertificateAuthority;
 use crate::pki::key::{DeviceKey, KeyError};
@@ -143,7 +144,7 @@ pub(super) fn run(args: DevicesArgs, terminal: &Terminal) -> Result<(), CommandE
     let mut ids = match (count, scenario) {
         (Some(count), _) => of_pattern(&pattern, count)?,
         (None, Some(file)) => {
-            let fleet = Scenario::load(&file, &[])?.fleet;
+            let fleet = Scenario::load(&file, &[], emulator::read_within)?.fleet;
             of_pattern(&fleet.registration_id, fleet.devices)?
         }
         (None, None) => given(ids)?,

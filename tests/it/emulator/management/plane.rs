@@ -114,7 +114,9 @@ async fn faults_are_planned_while_it_runs_and_taken_back() {
     control.put("/faults", "{}").await;
     let again = device.request("$dps/registrations/PUT/iotdps-register/?$rid=1", "").await;
     assert!(again.topic.starts_with("$dps/registrations/res/202/"), "{}", again.topic);
-    for (body, code) in [(r#"{"server_error":{"probability":2}}"#, 400_000), (r#"{"earthquake":{}}"#, 400_012)] {
+    for (body, code) in
+        [(r#"{"server_error":{"probability":2}}"#, 400_000), (r#"{"earthquake":{}}"#, 400_000), ("[]", 400_012)]
+    {
         assert_eq!(control.ask(Method::PUT, "/faults", &[], body).await.refusal(), (400, code), "{body}");
     }
     let (chain, _) = world.provision("dev2").await;

@@ -1,49 +1,16 @@
 //! Reads tables key by key, collecting every problem and every setting with its origin instead of stopping at the first
 //! mistake.
 
-use std::cell::RefCell;
-use std::sync::Arc;
-
-use crate::domain::Setting;
-use crate::settings::expect::{Expect, nearest};
-use crate::settings::key::{Asked, KeyDefault};
-use crate::settings::problem::{Problem, Source, Text};
-use crate::settings::tree::{Entry, Kind, Place, Table, Value};
-
-/// What all readers of one scenario share.
-#[derive(Debug, Default)]
-pub(crate) struct Findings {
-    /// The file, then the overrides, then files that the scenario names.
-    pub(crate) sources: RefCell<Vec<Source>>,
-    pub(crate) problems: RefCell<Vec<Problem>>,
-    pub(crate) settings: RefCell<Vec<Setting>>,
-    pub(crate) keys: Asked,
-}
-
-impl Findings {
-    /// Adds a source; places name it by the number that this gives.
-    pub(crate) fn add_source(&self, name: &str, text: String) -> usize {
-        let mut sources = self.sources.borrow_mut();
-        sources.push(Arc::new(Text::new(name, text)));
-        sources.len() - 1
-    }
-
-    pub(crate) fn problem(&self, place: &Place, problem: Problem) {
-        let problem = match self.sources.borrow().get(place.source) {
-            Some(source) => problem.at(place.source, source, place.span.clone()),
-            None => problem,
-        };
-        self.problems.borrow_mut().push(problem);
-    }
-
-    pub(crate) fn setting(&self, key: String, value: &Value) {
-        let setting = Setting { key, value: value.to_string(), origin: value.place.origin() };
-        self.settings.borrow_mut().push(setting);
-    }
-}
+use super::declare::Written;
+use super::expect::{Expect, nearest};
+use super::findings::Findings;
+use super::key::KeyDefault;
+use super::place::Place;
+use super::problem::Problem;
+use super::tree::{Entry, Kind, Table, Value};
 
 /// A table, read key by key. `None` from a method means: a problem was noted.
-pub(crate) struct Section<'a> {
+pub struct Section<'a> {
     findings: &'a Findings,
     path: String,
     /// The path without the names of items: what the table is called.
@@ -76,7 +43,8 @@ impl<'a> Section<'a> {
         self.table?.get(key)
     }
 
-    fn knows(&mut self, key: &'static str) {
+    /// A key that is no mistake, though nothing comes of it.
+    pub(crate) fn knows(&mut self, key: &'static str) {
         if !self.known.contains(&key) {
             self.known.push(key);
         }
@@ -131,7 +99,21 @@ impl<'a> Section<'a> {
         self.note(key, KeyDefault::Value(default.to_owned()), expect);
         match self.entry(key) {
             Some(entry) => self.read(key, &entry.value, expect),
-            None => self.read(key, &Value::from_text(default, Place::BUILT_IN, 0), expect),
+            None => self.read(key, &Value::from_text(default, &Place::BUILT_IN), expect),
+        }
+    }
+
+    /// A key with a default that is a value already.
+    pub(crate) fn usual<T: Written>(&mut self, key: &'static str, usual: T, expect: &Expect<T>) -> Option<T> {
+        let written = usual.written().map(Value::built_in);
+        let default = written.as_ref().map_or(KeyDefault::Nothing, |value| KeyDefault::Value(value.to_string()));
+        self.note(key, default, expect);
+        match self.entry(key) {
+            Some(entry) => self.read(key, &entry.value, expect),
+            None => {
+                written.iter().for_each(|value| self.findings.setting(self.path_of(key), value));
+                Some(usual)
+            }
         }
     }
 
@@ -159,9 +141,9 @@ impl<'a> Section<'a> {
         read.into_iter().collect()
     }
 
-    /// The value of a key as it stands, unread and unrecorded.
-    pub(crate) fn raw(&mut self, key: &'static str) -> Option<&'a Value> {
-        self.entry(key).map(|entry| &entry.value)
+    /// The table as it stands, unread and unrecorded.
+    pub(crate) const fn table(&self) -> Option<&'a Table> {
+        self.table
     }
 
     /// The dotted path of a key, and where its value stands, or this table when it was not given.
@@ -227,23 +209,42 @@ impl<'a> Section<'a> {
 
     /// A list of tables, at least one. Each goes by its `name` or its index.
     pub(crate) fn sections(&mut self, key: &'static str, how: &str) -> Vec<Section<'a>> {
-        let path = self.path_of(key);
-        let (place, items) = match self.entry(key) {
-            Some(Entry { value: Value { kind: Kind::Array(items), place }, .. }) => (place.clone(), items.as_slice()),
-            Some(entry) => (entry.value.place.clone(), [].as_slice()),
-            None => (self.place.clone(), [].as_slice()),
-        };
+        let place = self.locate(key).1;
+        let items = self.items(key).unwrap_or_default();
         if items.is_empty() {
-            let problem = Problem::new(format!("`{path}` must be a list of at least one table")).help(how);
-            self.findings.problem(&place, problem);
+            let message = format!("`{}` must be a list of at least one table", self.path_of(key));
+            self.findings.problem(&place, Problem::new(message).help(how));
         }
+        self.each_table(key, items, how)
+    }
+
+    /// A list of tables that may be left out or empty. Each goes by its `name` or its index.
+    pub(crate) fn tables(&mut self, key: &'static str, how: &str) -> Option<Vec<Section<'a>>> {
+        let items = match (self.has(key), self.items(key)) {
+            (_, Some(items)) => items,
+            (false, None) => &[],
+            (true, None) => {
+                self.problem(key, "must be a list of tables", how);
+                return None;
+            }
+        };
+        Some(self.each_table(key, items, how))
+    }
+
+    /// The items of a key that is a list.
+    fn items(&mut self, key: &'static str) -> Option<&'a [Value]> {
+        match &self.entry(key)?.value.kind {
+            Kind::Array(items) => Some(items),
+            _ => None,
+        }
+    }
+
+    fn each_table(&self, key: &str, items: &'a [Value], how: &str) -> Vec<Section<'a>> {
         let mut sections = Vec::with_capacity(items.len());
         for (index, item) in items.iter().enumerate() {
-            let path = format!("{path}.{}", item.name_or(index));
+            let path = format!("{}.{}", self.path_of(key), item.name_or(index));
             match &item.kind {
-                Kind::Table(table) => {
-                    sections.push(self.below(key, path, Some(table), item.place.clone()));
-                }
+                Kind::Table(table) => sections.push(self.below(key, path, Some(table), item.place.clone())),
                 _ => self.findings.problem(&item.place, Problem::new(format!("`{path}` must be a table")).help(how)),
             }
         }
@@ -254,6 +255,15 @@ impl<'a> Section<'a> {
     pub(crate) fn has(&mut self, key: &'static str) -> bool {
         self.knows(key);
         self.table.is_some_and(|t| t.get(key).is_some())
+    }
+
+    /// Whether the table was left out; one that was given without a key is a problem.
+    pub(crate) fn left_out(&self, how: &str) -> bool {
+        if self.table.is_some_and(|table| table.0.is_empty()) {
+            let problem = Problem::new(format!("`{}` says nothing", self.path)).help(how);
+            self.findings.problem(&self.place, problem);
+        }
+        self.table.is_none()
     }
 
     /// Notes a problem at the value of `key`, or at the table when that was not given.

@@ -1,16 +1,17 @@
-//! The key `time_scale`.
+//! How much faster a fleet's life passes: the key `time_scale`.
 
-use crate::domain::{FleetTime, TimeScale};
-use crate::settings::expect::Expect;
-use crate::settings::time;
-use crate::settings::tree::Kind;
 use std::cmp::Ordering;
 use std::time::Duration;
+
+use super::expect::Expect;
+use super::time;
+use super::tree::Kind;
+use crate::domain::{FleetTime, TimeScale};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 /// `"1d = 1s"`, or a number of fleet seconds per real second.
-pub(super) fn expect() -> Expect<TimeScale> {
+pub(crate) fn time_scale() -> Expect<TimeScale> {
     let valid = format!(
         "fleet time = real time, such as \"1d = 1s\", or a number of fleet seconds per real second, from 1 to {}",
         TimeScale::MAX
@@ -42,11 +43,13 @@ pub(super) fn expect() -> Expect<TimeScale> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::tree::Value;
+    use crate::settings::{Place, Value};
 
     #[test]
     fn scales_are_ratios_or_numbers() {
-        let read = |text: &str| (expect().read)(&Value::from_text(text, 0, 0)).ok().map(|scale| scale.to_string());
+        let read = |text: &str| {
+            (time_scale().read)(&Value::from_text(text, &Place::BUILT_IN)).ok().map(|scale| scale.to_string())
+        };
         assert_eq!(read("\"1d = 1s\"").as_deref(), Some("1d = 1s"));
         assert_eq!(read("P30D=1min").as_deref(), Some("30d = 1min"));
         assert_eq!(read("60").as_deref(), Some("1min = 1s"));
@@ -54,7 +57,9 @@ mod tests {
         for wrong in ["0", "0.5", "-1", "1000001", "\"1s = 1d\"", "\"1d\"", "\"1d = 0s\"", "\"1d = soon\"", "true"] {
             assert_eq!(read(wrong), None, "{wrong}");
         }
-        let why = |text: &str| (expect().read)(&Value::from_text(text, 0, 0)).unwrap_err().unwrap_or_default();
+        let why = |text: &str| {
+            (time_scale().read)(&Value::from_text(text, &Place::BUILT_IN)).unwrap_err().unwrap_or_default()
+        };
         assert_eq!(read("\"5s = 5s\"").as_deref(), Some("5s = 5s"));
         assert_eq!(why("\"1s = 1d\""), "fleet time cannot pass slower than real time");
         assert_eq!(why("\"0s = 0s\""), "no time passes in 0s");
