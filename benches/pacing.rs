@@ -5,13 +5,12 @@ use std::sync::Arc;
 
 use fleetstorm::device::{Attestation, Endpoint, MemoryConnector, Settings};
 use fleetstorm::domain::{CryptoProvider, IdScope, TlsVersions};
-use fleetstorm::engine::{Execution, Plan, RunInput, run};
+use fleetstorm::engine::{Plan, RunInput, run};
 use fleetstorm::pki::chain::ChainVerifier;
 use fleetstorm::pki::issuing_ca::RootCa;
 use fleetstorm::pki::sas::SymmetricKey;
 use fleetstorm::pki::tls::ClientTls;
 use fleetstorm::scenario::Scenario;
-use tokio_util::sync::CancellationToken;
 
 fn settings() -> Settings {
     let root = RootCa::generate("root", std::time::SystemTime::now()).expect("a root").der().to_vec();
@@ -35,23 +34,9 @@ fn main() {
         let scenario = Scenario::parse("pacing", &text, &[]).expect("a scenario");
         // Nobody listens: every attempt is refused at once.
         let (connector, _) = MemoryConnector::new();
-        let input = RunInput {
-            plan: Plan::new(&scenario, 1),
-            scenario,
-            classes: vec![settings()],
-            connector: Arc::new(connector),
-            open_files: 20_000,
-            execution: Execution::Threads,
-            start_at: None,
-            begun: None,
-            progress: None,
-            distributions: false,
-            snapshots: None,
-            rows: None,
-            stop: CancellationToken::new(),
-            cut: CancellationToken::new(),
-            target_gone: CancellationToken::new(),
-        };
+        let plan = Plan::new(&scenario, 1);
+        let input =
+            RunInput { open_files: 20_000, ..RunInput::new(scenario, plan, vec![settings()], connector.into()) };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let outcome = runtime.block_on(run(input)).expect("a run");
         let lateness = outcome.health.lateness.decode();

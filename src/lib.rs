@@ -18,6 +18,41 @@
 //! | [`report`] | a finished record as console table, CSV, JSON |
 //! | [`rig`] | a run of a scenario against a target, with all who watch it |
 //! | [`cli`] | the command line |
+//!
+//! A run is a library call. This one takes no time, as it is held in virtual time (`start_paused` is of tokio's feature `test-util`):
+//!
+//! ```
+//! use std::time::{Duration, SystemTime};
+//!
+//! use fleetstorm::engine::Plan;
+//! use fleetstorm::rig::{Observers, Run, Target};
+//! use fleetstorm::scenario::Scenario;
+//!
+//! let text = "
+//!     schema = 1
+//!     name = 'storm'
+//!     fleet = { devices = 30, behaviour = 'well-behaved' }
+//!     quotas.registrations_per_minute = 20
+//!     [[stage]]
+//!     name = 'rollout'
+//!     kind = 'provision'
+//!     arrival = 'at-once'";
+//! let scenario = Scenario::parse("storm.toml", text, &[])?;
+//! let (seed, start) = (7, SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000));
+//!
+//! let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?;
+//! let record = runtime.block_on(async {
+//!     let mut target = Target::in_process(&scenario, seed, Some(start))?;
+//!     let run = Run::new(scenario.clone(), Plan::new(&scenario, seed));
+//!     run.start(&mut target, &mut Observers::default()).await
+//! })?;
+//!
+//! let rollout = &record.stages[0];
+//! assert_eq!(rollout.totals.succeeded, 30);
+//! // Ten of them were refused at first, and came again when they might.
+//! assert!(rollout.totals.throttled >= 10 && record.elapsed > Duration::from_secs(20));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 #![warn(missing_docs)]
 #![forbid(unsafe_code)]
 

@@ -6,8 +6,8 @@ use crate::rig::defect::Defect;
 use crate::rig::machine::{OpenFilesError, clock::WrongClock};
 use crate::rig::metrics::{MetricsError, otlp::OtlpError};
 use crate::rig::rows::RowsError;
-use crate::rig::target::bootstrap_files::BootstrapFilesError;
-use crate::rig::target::{AboveQuota, EmbeddedError, EmulatorConfigError, TargetError};
+use crate::rig::target::{EmulatorConfigError, TargetError};
+use crate::rig::{OpenError, RunError};
 use crate::settings::Problems;
 
 impl Explained for FolderError {}
@@ -15,8 +15,6 @@ impl Explained for Defect {}
 impl Explained for OpenFilesError {}
 impl Explained for WrongClock {}
 impl Explained for RowsError {}
-impl Explained for BootstrapFilesError {}
-impl Explained for EmbeddedError {}
 
 impl Explained for Problems {
     fn exit(&self) -> Exit {
@@ -36,9 +34,25 @@ impl Explained for OtlpError {
     }
 }
 
-impl Explained for AboveQuota {
+impl Explained for OpenError {
     fn exit(&self) -> Exit {
-        Exit::Usage
+        match self {
+            Self::Target(error) => error.exit(),
+            Self::EmulatorConfig(error) => error.exit(),
+            Self::NotEmbedded(_) | Self::NotOurs(_) | Self::AboveQuota(_) => Exit::Usage,
+            Self::BootstrapFiles(_) | Self::Embedded(_) | Self::InProcess(_) => Exit::Unexpected,
+        }
+    }
+}
+
+impl Explained for RunError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Target(error) => error.exit(),
+            Self::Metrics(error) => error.exit(),
+            Self::Stopped => Exit::Interrupted,
+            Self::Engine(_) | Self::Defect(_) | Self::Pipe(_) | Self::OpenFiles(_) => Exit::Unexpected,
+        }
     }
 }
 

@@ -1,5 +1,5 @@
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
@@ -16,15 +16,15 @@ pub(crate) struct Clock {
     /// What it shows at `origin`, following the runtime's clock from there; otherwise it follows the system's.
     start: Option<SystemTime>,
     origin: Instant,
-    /// Set once, when the measured part begins.
-    fleet: OnceLock<FleetWall>,
+    /// Set when the measured part of a run begins.
+    fleet: RwLock<Option<FleetWall>>,
     offset_ms: AtomicI64,
 }
 
 impl Clock {
     /// One that was moved by so many milliseconds before. `start` is where a clock in virtual time begins.
     pub(crate) fn new(scale: TimeScale, start: Option<SystemTime>, offset_ms: i64) -> Self {
-        Self { scale, start, origin: Instant::now(), fleet: OnceLock::new(), offset_ms: AtomicI64::new(offset_ms) }
+        Self { scale, start, origin: Instant::now(), fleet: RwLock::default(), offset_ms: AtomicI64::new(offset_ms) }
     }
 
     /// How fast fleet time passes.
@@ -55,17 +55,19 @@ impl Clock {
         self.offset_ms.fetch_add(millis(by), Ordering::Relaxed);
     }
 
-    /// From `anchor` on it runs at the speed of the time scale, however late this is called. The first call counts; false for any other.
+    /// From `anchor` on it runs at the speed of the time scale, however late this is called. It can begin again: what it showed before is
+    /// forgotten, but for time travel. Whether it had begun before.
     pub(crate) fn begin(&self, anchor: SystemTime) -> bool {
         let now = self.origin.elapsed();
-        self.fleet.set(FleetWall::anchored(self.scale, anchor, self.real(now), now)).is_ok()
+        let fleet = FleetWall::anchored(self.scale, anchor, self.real(now), now);
+        self.fleet.write().unwrap_or_else(PoisonError::into_inner).replace(fleet).is_some()
     }
 
     /// When it will show `wall`, as far as can be told now: time travel and the beginning may come in between.
     pub(crate) fn when(&self, wall: SystemTime) -> Option<Instant> {
         let (left, now) = (wall.duration_since(self.now()).unwrap_or_default(), Instant::now());
         let begins_in = |fleet: &FleetWall| fleet.begins_in(now.duration_since(self.origin));
-        let unscaled = left.min(self.fleet.get().map_or(Duration::MAX, begins_in));
+        let unscaled = left.min(self.fleet().as_ref().map_or(Duration::MAX, begins_in));
         now.checked_add(unscaled + self.scale.to_real(FleetTime::new(left - unscaled)))
     }
 
@@ -77,7 +79,11 @@ impl Clock {
     /// Now, without time travel.
     fn unmoved(&self) -> SystemTime {
         let now = self.origin.elapsed();
-        self.fleet.get().map_or_else(|| self.real(now), |fleet| fleet.shows(now))
+        self.fleet().map_or_else(|| self.real(now), |fleet| fleet.shows(now))
+    }
+
+    fn fleet(&self) -> Option<FleetWall> {
+        *self.fleet.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Without time travel and time scale.
@@ -124,12 +130,15 @@ mod tests {
         assert_eq!(clock.now(), start() + 5 * SECOND);
         let anchor = clock.now();
         tokio::time::advance(SECOND / 4).await;
-        assert!(clock.begin(anchor) && !clock.begin(anchor), "the first one counts");
+        assert!(!clock.begin(anchor));
         assert_eq!(clock.now(), anchor + DAY / 4, "as if it had been told in time");
         tokio::time::advance(2 * SECOND).await;
         assert_eq!((clock.now(), clock.lead_ms()), (anchor + DAY * 9 / 4, millis(DAY * 9 / 4 - SECOND * 9 / 4)));
         clock.advance(30 * DAY);
         assert_eq!(clock.now(), anchor + DAY * 129 / 4);
+        let again = start() + 8 * SECOND;
+        assert!(clock.begin(again), "another run");
+        assert_eq!(clock.now(), again + 30 * DAY - SECOND * 3 / 4);
     }
 
     #[tokio::test(start_paused = true)]

@@ -26,6 +26,12 @@ impl ServiceStation {
         Self { capacity, queue, busy: BinaryHeap::new(), waiting: VecDeque::new() }
     }
 
+    /// Forgets all work.
+    pub fn clear(&mut self) {
+        self.busy.clear();
+        self.waiting.clear();
+    }
+
     /// When work that comes now and takes so long is done. Times never go back from one call to the next.
     ///
     /// # Errors

@@ -76,6 +76,11 @@ impl TokenRate {
 }
 
 impl TokenBucket {
+    /// Makes it full.
+    pub const fn fill(&mut self) {
+        self.full_at = Duration::ZERO;
+    }
+
     /// A full one.
     pub const fn full(rate: TokenRate) -> Self {
         Self { rate, full_at: Duration::ZERO }

@@ -1,5 +1,3 @@
-//! What both processes use, second by second.
-
 use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
@@ -16,7 +14,7 @@ const EVERY: Duration = Duration::from_secs(1);
 
 /// Looks once a second at what both processes use, beside the work and never in its way.
 #[derive(Debug)]
-pub struct Sampler {
+pub(super) struct Sampler {
     task: JoinHandle<()>,
     stop: CancellationToken,
 }
@@ -24,14 +22,18 @@ pub struct Sampler {
 impl Sampler {
     /// Begins with the measured part, which `begun` tells. `log` has everything seen so far at any time. Must be inside a
     /// runtime.
-    pub fn start(emulator: ChildProcess, begun: oneshot::Receiver<Instant>, log: watch::Sender<ResourceLog>) -> Self {
+    pub(super) fn start(
+        emulator: ChildProcess,
+        begun: oneshot::Receiver<Instant>,
+        log: watch::Sender<ResourceLog>,
+    ) -> Self {
         let stop = CancellationToken::new();
         let task = tokio::spawn(sample(emulator, begun, log, stop.clone()));
         Self { task, stop }
     }
 
     /// Looks a last time, while the emulator is still there, and ends. Gives what the reader of the results must know.
-    pub async fn finish(self) -> Option<String> {
+    pub(super) async fn finish(self) -> Option<String> {
         self.stop.cancel();
         let broke = self.task.await.is_err();
         broke.then(|| {

@@ -20,6 +20,7 @@ mod metrics;
 mod pki;
 mod report;
 mod result_folders;
+mod rig;
 mod run;
 mod scenario;
 mod sdk;

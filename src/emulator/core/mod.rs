@@ -50,6 +50,8 @@ pub(crate) struct Core {
     /// Those whose sessions a fault ended, and whether there is any.
     ended: RwLock<Vec<AuthorityId>>,
     any_ended: AtomicBool,
+    /// Whether a fault revoked the policy since the run began.
+    was_revoked: AtomicBool,
     /// The certificates of those; locked while the authorities of registry or hub change.
     credentials: Mutex<Vec<Vec<u8>>>,
     /// Root of the TLS server certificate, once one is needed.
@@ -144,6 +146,7 @@ impl Core {
             trusted: RwLock::new(Arc::new(Trusted::new(&cas)?)),
             ended: RwLock::default(),
             any_ended: AtomicBool::new(false),
+            was_revoked: AtomicBool::new(false),
             credentials: Mutex::new(cas),
             server_root: Mutex::new(server_root),
             journal,
@@ -178,15 +181,24 @@ impl Core {
         self.record_authorities()
     }
 
-    /// The measured part began at `anchor`: the clock runs at the speed of the time scale, the times of the faults count
-    /// from now. False when it had begun before.
-    pub(crate) fn begin(&self, anchor: SystemTime) -> bool {
-        let first = self.clock.begin(anchor);
-        if first {
-            self.faults.restart(Instant::now());
-            self.clock_changed();
+    /// The measured part of a run began at `anchor`: the clock runs at the speed of the time scale, the times of the faults count from
+    /// now, and nothing of any quota or capacity is used up. What faults did in an earlier run is undone.
+    pub(crate) fn begin(&self, anchor: SystemTime) {
+        let again = self.clock.begin(anchor);
+        if again && self.was_revoked.swap(false, Ordering::AcqRel) && self.restore_policy().is_err() {
+            // Only the library can fail, and there is nobody else to tell.
+            self.tally.count(Event::FaultFailed);
         }
-        first
+        self.model.restart();
+        self.faults.restart(Instant::now());
+        self.clock_changed();
+    }
+
+    /// An authority that a fault made was made in a time that may be to come again; the one that takes its place is trusted as the first
+    /// one was.
+    fn restore_policy(&self) -> Result<(), CoreError> {
+        self.revoke_policy(&self.config.adr.policy)?;
+        if self.config.hub.synced { self.sync_credentials() } else { Ok(()) }
     }
 
     /// Has the clock written if it moves by itself, so that it does not go back at the next start.
@@ -285,6 +297,7 @@ impl Core {
         let name = &self.config.adr.policy;
         let Some(revoked) = self.adr.policy(name) else { return Ok(()) };
         self.revoke_policy(name)?;
+        self.was_revoked.store(true, Ordering::Release);
         self.tally.count(Event::FaultPolicyRevoked);
         if self.faults.revocation_ends_sessions() {
             let mut ended = self.ended.write().unwrap_or_else(PoisonError::into_inner);

@@ -90,10 +90,10 @@ impl Service {
 
     /// The measured part began at `anchor`, by the system's clock (or that of `Config::virtual_time`): from there on the
     /// wall clock runs at the speed of `Config::time_scale`, `anchor + (now - anchor) * scale`, however late this is
-    /// called; before, it runs at real speed. The times of the fault plan begin now. Happens once; false when it had
-    /// happened before, and then nothing changes.
-    pub fn begin(&self, anchor: SystemTime) -> bool {
-        self.core.begin(anchor)
+    /// called; before, it runs at real speed. The times of the fault plan begin now, and nothing of any quota or capacity is
+    /// used up. Every run that is told so begins anew: its time counts from its own anchor.
+    pub fn begin(&self, anchor: SystemTime) {
+        self.core.begin(anchor);
     }
 
     /// Waits until all changes so far are on the disk, if state is kept; false when that cannot be had within 10 s.

@@ -51,6 +51,12 @@ impl ServiceModel {
         })
     }
 
+    /// Begins anew: no work is going on, the first piece of work takes the first latency, nothing of any quota is used up.
+    pub(crate) fn restart(&self) {
+        self.stations.iter().for_each(Station::restart);
+        self.quotas.restart();
+    }
+
     /// Whether there is anything of which connections with the hub use up a part.
     pub(crate) fn bounds_hub_connections(&self) -> bool {
         self.quotas.bounds_hub_connections() || !self.stations[Step::HubConnect as usize].is_instant()

@@ -62,6 +62,15 @@ impl Quotas {
         }
     }
 
+    /// Every bucket is full.
+    pub(super) fn restart(&self) {
+        let buckets = [&self.registrations, &self.certificates, &self.renewals, &self.hub_connections];
+        buckets.into_iter().flatten().for_each(|bucket| lock(bucket).fill());
+        if let Some(polls) = &self.polls {
+            polls.full_at.retain(|_| false);
+        }
+    }
+
     /// A registration comes.
     pub(crate) fn registration(&self, now: Instant) -> Result<(), Over> {
         self.take(self.registrations.as_ref(), now)

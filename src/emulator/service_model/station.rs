@@ -31,6 +31,14 @@ impl Station {
         })
     }
 
+    /// Nothing is being done, and the next piece of work is the first one.
+    pub(super) fn restart(&self) {
+        self.drawn.store(0, Ordering::Relaxed);
+        if let Some(places) = &self.places {
+            lock(places).clear();
+        }
+    }
+
     /// Whether its work takes no time.
     pub(super) fn is_instant(&self) -> bool {
         self.latency.is_none()

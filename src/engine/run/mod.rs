@@ -69,6 +69,29 @@ pub struct RunInput<C> {
     pub target_gone: CancellationToken,
 }
 
+impl<C> RunInput<C> {
+    /// With what is usual: devices on threads, 1,024 open files, nobody who watches, nobody who stops it.
+    pub fn new(scenario: Scenario, plan: Plan, classes: Vec<Settings>, connector: Arc<C>) -> Self {
+        Self {
+            scenario,
+            plan,
+            classes,
+            connector,
+            open_files: 1_024,
+            execution: Execution::Threads,
+            start_at: None,
+            begun: None,
+            progress: None,
+            distributions: false,
+            snapshots: None,
+            rows: None,
+            stop: CancellationToken::new(),
+            cut: CancellationToken::new(),
+            target_gone: CancellationToken::new(),
+        }
+    }
+}
+
 /// Carries out a scenario: every stage is prepared, measured and drained. Whatever happens to single devices is in the
 /// outcome.
 ///

@@ -4,6 +4,7 @@ mod history;
 mod stages;
 
 use crate::domain::TimeScale;
+use crate::scenario::Scenario;
 
 pub use history::{Histories, History};
 pub use stages::{Told, going_on};
@@ -17,4 +18,12 @@ pub struct About {
     pub time_scale: TimeScale,
     /// Open files that this process may have.
     pub open_files: u64,
+}
+
+impl About {
+    /// Of a run of `scenario` by a process that may have so many files open.
+    pub fn of(scenario: &Scenario, open_files: u64) -> Self {
+        let stages = scenario.stages.iter().map(|stage| stage.name.clone()).collect();
+        Self { stages, time_scale: scenario.time_scale, open_files }
+    }
 }

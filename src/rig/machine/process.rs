@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use nix::sys::resource::{Usage, UsageWho, getrusage};
@@ -65,6 +65,8 @@ struct Started {
     process: Option<Other>,
     /// What children used that ended before it: those of earlier runs.
     earlier: CpuUse,
+    /// CPU that was told, user and system.
+    told: Mutex<[Duration; 2]>,
     /// The most resident memory in bytes when it was last looked at; 0 when that was never, or is not told.
     peak: AtomicU64,
 }
@@ -74,7 +76,7 @@ impl ChildProcess {
     pub fn started(&self, process: Option<Other>) {
         let earlier = ended_children().unwrap_or_default();
         // A second time nothing changes.
-        let _ = self.0.set(Started { process, earlier, peak: AtomicU64::new(0) });
+        let _ = self.0.set(Started { process, earlier, told: Mutex::default(), peak: AtomicU64::new(0) });
     }
 
     /// What it uses now; after its end, the CPU that it used.
@@ -90,6 +92,20 @@ impl ChildProcess {
             }
             now => now,
         }
+    }
+
+    /// What it used since this was asked last, or it was started; the peak of its memory is that of all its life until now. `None` when
+    /// it was not started, or the system does not tell.
+    pub fn used_since_last(&self) -> Option<CpuUse> {
+        let [user, system] = self.now().cpu?;
+        let Started { told, peak, .. } = self.0.get()?;
+        let before = std::mem::replace(&mut *told.lock().unwrap_or_else(PoisonError::into_inner), [user, system]);
+        let peak_memory = match peak.load(Ordering::Relaxed) {
+            0 => self.whole()?.peak_memory,
+            own => own,
+        };
+        let (user, system) = (user.saturating_sub(before[0]), system.saturating_sub(before[1]));
+        Some(CpuUse { user, system, peak_memory })
     }
 
     /// What it used, once it has ended and was awaited; `None` when it was not started, or the system does not tell. The peak of

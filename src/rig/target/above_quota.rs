@@ -28,7 +28,7 @@ pub struct AboveQuota {
 ///
 /// # Errors
 /// The scenario's `[emulator]` is no configuration of the emulator.
-pub fn above_quota(scenario: &Scenario, seed: u64) -> Result<Vec<String>, EmulatorConfigError> {
+pub(super) fn above_quota(scenario: &Scenario, seed: u64) -> Result<Vec<String>, EmulatorConfigError> {
     let limits = scenario.quotas.or(&QuotaProfile::DpsDefault.limits());
     let checks = quotas::checks(scenario, &Plan::new(scenario, seed), &limits)?;
     // Where the target decides when devices come, only so few that they all fit are known to.

@@ -1,13 +1,14 @@
 use std::fmt;
 use std::fs;
-use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
 use crate::device::{Attestation, Endpoint, HubSettings, Settings, SourceAddresses, WallClock};
 use crate::domain::{IdScope, Transport, without_byte_order_mark};
+use crate::emulator::Service;
 use crate::model::NetworkImpairment;
 use crate::pki::bootstrap::Folder;
 use crate::pki::chain::{ChainError, ChainVerifier};
@@ -37,10 +38,10 @@ pub struct Access {
     pub id_scope: IdScope,
     /// Key of the enrollment group, when a device class needs it.
     pub group_key: Option<SymmetricKey>,
-    /// PEM roots of the servers' TLS certificates.
-    pub ca_file: PathBuf,
-    /// PEM of the authority that must have issued the certificates.
-    pub issuing_root_file: Option<PathBuf>,
+    /// DER of the roots of the servers' TLS certificates.
+    pub roots: Vec<Vec<u8>>,
+    /// How the certificates that devices get are checked.
+    pub verifier: Arc<ChainVerifier>,
     /// Addresses that devices connect from.
     pub source: SourceAddresses,
 }
@@ -54,18 +55,14 @@ pub struct Door {
     pub address: Option<SocketAddr>,
 }
 
-/// The enrollment group's key from the environment, when it is there. Wiped from memory after use, redacted in `Debug`.
+/// The enrollment group's key, when it was given beside files, as by the environment. Wiped from memory after use, redacted in `Debug`.
+#[derive(Clone, Default)]
 pub struct GivenKey(Option<Zeroizing<String>>);
 
 impl GivenKey {
     /// In base64; blank counts as nothing.
     pub fn new(key: Option<Zeroizing<String>>) -> Self {
         Self(key.filter(|key| !key.trim().is_empty()))
-    }
-
-    /// Nothing was given.
-    pub const fn none() -> Self {
-        Self(None)
     }
 }
 
@@ -120,8 +117,8 @@ impl Access {
             group_key: needed_key(fleet, || {
                 group_key(given, target.group_key_file.as_ref().unwrap_or(group_key_file))
             })?,
-            ca_file: target.ca_file.as_ref().unwrap_or(ca_file).clone(),
-            issuing_root_file: Some(target.issuing_root_file.as_ref().unwrap_or(issuing_root_file).clone()),
+            roots: certificates(target.ca_file.as_ref().unwrap_or(ca_file), CA_FILE)?,
+            verifier: verifier(Some(target.issuing_root_file.as_ref().unwrap_or(issuing_root_file)))?,
             source: SourceAddresses::System,
         })
     }
@@ -147,8 +144,26 @@ impl Access {
             hub_address: None,
             id_scope: target.id_scope.clone().ok_or(TargetError::NoIdScope)?,
             group_key,
-            ca_file: target.ca_file.clone().ok_or(TargetError::NoCa)?,
-            issuing_root_file: target.issuing_root_file.clone(),
+            roots: certificates(target.ca_file.as_ref().ok_or(TargetError::NoCa)?, CA_FILE)?,
+            verifier: verifier(target.issuing_root_file.as_deref())?,
+            source: SourceAddresses::System,
+        })
+    }
+
+    /// To an emulator in this process.
+    pub(super) fn in_memory(service: &Service, id_scope: IdScope) -> Result<Self, ChainError> {
+        let root = service.issuing_root().to_vec();
+        let verifier = Arc::new(ChainVerifier::new(std::slice::from_ref(&root))?);
+        Ok(Self {
+            dps_host: "dps".to_owned(),
+            mqtt: Door::usual(Transport::Mqtt),
+            https: Some(Door::usual(Transport::Https)),
+            hub_address: None,
+            id_scope,
+            group_key: Some(service.group_key().clone()),
+            // In memory there is no TLS, so that any will do.
+            roots: vec![root],
+            verifier,
             source: SourceAddresses::System,
         })
     }
@@ -167,26 +182,16 @@ impl Access {
     /// What the devices of each class share, by index of the class.
     ///
     /// # Errors
-    /// A certificate file is unusable, or the target does not speak what a class does.
+    /// TLS cannot be set up, or the target does not speak what a class does.
     pub fn device_settings(
         &self,
         scenario: &Scenario,
         seed: u64,
         clock: &Arc<dyn WallClock>,
     ) -> Result<Vec<Settings>, TargetError> {
-        let roots = certificates(&self.ca_file, "target.ca_file")?;
-        let verifier = Arc::new(match &self.issuing_root_file {
-            Some(path) => {
-                const SETTING: &str = "target.issuing_root_file";
-                ChainVerifier::new(&certificates(path, SETTING)?).map_err(|e: ChainError| {
-                    TargetError::BadCertificates { path: path.clone(), setting: SETTING, reason: e.to_string() }
-                })?
-            }
-            None => ChainVerifier::any_issuer(),
-        });
         let of_class = |class: &DeviceClass| {
-            let tls = ClientTls::new(&roots, class.tls, scenario.fleet.crypto_provider)?;
-            let settings = self.class_settings(class, scenario, tls, Arc::clone(&verifier))?;
+            let tls = ClientTls::new(&self.roots, class.tls, scenario.fleet.crypto_provider)?;
+            let settings = self.class_settings(class, scenario, tls)?;
             Ok(Settings { seed, clock: Arc::clone(clock), ..settings })
         };
         scenario.fleet.classes.iter().map(of_class).collect()
@@ -197,7 +202,6 @@ impl Access {
         class: &DeviceClass,
         scenario: &Scenario,
         tls: ClientTls,
-        verifier: Arc<ChainVerifier>,
     ) -> Result<Settings, TargetError> {
         let Scenario { fleet, time_scale, .. } = scenario;
         let attestation = match &class.attestation {
@@ -228,27 +232,11 @@ impl Access {
             source: self.source.clone(),
             network: NetworkImpairment { latency, jitter, reset },
             hub: Some(hub),
-            ..Settings::new(dps, self.id_scope.clone(), attestation, tls, verifier)
+            ..Settings::new(dps, self.id_scope.clone(), attestation, tls, Arc::clone(&self.verifier))
         };
         behaviour::lay_over(&mut settings, &class.behaviour, *time_scale);
         Ok(settings)
     }
-}
-
-/// Whether a host is on this machine: every address that it has is loopback.
-///
-/// # Errors
-/// It cannot be resolved.
-pub async fn is_loopback(host: &str, port: u16) -> Result<bool, TargetError> {
-    if let Ok(address) = host.parse::<IpAddr>() {
-        return Ok(address.is_loopback());
-    }
-    let unresolvable = |source| TargetError::Unresolvable { host: host.to_owned(), source };
-    let mut addresses = tokio::net::lookup_host((host, port)).await.map_err(unresolvable)?.peekable();
-    if addresses.peek().is_none() {
-        return Err(unresolvable(std::io::Error::other("it has no address")));
-    }
-    Ok(addresses.all(|address| address.ip().is_loopback()))
 }
 
 /// The group key, which is only looked for when devices need one.
@@ -279,6 +267,20 @@ fn given_key(given: &GivenKey) -> Option<Result<SymmetricKey, TargetError>> {
             .map_err(|source| TargetError::BadKey { origin: GROUP_KEY_ENV.to_owned(), source }),
     )
 }
+
+fn verifier(issuing_root: Option<&Path>) -> Result<Arc<ChainVerifier>, TargetError> {
+    const SETTING: &str = "target.issuing_root_file";
+    let Some(path) = issuing_root else { return Ok(Arc::new(ChainVerifier::any_issuer())) };
+    let unusable = |error: ChainError| TargetError::BadCertificates {
+        path: path.to_owned(),
+        setting: SETTING,
+        reason: error.to_string(),
+    };
+    ChainVerifier::new(&certificates(path, SETTING)?).map(Arc::new).map_err(unusable)
+}
+
+/// The setting that names the roots of TLS.
+const CA_FILE: &str = "target.ca_file";
 
 fn certificates(path: &Path, setting: &'static str) -> Result<Vec<Vec<u8>>, TargetError> {
     store::read_certificates(path).map_err(|error| match error {
@@ -311,14 +313,5 @@ mod tests {
             let path = format!("{}/tests/data/pem-forms/{form}.pem", env!("CARGO_MANIFEST_DIR"));
             assert_eq!(certificates(path.as_ref(), "target.ca_file").unwrap().len(), 1, "{form}");
         }
-    }
-
-    #[tokio::test]
-    async fn loopback_is_told_from_the_address() {
-        assert!(is_loopback("127.0.0.9", 1).await.unwrap());
-        assert!(is_loopback("::1", 1).await.unwrap());
-        assert!(!is_loopback("192.0.2.1", 1).await.unwrap());
-        assert!(is_loopback("localhost", 1).await.unwrap());
-        assert!(matches!(is_loopback("no.such.host.invalid", 1).await, Err(TargetError::Unresolvable { .. })));
     }
 }

@@ -77,13 +77,14 @@ pub enum EmbeddedError {
 }
 
 impl Embedded {
-    /// Starts the emulator on free ports of loopback, with what the fleet needs, and waits until it is ready. `config` is a
+    /// Starts the emulator, of another `binary` than this process's when there is one, on free ports of loopback, with what the fleet needs, and waits until it is ready. `config` is a
     /// file as for `fleetstorm emulator --config`; it is not looked at any more afterwards.
     ///
     /// # Errors
     /// It does not start, or is not ready within 30 s.
-    pub async fn start(config: &Path, fleet: &Fleet) -> Result<Self, EmbeddedError> {
-        let binary = std::env::current_exe().map_err(EmbeddedError::Spawn)?;
+    pub async fn start(binary: Option<&Path>, config: &Path, fleet: &Fleet) -> Result<Self, EmbeddedError> {
+        let binary = binary.map_or_else(std::env::current_exe, |binary| Ok(binary.to_owned()));
+        let binary = binary.map_err(EmbeddedError::Spawn)?;
         let mut command = Command::new(binary);
         command.args(["emulator", "--json", "--no-color", "--parent-pipe", "--mqtt-port", "0"]);
         command.args(["--management-port", "off", "--https-port"]);
@@ -128,7 +129,7 @@ impl Embedded {
         Other::running(self.child.0.id()?)
     }
 
-    /// What tells the emulator that the measured part of the run began, to be called once.
+    /// What tells the emulator that the measured part of a run began; once for each run.
     ///
     /// # Errors
     /// The pipe to it cannot be used a second time.
@@ -156,7 +157,7 @@ impl Embedded {
         self.stderr.quoted()
     }
 
-    /// Ends it and waits for its end, so that [`crate::rig::machine::process::ChildProcess::whole`] counts it.
+    /// Ends it and waits for its end.
     pub async fn stop(mut self) {
         drop(self.stdin.take());
         // When it does not end by itself, dropping it kills it.

@@ -95,7 +95,12 @@ impl EmulatorConfig {
         &self.of_file
     }
 
-    /// What DPS tells devices to wait until they ask for the state of their registration .
+    /// As the emulator reads it.
+    pub(super) const fn checked(&self) -> &Config {
+        &self.checked
+    }
+
+    /// What DPS tells devices to wait until they ask for the state of their registration.
     pub fn retry_after(&self) -> FleetTime {
         FleetTime::from_secs(self.checked.dps.retry_after_seconds.into())
     }

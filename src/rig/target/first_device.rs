@@ -15,7 +15,7 @@ use crate::scenario::{Scenario, Stage};
 ///
 /// # Errors
 /// What is wrong, told apart by the step that failed.
-pub async fn try_first_device(
+pub(in crate::rig) async fn try_first_device(
     settings: &Settings,
     scenario: &Scenario,
     class: usize,

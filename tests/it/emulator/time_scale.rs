@@ -36,7 +36,7 @@ async fn certificates_and_sessions_with_tokens_last_their_days_in_seconds_once_i
     assert_eq!(peer.connect(hub_connect("dev1", &token)).await, accepted());
 
     let anchor = world.service.now();
-    assert!(world.service.begin(anchor) && !world.service.begin(anchor));
+    world.service.begin(anchor);
     let begun = Instant::now();
     peer.is_quiet().await;
     assert_eq!(peer.ended().await, "its token expired");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fleetstorm::device::{Attestation, Endpoint, HubSettings, Settings, TcpConnector};
 use fleetstorm::domain::{CryptoProvider, IdScope, KeyAlgorithm, TlsVersions};
 use fleetstorm::emulator::{Config, Emulator, Event};
-use fleetstorm::engine::{Execution, Plan, RunInput, run};
+use fleetstorm::engine::{Plan, RunInput, run};
 use fleetstorm::measure::RunStatus;
 use fleetstorm::pki::chain::ChainVerifier;
 use fleetstorm::pki::tls::ClientTls;
@@ -44,25 +44,8 @@ async fn the_generator_and_the_service_count_the_same() {
 
     let text = "arrival = 'at-once'\nmax_lateness = '1m'\n[limits]\nworkers = 2";
     let scenario = scenario(DEVICES, text);
-    let outcome = run(RunInput {
-        plan: Plan::new(&scenario, 1),
-        scenario,
-        classes: vec![device],
-        start_at: None,
-        begun: None,
-        connector: Arc::new(TcpConnector::new()),
-        open_files: 1_024,
-        execution: Execution::Threads,
-        progress: None,
-        distributions: false,
-        snapshots: None,
-        rows: None,
-        stop: CancellationToken::new(),
-        cut: CancellationToken::new(),
-        target_gone: CancellationToken::new(),
-    })
-    .await
-    .unwrap();
+    let plan = Plan::new(&scenario, 1);
+    let outcome = run(RunInput::new(scenario, plan, vec![device], TcpConnector::new().into())).await.unwrap();
 
     shutdown.cancel();
     let counters = serving.await.unwrap();

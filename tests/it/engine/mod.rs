@@ -74,24 +74,17 @@ impl Run {
 
     async fn try_outcome(self) -> Result<EngineOutcome, EngineError> {
         let plan = Plan::new(&self.scenario, 7);
-        let input = RunInput {
-            scenario: self.scenario,
-            plan,
-            classes: vec![self.device],
-            start_at: None,
-            begun: None,
-            connector: self.connector,
+        run(RunInput {
             open_files: self.open_files,
             execution: self.execution,
             progress: self.progress,
-            distributions: false,
             snapshots: self.snapshots,
-            rows: None,
             stop: self.stop,
             cut: self.cut,
             target_gone: self.target_gone,
-        };
-        run(input).await
+            ..RunInput::new(self.scenario, plan, vec![self.device], self.connector)
+        })
+        .await
     }
 }
 

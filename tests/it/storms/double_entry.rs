@@ -9,8 +9,7 @@ use std::fmt;
 
 use fleetstorm::domain::{FailureClass, Phase, Shard};
 use fleetstorm::emulator::{Counters, Event};
-use fleetstorm::engine::EngineOutcome;
-use fleetstorm::measure::{Attempt, Counts, Outcome, RunStatus};
+use fleetstorm::measure::{Attempt, Counts, Outcome, RunRecord, RunStatus};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -161,7 +160,7 @@ fn case() -> impl Strategy<Value = Case> {
 }
 
 /// The generator's rows and its totals are two accounts as well.
-fn rows_add_up_to_totals(outcome: &EngineOutcome, rows: &[Attempt]) -> Result<(), TestCaseError> {
+fn rows_add_up_to_totals(outcome: &RunRecord, rows: &[Attempt]) -> Result<(), TestCaseError> {
     for (index, stage) in outcome.stages.iter().enumerate() {
         let of_stage: Vec<_> = rows.iter().filter(|row| usize::from(row.stage) == index).collect();
         let sum = |of: fn(&Attempt) -> u64| of_stage.iter().map(|row| of(row)).sum::<u64>();
@@ -184,7 +183,7 @@ fn rows_add_up_to_totals(outcome: &EngineOutcome, rows: &[Attempt]) -> Result<()
 
 fn both_accounts_agree(
     case: &Case,
-    outcome: &EngineOutcome,
+    outcome: &RunRecord,
     rows: &[Attempt],
     emulator: &Counters,
 ) -> Result<(), TestCaseError> {

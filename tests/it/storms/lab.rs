@@ -1,57 +1,84 @@
 //! A whole run in virtual time: the engine against the real emulator, over connections in memory, with every duration
 //! decided by the scenario and the seed.
 
+use std::cell::RefCell;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
-use fleetstorm::device::{MemoryConnector, ScaledClock, Settings, SourceAddresses, WallClock};
-use fleetstorm::domain::{IdScope, Shard, Transport};
-use fleetstorm::emulator::{Config, Counters, Service};
-use fleetstorm::engine::{EngineOutcome, Execution, Plan, Progress, Received, RowSink, RunInput, rows, run};
-use fleetstorm::measure::{Attempt, Counts, Machine, RunRecord};
+use fleetstorm::device::ScaledClock;
+use fleetstorm::domain::Shard;
+use fleetstorm::emulator::Counters;
+use fleetstorm::engine::{Plan, Progress, Received, rows};
+use fleetstorm::measure::{Attempt, Counts, RunRecord};
 use fleetstorm::report::ResultsFolder;
 use fleetstorm::report::console::{Look, summary};
 use fleetstorm::report::rows::{RowFormat, RowNames, RowWriter};
-use fleetstorm::rig::target::EmulatorConfig;
-use fleetstorm::rig::target::{Access, Door};
+use fleetstorm::rig::{Observers, Rows, Run, Seen, Target};
 use fleetstorm::scenario::{Scenario, StageKind};
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
 /// The seed of every run here.
-const SEED: u64 = 7;
+pub(crate) const SEED: u64 = 7;
 
 /// What shows on every clock when a run begins.
-pub(super) fn start() -> SystemTime {
+pub(crate) fn start() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000)
 }
 
 /// A scenario from text.
-pub(super) fn scenario(text: &str) -> Scenario {
+pub(crate) fn scenario(text: &str) -> Scenario {
     Scenario::parse("storm.toml", &format!("schema = 1\nname = 'storm'\n{text}"), &[]).unwrap_or_else(|problems| {
         panic!("{}\n{text}", problems.iter().map(|p| format!("{p}: {:?}\n", p.remedy())).collect::<String>())
     })
 }
 
-/// Runs a scenario from beginning to end, in no time.
-pub(super) fn outcome(scenario: &Scenario) -> EngineOutcome {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime");
-    runtime.block_on(virtual_run(scenario, Manner::default()))
+/// Does `work` in virtual time.
+pub(crate) fn in_virtual_time<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+    runtime.expect("a runtime").block_on(work)
+}
+
+/// A run of a shard of a scenario.
+fn run_of(scenario: &Scenario, shard: Shard) -> Run {
+    Run::new(scenario.clone(), Plan::of_shard(scenario, SEED, shard).expect("it has devices"))
+}
+
+/// Holds a run against an emulator of its own, in no time.
+fn held(run: impl FnOnce() -> Run, observers: Observers) -> (RunRecord, Counters) {
+    // Within the runtime, whose clock does not move by itself.
+    in_virtual_time(async {
+        let run = run();
+        let mut target = Target::in_process(&run.scenario, SEED, Some(start())).expect("an emulator");
+        held_against(&mut target, run, observers).await
+    })
+}
+
+/// Holds a run against a target, which may have served others before.
+pub(crate) async fn held_against(target: &mut Target, run: Run, mut observers: Observers) -> (RunRecord, Counters) {
+    let devices = u64::from(run.plan.shard.of(run.scenario.fleet.devices));
+    let record = run.start(target, &mut observers).await.expect("the generator starts");
+    let certificates = record.certificates.as_ref().expect("the run ended");
+    assert_eq!(certificates.certificates() + certificates.without, devices, "{certificates:?}");
+    assert!(certificates.expired <= certificates.certificates());
+    (record, target.service().expect("it is in this process").counters())
+}
+
+/// Runs a scenario from beginning to end.
+pub(super) fn outcome(scenario: &Scenario) -> RunRecord {
+    held(|| run_of(scenario, Shard::WHOLE), Observers::default()).0
 }
 
 /// A shard of it, with every attempt.
-pub(super) fn sharded(scenario: &Scenario, shard: Shard) -> (EngineOutcome, Vec<Attempt>) {
-    let (outcome, attempts, _) = both_sides(scenario, shard);
-    (outcome, attempts)
+pub(super) fn sharded(scenario: &Scenario, shard: Shard) -> (RunRecord, Vec<Attempt>) {
+    let (record, attempts, _) = both_sides(scenario, shard);
+    (record, attempts)
 }
 
-/// The same, with what the emulator counted of it.
-pub(super) fn both_sides(scenario: &Scenario, shard: Shard) -> (EngineOutcome, Vec<Attempt>, Counters) {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime");
+/// A shard of it, with every attempt and with what the emulator counted of it.
+pub(super) fn both_sides(scenario: &Scenario, shard: Shard) -> (RunRecord, Vec<Attempt>, Counters) {
     let (sink, source, lost) = rows();
     let collecting = std::thread::spawn(move || {
         let mut all = Vec::new();
@@ -63,178 +90,53 @@ pub(super) fn both_sides(scenario: &Scenario, shard: Shard) -> (EngineOutcome, V
             }
         }
     });
-    let (outcome, counters) = runtime.block_on(async {
-        // Within the runtime, whose clock does not move by itself.
-        let service = Service::new(emulator_config(scenario)).expect("an emulator");
-        let manner = Manner { shard, rows: Some(sink), ..Manner::default() };
-        (virtual_run_of(&service, scenario, manner).await, service.counters())
-    });
-    drop(runtime);
-    assert_eq!(lost.load(std::sync::atomic::Ordering::Relaxed), 0);
-    (outcome, collecting.join().expect("it only collects"), counters)
+    let observers = Observers { rows: Some(Rows::Sink(sink)), ..Observers::default() };
+    let (record, counters) = held(|| run_of(scenario, shard), observers);
+    assert_eq!(lost.load(Ordering::Relaxed), 0);
+    (record, collecting.join().expect("it only collects"), counters)
 }
 
 /// It begins at that moment, or as soon as it can.
-pub(super) fn outcome_from(scenario: &Scenario, start_at: SystemTime) -> EngineOutcome {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime");
-    let manner = Manner { start_at: Some(start_at), ..Manner::default() };
-    runtime.block_on(virtual_run(scenario, manner))
+pub(super) fn outcome_from(scenario: &Scenario, start_at: SystemTime) -> RunRecord {
+    held(|| Run { start_at: Some(start_at), ..run_of(scenario, Shard::WHOLE) }, Observers::default()).0
 }
 
-/// How a scenario is run.
-#[derive(Default)]
-struct Manner {
-    stop: CancellationToken,
-    /// How far the clock of the devices is behind that of the service.
-    behind: Duration,
-    shard: Shard,
-    rows: Option<RowSink>,
-    start_at: Option<SystemTime>,
-    progress: Option<watch::Sender<Progress>>,
-}
-
-/// The same, with all that somebody saw who watched it.
-pub(super) fn watched(scenario: &Scenario) -> (EngineOutcome, Vec<Progress>) {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime");
-    runtime.block_on(async {
-        let (sender, mut newest) = watch::channel(Progress::default());
-        let watching = tokio::spawn(async move {
-            let mut seen = Vec::new();
-            while newest.changed().await.is_ok() {
-                seen.push(newest.borrow_and_update().clone());
-            }
-            seen
-        });
-        let outcome = virtual_run(scenario, Manner { progress: Some(sender), ..Manner::default() }).await;
-        (outcome, watching.await.expect("it only collects"))
-    })
+/// With all that somebody saw who watched it.
+pub(super) fn watched(scenario: &Scenario) -> (RunRecord, Vec<Progress>) {
+    let seen = Rc::new(RefCell::new(Vec::new()));
+    let see = Rc::clone(&seen);
+    let onlooker = move |what: Seen<'_>| {
+        if let Seen::Progress(progress) = what {
+            see.borrow_mut().push(progress.clone());
+        }
+    };
+    let observers = Observers { onlooker: Some(Box::new(onlooker)), ..Observers::default() };
+    let (record, _) = held(|| run_of(scenario, Shard::WHOLE), observers);
+    (record, seen.take())
 }
 
 /// With devices whose clock is so far behind that of the service.
-pub(super) fn outcome_behind(scenario: &Scenario, behind: Duration) -> EngineOutcome {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime");
-    runtime.block_on(virtual_run(scenario, Manner { behind, ..Manner::default() }))
+pub(super) fn outcome_behind(scenario: &Scenario, behind: Duration) -> RunRecord {
+    let clock = || Arc::new(ScaledClock::starting_at(scenario.time_scale, start() - behind));
+    held(|| Run { clock: Some(clock()), ..run_of(scenario, Shard::WHOLE) }, Observers::default()).0
 }
 
-/// The same, stopped by the user after that time of the whole run.
-pub(super) fn outcome_until(scenario: &Scenario, stop_after: Duration) -> EngineOutcome {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime");
-    runtime.block_on(async {
-        let stop = CancellationToken::new();
-        let stopping = stop.clone();
+/// Stopped by the user after that time of the whole run.
+pub(super) fn outcome_until(scenario: &Scenario, stop_after: Duration) -> RunRecord {
+    let stopped = || {
+        let run = run_of(scenario, Shard::WHOLE);
+        let halt = run.halt.clone();
         tokio::spawn(async move {
             tokio::time::sleep(stop_after).await;
-            stopping.cancel();
+            halt.sooner();
         });
-        virtual_run(scenario, Manner { stop, ..Manner::default() }).await
-    })
-}
-
-async fn virtual_run(scenario: &Scenario, manner: Manner) -> EngineOutcome {
-    let service = Service::new(emulator_config(scenario)).expect("an emulator");
-    virtual_run_of(&service, scenario, manner).await
-}
-
-async fn virtual_run_of(service: &Service, scenario: &Scenario, manner: Manner) -> EngineOutcome {
-    let Manner { stop, behind, shard, rows, start_at, progress } = manner;
-    let tended = service.clone();
-    tokio::spawn(async move { tended.tend().await });
-    let (connector, classes, clock) = (
-        serve(service),
-        classes(scenario, service),
-        Arc::new(ScaledClock::starting_at(scenario.time_scale, start() - behind)),
-    );
-    let classes = classes.into_iter().map(|class| Settings { clock: clock.clone(), ..class }).collect();
-    let input = RunInput {
-        plan: Plan::of_shard(scenario, SEED, shard).expect("it has devices"),
-        scenario: scenario.clone(),
-        classes,
-        connector: Arc::new(connector),
-        open_files: 200_000,
-        execution: Execution::Inline,
-        start_at,
-        begun: Some(Box::new({
-            let service = service.clone();
-            move |moment| {
-                clock.begin(moment);
-                service.begin(moment);
-            }
-        })),
-        progress,
-        distributions: false,
-        snapshots: None,
-        rows,
-        stop,
-        cut: CancellationToken::new(),
-        target_gone: CancellationToken::new(),
+        run
     };
-    let outcome = run(input).await.expect("the generator starts");
-    let certificates = outcome.certificates.as_ref().expect("the run ended");
-    let devices = u64::from(shard.of(scenario.fleet.devices));
-    assert_eq!(certificates.certificates() + certificates.without, devices, "{certificates:?}");
-    assert!(certificates.expired <= certificates.certificates());
-    outcome
-}
-
-fn emulator_config(scenario: &Scenario) -> Config {
-    let file = EmulatorConfig::new(scenario, None, SEED).and_then(|config| config.write()).expect("a configuration");
-    let text = fs::read_to_string(file.path()).expect("it was written");
-    let mut config = Config::read("lab", &text).expect("it was checked");
-    config.virtual_time = Some(start());
-    config.adr.issue_inline = true;
-    config
-}
-
-fn clock(scenario: &Scenario) -> ScaledClock {
-    ScaledClock::starting_at(scenario.time_scale, start())
-}
-
-/// Connections in memory, served by the port that the device wants.
-fn serve(service: &Service) -> MemoryConnector {
-    let (connector, mut peers) = MemoryConnector::new();
-    let service = service.clone();
-    tokio::spawn(async move {
-        while let Some(peer) = peers.recv().await {
-            let service = service.clone();
-            let certificates = peer.certificates.into_iter().map(Into::into).collect();
-            tokio::spawn(async move {
-                if peer.port == Transport::Mqtt.port() {
-                    service.serve_connection(peer.stream, certificates).await;
-                } else {
-                    service.serve_https(peer.stream, certificates).await;
-                }
-            });
-        }
-    });
-    connector
-}
-
-fn classes(scenario: &Scenario, service: &Service) -> Vec<Settings> {
-    let folder = tempfile::tempdir().expect("a folder");
-    let root = folder.path().join("root.pem");
-    fs::write(&root, pem::encode(&pem::Pem::new("CERTIFICATE", service.issuing_root()))).expect("a file");
-    let access = Access {
-        dps_host: "dps".to_owned(),
-        mqtt: Door { port: Transport::Mqtt.port(), address: None },
-        https: Some(Door { port: Transport::Https.port(), address: None }),
-        hub_address: None,
-        id_scope: IdScope::new("0ne00000001").expect("an id scope"),
-        group_key: Some(service.group_key().clone()),
-        // In memory there is no TLS, so that any will do.
-        ca_file: root.clone(),
-        issuing_root_file: Some(root),
-        source: SourceAddresses::System,
-    };
-    let clock: Arc<dyn WallClock> = Arc::new(clock(scenario));
-    access.device_settings(scenario, SEED, &clock).expect("settings")
+    held(stopped, Observers::default()).0
 }
 
 /// What a run writes and prints.
-pub(super) struct Written {
+pub(crate) struct Written {
     folder: tempfile::TempDir,
     /// The summary for the terminal.
     pub(super) console: String,
@@ -253,18 +155,17 @@ impl Written {
     }
 
     /// Its text.
-    pub(super) fn text(&self, name: &str) -> String {
+    pub(crate) fn text(&self, name: &str) -> String {
         fs::read_to_string(self.file(name)).expect("it was written")
     }
 }
 
 /// Writes every format; `attempts` become the rows of `devices.csv`.
-pub(super) fn written(scenario: &Scenario, outcome: EngineOutcome, attempts: &[Attempt]) -> Written {
+pub(crate) fn written(scenario: &Scenario, record: &RunRecord, attempts: &[Attempt]) -> Written {
     let folder = tempfile::tempdir().expect("a folder");
     let results = ResultsFolder::open(folder.path().to_owned()).expect("an empty folder");
-    let names = RowNames::new(scenario, outcome.started_at);
-    let record = record(scenario, outcome, Shard::WHOLE).at_rest();
-    let failed = results.write(&record);
+    let names = RowNames::new(scenario, record.started_at);
+    let failed = results.write(record);
     assert!(failed.is_empty(), "{failed:?}");
     let file = fs::File::create(folder.path().join("devices.csv")).expect("a file");
     let mut rows = RowWriter::new(RowFormat::Csv, file, names).expect("a file");
@@ -272,43 +173,11 @@ pub(super) fn written(scenario: &Scenario, outcome: EngineOutcome, attempts: &[A
     rows.finish().expect("all rows");
     let operating = scenario.stages.iter().filter(|stage| stage.kind == StageKind::Operate);
     Written {
-        console: summary(&record, Look::new(false)),
+        console: summary(record, Look::new(false)),
         totals: record.stages.iter().map(|stage| (stage.name.clone(), stage.totals)).collect(),
         operating: operating.map(|stage| stage.name.clone()).collect(),
         devices: scenario.fleet.devices.into(),
         folder,
-    }
-}
-
-/// All that a run knows of itself.
-pub(super) fn record(scenario: &Scenario, outcome: EngineOutcome, shard: Shard) -> RunRecord {
-    let EngineOutcome { started_at, prepare, elapsed, status, generator, health, .. } = outcome;
-    let EngineOutcome { thresholds, stages, certificates, errors, notes, .. } = outcome;
-    RunRecord {
-        scenario: scenario.name.clone(),
-        question: None,
-        version: String::new(),
-        command: Vec::new(),
-        target: "memory".to_owned(),
-        seed: SEED,
-        started_at,
-        prepare,
-        elapsed,
-        status,
-        time_scale: scenario.time_scale,
-        thresholds,
-        settings: scenario.settings.clone(),
-        machine: Machine::default(),
-        generator,
-        emulator: None,
-        health,
-        stages,
-        certificates,
-        errors,
-        notes,
-        resources: Vec::new(),
-        shard: (!shard.is_whole()).then_some(shard),
-        rows_lost: None,
     }
 }
 

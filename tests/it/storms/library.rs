@@ -55,7 +55,7 @@ fn every_format_of_any_scenario_adds_up_and_two_runs_with_the_same_seed_write_th
             let (outcome, attempts) = sharded(&scenario, Shard::WHOLE);
             sound(&outcome);
             assert_eq!(outcome.stages.len(), scenario.stages.len());
-            let written = written(&scenario, outcome, &attempts);
+            let written = written(&scenario, &outcome, &attempts);
             formats::add_up(&written);
             written.text("phases.csv")
         };
@@ -80,7 +80,7 @@ fn phases_of_every_scenario() {
             sets.push(("fleet.bootstrap_dir", &pki));
         }
         let scenario = library(&path, &sets);
-        let phases = written(&scenario, outcome(&scenario), &[]).text("phases.csv");
+        let phases = written(&scenario, &outcome(&scenario), &[]).text("phases.csv");
         fs::write(folder.join(format!("{}.csv", scenario.name)), phases).unwrap();
     }
 }
@@ -128,9 +128,9 @@ fn ten_thousand_devices_in_virtual_time() {
     for path in scenarios().iter().filter(|path| !fs::read_to_string(path).unwrap().contains("x509")) {
         let scenario = library(path, &[("fleet.devices", "10000")]);
         let begun = tokio::time::Instant::now();
-        let first = written(&scenario, outcome(&scenario), &[]).text("phases.csv");
+        let first = written(&scenario, &outcome(&scenario), &[]).text("phases.csv");
         let took = begun.elapsed();
-        let second = written(&scenario, outcome(&scenario), &[]).text("phases.csv");
+        let second = written(&scenario, &outcome(&scenario), &[]).text("phases.csv");
         println!("{}: {:.1} s, the same again: {}", scenario.name, took.as_secs_f64(), first == second);
         assert_eq!(first, second, "{}", scenario.name);
     }

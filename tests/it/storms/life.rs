@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use fleetstorm::domain::{FailureClass, Phase, Quantity};
-use fleetstorm::engine::EngineOutcome;
-use fleetstorm::measure::{RunStatus, StageRecord};
+use fleetstorm::measure::{RunRecord, RunStatus, StageRecord};
 
 use super::lab::{outcome, outcome_behind, outcome_until, scenario};
 use super::{sound, stage};
@@ -265,7 +264,7 @@ fn a_count_of_what_was_not_reached_is_no_count_of_nothing() {
          name = 'renewal'
          kind = 'renew'
          arrival = 'at-once'";
-    let told = |outcome: &EngineOutcome| -> Vec<(Option<Quantity>, bool)> {
+    let told = |outcome: &RunRecord| -> Vec<(Option<Quantity>, bool)> {
         outcome.thresholds.iter().map(|result| (result.observed, result.met)).collect()
     };
     let (nothing, none) = ((None, false), (Some(Quantity::Number(0.0)), true));

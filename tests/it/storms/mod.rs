@@ -2,7 +2,7 @@
 
 mod double_entry;
 mod formats;
-mod lab;
+pub(crate) mod lab;
 mod library;
 mod life;
 mod progress;
@@ -10,8 +10,7 @@ mod retries;
 mod shards;
 
 use fleetstorm::domain::{Count, Counts, Level};
-use fleetstorm::engine::EngineOutcome;
-use fleetstorm::measure::StageRecord;
+use fleetstorm::measure::{RunRecord, StageRecord};
 use proptest::test_runner::Config as ProptestConfig;
 
 /// Cases of a property that costs too much for as many as usual, unless `PROPTEST_CASES` wants another number.
@@ -21,12 +20,12 @@ fn cases(few: u32) -> ProptestConfig {
     ProptestConfig { cases: if asked { usual.cases } else { few }, ..usual }
 }
 
-fn stage<'a>(outcome: &'a EngineOutcome, name: &str) -> &'a StageRecord {
+fn stage<'a>(outcome: &'a RunRecord, name: &str) -> &'a StageRecord {
     outcome.stages.iter().find(|stage| stage.name == name).expect("the stage is there")
 }
 
 /// Holds for every run, whatever happened in it.
-fn sound(outcome: &EngineOutcome) {
+fn sound(outcome: &RunRecord) {
     for stage in &outcome.stages {
         assert!(stage.totals.add_up(), "{}: {:?}", stage.name, stage.totals);
         let reasons: u64 = stage.skips.iter().map(|skip| skip.devices).sum();

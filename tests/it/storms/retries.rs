@@ -1,12 +1,13 @@
 //! What devices do when they are refused, and how a storm of retries shows.
 
 use fleetstorm::domain::{FailureClass, Phase};
+use fleetstorm::measure::RunRecord;
 
 use super::lab::{outcome, scenario};
 use super::{sound, stage};
 
 /// 300 devices at once, where 100 registrations per minute are allowed.
-fn throttled(behaviour: &str, more: &str) -> fleetstorm::engine::EngineOutcome {
+fn throttled(behaviour: &str, more: &str) -> RunRecord {
     let outcome = outcome(&scenario(&format!(
         "quotas = {{ registrations_per_minute = 100 }}
          fleet = {{ devices = 300, behaviour = {behaviour} }}
@@ -130,7 +131,7 @@ fn a_pause_of_the_service_shows_in_the_corrected_latency_and_the_raw_one_hides_i
              arrival = {{ process = 'constant', rate = '100/s' }}"
         )))
     };
-    let p99 = |outcome: &fleetstorm::engine::EngineOutcome, phase| {
+    let p99 = |outcome: &RunRecord, phase| {
         stage(outcome, "steady").phases.succeeded(phase).and_then(|h| h.quantile(0.99)).unwrap().as_secs_f64()
     };
     let open = run("");

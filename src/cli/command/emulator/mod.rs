@@ -81,7 +81,8 @@ pub struct EmulatorArgs {
     #[arg(long, value_name = "FACTOR")]
     pub time_scale: Option<f64>,
     /// End when stdin is closed, so that the emulator never outlives its parent; a line `begin NANOSECONDS` on it is the
-    /// moment (since 1970) from which on the time scale counts and the times of the faults run
+    /// moment (since 1970) from which on the time scale counts, the times of the faults run and quotas are whole; each
+    /// such line begins them anew
     #[arg(long)]
     pub parent_pipe: bool,
 }

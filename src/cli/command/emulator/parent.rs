@@ -1,6 +1,7 @@
 //! The pipe on stdin by which a parent process leads the emulator (`--parent-pipe`): lines, until it is closed.
 //!
-//! `begin NANOSECONDS` says that the measured part began then, in nanoseconds since 1970-01-01T00:00:00Z. The end of the
+//! `begin NANOSECONDS` says that the measured part of a run began then, in nanoseconds since 1970-01-01T00:00:00Z; it may come once
+//! for each of several runs. The end of the
 //! pipe ends the emulator, so that it never outlives its parent.
 
 use std::convert::Infallible;
@@ -50,8 +51,7 @@ pub(super) async fn follow(
 ) -> Infallible {
     while let Some(order) = orders.recv().await {
         match order {
-            Ok(Order::Begin(anchor)) if service.begin(anchor) => {}
-            Ok(Order::Begin(_)) => terminal.note("emulator: stdin: `begin` came before, this one changes nothing"),
+            Ok(Order::Begin(anchor)) => service.begin(anchor),
             Err(error) => terminal.note(format_args!("emulator: {error}")),
         }
     }

@@ -1,11 +1,9 @@
 //! `fleetstorm run`: load, resolve, check limits, start the target, prepare, measure, drain, write, print, exit.
 
-mod aside;
-mod conduct;
-mod keep;
-mod opened;
-mod sharded;
+mod hold;
+mod observers;
 
+use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,16 +16,18 @@ use crate::cli::command::plan::Idle;
 use crate::cli::metrics::{MetricsAddress, OtlpArgs};
 use crate::cli::settings::{Resolved, resolve};
 use crate::cli::start_at::StartAt;
-use crate::cli::{CommandError, Exit, Explained, Terminal};
+use crate::cli::{CommandError, Exit, Explained, Terminal, secrets};
 use crate::domain::Shard;
 use crate::engine::Plan;
 use crate::measure::RunRecord;
 use crate::report::console::wrapped;
 use crate::report::rows::RowFormat;
 use crate::report::{HTML_REPORT, ReadError, ResultsFolder, Side};
+use crate::rig::live::About;
 use crate::rig::machine::OpenFiles;
-use crate::rig::os_text;
-use crate::scenario::Scenario;
+use crate::rig::{Observers, Run, TargetOptions, os_text};
+use hold::{close, hold};
+use observers::{Wanted, display};
 
 /// Arguments of `fleetstorm run`.
 #[derive(Debug, clap::Args)]
@@ -203,7 +203,7 @@ pub fn run(args: RunArgs, terminal: &Terminal) -> Result<Exit, CommandError> {
     let Resolved { scenario, seed } = resolve(scenario, flags)?;
     let shard = shard.unwrap_or(Shard::WHOLE);
     if !shard.is_whole() && scenario.seed.is_none() {
-        return Err(sharded::NoSeed(shard).into());
+        return Err(NoSeed(shard).into());
     }
     // SAS tokens are made before, and must live through the stage. Until it begins, the fleet's time is real time.
     let start_at =
@@ -213,15 +213,16 @@ pub fn run(args: RunArgs, terminal: &Terminal) -> Result<Exit, CommandError> {
         None => ResultsFolder::fresh(Path::new("results"), SystemTime::now(), &scenario.name)?,
     };
     let devices = devices.then(|| devices_format.unwrap_or_default());
-    let wanted = aside::Wanted { devices, metrics, otlp };
-    let wishes = opened::Wishes {
+    let wanted = Wanted { devices, metrics, otlp };
+    let options = TargetOptions {
         hub_address,
-        source_address,
+        source_addresses: source_address,
         confirm_id_scope,
-        confirm_hub,
+        confirm_hubs: confirm_hub,
         emulator_config,
+        emulator_binary: None,
         above_quota,
-        start_at,
+        group_key: secrets::group_key()?,
     };
     let folder = Arc::new(folder);
     let results = folder.path().to_owned();
@@ -238,9 +239,11 @@ pub fn run(args: RunArgs, terminal: &Terminal) -> Result<Exit, CommandError> {
             _ => Arc::new(ResultsFolder::open(folder_of(number))?),
         };
         let seed = seed.wrapping_add(u64::from(number - 1));
-        let aside = aside::Aside::new(wanted.clone(), &folder, &scenario, terminal)?;
+        let plan = Plan::of_shard(&scenario, seed, shard).map_err(Idle)?;
+        let run = Run { start_at, command: command_line(std::env::args_os()), ..Run::new(scenario.clone(), plan) };
+        let observers = wanted.clone().observers(&folder, &scenario, terminal)?;
         let linger = metrics_linger.filter(|_| number == repeat).unwrap_or_default();
-        let (ending, in_short) = once(&scenario, (seed, shard), wishes.clone(), aside, &folder, linger, terminal)?;
+        let (ending, in_short) = once(run, &options, observers, &folder, linger, terminal)?;
         came_to.extend(in_short.map(|in_short| (seed, in_short)));
         worst = worst.max(ending);
         if ending == Ending::Interrupted {
@@ -313,35 +316,48 @@ const fn digits(number: u32) -> usize {
     number.ilog10() as usize + 1
 }
 
-/// One run, from its plan to its results: how it ended, and what it came to in short.
+/// One run, from its target to its results: how it ended, and what it came to in short.
 fn once(
-    scenario: &Scenario,
-    (seed, shard): (u64, Shard),
-    wishes: opened::Wishes,
-    aside: aside::Aside,
-    folder: &Arc<ResultsFolder>,
+    mut run: Run,
+    options: &TargetOptions,
+    mut observers: Observers,
+    folder: &ResultsFolder,
     linger: Duration,
     terminal: &Terminal,
 ) -> Result<(Ending, Option<String>), CommandError> {
-    let plan = Plan::of_shard(scenario, seed, shard).map_err(Idle)?;
-    let open_files = OpenFiles::raise(plan.needs.open_files)?;
+    let open_files = OpenFiles::raise(run.plan.needs.open_files)?;
     if let Some(shortage) = open_files.shortage() {
         terminal.note(wrapped("note: ", &shortage));
     }
+    run.open_files = Some(open_files);
+    observers.onlooker = Some(display(About::of(&run.scenario, open_files.limit), terminal));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RuntimeError)?;
-    match runtime.block_on(conduct::conduct(scenario, plan, open_files, wishes, aside, folder, terminal))? {
-        conduct::Conducted::Measured { record, endpoint } => {
-            let ending = finish(&record, folder, terminal, Documents::Lines);
-            let in_short = in_short(&record, terminal);
-            if let Some(endpoint) = endpoint {
-                runtime.block_on(aside::close(endpoint, linger, terminal))?;
-            }
-            Ok((ending, Some(in_short)))
-        }
-        conduct::Conducted::Interrupted => {
-            terminal.note("stopped before anything was measured");
-            Ok((Ending::Interrupted, None))
-        }
+    let Some(record) = runtime.block_on(hold(run, options, &mut observers))? else {
+        terminal.note("stopped before anything was measured");
+        return Ok((Ending::Interrupted, None));
+    };
+    let ending = finish(&record, folder, terminal, Documents::Lines);
+    let in_short = in_short(&record, terminal);
+    if let Some(endpoint) = observers.endpoint {
+        runtime.block_on(close(endpoint, linger, terminal))?;
+    }
+    Ok((ending, Some(in_short)))
+}
+
+/// As typed, without the folder that the binary lies in. An argument need not be text.
+fn command_line(args: impl Iterator<Item = OsString>) -> Vec<String> {
+    std::iter::once("fleetstorm".to_owned()).chain(args.skip(1).map(|arg| os_text::told(&arg))).collect()
+}
+
+/// Shards draw from the same seed, or they are parts of different runs.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+#[error("{0} needs the seed of the run, which is the same on every shard")]
+#[diagnostic(help("give --seed N on every machine, or `seed` in the scenario"))]
+struct NoSeed(Shard);
+
+impl Explained for NoSeed {
+    fn exit(&self) -> Exit {
+        Exit::Usage
     }
 }
 

@@ -1,23 +1,10 @@
 //! What holds of a run of which this is one shard.
 
-use crate::cli::{Exit, Explained};
 use crate::domain::Shard;
 use crate::scenario::{Scenario, Start, Workload};
 
-/// Shards draw from the same seed, or they are parts of different runs.
-#[derive(Debug, thiserror::Error, miette::Diagnostic)]
-#[error("{0} needs the seed of the run, which is the same on every shard")]
-#[diagnostic(help("give --seed N on every machine, or `seed` in the scenario"))]
-pub(super) struct NoSeed(pub(super) Shard);
-
-impl Explained for NoSeed {
-    fn exit(&self) -> Exit {
-        Exit::Usage
-    }
-}
-
 /// What the reader of a shard's results must know.
-pub(super) fn notes(scenario: &Scenario, shard: Shard, is_embedded: bool) -> Vec<String> {
+pub(super) fn of(scenario: &Scenario, shard: Shard, is_embedded: bool) -> Vec<String> {
     if shard.is_whole() {
         return Vec::new();
     }
