@@ -47,9 +47,14 @@ for name in ["summary.csv", "phases.csv", "intervals.csv", "errors.csv", "skips.
 for name, table in tables.items():
     equal(f"rows of {name}, DuckDB against pandas", with_duckdb(name, "count(*)"), len(table))
 
-COUNTS = ["started", "succeeded", "failed", "dropped", "throttled", "attempts", "failed_attempts", "expired"]
+# Every count has a column, but that some are of no second.
+counts = [name for name, value in totals.items() if isinstance(value, int) and not name.endswith("_us")]
+not_of_seconds = ["planned", "not_started", "skipped"]
+assert len(counts) > 10, counts
 for file in ["summary.csv", "intervals.csv"]:
-    for count in COUNTS:
+    for count in counts:
+        if file == "intervals.csv" and count in not_of_seconds:
+            continue
         equal(f"{file}, {count}, pandas", int(tables[file][count].sum()), totals[count])
         equal(f"{file}, {count}, DuckDB", int(with_duckdb(file, f"sum({count})")), totals[count])
 summary = tables["summary.csv"]
