@@ -1,8 +1,7 @@
 use std::time::Duration;
 
 use crate::domain::{Failure, FailureClass, Phase, cause};
-use crate::engine::record::copies;
-use crate::engine::record::copies::Copies;
+use crate::engine::record::publication::{InPhases, Publication, Publisher};
 use crate::engine::record::rows::RowBatch;
 use crate::engine::record::skips::{Lack, Skips};
 use crate::measure::{Attempt, CompactHistogram, Counts, ErrorRow, Histogram, Outcome, PhaseHistograms};
@@ -25,17 +24,7 @@ pub struct Recorder {
     pub(crate) last_end: Duration,
     /// Every attempt on its way to somebody who writes it down.
     pub(crate) rows: Option<RowBatch>,
-    keeps: Option<Keeps>,
-}
-
-/// Where copies of what was recorded go, so that it outlives whoever records.
-#[derive(Debug)]
-struct Keeps {
-    copies: Copies,
-    /// Devices of the stage that are this recorder's.
-    members: u64,
-    /// When the next copy is to be put.
-    next: Duration,
+    publisher: Option<Box<Publisher>>,
 }
 
 impl Recorder {
@@ -49,26 +38,38 @@ impl Recorder {
         Self { rows, ..Self::default() }
     }
 
-    /// From now on, whoever records something puts a copy aside twice a second. That comes with the work itself: nobody waits
-    /// until a loop beside thousands of handshakes has its turn.
-    pub(crate) fn keep_in(&mut self, copies: Copies, members: u64) {
-        self.keeps = Some(Keeps { copies, members, next: Duration::ZERO });
+    /// From now on others see what is recorded of a stage in which so many devices of the worker take part. Copies of it come with
+    /// the work itself: nobody waits until a loop beside thousands of handshakes has its turn.
+    pub(crate) fn publish_in(&mut self, publication: Publication, members: u64) {
+        self.publisher = Some(Box::new(Publisher::new(publication, members)));
     }
 
-    /// Puts a copy aside when it is time. Only where what was recorded is consistent: before something is added.
+    /// Publishes a copy when it is time. Only where what was recorded is consistent: before something is added.
     pub(crate) fn keep(&mut self, now: Duration) {
-        if self.keeps.as_ref().is_some_and(|keeps| now >= keeps.next) {
+        if self.publisher.as_ref().is_some_and(|publisher| publisher.is_due(now)) {
             self.keep_now(now);
         }
     }
 
-    /// Puts a copy aside whatever time it is, when anybody wants one.
+    /// Publishes a copy whatever time it is, when anybody wants one.
     pub(crate) fn keep_now(&mut self, now: Duration) {
-        if let Some(mut keeps) = self.keeps.take() {
-            keeps.next = now + copies::EVERY;
-            keeps.copies.put(Box::new(self.cut_off(now, keeps.members)));
-            self.keeps = Some(keeps);
+        if let Some(mut publisher) = self.publisher.take() {
+            publisher.copy(self, now);
+            self.publisher = Some(publisher);
         }
+    }
+
+    /// Publishes a view: `in_phases` of the attempts, and whether all devices were due.
+    pub(crate) fn show(&mut self, in_phases: InPhases, all_due: bool) {
+        if let Some(mut publisher) = self.publisher.take() {
+            publisher.view(self, in_phases, all_due);
+            self.publisher = Some(publisher);
+        }
+    }
+
+    /// Nothing more is published, and no attempt goes to whoever writes them down.
+    pub(crate) fn close(&mut self) {
+        (self.rows, self.publisher) = (None, None);
     }
 
     /// Counts what happens in a second: the only place that does, so that a stage is the sum of its seconds.
@@ -183,7 +184,7 @@ impl Recorder {
             connected: *connected,
             last_end: *last_end,
             rows: None,
-            keeps: None,
+            publisher: None,
         }
     }
 

@@ -2,7 +2,7 @@
 //! reader must know, what broke. Whoever conducts the run writes it; those who wait for stages, who watch, thresholds that end
 //! the run, and the keeper on its own thread read it.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -10,11 +10,10 @@ use tokio::sync::watch;
 use crate::engine::error::EngineError;
 use crate::engine::plan::Plan;
 use crate::engine::plan::schedule::StageTimes;
-use crate::engine::record::copies::{Copies, lock};
 use crate::engine::record::merge::{self, Merged};
 use crate::engine::record::recorder::{Errors, Recorder};
 use crate::engine::record::stage_share::StageShare;
-use crate::engine::watch::live::{self, Display};
+use crate::engine::watch::display::{self, Display};
 use crate::engine::watch::progress::StageProgress;
 use crate::engine::watch::thresholds::{self, Numbers};
 use crate::measure::{Begin, ThresholdResult};
@@ -49,22 +48,8 @@ pub(crate) struct OnBoard {
     pub(crate) begin: Option<Begin>,
     /// First due time, on the clock of the run.
     pub(crate) from: Duration,
-    /// By worker, with the newest that was found there.
-    pub(crate) workers: Vec<(Copies, Option<Arc<Recorder>>)>,
     /// All of it, once it is over.
     pub(crate) over: Option<Merged>,
-}
-
-impl OnBoard {
-    /// The newest copy of every worker that has put one.
-    fn newest(&mut self) -> Vec<Arc<Recorder>> {
-        for (copies, record) in &mut self.workers {
-            if let Some(newer) = copies.take() {
-                *record = Some(Arc::from(newer));
-            }
-        }
-        self.workers.iter().filter_map(|(_, record)| record.clone()).collect()
-    }
 }
 
 /// How far a stage came.
@@ -78,6 +63,10 @@ impl Board {
     pub(crate) fn new(plan: Arc<Plan>, keeps: bool) -> Self {
         let times = watch::Sender::new(vec![StageTimes::default(); plan.stages.len()]);
         Self { plan, keeps, times, known: Mutex::default() }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// When a stage is to begin, once that is known.
@@ -101,18 +90,18 @@ impl Board {
 
     /// A stage began, or never will.
     pub(crate) fn began(&self, stage: OnBoard) {
-        lock(&self.known).stages.push(stage);
+        self.known().stages.push(stage);
     }
 
     /// A stage is over and came to that, with these failures.
     pub(crate) fn over(&self, index: usize, merged: &Merged, errors: &Errors, now: Duration) {
         let kept = self.keeps.then(|| merged.clone());
         {
-            let mut known = lock(&self.known);
+            let mut known = self.known();
             known.errors.merge(errors);
             if let Some(stage) = known.stage(index) {
                 stage.display.end(merged, now);
-                (stage.workers, stage.over) = (Vec::new(), kept);
+                stage.over = kept;
             }
         }
         self.times.send_modify(|times| {
@@ -123,12 +112,12 @@ impl Board {
 
     /// Stages that go on and those that are over, for those who look.
     pub(crate) fn progress(&self, now: Duration) -> (Vec<StageProgress>, Vec<StageProgress>) {
-        live::shown(lock(&self.known).stages.iter_mut().map(|stage| stage.display.snapshot(now)).collect())
+        display::shown(self.known().stages.iter_mut().map(|stage| stage.display.snapshot(now)).collect())
     }
 
     /// The first threshold that may end the run and is not met by what its stages have shown.
     pub(crate) fn missed(&self, thresholds: &[Threshold], now: Duration) -> Option<ThresholdResult> {
-        let known = lock(&self.known);
+        let known = self.known();
         thresholds.iter().find_map(|threshold| {
             let after = threshold.abort_after?;
             let displays = known.stages.iter().map(|stage| &stage.display);
@@ -150,47 +139,46 @@ impl Board {
 
     /// Something that the reader must know.
     pub(crate) fn note(&self, note: String) {
-        lock(&self.known).notes.push(note);
+        self.known().notes.push(note);
     }
 
     pub(crate) fn notes(&self) -> Vec<String> {
-        lock(&self.known).notes.clone()
+        self.known().notes.clone()
     }
 
     /// A threshold ends the run; the first that does stays.
     pub(crate) fn breaks(&self, result: ThresholdResult) {
-        lock(&self.known).broken.get_or_insert(result);
+        self.known().broken.get_or_insert(result);
     }
 
     pub(crate) fn broken(&self) -> Option<ThresholdResult> {
-        lock(&self.known).broken.clone()
+        self.known().broken.clone()
     }
 
     /// The generator itself broke; the first defect is the one that is told.
     pub(crate) fn defect(&self, defect: EngineError) {
-        lock(&self.known).defect.get_or_insert(defect);
+        self.known().defect.get_or_insert(defect);
     }
 
     pub(crate) fn take_defect(&self) -> Option<EngineError> {
-        lock(&self.known).defect.take()
+        self.known().defect.take()
     }
 
     /// Failures of the stages that are over.
     pub(crate) fn errors(&self) -> Errors {
-        lock(&self.known).errors.clone()
+        self.known().errors.clone()
     }
 
-    /// What a worker last put aside of a stage that goes on.
+    /// What a worker last published of a stage that goes on.
     pub(crate) fn last_of(&self, index: usize, worker: usize) -> Option<Recorder> {
-        let mut known = lock(&self.known);
-        let stage = known.stage(index)?;
-        stage.newest();
-        stage.workers.get(worker)?.1.as_ref().map(|record| record.copy())
+        let mut known = self.known();
+        let published = known.stage(index)?.display.workers.get(worker)?.copy()?;
+        Some(published.copy())
     }
 
-    /// A stage as if it had been cut off when its workers last put a copy, and its failures.
+    /// A stage as if it had been cut off when its workers last published a copy, and its failures.
     pub(crate) fn cut_off(&self, index: usize, now: Duration) -> (Merged, Errors) {
-        let seen = lock(&self.known).seen(index);
+        let seen = self.known().seen(index);
         let mut errors = Errors::default();
         (self.merged(index, seen, now, &mut errors), errors)
     }
@@ -199,7 +187,7 @@ impl Board {
     pub(crate) fn stages(&self, now: Duration) -> (Vec<Merged>, Errors) {
         // What is over, and what is not, at one moment: no failure is in neither or in both.
         let (seen, mut errors) = {
-            let mut known = lock(&self.known);
+            let mut known = self.known();
             let seen: Vec<_> = (0..self.plan.stages.len()).map(|index| known.seen(index)).collect();
             (seen, known.errors.clone())
         };
@@ -217,7 +205,7 @@ impl Board {
         let share = |record: Arc<Recorder>| StageShare { recorder: record.copy(), ..StageShare::default() };
         let mut merged = merge::stage(&self.plan, index, records.into_iter().map(share).collect(), from, errors);
         merged.stage.begin = begin;
-        // Workers that have put no copy yet have started nobody.
+        // Workers that have published none yet have started nobody.
         let devices = u64::from(self.plan.stages[index].devices);
         let totals = &mut merged.stage.totals;
         totals.not_started += devices.saturating_sub(totals.planned);
@@ -235,7 +223,7 @@ impl Known {
         match self.stage(index) {
             None => Seen::NotBegun,
             Some(OnBoard { over: Some(merged), .. }) => Seen::Over(Box::new(merged.clone())),
-            Some(stage) => Seen::GoesOn { records: stage.newest(), begin: stage.begin, from: stage.from },
+            Some(stage) => Seen::GoesOn { records: stage.display.copies(), begin: stage.begin, from: stage.from },
         }
     }
 }

@@ -16,8 +16,8 @@ use crate::engine::error::EngineError;
 use crate::engine::keys::KeyWorks;
 use crate::engine::plan::Plan;
 use crate::engine::plan::due::Due;
-use crate::engine::record::copies;
 use crate::engine::record::merge::{self, Merged};
+use crate::engine::record::publication::{self, Publication};
 use crate::engine::record::recorder::{Errors, Recorder};
 use crate::engine::record::stage_share::StageShare;
 use crate::engine::run::board::{Board, OnBoard};
@@ -25,7 +25,7 @@ use crate::engine::run::crew::{Crew, Execution};
 use crate::engine::run::orders::Orders;
 use crate::engine::run::pacer::Pacer;
 use crate::engine::run::prepare::{Prepared, Ready};
-use crate::engine::watch::live::{self, Display};
+use crate::engine::watch::display::Display;
 use crate::engine::watch::progress::{Progress, RunPart};
 use crate::engine::worker::gauge::Gauge;
 use crate::measure::Begin;
@@ -126,7 +126,7 @@ impl Conductor {
         let now = clock.now();
         let devices = u64::from(self.plan.stages[index].devices);
         let display = Display::new(Vec::new(), index, devices, now, None);
-        self.board.began(OnBoard { display, begin: None, from: now, workers: Vec::new(), over: None });
+        self.board.began(OnBoard { display, begin: None, from: now, over: None });
         (Merged::not_started(&self.plan, index, now), Errors::default())
     }
 
@@ -143,10 +143,9 @@ impl Conductor {
         let mut list = list.map(Iterator::peekable);
         let first_due = list.as_mut().and_then(|list| list.peek()).map_or(Duration::ZERO, |(at, _)| *at);
         let from = start + first_due;
-        let Orders { orders, feeds, lives, copies, sizes } = self.orders(&setup, parts, start);
-        let display = self.display(&setup.stage, index, begin, lives);
-        let workers = copies.into_iter().map(|copies| (copies, None)).collect();
-        self.board.began(OnBoard { display, begin: Some(begin), from, workers, over: None });
+        let Orders { orders, feeds, publications, sizes } = self.orders(&setup, parts, start);
+        let display = self.display(&setup.stage, index, begin, publications);
+        self.board.began(OnBoard { display, begin: Some(begin), from, over: None });
         let pacer = list
             .map(|list| list.map(move |(offset, device)| Due { device, at: start + offset }))
             .map(|due| Pacer::new(Box::new(due), feeds, self.crew.split()).start(self.execution, clock));
@@ -175,11 +174,11 @@ impl Conductor {
         Ok((merged, errors))
     }
 
-    fn display(&self, stage: &Stage, index: usize, begin: Begin, lives: Vec<live::SharedLive>) -> Display {
+    fn display(&self, stage: &Stage, index: usize, begin: Begin, workers: Vec<Publication>) -> Display {
         let open = matches!(stage.workload, Workload::Open { .. });
         let harmless = self.scenario.limits.harmless_lateness;
         let planned = u64::from(self.plan.stages[index].devices);
-        Display::new(lives, index, planned, begin.due, open.then_some(harmless))
+        Display::new(workers, index, planned, begin.due, open.then_some(harmless))
             .until(self.plan.schedule.until(index, begin.due))
             .late(begin.late > harmless)
     }
@@ -198,13 +197,13 @@ impl Conductor {
         if self.progress.is_none() && self.scenario.thresholds.iter().all(|threshold| threshold.abort_after.is_none()) {
             return std::future::pending().await;
         }
-        let mut every = interval(live::EVERY);
+        let mut every = interval(publication::VIEW_EVERY);
         every.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
             every.tick().await;
             let now = clock.now();
             self.show(now);
-            if now >= copies::EVERY {
+            if now >= publication::COPY_EVERY {
                 injected_panic("conductor");
             }
             self.check_thresholds(now);
@@ -254,7 +253,7 @@ mod tests {
             let mut display = Display::new(Vec::new(), index, 3, S(1 + index as u64), None);
             display.end(&merged, S(2));
             let from = Duration::ZERO;
-            conductor.board.began(OnBoard { display, begin: None, from, workers: Vec::new(), over: None });
+            conductor.board.began(OnBoard { display, begin: None, from, over: None });
         }
         conductor.check_thresholds(now);
         let broken = conductor.board.broken();

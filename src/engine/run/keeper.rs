@@ -15,7 +15,7 @@ use tokio::time::sleep_until;
 
 use crate::domain::injected_panic;
 use crate::engine::clock::RunClock;
-use crate::engine::record::copies::EVERY;
+use crate::engine::record::publication::COPY_EVERY;
 use crate::engine::run::board::Board;
 use crate::engine::run::crew::Execution;
 use crate::engine::run::outcome::{EngineOutcome, Measured, RunStart};
@@ -52,7 +52,7 @@ impl Keeper {
                 let work = async move {
                     loop {
                         self.keep();
-                        sleep_until(clock.instant(clock.now() + EVERY)).await;
+                        sleep_until(clock.instant(clock.now() + COPY_EVERY)).await;
                     }
                 };
                 Ok(Keeping::Task(tokio::task::spawn_local(work).abort_handle()))
@@ -66,7 +66,7 @@ impl Keeper {
                         self.keep();
                         // Of its own time, not of that for which others had the core.
                         let took = usage::of_this_thread().saturating_sub(cpu);
-                        let next = now + EVERY.max(took * SHARE);
+                        let next = now + COPY_EVERY.max(took * SHARE);
                         while !stopped.load(Ordering::Relaxed)
                             && let Some(wait) = next.checked_sub(clock.now()).filter(|wait| !wait.is_zero())
                         {
@@ -84,7 +84,7 @@ impl Keeper {
 
     fn keep(&mut self) {
         let now = self.clock.now();
-        if now >= EVERY {
+        if now >= COPY_EVERY {
             injected_panic("keeper");
         }
         let (stages, errors) = self.board.stages(now);

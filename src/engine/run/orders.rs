@@ -8,11 +8,10 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::engine::plan::due::Due;
 use crate::engine::plan::setup::StageSetup;
-use crate::engine::record::copies::Copies;
+use crate::engine::record::publication::{Publication, Wanted};
+use crate::engine::record::times::Times;
 use crate::engine::run::conductor::Conductor;
 use crate::engine::run::prepare::Part;
-use crate::engine::watch::live::{Live, SharedLive};
-use crate::engine::watch::thresholds::Times;
 use crate::engine::worker::stage_loop::{Feed, StageOrder};
 use crate::scenario::Workload;
 
@@ -21,8 +20,8 @@ pub(crate) struct Orders {
     pub(crate) orders: Vec<StageOrder>,
     /// None in a closed workload.
     pub(crate) feeds: Vec<UnboundedSender<Due>>,
-    pub(crate) lives: Vec<SharedLive>,
-    pub(crate) copies: Vec<Copies>,
+    /// None when nobody wants to know anything before the end.
+    pub(crate) publications: Vec<Publication>,
     /// How many devices take part.
     pub(crate) sizes: Vec<u64>,
 }
@@ -37,10 +36,11 @@ impl Conductor {
             }
             Workload::Open { .. } => None,
         };
-        let watched: Vec<_> = self.scenario.thresholds.iter().filter(|t| t.abort_after.is_some()).collect();
-        let is_watched = self.progress.is_some() || self.keeps || !watched.is_empty();
-        let mut all =
-            Orders { orders: Vec::new(), feeds: Vec::new(), lives: Vec::new(), copies: Vec::new(), sizes: Vec::new() };
+        let mut watched = self.scenario.thresholds.iter().filter(|t| t.abort_after.is_some()).peekable();
+        let is_wanted = self.progress.is_some() || self.keeps || watched.peek().is_some();
+        let times = watched.filter_map(|threshold| Times::of(threshold.metric));
+        let wanted = Arc::new(Wanted::new(times, self.distributions, self.keeps));
+        let mut all = Orders { orders: Vec::new(), feeds: Vec::new(), publications: Vec::new(), sizes: Vec::new() };
         for Part { members, unlisted, keys } in parts {
             let (feed, max_lateness) = match stage.workload {
                 Workload::Open { max_lateness, .. } => {
@@ -50,11 +50,8 @@ impl Conductor {
                 }
                 Workload::Closed { .. } => (Feed::Pulled(members.clone().into_iter()), None),
             };
-            let times = watched.iter().filter_map(|threshold| Times::of(threshold.metric));
-            let live = is_watched.then(|| Live::shared(times, self.distributions));
-            let copies = self.keeps.then(Copies::default);
-            all.lives.extend(live.clone());
-            all.copies.push(copies.clone().unwrap_or_default());
+            let publication = is_wanted.then(|| Publication::new(Arc::clone(&wanted)));
+            all.publications.extend(publication.clone());
             all.sizes.push(members.len() as u64);
             all.orders.push(StageOrder {
                 setup: Arc::clone(setup),
@@ -70,8 +67,7 @@ impl Conductor {
                 grace: limits.grace,
                 halt: self.halt.clone(),
                 cut: self.cut.clone(),
-                live,
-                copies,
+                publication,
             });
         }
         all

@@ -15,7 +15,7 @@ use crate::domain::injected_panic;
 use crate::engine::clock::RunClock;
 use crate::engine::plan::due::Due;
 use crate::engine::plan::share::Split;
-use crate::engine::record::copies;
+use crate::engine::record::publication;
 use crate::engine::run::crew::Execution;
 
 /// Who becomes due when, and whom to tell.
@@ -78,7 +78,7 @@ impl Pacer {
             #[cfg(any(target_os = "linux", target_os = "android"))]
             let _ = nix::sys::prctl::set_timerslack(1);
             while let Some(next) = self.hand_over(clock) {
-                if clock.now() >= copies::EVERY {
+                if clock.now() >= publication::COPY_EVERY {
                     injected_panic("pacer");
                 }
                 while let Some(wait) = next.checked_sub(clock.now()).filter(|w| !w.is_zero()) {

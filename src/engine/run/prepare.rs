@@ -12,10 +12,10 @@ use crate::engine::keys::queue::Lane;
 use crate::engine::plan::due::DueList;
 use crate::engine::plan::schedule::{self, Begins};
 use crate::engine::plan::setup::StageSetup;
+use crate::engine::record::publication::VIEW_EVERY;
 use crate::engine::record::skips::Skips;
 use crate::engine::run::conductor::Conductor;
 use crate::engine::run::crew::by_worker;
-use crate::engine::watch::live;
 use crate::engine::watch::progress::Progress;
 use crate::scenario::{KeySource, Stage, Workload};
 
@@ -108,7 +108,7 @@ impl Conductor {
         }
         let started = tokio::time::Instant::now();
         let show = async {
-            let mut every = interval(live::EVERY);
+            let mut every = interval(VIEW_EVERY);
             loop {
                 every.tick().await;
                 if let Some(progress) = &self.progress {

@@ -2,8 +2,8 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::{Instant, sleep};
 
+use crate::engine::record::publication::VIEW_EVERY;
 use crate::engine::run::conductor::Conductor;
-use crate::engine::watch::live;
 use crate::engine::watch::progress::Progress;
 use crate::engine::watch::progress::RunPart;
 
@@ -24,7 +24,7 @@ impl Conductor {
             tokio::select! {
                 biased;
                 () = self.halt.cancelled() => return None,
-                () = sleep(left.min(live::EVERY)) => {}
+                () = sleep(left.min(VIEW_EVERY)) => {}
             }
         }
         None

@@ -1,6 +1,7 @@
 //! Thresholds held against a record that is already there: what shards came to together.
 
-use crate::engine::watch::thresholds::{self, Numbers, Times};
+use crate::engine::record::times::Times;
+use crate::engine::watch::thresholds::{self, Numbers};
 use crate::measure::{RunRecord, RunStatus, ThresholdResult};
 use crate::scenario::{StageKind, Threshold};
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::domain::{Count, FailureClass, Phase, Quantity};
-use crate::measure::{CompactHistogram, CompactPhases, Counts, Histogram, PhaseHistograms, ThresholdResult};
+use crate::domain::{Count, FailureClass, Quantity};
+use crate::measure::{Counts, Histogram, ThresholdResult};
 use crate::scenario::{Metric, Statistic, Threshold};
 
 /// The numbers that one threshold is about, of all of its stages together.
@@ -59,44 +59,6 @@ impl Numbers {
     fn is_whole(&self, count: Count) -> bool {
         // The plan alone says these.
         !self.partial || count.is_of_the_plan()
-    }
-}
-
-/// The times that a metric is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Times {
-    /// Those of a phase, of successes or failures.
-    Phase { phase: Phase, succeeded: bool },
-    /// How late attempts started.
-    Lateness,
-}
-
-impl Times {
-    /// `None`: the metric is about counts.
-    pub(crate) const fn of(metric: Metric) -> Option<Self> {
-        match metric {
-            Metric::Phase { phase, succeeded, .. } => Some(Self::Phase { phase, succeeded }),
-            Metric::Lateness(_) => Some(Self::Lateness),
-            _ => None,
-        }
-    }
-
-    /// Those of a stage that goes on.
-    pub(crate) fn recorded<'a>(self, phases: &'a PhaseHistograms, lateness: &'a Histogram) -> Option<&'a Histogram> {
-        match self {
-            Self::Phase { phase, succeeded: true } => phases.succeeded(phase),
-            Self::Phase { phase, succeeded: false } => phases.failed(phase),
-            Self::Lateness => Some(lateness),
-        }
-    }
-
-    /// Those of a stage that is over.
-    pub(crate) fn at_rest(self, phases: &CompactPhases, lateness: &CompactHistogram) -> Histogram {
-        match self {
-            Self::Phase { phase, succeeded: true } => phases.succeeded(phase).unwrap_or_default(),
-            Self::Phase { phase, succeeded: false } => phases.failed(phase).unwrap_or_default(),
-            Self::Lateness => lateness.decode(),
-        }
     }
 }
 
@@ -160,7 +122,6 @@ fn statistic_of(times: &Histogram, statistic: Statistic) -> Option<Quantity> {
 mod tests {
     use super::*;
     use crate::domain::Phase;
-    use crate::measure::{Attempt, Outcome, PhaseTimes};
     use crate::scenario::Comparison;
 
     fn threshold(metric: Metric, comparison: Comparison, bound: Quantity) -> Threshold {
@@ -294,32 +255,6 @@ mod tests {
             let share = succeeded as f64 / 10.0;
             assert_eq!(observe(Metric::SuccessRate, &numbers), Some(Quantity::Share(share)));
             assert_eq!(observe(Metric::ErrorRate, &numbers), Some(Quantity::Share(1.0 - share)));
-        }
-    }
-
-    #[test]
-    fn times_are_those_of_the_phase_and_outcome_that_a_metric_is_about() {
-        let statistic = Statistic::Max;
-        let phase = |succeeded| Metric::Phase { phase: Phase::Register, succeeded, statistic };
-        let (mut phases, mut lateness) = (PhaseHistograms::new(), Histogram::new());
-        // One success, two failures, three that were late: told apart by how many they are.
-        for outcome in [Outcome::Success, Outcome::Failed(FailureClass::Tls), Outcome::Failed(FailureClass::Tls)] {
-            let mut times = PhaseTimes::new();
-            times.set(Phase::Register, Duration::from_millis(5));
-            phases.record(&Attempt::that(outcome, times));
-        }
-        (0..3).for_each(|_| lateness.record(7));
-        for (metric, count) in [(phase(true), 1), (phase(false), 2), (Metric::Lateness(statistic), 3)] {
-            let times = Times::of(metric).expect("it is about times");
-            assert_eq!(times.recorded(&phases, &lateness).map(Histogram::count), Some(count), "{metric:?}");
-            let at_rest = times.at_rest(&(&phases).into(), &(&lateness).into());
-            assert_eq!(at_rest.count(), count, "{metric:?}");
-        }
-        let absent = Times::Phase { phase: Phase::HubTls, succeeded: true };
-        assert!(absent.recorded(&phases, &lateness).is_none());
-        assert_eq!(absent.at_rest(&(&phases).into(), &(&lateness).into()).count(), 0);
-        for metric in [Metric::ErrorRate, Metric::Throughput, Metric::Count(Count::Planned)] {
-            assert_eq!(Times::of(metric), None, "{metric:?}");
         }
     }
 

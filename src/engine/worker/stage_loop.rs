@@ -14,11 +14,9 @@ use crate::domain::injected_panic;
 use crate::engine::keys::KeySupply;
 use crate::engine::plan::due::Due;
 use crate::engine::plan::setup::StageSetup;
-use crate::engine::record::copies;
-use crate::engine::record::copies::Copies;
+use crate::engine::record::publication::{self, Publication};
 use crate::engine::record::skips::{Lack, Skips};
 use crate::engine::record::stage_share::StageShare;
-use crate::engine::watch::live::{self, Live, SharedLive};
 use crate::engine::worker::entry::{Entry, Job};
 use crate::engine::worker::work;
 use crate::measure::SkipReason;
@@ -75,10 +73,8 @@ pub(crate) struct StageOrder {
     pub(crate) halt: CancellationToken,
     /// After `halt`: the grace is over now.
     pub(crate) cut: CancellationToken,
-    /// `None`: nobody watches.
-    pub(crate) live: Option<SharedLive>,
-    /// `None`: nobody keeps what was recorded before the end. Else somebody watches, too.
-    pub(crate) copies: Option<Copies>,
+    /// `None`: nobody wants to know anything before the end.
+    pub(crate) publication: Option<Publication>,
 }
 
 struct State {
@@ -149,15 +145,15 @@ impl<C: Connector + 'static> StageLoop<C> {
         let cut = self.order.cut.clone().cancelled_owned();
         tokio::pin!(halted, cut);
         let slots = Arc::clone(&self.job.station.slots);
-        let mut publish = interval(live::EVERY);
+        let mut publish = interval(publication::VIEW_EVERY);
         publish.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut inbox = Vec::new();
         let _kept = KeptWhenBroken(Rc::clone(&self.job));
         {
             let mut recorder = self.job.recorder.borrow_mut();
             recorder.skipped_all(&self.order.unlisted);
-            if let Some(copies) = self.order.copies.take() {
-                recorder.keep_in(copies, self.order.members.len() as u64);
+            if let Some(publication) = self.order.publication.clone() {
+                recorder.publish_in(publication, self.order.members.len() as u64);
             }
         }
         self.order.members.iter().for_each(|device| self.job.lacks(*device, SkipReason::GoingOn));
@@ -178,9 +174,9 @@ impl<C: Connector + 'static> StageLoop<C> {
                 () = &mut halted, if !state.halting => {}
                 () = &mut cut, if state.halting && !state.was_cut => state.cut_now(),
                 // Before what is always ready under load: those who watch and keep would see nothing of a storm.
-                _ = publish.tick(), if self.order.live.is_some() => {
+                _ = publish.tick(), if self.order.publication.is_some() => {
                     let now = self.job.now();
-                    if now >= copies::EVERY {
+                    if now >= publication::COPY_EVERY {
                         injected_panic("worker");
                     }
                     self.publish();
@@ -203,13 +199,18 @@ impl<C: Connector + 'static> StageLoop<C> {
                 () = async { if let Some(at) = wake { sleep_until(at).await } }, if wake.is_some() => {}
             }
         }
+        self.finish(&state)
+    }
+
+    /// Everybody is through: what the stage brings back.
+    fn finish(&self, state: &State) -> StageShare {
         self.publish();
         if self.job.setup.stage.kind.needs_credential() {
             self.order.members.iter().for_each(|device| work::note_expiry(&self.job, *device));
         }
         self.job.recorder.borrow_mut().keep_now(self.job.now());
         let mut recorder = std::mem::take(&mut *self.job.recorder.borrow_mut());
-        recorder.rows = None;
+        recorder.close();
         let members = self.order.members.len() as u64;
         recorder.totals.planned = members;
         recorder.totals.not_started += members - self.order.unlisted.devices() - state.came;
@@ -353,14 +354,13 @@ impl<C: Connector + 'static> StageLoop<C> {
     }
 
     fn publish(&self) {
-        if let Some(rows) = &mut self.job.recorder.borrow_mut().rows {
+        let operates = self.job.setup.stage.kind == StageKind::Operate;
+        let all_due = matches!(self.order.feed, Feed::Ended) && !operates;
+        let mut recorder = self.job.recorder.borrow_mut();
+        if let Some(rows) = &mut recorder.rows {
             rows.hand_over();
         }
-        if let Some(live) = &self.order.live {
-            let operates = self.job.setup.stage.kind == StageKind::Operate;
-            let all_due = matches!(self.order.feed, Feed::Ended) && !operates;
-            Live::publish(live, &self.job.recorder.borrow(), self.job.whereabouts.counts(), all_due);
-        }
+        recorder.show(self.job.whereabouts.counts(), all_due);
     }
 }
 

@@ -8,7 +8,7 @@ use super::*;
 use crate::domain::{Failure, FailureClass, Quantity};
 use crate::engine::clock::RunClock;
 use crate::engine::plan::share::{InFlightLimit, LimitedBy};
-use crate::engine::record::copies::EVERY;
+use crate::engine::record::publication::{COPY_EVERY, Publication, Wanted};
 use crate::engine::run::crew::Execution;
 use crate::engine::run::keeper::Keeper;
 use crate::engine::run::outcome::{EngineOutcome, RunStart};
@@ -37,20 +37,19 @@ fn board() -> Board {
 const BEGIN: Begin = Begin { due: Duration::from_secs(2), late: Duration::from_millis(3) };
 
 /// A stage of two workers that begins.
-fn begins(board: &Board, stage: usize) -> [Copies; 2] {
-    let copies = [Copies::default(), Copies::default()];
-    let workers = copies.iter().map(|copies| (copies.clone(), None)).collect();
-    let display = Display::new(Vec::new(), stage, 7, BEGIN.due, None);
-    board.began(OnBoard { display, begin: Some(BEGIN), from: BEGIN.due, workers, over: None });
-    copies
+fn begins(board: &Board, stage: usize) -> [Publication; 2] {
+    let workers = [(); 2].map(|()| Publication::new(Arc::new(Wanted::new([], false, true))));
+    let display = Display::new(workers.to_vec(), stage, 7, BEGIN.due, None);
+    board.began(OnBoard { display, begin: Some(BEGIN), from: BEGIN.due, over: None });
+    workers
 }
 
 /// A worker of four devices, of which one failed and one goes on since then.
-fn one_of_four(copies: &Copies) -> Recorder {
+fn one_of_four(publication: &Publication) -> Recorder {
     let failure = Failure::new(FailureClass::Tls, "no");
     let at = BEGIN.due;
     let mut recorder = Recorder::new();
-    recorder.keep_in(copies.clone(), 4);
+    recorder.publish_in(publication.clone(), 4);
     (0..2).for_each(|_| {
         recorder.started(at);
         recorder.attempt_started(at, at);
@@ -147,8 +146,8 @@ fn keeper(execution: Execution) -> (Keeper, Receiver<EngineOutcome>) {
         execution,
     };
     let board = board();
-    let [copies, _] = begins(&board, 0);
-    drop(one_of_four(&copies));
+    let [first, _] = begins(&board, 0);
+    drop(one_of_four(&first));
     board.note("a note".to_owned());
     board.breaks(threshold(1.0));
     let snapshots = Box::new(move |outcome| drop(sender.send(outcome)));
@@ -199,7 +198,7 @@ fn the_thread_of_a_keeper_makes_no_more_than_two_records_in_a_second_and_none_on
     let (keeper, records) = keeper(Execution::Threads);
     let keeping = keeper.start(Execution::Threads).unwrap();
     let [first, second] = [(); 2].map(|()| records.recv_timeout(LONG).expect("it makes one").elapsed);
-    assert!(second >= first + EVERY, "{first:?} {second:?}");
+    assert!(second >= first + COPY_EVERY, "{first:?} {second:?}");
     assert!(keeping.end(), "it was at work until then");
     // Those that it made while this thread had no turn.
     while records.try_recv().is_ok() {}
@@ -220,20 +219,4 @@ fn a_keeper_that_nobody_ends_makes_a_last_record() {
     assert!(records.try_recv().is_ok());
     while records.try_recv().is_ok() {}
     assert!(matches!(records.try_recv(), Err(TryRecvError::Disconnected)), "its thread is gone");
-}
-
-#[test]
-fn recording_alone_puts_copies_aside() {
-    let copies = Copies::default();
-    let mut recorder = Recorder::new();
-    recorder.keep_in(copies.clone(), 3);
-    recorder.attempt_started(Duration::ZERO, Duration::ZERO);
-    let first = copies.take().expect("the first is put at once");
-    assert_eq!((first.totals.attempts, first.totals.not_started), (0, 3));
-    recorder.attempt_started(Duration::ZERO, EVERY / 2);
-    assert!(copies.take().is_none());
-    recorder.attempt_started(Duration::ZERO, EVERY);
-    let second = copies.take().expect("it is time");
-    // As they were before it; what goes on is cut off.
-    assert_eq!((second.totals.attempts, second.totals.failed_attempts.total(), second.attempts_ended), (2, 2, 2));
 }

@@ -12,8 +12,9 @@ use crate::engine::keys::queue::Lane;
 use crate::engine::plan::Plan;
 use crate::engine::plan::schedule::Begins;
 use crate::engine::plan::share::Split;
+use crate::engine::record::publication::Wanted;
 use crate::engine::scene;
-use crate::engine::watch::live::Display;
+use crate::engine::watch::display::Display;
 
 const S: fn(u64) -> Duration = Duration::from_secs;
 
@@ -48,8 +49,7 @@ fn order(job: &Jobs, feed: Feed) -> StageOrder {
         grace: S(1),
         halt: CancellationToken::new(),
         cut: CancellationToken::new(),
-        live: None,
-        copies: None,
+        publication: None,
     }
 }
 
@@ -65,8 +65,8 @@ async fn the_drain_begins_when_the_last_device_has_started() {
         let scenario = scene::scenario(2, "arrival = 'at-once'\ntimeout = '20s'");
         let (station, _silent) = scene::station(&scenario, 5);
         let job = scene::job(&station, 0);
-        let live = Live::shared([], false);
-        let order = StageOrder { live: Some(Arc::clone(&live)), ..order(&job, paced(&job, &[0, 10])) };
+        let live = Publication::new(Arc::new(Wanted::new([], false, false)));
+        let order = StageOrder { publication: Some(live.clone()), ..order(&job, paced(&job, &[0, 10])) };
         let goes_on = spawn_local({
             let job = Rc::clone(&job);
             async move { run(&job, order).await }
@@ -95,8 +95,8 @@ async fn a_stage_of_operate_is_not_through_when_all_its_devices_have_come() {
                        [[stage]]\nname = 'life'\nkind = 'operate'\narrival = 'at-once'\nduration = '1m'";
         let (station, _silent) = scene::station(&scene::scenario(3, operate), 5);
         let job = scene::job(&station, 1);
-        let live = Live::shared([], false);
-        let order = StageOrder { live: Some(Arc::clone(&live)), ..order(&job, paced(&job, &[0, 0, 0])) };
+        let live = Publication::new(Arc::new(Wanted::new([], false, false)));
+        let order = StageOrder { publication: Some(live.clone()), ..order(&job, paced(&job, &[0, 0, 0])) };
         let totals = run(&job, order).await.recorder.totals;
         assert_eq!((totals.planned, totals.skipped, totals.started), (3, 3, 0), "they have no certificate");
         let told = Display::new(vec![live], 1, 3, S(0), None).snapshot(job.now());
@@ -240,11 +240,11 @@ fn what_a_worker_recorded_is_put_aside_when_it_breaks_and_only_then() {
     let scenario = scene::scenario(3, "arrival = 'at-once'");
     let (station, _silent) = scene::station(&scenario, 1);
     let job = scene::job(&station, 0);
-    let copies = Copies::default();
-    job.recorder.borrow_mut().keep_in(copies.clone(), 3);
+    let published = Publication::new(Arc::new(Wanted::new([], false, true)));
+    job.recorder.borrow_mut().publish_in(published.clone(), 3);
     job.recorder.borrow_mut().started(S(0));
     drop(KeptWhenBroken(Rc::clone(&job)));
-    assert!(copies.take().is_none());
+    assert!(published.copy().is_none());
     let breaks = |recording: bool| {
         let broke = catch_unwind(AssertUnwindSafe(|| {
             let _recording = recording.then(|| job.recorder.borrow_mut());
@@ -252,7 +252,7 @@ fn what_a_worker_recorded_is_put_aside_when_it_breaks_and_only_then() {
             panic!("this worker breaks");
         }));
         assert!(broke.is_err());
-        copies.take().map(|recorder| (recorder.totals.started, recorder.totals.not_started))
+        published.copy().map(|recorder| (recorder.totals.started, recorder.totals.not_started))
     };
     assert_eq!(breaks(true), None, "what was being recorded is not whole");
     assert_eq!(breaks(false), Some((1, 2)));

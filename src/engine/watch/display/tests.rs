@@ -1,6 +1,7 @@
 use super::*;
-use crate::domain::Quantity;
+use crate::domain::{FailureClass, Quantity};
 use crate::engine::plan::Plan;
+use crate::engine::record::publication::{InPhases, Publisher};
 use crate::engine::watch::thresholds;
 use crate::measure::{Attempt, Outcome, PhaseTimes};
 use crate::scenario::{Comparison, Scenario, Statistic, Threshold};
@@ -21,8 +22,14 @@ fn recorder(totals: &[u64]) -> Recorder {
     recorder
 }
 
-fn publish(live: &SharedLive, recorder: &Recorder) {
-    Live::publish(live, recorder, NOWHERE, false);
+fn publish(worker: &mut Publisher, recorder: &Recorder) {
+    worker.view(recorder, NOWHERE, false);
+}
+
+/// A worker's end of what it publishes, with those times for thresholds, and that of those who look.
+fn worker(times: impl IntoIterator<Item = Times>, distributions: bool) -> (Publisher, Publication) {
+    let publication = Publication::new(Arc::new(Wanted::new(times, distributions, false)));
+    (Publisher::new(publication.clone(), 5), publication)
 }
 
 fn merged(recorder: &Recorder) -> Merged {
@@ -38,8 +45,8 @@ fn merged(recorder: &Recorder) -> Merged {
 
 #[test]
 fn a_stage_that_goes_on_is_told_as_the_sum_of_its_workers() {
-    let workers: Vec<_> = (0..2).map(|_| Live::shared([], true)).collect();
-    let mut display = Display::new(workers.clone(), 3, 40, MS(2_000), None).until(Some(MS(62_000)));
+    let ((mut first, of_first), (mut second, of_second)) = (worker([], true), worker([], true));
+    let mut display = Display::new(vec![of_first, of_second], 3, 40, MS(2_000), None).until(Some(MS(62_000)));
     let nothing = display.snapshot(MS(2_000));
     assert_eq!((nothing.totals.planned, nothing.totals.through(), nothing.p50, nothing.rate), (40, 0, None, 0.0));
     let mut one = recorder(&[100, 100, 100, 100]);
@@ -53,8 +60,8 @@ fn a_stage_that_goes_on_is_told_as_the_sum_of_its_workers() {
     (0..3).for_each(|_| other.lateness.record(1_000_000));
     let (mut in_one, mut in_other) = (NOWHERE, NOWHERE);
     (in_one[Phase::Register.index()], in_other[Phase::Register.index()], in_other[Phase::HubTls.index()]) = (3, 1, 1);
-    Live::publish(&workers[0], &one, in_one, true);
-    Live::publish(&workers[1], &other, in_other, false);
+    first.view(&one, in_one, true);
+    second.view(&other, in_other, false);
     let told = display.snapshot(MS(2_200));
     assert_eq!((told.stage, told.began, told.ended, told.lasts), (3, MS(2_000), None, Some(MS(60_000))));
     let totals = told.totals;
@@ -74,21 +81,21 @@ fn a_stage_that_goes_on_is_told_as_the_sum_of_its_workers() {
     assert_eq!(distributions.lateness_p50.unwrap().as_millis(), 1);
     let counts: Vec<_> = distributions.phases.iter().map(|(phase, good, times)| (phase, good, times.count())).collect();
     assert_eq!(counts, [(Phase::Total, true, 5)]);
-    Live::publish(&workers[1], &other, in_other, true);
+    second.view(&other, in_other, true);
     assert!(display.snapshot(MS(2_400)).all_due);
 }
 
 #[test]
 fn the_rate_is_that_of_attempts_that_succeeded_over_about_the_last_second() {
-    let live = Live::shared([], false);
-    let mut display = Display::new(vec![Arc::clone(&live)], 0, 500, MS(0), None);
+    let (mut worker, seen) = worker([], false);
+    let mut display = Display::new(vec![seen], 0, 500, MS(0), None);
     let mut rates = Vec::new();
     // Ten in the first half second, of which four fail, none in the next, and 30 in the third.
     for (at, ended, failed) in [(0, 0, 0), (500, 10, 4), (1_000, 10, 4), (1_500, 40, 4), (1_500, 40, 4), (3_000, 40, 4)]
     {
         let mut recorder = Recorder::new();
         (recorder.attempts_ended, recorder.totals.failed_attempts[FailureClass::Tls]) = (ended, failed);
-        publish(&live, &recorder);
+        publish(&mut worker, &recorder);
         rates.push(display.snapshot(MS(at)).rate);
     }
     assert_eq!(rates, [0.0, 12.0, 6.0, 30.0, 30.0, 0.0]);
@@ -98,9 +105,9 @@ fn the_rate_is_that_of_attempts_that_succeeded_over_about_the_last_second() {
 #[test]
 fn the_generator_is_the_bottleneck_when_devices_are_dropped_late_or_fail_within_it() {
     let saturated = |recorder: &Recorder, harmless, began_late| {
-        let live = Live::shared([], true);
-        publish(&live, recorder);
-        Display::new(vec![live], 0, 5, MS(0), harmless).late(began_late).snapshot(MS(100)).saturated
+        let (mut worker, seen) = worker([], true);
+        publish(&mut worker, recorder);
+        Display::new(vec![seen], 0, 5, MS(0), harmless).late(began_late).snapshot(MS(100)).saturated
     };
     let fine = || recorder(&[100]);
     let (some, none) = (Some(MS(50)), None);
@@ -135,11 +142,11 @@ fn the_generator_is_the_bottleneck_when_devices_are_dropped_late_or_fail_within_
 
 #[test]
 fn distributions_are_told_anew_with_every_fifth_time() {
-    let live = Live::shared([], true);
-    let mut display = Display::new(vec![Arc::clone(&live)], 0, 5, MS(0), None);
+    let (mut worker, seen) = worker([], true);
+    let mut display = Display::new(vec![seen], 0, 5, MS(0), None);
     let mut counts = Vec::new();
     for published in 1..=7 {
-        publish(&live, &recorder(&vec![100; published]));
+        publish(&mut worker, &recorder(&vec![100; published]));
         let distributions = display.snapshot(MS(200 * published as u64)).distributions.unwrap();
         counts.push(distributions.phases.iter().map(|(_, _, times)| times.count()).sum::<u64>());
     }
@@ -148,11 +155,11 @@ fn distributions_are_told_anew_with_every_fifth_time() {
 
 #[test]
 fn a_stage_that_is_over_is_told_as_what_it_came_to() {
-    let live = Live::shared([], true);
-    let mut display = Display::new(vec![Arc::clone(&live)], 2, 5, MS(2_000), None);
+    let (mut worker, seen) = worker([], true);
+    let mut display = Display::new(vec![seen], 2, 5, MS(2_000), None);
     let mut part = recorder(&[100]);
     part.connected = 1;
-    publish(&live, &part);
+    publish(&mut worker, &part);
     display.snapshot(MS(5_000));
     let mut all = recorder(&[100, 200, 200]);
     all.totals.dropped = 2;
@@ -168,7 +175,7 @@ fn a_stage_that_is_over_is_told_as_what_it_came_to() {
         assert_eq!(told.p50.unwrap().as_millis(), 200);
         assert_eq!(told.distributions.unwrap().lateness_p99.unwrap().as_millis(), 1);
     }
-    let mut unwatched = Display::new(vec![Live::shared([], false)], 2, 5, MS(2_000), None);
+    let mut unwatched = Display::new(vec![self::worker([], false).1], 2, 5, MS(2_000), None);
     unwatched.end(&merged(&all), MS(6_500));
     assert_eq!(unwatched.snapshot(MS(7_000)).distributions, None);
 }
@@ -198,10 +205,10 @@ fn a_threshold_sees_the_times_that_it_waits_for_while_the_stage_goes_on_and_once
     };
     let (one, other) = (late(one, 5), late(other, 2));
     let watched = || [total(Statistic::Max), Metric::Lateness(Statistic::Max)].into_iter().filter_map(Times::of);
-    let workers: Vec<_> = (0..2).map(|_| Live::shared(watched(), false)).collect();
-    let mut display = Display::new(workers.clone(), 0, 5, MS(2_000), None);
-    publish(&workers[0], &one);
-    publish(&workers[1], &other);
+    let ((mut first, of_first), (mut second, of_second)) = (worker(watched(), false), worker(watched(), false));
+    let mut display = Display::new(vec![of_first, of_second], 0, 5, MS(2_000), None);
+    publish(&mut first, &one);
+    publish(&mut second, &other);
     let count = Statistic::Count;
     let all = |display: &Display, now| {
         [total(count), Metric::Lateness(count), Metric::SuccessRate, Metric::Throughput]
@@ -217,7 +224,4 @@ fn a_threshold_sees_the_times_that_it_waits_for_while_the_stage_goes_on_and_once
     display.end(&merged(&sum), MS(6_500));
     // Four in the four seconds that it took.
     assert_eq!(all(&display, MS(60_000)), [number(4.0), number(9.0), share, Some(Quantity::PerSecond(1.0))]);
-    let unwatched = Display::new(vec![Live::shared([], false)], 0, 5, MS(2_000), None);
-    publish(&unwatched.workers[0], &one);
-    assert_eq!(observed(&unwatched, total(count), MS(8_000)), None);
 }

@@ -1,97 +1,19 @@
 //! What is known of stages while they go on.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::{FailureClass, Phase};
 use crate::engine::record::merge::Merged;
+use crate::engine::record::publication::{Detail, Publication, View, Wanted};
 use crate::engine::record::recorder::Recorder;
+use crate::engine::record::times::Times;
 use crate::engine::watch::health;
-use crate::engine::watch::progress::Distributions;
-use crate::engine::watch::progress::StageProgress;
-use crate::engine::watch::thresholds::{Numbers, Times};
-use crate::measure::{CompactHistogram, Counts, Histogram, PhaseBuckets, PhaseHistograms, StageRecord};
+use crate::engine::watch::progress::{Distributions, StageProgress};
+use crate::engine::watch::thresholds::Numbers;
+use crate::measure::{CompactHistogram, Counts, StageRecord};
 use crate::scenario::Metric;
-
-/// How often a snapshot is made.
-pub(crate) const EVERY: Duration = Duration::from_millis(200);
-
-/// Every so many of them tells how times are distributed, which costs more.
-const DISTRIBUTIONS_EVERY: u32 = 5;
-
-/// Attempts in flight in each phase, in the order of [`Phase::ALL`].
-type InPhases = [u64; Phase::COUNT];
-
-/// What a worker tells about a stage a few times a second.
-#[derive(Debug, Default)]
-pub(crate) struct Live {
-    totals: Counts,
-    attempts_ended: u64,
-    connected: u64,
-    in_phases: InPhases,
-    all_due: bool,
-    total: Histogram,
-    lateness: Histogram,
-    /// Times that a threshold waits for.
-    watched: Vec<(Times, Histogram)>,
-    detail: Option<Detail>,
-}
-
-/// What is told once a second, when somebody wants it.
-#[derive(Debug, Default)]
-struct Detail {
-    /// How often the worker told about the stage.
-    told: u32,
-    phases: PhaseBuckets,
-    lateness: Histogram,
-    /// Median time until a lost connection was there again.
-    recover: Option<Duration>,
-}
-
-impl Detail {
-    fn new(phases: &PhaseHistograms, lateness: &Histogram) -> Self {
-        let recover = phases.succeeded(Phase::Recover).and_then(|times| times.quantile(0.5));
-        Self { told: 0, phases: PhaseBuckets::of(phases), lateness: lateness.clone(), recover }
-    }
-}
-
-/// One per worker and stage, shared with those who look.
-pub(crate) type SharedLive = Arc<Mutex<Live>>;
-
-impl Live {
-    /// Nothing yet; `watched` are times that are wanted, `distributions` whether those of every phase are.
-    pub(crate) fn shared(watched: impl IntoIterator<Item = Times>, distributions: bool) -> SharedLive {
-        let watched = watched.into_iter().map(|times| (times, Histogram::new())).collect();
-        let detail = distributions.then(Detail::default);
-        Arc::new(Mutex::new(Self { watched, detail, ..Self::default() }))
-    }
-
-    pub(crate) fn publish(shared: &SharedLive, recorder: &Recorder, in_phases: InPhases, all_due: bool) {
-        let mut live = shared.lock().unwrap_or_else(PoisonError::into_inner);
-        live.totals = recorder.totals;
-        live.attempts_ended = recorder.attempts_ended;
-        live.connected = recorder.connected;
-        live.in_phases = in_phases;
-        live.all_due = all_due;
-        if let Some(total) = recorder.phases.succeeded(Phase::Total) {
-            live.total.clone_from(total);
-        }
-        live.lateness.clone_from(&recorder.lateness);
-        for (times, watched) in &mut live.watched {
-            if let Some(found) = times.recorded(&recorder.phases, &recorder.lateness) {
-                watched.clone_from(found);
-            }
-        }
-        if let Some(detail) = &mut live.detail {
-            let told = detail.told.wrapping_add(1);
-            if detail.told.is_multiple_of(DISTRIBUTIONS_EVERY) {
-                *detail = Detail::new(&recorder.phases, &recorder.lateness);
-            }
-            detail.told = told;
-        }
-    }
-}
 
 /// Stages that go on and those that are over, each in the order in which they began. While none goes on, the one that ended
 /// last stands for those that do: there is more to see of it than of nothing.
@@ -108,7 +30,7 @@ pub(crate) fn shown(mut stages: Vec<StageProgress>) -> (Vec<StageProgress>, Vec<
 /// A stage that goes on, as those see it who look from outside.
 #[derive(Debug)]
 pub(crate) struct Display {
-    pub(crate) workers: Vec<SharedLive>,
+    pub(crate) workers: Vec<Publication>,
     pub(crate) stage: usize,
     pub(crate) planned: u64,
     /// When it began, on the clock of the run.
@@ -131,7 +53,7 @@ pub(crate) struct Display {
 
 impl Display {
     pub(crate) const fn new(
-        workers: Vec<SharedLive>,
+        workers: Vec<Publication>,
         stage: usize,
         planned: u64,
         start: Duration,
@@ -157,7 +79,7 @@ impl Display {
         Self { began_late, ..self }
     }
 
-    /// The same for a stage whose devices stay connected until then, on the clock of the run.
+    /// Of a stage whose devices stay connected until then, on the clock of the run.
     pub(crate) fn until(mut self, until: Option<Duration>) -> Self {
         self.lasts = until.map(|until| until.saturating_sub(self.start));
         self
@@ -168,49 +90,32 @@ impl Display {
         let StageRecord { totals, phases, .. } = &merged.stage;
         // Whatever workers told is in the sum: only that stays, and at rest.
         let workers = std::mem::take(&mut self.workers);
-        let (mut has_detail, lateness) = (false, merged.lateness.decode());
-        if let Some(live) = workers.first() {
-            let live = live.lock().unwrap_or_else(PoisonError::into_inner);
-            has_detail = live.detail.is_some();
-            let at_rest = |times: Times| CompactHistogram::new(&times.at_rest(phases, &merged.lateness));
-            self.watched = live.watched.iter().map(|(times, _)| (*times, at_rest(*times))).collect();
+        let wanted = workers.first().map(Publication::wanted);
+        let times = |times: &Times| (*times, times.at_rest(phases, &merged.lateness));
+        let times: Vec<_> =
+            wanted.map_or(&[Times::TOTAL, Times::Lateness][..], Wanted::times).iter().map(times).collect();
+        if wanted.is_some() {
+            self.watched = times.iter().map(|(wanted, times)| (*wanted, CompactHistogram::new(times))).collect();
         }
-        let all = Live {
-            totals: *totals,
-            attempts_ended: totals.attempts,
-            connected: 0,
-            in_phases: InPhases::default(),
-            all_due: true,
-            total: phases.succeeded(Phase::Total).unwrap_or_default(),
-            detail: has_detail.then(|| Detail::new(&phases.decode(), &lateness)),
-            lateness,
-            watched: Vec::new(),
-        };
+        let detail = wanted.is_some_and(|wanted| wanted.distributions);
+        let detail = detail.then(|| Arc::new(Detail::new(&phases.decode(), &merged.lateness.decode())));
+        let attempts_ended = totals.attempts;
+        let all = View { totals: *totals, attempts_ended, all_due: true, times, detail, ..View::default() };
         self.over = Some(StageProgress { ended: Some(now), ..self.told(&all, 0.0) });
         self.ended = Some((merged.stage.span(), merged.whole));
+    }
+
+    /// The newest copy of every worker that has published one.
+    pub(crate) fn copies(&self) -> Vec<Arc<Recorder>> {
+        self.workers.iter().filter_map(Publication::copy).collect()
     }
 
     pub(crate) fn snapshot(&mut self, now: Duration) -> StageProgress {
         if let Some(over) = &self.over {
             return over.clone();
         }
-        let mut all = Live { all_due: true, ..Live::default() };
-        for worker in &self.workers {
-            let live = worker.lock().unwrap_or_else(PoisonError::into_inner);
-            all.totals.add(&live.totals);
-            all.attempts_ended += live.attempts_ended;
-            all.connected += live.connected;
-            all.in_phases.iter_mut().zip(live.in_phases).for_each(|(all, of_worker)| *all += of_worker);
-            all.all_due &= live.all_due;
-            all.total.merge(&live.total);
-            all.lateness.merge(&live.lateness);
-            if let Some(detail) = &live.detail {
-                let all = all.detail.get_or_insert_default();
-                all.phases.add(&detail.phases);
-                all.lateness.merge(&detail.lateness);
-                all.recover = all.recover.max(detail.recover);
-            }
-        }
+        let mut all = View { all_due: true, ..View::default() };
+        self.workers.iter().for_each(|worker| all.add(&worker.view()));
         let good = all.attempts_ended - all.totals.failed_attempts.total();
         self.recent.push_back((now, good));
         while self.recent.front().is_some_and(|(at, _)| *at + Duration::from_millis(1_100) < now) {
@@ -223,9 +128,9 @@ impl Display {
         self.told(&all, rate)
     }
 
-    fn told(&self, all: &Live, rate: f64) -> StageProgress {
-        let Live { totals, attempts_ended, connected, in_phases, all_due, total, detail, .. } = all;
-        let p50 = total.quantile(0.5);
+    fn told(&self, all: &View, rate: f64) -> StageProgress {
+        let View { totals, attempts_ended, connected, in_phases, all_due, detail, .. } = all;
+        let p50 = all.quantile(Times::TOTAL, 0.5);
         let distributions = detail.as_ref().map(|detail| Distributions {
             lateness_p50: detail.lateness.quantile(0.5),
             lateness_p99: detail.lateness.quantile(0.99),
@@ -252,11 +157,11 @@ impl Display {
             connected: *connected,
             rate,
             p50,
-            p99: total.quantile(0.99),
+            p99: all.quantile(Times::TOTAL, 0.99),
             totals: Counts { planned: self.planned, ..*totals },
             saturated,
             distributions: distributions.map(Arc::new),
-            lateness_p99: all.lateness.quantile(0.99),
+            lateness_p99: all.quantile(Times::Lateness, 0.99),
         }
     }
 
@@ -265,9 +170,9 @@ impl Display {
         let mut totals = Counts::default();
         let wanted = Times::of(metric);
         for worker in &self.workers {
-            let live = worker.lock().unwrap_or_else(PoisonError::into_inner);
-            totals.add(&live.totals);
-            if let Some((_, times)) = live.watched.iter().find(|(watched, _)| Some(*watched) == wanted) {
+            let view = worker.view();
+            totals.add(&view.totals);
+            if let Some(times) = wanted.and_then(|wanted| view.times(wanted)) {
                 numbers.add_times(times);
             }
         }
