@@ -7,14 +7,14 @@ mod read;
 
 use std::fmt;
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use crate::domain::{IdScope, InvalidId, QuotaProfile, TimeScale};
+use crate::domain::{FleetTime, IdScope, InvalidId, QuotaProfile, TimeScale};
 use crate::settings::declare::settings;
 use crate::settings::expect::{Expect, any_text, boolean, choice, integer, path, text, whole};
 use crate::settings::{Problem, Problems, time_scale};
 pub use enrollment::{CaEntry, Group, GroupEntry, Individual};
-pub(crate) use fault::duration;
+pub(crate) use fault::fleet_time;
 pub use fault::{
     Chance, Delay, Disconnect, Faults, HubOutage, HubOutageEffect, Outage, OutageEffect, Pause, Revocation, ServerError,
 };
@@ -225,9 +225,9 @@ impl ConfigError {
 
 impl Config {
     /// Validity of device certificates.
-    pub(crate) fn leaf_validity(&self) -> Duration {
+    pub(crate) fn leaf_validity(&self) -> FleetTime {
         let days = u64::from(self.adr.leaf_validity_days) * 86_400;
-        Duration::from_secs(self.adr.leaf_validity_seconds.unwrap_or(days))
+        FleetTime::from_secs(self.adr.leaf_validity_seconds.unwrap_or(days))
     }
 }
 

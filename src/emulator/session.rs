@@ -269,7 +269,6 @@ where
     if role.authenticated() {
         place.prove();
     }
-    let limit = role.packet_limit();
     let mut begun = Instant::now();
     let link = role.link().clone();
     let silence = role.silence();
@@ -279,26 +278,9 @@ where
     let mut alarm = pin!(sleep_until(earliest(first, expiry)));
     loop {
         wire.out.release(Instant::now());
-        while !wire.out.is_full() {
-            match mqtt::decode(&mut wire.input, limit) {
-                Ok(Some(packet)) => match role.packet(core, packet, &mut wire.out) {
-                    Next::Continue => {}
-                    Next::End(end) => {
-                        wire.write(stream).await?;
-                        return Ok(end);
-                    }
-                },
-                Ok(None) => break,
-                Err(_) => return Ok(End::Violation),
-            }
-            if role.authenticated() {
-                place.prove();
-            }
-            if wire.out.is_above_high_water() {
-                wire.write(stream).await?;
-            }
+        if let Some(end) = packets(core, wire, stream, role, place).await? {
+            return Ok(end);
         }
-        wire.write(stream).await?;
         if let Some(due) = wire.out.next_due().filter(|due| *due < alarm.deadline()) {
             alarm.as_mut().reset(due);
         }
@@ -343,4 +325,38 @@ where
             read = wire.read(stream), if !full => read?,
         }
     }
+}
+
+/// Does what the packets want that are there, and writes what there is to say; why the session ends, if it does.
+async fn packets<S>(
+    core: &Arc<Core>,
+    wire: &mut Wire<'_>,
+    stream: &mut S,
+    role: &mut Role,
+    place: &Place,
+) -> Result<Option<End>, End>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    while !wire.out.is_full() {
+        match mqtt::decode(&mut wire.input, role.packet_limit()) {
+            Ok(Some(packet)) => match role.packet(core, packet, &mut wire.out) {
+                Next::Continue => {}
+                Next::End(end) => {
+                    wire.write(stream).await?;
+                    return Ok(Some(end));
+                }
+            },
+            Ok(None) => break,
+            Err(_) => return Ok(Some(End::Violation)),
+        }
+        if role.authenticated() {
+            place.prove();
+        }
+        if wire.out.is_above_high_water() {
+            wire.write(stream).await?;
+        }
+    }
+    wire.write(stream).await?;
+    Ok(None)
 }

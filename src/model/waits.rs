@@ -2,21 +2,34 @@ use std::time::Duration;
 
 use crate::model::Draws;
 
-/// How long a device waits before it asks again.
-#[derive(Debug, Clone, Copy)]
+/// How long a device waits before it asks again. The defaults are those of the official SDKs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Waits {
-    /// Real length of a second of the service.
+    /// How long a second of the service really takes; shorter than a second in compressed time. Unit of retry-after.
     pub second: Duration,
     /// Whether a retry-after is obeyed. If not, every wait is `default_wait`.
     pub honours_retry_after: bool,
-    /// Seconds above which a retry-after is not believed.
+    /// Seconds above which a retry-after is not believed: `default_wait` instead (azure-iot-sdk-c: 300). [`u32::MAX`]: none.
     pub longest_retry_after: u32,
-    /// The wait where none is named, or none obeyed. Real time.
+    /// The wait where the service names none, or the device does not care.
     pub default_wait: Duration,
-    /// Most that is added at random. Real time.
+    /// Upper end of the random addition to `default_wait`.
     pub jitter: Duration,
-    /// Whether it is added to a retry-after, too.
+    /// Whether `jitter` is added to a retry-after too. The SDKs do not.
     pub jitter_on_retry_after: bool,
+}
+
+impl Default for Waits {
+    fn default() -> Self {
+        Self {
+            second: Duration::from_secs(1),
+            honours_retry_after: true,
+            longest_retry_after: u32::MAX,
+            default_wait: Duration::from_secs(2),
+            jitter: Duration::from_secs(5),
+            jitter_on_retry_after: false,
+        }
+    }
 }
 
 impl Waits {

@@ -35,18 +35,8 @@ pub struct RenewalPolicy {
     pub accept: Duration,
     /// From the 202 until the chain.
     pub issue: Duration,
-    /// How long a second of the service really takes; shorter than a second in compressed time. Unit of retry-after.
-    pub second: Duration,
-    /// Whether a retry-after is obeyed. If not, every wait is `default_wait`.
-    pub honours_retry_after: bool,
-    /// Seconds above which a retry-after is not believed: `default_wait` instead. [`u32::MAX`]: none.
-    pub longest_retry_after: u32,
-    /// Wait before a repeat when the hub names none, or the device does not care. Real time.
-    pub default_wait: Duration,
-    /// Upper end of the random addition to `default_wait`. Real time.
-    pub jitter: Duration,
-    /// Whether `jitter` is added to a retry-after too. The SDKs do not.
-    pub jitter_on_retry_after: bool,
+    /// How long it waits when it is refused.
+    pub waits: Waits,
     /// How often a request is repeated before the renewal fails. [`u16::MAX`]: without end.
     pub max_repeats: u16,
     /// Whether a request that is still pending is given up for this one.
@@ -58,27 +48,9 @@ impl Default for RenewalPolicy {
         Self {
             accept: Duration::from_secs(90),
             issue: Duration::from_secs(180),
-            second: Duration::from_secs(1),
-            honours_retry_after: true,
-            longest_retry_after: u32::MAX,
-            default_wait: Duration::from_secs(2),
-            jitter: Duration::from_secs(5),
-            jitter_on_retry_after: false,
+            waits: Waits::default(),
             max_repeats: 10,
             replace_pending: true,
-        }
-    }
-}
-
-impl RenewalPolicy {
-    const fn waits(&self) -> Waits {
-        Waits {
-            second: self.second,
-            honours_retry_after: self.honours_retry_after,
-            longest_retry_after: self.longest_retry_after,
-            default_wait: self.default_wait,
-            jitter: self.jitter,
-            jitter_on_retry_after: self.jitter_on_retry_after,
         }
     }
 }
@@ -320,8 +292,7 @@ impl Renewal {
                 }
                 (412, _) if self.replace.take().is_some() => return self.ask(now, out),
                 (429, _) | (_, 500_001 | 503_001) => {
-                    let until =
-                        now.saturating_add(self.policy.waits().after_refusal(error.retry_after, &mut self.draws));
+                    let until = now.saturating_add(self.policy.waits.after_refusal(error.retry_after, &mut self.draws));
                     if until < self.deadline {
                         self.enter(State::Paused { until }, now);
                         return self.wait();
@@ -330,7 +301,7 @@ impl Renewal {
                 _ => {}
             }
         }
-        self.facts.retry_after = error.retry_after.map(|seconds| self.policy.waits().real(seconds));
+        self.facts.retry_after = error.retry_after.map(|seconds| self.policy.waits.real(seconds));
         let class = if status == 429 { FailureClass::Throttled } else { FailureClass::Rejected };
         let detail = error.info.as_ref().and_then(|info| info.credential_message.as_deref());
         let words = match detail {

@@ -1,7 +1,6 @@
-use std::time::Duration;
-
 use serde::Serialize;
 
+use crate::domain::FleetTime;
 use crate::settings::declare::settings;
 use crate::settings::expect::{Expect, boolean, choice, list, number, whole};
 
@@ -181,8 +180,8 @@ fn moments() -> Expect<Vec<f64>> {
 }
 
 /// Seconds that were checked.
-pub(crate) fn duration(seconds: f64) -> Duration {
-    Duration::try_from_secs_f64(seconds).unwrap_or_default()
+pub(crate) fn fleet_time(seconds: f64) -> FleetTime {
+    FleetTime::try_from_secs_f64(seconds).unwrap_or_default()
 }
 
 #[cfg(test)]

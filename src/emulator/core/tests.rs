@@ -1,6 +1,6 @@
 use super::*;
 use crate::domain::{CryptoProvider, FleetTime, KeyAlgorithm, RegistrationId, TimeScale};
-use crate::emulator::registry::{Attestation, Condition, Enrollment, Kind, Scope, test_group};
+use crate::emulator::registry::{Attestation, Condition, Enrollment, EnrollmentKind, Scope, test_group};
 use crate::pki::bootstrap;
 use crate::pki::key::DeviceKey;
 
@@ -94,11 +94,11 @@ async fn after_a_restart_those_are_let_in_who_were_enrolled() {
         ] {
             enrollments.put(enrollment, Condition::None, now).unwrap();
         }
-        let deleted = enrollments.get(Kind::Group, "deleted").unwrap();
+        let deleted = enrollments.get(EnrollmentKind::Group, "deleted").unwrap();
         let (registration, device) = core.registry.register(deleted, &"dev2".into(), "dev2", now).unwrap();
         core.journal.as_ref().unwrap().record(Change::Registered(registration, device));
-        enrollments.delete(Kind::Group, "deleted", Condition::None).unwrap();
-        enrollments.delete(Kind::Individual, "removed", Condition::None).unwrap();
+        enrollments.delete(EnrollmentKind::Group, "deleted", Condition::None).unwrap();
+        enrollments.delete(EnrollmentKind::Individual, "removed", Condition::None).unwrap();
         core.group_key.to_base64().to_string()
     };
     let core = Core::new(config()).unwrap();
@@ -108,7 +108,7 @@ async fn after_a_restart_those_are_let_in_who_were_enrolled() {
     assert_eq!((&*attested.enrollment.id, enrollments.cas().len()), ("x509", 1));
     let ids = |kind| enrollments.list(kind, None, 9).iter().map(|e| e.id.to_string()).collect::<Vec<_>>();
     assert_eq!(
-        (ids(Kind::Group), ids(Kind::Individual)),
+        (ids(EnrollmentKind::Group), ids(EnrollmentKind::Individual)),
         (["another", "fleet", "x509"].map(str::to_owned).to_vec(), vec!["fleet".to_owned()])
     );
     let registration = core.registry.registration("dev2").unwrap();

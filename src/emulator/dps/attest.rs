@@ -3,7 +3,7 @@ use std::sync::Arc;
 use super::answer::Refusal;
 use crate::domain::{ParseSasTokenError, SasToken};
 use crate::emulator::core::Core;
-use crate::emulator::registry::{Attested, CertificateRefusal, Match};
+use crate::emulator::registry::{Attested, CertificateRefusal, TokenMatch};
 use crate::emulator::transport::conversation::PeerChain;
 
 /// A device that talks to DPS, as it introduced itself.
@@ -61,9 +61,9 @@ pub(crate) fn attest(core: &Core, caller: &Caller) -> Result<Attested, Refusal> 
         return Err(Refusal::WrongCredential);
     }
     match core.registry.enrollments.find_by_token(token, &caller.sent_id) {
-        Match::Enrollment(enrollment) => Ok(enrollment.into()),
-        Match::WrongKey => Err(Refusal::WrongCredential),
-        Match::Unknown => Err(Refusal::NotEnrolled),
+        TokenMatch::Enrollment(enrollment) => Ok(enrollment.into()),
+        TokenMatch::WrongKey => Err(Refusal::WrongCredential),
+        TokenMatch::Unknown => Err(Refusal::NotEnrolled),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::emulator::config::RefusedCsr;
 use crate::emulator::core::Core;
 use crate::emulator::counters::Event;
 use crate::emulator::fault::CaOutage;
-use crate::emulator::issuing::adr::{Issued, Policy, Subject};
+use crate::emulator::issuing::adr::{CredentialPolicy, Issued, Subject};
 use crate::emulator::issuing::issuance::Busy;
 use crate::emulator::registry::{Assignment, Attested, Change, Device, Operation, Outcome, Registration};
 use crate::emulator::service_model::Step;
@@ -128,12 +128,7 @@ fn take_on(
     let request = RegistrationRequest::parse(body).map_err(|_| Refusal::Deserialization)?;
     named_itself(&request, caller)?;
     let id = &caller.registration_id;
-    let csr = match &request.csr {
-        None => None,
-        Some(_) if *caller.api_version < *FIRST_WITH_CSR => return Err(Refusal::Deserialization),
-        Some(text) if text.is_empty() => return Err(Refusal::Deserialization),
-        Some(text) => Some(decode_csr(text).map_err(|_| Refusal::Deserialization)?),
-    };
+    let csr = csr_of(&request, caller)?;
     let enrollment = &attested.enrollment;
     if !enrollment.enabled {
         return Ok(Answer::disabled(id));
@@ -174,14 +169,14 @@ fn take_on(
         }),
         (Some(csr), Some(policy)) => {
             let unique_id = device.with(|state| state.unique_id);
-            let done = Done { registration, device, operation: Arc::clone(&operation) };
+            let done = Provisional { registration, device, operation: Arc::clone(&operation) };
             issue(core, policy, csr, done, unique_id).map_err(|Busy| {
                 operations.cancel(&operation);
                 Refusal::Throttled
             })?;
         }
         _ => {
-            let done = Done { registration, device, operation: Arc::clone(&operation) };
+            let done = Provisional { registration, device, operation: Arc::clone(&operation) };
             done.assign(core).map_err(|Busy| {
                 operations.cancel(&operation);
                 Refusal::Throttled
@@ -190,6 +185,16 @@ fn take_on(
     }
     core.tally.count(Event::Registered);
     Ok(Answer::accepted(&operation, core.config.dps.retry_after_seconds))
+}
+
+/// The CSR of a request in DER, if it has one and may have.
+fn csr_of(request: &RegistrationRequest<'_>, caller: &Caller) -> Result<Option<Vec<u8>>, Refusal> {
+    match &request.csr {
+        None => Ok(None),
+        Some(_) if *caller.api_version < *FIRST_WITH_CSR => Err(Refusal::Deserialization),
+        Some(text) if text.is_empty() => Err(Refusal::Deserialization),
+        Some(text) => decode_csr(text).map(Some).map_err(|_| Refusal::Deserialization),
+    }
 }
 
 /// A body may leave the registration id out, but not name another one.
@@ -201,13 +206,13 @@ fn named_itself(request: &RegistrationRequest<'_>, caller: &Caller) -> Result<()
 }
 
 /// A registration that only waits for its certificate, if it gets one.
-struct Done {
+struct Provisional {
     registration: Registration,
     device: Arc<Device>,
     operation: Arc<Operation>,
 }
 
-impl Done {
+impl Provisional {
     /// Ends the operation well, without a certificate, once the registration is on the disk.
     fn assign(self, core: &Core) -> Result<(), Busy> {
         let Self { registration, device, operation } = self;
@@ -238,7 +243,13 @@ impl Done {
 }
 
 /// Gives a CSR to the authority; the operation ends when it has been dealt with.
-fn issue(core: &Arc<Core>, policy: Arc<Policy>, csr: Vec<u8>, done: Done, unique_id: Uuid) -> Result<(), Busy> {
+fn issue(
+    core: &Arc<Core>,
+    policy: Arc<CredentialPolicy>,
+    csr: Vec<u8>,
+    done: Provisional,
+    unique_id: Uuid,
+) -> Result<(), Busy> {
     let subject = Subject {
         csr_name: Arc::clone(&done.registration.registration_id),
         device_id: Arc::clone(&done.registration.device_id),

@@ -15,8 +15,8 @@ use tokio::time::{Instant, sleep_until};
 use super::config::{Faults, HubOutageEffect, OutageEffect};
 use crate::domain::{TimeScale, rng};
 pub(crate) use pause::Pause;
+use plan::FaultPlan;
 pub(crate) use plan::Moment;
-use plan::Plan;
 
 /// The plan of faults that holds, and its dice.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub(crate) struct FaultInjector {
     scale: TimeScale,
     /// Whether there is any, so that the usual case costs one load.
     any: AtomicBool,
-    plan: RwLock<Arc<Plan>>,
+    plan: RwLock<Arc<FaultPlan>>,
     changed: Notify,
     /// Whether all connections are held up.
     pub(crate) pause: Pause,
@@ -81,7 +81,7 @@ impl FaultInjector {
             seed,
             scale,
             any: AtomicBool::new(false),
-            plan: RwLock::new(Arc::new(Plan::new(Faults::default(), scale, now))),
+            plan: RwLock::new(Arc::new(FaultPlan::new(Faults::default(), scale, now))),
             changed: Notify::new(),
             pause: Pause::none(now),
         };
@@ -98,7 +98,7 @@ impl FaultInjector {
     /// Changes the plan; all times count from `now`, all dice are new.
     pub(crate) fn set(&self, faults: Faults, now: Instant) {
         let any = !faults.is_none();
-        let plan = Arc::new(Plan::new(faults, self.scale, now));
+        let plan = Arc::new(FaultPlan::new(faults, self.scale, now));
         self.pause.set(&plan.pause);
         *self.plan.write().unwrap_or_else(PoisonError::into_inner) = plan;
         self.any.store(any, Ordering::Release);
@@ -190,15 +190,15 @@ impl FaultInjector {
         }
     }
 
-    fn active(&self) -> Option<Arc<Plan>> {
+    fn active(&self) -> Option<Arc<FaultPlan>> {
         self.any.load(Ordering::Acquire).then(|| self.current())
     }
 
-    fn current(&self) -> Arc<Plan> {
+    fn current(&self) -> Arc<FaultPlan> {
         Arc::clone(&self.plan.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn happens(&self, plan: &Plan, drawn: Drawn, probability: f64, now: Instant) -> bool {
+    fn happens(&self, plan: &FaultPlan, drawn: Drawn, probability: f64, now: Instant) -> bool {
         if probability <= 0.0 || !plan.is_in_window(drawn, now) {
             return false;
         }
@@ -249,9 +249,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn every_fault_has_dice_of_its_own() {
-        type Plan = fn(&mut Faults);
+        type Change = fn(&mut Faults);
         type Occasion = fn(&FaultInjector, Instant) -> bool;
-        let cases: [(Plan, Occasion); 5] = [
+        let cases: [(Change, Occasion); 5] = [
             (|plan| plan.drop_before_puback.probability = 0.5, |faults, now| faults.publish(now).is_some()),
             (|plan| plan.drop_after_puback.probability = 0.5, |faults, now| faults.publish(now).is_some()),
             (|plan| plan.delayed_result.probability = 0.5, |faults, now| faults.result_delay(now).is_some()),

@@ -4,12 +4,12 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use tokio::time::Instant;
 
 use super::Drawn;
-use crate::domain::{FleetTime, TimeScale};
-use crate::emulator::config::{Faults, duration};
+use crate::domain::TimeScale;
+use crate::emulator::config::{Faults, fleet_time};
 
 /// What is to go wrong, and when by the runtime's clock.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub(super) struct FaultPlan {
     pub(super) since: Instant,
     pub(super) faults: Faults,
     pub(super) ca_outage: Range<Instant>,
@@ -35,10 +35,10 @@ pub(crate) enum Moment {
     SyncCredentials,
 }
 
-impl Plan {
+impl FaultPlan {
     /// All times count from `since`.
     pub(super) fn new(faults: Faults, scale: TimeScale, since: Instant) -> Self {
-        let after = |from: Instant, seconds: f64| from + scale.to_real(FleetTime::new(duration(seconds)));
+        let after = |from: Instant, seconds: f64| from + scale.to_real(fleet_time(seconds));
         let range = |from: f64, length: f64| after(since, from)..after(after(since, from), length);
         let window = |from: f64, length: Option<f64>| {
             let begin = after(since, from);

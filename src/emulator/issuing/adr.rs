@@ -3,12 +3,12 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use uuid::Uuid;
 
 use super::record::{AuthoritiesRecord, AuthorityRecord, BrokenAuthority, PolicyRecord};
-use crate::domain::KeyAlgorithm;
+use crate::domain::{FleetTime, KeyAlgorithm};
 use crate::emulator::config::{Config, KeyTypes};
 use crate::pki::csr::{self, CsrError, VerifiedCsr};
 use crate::pki::description::{CertificateInfo, describe};
@@ -22,16 +22,16 @@ pub(crate) struct Adr {
     root_text: Arc<str>,
     key_types: KeyTypes,
     max_policies: usize,
-    policies: RwLock<HashMap<Arc<str>, Arc<Policy>>>,
+    policies: RwLock<HashMap<Arc<str>, Arc<CredentialPolicy>>>,
 }
 
 /// A credential policy: an issuing CA and what it signs.
 #[derive(Debug, Clone)]
-pub(crate) struct Policy {
+pub(crate) struct CredentialPolicy {
     ca: Arc<IssuingCa>,
     ca_text: Arc<str>,
     root_text: Arc<str>,
-    validity: Duration,
+    validity: FleetTime,
     key_types: KeyTypes,
 }
 
@@ -136,12 +136,12 @@ impl Adr {
         };
         for stored in stored.iter().flat_map(|stored| &stored.policies) {
             let ca = IssuingCa::from_parts(&stored.ca.der()?, &stored.ca.key)?;
-            let policy = adr.policy_of(ca, Duration::from_secs(stored.validity_seconds));
+            let policy = adr.policy_of(ca, FleetTime::from_secs(stored.validity_seconds));
             adr.write().insert(stored.name.as_str().into(), Arc::new(policy));
         }
         let validity = config.leaf_validity();
         let policy = match adr.policy(&config.adr.policy) {
-            Some(stored) => Policy { validity, ..Policy::clone(&stored) },
+            Some(stored) => CredentialPolicy { validity, ..CredentialPolicy::clone(&stored) },
             None => adr.new_policy(&config.adr.policy, validity, now)?,
         };
         adr.write().insert(config.adr.policy.as_str().into(), Arc::new(policy));
@@ -168,7 +168,7 @@ impl Adr {
     }
 
     /// The policy of that name.
-    pub(crate) fn policy(&self, name: &str) -> Option<Arc<Policy>> {
+    pub(crate) fn policy(&self, name: &str) -> Option<Arc<CredentialPolicy>> {
         self.policies.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
@@ -184,15 +184,15 @@ impl Adr {
     pub(crate) fn put_policy(
         &self,
         name: &str,
-        validity: Duration,
+        validity: FleetTime,
         now: SystemTime,
-    ) -> Result<Arc<Policy>, PutPolicyError> {
+    ) -> Result<Arc<CredentialPolicy>, PutPolicyError> {
         let too_many = || Err(PutPolicyError::TooMany(self.max_policies));
         {
             // Read and written under one lock, or it could bring back an authority that is revoked meanwhile.
             let mut policies = self.write();
             if let Some(policy) = policies.get_mut(name) {
-                *policy = Arc::new(Policy { validity, ..(**policy).clone() });
+                *policy = Arc::new(CredentialPolicy { validity, ..(**policy).clone() });
                 return Ok(Arc::clone(policy));
             }
             if policies.len() >= self.max_policies {
@@ -208,7 +208,7 @@ impl Adr {
     }
 
     /// All policies by their names, in that order.
-    pub(crate) fn policies(&self) -> Vec<(Arc<str>, Arc<Policy>)> {
+    pub(crate) fn policies(&self) -> Vec<(Arc<str>, Arc<CredentialPolicy>)> {
         let policies = self.policies.read().unwrap_or_else(PoisonError::into_inner);
         let mut policies: Vec<_> =
             policies.iter().map(|(name, policy)| (Arc::clone(name), Arc::clone(policy))).collect();
@@ -221,13 +221,13 @@ impl Adr {
         self.policies().iter().map(|(_, policy)| policy.ca.der().to_vec()).collect()
     }
 
-    fn new_policy(&self, name: &str, validity: Duration, now: SystemTime) -> Result<Policy, KeyError> {
+    fn new_policy(&self, name: &str, validity: FleetTime, now: SystemTime) -> Result<CredentialPolicy, KeyError> {
         let ca = self.root.issuing_ca(&format!("fleetstorm emulator policy {name}"), now)?;
         Ok(self.policy_of(ca, validity))
     }
 
-    fn policy_of(&self, ca: IssuingCa, validity: Duration) -> Policy {
-        Policy {
+    fn policy_of(&self, ca: IssuingCa, validity: FleetTime) -> CredentialPolicy {
+        CredentialPolicy {
             ca_text: csr::to_base64(ca.der()).into(),
             ca: Arc::new(ca),
             root_text: Arc::clone(&self.root_text),
@@ -236,17 +236,17 @@ impl Adr {
         }
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, HashMap<Arc<str>, Arc<Policy>>> {
+    fn write(&self) -> RwLockWriteGuard<'_, HashMap<Arc<str>, Arc<CredentialPolicy>>> {
         self.policies.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Policy {
+impl CredentialPolicy {
     /// A device certificate starts this long before it is issued, for devices whose clock is late.
-    const BACKDATED: Duration = Duration::from_secs(60);
+    const BACKDATED: FleetTime = FleetTime::from_secs(60);
 
     /// Validity of the certificates that it gives.
-    pub(crate) const fn validity(&self) -> Duration {
+    pub(crate) const fn validity(&self) -> FleetTime {
         self.validity
     }
 
@@ -275,7 +275,7 @@ impl Policy {
     /// Issues a certificate: checks the CSR, signs. CPU work of about 0.2 ms: not for the reactor.
     pub(crate) fn issue(&self, csr: &[u8], subject: &Subject, now: SystemTime) -> Result<Issued, IssueError> {
         let csr = self.check(csr, subject)?;
-        let (from, to) = (now - Self::BACKDATED, now + self.validity);
+        let (from, to) = (Self::BACKDATED.before(now).unwrap_or(now), self.validity.after(now));
         let leaf = self.ca.issue(&csr, &subject.device_id, subject.unique_id, from, to)?;
         let chain = Chain([csr::to_base64(&leaf.der).into(), Arc::clone(&self.ca_text), Arc::clone(&self.root_text)]);
         let serial = Serial { serial: leaf.serial, device_id: Arc::clone(&subject.device_id), not_after: to };
@@ -289,7 +289,7 @@ mod tests {
 
     #[test]
     fn a_policy_that_is_put_again_has_another_validity_and_the_same_authority() {
-        let (config, now, short) = (Config::default(), SystemTime::now(), Duration::from_secs(90));
+        let (config, now, short) = (Config::default(), SystemTime::now(), FleetTime::from_secs(90));
         let adr = Adr::new(&config, now, None).unwrap();
         let before = adr.policy(&config.adr.policy).unwrap();
         let put = adr.put_policy(&config.adr.policy, short, now).unwrap();

@@ -178,7 +178,7 @@ mod tests {
 
     use super::*;
     use crate::emulator::config::Config;
-    use crate::emulator::registry::Kind;
+    use crate::emulator::registry::EnrollmentKind;
 
     /// With paused time nobody waits for a disk that stands still.
     #[tokio::test(start_paused = true)]
@@ -230,7 +230,7 @@ mod tests {
         let mut answer = String::new();
         client.read_to_string(&mut answer).await.unwrap();
         assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("Nothing was changed"), "{answer}");
-        assert!(service.core().registry.enrollments.get(Kind::Individual, "x").is_none());
+        assert!(service.core().registry.enrollments.get(EnrollmentKind::Individual, "x").is_none());
         go.send(()).unwrap();
     }
 }

@@ -1,8 +1,6 @@
 //! Credential policies of the device registry. Source: Azure REST API specification, `Microsoft.DeviceRegistry`
 //! 2025-11-01-preview, credentials and policies.
 
-use std::time::Duration;
-
 use axum::extract::{Path, State};
 use axum::routing::{get, post};
 use bytes::Bytes;
@@ -15,8 +13,9 @@ use super::answer::Json;
 use super::error::Refusal;
 use super::request;
 use super::routes::Routes;
+use crate::domain::FleetTime;
 use crate::emulator::clock::dps_time;
-use crate::emulator::issuing::adr::{Policy, PutPolicyError};
+use crate::emulator::issuing::adr::{CredentialPolicy, PutPolicyError};
 
 const DAY: u64 = 86_400;
 /// Longest validity of device certificates in days. The documentation names 30 and 90.
@@ -64,7 +63,7 @@ struct LeafConfiguration {
 }
 
 impl Body {
-    fn validity(self) -> Result<Duration, Refusal> {
+    fn validity(self) -> Result<FleetTime, Refusal> {
         let CertificateConfiguration { certificate_authority_configuration, leaf_certificate_configuration } =
             self.properties.certificate;
         let key_type = certificate_authority_configuration.and_then(|authority| authority.key_type);
@@ -78,7 +77,7 @@ impl Body {
             (Some(_), Some(_)) => None,
         };
         let seconds = seconds.filter(|seconds| (1..=MAX_DAYS * DAY).contains(seconds));
-        seconds.map(Duration::from_secs).ok_or_else(|| {
+        seconds.map(FleetTime::from_secs).ok_or_else(|| {
             Refusal::bad_request(format!(
                 "leafCertificateConfiguration must have a validityPeriodInDays from 1 to {MAX_DAYS} (or a \
                  validityPeriodInSeconds)."
@@ -132,7 +131,7 @@ fn is_name(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
-fn shown(plane: &Plane, name: &str, policy: &Policy) -> Value {
+fn shown(plane: &Plane, name: &str, policy: &CredentialPolicy) -> Value {
     let validity = policy.validity().as_secs();
     let leaf = match validity % DAY {
         0 => json!({"validityPeriodInDays": validity / DAY}),

@@ -11,7 +11,7 @@ use super::error::Refusal;
 use super::request::{IfMatch, Page};
 use super::routes::Routes;
 use crate::emulator::dps::registration_state;
-use crate::emulator::registry::{ChangeError, Kind};
+use crate::emulator::registry::{ChangeError, EnrollmentKind};
 
 /// `/registrations`.
 pub(super) fn routes() -> Routes {
@@ -37,7 +37,7 @@ async fn delete(State(plane): State<Plane>, Path(id): Path<String>, if_match: If
 /// The registrations of an enrollment group, page by page.
 async fn of_group(State(plane): State<Plane>, Path(group): Path<String>, page: Page) -> Result<Response, Refusal> {
     let core = plane.core();
-    if core.registry.enrollments.get(Kind::Group, &group).is_none() {
+    if core.registry.enrollments.get(EnrollmentKind::Group, &group).is_none() {
         return Err(Refusal::not_found("enrollmentGroup", &group));
     }
     let found = core.registry.registrations_of(&group, page.after.as_deref(), page.count.saturating_add(1));

@@ -34,7 +34,7 @@ struct Tables {
 
 /// What a token proved.
 #[derive(Debug, Clone)]
-pub(crate) enum Match {
+pub(crate) enum TokenMatch {
     /// The token is good for this enrollment.
     Enrollment(Arc<Enrollment>),
     /// There are enrollments that it could have been good for, but it is signed with another key.
@@ -45,7 +45,7 @@ pub(crate) enum Match {
 
 /// Individual enrollments or groups: each has ids of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum EnrollmentKind {
     Individual,
     Group,
 }
@@ -135,21 +135,21 @@ impl Enrollments {
     }
 
     /// An enrollment.
-    pub(crate) fn get(&self, kind: Kind, id: &str) -> Option<Arc<Enrollment>> {
+    pub(crate) fn get(&self, kind: EnrollmentKind, id: &str) -> Option<Arc<Enrollment>> {
         self.read().get(kind, id)
     }
 
     /// At most `count` enrollments after the one with the id `after`, in the order of their ids.
-    pub(crate) fn list(&self, kind: Kind, after: Option<&str>, count: usize) -> Vec<Arc<Enrollment>> {
+    pub(crate) fn list(&self, kind: EnrollmentKind, after: Option<&str>, count: usize) -> Vec<Arc<Enrollment>> {
         let tables = self.read();
         let later = |enrollment: &&Arc<Enrollment>| after.is_none_or(|after| *enrollment.id > *after);
         match kind {
-            Kind::Individual => {
+            EnrollmentKind::Individual => {
                 use std::ops::Bound::{Excluded, Unbounded};
                 let from = after.map_or(Unbounded, Excluded);
                 tables.individual.range::<str, _>((from, Unbounded)).map(|(_, e)| Arc::clone(e)).take(count).collect()
             }
-            Kind::Group => {
+            EnrollmentKind::Group => {
                 let mut groups: Vec<_> = tables.groups.iter().filter(later).cloned().collect();
                 groups.sort_by(|a, b| a.id.cmp(&b.id));
                 groups.truncate(count);
@@ -159,15 +159,15 @@ impl Enrollments {
     }
 
     /// Takes an enrollment away. Devices that registered with it stay registered.
-    pub(crate) fn delete(&self, kind: Kind, id: &str, condition: Condition<'_>) -> Result<(), ChangeError> {
+    pub(crate) fn delete(&self, kind: EnrollmentKind, id: &str, condition: Condition<'_>) -> Result<(), ChangeError> {
         let mut tables = self.write();
         let enrollment = tables.get(kind, id).ok_or(ChangeError::NotFound)?;
         if !condition.holds(Some(&enrollment.revision)) {
             return Err(ChangeError::Precondition);
         }
         match kind {
-            Kind::Individual => drop(tables.individual.remove(&enrollment.id)),
-            Kind::Group => {
+            EnrollmentKind::Individual => drop(tables.individual.remove(&enrollment.id)),
+            EnrollmentKind::Group => {
                 tables.groups.retain(|group| group.id != enrollment.id);
                 tables.trust = tables.trust(self.every_ca_verified)?;
             }
@@ -246,18 +246,18 @@ impl Enrollments {
 
     /// The enrollment that a SAS token proves: an individual one is preferred and final, then the groups in the order of
     /// their creation. Source: Microsoft Learn, "Symmetric key attestation"; order as for X.509.
-    pub(crate) fn find_by_token(&self, token: &SasToken, registration_id: &str) -> Match {
+    pub(crate) fn find_by_token(&self, token: &SasToken, registration_id: &str) -> TokenMatch {
         let tables = self.read();
         let proved = |enrollment: &&Arc<Enrollment>| enrollment.verifies(token, registration_id);
         if let Some(individual) = tables.individual.get(registration_id.to_ascii_lowercase().as_str()) {
-            return Some(individual).filter(proved).cloned().map_or(Match::WrongKey, Match::Enrollment);
+            return Some(individual).filter(proved).cloned().map_or(TokenMatch::WrongKey, TokenMatch::Enrollment);
         }
         let has_keys = |group: &&Arc<Enrollment>| matches!(group.attestation, Attestation::SymmetricKey { .. });
         let mut groups = tables.groups.iter().filter(has_keys).peekable();
         if groups.peek().is_none() {
-            return Match::Unknown;
+            return TokenMatch::Unknown;
         }
-        groups.find(proved).map_or(Match::WrongKey, |group| Match::Enrollment(Arc::clone(group)))
+        groups.find(proved).map_or(TokenMatch::WrongKey, |group| TokenMatch::Enrollment(Arc::clone(group)))
     }
 
     /// The enrollment that a TLS client's certificates (leaf first) prove: an individual one is preferred and final, then
@@ -331,10 +331,10 @@ impl Enrollments {
 
 impl Tables {
     /// Ids have no case.
-    fn get(&self, kind: Kind, id: &str) -> Option<Arc<Enrollment>> {
+    fn get(&self, kind: EnrollmentKind, id: &str) -> Option<Arc<Enrollment>> {
         match kind {
-            Kind::Individual => self.individual.get(id.to_ascii_lowercase().as_str()).cloned(),
-            Kind::Group => self.groups.iter().find(|group| group.id.eq_ignore_ascii_case(id)).cloned(),
+            EnrollmentKind::Individual => self.individual.get(id.to_ascii_lowercase().as_str()).cloned(),
+            EnrollmentKind::Group => self.groups.iter().find(|group| group.id.eq_ignore_ascii_case(id)).cloned(),
         }
     }
 
@@ -346,28 +346,29 @@ impl Tables {
     fn check(&self, enrollment: &Enrollment) -> Result<(), ChangeError> {
         let kind = kind_of(enrollment);
         match (&enrollment.attestation, kind) {
-            (Attestation::ClientCertificates(_), Kind::Group) => {
+            (Attestation::ClientCertificates(_), EnrollmentKind::Group) => {
                 return Err(ChangeError::Attestation("enrollment groups"));
             }
-            (Attestation::SigningCertificates(_) | Attestation::CaReferences { .. }, Kind::Individual) => {
+            (Attestation::SigningCertificates(_) | Attestation::CaReferences { .. }, EnrollmentKind::Individual) => {
                 return Err(ChangeError::Attestation("individual enrollments"));
             }
-            (Attestation::SigningCertificates(pair), Kind::Group) => {
+            (Attestation::SigningCertificates(pair), EnrollmentKind::Group) => {
                 if !pair.iter().all(|certificate| is_authority(&certificate.der)) {
                     return Err(ChangeError::NotAuthority);
                 }
             }
-            (Attestation::CaReferences { primary, secondary }, Kind::Group) => {
+            (Attestation::CaReferences { primary, secondary }, EnrollmentKind::Group) => {
                 let unknown = |name: &&Arc<str>| !self.cas.contains_key(*name);
                 if let Some(name) = std::iter::once(primary).chain(secondary).find(unknown) {
                     return Err(ChangeError::UnknownCa(Arc::clone(name)));
                 }
             }
-            (Attestation::SymmetricKey { .. }, _) | (Attestation::ClientCertificates(_), Kind::Individual) => {}
+            (Attestation::SymmetricKey { .. }, _)
+            | (Attestation::ClientCertificates(_), EnrollmentKind::Individual) => {}
         }
         let (count, most) = match kind {
-            Kind::Individual => (self.individual.len(), Enrollments::MAX_INDIVIDUAL),
-            Kind::Group => {
+            EnrollmentKind::Individual => (self.individual.len(), Enrollments::MAX_INDIVIDUAL),
+            EnrollmentKind::Group => {
                 let keys = |e: &Enrollment| matches!(e.attestation, Attestation::SymmetricKey { .. });
                 let alike = self.groups.iter().filter(|group| keys(group) == keys(enrollment));
                 (alike.count(), Enrollments::MAX_GROUPS)
@@ -380,10 +381,10 @@ impl Tables {
     }
 }
 
-const fn kind_of(enrollment: &Enrollment) -> Kind {
+const fn kind_of(enrollment: &Enrollment) -> EnrollmentKind {
     match enrollment.scope {
-        Scope::Individual { .. } => Kind::Individual,
-        Scope::Group => Kind::Group,
+        Scope::Individual { .. } => EnrollmentKind::Individual,
+        Scope::Group => EnrollmentKind::Group,
     }
 }
 

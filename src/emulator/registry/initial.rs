@@ -1,7 +1,7 @@
 use std::time::SystemTime;
 
 use super::enrollment::{Attestation, CertificatePair, Enrollment, Scope};
-use super::enrollments::{Enrollments, Kind};
+use super::enrollments::{EnrollmentKind, Enrollments};
 use super::revision::Condition;
 use crate::emulator::config::{Config, ConfigError, Group, GroupEntry, Individual};
 use crate::pki::sas::SymmetricKey;
@@ -19,7 +19,7 @@ pub(super) fn fill(enrollments: &Enrollments, config: &Config, now: SystemTime) 
             .put(group, Condition::None, now)
             .map_err(|error| ConfigError::entry("group", &config.group.id, error))?;
     }
-    for group in config.groups.iter().filter(|group| enrollments.get(Kind::Group, &group.id).is_none()) {
+    for group in config.groups.iter().filter(|group| enrollments.get(EnrollmentKind::Group, &group.id).is_none()) {
         let failed = |error| ConfigError::entry("groups", &group.id, error);
         let enrollment = Enrollment {
             credential_policy: policy(&group.credential_policy),
@@ -28,7 +28,8 @@ pub(super) fn fill(enrollments: &Enrollments, config: &Config, now: SystemTime) 
         };
         enrollments.put(enrollment, Condition::None, now).map_err(failed)?;
     }
-    let absent = |individual: &&Individual| enrollments.get(Kind::Individual, &individual.registration_id).is_none();
+    let absent =
+        |individual: &&Individual| enrollments.get(EnrollmentKind::Individual, &individual.registration_id).is_none();
     for individual in config.enrollments.iter().filter(absent) {
         let scope = Scope::Individual { device_id: individual.device_id.as_deref().map(Into::into) };
         let enrollment = Enrollment {
@@ -45,7 +46,7 @@ pub(super) fn fill(enrollments: &Enrollments, config: &Config, now: SystemTime) 
 
 /// The first group, unless it is there already and has its key.
 fn first_group(enrollments: &Enrollments, group: &Group, now: SystemTime) -> Option<Enrollment> {
-    let Some(stored) = enrollments.get(Kind::Group, &group.id) else {
+    let Some(stored) = enrollments.get(EnrollmentKind::Group, &group.id) else {
         let attestation = keys(group.primary_key.as_ref(), group.secondary_key.as_ref());
         return Some(Enrollment {
             credential_policy: policy(&group.credential_policy),

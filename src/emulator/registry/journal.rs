@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use super::ca_certificate::CaCertificate;
 use super::device::Device;
 use super::enrollment::Enrollment;
-use super::enrollments::Kind;
+use super::enrollments::EnrollmentKind;
 use super::registration::Registration;
 use crate::emulator::issuing::adr::Serial;
 use crate::emulator::issuing::issuance::Busy;
@@ -32,7 +32,7 @@ pub(crate) enum Change {
     /// An enrollment is new or changed.
     Enrollment(Arc<Enrollment>),
     /// An enrollment was deleted.
-    EnrollmentDeleted(Kind, Arc<str>),
+    EnrollmentDeleted(EnrollmentKind, Arc<str>),
     /// A CA certificate is new or changed.
     Ca(Box<CaCertificate>),
     /// A CA certificate was deleted.

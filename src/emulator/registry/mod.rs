@@ -26,7 +26,7 @@ pub(crate) use ca_certificate::{CaCertificate, VerificationCode};
 pub(crate) use calls::{MethodAnswer, TooMany};
 pub(crate) use device::{Device, Link, State};
 pub(crate) use enrollment::{Attestation, Attested, Certificate, CertificatePair, Enrollment, Scope, X509Proof};
-pub(crate) use enrollments::{ChangeError, Enrollments, Kind, Match};
+pub(crate) use enrollments::{ChangeError, EnrollmentKind, Enrollments, TokenMatch};
 pub(crate) use group_trust::CertificateRefusal;
 pub(crate) use inbox::{Full, Inbox, Letter};
 pub(crate) use journal::{Change, Entry, Journal};
@@ -324,7 +324,7 @@ mod tests {
             let cas = ["one", "two", "three"].map(|name| CaEntry::new(name, root.der().to_vec()));
             let config = Config { ca_certificates: cas.to_vec(), groups: vec![group], ..Config::default() };
             let registry = Registry::new(&config, now, <_>::default(), None);
-            registry.map(|registry| registry.enrollments.get(Kind::Group, "g").unwrap().attestation.clone())
+            registry.map(|registry| registry.enrollments.get(EnrollmentKind::Group, "g").unwrap().attestation.clone())
         };
         let references = |names: &[&str]| match attestation(GroupEntry::by_ca_references("g", names)) {
             Ok(Attestation::CaReferences { primary, secondary }) => Ok((primary, secondary)),

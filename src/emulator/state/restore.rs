@@ -3,7 +3,7 @@ use std::time::SystemTime;
 
 use super::record::EnrollmentName;
 use super::store::{StateError, Stored};
-use crate::emulator::registry::{Attestation, CaCertificate, Enrollment, Kind, Registry, Scope};
+use crate::emulator::registry::{Attestation, CaCertificate, Enrollment, EnrollmentKind, Registry, Scope};
 use crate::pki::sas::SymmetricKey;
 
 impl Stored {
@@ -44,7 +44,7 @@ impl Stored {
     /// Enters registrations and devices of the hub into a registry that has the enrollments already.
     pub(crate) fn restore_into(self, registry: &Registry) -> Result<(), StateError> {
         let find = |name: &EnrollmentName| {
-            let kind = if name.group { Kind::Group } else { Kind::Individual };
+            let kind = if name.group { EnrollmentKind::Group } else { EnrollmentKind::Individual };
             registry.enrollments.get(kind, &name.id).unwrap_or_else(|| gone(name))
         };
         for record in self.registrations {

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::record::{CaRecord, DeviceRecord, EnrollmentRecord, RegistrationRecord, SerialRecord};
 use super::store::{AUTHORITIES_KEY, StateError, Store, Stored, Table, Write};
 use crate::emulator::issuing::adr::Serial;
-use crate::emulator::registry::{Change, Entry, Journal, Kind};
+use crate::emulator::registry::{Change, EnrollmentKind, Entry, Journal};
 use crate::emulator::sharded::lock;
 
 /// Entries of one transaction at most.
@@ -75,7 +75,7 @@ fn add(change: Change, writes: &mut Vec<Write>) {
         Change::Authorities(record) => put(writes, AUTHORITIES_KEY.to_owned(), &record),
         Change::RegistrationDeleted(id) => delete(writes, Table::Registration.key(&id)),
         Change::DeviceDeleted(id) => delete(writes, Table::Device.key(&id)),
-        Change::EnrollmentDeleted(kind, id) => delete(writes, enrollment_key(kind == Kind::Group, &id)),
+        Change::EnrollmentDeleted(kind, id) => delete(writes, enrollment_key(kind == EnrollmentKind::Group, &id)),
         Change::CaDeleted(name) => delete(writes, Table::Ca.key(&name)),
     }
 }

@@ -214,7 +214,7 @@ impl Registration {
                     return self.fail(Failure::new(FailureClass::Timeout, message), now);
                 }
                 let obeyed = self.asks_status || self.policy.honours_first_retry_after;
-                let wait = self.policy.waits().after(answer.retry_after.filter(|_| obeyed), &mut self.draws);
+                let wait = self.policy.waits.after(answer.retry_after.filter(|_| obeyed), &mut self.draws);
                 self.pause(wait, answer.retry_after, true, now)
             }
             RegistrationStatus::Failed => {
@@ -236,7 +236,7 @@ impl Registration {
             return self.fail(self.refusal(answer), now);
         }
         self.repeats = self.repeats.saturating_add(1);
-        let wait = self.policy.waits().after_refusal(answer.retry_after, &mut self.draws);
+        let wait = self.policy.waits.after_refusal(answer.retry_after, &mut self.draws);
         let step = self.pause(wait, answer.retry_after, asks_status, now);
         match step {
             // Not the wait is the reason then, but what made it necessary.
@@ -286,7 +286,7 @@ impl Registration {
     }
 
     fn leave_with(&mut self, retry_after: Option<u32>) {
-        self.facts.retry_after = retry_after.map(|seconds| self.policy.waits().real(seconds));
+        self.facts.retry_after = retry_after.map(|seconds| self.policy.waits.real(seconds));
     }
 
     fn refusal(&self, answer: Answer<'_>) -> Failure {

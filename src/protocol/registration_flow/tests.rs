@@ -3,6 +3,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::FleetTime;
+use crate::model::Waits;
 use crate::protocol::flow::{Input, Next, packet_name};
 use crate::protocol::mqtt::{
     ConnAck, ConnectReturnCode, DPS_PACKET_LIMIT, Packet, PubAck, Publish, QoS, SubAck, SubscribeReasonCode, decode,
@@ -255,11 +256,11 @@ fn registering_with(policy: Policy) -> Talk {
 #[test]
 fn waits_are_those_of_the_policy() {
     let ms = Duration::from_millis;
-    let plain = Policy { jitter: Duration::ZERO, ..Policy::default() };
+    let plain = Policy { waits: Waits { jitter: Duration::ZERO, ..Waits::default() }, ..Policy::default() };
     let python = Policy { honours_first_retry_after: false, ..plain };
-    let c = Policy { longest_retry_after: 300, default_wait: secs(1), ..plain };
-    let deaf = Policy { honours_retry_after: false, ..plain };
-    let fast = Policy { second: ms(10), ..plain };
+    let c = Policy { waits: Waits { longest_retry_after: 300, default_wait: secs(1), ..plain.waits }, ..plain };
+    let deaf = Policy { waits: Waits { honours_retry_after: false, ..plain.waits }, ..plain };
+    let fast = Policy { waits: Waits { second: ms(10), ..plain.waits }, ..plain };
     // Policy, status, retry-after, wait.
     for (policy, status, retry_after, wait) in [
         (plain, 202, Some(3), secs(3)),
@@ -283,14 +284,21 @@ fn waits_are_those_of_the_policy() {
     let mut talk = registering_with(python);
     talk.answers(202, Some(3), ASSIGNING).wakes().answers(202, Some(3), ASSIGNING);
     assert_eq!(talk.wait(), secs(3));
-    let mut talk = registering_with(Policy { jitter_on_retry_after: true, ..Policy::default() });
+    let mut talk = registering_with(Policy {
+        waits: Waits { jitter_on_retry_after: true, ..Waits::default() },
+        ..Policy::default()
+    });
     talk.answers(429, Some(10), "");
     assert!((secs(10)..secs(15)).contains(&talk.wait()) && talk.wait() != secs(10), "{:?}", talk.wait());
 }
 
 #[test]
 fn a_final_refusal_says_how_long_to_stay_away() {
-    let impatient = Policy { max_repeats: 0, second: Duration::from_millis(10), ..Policy::default() };
+    let impatient = Policy {
+        waits: Waits { second: Duration::from_millis(10), ..Waits::default() },
+        max_repeats: 0,
+        ..Policy::default()
+    };
     for (status, retry_after, expected) in [
         (429, Some(7), Some(Duration::from_millis(70))),
         (503, Some(7), Some(Duration::from_millis(70))),
@@ -325,7 +333,7 @@ fn a_refusal_may_name_the_wait_in_its_body_alone() {
 
 #[test]
 fn the_longest_retry_after_is_that_of_refusals_in_time_of_the_service() {
-    let fast = Policy { second: Duration::from_millis(1), ..Policy::default() };
+    let fast = Policy { waits: Waits { second: Duration::from_millis(1), ..Waits::default() }, ..Policy::default() };
     let mut talk = registering_with(fast);
     assert_eq!(talk.flow.facts().retry_after_max, None);
     talk.answers(429, None, THROTTLED).wakes();

@@ -157,7 +157,10 @@ fn throttling_and_outages_are_waited_out() {
 
 #[test]
 fn a_hub_that_may_throttle_for_ever_does_so_until_the_time_is_up() {
-    let mut talk = Talk::begin(RenewalPolicy { jitter: Duration::ZERO, ..RenewalPolicy::default() }, true);
+    let mut talk = Talk::begin(
+        RenewalPolicy { waits: Waits { jitter: Duration::ZERO, ..Waits::default() }, ..RenewalPolicy::default() },
+        true,
+    );
     talk.flow.deadline = secs(6);
     talk.refuses(429_002, RenewalError { retry_after: Some(4), ..RenewalError::default() });
     assert_eq!(talk.next, Next::Read { until: secs(5) });
@@ -192,15 +195,16 @@ fn answers_to_other_requests_are_left_alone_while_it_waits_and_while_it_pauses()
 
 #[test]
 fn waits_are_those_of_the_policy() {
-    let plain = RenewalPolicy { jitter: Duration::ZERO, ..RenewalPolicy::default() };
+    let plain =
+        RenewalPolicy { waits: Waits { jitter: Duration::ZERO, ..Waits::default() }, ..RenewalPolicy::default() };
     let ms = Duration::from_millis;
     for (policy, retry_after, wait) in [
         (plain, Some(30), secs(30)),
         (plain, None, secs(2)),
         (plain, Some(0), ms(1)),
-        (RenewalPolicy { second: ms(10), ..plain }, Some(30), ms(300)),
-        (RenewalPolicy { honours_retry_after: false, ..plain }, Some(30), secs(2)),
-        (RenewalPolicy { longest_retry_after: 29, ..plain }, Some(30), secs(2)),
+        (RenewalPolicy { waits: Waits { second: ms(10), ..plain.waits }, ..plain }, Some(30), ms(300)),
+        (RenewalPolicy { waits: Waits { honours_retry_after: false, ..plain.waits }, ..plain }, Some(30), secs(2)),
+        (RenewalPolicy { waits: Waits { longest_retry_after: 29, ..plain.waits }, ..plain }, Some(30), secs(2)),
     ] {
         let mut talk = Talk::begin(policy, true);
         talk.refuses(429_002, RenewalError { retry_after, ..RenewalError::default() });
@@ -210,7 +214,11 @@ fn waits_are_those_of_the_policy() {
 
 #[test]
 fn a_final_refusal_says_how_long_to_stay_away() {
-    let impatient = RenewalPolicy { max_repeats: 0, second: Duration::from_millis(10), ..RenewalPolicy::default() };
+    let impatient = RenewalPolicy {
+        waits: Waits { second: Duration::from_millis(10), ..Waits::default() },
+        max_repeats: 0,
+        ..RenewalPolicy::default()
+    };
     let mut talk = Talk::begin(impatient, true);
     talk.refuses(429_002, RenewalError { retry_after: Some(30), ..RenewalError::default() });
     assert_eq!(

@@ -1,5 +1,6 @@
 use crate::device::Settings;
 use crate::domain::{FleetTime, TimeScale};
+use crate::model::Waits;
 use crate::protocol::registration_flow::Policy;
 use crate::protocol::renewal_flow::RenewalPolicy;
 use crate::scenario::{Behaviour, BehaviourPreset};
@@ -19,36 +20,26 @@ pub(super) fn lay_over(settings: &mut Settings, behaviour: &Behaviour, scale: Ti
         answer_timeout,
         keep_alive,
     } = *behaviour;
-    let second = scale.to_real(FleetTime::from_secs(1));
-    let (default_wait, jitter) = (scale.to_real(default_wait), scale.to_real(wait_jitter));
-    // azure-iot-sdk-c takes a longer one for one that was read wrongly.
-    let longest_retry_after = if preset == BehaviourPreset::SdkC { 300 } else { u32::MAX };
-    // Devices that were refused together shall not come back together; no SDK does that by itself.
-    let jitter_on_retry_after = preset == BehaviourPreset::WellBehaved;
+    let waits = Waits {
+        second: scale.to_real(FleetTime::from_secs(1)),
+        honours_retry_after,
+        // azure-iot-sdk-c takes a longer one for one that was read wrongly.
+        longest_retry_after: if preset == BehaviourPreset::SdkC { 300 } else { u32::MAX },
+        default_wait: scale.to_real(default_wait),
+        jitter: scale.to_real(wait_jitter),
+        // Devices that were refused together shall not come back together; no SDK does that by itself.
+        jitter_on_retry_after: preset == BehaviourPreset::WellBehaved,
+    };
     // The service works in real time: in compressed time many questions fit into its work, so their number says nothing.
     let max_polls = if scale.is_real() { settings.policy.max_polls } else { u16::MAX };
     settings.policy = Policy {
-        second,
-        honours_retry_after,
+        waits,
         // azure-iot-device for Python waits 2 s whatever the first answer says.
         honours_first_retry_after: honours_retry_after && preset != BehaviourPreset::SdkPython,
-        longest_retry_after,
-        default_wait,
-        jitter,
-        jitter_on_retry_after,
         max_repeats: repeats,
         max_polls,
     };
-    settings.renewal = RenewalPolicy {
-        second,
-        honours_retry_after,
-        longest_retry_after,
-        default_wait,
-        jitter,
-        jitter_on_retry_after,
-        max_repeats: repeats,
-        ..settings.renewal
-    };
+    settings.renewal = RenewalPolicy { waits, max_repeats: repeats, ..settings.renewal };
     settings.timeouts.answer = answer_timeout;
     settings.keep_alive = keep_alive;
 }

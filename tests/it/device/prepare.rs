@@ -136,7 +136,7 @@ async fn services_in_memory_see_the_certificates_of_the_device() {
 async fn a_refused_registration_says_how_long_to_stay_away() {
     let mut world = World::new();
     world.settings.policy.max_repeats = 0;
-    world.settings.policy.second = Duration::from_millis(10);
+    world.settings.policy.waits.second = Duration::from_millis(10);
     let done = world
         .provision(async |mut accept: Accept| {
             let mut dps = accept.next().await;

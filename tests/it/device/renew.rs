@@ -206,7 +206,7 @@ async fn renews_over_the_session_that_it_holds() {
 async fn a_refused_renewal_keeps_the_old_session() {
     let Life { mut world, credential, connector, session, mut hub, accept: _accept } = Life::connected().await;
     world.settings.renewal.max_repeats = 0;
-    world.settings.renewal.second = Duration::from_millis(10);
+    world.settings.renewal.waits.second = Duration::from_millis(10);
     let (end, prepared) = (LocalEnd::new(&world.settings, 0), world.device());
     let device = async {
         let done = renew(&world.settings, &connector, &end, &credential, Some(session), &prepared, true).await;
@@ -245,7 +245,7 @@ async fn a_refused_renewal_keeps_the_old_session() {
 async fn an_attempt_that_runs_out_of_time_keeps_the_session_and_its_packet_ids() {
     let Life { mut world, credential, connector, session, mut hub, accept: _accept } = Life::connected().await;
     world.settings.timeouts.attempt = Duration::from_secs(10);
-    world.settings.renewal.second = Duration::from_millis(10);
+    world.settings.renewal.waits.second = Duration::from_millis(10);
     let (end, prepared) = (LocalEnd::new(&world.settings, 0), world.device());
     let device = async {
         let done = renew(&world.settings, &connector, &end, &credential, Some(session), &prepared, true).await;

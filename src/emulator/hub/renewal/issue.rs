@@ -7,11 +7,11 @@ use uuid::Uuid;
 use super::answer::Refusal;
 use crate::emulator::core::Core;
 use crate::emulator::counters::Event;
-use crate::emulator::issuing::adr::{Chain, Issued, Policy, Subject};
+use crate::emulator::issuing::adr::{Chain, CredentialPolicy, Issued, Subject};
 use crate::emulator::registry::{Change, Device, Renewal, State};
 
 /// The policy that signs the device's certificates: that of the enrollment it came by.
-pub(super) fn policy(core: &Core, state: &State) -> Option<Arc<Policy>> {
+pub(super) fn policy(core: &Core, state: &State) -> Option<Arc<CredentialPolicy>> {
     state.registration.enrollment.credential_policy.as_deref().and_then(|name| core.adr.policy(name))
 }
 
@@ -20,7 +20,7 @@ pub(super) struct Job {
     device: Arc<Device>,
     correlation_id: Uuid,
     ready_at: Instant,
-    policy: Arc<Policy>,
+    policy: Arc<CredentialPolicy>,
     csr: Vec<u8>,
     subject: Subject,
     /// A fault: the authority signs nothing.
@@ -31,7 +31,7 @@ impl Job {
     pub(super) fn new(
         device: &Arc<Device>,
         state: &State,
-        policy: Arc<Policy>,
+        policy: Arc<CredentialPolicy>,
         csr: Vec<u8>,
         renewal: &Renewal,
         away: bool,

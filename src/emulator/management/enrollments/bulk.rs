@@ -6,7 +6,7 @@ use crate::emulator::management::Plane;
 use crate::emulator::management::answer::Json;
 use crate::emulator::management::error::Refusal;
 use crate::emulator::management::request;
-use crate::emulator::registry::{ChangeError, Condition, Kind};
+use crate::emulator::registry::{ChangeError, Condition, EnrollmentKind};
 
 /// Most enrollments of one request. Source: Microsoft Learn, DPS limits, bulk operations.
 const MOST: usize = 10;
@@ -33,11 +33,11 @@ enum Mode {
 }
 
 /// Does the same to several enrollments; those that fail do not keep the others back.
-pub(super) fn run(plane: &Plane, kind: Kind, body: &[u8]) -> Result<Json, Refusal> {
+pub(super) fn run(plane: &Plane, kind: EnrollmentKind, body: &[u8]) -> Result<Json, Refusal> {
     let Bulk { mode, enrollments, enrollment_groups } = request::json(body)?;
     let list = match kind {
-        Kind::Individual => enrollments,
-        Kind::Group => enrollment_groups,
+        EnrollmentKind::Individual => enrollments,
+        EnrollmentKind::Group => enrollment_groups,
     };
     let list = list.filter(|list| (1..=MOST).contains(&list.len()));
     let list = list.ok_or_else(|| Refusal::bad_request(format!("1 to {MOST} {}s are needed.", noun(kind))))?;
@@ -46,7 +46,7 @@ pub(super) fn run(plane: &Plane, kind: Kind, body: &[u8]) -> Result<Json, Refusa
 }
 
 /// Does it to one; the error is as the answer lists it.
-fn one(plane: &Plane, kind: Kind, mode: Mode, mut item: Map<String, Value>) -> Result<(), Value> {
+fn one(plane: &Plane, kind: EnrollmentKind, mode: Mode, mut item: Map<String, Value>) -> Result<(), Value> {
     let id = item.get(document::id_field(kind)).and_then(Value::as_str).unwrap_or_default().to_owned();
     let etag = item.shift_remove("etag");
     change(plane, kind, mode, &id, etag.as_ref().and_then(Value::as_str), item).map_err(
@@ -56,7 +56,7 @@ fn one(plane: &Plane, kind: Kind, mode: Mode, mut item: Map<String, Value>) -> R
 
 fn change(
     plane: &Plane,
-    kind: Kind,
+    kind: EnrollmentKind,
     mode: Mode,
     id: &str,
     etag: Option<&str>,

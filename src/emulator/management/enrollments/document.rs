@@ -8,13 +8,13 @@ use crate::domain::RegistrationId;
 use crate::emulator::clock::dps_time;
 use crate::emulator::core::Core;
 use crate::emulator::management::error::Refusal;
-use crate::emulator::registry::{Enrollment, Kind, Scope, Twin};
+use crate::emulator::registry::{Enrollment, EnrollmentKind, Scope, Twin};
 
 /// Name of the field with the id.
-pub(super) const fn id_field(kind: Kind) -> &'static str {
+pub(super) const fn id_field(kind: EnrollmentKind) -> &'static str {
     match kind {
-        Kind::Individual => "registrationId",
-        Kind::Group => "enrollmentGroupId",
+        EnrollmentKind::Individual => "registrationId",
+        EnrollmentKind::Group => "enrollmentGroupId",
     }
 }
 
@@ -45,7 +45,7 @@ fn is_list_of_texts(value: &Value) -> bool {
 /// The enrollment that a body means, for the id of the URL. `current` is the one that it may replace.
 pub(super) fn parse(
     core: &Core,
-    kind: Kind,
+    kind: EnrollmentKind,
     id: &str,
     mut body: Map<String, Value>,
     current: Option<&Enrollment>,
@@ -74,8 +74,8 @@ pub(super) fn parse(
         return Err(Refusal::bad_request(format!("There is no credential policy {name:?}.")));
     }
     let scope = match kind {
-        Kind::Group => Scope::Group,
-        Kind::Individual => Scope::Individual { device_id: device_id(&mut body)?.map(Into::into) },
+        EnrollmentKind::Group => Scope::Group,
+        EnrollmentKind::Individual => Scope::Individual { device_id: device_id(&mut body)?.map(Into::into) },
     };
     for name in OF_THE_SERVICE {
         body.shift_remove(name);
@@ -118,7 +118,7 @@ fn device_id(body: &mut Map<String, Value>) -> Result<Option<String>, Refusal> {
 }
 
 /// An enrollment as the service shows it: without its keys.
-pub(super) fn show(core: &Core, kind: Kind, enrollment: &Enrollment) -> Value {
+pub(super) fn show(core: &Core, kind: EnrollmentKind, enrollment: &Enrollment) -> Value {
     let mut shown = json!({
         id_field(kind): &*enrollment.id,
         "attestation": attestation::shown(&enrollment.attestation),

@@ -16,14 +16,16 @@ use super::error::Refusal;
 use super::query::{self, Query};
 use super::request::{IfMatch, Page, json};
 use super::routes::Routes;
-use crate::emulator::registry::{ChangeError, Kind};
+use crate::emulator::registry::{ChangeError, EnrollmentKind};
 
 /// `/enrollmentGroups` and `/enrollments`.
 pub(super) fn routes() -> Routes {
-    Routes::new().merge(of("/enrollmentGroups", Kind::Group)).merge(of("/enrollments", Kind::Individual))
+    Routes::new()
+        .merge(of("/enrollmentGroups", EnrollmentKind::Group))
+        .merge(of("/enrollments", EnrollmentKind::Individual))
 }
 
-fn of(path: &str, kind: Kind) -> Routes {
+fn of(path: &str, kind: EnrollmentKind) -> Routes {
     let put = move |State(plane): State<Plane>, Path(id): Path<String>, if_match: IfMatch, body: Bytes| async move {
         put(&plane, kind, &id, &if_match, &body)
     };
@@ -38,8 +40,8 @@ fn of(path: &str, kind: Kind) -> Routes {
     };
     let list = move |State(plane): State<Plane>, page: Page, body: Bytes| async move {
         let table = match kind {
-            Kind::Individual => "enrollments",
-            Kind::Group => "enrollmentgroups",
+            EnrollmentKind::Individual => "enrollments",
+            EnrollmentKind::Group => "enrollmentgroups",
         };
         query::check(&json::<Query>(&body)?, table)?;
         let core = plane.core();
@@ -56,20 +58,20 @@ fn of(path: &str, kind: Kind) -> Routes {
 }
 
 /// What it is called, in messages and in `x-ms-item-type`.
-const fn noun(kind: Kind) -> &'static str {
+const fn noun(kind: EnrollmentKind) -> &'static str {
     match kind {
-        Kind::Individual => "enrollment",
-        Kind::Group => "enrollmentGroup",
+        EnrollmentKind::Individual => "enrollment",
+        EnrollmentKind::Group => "enrollmentGroup",
     }
 }
 
-fn show(plane: &Plane, kind: Kind, id: &str) -> Result<Json, Refusal> {
+fn show(plane: &Plane, kind: EnrollmentKind, id: &str) -> Result<Json, Refusal> {
     let core = plane.core();
     let enrollment = core.registry.enrollments.get(kind, id).ok_or_else(|| Refusal::not_found(noun(kind), id))?;
     Ok(Json(document::show(core, kind, &enrollment)))
 }
 
-fn put(plane: &Plane, kind: Kind, id: &str, if_match: &IfMatch, body: &[u8]) -> Result<Json, Refusal> {
+fn put(plane: &Plane, kind: EnrollmentKind, id: &str, if_match: &IfMatch, body: &[u8]) -> Result<Json, Refusal> {
     let Value::Object(body) = json(body)? else {
         return Err(Refusal::new(400_012, "Deserialization error: the body must be an object."));
     };
@@ -83,7 +85,7 @@ fn put(plane: &Plane, kind: Kind, id: &str, if_match: &IfMatch, body: &[u8]) -> 
     Ok(Json(document::show(core, kind, &stored)))
 }
 
-fn delete(plane: &Plane, kind: Kind, id: &str, if_match: &IfMatch) -> Result<StatusCode, Refusal> {
+fn delete(plane: &Plane, kind: EnrollmentKind, id: &str, if_match: &IfMatch) -> Result<StatusCode, Refusal> {
     plane.core().registry.enrollments.delete(kind, id, if_match.or_any()).map_err(|error| match error {
         ChangeError::NotFound => Refusal::not_found(noun(kind), id),
         error => error.into(),

@@ -16,11 +16,11 @@ fn ca() -> CertificateAuthority {
     bootstrap::root("root", KeyAlgorithm::EcdsaP256, 3650, now()).unwrap()
 }
 
-fn by_key(id: &str, kind: Kind) -> Enrollment {
+fn by_key(id: &str, kind: EnrollmentKind) -> Enrollment {
     let attestation = Attestation::SymmetricKey { primary: SymmetricKey::random(), secondary: SymmetricKey::random() };
     let scope = match kind {
-        Kind::Group => Scope::Group,
-        Kind::Individual => Scope::Individual { device_id: None },
+        EnrollmentKind::Group => Scope::Group,
+        EnrollmentKind::Individual => Scope::Individual { device_id: None },
     };
     Enrollment::new(id, scope, attestation, now())
 }
@@ -28,7 +28,7 @@ fn by_key(id: &str, kind: Kind) -> Enrollment {
 #[test]
 fn enrollments_are_stored_listed_changed_and_deleted_on_condition() {
     let enrollments = Enrollments::new(false, None);
-    for kind in [Kind::Individual, Kind::Group] {
+    for kind in [EnrollmentKind::Individual, EnrollmentKind::Group] {
         for id in ["b", "C", "a"] {
             enrollments.put(by_key(id, kind), Condition::None, now()).unwrap();
         }
@@ -60,16 +60,19 @@ fn enrollments_are_stored_listed_changed_and_deleted_on_condition() {
 fn there_are_as_many_groups_as_the_service_allows() {
     let enrollments = Enrollments::new(false, None);
     for i in 0..Enrollments::MAX_GROUPS {
-        enrollments.put(by_key(&format!("g{i}"), Kind::Group), Condition::None, now()).unwrap();
+        enrollments.put(by_key(&format!("g{i}"), EnrollmentKind::Group), Condition::None, now()).unwrap();
     }
-    let one_more = enrollments.put(by_key("more", Kind::Group), Condition::None, now());
+    let one_more = enrollments.put(by_key("more", EnrollmentKind::Group), Condition::None, now());
     assert_eq!(one_more.unwrap_err(), ChangeError::TooMany(Enrollments::MAX_GROUPS));
-    assert!(enrollments.put(by_key("g0", Kind::Group), Condition::None, now()).is_ok(), "it is there already");
+    assert!(
+        enrollments.put(by_key("g0", EnrollmentKind::Group), Condition::None, now()).is_ok(),
+        "it is there already"
+    );
 }
 
 #[test]
 fn a_device_of_a_group_derives_its_key_from_its_id_as_it_writes_it_or_in_lower_case() {
-    let group = by_key("g", Kind::Group);
+    let group = by_key("g", EnrollmentKind::Group);
     let Attestation::SymmetricKey { primary, secondary } = &group.attestation else { panic!("it has keys") };
     for key in [primary, secondary] {
         let verifies = |sent: &str, derived: &str| {
