@@ -9,7 +9,7 @@ use clap::{Args, ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, 
 use crate::cli::Exit;
 use crate::cli::command::{
     check::CheckArgs, compare::CompareArgs, completions::CompletionsArgs, emulator::EmulatorArgs, man::ManArgs,
-    merge::MergeArgs, pki::PkiArgs, plan::PlanArgs, report::ReportArgs, run::RunArgs,
+    merge::MergeArgs, pki::PkiArgs, plan::PlanArgs, report::ReportArgs, run::RunArgs, schema::SchemaArgs,
 };
 use crate::cli::harmless::harmless;
 use crate::cli::terminal::stderr;
@@ -72,6 +72,8 @@ pub enum Command {
     Emulator(EmulatorArgs),
     /// Make certificate authorities and bootstrap certificates
     Pki(PkiArgs),
+    /// Print the JSON Schema of a file that fleetstorm reads or writes
+    Schema(SchemaArgs),
     /// Print what a shell needs to complete commands and flags
     Completions(CompletionsArgs),
     /// Print the manual, or write a page per command

@@ -5,10 +5,30 @@ use std::fmt;
 use crate::domain::Shard;
 use crate::measure::{Origin, RunRecord, Setting};
 
-/// Settings by which a merged record knows what it is made of.
+/// Settings that show what a merged record is made of.
 const PART: &str = "merged.";
-/// The setting that says how many devices a fleet has.
+/// The setting that shows how many devices a fleet has.
 const DEVICES: &str = "fleet.devices";
+
+/// The fleet of a record.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Fleet {
+    /// Devices of the whole fleet; absent when fleets of different sizes were merged.
+    pub devices: Option<u32>,
+    /// Its classes of devices; empty in records of before they were told.
+    pub classes: Vec<FleetClass>,
+    /// What the record was merged from; empty when it is that of a run.
+    pub parts: Vec<Identity>,
+}
+
+/// A class of devices.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FleetClass {
+    /// Name given in the scenario.
+    pub name: String,
+    /// Devices of the whole fleet that are of it.
+    pub devices: u32,
+}
 
 /// What a generator ran: scenario and seed say who the devices are, the shard which of them came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,13 +45,14 @@ impl Identity {
         self.seed == other.seed && self.shard.overlaps(other.shard)
     }
 
-    /// The value of a setting [`PART`].
+    /// As the settings of a merged record show it.
     fn written(self) -> String {
         let Self { seed, shard } = self;
         if shard.is_whole() { seed.to_string() } else { format!("{seed} shard {}/{}", shard.index(), shard.count()) }
     }
 
-    fn read(text: &str) -> Option<Self> {
+    /// Reads what a setting of a merged record shows. Records of before their parts were told apart have nothing else.
+    pub fn read(text: &str) -> Option<Self> {
         let (seed, shard) = match text.split_once(" shard ") {
             Some((seed, shard)) => (seed, shard.parse().ok()?),
             None => (text, Shard::WHOLE),
@@ -47,16 +68,10 @@ impl fmt::Display for Identity {
     }
 }
 
-/// What a record is made of: one, or what was merged. A setting that names no part is the whole of the record's own seed.
+/// What a record is made of: one, or what was merged.
 pub(super) fn identities(record: &RunRecord) -> Vec<Identity> {
-    let own = |shard| Identity { seed: record.seed, shard };
-    let parts: Vec<_> = record
-        .settings
-        .iter()
-        .filter(|setting| setting.key.starts_with(PART))
-        .map(|part| Identity::read(&part.value).unwrap_or(own(Shard::WHOLE)))
-        .collect();
-    if parts.is_empty() { vec![own(record.shard.unwrap_or(Shard::WHOLE))] } else { parts }
+    let own = || Identity { seed: record.seed, shard: record.shard.unwrap_or(Shard::WHOLE) };
+    if record.fleet.parts.is_empty() { vec![own()] } else { record.fleet.parts.clone() }
 }
 
 /// Writes into a record what it is made of.
@@ -69,21 +84,24 @@ pub(super) fn set_identities(record: &mut RunRecord, identities: &[Identity]) {
     };
     record.settings.extend((1..).zip(identities).map(part));
     record.shard = None;
+    record.fleet.parts = identities.to_vec();
 }
 
-/// Fleets of different sizes have no size in common.
+/// Fleets of different sizes have no size in common, nor those of different classes their classes.
 pub(super) fn compare_fleets(sum: &mut RunRecord, other: &RunRecord) {
-    let size = |record: &RunRecord| record.settings.iter().find(|it| it.key == DEVICES).map(|it| it.value.clone());
-    if size(sum) != size(other) {
+    if sum.fleet.devices != other.fleet.devices {
+        sum.fleet.devices = None;
         sum.settings.retain(|setting| setting.key != DEVICES);
+    }
+    if sum.fleet.classes != other.fleet.classes {
+        sum.fleet.classes.clear();
     }
 }
 
 impl RunRecord {
     /// Devices of the fleet, or of all fleets and shards that were merged. `None` when the record does not say.
     pub fn devices(&self) -> Option<u64> {
-        let setting = self.settings.iter().find(|setting| setting.key == DEVICES)?;
-        let fleet: u32 = setting.value.parse().ok()?;
+        let fleet = self.fleet.devices?;
         let devices = identities(self).iter().map(|identity| u64::from(identity.shard.of(fleet))).sum();
         // A stage has no more of them.
         self.stages.iter().all(|stage| stage.totals.planned <= devices).then_some(devices)
@@ -97,7 +115,7 @@ impl RunRecord {
     /// Which part of the fleet it is about, in words; `None` when it is the whole fleet, once or several times.
     pub fn part_of_fleet(&self) -> Option<String> {
         let fleets = fleets(&identities(self));
-        let parts: Vec<String> = fleets.iter().filter(|fleet| !fleet.is_whole()).map(Fleet::words).collect();
+        let parts: Vec<String> = fleets.iter().filter(|fleet| !fleet.is_whole()).map(ShardsOfSeed::words).collect();
         if parts.is_empty() { None } else { Some(parts.join("; ")) }
     }
 
@@ -109,26 +127,26 @@ impl RunRecord {
 }
 
 /// The shards of one seed, which do not overlap.
-pub(super) struct Fleet {
+pub(super) struct ShardsOfSeed {
     seed: u64,
     shards: Vec<Shard>,
 }
 
 /// What there is of the fleet of every seed.
-pub(super) fn fleets(identities: &[Identity]) -> Vec<Fleet> {
+pub(super) fn fleets(identities: &[Identity]) -> Vec<ShardsOfSeed> {
     let mut sorted = identities.to_vec();
     sorted.sort_unstable_by_key(|identity| (identity.seed, identity.shard.count(), identity.shard.index()));
-    let mut fleets: Vec<Fleet> = Vec::new();
+    let mut fleets: Vec<ShardsOfSeed> = Vec::new();
     for Identity { seed, shard } in sorted {
         match fleets.last_mut().filter(|fleet| fleet.seed == seed) {
             Some(fleet) => fleet.shards.push(shard),
-            None => fleets.push(Fleet { seed, shards: vec![shard] }),
+            None => fleets.push(ShardsOfSeed { seed, shards: vec![shard] }),
         }
     }
     fleets
 }
 
-impl Fleet {
+impl ShardsOfSeed {
     /// Whether no device is missing: the parts, of which none overlap, add up to one.
     fn is_whole(&self) -> bool {
         let counts = || self.shards.iter().map(|shard| u128::from(shard.count()));
@@ -202,8 +220,9 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_told_by_seed() {
-        let missing =
-            |identities: &[Identity]| -> Vec<String> { fleets(identities).iter().filter_map(Fleet::missing).collect() };
+        let missing = |identities: &[Identity]| -> Vec<String> {
+            fleets(identities).iter().filter_map(ShardsOfSeed::missing).collect()
+        };
         assert_eq!(missing(&[identity(7, 1, 4), identity(8, 1, 1), identity(7, 2, 4)]).len(), 1);
         assert_eq!(
             missing(&[identity(7, 1, 4), identity(7, 2, 4)]),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use crate::domain::cause;
-use crate::measure::identity::{Fleet, compare_fleets, fleets, identities, set_identities};
+use crate::measure::identity::{ShardsOfSeed, compare_fleets, fleets, identities, set_identities};
 use crate::measure::{Begin, CpuUse, ErrorRow, GeneratorHealth, Identity, Interval, RunRecord, RunStatus};
 use crate::measure::{StageRecord, resources, skips};
 
@@ -121,7 +121,7 @@ impl Merging {
                 return Err(MergeError::Overlap { scenario: sum.scenario, parts: [*one, other] });
             }
         }
-        sum.notes.extend(fleets(&identities).iter().filter_map(Fleet::missing));
+        sum.notes.extend(fleets(&identities).iter().filter_map(ShardsOfSeed::missing));
         sum.notes.extend(began_apart(generators.values()));
         sum.notes.extend(thresholds);
         sum.health.saturated = saturated;

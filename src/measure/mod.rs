@@ -24,7 +24,7 @@ pub use compact::CompactHistogram;
 pub use compact_phases::CompactPhases;
 pub use encoding::{EncodingError, MOST_VALUES};
 pub use histograms::{Histogram, PhaseHistograms, Recorded};
-pub use identity::Identity;
+pub use identity::{Fleet, FleetClass, Identity};
 pub use merge::{MergeError, Merging, merge};
 pub use record::{
     Begin, Counts, CpuUse, ErrorRow, GeneratorHealth, Interval, Machine, Origin, RunRecord, RunStatus, Setting,

@@ -2,8 +2,8 @@ use std::time::{Duration, SystemTime};
 
 pub use crate::domain::{Counts, Origin, Setting};
 
-use crate::domain::{FailureClass, Quantity, Shard, TimeScale};
-use crate::measure::{Certificates, CompactHistogram, CompactPhases, Histogram, ResourceSample, Skip};
+use crate::domain::{FailureClass, Quantity, Shard, StageKind, TimeScale};
+use crate::measure::{Certificates, CompactHistogram, CompactPhases, Fleet, Histogram, ResourceSample, Skip};
 
 /// Everything that a run found out. Reports are pure functions of it.
 #[derive(Debug, Clone)]
@@ -47,6 +47,8 @@ pub struct RunRecord {
     /// When the certificates expire that the devices had at the end. Absent until the end, and in records of before it was
     /// counted.
     pub certificates: Option<Certificates>,
+    /// The fleet of which this is about the whole, or a part.
+    pub fleet: Fleet,
     /// Distinct failures of all stages, most frequent first.
     pub errors: Vec<ErrorRow>,
     /// Things that the reader must know (file descriptor bound, seeded keys, …).
@@ -187,8 +189,8 @@ impl PartialEq for Histogram {
 pub struct StageRecord {
     /// Name given in the scenario.
     pub name: String,
-    /// Kind of stage (`provision`, …).
-    pub kind: String,
+    /// What each device does in it.
+    pub kind: StageKind,
     /// Description of workload and arrival process.
     pub workload: String,
     /// Counts.

@@ -5,11 +5,11 @@ use std::time::{Duration, SystemTime};
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 
-use crate::domain::{AttemptFacts, ByClass, FailureClass, FleetTime, Phase, Quantity, TimeScale};
+use crate::domain::{AttemptFacts, ByClass, FailureClass, FleetTime, Phase, Quantity, StageKind, TimeScale};
 use crate::measure::{
-    Attempt, Begin, Certificates, CompactPhases, Counts, CpuUse, ErrorRow, GeneratorHealth, Histogram, Interval,
-    Machine, Origin, Outcome, PhaseHistograms, PhaseTimes, ProcessSample, ResourceSample, RunRecord, RunStatus,
-    Setting, Skip, SkipReason, StageRecord, ThresholdResult,
+    Attempt, Begin, Certificates, CompactPhases, Counts, CpuUse, ErrorRow, Fleet, FleetClass, GeneratorHealth,
+    Histogram, Interval, Machine, Origin, Outcome, PhaseHistograms, PhaseTimes, ProcessSample, ResourceSample,
+    RunRecord, RunStatus, Setting, Skip, SkipReason, StageRecord, ThresholdResult,
 };
 
 const DEVICES: u32 = 1_234;
@@ -103,7 +103,7 @@ pub(super) fn record() -> RunRecord {
         },
         stages: vec![StageRecord {
             name: "storm".to_owned(),
-            kind: "provision".to_owned(),
+            kind: StageKind::Provision,
             workload: "open, 1,234 devices at once".to_owned(),
             totals: Counts {
                 planned: u64::from(DEVICES),
@@ -126,6 +126,11 @@ pub(super) fn record() -> RunRecord {
             intervals: intervals.to_vec(),
         }],
         certificates: None,
+        fleet: Fleet {
+            devices: Some(DEVICES),
+            classes: vec![FleetClass { name: "default".to_owned(), devices: DEVICES }],
+            parts: Vec::new(),
+        },
         errors: vec![
             error(FailureClass::Rejected, 401_002, "Unauthorized: CA certificate, \"not found\"", 2, 412),
             error(FailureClass::Timeout, 0, "no SUBACK from DPS within 10 s (`timeouts.response`)", 1, 1_900),
@@ -171,7 +176,7 @@ pub(super) fn renewal_storm() -> RunRecord {
         threshold("hold.recover.p99 < 1s", None, false),
     ];
     let storm = &mut record.stages[0];
-    storm.kind = "renew".to_owned();
+    storm.kind = StageKind::Renew;
     storm.workload = "open, when certificates are to be renewed".to_owned();
     storm.totals.expired = 12;
     storm.totals.gave_up = 2;
@@ -188,7 +193,7 @@ pub(super) fn renewal_storm() -> RunRecord {
         counts.failed_attempts[FailureClass::Throttled] = 1_000;
     }
     let mut hold = storm.clone();
-    (hold.name, hold.kind) = ("hold".to_owned(), "operate".to_owned());
+    (hold.name, hold.kind) = ("hold".to_owned(), StageKind::Operate);
     hold.workload = "open, at once, 7 days connected, telemetry every 6 h".to_owned();
     hold.start = Duration::from_secs(1);
     hold.begin = Some(Begin { due: Duration::from_secs(1), late: Duration::from_micros(21_340) });

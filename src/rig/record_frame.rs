@@ -30,7 +30,7 @@ impl RecordFrame {
     pub(super) fn record(self, outcome: EngineOutcome) -> RunRecord {
         let Self { command, scenario, seed, shard, target, emulator, open_files, settings, mut notes, .. } = self;
         let EngineOutcome { started_at, prepare, elapsed, status, generator, health, .. } = outcome;
-        let EngineOutcome { thresholds, stages, certificates, errors, notes: more, .. } = outcome;
+        let EngineOutcome { thresholds, stages, certificates, fleet, errors, notes: more, .. } = outcome;
         notes.extend(more);
         let attempts = stages.iter().map(|stage| stage.totals.attempts).sum();
         RunRecord {
@@ -53,6 +53,7 @@ impl RecordFrame {
             health,
             stages,
             certificates,
+            fleet,
             errors,
             notes,
             resources: self.resources.borrow().samples().to_vec(),

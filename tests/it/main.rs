@@ -23,6 +23,7 @@ mod result_folders;
 mod rig;
 mod run;
 mod scenario;
+mod schemas;
 mod sdk;
 mod secrets;
 mod shards;

@@ -11,6 +11,7 @@ pub mod pki;
 pub mod plan;
 pub mod report;
 pub mod run;
+pub mod schema;
 
 use std::time::SystemTime;
 
@@ -32,6 +33,7 @@ pub fn dispatch(command: Command, terminal: &Terminal) -> Result<Exit, CommandEr
         Command::Check(args) => check::run(args, terminal),
         Command::Emulator(args) => emulator::run(args, terminal),
         Command::Pki(args) => pki::run(args, terminal),
+        Command::Schema(args) => schema::run(args, terminal),
         Command::Completions(args) => completions::run(args, terminal),
         Command::Man(args) => man::run(args, terminal),
     }

@@ -16,7 +16,7 @@ pub(crate) fn stage(plan: &Plan, index: usize, shares: Vec<StageShare>, from: Du
     let mut merged = Merged {
         stage: StageRecord {
             name: planned.name.clone(),
-            kind: planned.kind.name().to_owned(),
+            kind: planned.kind,
             workload: planned.workload.clone(),
             totals: Counts::default(),
             start: from,

@@ -10,8 +10,9 @@ use crate::engine::watch::health::Watch;
 use crate::engine::watch::thresholds::{self, Numbers};
 use crate::engine::watch::usage;
 use crate::engine::worker::gauge::Gauge;
-use crate::measure::{Certificates, CpuUse, ErrorRow, GeneratorHealth, RunStatus, StageRecord, ThresholdResult};
-use crate::scenario::{Scenario, Threshold};
+use crate::measure::{Certificates, CpuUse, ErrorRow, Fleet, FleetClass, GeneratorHealth, RunStatus};
+use crate::measure::{StageRecord, ThresholdResult};
+use crate::scenario::{self, DeviceClass, Scenario, Threshold};
 
 /// What the engine found out: the part of a [`crate::measure::RunRecord`] that it knows.
 #[derive(Debug, Clone)]
@@ -34,6 +35,8 @@ pub struct EngineOutcome {
     pub thresholds: Vec<ThresholdResult>,
     /// When the certificates expire that the devices had at the end; absent until then.
     pub certificates: Option<Certificates>,
+    /// The fleet of which this ran the whole, or a shard.
+    pub fleet: Fleet,
     /// Distinct failures of all stages, most frequent first.
     pub errors: Vec<ErrorRow>,
     /// Things that the reader must know.
@@ -97,10 +100,21 @@ impl RunStart {
             thresholds: thresholds.collect(),
             stages: stages.into_iter().map(|merged| merged.stage).collect(),
             certificates,
+            fleet: fleet(&self.scenario),
             errors: errors.into_rows(),
             notes,
         }
     }
+}
+
+fn fleet(scenario: &Scenario) -> Fleet {
+    let scenario::Fleet { devices, classes, mix, .. } = &scenario.fleet;
+    let classes = classes.iter().enumerate();
+    let class = |(index, class): (usize, &DeviceClass)| FleetClass {
+        name: class.name.clone(),
+        devices: mix.count(index, *devices),
+    };
+    Fleet { devices: Some(*devices), classes: classes.map(class).collect(), parts: Vec::new() }
 }
 
 /// What a threshold is about.

@@ -1,7 +1,7 @@
 use super::*;
-use crate::domain::{ByClass, Count, FailureClass, FleetTime, Phase, Shard, TimeScale};
+use crate::domain::{ByClass, Count, FailureClass, FleetTime, Phase, Shard, StageKind, TimeScale};
 use crate::measure::{
-    Attempt, Certificates, CompactHistogram, CompactPhases, Counts, Histogram, Machine, Origin, Outcome,
+    Attempt, Certificates, CompactHistogram, CompactPhases, Counts, Fleet, Histogram, Machine, Origin, Outcome,
     PhaseHistograms, PhaseTimes, ProcessSample, ResourceSample, Setting, Skip, SkipReason, ThresholdResult,
 };
 
@@ -77,7 +77,7 @@ fn part(index: u32, n: u64) -> RunRecord {
         },
         stages: vec![StageRecord {
             name: "storm".to_owned(),
-            kind: "provision".to_owned(),
+            kind: StageKind::Provision,
             workload: "at once".to_owned(),
             totals,
             begin: Some(Begin { due: secs(n), late: Duration::from_millis(n) }),
@@ -88,6 +88,7 @@ fn part(index: u32, n: u64) -> RunRecord {
             intervals: vec![interval(0), interval(n)],
         }],
         certificates: None,
+        fleet: Fleet { devices: Some(100), ..Fleet::default() },
         errors: vec![ErrorRow {
             class: FailureClass::Timeout,
             code: 0,
@@ -281,7 +282,7 @@ fn a_merged_record_says_how_many_devices_it_is_about() {
     assert_eq!((some.devices(), some.part_of_fleet().as_deref()), (Some(75), Some("shards 1, 2, 3 of 4")));
     assert!(some.is_merged() && !some.is_made_of_shards());
     let mut larger = part(2, 2);
-    larger.settings[0].value = "200".to_owned();
+    larger.fleet.devices = Some(200);
     assert_eq!(merged(&[part(1, 2), larger]).devices(), None, "fleets of different sizes have none in common");
     let mut busy = part(1, 2);
     (busy.stages[0].totals.planned, busy.stages[0].totals.not_started) = (26, 20);
@@ -305,7 +306,7 @@ fn what_cannot_be_added_is_refused() {
     named.scenario = "another".to_owned();
     assert_eq!(merge(&[part(1, 2), named]).unwrap_err().to_string(), "scenario differs: storm and another");
     let mut other = part(2, 2);
-    other.stages[0].kind = "renew".to_owned();
+    other.stages[0].kind = StageKind::Renew;
     let error = merge(&[part(1, 2), other]).unwrap_err().to_string();
     assert_eq!(error, "list of stages differs: storm (provision) and storm (renew)");
     let scaled = RunRecord { time_scale: TimeScale::new(FleetTime::new(secs(60)), secs(1)).unwrap(), ..part(2, 2) };

@@ -20,7 +20,7 @@ const LAYOUT: Layout<fn(&Row<'_>) -> String> = Layout {
     parts: &[
         Part::Own(&[
             ("stage", |row| text(&row.stage.name).into_owned()),
-            ("kind", |row| text(&row.stage.kind).into_owned()),
+            ("kind", |row| row.stage.kind.name().to_owned()),
             ("workload", |row| text(&row.stage.workload).into_owned()),
             ("verdict", |row| row.verdict.to_owned()),
             ("time_scale", |row| row.record.time_scale.to_string()),

@@ -78,7 +78,7 @@ pub(super) fn stage(out: &mut String, position: usize, stage: &StageRecord, merg
         out,
         "<section class=\"stage\" id=\"stage-{position}\"><h3>Stage {} <small>{}</small></h3>",
         Text(&stage.name),
-        Text(&stage.kind)
+        Text(stage.kind.name())
     )?;
     if merged > 1 {
         write!(out, "<p>Each point stands for {merged} intervals; intervals.csv has every one of them.</p>")?;

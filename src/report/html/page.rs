@@ -147,7 +147,7 @@ fn asked(out: &mut String, record: &RunRecord) -> fmt::Result {
             out,
             "<li><a href=\"#stage-{position}\"><strong>{}</strong></a> ({}), {}; first device due after {}{late}</li>",
             Text(&stage.name),
-            Text(&stage.kind),
+            Text(stage.kind.name()),
             Text(&stage.workload),
             units::duration(stage.start)
         )?;

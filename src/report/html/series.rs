@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Serialize, Serializer};
 
-use crate::domain::{Counts, Level, Phase, Value};
+use crate::domain::{Counts, Level, Phase, StageKind, Value};
 use crate::measure::{Certificates, ExpiryBin, Histogram, Interval, StageRecord};
 use crate::report::counted::Column;
 use crate::report::html::plots;
@@ -65,7 +65,7 @@ pub(super) fn over_time(stage: &StageRecord, stages: usize) -> Columns {
     let intervals = lived(stage);
     let per_point = per_point(intervals.len(), stages);
     let mut columns = points(intervals, per_point);
-    if stage.kind == RENEW {
+    if stage.kind == StageKind::Renew {
         columns.extend(so_far(intervals, per_point));
     }
     let happened = |values: &[Number]| values.iter().any(|value| value.0.is_some_and(|v| v != 0.0));
@@ -126,9 +126,6 @@ impl<'a> Point<'a> {
         count as f64 / self.seconds
     }
 }
-
-/// The kind of stages in which certificates are renewed, as the record names it.
-const RENEW: &str = "renew";
 
 /// Devices of a stage from its start until the end of each point.
 fn so_far(intervals: &[Interval], per_point: usize) -> Columns {

@@ -7,6 +7,7 @@ use crate::report::json::values::{Count, Moment};
 
 /// Certificates of the devices at the end of the run.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct Certificates {
     /// Devices that have none.
     without: Count,
@@ -19,6 +20,7 @@ pub(super) struct Certificates {
 
 /// Certificates that expire from then on, for the length of a bin; the fleet's wall clock.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Bin {
     expires_from: Moment,
     certificates: Count,

@@ -16,6 +16,7 @@ pub(super) struct Counts<const OF_SECONDS: bool>(pub(super) domain::Counts);
 
 /// The counts of a stage, or of all stages together, and what follows from them.
 #[derive(Serialize, Deserialize, Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct Totals {
     #[serde(flatten)]
     pub(super) counts: Counts<false>,
@@ -32,7 +33,7 @@ impl Totals {
 }
 
 /// Counts that every record has; of seconds, those of them that are kept of seconds.
-const FROM_THE_FIRST: [domain::Count; 6] = [
+pub(super) const FROM_THE_FIRST: [domain::Count; 6] = [
     domain::Count::Planned,
     domain::Count::Started,
     domain::Count::Succeeded,
@@ -51,11 +52,11 @@ const NONE_BEFORE: [domain::Count; 6] = [
     domain::Count::Telemetry,
 ];
 
-const BY_CLASS: &str = "_by_class";
-const MICROS: &str = "_us";
+pub(super) const BY_CLASS: &str = "_by_class";
+pub(super) const MICROS: &str = "_us";
 
 impl<const OF_SECONDS: bool> Counts<OF_SECONDS> {
-    const LEVEL: Level = if OF_SECONDS { Level::Second } else { Level::Stage };
+    pub(super) const LEVEL: Level = if OF_SECONDS { Level::Second } else { Level::Stage };
 }
 
 impl<const OF_SECONDS: bool> Serialize for Counts<OF_SECONDS> {

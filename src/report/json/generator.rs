@@ -11,6 +11,7 @@ use crate::report::units::rounded;
 
 /// CPU and memory of one process.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct Process {
     #[serde(skip_deserializing)]
     cpu_us: Micros,
@@ -24,6 +25,7 @@ pub(super) struct Process {
 
 /// Whether the generator was the bottleneck.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct Health {
     /// Why it was; empty when it was not.
     saturated: Vec<String>,
@@ -46,6 +48,7 @@ pub(super) struct Health {
 
 /// The machine of the generator.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct Machine {
     cpu: String,
     cores: usize,

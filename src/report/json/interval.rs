@@ -7,6 +7,7 @@ use crate::report::json::values::{Count, Micros};
 
 /// One second of a stage.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct Interval {
     start_us: Micros,
     length_us: Micros,

@@ -1,16 +1,19 @@
 //! `run.json`: everything of the record. Durations are integer microseconds (`_us`), moments RFC 3339 in UTC (`_at`).
 //!
 //! Every part of the document is one type, which is written and read. What is written for readers alone, as it follows from the
-//! rest, is marked `skip_deserializing`. Within a schema keys are only added: those that are optional or have a default are absent
+//! rest, is marked `skip_deserializing`. docs/run.schema.json is made from these types (`schema`). Within a schema keys are only added: those that are optional or have a default are absent
 //! in records of before they existed, and read as what their time knew.
 
 mod certificates;
 mod counts;
 mod encoding;
+mod fleet;
 mod generator;
 mod interval;
 mod resource;
 mod run;
+#[cfg(test)]
+mod schema;
 mod stage;
 mod stored;
 mod threshold;

@@ -5,6 +5,7 @@ use crate::report::json::values::Micros;
 
 /// What both sides used in one interval. What is not known is `null`.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct Resource {
     start_us: Micros,
     length_us: Micros,

@@ -2,10 +2,11 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{self, Phase, TimeScale};
+use crate::domain::{Phase, TimeScale};
 use crate::measure::{self, ErrorRow, RunRecord};
 use crate::report::json::certificates::Certificates;
 use crate::report::json::counts::Totals;
+use crate::report::json::fleet::{Fleet, Shard};
 use crate::report::json::generator::{Health, Machine, Process};
 use crate::report::json::interval::{Interval, Percentiles};
 use crate::report::json::resource::Resource;
@@ -16,8 +17,10 @@ use crate::report::json::values::{Class, Count, Micros, Moment, OriginName, Stat
 use crate::report::units::{self, rounded};
 use crate::report::{self, SCHEMA, verdicts};
 
-/// The file as a whole.
+/// The record of a run. Durations are integer microseconds (`_us`), moments RFC 3339 in UTC (`_at`). Within a schema keys are only
+/// added: one that is not there is not known.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct Run {
     #[serde(skip_deserializing)]
     schema: u32,
@@ -62,24 +65,21 @@ pub(super) struct Run {
     /// Absent without `--devices`.
     #[serde(skip_serializing_if = "Option::is_none")]
     rows_lost: Option<Count>,
+    /// Absent in records of before it was told.
+    fleet: Option<Fleet>,
 }
 
 /// What a reader must know before any number.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Verdict {
     verdict: &'static str,
     meaning: String,
 }
 
-/// Which part of the fleet.
-#[derive(Serialize, Deserialize)]
-struct Shard {
-    index: u32,
-    count: u32,
-}
-
 /// A distinct failure.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Error {
     class: Class,
     code: u32,
@@ -91,6 +91,7 @@ struct Error {
 
 /// A setting, and where it came from.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Setting {
     key: String,
     value: String,
@@ -124,6 +125,7 @@ impl Run {
             health,
             stages,
             certificates,
+            fleet,
             errors,
             notes,
             resources,
@@ -157,8 +159,9 @@ impl Run {
             notes: notes.clone(),
             resources: resources.iter().map(Resource::of).collect(),
             devices: record.devices(),
-            shard: shard.map(|shard| Shard { index: shard.index(), count: shard.count() }),
+            shard: shard.map(Shard::of),
             rows_lost: rows_lost.map(Count),
+            fleet: Some(Fleet::of(fleet)),
             totals: Totals::of(&totals),
         })
     }
@@ -173,6 +176,8 @@ impl Run {
         if self.stages.iter().map(|stage| stage.phases.len()).sum::<usize>() > MOST_PHASES {
             return Err(format!("it has more than {MOST_PHASES} phases"));
         }
+        let settings: Vec<_> = self.settings.into_iter().map(Setting::into_setting).collect();
+        let stages: Vec<_> = self.stages.into_iter().map(Stage::into_record).collect::<Result<_, _>>()?;
         Ok(RunRecord {
             scenario: in_one_line(self.scenario),
             question: self.question,
@@ -187,12 +192,13 @@ impl Run {
             // Records of before the fleet had a time of its own.
             time_scale: self.time_scale.map_or(Ok(TimeScale::REAL), Scale::into_scale)?,
             thresholds: self.thresholds.into_iter().map(Threshold::into_result).collect::<Result<_, _>>()?,
-            settings: self.settings.into_iter().map(Setting::into_setting).collect(),
+            fleet: self.fleet.map_or_else(|| Ok(Fleet::of_settings(&settings, self.seed)), Fleet::into_fleet)?,
+            settings,
             machine: self.machine.into_machine(),
             generator: self.generator.into_cpu_use(),
             emulator: self.emulator.map(Process::into_cpu_use),
             health: self.health.into_health()?,
-            stages: self.stages.into_iter().map(Stage::into_record).collect::<Result<_, _>>()?,
+            stages,
             certificates: self.certificates.map(Certificates::into_certificates).transpose()?,
             errors: self.errors.into_iter().map(Error::into_row).collect(),
             notes: self.notes,
@@ -200,13 +206,6 @@ impl Run {
             shard: self.shard.map(Shard::into_shard).transpose()?,
             rows_lost: self.rows_lost.map(|Count(lost)| lost),
         })
-    }
-}
-
-impl Shard {
-    fn into_shard(self) -> Result<domain::Shard, String> {
-        let Self { index, count } = self;
-        domain::Shard::new(index, count).ok_or_else(|| format!("shard {index} of {count} is none"))
     }
 }
 

@@ -8,13 +8,14 @@ use crate::report::csv::occurred;
 use crate::report::json::counts::Totals;
 use crate::report::json::encoding::{aside, encoded, histogram};
 use crate::report::json::interval::{Interval, Percentiles};
-use crate::report::json::values::{Count, Micros, PhaseName, Reason, in_one_line};
+use crate::report::json::values::{Count, Kind, Micros, PhaseName, Reason, in_one_line};
 
 /// One stage.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct Stage {
     name: String,
-    kind: String,
+    kind: Kind,
     /// Workload and arrivals in words.
     workload: String,
     /// Absent when it never began, and in records of before it was measured.
@@ -32,6 +33,7 @@ pub(super) struct Stage {
 
 /// Devices that were skipped for one reason.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Skip {
     reason: Reason,
     /// The stage that was to provision them; absent when there is none.
@@ -41,6 +43,7 @@ struct Skip {
 
 /// How long one phase took.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct PhaseTimes {
     phase: PhaseName,
     outcome: Outcome,
@@ -67,6 +70,7 @@ pub(super) struct PhaseTimes {
 
 /// Of which attempts.
 #[derive(Serialize, Deserialize, Clone, Copy, PartialEq)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 enum Outcome {
     Succeeded,
@@ -78,7 +82,7 @@ impl Stage {
         let StageRecord { name, kind, workload, totals, begin, start, elapsed, skips, phases: _, intervals } = stage;
         Ok(Self {
             name: name.clone(),
-            kind: kind.clone(),
+            kind: Kind(*kind),
             workload: workload.clone(),
             begin_due_us: begin.map(|begin| Micros(begin.due)),
             begin_late_us: begin.map(|begin| Micros(begin.late)),
@@ -109,7 +113,7 @@ impl Stage {
         let begin = self.begin_due_us.zip(self.begin_late_us);
         Ok(StageRecord {
             name,
-            kind: self.kind,
+            kind: self.kind.0,
             workload: self.workload,
             totals,
             begin: begin.map(|(due, late)| Begin { due: due.0, late: late.0 }),

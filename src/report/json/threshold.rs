@@ -9,6 +9,7 @@ use crate::report::observed::Value;
 
 /// What became of a threshold.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct Threshold {
     threshold: String,
     met: bool,

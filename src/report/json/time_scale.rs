@@ -7,6 +7,7 @@ use crate::report::json::values::Micros;
 
 /// How fast the fleet's life passed.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct Scale {
     /// As a scenario says it; exact where the factor is not.
     text: Option<String>,

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::domain::{self, FailureClass, Origin, Phase};
+use crate::domain::{self, FailureClass, Origin, Phase, StageKind};
 use crate::measure::{MOST_VALUES, RunStatus, SkipReason};
 use crate::report::csv::duration_micros;
 use crate::report::units;
@@ -80,6 +80,11 @@ macro_rules! named {
         #[serde(try_from = "String", into = "&'static str")]
         pub(in crate::report::json) struct $type(pub(in crate::report::json) $of);
 
+        #[cfg(test)]
+        crate::report::json::schema::stored_as! {
+            $type: crate::report::json::schema::names($of::ALL.map($of::name));
+        }
+
         impl From<$type> for &'static str {
             fn from(value: $type) -> Self {
                 value.0.name()
@@ -102,6 +107,7 @@ named!(PhaseName, Phase);
 named!(Status, RunStatus);
 named!(OriginName, Origin);
 named!(Reason, SkipReason);
+named!(Kind, StageKind);
 
 /// Failures per class, one key for each; a class that is not listed did not occur.
 #[derive(Deserialize, Clone, Copy, Default)]

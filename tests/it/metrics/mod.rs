@@ -135,7 +135,7 @@ fn run_json(folder: &Path) -> Value {
 }
 
 /// Whether a tool that the test needs is there; where `CI` is set it must be.
-fn present(tool: &str, is_there: bool, remedy: &str) -> bool {
+pub(crate) fn present(tool: &str, is_there: bool, remedy: &str) -> bool {
     if !is_there {
         let missing = format!("NOT RUN: {tool} is missing; install it with `{remedy}`\n");
         assert!(std::env::var_os("CI").is_none(), "{missing}");

@@ -143,6 +143,25 @@ fn records_of_before_have_no_resources_over_time() {
     assert_eq!(read.generator, record.generator);
 }
 
+/// As versions wrote it before the fleet had a place of its own.
+#[test]
+fn the_size_of_the_fleet_and_what_was_merged_are_read_from_settings_where_there_is_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let parts = [fixture::renewal_storm(), RunRecord { seed: 43, ..fixture::renewal_storm() }];
+    let sum = merge(&parts).unwrap();
+    stored(&sum, folder.path());
+    let whole = read(folder.path()).unwrap();
+    assert_eq!((&whole.fleet, whole.fleet.parts.len()), (&sum.fleet, 2));
+
+    let path = folder.path().join("run.json");
+    let mut run: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    run.as_object_mut().unwrap().remove("fleet").unwrap();
+    fs::write(&path, run.to_string()).unwrap();
+    let read = read(folder.path()).unwrap();
+    assert_eq!((read.fleet.devices, &read.fleet.parts), (sum.fleet.devices, &sum.fleet.parts));
+    assert!(read.fleet.classes.is_empty());
+}
+
 #[test]
 fn what_cannot_be_read_is_told() {
     let folder = tempfile::tempdir().unwrap();
@@ -297,7 +316,7 @@ fn totals_of_several_stages_count_tasks_and_those_of_the_fleet_devices() {
     assert!(told(&sum).contains("4,900 of 4,936 tasks of 2,468 devices succeeded"), "{}", told(&sum));
     // How many devices two fleets of different sizes have is not known.
     let mut larger = other;
-    larger.settings[0].value = "1300".to_owned();
+    larger.fleet.devices = Some(1_300);
     let sum = merge(&[two, larger]).unwrap();
     assert_eq!(sum.devices(), None);
     assert!(told(&sum).contains("4,900 of 4,936 tasks succeeded"), "{}", told(&sum));
