@@ -17,11 +17,14 @@ mod workload {
 use std::hint::black_box;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
+use std::time::{Duration, SystemTime};
 
 use bytes::BytesMut;
-use fleetstorm::engine::Recorder;
+use fleetstorm::engine::{Plan, Recorder};
 use fleetstorm::measure::Outcome;
 use fleetstorm::protocol::mqtt::{DPS_PACKET_LIMIT, decode};
+use fleetstorm::rig::{Observers, Run, Target};
+use fleetstorm::scenario::Scenario;
 use serde::{Deserialize, Serialize};
 
 /// Something that is done a number of times.
@@ -34,10 +37,11 @@ struct Work {
     does: fn(u32),
 }
 
-const WORK: [Work; 3] = [
+const WORK: [Work; 4] = [
     Work { name: "encode the packets of a registration", times: [100, 1_000], tolerance: 0.02, does: encode },
     Work { name: "decode the packets of a registration", times: [100, 1_000], tolerance: 0.02, does: decoded },
     Work { name: "record an attempt", times: [100, 1_000], tolerance: 0.02, does: record },
+    Work { name: "register a device, both sides, without TLS", times: [20, 100], tolerance: 0.03, does: register },
 ];
 
 fn encode(times: u32) {
@@ -68,6 +72,24 @@ fn record(times: u32) {
         workload::attempts::record(&mut recorder, black_box(attempt));
     }
     black_box(recorder);
+}
+
+/// Key, CSR, registration and certificate, by the engine and the emulator in virtual time.
+fn register(times: u32) {
+    let text = format!(
+        "schema = 1\nname = 'count'\nfleet = {{ devices = {times}, keys = 'seeded' }}\n\
+         [[stage]]\nname = 'provision'\nkind = 'provision'\nhub_connect = false\n\
+         arrival = {{ process = 'constant', rate = '1/s' }}\n"
+    );
+    let scenario = Scenario::parse("count.toml", &text, &[]).unwrap();
+    let (seed, start) = (7, SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    let record = runtime.block_on(async {
+        let mut target = Target::in_process(&scenario, seed, Some(start)).unwrap();
+        let run = Run::new(scenario.clone(), Plan::new(&scenario, seed));
+        run.start(&mut target, &mut Observers::default()).await.unwrap()
+    });
+    assert_eq!(record.totals().succeeded, u64::from(times));
 }
 
 /// A line of the file.
