@@ -1,8 +1,5 @@
 use std::fmt;
 
-use crate::settings::Kind;
-use crate::settings::expect::Expect;
-
 /// Arrivals per time, exact: `1000/min` does not become 16.666… per second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Rate {
@@ -69,21 +66,6 @@ pub(super) fn parse(text: &str) -> Option<Rate> {
     }
     let micros: u64 = format!("{whole}{fraction:0<6}").parse().ok()?;
     Some(Rate { micros_per_day: micros.checked_mul(per_day)? })
-}
-
-/// A rate from `min` on.
-pub(super) fn expect(min: Rate) -> Expect<Rate> {
-    let from = if min == Rate::ZERO { "0" } else { "above 0" };
-    let valid = format!("arrivals per time, {from} to {}, such as \"100/s\" or \"1000/min\"", Rate::MAX);
-    Expect::new(valid, move |value| {
-        let rate = match &value.kind {
-            Kind::Text(text) => parse(text),
-            Kind::Integer(number) => parse(&number.to_string()),
-            Kind::Float(number) => parse(&number.to_string()),
-            _ => None,
-        };
-        rate.filter(|r| (min..=Rate::MAX).contains(r)).ok_or(None)
-    })
 }
 
 #[cfg(test)]

@@ -1,8 +1,6 @@
 use std::path::PathBuf;
 
 use crate::domain::IdScope;
-use crate::settings::Section;
-use crate::settings::expect::{self, Expect};
 
 /// Whom the load goes to. Secrets are never here, only the files that hold them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +35,7 @@ pub enum TargetAddress {
 
 impl TargetAddress {
     /// `embedded`, a path that ends with `.json`, or `host[:port]` (`[::1]:8883` for IPv6).
-    fn parse(text: &str) -> Result<Self, String> {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
         if text == "embedded" {
             return Ok(Self::Embedded);
         }
@@ -54,36 +52,6 @@ impl TargetAddress {
         let ok = !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:%".contains(&b));
         if ok { Ok(Self::Host { host: host.to_owned(), port }) } else { Err("not a host name".to_owned()) }
     }
-}
-
-pub(super) fn read(mut section: Section<'_>) -> Option<Target> {
-    let address = expect::text("\"embedded\", host[:port] of DPS, or a path that ends with .json")
-        .then(|text| TargetAddress::parse(&text));
-    let address = section.or("address", "embedded", &address);
-    let id_scope = expect::text("the id scope of the DPS instance, such as \"0ne00000001\"")
-        .then(|text| IdScope::new(&text).map_err(|e| e.to_string()));
-    let id_scope = section.optional("id_scope", &id_scope);
-    let group_key_file = section.optional("group_key_file", &path("a file with the group key in base64"));
-    let ca_file = section.optional("ca_file", &path("a PEM file with the roots of the servers' certificates"));
-    let issuing_root_file = section.optional("issuing_root_file", &path("a PEM file with the issuing authority"));
-    if let Some(TargetAddress::Host { .. }) = address {
-        // Its key may come from the environment instead of a file, which is not the scenario's business.
-        if !section.has("id_scope") {
-            section.problem("id_scope", "is missing", "a service that is not the emulator needs its id scope");
-        }
-    }
-    section.finish();
-    Some(Target {
-        address: address?,
-        id_scope: id_scope?,
-        group_key_file: group_key_file?,
-        ca_file: ca_file?,
-        issuing_root_file: issuing_root_file?,
-    })
-}
-
-fn path(valid: &str) -> Expect<PathBuf> {
-    expect::text(valid).then(|text| Ok(PathBuf::from(text)))
 }
 
 #[cfg(test)]

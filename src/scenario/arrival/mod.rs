@@ -1,18 +1,17 @@
 mod header;
 mod offsets;
 mod point_in_time;
-mod read;
+mod profile;
 mod replay;
 mod spread;
 
 use std::fmt;
 
 use crate::domain::{FleetTime, rng};
-use crate::scenario::profile::RateProfile;
+use crate::scenario::arrival::profile::RateProfile;
 use crate::scenario::{Rate, RenewalTiming};
 pub use offsets::DueOffsets;
 use offsets::Source;
-pub(super) use read::{Needs, read};
 pub use replay::Replay;
 use spread::Spread;
 
@@ -90,7 +89,7 @@ impl Arrival {
     }
 
     /// The rate over time, where there is one.
-    fn profile(&self) -> Option<RateProfile> {
+    pub(super) fn profile(&self) -> Option<RateProfile> {
         match self {
             Self::Constant { rate } | Self::Poisson { rate } => Some(RateProfile::constant(*rate)),
             Self::Ramp { points } => Some(RateProfile::new(points)),

@@ -4,8 +4,8 @@ use rand_distr::Exp1;
 
 use crate::domain::FleetTime;
 use crate::scenario::Replay;
+use crate::scenario::arrival::profile::{ARRIVAL, RateProfile};
 use crate::scenario::arrival::spread::Spread;
-use crate::scenario::profile::{ARRIVAL, RateProfile};
 
 /// Iterator of due times. See [`Arrival::due_offsets`](super::Arrival::due_offsets).
 #[derive(Debug, Clone)]

@@ -23,13 +23,13 @@ pub struct Replay {
 
 /// A row whose first column is no point in time, or seems to be something else.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct BadRow {
+pub(in crate::scenario) struct BadRow {
     /// Its bytes in the file.
-    pub(super) span: Range<usize>,
+    pub(in crate::scenario) span: Range<usize>,
     /// What is wrong.
-    pub(super) reason: String,
+    pub(in crate::scenario) reason: String,
     /// What to do.
-    pub(super) help: &'static str,
+    pub(in crate::scenario) help: &'static str,
 }
 
 const ONE_KIND: &str = "write all rows in seconds, or all in RFC 3339";
@@ -56,7 +56,7 @@ impl Replay {
     /// Reads the text of `file`. The first row may be a header, lines that begin with `#`, empty ones and a byte order mark
     /// count for nothing. Rows need not be in order. What may well mean something else than times in the first column is
     /// refused.
-    pub(super) fn parse(file: &Path, text: &str) -> Result<Self, Vec<BadRow>> {
+    pub(in crate::scenario) fn parse(file: &Path, text: &str) -> Result<Self, Vec<BadRow>> {
         let rows = text.trim_start_matches('\u{feff}');
         let mark = text.len() - rows.len();
         let mut reader = csv::ReaderBuilder::new()

@@ -1,10 +1,7 @@
-mod read;
-
 use std::fmt;
 use std::time::Duration;
 
 use crate::domain::FleetTime;
-pub(super) use read::read;
 
 /// What a device does when it is refused, or gets no answer.
 ///

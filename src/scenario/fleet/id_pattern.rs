@@ -10,7 +10,7 @@ pub struct IdPattern {
 }
 
 impl IdPattern {
-    pub(super) const VALID: &str = "a pattern such as \"dev-{index:06}\": letters, digits and - . _ : around one {index}, \
+    pub(in crate::scenario) const VALID: &str = "a pattern such as \"dev-{index:06}\": letters, digits and - . _ : around one {index}, \
                          which :0N fills with zeros to N digits";
 
     /// Reads a pattern.

@@ -1,12 +1,11 @@
+mod class;
 mod id_pattern;
-mod read;
 
 use std::path::PathBuf;
 
 use crate::domain::{CryptoProvider, FleetTime};
-use crate::scenario::{DeviceClass, Mix};
+pub use class::{DeviceClass, Mix, Network};
 pub use id_pattern::IdPattern;
-pub(super) use read::read;
 
 /// The devices of a scenario.
 #[derive(Debug, Clone, PartialEq)]

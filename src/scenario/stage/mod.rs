@@ -1,5 +1,5 @@
+mod head;
 mod order;
-mod read;
 
 use std::fmt;
 use std::time::Duration;
@@ -7,7 +7,8 @@ use std::time::Duration;
 use crate::domain::FleetTime;
 pub use crate::domain::StageKind;
 use crate::scenario::{Arrival, RenewalTiming};
-pub(super) use read::{Head, Surroundings, read_all};
+pub(super) use head::Head;
+pub(super) use order::Origin;
 
 /// One thing that the fleet does.
 #[derive(Debug, Clone, PartialEq)]

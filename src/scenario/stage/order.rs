@@ -6,7 +6,7 @@ use crate::scenario::Start;
 /// When a stage begins: so long after the end of the last of these stages; without any, after the start of the
 /// measured part.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Origin {
+pub(in crate::scenario) struct Origin {
     /// In rising order.
     after: Vec<usize>,
     delay: FleetTime,
@@ -14,7 +14,7 @@ pub(super) struct Origin {
 
 impl Origin {
     /// `origins`: those of earlier stages. `None` when that of the stage that it goes by is not known.
-    pub(super) fn of<'a>(start: &Start, origins: impl Fn(usize) -> Option<&'a Self>) -> Option<Self> {
+    pub(in crate::scenario) fn of<'a>(start: &Start, origins: impl Fn(usize) -> Option<&'a Self>) -> Option<Self> {
         Some(match start {
             Start::At(delay) => Self { after: Vec::new(), delay: *delay },
             Start::After { stages, delay } => Self { after: stages.clone(), delay: *delay },
@@ -26,7 +26,7 @@ impl Origin {
     }
 
     /// Whether a stage of this origin begins together with one of the other or before it, in any case.
-    pub(super) fn is_never_after(&self, other: &Self) -> bool {
+    pub(in crate::scenario) fn is_never_after(&self, other: &Self) -> bool {
         self.delay <= other.delay && self.after.iter().all(|stage| other.after.contains(stage))
     }
 }

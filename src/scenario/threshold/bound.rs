@@ -10,7 +10,7 @@ use crate::settings::time;
 
 /// What a bound is counted in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unit {
+pub(in crate::scenario) enum Unit {
     Time,
     Share,
     PerTime,
@@ -22,7 +22,7 @@ pub(super) enum Unit {
 const LARGEST_COUNT: u64 = 1 << 53;
 
 impl Unit {
-    pub(super) const fn of(metric: Metric) -> Self {
+    pub(in crate::scenario) const fn of(metric: Metric) -> Self {
         match metric {
             Metric::Phase { statistic: Statistic::Count, .. }
             | Metric::Lateness(Statistic::Count)
@@ -47,7 +47,7 @@ impl Unit {
 }
 
 /// The bound as a threshold has it.
-pub(super) fn read(text: &str, unit: Unit) -> Result<Quantity, Refusal> {
+pub(in crate::scenario) fn read(text: &str, unit: Unit) -> Result<Quantity, Refusal> {
     let read = match unit {
         Unit::Time => time::parse_duration(text).map(Quantity::Time),
         Unit::Share => text
@@ -83,7 +83,7 @@ fn decimal(text: &str) -> Option<f64> {
 }
 
 /// `99.9` as 0.999: divided once, so that it is the number nearest to it and equal to a share of 999 in 1,000.
-pub(super) fn percent_of_one(percent: &str) -> Option<f64> {
+pub(in crate::scenario) fn percent_of_one(percent: &str) -> Option<f64> {
     let (whole, fraction) = percent.split_once('.').unwrap_or((percent, ""));
     let digits = format!("{whole}{fraction}");
     let plain = digits.bytes().all(|b| b.is_ascii_digit());
@@ -95,7 +95,7 @@ pub(super) fn percent_of_one(percent: &str) -> Option<f64> {
 }
 
 /// Refuses what every run or no run would meet.
-pub(super) fn check(metric: Metric, comparison: Comparison, bound: Quantity) -> Result<(), Refusal> {
+pub(in crate::scenario) fn check(metric: Metric, comparison: Comparison, bound: Quantity) -> Result<(), Refusal> {
     let unit = Unit::of(metric);
     let exact = matches!(comparison, Comparison::Equal | Comparison::NotEqual);
     if exact && matches!(unit, Unit::Time | Unit::PerTime) {

@@ -32,7 +32,7 @@ const fn course(metric: Metric) -> Course {
 const AT_THE_END: &str = "leave abort_on_fail out, so that it is judged at the end";
 
 /// Refuses what could end a run that would have met it.
-pub(super) fn check(condition: &Condition) -> Result<(), Refusal> {
+pub(in crate::scenario) fn check(condition: &Condition) -> Result<(), Refusal> {
     let Condition { metric, comparison, bound, .. } = condition;
     let for_good = match course(*metric) {
         Course::Varies => return Ok(()),

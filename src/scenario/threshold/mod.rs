@@ -1,12 +1,10 @@
 mod bound;
-mod early;
-mod parse;
-mod read;
+pub(super) mod early;
+pub(super) mod parse;
 
 use std::time::Duration;
 
 use crate::domain::{Count, FailureClass, Phase, Quantity};
-pub(super) use read::read_all;
 
 use crate::scenario::StageKind;
 use crate::scenario::stage::Head;

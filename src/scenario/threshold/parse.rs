@@ -8,22 +8,22 @@ use crate::settings::expect::nearest;
 
 /// What a text means.
 #[derive(Debug, PartialEq)]
-pub(super) struct Condition {
-    pub(super) stages: Vec<usize>,
-    pub(super) metric: Metric,
-    pub(super) comparison: Comparison,
-    pub(super) bound: Quantity,
+pub(in crate::scenario) struct Condition {
+    pub(in crate::scenario) stages: Vec<usize>,
+    pub(in crate::scenario) metric: Metric,
+    pub(in crate::scenario) comparison: Comparison,
+    pub(in crate::scenario) bound: Quantity,
 }
 
 /// Why a text is no threshold, and what to do.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
-    pub(super) reason: String,
-    pub(super) help: String,
+pub(in crate::scenario) struct Refusal {
+    pub(in crate::scenario) reason: String,
+    pub(in crate::scenario) help: String,
 }
 
 impl Refusal {
-    pub(super) fn new(reason: impl Into<String>, help: impl Into<String>) -> Self {
+    pub(in crate::scenario) fn new(reason: impl Into<String>, help: impl Into<String>) -> Self {
         Self { reason: reason.into(), help: help.into() }
     }
 }
@@ -54,7 +54,7 @@ const RATIOS: [(&str, Metric); 4] = [
 
 const STATISTICS: [&str; 8] = ["count", "min", "mean", "max", "p50", "p90", "p99", "p99.9"];
 
-pub(super) fn parse(text: &str, stages: &[Head]) -> Result<Condition, Refusal> {
+pub(in crate::scenario) fn parse(text: &str, stages: &[Head]) -> Result<Condition, Refusal> {
     let (left, comparison, right) = split(text)?;
     let (subject, metric) =
         left.split_once('.').ok_or_else(|| Refusal::new(format!("\"{left}\" names no metric"), FORM))?;

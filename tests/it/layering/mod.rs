@@ -70,6 +70,11 @@ fn no_module_uses_a_layer_that_the_table_does_not_allow() {
 }
 
 #[test]
+fn no_circle_of_files_crosses_a_folder_of_scenarios() {
+    crosses_no_folder("scenario");
+}
+
+#[test]
 fn no_circle_of_files_crosses_a_folder_of_the_engine() {
     crosses_no_folder("engine");
 }

@@ -181,6 +181,9 @@ impl<'ast> Visit<'ast> for Reader<'_> {
         visit::visit_path(self, path);
     }
 
+    /// Who may see something is not used by it.
+    fn visit_visibility(&mut self, _: &'ast Visibility) {}
+
     fn visit_macro(&mut self, item: &'ast syn::Macro) {
         self.tokens(item.tokens.clone());
         visit::visit_macro(self, item);

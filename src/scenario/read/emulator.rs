@@ -1,7 +1,7 @@
 //! The table `[emulator]`: settings of the embedded emulator. What they mean is known there; here they are kept, recorded,
 //! and kept apart from what the scenario says itself.
 
-use crate::scenario::quotas;
+use super::quotas;
 use crate::settings::{Problem, Section, Table};
 
 /// Judges the table `[emulator]`, whose keys scenarios do not know: it reads the section, and whatever is wrong is noted there.

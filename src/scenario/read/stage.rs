@@ -3,38 +3,20 @@
 use std::path::Path;
 use std::time::Duration;
 
+use super::{LONGEST, arrival, name_of};
 use crate::domain::FleetTime;
-use crate::scenario::file::{LONGEST, name_of};
-use crate::scenario::stage::order::Origin;
-use crate::scenario::{Arrival, Fleet, Operate, Policy, Stage, StageKind, Start, Workload, arrival};
+use crate::scenario::stage::{Head, Origin};
+use crate::scenario::{Arrival, Fleet, Operate, Policy, Stage, StageKind, Start, Workload};
 use crate::settings::Section;
-use crate::settings::expect::{boolean, choice, count, duration, fleet_time, one_of, one_or_some_of, some_of};
+use crate::settings::expect::{boolean, choice, count, duration, fleet_time, named, one_of, one_or_some_of, some_of};
 
 /// What stages are read against. Parts that could not be read are `None`, and what depends on them is not judged.
 #[derive(Clone, Copy)]
-pub(in crate::scenario) struct Surroundings<'a> {
+pub(super) struct Surroundings<'a> {
     /// The folder of the scenario file.
-    pub(in crate::scenario) folder: &'a Path,
-    pub(in crate::scenario) fleet: Option<&'a Fleet>,
-    pub(in crate::scenario) policy: Option<&'a Policy>,
-}
-
-/// What is known of a stage even when something in it is wrong.
-#[derive(Debug, Clone)]
-pub(in crate::scenario) struct Head {
-    pub(in crate::scenario) name: Option<String>,
-    pub(in crate::scenario) kind: Option<StageKind>,
-    /// Classes that it provisions.
-    provisions: Vec<usize>,
-    /// When it begins, as far as that is known.
-    origin: Option<Origin>,
-}
-
-impl Head {
-    /// Of a stage that is known by its name and kind alone.
-    pub(in crate::scenario) fn named(name: &str, kind: StageKind) -> Self {
-        Self { name: Some(name.to_owned()), kind: Some(kind), provisions: Vec::new(), origin: None }
-    }
+    pub(super) folder: &'a Path,
+    pub(super) fleet: Option<&'a Fleet>,
+    pub(super) policy: Option<&'a Policy>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -44,26 +26,13 @@ enum Shape {
 }
 
 const SHAPES: &[(&str, Shape)] = &[("open", Shape::Open), ("closed", Shape::Closed)];
-const KINDS: &[(&str, StageKind)] = &{
-    let all = StageKind::ALL;
-    [
-        (all[0].name(), all[0]),
-        (all[1].name(), all[1]),
-        (all[2].name(), all[2]),
-        (all[3].name(), all[3]),
-        (all[4].name(), all[4]),
-    ]
-};
 /// Nothing ever starts at the very moment when it is due.
 const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3_600);
 
 /// All stages if nothing is wrong with any, and in any case what they are called.
-pub(in crate::scenario) fn read_all(
-    sections: Vec<Section<'_>>,
-    around: Surroundings<'_>,
-) -> (Option<Vec<Stage>>, Vec<Head>) {
+pub(super) fn read_all(sections: Vec<Section<'_>>, around: Surroundings<'_>) -> (Option<Vec<Stage>>, Vec<Head>) {
     let mut heads = Vec::with_capacity(sections.len());
     let stages: Vec<Option<Stage>> = sections.into_iter().map(|section| read(section, around, &mut heads)).collect();
     (stages.into_iter().collect(), heads)
@@ -78,7 +47,7 @@ fn read(mut section: Section<'_>, around: Surroundings<'_>, before: &mut Vec<Hea
         }
         _ => {}
     }
-    let kind = section.required("kind", &choice(KINDS));
+    let kind = section.required("kind", &named(&StageKind::ALL, StageKind::name));
     let start = read_start(&mut section, before);
     let origin = start.as_ref().and_then(|start| Origin::of(start, |stage| before.get(stage)?.origin.as_ref()));
     let classes = read_classes(&mut section, around.fleet);

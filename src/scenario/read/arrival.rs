@@ -3,9 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use super::{LONGEST, rate};
 use crate::domain::{FleetTime, Origin};
-use crate::scenario::file::LONGEST;
-use crate::scenario::rate;
 use crate::scenario::{Arrival, Policy, Rate, RatePoint, RenewalStrategy, RenewalTiming, Replay, StageKind};
 use crate::settings::expect::{self, choice, fleet_time, number};
 use crate::settings::{Place, Problem, Section, Text};
@@ -58,16 +57,16 @@ const LARGEST_FILE: u64 = 256 * 1024 * 1024;
 const MOST_BAD_ROWS: usize = 10;
 
 /// What arrivals are read against.
-pub(in crate::scenario) struct Needs<'a> {
-    pub(in crate::scenario) kind: Option<StageKind>,
+pub(super) struct Needs<'a> {
+    pub(super) kind: Option<StageKind>,
     /// Devices that take part.
-    pub(in crate::scenario) devices: Option<u32>,
+    pub(super) devices: Option<u32>,
     /// Folder of the scenario file.
-    pub(in crate::scenario) folder: &'a Path,
-    pub(in crate::scenario) policy: Option<&'a Policy>,
+    pub(super) folder: &'a Path,
+    pub(super) policy: Option<&'a Policy>,
 }
 
-pub(in crate::scenario) fn read(mut section: Section<'_>, needs: &Needs<'_>) -> Option<Arrival> {
+pub(super) fn read(mut section: Section<'_>, needs: &Needs<'_>) -> Option<Arrival> {
     let arrival = match section.required("process", &choice(PROCESSES)) {
         Some(process) => read_process(process, &mut section, needs),
         None => {

@@ -2,37 +2,25 @@
 
 use std::time::Duration;
 
+use super::LONGEST;
 use crate::domain::FleetTime;
-use crate::scenario::file::LONGEST;
 use crate::scenario::{Backoff, Behaviour, BehaviourPreset, Jitter};
 use crate::settings::Section;
-use crate::settings::expect::{Expect, boolean, choice, duration, fleet_time, integer, nearest, number};
+use crate::settings::expect::{Expect, boolean, duration, fleet_time, integer, named, nearest, number};
 use crate::settings::{Kind, Value};
 
-const PRESETS: &[(&str, BehaviourPreset)] = &{
-    let all = BehaviourPreset::ALL;
-    [
-        (all[0].name(), all[0]),
-        (all[1].name(), all[1]),
-        (all[2].name(), all[2]),
-        (all[3].name(), all[3]),
-        (all[4].name(), all[4]),
-        (all[5].name(), all[5]),
-        (all[6].name(), all[6]),
-        (all[7].name(), all[7]),
-        (all[8].name(), all[8]),
-    ]
-};
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3_600);
 /// MQTT has 16 bits for it.
 const LONGEST_KEEP_ALIVE: Duration = Duration::from_secs(u16::MAX as u64);
 
 /// A preset and what is different from it. A table without a preset changes the behaviour that it inherits.
-pub(in crate::scenario) fn read(mut section: Section<'_>, inherited: Option<&Behaviour>) -> Option<Behaviour> {
+pub(super) fn read(mut section: Section<'_>, inherited: Option<&Behaviour>) -> Option<Behaviour> {
     let preset = match inherited {
-        Some(_) => section.optional("preset", &choice(PRESETS)),
-        None => section.or("preset", BehaviourPreset::OneAttempt.name(), &choice(PRESETS)).map(Some),
+        Some(_) => section.optional("preset", &named(&BehaviourPreset::ALL, BehaviourPreset::name)),
+        None => section
+            .or("preset", BehaviourPreset::OneAttempt.name(), &named(&BehaviourPreset::ALL, BehaviourPreset::name))
+            .map(Some),
     };
     let base = match (preset.flatten(), inherited) {
         (Some(preset), _) => preset.behaviour(),

@@ -4,22 +4,12 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::{behaviour, name_of, network};
 use crate::domain::{CryptoProvider, FleetTime, KeyAlgorithm, KeySource, TimeScale, TlsVersions, Transport};
-use crate::scenario::file::name_of;
-use crate::scenario::{Attestation, Behaviour, DeviceClass, Fleet, IdPattern, Mix, Network, behaviour, class};
+use crate::scenario::{Attestation, Behaviour, DeviceClass, Fleet, IdPattern, Mix, Network};
 use crate::settings::Section;
-use crate::settings::expect::{self, Expect, boolean, choice, count, fleet_time};
+use crate::settings::expect::{self, Expect, boolean, choice, count, fleet_time, named};
 
-const ALGORITHMS: &[(&str, KeyAlgorithm)] = &{
-    let all = KeyAlgorithm::ALL;
-    [
-        (all[0].name(), all[0]),
-        (all[1].name(), all[1]),
-        (all[2].name(), all[2]),
-        (all[3].name(), all[3]),
-        (all[4].name(), all[4]),
-    ]
-};
 const PROVIDERS: &[(&str, CryptoProvider)] =
     &[(CryptoProvider::AwsLc.name(), CryptoProvider::AwsLc), (CryptoProvider::Ring.name(), CryptoProvider::Ring)];
 const KEYS: &[(&str, KeySource)] = &[
@@ -112,7 +102,7 @@ fn read_traits(section: &mut Section<'_>, from: Option<&Traits>) -> Option<Trait
         "key_algorithm",
         from.map(|f| f.key_algorithm),
         KeyAlgorithm::EcdsaP256.name(),
-        &choice(ALGORITHMS),
+        &named(&KeyAlgorithm::ALL, KeyAlgorithm::name),
     );
     let keys = take(section, "keys", from.map(|f| f.keys), "fresh", &choice(KEYS));
     let tls = take(section, "tls", from.map(|f| f.tls), "any", &choice(TLS));
@@ -124,7 +114,7 @@ fn read_traits(section: &mut Section<'_>, from: Option<&Traits>) -> Option<Trait
     let inherited = from.map_or_else(|| PathBuf::from("pki"), |f| f.bootstrap_dir.clone());
     let bootstrap_dir = section.inherit("bootstrap_dir", inherited, &folder);
     let behaviour = behaviour::read(section.section("behaviour"), from.map(|f| &f.behaviour));
-    let network = class::read_network(section.section("network"), from.map(|f| &f.network));
+    let network = network::read(section.section("network"), from.map(|f| &f.network));
     Some(Traits {
         key_algorithm: key_algorithm?,
         keys: keys?,
@@ -167,7 +157,7 @@ fn refuse_bootstrap_dir(section: &mut Section<'_>) {
     }
 }
 
-pub(in crate::scenario) fn read(mut section: Section<'_>, time_scale: Option<TimeScale>) -> Option<Fleet> {
+pub(super) fn read(mut section: Section<'_>, time_scale: Option<TimeScale>) -> Option<Fleet> {
     let devices = section.required("devices", &count(1..=Fleet::MAX_DEVICES));
     let pattern: Expect<IdPattern> = expect::text(IdPattern::VALID).then(|text| IdPattern::new(&text));
     let registration_id = section.or("registration_id", "device-{index:06}", &pattern);

@@ -1,13 +1,29 @@
-//! The file format, schema 1: which keys there are, what each takes, what contradicts what.
+//! The file format, schema 1: which keys there are, what each takes, what contradicts what. Readers know the types; no type knows
+//! its reader.
+
+mod arrival;
+mod behaviour;
+mod emulator;
+mod fleet;
+mod limits;
+mod network;
+mod policy;
+mod quotas;
+mod rate;
+mod short_form;
+mod stage;
+mod target;
+mod threshold;
 
 use std::path::Path;
 
-use crate::domain::{FleetTime, Origin};
-use crate::scenario::emulator::JudgeEmulator;
-use crate::scenario::stage::Surroundings;
-use crate::scenario::{Scenario, emulator, fleet, limits, policy, quotas, short_form, stage, target, threshold};
+use crate::domain::{FleetTime, Origin, without_byte_order_mark};
+pub use emulator::JudgeEmulator;
+use stage::Surroundings;
+
+use crate::scenario::Scenario;
 use crate::settings::{self, expect};
-use crate::settings::{Findings, Keys, Kind, Place, Problems, Section, Table, Text, document};
+use crate::settings::{Findings, Keys, Kind, Place, Problem, Problems, Section, Table, Text, document};
 
 /// The only schema so far.
 const SCHEMA: u64 = 1;
@@ -15,8 +31,43 @@ const SCHEMA: u64 = 1;
 /// The longest span of fleet time that a key takes.
 pub(super) const LONGEST: FleetTime = FleetTime::from_secs(366 * 86_400);
 
+impl Scenario {
+    /// Reads a file and lays `--set` overrides over it: pairs of a dotted key (`fleet.devices`, `stage.storm.timeout`,
+    /// `stage.0.timeout`) and a value as TOML (`5000`, `"30s"`, `{ process = "at-once" }`) or, where that is not valid
+    /// TOML, as plain text (`30s`).
+    ///
+    /// # Errors
+    /// All problems at once, each with file, line, column and what would be valid; those of `[emulator]` as `judge` sees them.
+    pub fn load(path: &Path, sets: &[(String, String)], judge: JudgeEmulator) -> Result<Self, Problems> {
+        let name = path.display().to_string();
+        match std::fs::read_to_string(path) {
+            Ok(text) => parse(&name, folder_of(path), &without_byte_order_mark(text), sets, Some(judge)),
+            Err(error) => {
+                let problem = Problem::new(format!("cannot read {name}: {error}"));
+                Err(Problems::new(
+                    format!("{name} is not a valid scenario"),
+                    vec![problem.help("name a scenario file, such as scenarios/smoke.toml")],
+                ))
+            }
+        }
+    }
+
+    /// Like [`Self::load`] for text; `name` stands for the file in messages, and files that it names are looked for beside it.
+    /// Nobody judges `[emulator]`.
+    ///
+    /// # Errors
+    /// All problems at once.
+    pub fn parse(name: &str, text: &str, sets: &[(String, String)]) -> Result<Self, Problems> {
+        parse(name, folder_of(Path::new(name)), text, sets, None)
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new(""))
+}
+
 /// `folder` is that of the file; files that it names are looked for there.
-pub(super) fn parse(
+fn parse(
     name: &str,
     folder: &Path,
     text: &str,

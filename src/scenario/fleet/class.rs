@@ -2,8 +2,6 @@ use std::time::Duration;
 
 use crate::domain::{KeyAlgorithm, KeySource, TlsVersions, Transport};
 use crate::scenario::{Attestation, Behaviour};
-use crate::settings::Section;
-use crate::settings::expect::{duration, number};
 
 /// A part of the fleet whose devices are alike.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,19 +37,6 @@ pub struct Network {
     pub jitter: Duration,
     /// Probability from 0 to 1 that a connection is reset before its conversation is over.
     pub reset: f64,
-}
-
-/// The longest delay that a network adds: with more, nothing is a conversation any more.
-const LONGEST_DELAY: Duration = Duration::from_secs(60);
-
-/// A table `network`; what it does not say is inherited, or perfect.
-pub(super) fn read_network(mut section: Section<'_>, inherited: Option<&Network>) -> Option<Network> {
-    let base = inherited.copied().unwrap_or_default();
-    let latency = section.inherit("latency", base.latency, &duration(Duration::ZERO..=LONGEST_DELAY));
-    let jitter = section.inherit("jitter", base.jitter, &duration(Duration::ZERO..=LONGEST_DELAY));
-    let reset = section.inherit("reset", base.reset, &number(0.0..=1.0));
-    section.finish();
-    Some(Network { latency: latency?, jitter: jitter?, reset: reset? })
 }
 
 /// Which class each device of a fleet is of: classes are interleaved, so that every stretch of the fleet has the same mix.

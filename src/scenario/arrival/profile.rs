@@ -6,11 +6,11 @@ use crate::scenario::{Rate, RatePoint};
 
 /// Twice the area of one arrival, in millionths of an arrival per day times nanoseconds. Twice, so that the area of a
 /// trapezium needs no halves.
-pub(super) const ARRIVAL: u128 = 2 * 1_000_000 * 86_400_000_000_000;
+pub(in crate::scenario) const ARRIVAL: u128 = 2 * 1_000_000 * 86_400_000_000_000;
 
 /// The rate over time: linear between points, constant after the last.
 #[derive(Debug, Clone)]
-pub(super) struct RateProfile {
+pub(in crate::scenario) struct RateProfile {
     segments: Vec<Segment>,
     /// Rate after the last segment.
     last: Segment,
@@ -49,12 +49,12 @@ impl Segment {
 }
 
 impl RateProfile {
-    pub(super) fn constant(rate: Rate) -> Self {
+    pub(in crate::scenario) fn constant(rate: Rate) -> Self {
         Self::new(&[RatePoint { at: FleetTime::ZERO, rate }])
     }
 
     /// `points` in order of time, the first at zero.
-    pub(super) fn new(points: &[RatePoint]) -> Self {
+    pub(in crate::scenario) fn new(points: &[RatePoint]) -> Self {
         let mut segments = Vec::new();
         let mut before = 0;
         for pair in points.windows(2) {
@@ -71,13 +71,13 @@ impl RateProfile {
     }
 
     /// How many arrivals it makes, `None` when it never ends.
-    pub(super) fn arrivals(&self) -> Option<u64> {
+    pub(in crate::scenario) fn arrivals(&self) -> Option<u64> {
         (self.last.from == 0).then(|| u64::try_from(self.last.before.div_ceil(ARRIVAL)).unwrap_or(u64::MAX))
     }
 
     /// The time at which the area under the rate passes `area` (an arrival is [`ARRIVAL`]), `None` when it never does. The
     /// search begins at segment `hint`, which is moved to the one found: pass areas in rising order.
-    pub(super) fn due(&self, area: u128, hint: &mut usize) -> Option<FleetTime> {
+    pub(in crate::scenario) fn due(&self, area: u128, hint: &mut usize) -> Option<FleetTime> {
         while let Some(segment) = self.segments.get(*hint) {
             if area < segment.before + segment.area() {
                 return Some(FleetTime::from_nanos(

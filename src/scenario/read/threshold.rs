@@ -13,7 +13,7 @@ use crate::settings::expect::{self, boolean, duration};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-pub(in crate::scenario) fn read_all(root: &mut Section<'_>, stages: &[Head]) -> Option<Vec<Threshold>> {
+pub(super) fn read_all(root: &mut Section<'_>, stages: &[Head]) -> Option<Vec<Threshold>> {
     let valid = "a condition such as \"provision.total.p99 < 2s\"";
     let mut complete = true;
     let mut thresholds = Vec::new();

@@ -1,0 +1,19 @@
+use crate::scenario::Rate;
+use crate::scenario::rate::parse;
+use crate::settings::Kind;
+use crate::settings::expect::Expect;
+
+/// A rate from `min` on.
+pub(super) fn expect(min: Rate) -> Expect<Rate> {
+    let from = if min == Rate::ZERO { "0" } else { "above 0" };
+    let valid = format!("arrivals per time, {from} to {}, such as \"100/s\" or \"1000/min\"", Rate::MAX);
+    Expect::new(valid, move |value| {
+        let rate = match &value.kind {
+            Kind::Text(text) => parse(text),
+            Kind::Integer(number) => parse(&number.to_string()),
+            Kind::Float(number) => parse(&number.to_string()),
+            _ => None,
+        };
+        rate.filter(|r| (min..=Rate::MAX).contains(r)).ok_or(None)
+    })
+}
