@@ -12,6 +12,7 @@ mod enrollments;
 mod error;
 mod faults;
 mod observe;
+mod plane;
 mod policies;
 mod query;
 mod registrations;
@@ -19,8 +20,6 @@ mod request;
 mod routes;
 mod token;
 mod twins;
-
-use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
@@ -35,31 +34,17 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::core::Core;
 use super::registry::Journal;
 use super::service::Service;
 use super::transport::http::{self, BodyError};
 use super::transport::room::Place;
 use error::Refusal;
+use plane::Plane;
 use routes::{Paths, Routes};
 use token::Token;
 
 /// Largest body in bytes: ten enrollments of 96 KB, and then some.
 const MAX_BODY: usize = 1024 * 1024;
-
-/// What all requests share.
-#[derive(Debug, Clone)]
-struct Plane {
-    service: Service,
-    server_root: Arc<[u8]>,
-    token: Token,
-}
-
-impl Plane {
-    const fn core(&self) -> &Arc<Core> {
-        self.service.core()
-    }
-}
 
 /// The control plane of a service, without sockets: serves whatever byte stream it is given. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -108,7 +93,7 @@ impl Management {
         self.serve(stream, Place::default()).await;
     }
 
-    /// The same, on a connection that has a place which it could lose.
+    /// Serves HTTP on `stream` until it ends or loses its place.
     pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, place: Place) {
         let listen = &self.service.core().config.listen;
         let router = TowerToHyperService::new(self.router.clone());
