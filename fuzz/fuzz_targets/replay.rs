@@ -27,7 +27,7 @@ fuzz_target!(|data: &[u8]| {
     let name = FOLDER.path().join("scenario.toml").display().to_string();
     let read = Scenario::parse(&name, SCENARIO, &[]);
     let Ok(scenario) = read else { return };
-    let due: Vec<_> = Plan::new(&scenario, 1).arrivals(0).collect();
+    let due: Vec<_> = Plan::new(&scenario, 1).schedule.arrivals(0).collect();
     assert_eq!(due.len(), 1, "one device is due for one arrival");
     assert!(due[0].is_zero(), "times count from the first arrival");
 });
