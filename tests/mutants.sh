@@ -15,7 +15,7 @@ usage() { sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0"; }
 command -v cargo-mutants >/dev/null || { echo "cargo-mutants is missing: cargo install --locked cargo-mutants" >&2; exit 2; }
 
 # What decides about credentials, counts, percentiles and verdicts, and what both sides of the wire say.
-layers=(domain model measure pki protocol scenario engine emulator)
+layers=(domain model measure pki protocol settings scenario engine emulator)
 
 mkdir -p target/mutants
 what=()
