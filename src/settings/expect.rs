@@ -4,6 +4,8 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde_json::{Value as Schema, json};
+
 use super::time;
 use super::tree::{Kind, Value};
 use crate::domain::{FleetTime, in_largest_unit};
@@ -15,13 +17,21 @@ pub(crate) struct Expect<T> {
     pub(crate) read: Box<Read<T>>,
     /// Names of which one is wanted, for "did you mean".
     pub(crate) names: Vec<String>,
+    /// What is taken as JSON Schema, as far as that can say it.
+    pub(crate) schema: Schema,
 }
 
 type Read<T> = dyn Fn(&Value) -> Result<T, Option<String>>;
 
 impl<T: 'static> Expect<T> {
     pub(crate) fn new(valid: impl Into<String>, read: impl Fn(&Value) -> Result<T, Option<String>> + 'static) -> Self {
-        Self { valid: valid.into(), read: Box::new(read), names: Vec::new() }
+        Self { valid: valid.into(), read: Box::new(read), names: Vec::new(), schema: Schema::Bool(true) }
+    }
+
+    /// With what is taken as JSON Schema.
+    pub(crate) fn schema(mut self, schema: Schema) -> Self {
+        self.schema = schema;
+        self
     }
 
     /// Goes on to make something of the value; an error says what is wrong with it.
@@ -31,6 +41,7 @@ impl<T: 'static> Expect<T> {
             valid: self.valid,
             read: Box::new(move |value| read(value).and_then(|v| make(v).map_err(Some))),
             names: self.names,
+            schema: self.schema,
         }
     }
 }
@@ -40,6 +51,7 @@ pub(crate) fn text(valid: &str) -> Expect<String> {
         Kind::Text(text) if !text.is_empty() => Ok(text.clone()),
         _ => Err(None),
     })
+    .schema(json!({ "type": "string", "minLength": 1 }))
 }
 
 /// Text that may be empty.
@@ -48,6 +60,7 @@ pub(crate) fn any_text(valid: &str) -> Expect<String> {
         Kind::Text(text) => Ok(text.clone()),
         _ => Err(None),
     })
+    .schema(json!({ "type": "string" }))
 }
 
 /// The name of a file or folder.
@@ -57,6 +70,7 @@ pub(crate) fn path(valid: &str) -> Expect<PathBuf> {
 
 /// A list of which each item is read by `item`; no more than `most`.
 pub(crate) fn list<T: 'static>(valid: &str, most: usize, item: Expect<T>) -> Expect<Vec<T>> {
+    let schema = json!({ "type": "array", "items": item.schema, "maxItems": most });
     Expect::new(valid, move |value| match &value.kind {
         Kind::Array(items) if items.len() > most => Err(Some(format!("it has {} items", items.len()))),
         Kind::Array(items) => {
@@ -65,6 +79,7 @@ pub(crate) fn list<T: 'static>(valid: &str, most: usize, item: Expect<T>) -> Exp
         }
         _ => Err(None),
     })
+    .schema(schema)
 }
 
 pub(crate) fn boolean() -> Expect<bool> {
@@ -72,14 +87,17 @@ pub(crate) fn boolean() -> Expect<bool> {
         Kind::Boolean(yes) => Ok(yes),
         _ => Err(None),
     })
+    .schema(json!({ "type": "boolean" }))
 }
 
 pub(crate) fn integer(range: RangeInclusive<u64>) -> Expect<u64> {
     let valid = format!("a whole number from {} to {}", grouped(*range.start()), grouped(*range.end()));
+    let schema = json!({ "type": "integer", "minimum": range.start(), "maximum": range.end() });
     Expect::new(valid, move |value| match value.kind {
         Kind::Integer(number) => u64::try_from(number).ok().filter(|n| range.contains(n)).ok_or(None),
         _ => Err(None),
     })
+    .schema(schema)
 }
 
 /// Like [`integer`], for a type that holds the whole range.
@@ -103,6 +121,7 @@ pub(crate) fn duration(range: RangeInclusive<Duration>) -> Expect<Duration> {
         Kind::Integer(_) | Kind::Float(_) => Err(Some("a time needs a unit".to_owned())),
         _ => Err(None),
     })
+    .schema(json!({ "type": "string", "pattern": time::PATTERN }))
 }
 
 /// Like [`duration`], of the fleet's time.
@@ -130,13 +149,17 @@ pub(crate) fn choice<T: Copy + 'static>(choices: &[(&'static str, T)]) -> Expect
         }
         _ => Err(None),
     });
+    // Without quotes a TLS version is a number.
+    let numbers = names.iter().filter_map(|name| name.parse::<f64>().ok().map(Schema::from));
+    let all: Vec<Schema> = names.iter().map(|name| Schema::from(*name)).chain(numbers).collect();
     expect.names = names.into_iter().map(str::to_owned).collect();
-    expect
+    expect.schema(json!({ "enum": all }))
 }
 
 /// A number, with or without a fraction.
 pub(crate) fn number(range: RangeInclusive<f64>) -> Expect<f64> {
     let valid = format!("a number from {} to {}", range.start(), range.end());
+    let schema = json!({ "type": "number", "minimum": range.start(), "maximum": range.end() });
     Expect::new(valid, move |value| {
         let number = match value.kind {
             #[expect(clippy::cast_precision_loss, reason = "no range goes as far as where it would be lost")]
@@ -146,6 +169,7 @@ pub(crate) fn number(range: RangeInclusive<f64>) -> Expect<f64> {
         };
         if range.contains(&number) { Ok(number) } else { Err(None) }
     })
+    .schema(schema)
 }
 
 /// One of `names`, which are called an `what` each; gives its index.
@@ -160,7 +184,7 @@ pub(crate) fn one_of(what: &str, names: Vec<String>) -> Expect<usize> {
         _ => Err(None),
     });
     expect.names = names;
-    expect
+    expect.schema(json!({ "type": "string" }))
 }
 
 /// Some of `names`, which are called a `what` each, none of them twice; gives their indices in rising order.
@@ -170,6 +194,7 @@ pub(crate) fn some_of(what: &str, names: Vec<String>) -> Expect<Vec<usize>> {
         Kind::Array(items) => indices(items, &names).map_err(Some),
         _ => Err(None),
     })
+    .schema(json!({ "type": "array", "items": { "type": "string" } }))
 }
 
 /// One of `names`, which are called an `what` each, or a list of some of them; gives their indices in rising order.
@@ -184,7 +209,7 @@ pub(crate) fn one_or_some_of(what: &str, names: Vec<String>) -> Expect<Vec<usize
         _ => read(value).map(|index| vec![index]),
     });
     expect.names = known;
-    expect
+    expect.schema(json!({ "type": ["string", "array"], "items": { "type": "string" } }))
 }
 
 /// Where the items of a list are among `names`, in rising order; or what is wrong with it.

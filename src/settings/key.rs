@@ -1,6 +1,8 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
+use serde_json::{Value as Schema, json};
+
 use super::expect::Expect;
 
 /// A key of the file format as its reader takes it: what the reference of all keys is made from.
@@ -9,6 +11,8 @@ pub struct Key {
     /// What is taken, completing "must be …": kinds, names and ranges. Where the same key takes one thing or another (by the
     /// process of an arrival, say), all of them.
     pub takes: Vec<String>,
+    /// The same as JSON Schema, as far as that can say it.
+    pub schemas: Vec<Schema>,
     /// What counts when it is left out.
     pub default: KeyDefault,
 }
@@ -35,10 +39,24 @@ pub(crate) struct Asked(RefCell<Keys>);
 
 impl Asked {
     pub(crate) fn note<T>(&self, table: &str, name: &'static str, default: KeyDefault, expect: &Expect<T>) {
+        self.note_as(table, name, default, &expect.valid, expect.schema.clone());
+    }
+
+    /// A key that takes a list, each item of which is as expected.
+    pub(crate) fn note_list<T>(&self, table: &str, name: &'static str, expect: &Expect<T>) {
+        let schema = json!({ "type": "array", "items": expect.schema });
+        self.note_as(table, name, KeyDefault::Nothing, &expect.valid, schema);
+    }
+
+    fn note_as(&self, table: &str, name: &'static str, default: KeyDefault, takes: &str, schema: Schema) {
         let mut keys = self.0.borrow_mut();
-        let key = keys.entry((table.to_owned(), name)).or_insert(Key { takes: Vec::new(), default });
-        if !key.takes.contains(&expect.valid) {
-            key.takes.push(expect.valid.clone());
+        let new = Key { takes: Vec::new(), schemas: Vec::new(), default };
+        let key = keys.entry((table.to_owned(), name)).or_insert(new);
+        if !key.takes.iter().any(|known| known == takes) {
+            key.takes.push(takes.to_owned());
+        }
+        if !key.schemas.contains(&schema) {
+            key.schemas.push(schema);
         }
     }
 

@@ -125,7 +125,7 @@ impl<'a> Section<'a> {
 
     /// A key that takes a list; each item is read on its own. Items with their path and place.
     pub(crate) fn list<T>(&mut self, key: &'static str, expect: &Expect<T>) -> Option<Vec<(T, String, Place)>> {
-        self.note(key, KeyDefault::Nothing, expect);
+        self.findings.keys.note_list(&self.kind, key, expect);
         let Some(entry) = self.entry(key) else { return Some(Vec::new()) };
         let Kind::Array(items) = &entry.value.kind else {
             let problem = Problem::new(format!("`{}` must be a list", self.path_of(key)));

@@ -2,6 +2,10 @@ use std::time::Duration;
 
 use jiff::{Span, SpanRelativeTo};
 
+/// What [`parse_duration`] reads, as a regular expression.
+pub(super) const PATTERN: &str = "^(0|[Pp][0-9TtYyWwDdHhMmSs.,]+|(\\s*[0-9]+\\s*(nanos|nsec|ns|micros|usec|us|µs|millis|msec|ms|seconds?|secs?|s|\
+                                  minutes?|mins?|m|hours?|hrs?|hr|h|days?|d|weeks?|wks?|w|months?|M|years?|yrs?|y)\\s*)+)$";
+
 /// A time as `30s`, `1m 30s`, `500ms` or in ISO 8601 as `PT30S`, `P30D` (days of 24 hours; no months or years).
 pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     if text.starts_with(['P', 'p']) {

@@ -3,6 +3,8 @@
 use std::cmp::Ordering;
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::expect::Expect;
 use super::time;
 use super::tree::Kind;
@@ -38,6 +40,7 @@ pub(crate) fn time_scale() -> Expect<TimeScale> {
             })
         })
     })
+    .schema(json!({ "type": ["string", "number"], "pattern": "=", "minimum": 1, "maximum": TimeScale::MAX }))
 }
 
 #[cfg(test)]

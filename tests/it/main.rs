@@ -14,6 +14,7 @@ mod engine;
 mod hostile_service;
 mod hubs;
 mod key_page;
+mod key_schema;
 mod layering;
 mod memory;
 mod metrics;

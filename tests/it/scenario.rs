@@ -2,6 +2,7 @@
 
 mod docs;
 mod reference;
+mod schema;
 mod unknown;
 
 use std::path::Path;

@@ -18,19 +18,28 @@ pub struct SchemaArgs {
 pub enum Document {
     /// run.json, the record of a run
     Run,
+    /// Scenario files
+    Scenario,
+    /// Settings of the emulator
+    Emulator,
 }
 
 const EXAMPLES: &str = "\
 Examples:
   fleetstorm schema run > run.schema.json
   check-jsonschema --schemafile run.schema.json runs/*/run.json
-      or another validator of JSON Schema 2020-12";
+      or another validator of JSON Schema 2020-12
+  fleetstorm schema scenario > scenario.schema.json
+      an editor completes by it and marks mistakes when `#:schema ./scenario.schema.json` is the first line of a scenario
+      (Taplo, Even Better TOML)";
 
 impl Document {
     /// The schema as it is in docs/.
     const fn schema(self) -> &'static str {
         match self {
             Self::Run => include_str!("../../../docs/run.schema.json"),
+            Self::Scenario => include_str!("../../../docs/scenario.schema.json"),
+            Self::Emulator => include_str!("../../../docs/emulator.schema.json"),
         }
     }
 }

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use serde_json::json;
+
 use crate::emulator::listening::address::Address;
 use crate::emulator::listening::port::Port;
 use crate::settings::Kind;
@@ -47,6 +49,7 @@ fn ip_address() -> Expect<Address> {
         Kind::Text(text) => text.parse().map_err(|_| None),
         _ => Err(None),
     })
+    .schema(json!({ "type": "string" }))
 }
 
 fn port() -> Expect<Port> {
@@ -55,6 +58,7 @@ fn port() -> Expect<Port> {
         Kind::Text(text) if text == Port::OFF => Ok(Port::Off),
         _ => Err(None),
     })
+    .schema(json!({ "anyOf": [{ "type": "integer", "minimum": 0, "maximum": u16::MAX }, { "const": Port::OFF }] }))
 }
 
 impl Written for Address {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::LONGEST;
 use crate::domain::FleetTime;
 use crate::scenario::{Backoff, Behaviour, BehaviourPreset, Jitter};
@@ -91,13 +93,14 @@ fn read_backoff(mut section: Section<'_>, base: Backoff) -> Option<Backoff> {
 fn reset_after() -> Expect<FleetTime> {
     const ON_CONNECT: &str = "on-connect";
     let time = fleet_time(FleetTime::ZERO..=LONGEST);
+    let schema = json!({ "anyOf": [{ "const": ON_CONNECT }, time.schema] });
     let mut expect =
         Expect::new(format!("\"{ON_CONNECT}\" or {}", time.valid), move |value: &Value| match &value.kind {
             Kind::Text(text) if text == ON_CONNECT => Ok(FleetTime::ZERO),
             _ => (time.read)(value),
         });
     expect.names = vec![ON_CONNECT.to_owned()];
-    expect
+    expect.schema(schema)
 }
 
 /// Keys of a jitter that is a table.
@@ -122,7 +125,13 @@ fn jitter() -> Expect<Jitter> {
         _ => Err(None),
     });
     expect.names = vec!["full".to_owned(), "none".to_owned()];
-    expect
+    expect.schema(json!({ "anyOf": [
+        { "enum": ["full", "none"] },
+        { "type": "object", "minProperties": 1, "maxProperties": 1, "additionalProperties": false, "properties": {
+            "share": number(0.0..=1.0).schema,
+            "plus": fleet_time(FleetTime::ZERO..=LONGEST).schema,
+        } },
+    ] }))
 }
 
 fn inner<T>(key: &str, expect: &Expect<T>, value: &Value) -> Result<T, Option<String>> {

@@ -1,3 +1,5 @@
+use serde_json::json;
+
 use crate::scenario::Rate;
 use crate::scenario::rate::parse;
 use crate::settings::Kind;
@@ -16,4 +18,5 @@ pub(super) fn expect(min: Rate) -> Expect<Rate> {
         };
         rate.filter(|r| (min..=Rate::MAX).contains(r)).ok_or(None)
     })
+    .schema(json!({ "type": ["string", "number"], "minimum": 0, "pattern": "^\\s*[0-9]+(\\.[0-9]+)?\\s*(/\\s*[a-z]+\\s*)?$" }))
 }

@@ -28,7 +28,7 @@ mod model;
 mod outages;
 mod parent;
 mod process;
-mod settings;
+pub(crate) mod settings;
 mod signals;
 mod sockets;
 mod state;

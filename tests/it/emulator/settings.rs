@@ -1,9 +1,14 @@
 //! The page of all settings is what their readers take, and the page that explains them tells each with its default.
 
+use std::collections::BTreeSet;
+use std::fs;
+
 use fleetstorm::emulator::{Config, keys};
 use fleetstorm::settings::{KeyDefault, Keys};
 
 use crate::key_page;
+use crate::key_schema::{self, Tables};
+use crate::schemas::{judged, validator};
 
 const EXPLAINED: &str = include_str!("../../../docs/emulator.md");
 
@@ -30,6 +35,46 @@ fn all_keys() -> Keys {
         key_page::add(&mut all, Keys::from([((table, name), key)]));
     }
     all
+}
+
+/// The tables of the settings, for a schema. Every step of the model takes whatever one of them shows.
+pub(crate) fn tables() -> Tables {
+    let mut shown = keys(include_str!("full.toml"));
+    let steps: BTreeSet<_> = shown.keys().filter_map(|(table, _)| table.strip_prefix("model.")).collect();
+    let steps: Vec<_> = steps.into_iter().filter(|step| !step.contains('.')).map(str::to_owned).collect();
+    for ((table, name), key) in shown.clone() {
+        let Some((_, rest)) = table.strip_prefix("model.").and_then(|of_step| of_step.split_once('.')) else {
+            continue;
+        };
+        for step in &steps {
+            shown.entry((format!("model.{step}.{rest}"), name)).or_insert_with(|| key.clone());
+        }
+    }
+    Tables::new(&[shown], &LISTS, &[])
+}
+
+#[test]
+fn the_schema_in_the_docs_is_what_the_reader_takes() {
+    key_schema::hold("emulator.schema.json", &tables().schema("settings of fleetstorm's emulator", &[]));
+}
+
+#[test]
+fn settings_have_the_schema_and_mistakes_do_not() {
+    let Some(validator) = validator() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("emulator.toml");
+    for (text, wrong) in [
+        ("", None),
+        (include_str!("full.toml"), None),
+        ("[listen]\nmqtt_port = 0\nhttps_port = 'off'\n[faults.pause]\nfor_seconds = 1\n", None),
+        ("[listen]\nmqtt_port = 'on'\n", Some("on")),
+        ("[dps]\nretry_after = 3\n", Some("retry_after")),
+        ("[model]\nassign.latency = { fixd = { ms = 5 } }\n", Some("fixd")),
+    ] {
+        fs::write(&path, text).unwrap();
+        let (is_right, told) = judged(&validator, "emulator", std::slice::from_ref(&path));
+        assert!(is_right == wrong.is_none() && wrong.is_none_or(|word| told.contains(word)), "{text}: {told}");
+    }
 }
 
 #[test]

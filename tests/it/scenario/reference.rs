@@ -14,17 +14,21 @@ use super::docs::{SCENARIOS, completed, examples};
 const FULL: &str = "tests/it/scenario/full.toml";
 
 /// Tables of which there may be several.
-const LISTS: [&str; 4] = ["fleet.class", "stage", "stage.arrival.points", "threshold"];
+pub(super) const LISTS: [&str; 4] = ["fleet.class", "stage", "stage.arrival.points", "threshold"];
 
-/// Of every text at hand: which keys there are depends on what else is said.
-fn all_keys() -> Keys {
+/// Every text at hand, with its name: which keys there are depends on what else is said.
+pub(super) fn texts() -> Vec<(String, String)> {
     let file = |path: &Path| (path.display().to_string(), fs::read_to_string(path).unwrap());
     // The smallest example goes first: it has every default as it is in most scenarios.
     let example = |example| ("tests/it/scenario/example.toml".to_owned(), completed(example));
     let mut texts: Vec<_> = examples(SCENARIOS).map(example).collect();
     texts.push(file(Path::new(FULL)));
+    texts
+}
+
+fn all_keys() -> Keys {
     let mut all = Keys::new();
-    texts.iter().for_each(|(name, text)| key_page::add(&mut all, keys(name, text)));
+    texts().iter().for_each(|(name, text)| key_page::add(&mut all, keys(name, text)));
     all
 }
 
