@@ -47,7 +47,7 @@ pub struct Endpoints {
     pub https: Option<SocketAddr>,
     /// Control plane.
     pub management: Option<SocketAddr>,
-    /// The same ports, for clients that try ::1 first when they are told `localhost`.
+    /// These ports at ::1, for clients that try ::1 first when they are told `localhost`.
     pub ipv6: Ipv6Endpoints,
     /// DER of the root of the TLS server certificate.
     pub server_root: Vec<u8>,

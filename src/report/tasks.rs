@@ -9,7 +9,7 @@ pub(super) const fn noun(record: &RunRecord) -> &'static str {
     if record.stages.len() > 1 { "task" } else { "device" }
 }
 
-/// The same for many.
+/// What many of them are called.
 pub(super) const fn nouns(record: &RunRecord) -> &'static str {
     if record.stages.len() > 1 { "tasks" } else { "devices" }
 }

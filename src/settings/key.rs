@@ -11,7 +11,7 @@ pub struct Key {
     /// What is taken, completing "must be …": kinds, names and ranges. Where the same key takes one thing or another (by the
     /// process of an arrival, say), all of them.
     pub takes: Vec<String>,
-    /// The same as JSON Schema, as far as that can say it.
+    /// What is taken as JSON Schema, as far as that can say it.
     pub schemas: Vec<Schema>,
     /// What counts when it is left out.
     pub default: KeyDefault,

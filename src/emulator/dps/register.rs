@@ -226,7 +226,7 @@ impl Provisional {
         })
     }
 
-    /// The same with a certificate; on the thread that signed it.
+    /// Ends the operation well, with a certificate, once all of it is on the disk. On the thread that signed it.
     fn assign_issued(self, core: &Core, issued: Issued) {
         let Self { registration, device, operation } = self;
         let Issued { chain, serial } = issued;

@@ -20,7 +20,7 @@ pub struct TakenPort {
 pub struct Addresses {
     /// The only address, or that of IPv4.
     pub first: SocketAddr,
-    /// The same port at the IPv6 address of `localhost`.
+    /// That port at the IPv6 address of `localhost`.
     pub ipv6: Option<SocketAddr>,
 }
 

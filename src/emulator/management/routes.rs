@@ -32,7 +32,7 @@ impl Routes {
         Self { router: self.router.merge(other.router), ..self }
     }
 
-    /// The same handlers, behind something.
+    /// These handlers, behind something.
     pub(super) fn with(self, change: impl FnOnce(Router<Plane>) -> Router<Plane>) -> Self {
         Self { router: change(self.router), ..self }
     }

@@ -119,7 +119,8 @@ impl Journal {
         self.push(Entry { changes, then: Some(Box::new(then)) });
     }
 
-    /// The same for threads that serve connections: never waits.
+    /// Has changes written, and then does `then`, on the thread that writes. Never waits, for threads that serve connections:
+    /// refuses instead.
     pub(crate) fn try_record_then(
         &self,
         changes: Vec<Change>,

@@ -133,7 +133,7 @@ impl Store {
         Self::open_on(folder, |file| Database::builder().create_with_backend(FileBackend::new(file)?))
     }
 
-    /// The same on any medium.
+    /// Opens or makes the file on any medium.
     pub(super) fn open_on(
         folder: &Path,
         medium: impl Fn(File) -> Result<Database, DatabaseError> + Send + 'static,

@@ -63,7 +63,7 @@ impl Outbox {
         self.publish_at(None, topic, qos, payload);
     }
 
-    /// The same, not before `due`.
+    /// Publishes as [`Self::publish`] does, not before `due`.
     pub(crate) fn publish_at(&mut self, due: Option<Instant>, topic: String, qos: QoS, payload: impl Into<Bytes>) {
         if topic.len() > usize::from(u16::MAX) {
             return;

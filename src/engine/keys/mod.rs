@@ -180,7 +180,7 @@ impl KeyWorks {
         self.made.wait_for(wanted).await;
     }
 
-    /// The same for keys of stages that want all of theirs before the run.
+    /// Waits until as many keys were made of stages that want all of theirs before the run.
     pub(crate) async fn wait_for_whole(&self, wanted: u64) {
         self.made_whole.wait_for(wanted).await;
     }

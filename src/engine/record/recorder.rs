@@ -33,7 +33,7 @@ impl Recorder {
         Self::default()
     }
 
-    /// The same; every attempt goes to `rows` too, if there are any.
+    /// Nothing recorded; every attempt will go to `rows` too, if there are any.
     pub(crate) fn with(rows: Option<RowBatch>) -> Self {
         Self { rows, ..Self::default() }
     }

@@ -37,7 +37,7 @@ impl<C: Connector> Job<C> {
         }
     }
 
-    /// The same for a device that is through, however it ended.
+    /// Keeps in mind why a device that is through has no certificate, if it ended without one.
     fn lacks_after(&self, device: u32, outcome: Outcome) {
         match outcome {
             Outcome::Success => {}
@@ -56,9 +56,10 @@ pub(crate) enum Ending {
     Ready,
     /// The attempt and the device with it.
     Device,
-    /// The same: it failed, and no further attempt is allowed although what failed may pass.
+    /// The attempt and the device with it: it failed, and no further attempt is allowed although what failed may pass.
     GaveUp,
-    /// The same: a further attempt would come after the end of the stage. That is no failure of the service's.
+    /// The attempt and the device with it: a further attempt would come after the end of the stage. That is no failure of the
+    /// service's.
     Cut,
 }
 

@@ -40,7 +40,7 @@ pub(super) fn verdict(text: &mut String, record: &RunRecord, look: Look) {
     line(text, "");
 }
 
-/// The same once more, where the table of thresholds is far above: with those that were not met.
+/// The verdict once more, where the table of thresholds is far above: with those that were not met.
 pub(super) fn closing(text: &mut String, record: &RunRecord, look: Look) {
     let unmet = record.thresholds.iter().filter(|threshold| !threshold.met);
     let unmet: Vec<_> =

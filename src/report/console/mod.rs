@@ -65,7 +65,7 @@ impl Look {
         Self { color, columns: WIDTH }
     }
 
-    /// The same within so many columns.
+    /// This look within so many columns.
     pub const fn within(self, columns: u16) -> Self {
         Self { columns, ..self }
     }

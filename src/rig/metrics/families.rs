@@ -30,7 +30,7 @@ pub(super) enum Unit {
 pub(super) enum Series<'a> {
     /// Never fall in the course of a run.
     Counters(Vec<(Labels<'a>, u64)>),
-    /// The same, with fractions.
+    /// Sums with fractions.
     Sums(Vec<(Labels<'a>, f64)>),
     /// What is so at that moment.
     Gauges(Vec<(Labels<'a>, f64)>),

@@ -25,7 +25,7 @@ pub struct Connection {
     pub https: Option<SocketAddr>,
     /// Address of the control plane.
     pub management: Option<SocketAddr>,
-    /// The same at ::1, where it listens there too.
+    /// Its ports at ::1, where it listens there too.
     #[serde(default)]
     pub ipv6: Ipv6Endpoints,
     /// File with the token that opens the control plane.

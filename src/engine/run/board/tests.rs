@@ -154,7 +154,7 @@ fn keeper(execution: Execution) -> (Keeper, Receiver<EngineOutcome>) {
     (Keeper { snapshots, start: Arc::new(start), board: Arc::new(board), clock: RunClock::start() }, records)
 }
 
-/// The same, but its receiver breaks with the first one, of which it says so much.
+/// A keeper whose receiver breaks with the first record, of which it says so much.
 fn broken(execution: Execution) -> (Keeper, Receiver<()>) {
     let (sender, breaks) = channel();
     let snapshots = Box::new(move |_| {

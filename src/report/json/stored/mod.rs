@@ -67,7 +67,7 @@ pub enum ReadError {
 pub(in crate::report) const RUN_JSON: &str = "run.json";
 /// The record of a run that goes on or was killed.
 pub(in crate::report) const PARTIAL_JSON: &str = "partial.json";
-/// The same of a run that ended, but whose record could not be written.
+/// The last snapshot of a run that ended, but whose record could not be written.
 pub(in crate::report) const UNWRITTEN_JSON: &str = "unwritten.json";
 const LATENCY_LOG: &str = "latency.hlog";
 
