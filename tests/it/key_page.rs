@@ -20,7 +20,7 @@ pub(crate) fn add(all: &mut Keys, found: Keys) {
 }
 
 /// Without the names that one scenario gave its stages and classes.
-fn general(takes: &str) -> Option<String> {
+pub(crate) fn general(takes: &str) -> Option<String> {
     let of_a_scenario = ["the name of an ", "a list with names of "].iter().any(|start| takes.starts_with(start));
     match takes {
         _ if takes.starts_with("left out") => None,
@@ -63,10 +63,14 @@ fn page(intro: &str, keys: &Keys, lists: &[&str]) -> String {
 
 /// Holds the page in `docs` against what the readers take, or makes it anew.
 pub(crate) fn hold(name: &str, intro: &str, keys: &Keys, lists: &[&str]) {
-    let made = page(intro, keys, lists);
+    up_to_date(name, &page(intro, keys, lists));
+}
+
+/// Holds a file in `docs` against what it is made of, or makes it anew.
+pub(crate) fn up_to_date(name: &str, made: &str) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name);
     if std::env::var_os("FLEETSTORM_BLESS").is_some() {
-        fs::write(&file, &made).unwrap();
+        fs::write(&file, made).unwrap();
     }
     let there = fs::read_to_string(&file).unwrap_or_default();
     assert!(there == made, "docs/{name} is not up to date: run this test once with FLEETSTORM_BLESS=1");

@@ -1,11 +1,11 @@
 //! JSON Schemas made from the keys that readers ask for. Draft 7, as editors of TOML read it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::Path;
 
 use fleetstorm::settings::{Key, KeyDefault, Keys};
 use serde_json::{Map, Value, json};
+
+use crate::key_page;
 
 /// What is known of a key from every text in which its table occurs.
 #[derive(Default)]
@@ -113,11 +113,9 @@ impl Known {
         let Key { takes, schemas, default } = key;
         let new: Vec<_> = schemas.iter().filter(|schema| !self.schemas.contains(schema)).cloned().collect();
         self.schemas.extend(new);
-        for takes in takes.iter().filter(|takes| !takes.starts_with("left out")) {
-            // Names of one file are none of another.
-            let takes = takes.split(": \"").next().unwrap_or(takes);
-            if !self.takes.iter().any(|known| known == takes) {
-                self.takes.push(takes.to_owned());
+        for takes in takes.iter().filter_map(|takes| key_page::general(takes)) {
+            if !self.takes.contains(&takes) {
+                self.takes.push(takes);
             }
         }
         if let KeyDefault::Value(default) = default {
@@ -143,11 +141,5 @@ impl Known {
 
 /// Holds the schema in `docs` against what the readers take, or makes it anew.
 pub(crate) fn hold(name: &str, schema: &Value) {
-    let made = format!("{schema:#}\n");
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name);
-    if std::env::var_os("FLEETSTORM_BLESS").is_some() {
-        fs::write(&file, &made).unwrap();
-    }
-    let there = fs::read_to_string(&file).unwrap_or_default();
-    assert!(there == made, "docs/{name} is not up to date: run this test once with FLEETSTORM_BLESS=1");
+    key_page::up_to_date(name, &format!("{schema:#}\n"));
 }

@@ -86,7 +86,7 @@ async fn whatever_devices_do_the_others_are_served_and_nothing_is_left() {
         ("handshakes_failed", 30),
         ("protocol_violations", 100),
         ("websockets", 100),
-        ("http_requests", 100),
+        ("http_requests", 1000),
         ("dps_connected", 100),
         ("hub_connected", 100),
         ("twin_reads", 100),
