@@ -56,7 +56,8 @@ impl<C: Connector> Attempt<'_, C> {
             packet_ids: session.packet_ids(),
             subscribed: session.is_subscribed(),
         };
-        let mut flow = Renewal::new(request, self.settings.renewal, deadline, prepared.draws_seed());
+        let mut flow =
+            Renewal::new(request, self.settings.renewal, deadline, self.settings.time_scale, prepared.draws_seed());
         let session = self.session.insert(session);
         let (end, before) = (self.end, self.facts);
         let tell = |flow: &Renewal| end.tells(flow.phase(), &before.and(flow.facts()));

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::device::{SharedKey, SourceAddresses, SystemClock, Target, WallClock};
-use crate::domain::{CryptoProvider, FleetTime, IdScope, KeyAlgorithm, KeySource, Transport};
+use crate::domain::{CryptoProvider, FleetTime, IdScope, KeyAlgorithm, KeySource, TimeScale, Transport};
 use crate::model::NetworkImpairment;
 use crate::pki::bootstrap::Folder;
 use crate::pki::chain::ChainVerifier;
@@ -59,6 +59,8 @@ pub struct Settings {
     pub renewal: RenewalPolicy,
     /// Seed of every device's random draws (jitter, seeded keys); the device's index selects the stream.
     pub seed: u64,
+    /// How fast the fleet's life passes: how long the waits of a device really take.
+    pub time_scale: TimeScale,
     /// Wall-clock time for tokens and certificates.
     pub clock: Arc<dyn WallClock>,
 }
@@ -194,6 +196,7 @@ impl Settings {
             policy: Policy::default(),
             renewal: RenewalPolicy::default(),
             seed: 0,
+            time_scale: TimeScale::REAL,
             clock: Arc::new(SystemClock),
         }
     }

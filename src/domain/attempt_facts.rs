@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use crate::domain::{FleetTime, PhaseTimes};
 
 /// What an attempt has found out so far, or one conversation of it: from the wire to the record, it stays this one value.
@@ -15,7 +13,7 @@ pub struct AttemptFacts {
     /// none. Absent when none was named.
     pub retry_after_max: Option<FleetTime>,
     /// How long the refusal that ended it asks to stay away.
-    pub retry_after: Option<Duration>,
+    pub retry_after: Option<FleetTime>,
 }
 
 impl AttemptFacts {
@@ -41,6 +39,8 @@ impl AttemptFacts {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::domain::Phase;
 
@@ -48,7 +48,8 @@ mod tests {
 
     #[test]
     fn what_came_after_adds_its_counts_and_has_the_last_word() {
-        let mut first = AttemptFacts { polls: 2, retry_after: Some(SECOND), ..AttemptFacts::default() };
+        let mut first =
+            AttemptFacts { polls: 2, retry_after: Some(FleetTime::from_secs(1)), ..AttemptFacts::default() };
         first.phases.set(Phase::Tcp, SECOND);
         first.refused(429, Some(7));
         first.refused(503, Some(9));

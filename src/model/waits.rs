@@ -1,20 +1,18 @@
-use std::time::Duration;
-
+use crate::domain::FleetTime;
 use crate::model::Draws;
 
-/// How long a device waits before it asks again. The defaults are those of the official SDKs.
+/// How long a device waits before it asks again: lengths of its life, as is a retry-after that the service names. The defaults are those
+/// of the official SDKs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Waits {
-    /// How long a second of the service really takes; shorter than a second in compressed time. Unit of retry-after.
-    pub second: Duration,
     /// Whether a retry-after is obeyed. If not, every wait is `default_wait`.
     pub honours_retry_after: bool,
-    /// Seconds above which a retry-after is not believed: `default_wait` instead (azure-iot-sdk-c: 300). [`u32::MAX`]: none.
-    pub longest_retry_after: u32,
+    /// The longest retry-after that is believed: above it, `default_wait` instead (azure-iot-sdk-c: 300 s).
+    pub longest_retry_after: FleetTime,
     /// The wait where the service names none, or the device does not care.
-    pub default_wait: Duration,
+    pub default_wait: FleetTime,
     /// Upper end of the random addition to `default_wait`.
-    pub jitter: Duration,
+    pub jitter: FleetTime,
     /// Whether `jitter` is added to a retry-after too. The SDKs do not.
     pub jitter_on_retry_after: bool,
 }
@@ -22,11 +20,10 @@ pub struct Waits {
 impl Default for Waits {
     fn default() -> Self {
         Self {
-            second: Duration::from_secs(1),
             honours_retry_after: true,
-            longest_retry_after: u32::MAX,
-            default_wait: Duration::from_secs(2),
-            jitter: Duration::from_secs(5),
+            longest_retry_after: FleetTime::MAX,
+            default_wait: FleetTime::from_secs(2),
+            jitter: FleetTime::from_secs(5),
             jitter_on_retry_after: false,
         }
     }
@@ -34,29 +31,16 @@ impl Default for Waits {
 
 impl Waits {
     /// The wait after an answer that named `retry_after` seconds, or none.
-    pub fn after(&self, retry_after: Option<u32>, draws: &mut Draws) -> Duration {
-        let believed = |seconds: &u32| self.honours_retry_after && *seconds <= self.longest_retry_after;
-        match retry_after.filter(believed) {
-            Some(seconds) if self.jitter_on_retry_after => self.real(seconds).saturating_add(self.random(draws)),
-            Some(seconds) => self.real(seconds),
-            None => self.default_wait.saturating_add(self.random(draws)),
+    pub fn after(&self, retry_after: Option<u32>, draws: &mut Draws) -> FleetTime {
+        let named = retry_after.map(|seconds| FleetTime::from_secs(seconds.into()));
+        match named.filter(|named| self.honours_retry_after && *named <= self.longest_retry_after) {
+            Some(named) if self.jitter_on_retry_after => named + self.random(draws),
+            Some(named) => named,
+            None => self.default_wait + self.random(draws),
         }
     }
 
-    /// The wait before a refused request goes out again: never none at all, so that no device spins.
-    pub fn after_refusal(&self, retry_after: Option<u32>, draws: &mut Draws) -> Duration {
-        match self.after(retry_after, draws) {
-            Duration::ZERO => Duration::from_millis(1),
-            wait => wait,
-        }
-    }
-
-    /// How long those seconds of the service really take.
-    pub const fn real(&self, seconds: u32) -> Duration {
-        self.second.saturating_mul(seconds)
-    }
-
-    fn random(&self, draws: &mut Draws) -> Duration {
+    fn random(&self, draws: &mut Draws) -> FleetTime {
         self.jitter.mul_f64(draws.draw())
     }
 }

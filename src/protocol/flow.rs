@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::domain::{Failure, FailureClass};
+use crate::domain::{Failure, FailureClass, FleetTime, TimeScale};
 use crate::protocol::mqtt::Packet;
 
 /// What happened.
@@ -31,13 +31,15 @@ pub enum Next<T> {
     Failed(Failure),
 }
 
-/// Time limits of a conversation.
+/// Time limits of a conversation, and how fast its device lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// For each answer, from its request.
     pub answer: Duration,
     /// For the whole conversation, as a point on the caller's clock.
     pub deadline: Duration,
+    /// How fast fleet time passes on it.
+    pub scale: TimeScale,
 }
 
 impl Limits {
@@ -54,6 +56,15 @@ impl Limits {
             format!("no {what} within {} s", self.answer.as_secs_f64())
         };
         Failure::new(FailureClass::Timeout, message)
+    }
+}
+
+/// How long a device really waits before it sends a refused request again, when it is to wait for `wait`: never for no time at all,
+/// so that none spins.
+pub fn wait_after_refusal(wait: FleetTime, scale: TimeScale) -> Duration {
+    match scale.to_real(wait) {
+        Duration::ZERO => Duration::from_millis(1),
+        wait => wait,
     }
 }
 
@@ -83,13 +94,26 @@ mod tests {
 
     #[test]
     fn what_ran_out_is_told_the_answer_or_the_attempt() {
-        let limits = Limits { answer: Duration::from_secs(10), deadline: Duration::from_secs(15) };
+        let limits =
+            Limits { answer: Duration::from_secs(10), deadline: Duration::from_secs(15), scale: TimeScale::REAL };
         let told = |since, now| limits.failure("CONNACK", Duration::from_secs(since), Duration::from_secs(now)).message;
         assert_eq!(told(0, 10), "no CONNACK within 10 s");
         assert_eq!(told(8, 15), "the attempt's time was up while waiting for the CONNACK");
         assert_eq!(told(5, 15), "no CONNACK within 10 s", "both at once: the answer had all of its time");
         assert_eq!(limits.answer_until(Duration::from_secs(8)), limits.deadline);
         assert_eq!(limits.answer_until(Duration::from_secs(2)), Duration::from_secs(12));
+    }
+
+    #[test]
+    fn a_refused_device_really_waits_however_short_it_is_told_to() {
+        let second = Duration::from_secs(1);
+        let day = TimeScale::new(FleetTime::from_secs(86_400), second).unwrap();
+        let waits = |fleet, scale| wait_after_refusal(fleet, scale);
+        assert_eq!(waits(FleetTime::from_secs(30), TimeScale::REAL), 30 * second);
+        assert_eq!(waits(FleetTime::from_secs(86_400), day), second);
+        for none in [FleetTime::ZERO, FleetTime::from_nanos(86_399)] {
+            assert_eq!(waits(none, day), Duration::from_millis(1), "{none}");
+        }
     }
 
     #[test]

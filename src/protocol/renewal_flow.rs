@@ -18,9 +18,9 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::domain::{AttemptFacts, Failure, FailureClass, Phase};
+use crate::domain::{AttemptFacts, Failure, FailureClass, FleetTime, Phase, TimeScale};
 use crate::model::{Draws, Waits, once_more};
-use crate::protocol::flow::{Input, Next, packet_name};
+use crate::protocol::flow::{Input, Next, packet_name, wait_after_refusal};
 use crate::protocol::mqtt::{Packet, PubAck, Publish, QoS, SubAck, Subscribe, SubscribeReasonCode, encode};
 use crate::protocol::packet_ids::PacketIds;
 use crate::protocol::payload::{CertificateRequest, CertificatesIssued, RenewalError, decode_chain};
@@ -74,6 +74,7 @@ pub struct Renewal {
     request: RenewalRequest,
     policy: RenewalPolicy,
     deadline: Duration,
+    scale: TimeScale,
     draws: Draws,
     /// Request ids follow from the CSR too: a hub answers an id that it knows with what it answered before, and the ids of an
     /// earlier run with the same seed may be known.
@@ -107,14 +108,21 @@ impl Renewal {
     const REPLACEMENTS: u16 = 10;
 
     /// A renewal not yet begun; `seed` decides its jitter, with the CSR its request ids. A wait that reaches `deadline` on the caller's
-    /// clock is not begun: the refusal that asks for it is final.
-    pub fn new(request: RenewalRequest, policy: RenewalPolicy, deadline: Duration, seed: u64) -> Self {
+    /// clock, on which fleet time passes as fast as `scale` says, is not begun: the refusal that asks for it is final.
+    pub fn new(
+        request: RenewalRequest,
+        policy: RenewalPolicy,
+        deadline: Duration,
+        scale: TimeScale,
+        seed: u64,
+    ) -> Self {
         let mut hasher = DefaultHasher::new();
         (seed, &request.csr).hash(&mut hasher);
         Self {
             request,
             policy,
             deadline,
+            scale,
             draws: Draws::new(seed),
             rids: Draws::new(hasher.finish()),
             rid: String::new(),
@@ -292,7 +300,8 @@ impl Renewal {
                 }
                 (412, _) if self.replace.take().is_some() => return self.ask(now, out),
                 (429, _) | (_, 500_001 | 503_001) => {
-                    let until = now.saturating_add(self.policy.waits.after_refusal(error.retry_after, &mut self.draws));
+                    let wait = self.policy.waits.after(error.retry_after, &mut self.draws);
+                    let until = now.saturating_add(wait_after_refusal(wait, self.scale));
                     if until < self.deadline {
                         self.enter(State::Paused { until }, now);
                         return self.wait();
@@ -301,7 +310,7 @@ impl Renewal {
                 _ => {}
             }
         }
-        self.facts.retry_after = error.retry_after.map(|seconds| self.policy.waits.real(seconds));
+        self.facts.retry_after = error.retry_after.map(|seconds| FleetTime::from_secs(seconds.into()));
         let class = if status == 429 { FailureClass::Throttled } else { FailureClass::Rejected };
         let detail = error.info.as_ref().and_then(|info| info.credential_message.as_deref());
         let words = match detail {

@@ -46,6 +46,10 @@ impl<C: Connector> Attempt<'_, C> {
     /// Those of a conversation that begins now.
     fn limits(&self) -> Limits {
         let timeouts = self.settings.timeouts;
-        Limits { answer: timeouts.answer, deadline: timeouts.attempt.saturating_sub(self.started.elapsed()) }
+        Limits {
+            answer: timeouts.answer,
+            deadline: timeouts.attempt.saturating_sub(self.started.elapsed()),
+            scale: self.settings.time_scale,
+        }
     }
 }

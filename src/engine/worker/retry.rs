@@ -5,7 +5,7 @@ use std::time::Duration;
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 
-use crate::domain::{Failure, FailureClass, TimeScale, rng};
+use crate::domain::{Failure, FailureClass, FleetTime, TimeScale, rng};
 use crate::scenario::Behaviour;
 
 /// The attempts of one device in one stage.
@@ -36,8 +36,9 @@ pub(crate) enum At {
 /// What follows a failed attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// Another attempt after this wait.
+    /// Another attempt.
     Again {
+        /// After so much real time.
         wait: Duration,
         /// The hub is of no use any more: by way of DPS.
         by_dps: bool,
@@ -66,7 +67,7 @@ impl<'a> Retries<'a> {
     }
 
     /// An attempt failed.
-    pub(crate) fn failed(&mut self, failure: &Failure, at: At, retry_after: Option<Duration>) -> Next {
+    pub(crate) fn failed(&mut self, failure: &Failure, at: At, retry_after: Option<FleetTime>) -> Next {
         let kind = kind(failure, at);
         self.failed = self.failed.saturating_add(1);
         // A hub that refuses a renewal is there, and knows the device.
@@ -84,15 +85,16 @@ impl<'a> Retries<'a> {
             self.hub_failed = 0;
         }
         let named = retry_after.filter(|_| honours_retry_after).unwrap_or_default();
-        Next::Again { wait: self.wait().max(named), by_dps }
+        Next::Again { wait: self.scale.to_real(self.wait().max(named)), by_dps }
     }
 
-    /// A connection is lost that was held for so long: how long until the device comes again.
+    /// A connection is lost that was held for so long: how long until the device comes again, both in real time.
     pub(crate) fn lost(&mut self, held: Duration) -> Duration {
         if held >= self.scale.to_real(self.behaviour.backoff.reset_after) {
             self.waits = 0;
         }
-        self.wait()
+        let wait = self.wait();
+        self.scale.to_real(wait)
     }
 
     /// It worked: attempts are counted anew. Whether the back-off is, too, shows when the connection ends.
@@ -101,11 +103,11 @@ impl<'a> Retries<'a> {
         self.hub_failed = 0;
     }
 
-    fn wait(&mut self) -> Duration {
+    fn wait(&mut self) -> FleetTime {
         self.waits = self.waits.saturating_add(1);
         let (seed, stream) = (self.seed, self.stream);
         let draw = self.draws.get_or_insert_with(|| rng(seed, "backoff", stream)).random();
-        self.scale.to_real(self.behaviour.backoff.wait(self.waits, draw))
+        self.behaviour.backoff.wait(self.waits, draw)
     }
 }
 
@@ -137,10 +139,9 @@ fn kind(failure: &Failure, at: At) -> Kind {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::FleetTime;
     use crate::scenario::{Backoff, BehaviourPreset, Jitter};
 
-    fn failed(behaviour: &Behaviour, failures: &[(Failure, At)], retry_after: Option<Duration>) -> Vec<Next> {
+    fn failed(behaviour: &Behaviour, failures: &[(Failure, At)], retry_after: Option<FleetTime>) -> Vec<Next> {
         let mut retries = Retries::new(behaviour, TimeScale::REAL, 1, 7, 0);
         failures.iter().map(|(failure, at)| retries.failed(failure, *at, retry_after)).collect()
     }
@@ -152,7 +153,7 @@ mod tests {
     #[test]
     fn a_well_behaved_device_waits_at_least_as_long_as_it_is_told() {
         let behaviour = BehaviourPreset::WellBehaved.behaviour();
-        for next in failed(&behaviour, &vec![throttled(); 900], Some(Duration::from_secs(30))) {
+        for next in failed(&behaviour, &vec![throttled(); 900], Some(FleetTime::from_secs(30))) {
             let Next::Again { wait, by_dps: false } = next else { panic!("{next:?}") };
             assert!((Duration::from_secs(30)..=Duration::from_secs(60)).contains(&wait), "{wait:?}");
         }
@@ -218,7 +219,9 @@ mod tests {
     fn one_that_ignores_retry_after_comes_every_second_for_ever() {
         let behaviour = BehaviourPreset::IgnoresRetryAfter.behaviour();
         let again = Next::Again { wait: Duration::from_secs(1), by_dps: false };
-        assert!(failed(&behaviour, &vec![throttled(); 500], Some(Duration::from_secs(30))).iter().all(|n| *n == again));
+        assert!(
+            failed(&behaviour, &vec![throttled(); 500], Some(FleetTime::from_secs(30))).iter().all(|n| *n == again)
+        );
     }
 
     #[test]
@@ -277,7 +280,9 @@ mod tests {
         let behaviour = BehaviourPreset::SdkCsharp.behaviour();
         let scale = TimeScale::new(FleetTime::from_secs(2_000), Duration::from_secs(1)).unwrap();
         let (failure, at) = throttled();
-        let next = Retries::new(&behaviour, scale, 1, 7, 0).failed(&failure, at, None);
-        assert_eq!(next, Next::Again { wait: Duration::from_millis(1), by_dps: false });
+        let next = |retry_after| Retries::new(&behaviour, scale, 1, 7, 0).failed(&failure, at, retry_after);
+        assert_eq!(next(None), Next::Again { wait: Duration::from_millis(1), by_dps: false });
+        let told = next(Some(FleetTime::from_secs(5)));
+        assert_eq!(told, Next::Again { wait: Duration::from_micros(2_500), by_dps: false });
     }
 }

@@ -22,9 +22,9 @@ mod policy;
 
 use std::time::Duration;
 
-use crate::domain::{AttemptFacts, Failure, FailureClass, Phase};
+use crate::domain::{AttemptFacts, Failure, FailureClass, FleetTime, Phase};
 use crate::model::{Draws, once_more};
-use crate::protocol::flow::Limits;
+use crate::protocol::flow::{Limits, wait_after_refusal};
 use crate::protocol::payload::{ErrorDetails, OperationStatus, RegistrationStatus};
 use crate::protocol::words::plain_words;
 
@@ -215,7 +215,7 @@ impl Registration {
                 }
                 let obeyed = self.asks_status || self.policy.honours_first_retry_after;
                 let wait = self.policy.waits.after(answer.retry_after.filter(|_| obeyed), &mut self.draws);
-                self.pause(wait, answer.retry_after, true, now)
+                self.pause(self.limits.scale.to_real(wait), answer.retry_after, true, now)
             }
             RegistrationStatus::Failed => {
                 let state = status.registration_state.unwrap_or_default();
@@ -236,7 +236,8 @@ impl Registration {
             return self.fail(self.refusal(answer), now);
         }
         self.repeats = self.repeats.saturating_add(1);
-        let wait = self.policy.waits.after_refusal(answer.retry_after, &mut self.draws);
+        let wait = self.policy.waits.after(answer.retry_after, &mut self.draws);
+        let wait = wait_after_refusal(wait, self.limits.scale);
         let step = self.pause(wait, answer.retry_after, asks_status, now);
         match step {
             // Not the wait is the reason then, but what made it necessary.
@@ -245,7 +246,7 @@ impl Registration {
         }
     }
 
-    /// `retry_after` is what the service named.
+    /// `wait` is real; `retry_after` is what the service named.
     fn pause(&mut self, wait: Duration, retry_after: Option<u32>, asks_status: bool, now: Duration) -> Step {
         let until = now.saturating_add(wait);
         self.asks_status = asks_status;
@@ -286,7 +287,7 @@ impl Registration {
     }
 
     fn leave_with(&mut self, retry_after: Option<u32>) {
-        self.facts.retry_after = retry_after.map(|seconds| self.policy.waits.real(seconds));
+        self.facts.retry_after = retry_after.map(|seconds| FleetTime::from_secs(seconds.into()));
     }
 
     fn refusal(&self, answer: Answer<'_>) -> Failure {

@@ -2,7 +2,7 @@ use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::FleetTime;
+use crate::domain::{FleetTime, TimeScale};
 use crate::model::Waits;
 use crate::protocol::flow::{Input, Next, packet_name};
 use crate::protocol::mqtt::{
@@ -22,6 +22,11 @@ fn fleet(seconds: u64) -> FleetTime {
     FleetTime::from_secs(seconds)
 }
 
+/// Fleet time that passes so many times faster than real time.
+fn times(faster: u64) -> TimeScale {
+    TimeScale::new(fleet(faster), secs(1)).unwrap()
+}
+
 fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
@@ -36,6 +41,11 @@ struct Talk {
 
 impl Talk {
     fn begin(policy: Policy) -> Self {
+        Self::living(policy, TimeScale::REAL)
+    }
+
+    /// Of a device whose life passes as fast as that.
+    fn living(policy: Policy, scale: TimeScale) -> Self {
         let session = DpsSession {
             registration_id: "dev1".to_owned(),
             user_name: "0ne00000001/registrations/dev1/api-version=2025-07-01-preview".to_owned(),
@@ -43,7 +53,7 @@ impl Talk {
             keep_alive: 60,
             body: Bytes::from_static(br#"{"registrationId":"dev1","csr":"MIHR"}"#),
         };
-        let limits = Limits { answer: secs(30), deadline: secs(300) };
+        let limits = Limits { answer: secs(30), deadline: secs(300), scale };
         let mut flow = MqttRegistration::new(session, policy, limits, 7);
         let mut out = BytesMut::new();
         let next = flow.begin(Duration::ZERO, &mut out);
@@ -220,8 +230,8 @@ fn names_that_cannot_be_written_are_a_fault_of_dps() {
 #[test]
 fn without_retry_after_the_device_waits_two_seconds_and_its_own_jitter() {
     let wait = |seed: u64| {
-        let mut core =
-            Registration::new("dev1", Policy::default(), Limits { answer: secs(30), deadline: Duration::MAX }, seed);
+        let limits = Limits { answer: secs(30), deadline: Duration::MAX, scale: TimeScale::REAL };
+        let mut core = Registration::new("dev1", Policy::default(), limits, seed);
         core.begin(Duration::ZERO);
         core.answer(Answer { status: 202, retry_after: None, body: ASSIGNING.as_bytes() }, Duration::ZERO);
         core.wake_at()
@@ -247,7 +257,11 @@ fn throttling_is_waited_out_and_the_same_request_repeated() {
 
 /// As far as the registration's PUBLISH, with that policy.
 fn registering_with(policy: Policy) -> Talk {
-    let mut talk = Talk::begin(policy);
+    registering_of(Talk::begin(policy))
+}
+
+/// As far as the registration's PUBLISH.
+fn registering_of(mut talk: Talk) -> Talk {
     talk.hears(Packet::ConnAck(ConnAck::new(ConnectReturnCode::Success, false))).hears(suback(1));
     talk.sent();
     talk
@@ -256,11 +270,10 @@ fn registering_with(policy: Policy) -> Talk {
 #[test]
 fn waits_are_those_of_the_policy() {
     let ms = Duration::from_millis;
-    let plain = Policy { waits: Waits { jitter: Duration::ZERO, ..Waits::default() }, ..Policy::default() };
+    let plain = Policy { waits: Waits { jitter: FleetTime::ZERO, ..Waits::default() }, ..Policy::default() };
     let python = Policy { honours_first_retry_after: false, ..plain };
-    let c = Policy { waits: Waits { longest_retry_after: 300, default_wait: secs(1), ..plain.waits }, ..plain };
+    let c = Policy { waits: Waits { longest_retry_after: fleet(300), default_wait: fleet(1), ..plain.waits }, ..plain };
     let deaf = Policy { waits: Waits { honours_retry_after: false, ..plain.waits }, ..plain };
-    let fast = Policy { waits: Waits { second: ms(10), ..plain.waits }, ..plain };
     // Policy, status, retry-after, wait.
     for (policy, status, retry_after, wait) in [
         (plain, 202, Some(3), secs(3)),
@@ -270,15 +283,25 @@ fn waits_are_those_of_the_policy() {
         (c, 429, Some(301), secs(1)),
         (deaf, 202, Some(30), secs(2)),
         (deaf, 429, Some(30), secs(2)),
-        (fast, 202, Some(3), ms(30)),
-        (fast, 503, Some(5_000), secs(50)),
-        (fast, 503, None, secs(2)),
         (plain, 202, Some(0), Duration::ZERO),
         (plain, 429, Some(0), ms(1)),
     ] {
         let mut talk = registering_with(policy);
         talk.answers(status, retry_after, if status == 202 { ASSIGNING } else { "" });
         assert_eq!(talk.wait(), wait, "{status} {retry_after:?} {policy:?}");
+    }
+    // A hundred times faster.
+    for (status, retry_after, wait) in [
+        (202, Some(3), ms(30)),
+        (503, Some(5_000), secs(50)),
+        (202, None, ms(20)),
+        (503, None, ms(20)),
+        (202, Some(0), Duration::ZERO),
+        (429, Some(0), ms(1)),
+    ] {
+        let mut talk = registering_of(Talk::living(plain, times(100)));
+        talk.answers(status, retry_after, if status == 202 { ASSIGNING } else { "" });
+        assert_eq!(talk.wait(), wait, "{status} {retry_after:?}");
     }
     // Later polls obey.
     let mut talk = registering_with(python);
@@ -294,25 +317,18 @@ fn waits_are_those_of_the_policy() {
 
 #[test]
 fn a_final_refusal_says_how_long_to_stay_away() {
-    let impatient = Policy {
-        waits: Waits { second: Duration::from_millis(10), ..Waits::default() },
-        max_repeats: 0,
-        ..Policy::default()
-    };
-    for (status, retry_after, expected) in [
-        (429, Some(7), Some(Duration::from_millis(70))),
-        (503, Some(7), Some(Duration::from_millis(70))),
-        (503, None, None),
-        (401, None, None),
-    ] {
-        let mut talk = registering_with(impatient);
+    let impatient = Policy { max_repeats: 0, ..Policy::default() };
+    for (status, retry_after, expected) in
+        [(429, Some(7), Some(fleet(7))), (503, Some(7), Some(fleet(7))), (503, None, None), (401, None, None)]
+    {
+        let mut talk = registering_of(Talk::living(impatient, times(100)));
         talk.answers(status, retry_after, "");
         assert!(matches!(talk.next, Next::Failed(_)));
         assert_eq!(talk.flow.facts().retry_after, expected);
     }
     let mut talk = registering_with(Policy::default());
     talk.answers(429, Some(1_000), THROTTLED);
-    assert_eq!((talk.failure().class, talk.flow.facts().retry_after), (FailureClass::Throttled, Some(secs(1_000))));
+    assert_eq!((talk.failure().class, talk.flow.facts().retry_after), (FailureClass::Throttled, Some(fleet(1_000))));
     let mut talk = registering_with(Policy::default());
     talk.answers(429, Some(1), THROTTLED).wakes().answers(401, None, UNAUTHORIZED);
     assert_eq!(talk.flow.facts().retry_after, None, "that one was waited out");
@@ -333,8 +349,7 @@ fn a_refusal_may_name_the_wait_in_its_body_alone() {
 
 #[test]
 fn the_longest_retry_after_is_that_of_refusals_in_time_of_the_service() {
-    let fast = Policy { waits: Waits { second: Duration::from_millis(1), ..Waits::default() }, ..Policy::default() };
-    let mut talk = registering_with(fast);
+    let mut talk = registering_of(Talk::living(Policy::default(), times(1_000)));
     assert_eq!(talk.flow.facts().retry_after_max, None);
     talk.answers(429, None, THROTTLED).wakes();
     assert_eq!(talk.flow.facts().retry_after_max, None, "it named none");

@@ -1,5 +1,4 @@
 use super::*;
-use crate::domain::FleetTime;
 use crate::protocol::mqtt::{HUB_PACKET_LIMIT, decode};
 use crate::protocol::payload::{CheckedRequest, RenewalInfo, RequestRefusal};
 use proptest::prelude::*;
@@ -9,6 +8,10 @@ const ISSUED: &str = r#"{"correlationId":"5ecd03d5","certificates":["AQ==","Ag==
 
 fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
+}
+
+fn a_hundred_times_faster() -> TimeScale {
+    TimeScale::new(FleetTime::from_secs(100), secs(1)).unwrap()
 }
 
 /// A renewal with a scripted hub; time passes only where a test says so.
@@ -21,10 +24,15 @@ struct Talk {
 
 impl Talk {
     fn begin(policy: RenewalPolicy, subscribed: bool) -> Self {
+        Self::living(policy, TimeScale::REAL, subscribed)
+    }
+
+    /// Of a device whose life passes as fast as that.
+    fn living(policy: RenewalPolicy, scale: TimeScale, subscribed: bool) -> Self {
         let mut packet_ids = PacketIds::default();
         packet_ids.advance();
         let request = RenewalRequest { device_id: "dev1".to_owned(), csr: "AQID".to_owned(), packet_ids, subscribed };
-        let mut flow = Renewal::new(request, policy, Duration::MAX, 7);
+        let mut flow = Renewal::new(request, policy, Duration::MAX, scale, 7);
         let mut out = BytesMut::new();
         let next = flow.begin(Duration::ZERO, &mut out);
         Self { flow, now: Duration::ZERO, out, next }
@@ -158,7 +166,7 @@ fn throttling_and_outages_are_waited_out() {
 #[test]
 fn a_hub_that_may_throttle_for_ever_does_so_until_the_time_is_up() {
     let mut talk = Talk::begin(
-        RenewalPolicy { waits: Waits { jitter: Duration::ZERO, ..Waits::default() }, ..RenewalPolicy::default() },
+        RenewalPolicy { waits: Waits { jitter: FleetTime::ZERO, ..Waits::default() }, ..RenewalPolicy::default() },
         true,
     );
     talk.flow.deadline = secs(6);
@@ -196,34 +204,38 @@ fn answers_to_other_requests_are_left_alone_while_it_waits_and_while_it_pauses()
 #[test]
 fn waits_are_those_of_the_policy() {
     let plain =
-        RenewalPolicy { waits: Waits { jitter: Duration::ZERO, ..Waits::default() }, ..RenewalPolicy::default() };
+        RenewalPolicy { waits: Waits { jitter: FleetTime::ZERO, ..Waits::default() }, ..RenewalPolicy::default() };
     let ms = Duration::from_millis;
     for (policy, retry_after, wait) in [
         (plain, Some(30), secs(30)),
         (plain, None, secs(2)),
         (plain, Some(0), ms(1)),
-        (RenewalPolicy { waits: Waits { second: ms(10), ..plain.waits }, ..plain }, Some(30), ms(300)),
         (RenewalPolicy { waits: Waits { honours_retry_after: false, ..plain.waits }, ..plain }, Some(30), secs(2)),
-        (RenewalPolicy { waits: Waits { longest_retry_after: 29, ..plain.waits }, ..plain }, Some(30), secs(2)),
+        (
+            RenewalPolicy { waits: Waits { longest_retry_after: FleetTime::from_secs(29), ..plain.waits }, ..plain },
+            Some(30),
+            secs(2),
+        ),
     ] {
         let mut talk = Talk::begin(policy, true);
         talk.refuses(429_002, RenewalError { retry_after, ..RenewalError::default() });
         assert_eq!(talk.next, Next::Read { until: talk.now + wait }, "{policy:?}");
     }
+    for (retry_after, wait) in [(Some(30), ms(300)), (None, ms(20)), (Some(0), ms(1))] {
+        let mut talk = Talk::living(plain, a_hundred_times_faster(), true);
+        talk.refuses(429_002, RenewalError { retry_after, ..RenewalError::default() });
+        assert_eq!(talk.next, Next::Read { until: talk.now + wait }, "{retry_after:?}");
+    }
 }
 
 #[test]
 fn a_final_refusal_says_how_long_to_stay_away() {
-    let impatient = RenewalPolicy {
-        waits: Waits { second: Duration::from_millis(10), ..Waits::default() },
-        max_repeats: 0,
-        ..RenewalPolicy::default()
-    };
-    let mut talk = Talk::begin(impatient, true);
+    let impatient = RenewalPolicy { max_repeats: 0, ..RenewalPolicy::default() };
+    let mut talk = Talk::living(impatient, a_hundred_times_faster(), true);
     talk.refuses(429_002, RenewalError { retry_after: Some(30), ..RenewalError::default() });
     assert_eq!(
         (talk.failure().as_str(), talk.flow.facts().retry_after),
-        ("throttled 429002: No {device}.", Some(secs(30) / 100))
+        ("throttled 429002: No {device}.", Some(FleetTime::from_secs(30)))
     );
 }
 

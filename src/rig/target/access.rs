@@ -231,10 +231,11 @@ impl Access {
             tls_resumption: class.tls_resumption,
             source: self.source.clone(),
             network: NetworkImpairment { latency, jitter, reset },
+            time_scale: *time_scale,
             hub: Some(hub),
             ..Settings::new(dps, self.id_scope.clone(), attestation, tls, Arc::clone(&self.verifier))
         };
-        behaviour::lay_over(&mut settings, &class.behaviour, *time_scale);
+        behaviour::lay_over(&mut settings, &class.behaviour);
         Ok(settings)
     }
 }

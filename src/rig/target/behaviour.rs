@@ -1,12 +1,12 @@
 use crate::device::Settings;
-use crate::domain::{FleetTime, TimeScale};
+use crate::domain::FleetTime;
 use crate::model::Waits;
 use crate::protocol::registration_flow::Policy;
 use crate::protocol::renewal_flow::RenewalPolicy;
 use crate::scenario::{Behaviour, BehaviourPreset};
 
 /// Makes devices behave within a conversation as a behaviour says. What it says of further attempts is the engine's business.
-pub(super) fn lay_over(settings: &mut Settings, behaviour: &Behaviour, scale: TimeScale) {
+pub(super) fn lay_over(settings: &mut Settings, behaviour: &Behaviour) {
     let Behaviour {
         preset,
         repeats,
@@ -21,17 +21,16 @@ pub(super) fn lay_over(settings: &mut Settings, behaviour: &Behaviour, scale: Ti
         keep_alive,
     } = *behaviour;
     let waits = Waits {
-        second: scale.to_real(FleetTime::from_secs(1)),
         honours_retry_after,
         // azure-iot-sdk-c takes a longer one for one that was read wrongly.
-        longest_retry_after: if preset == BehaviourPreset::SdkC { 300 } else { u32::MAX },
-        default_wait: scale.to_real(default_wait),
-        jitter: scale.to_real(wait_jitter),
+        longest_retry_after: if preset == BehaviourPreset::SdkC { FleetTime::from_secs(300) } else { FleetTime::MAX },
+        default_wait,
+        jitter: wait_jitter,
         // Devices that were refused together shall not come back together; no SDK does that by itself.
         jitter_on_retry_after: preset == BehaviourPreset::WellBehaved,
     };
     // The service works in real time: in compressed time many questions fit into its work, so their number says nothing.
-    let max_polls = if scale.is_real() { settings.policy.max_polls } else { u16::MAX };
+    let max_polls = if settings.time_scale.is_real() { settings.policy.max_polls } else { u16::MAX };
     settings.policy = Policy {
         waits,
         // azure-iot-device for Python waits 2 s whatever the first answer says.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use fleetstorm::device::{LocalEnd, MemoryConnector, Prepared, SharedKey, WallClock, prepare, provision};
-use fleetstorm::domain::{KeyAlgorithm, KeySource, Phase, RegistrationId, SasToken};
+use fleetstorm::domain::{FleetTime, KeyAlgorithm, KeySource, Phase, RegistrationId, SasToken, TimeScale};
 use fleetstorm::protocol::mqtt::{ConnectReturnCode, Packet};
 
 use super::service::{Accept, World};
@@ -136,7 +136,7 @@ async fn services_in_memory_see_the_certificates_of_the_device() {
 async fn a_refused_registration_says_how_long_to_stay_away() {
     let mut world = World::new();
     world.settings.policy.max_repeats = 0;
-    world.settings.policy.waits.second = Duration::from_millis(10);
+    world.settings.time_scale = TimeScale::new(FleetTime::from_secs(100), Duration::from_secs(1)).unwrap();
     let done = world
         .provision(async |mut accept: Accept| {
             let mut dps = accept.next().await;
@@ -145,5 +145,5 @@ async fn a_refused_registration_says_how_long_to_stay_away() {
             dps.hears_the_end().await;
         })
         .await;
-    assert_eq!((done.facts.throttled, done.facts.retry_after), (1, Some(Duration::from_millis(300))));
+    assert_eq!((done.facts.throttled, done.facts.retry_after), (1, Some(FleetTime::from_secs(30))));
 }

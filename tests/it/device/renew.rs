@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fleetstorm::device::{Confirmed, Credential, Held, LocalEnd, MemoryConnector, TcpConnector, reconnect, renew};
-use fleetstorm::domain::{FailureClass, Phase};
+use fleetstorm::domain::{FailureClass, FleetTime, Phase, TimeScale};
 use fleetstorm::pki::csr;
 use fleetstorm::protocol::mqtt::{ConnectReturnCode, Packet, Publish, QoS, SubAck, SubscribeReasonCode};
 use fleetstorm::protocol::payload::{
@@ -206,11 +206,11 @@ async fn renews_over_the_session_that_it_holds() {
 async fn a_refused_renewal_keeps_the_old_session() {
     let Life { mut world, credential, connector, session, mut hub, accept: _accept } = Life::connected().await;
     world.settings.renewal.max_repeats = 0;
-    world.settings.renewal.waits.second = Duration::from_millis(10);
+    world.settings.time_scale = TimeScale::new(FleetTime::from_secs(100), Duration::from_secs(1)).unwrap();
     let (end, prepared) = (LocalEnd::new(&world.settings, 0), world.device());
     let device = async {
         let done = renew(&world.settings, &connector, &end, &credential, Some(session), &prepared, true).await;
-        assert_eq!((done.facts.throttled, done.facts.retry_after), (1, Some(Duration::from_millis(300))));
+        assert_eq!((done.facts.throttled, done.facts.retry_after), (1, Some(FleetTime::from_secs(30))));
         assert_eq!(done.result.unwrap_err().class, FailureClass::Throttled);
         assert!(done.facts.phases.get(Phase::Keygen).is_some());
         let mut session = done.session.expect("it lives");
@@ -245,16 +245,13 @@ async fn a_refused_renewal_keeps_the_old_session() {
 async fn an_attempt_that_runs_out_of_time_keeps_the_session_and_its_packet_ids() {
     let Life { mut world, credential, connector, session, mut hub, accept: _accept } = Life::connected().await;
     world.settings.timeouts.attempt = Duration::from_secs(10);
-    world.settings.renewal.waits.second = Duration::from_millis(10);
+    world.settings.time_scale = TimeScale::new(FleetTime::from_secs(100), Duration::from_secs(1)).unwrap();
     let (end, prepared) = (LocalEnd::new(&world.settings, 0), world.device());
     let device = async {
         let done = renew(&world.settings, &connector, &end, &credential, Some(session), &prepared, true).await;
         assert_eq!(done.result.unwrap_err().to_string(), "timeout: the attempt took longer than 10 s");
         // What it met meanwhile counts.
-        assert_eq!(
-            (done.facts.throttled, done.facts.retry_after_max),
-            (1, Some(fleetstorm::domain::FleetTime::from_secs(30)))
-        );
+        assert_eq!((done.facts.throttled, done.facts.retry_after_max), (1, Some(FleetTime::from_secs(30))));
         assert!(done.facts.phases.get(Phase::RenewAccept).is_some());
         let mut session = done.session.expect("it lives");
         session.send_telemetry(&world.settings, &credential).await.unwrap();
@@ -282,7 +279,7 @@ async fn a_long_wait_is_not_begun() {
         hub.hears_the_end().await;
     })
     .await;
-    assert_eq!((refused.facts.throttled, refused.facts.retry_after), (1, Some(Duration::from_secs(300))));
+    assert_eq!((refused.facts.throttled, refused.facts.retry_after), (1, Some(FleetTime::from_secs(300))));
     assert_eq!(refused.result.unwrap_err().class, FailureClass::Throttled);
 }
 
