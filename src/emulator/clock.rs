@@ -51,8 +51,8 @@ impl Clock {
     }
 
     /// Moves it forward.
-    pub(crate) fn advance(&self, by: Duration) {
-        self.offset_ms.fetch_add(millis(by), Ordering::Relaxed);
+    pub(crate) fn advance(&self, by: FleetTime) {
+        self.offset_ms.fetch_add(millis(by.length()), Ordering::Relaxed);
     }
 
     /// From `anchor` on it runs at the speed of the time scale, however late this is called. It can begin again: what it showed before is
@@ -134,7 +134,7 @@ mod tests {
         assert_eq!(clock.now(), anchor + DAY / 4, "as if it had been told in time");
         tokio::time::advance(2 * SECOND).await;
         assert_eq!((clock.now(), clock.lead_ms()), (anchor + DAY * 9 / 4, millis(DAY * 9 / 4 - SECOND * 9 / 4)));
-        clock.advance(30 * DAY);
+        clock.advance(FleetTime::new(30 * DAY));
         assert_eq!(clock.now(), anchor + DAY * 129 / 4);
         let again = start() + 8 * SECOND;
         assert!(clock.begin(again), "another run");
@@ -159,7 +159,7 @@ mod tests {
         assert_eq!(clock.when(start() + DAY).unwrap() - Instant::now(), DAY);
         clock.begin(start());
         assert_eq!(clock.when(start() + DAY).unwrap() - Instant::now(), SECOND);
-        clock.advance(DAY / 2);
+        clock.advance(FleetTime::new(DAY / 2));
         assert_eq!(clock.when(start() + DAY).unwrap() - Instant::now(), SECOND / 2);
         assert_eq!(clock.when(start()), Some(Instant::now()), "it has");
     }
@@ -187,7 +187,7 @@ mod tests {
                         clock.begin(if late < 0 { last + by } else { last - by });
                     }
                     if travel {
-                        clock.advance(Duration::from_millis(step));
+                        clock.advance(FleetTime::from_millis(step));
                     }
                     let now = clock.now();
                     prop_assert!(now >= last);

@@ -1,11 +1,11 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use tokio::time::Instant;
 
-use crate::domain::IdScope;
+use crate::domain::{FleetTime, IdScope};
 use crate::emulator::clock::Clock;
 use crate::emulator::config::{Config, ConfigError};
 use crate::emulator::counters::{Event, Tally};
@@ -175,7 +175,7 @@ impl Core {
     }
 
     /// Moves the clock forward.
-    pub(crate) fn advance_clock(&self, by: Duration) -> Result<(), KeyError> {
+    pub(crate) fn advance_clock(&self, by: FleetTime) -> Result<(), KeyError> {
         self.clock.advance(by);
         self.clock_changed();
         self.record_authorities()

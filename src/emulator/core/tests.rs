@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 use crate::domain::{CryptoProvider, FleetTime, KeyAlgorithm, RegistrationId, TimeScale};
 use crate::emulator::registry::{Attestation, Condition, Enrollment, EnrollmentKind, Scope, test_group};

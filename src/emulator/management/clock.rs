@@ -1,7 +1,5 @@
 //! Time travel, so that certificates and tokens of devices can be made to expire.
 
-use std::time::Duration;
-
 use axum::extract::State;
 use axum::routing::get;
 use bytes::Bytes;
@@ -14,10 +12,11 @@ use super::answer::Json;
 use super::error::Refusal;
 use super::request;
 use super::routes::Routes;
+use crate::domain::FleetTime;
 use crate::emulator::clock::dps_time;
 
 /// As far as one request may move the clock: the life of the authorities.
-const MOST: Duration = Duration::from_secs(3650 * 86_400);
+const MOST: FleetTime = FleetTime::from_secs(3650 * 86_400);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -45,9 +44,9 @@ async fn advance(State(plane): State<Plane>, body: Bytes) -> Result<Json, Refusa
     Ok(show(State(plane)).await)
 }
 
-fn duration(text: &str) -> Option<Duration> {
+fn duration(text: &str) -> Option<FleetTime> {
     let span: Span = text.parse().ok()?;
-    span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?.try_into().ok()
+    span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?.try_into().ok().map(FleetTime::new)
 }
 
 #[cfg(test)]
@@ -56,9 +55,9 @@ mod tests {
 
     #[test]
     fn durations_are_those_of_iso_8601_and_not_negative() {
-        assert_eq!(duration("P8D"), Some(Duration::from_secs(8 * 86_400)));
-        assert_eq!(duration("P1W"), Some(Duration::from_secs(7 * 86_400)));
-        assert_eq!(duration("PT1H30M"), Some(Duration::from_secs(5400)));
+        assert_eq!(duration("P8D"), Some(FleetTime::from_secs(8 * 86_400)));
+        assert_eq!(duration("P1W"), Some(FleetTime::from_secs(7 * 86_400)));
+        assert_eq!(duration("PT1H30M"), Some(FleetTime::from_secs(5400)));
         for bad in ["", "8", "P8", "-P1D", "P1M", "P99999999999999D"] {
             assert_eq!(duration(bad), None, "{bad}");
         }

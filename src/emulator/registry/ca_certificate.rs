@@ -1,8 +1,9 @@
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use super::enrollment::Certificate;
 use super::revision::Revision;
+use crate::domain::FleetTime;
 use crate::pki::possession::{self, PossessionError};
 
 /// A CA certificate that was uploaded to DPS.
@@ -40,12 +41,12 @@ pub(crate) enum VerificationError {
 
 impl CaCertificate {
     /// A proof must come within so many seconds of its code. The service's limit is not documented.
-    const CODE_LIFE: Duration = Duration::from_secs(30 * 60);
+    const CODE_LIFE: FleetTime = FleetTime::from_secs(30 * 60);
 
     /// A new code; one from before is no longer good.
     pub(super) fn generate_code(&mut self, now: SystemTime) {
         let code = rand::random::<[u8; 24]>().iter().map(|byte| format!("{byte:02X}")).collect();
-        self.verification_code = Some(VerificationCode { code, expiry: now + Self::CODE_LIFE });
+        self.verification_code = Some(VerificationCode { code, expiry: Self::CODE_LIFE.after(now) });
         self.revision = self.revision.next(now);
     }
 

@@ -1,9 +1,11 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use uuid::Uuid;
+
+use crate::domain::FleetTime;
 
 /// Cloud-to-device messages that wait for a device: at most [`Self::MAX`], each until it is acknowledged or expires.
 /// Source: Microsoft Learn, "Understand cloud-to-device messaging from an IoT hub".
@@ -56,7 +58,7 @@ impl Inbox {
     /// Messages that a device may have.
     pub(crate) const MAX: usize = 50;
     /// How long a message that was taken over HTTPS is locked. Source: as above, `lockDurationAsIso8601`.
-    const LOCK: Duration = Duration::from_secs(60);
+    const LOCK: FleetTime = FleetTime::from_secs(60);
     /// How often a message is given out over HTTPS; after that it is dropped. Source: as above, `maxDeliveryCount`.
     const MAX_TAKEN: u32 = 10;
 
@@ -92,7 +94,7 @@ impl Inbox {
         self.expire(now);
         let letter = self.waiting.iter_mut().find(|letter| letter.is_free())?;
         let lock = Uuid::new_v4();
-        letter.lock = Some((lock, now + Self::LOCK));
+        letter.lock = Some((lock, Self::LOCK.after(now)));
         letter.taken += 1;
         Some((letter, lock))
     }
@@ -164,6 +166,8 @@ impl Inbox {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const START: SystemTime = SystemTime::UNIX_EPOCH;
@@ -199,7 +203,7 @@ mod tests {
         assert!(inbox.lock_next(START).is_none() && inbox.next(START).is_none());
         assert!(inbox.abandon(first, START) && !inbox.abandon(first, START) && !inbox.complete(first, START));
         let (_, second) = inbox.lock_next(START).unwrap();
-        let later = START + Inbox::LOCK;
+        let later = Inbox::LOCK.after(START);
         assert!(!inbox.complete(second, later), "the lock has ended");
         let (_, third) = inbox.lock_next(later).unwrap();
         assert!(inbox.complete(third, later) && inbox.is_empty());

@@ -22,6 +22,7 @@ use super::session;
 use super::transport::conversation::End;
 use super::transport::held::Held;
 use super::transport::room::Place;
+use crate::domain::FleetTime;
 use crate::pki::sas::SymmetricKey;
 use crate::settings::Problems;
 
@@ -78,7 +79,7 @@ impl Service {
 
     /// Moves the wall clock of DPS, hub and authorities forward, so that tokens and certificates expire. Waiting times
     /// are not touched.
-    pub fn advance_clock(&self, by: Duration) {
+    pub fn advance_clock(&self, by: FleetTime) {
         // Only the record of it can fail, and the next one has it too.
         let _ = self.core.advance_clock(by);
     }

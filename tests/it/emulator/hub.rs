@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use fleetstorm::domain::FleetTime;
 use fleetstorm::emulator::Event;
 use fleetstorm::pki::csr;
 use fleetstorm::pki::issuing_ca::RootCa;
@@ -58,7 +59,7 @@ async fn certificates_that_are_not_the_devices_are_refused_with_code_5() {
 async fn an_expired_certificate_is_refused_and_registering_again_helps() {
     let world = World::with(|config| config.adr.leaf_validity_seconds = Some(100));
     let (old, _) = world.provision("dev1").await;
-    world.service.advance_clock(200 * SECOND);
+    world.service.advance_clock(FleetTime::from_secs(200));
     assert_eq!(world.open_with(old).connect(hub_connect("dev1", "")).await, refused(ConnectReturnCode::NotAuthorized));
     let (new, _) = world.provision("dev1").await;
     assert_eq!(world.open_with(new).connect(hub_connect("dev1", "")).await, accepted());
@@ -99,7 +100,7 @@ async fn a_token_signed_with_the_devices_key_is_good_too() {
         let ack = world.open().connect(dps_connect(client_id, user, &password)).await;
         assert_eq!(ack, refused(code), "{client_id} {user} {password}");
     }
-    world.service.advance_clock(2 * 3600 * SECOND);
+    world.service.advance_clock(FleetTime::from_secs(2 * 3600));
     let expired = world.open().connect(dps_connect("dev1", user, &sas(&key, "localhost/devices/dev1", None))).await;
     assert_eq!(expired, refused(NotAuthorized));
 }

@@ -1,10 +1,11 @@
 //! Cloud-to-device messages: delivered, kept, sent again, bounded.
 
 use bytes::Bytes;
+use fleetstorm::domain::FleetTime;
 use fleetstorm::emulator::{CloudToDevice, HubError};
 use fleetstorm::protocol::mqtt::{Packet, QoS};
 
-use super::client::{SECOND, World, hub_connect};
+use super::client::{World, hub_connect};
 use super::hub_client::{Device, Feature};
 
 fn message(body: &str) -> CloudToDevice {
@@ -126,7 +127,7 @@ async fn fifty_messages_wait_and_no_more_until_they_expire() {
     }
     let error = world.service.send_cloud_to_device("dev1", &message("x")).unwrap_err();
     assert_eq!((error.clone(), error.code(), error.status()), (HubError::QueueFull, 403_004, 403));
-    world.service.advance_clock(3600 * SECOND);
+    world.service.advance_clock(FleetTime::from_secs(3600));
     assert_eq!(waiting(&world), 0);
     send(&world, "x");
 }

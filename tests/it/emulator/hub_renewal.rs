@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use fleetstorm::domain::FleetTime;
 use fleetstorm::emulator::{Event, Latency, RenewalBody, RenewalCodes};
 use fleetstorm::protocol::mqtt::{ConnectReturnCode, Packet, PubAck, QoS};
 use serde_json::{Value, json};
@@ -63,7 +64,7 @@ fn chain(issued: &Value) -> Vec<Vec<u8>> {
 async fn a_renewed_certificate_opens_the_hub_and_the_old_one_does_too() {
     let world = World::with(|config| config.adr.leaf_validity_seconds = Some(1000));
     let (mut device, mut peer) = ready(&world).await;
-    world.service.advance_clock(900 * SECOND);
+    world.service.advance_clock(FleetTime::from_secs(900));
     let (_, csr) = key_and_csr("dev1");
     let begun = peer.begin_renewal("156089087", &body(&csr)).await;
     assert_eq!(begun.as_object().unwrap().keys().collect::<Vec<_>>(), ["correlationId", "operationExpires"]);
@@ -78,7 +79,7 @@ async fn a_renewed_certificate_opens_the_hub_and_the_old_one_does_too() {
     device.connect(&world).await.leave().await;
     let old = std::mem::replace(&mut device.chain, new);
     device.connect(&world).await.leave().await;
-    world.service.advance_clock(200 * SECOND);
+    world.service.advance_clock(FleetTime::from_secs(200));
     assert_eq!(world.open_with(old).connect(hub_connect("dev1", "")).await, refused(ConnectReturnCode::NotAuthorized));
     device.connect(&world).await;
     let counted = [Event::RenewalsAccepted, Event::Renewed, Event::Issued].map(|event| world.count(event));
@@ -351,14 +352,14 @@ async fn an_operation_is_given_up_after_twelve_hours() {
     let (device, mut peer) = ready(&world).await;
     peer.begin_renewal("rid-0", &body(&key_and_csr("dev1").1)).await;
     peer.leave().await;
-    world.service.advance_clock(11 * 3600 * SECOND);
+    world.service.advance_clock(FleetTime::from_secs(11 * 3600));
     sleep(80 * SECOND).await;
     let mut peer = device.connect(&world).await;
     peer.wants(Feature::Credentials).await;
     peer.renewed("rid-0").await;
     peer.begin_renewal("rid-1", &body(&key_and_csr("dev1").1)).await;
     peer.leave().await;
-    world.service.advance_clock(12 * 3600 * SECOND);
+    world.service.advance_clock(FleetTime::from_secs(12 * 3600));
     sleep(80 * SECOND).await;
     let mut peer = device.connect(&world).await;
     peer.wants(Feature::Credentials).await;

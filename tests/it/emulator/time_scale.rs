@@ -60,7 +60,7 @@ async fn time_travel_ends_sessions_whose_token_it_passes() {
     let token = key.sign("localhost/devices/dev1", expiry.as_secs(), None).to_text();
     let mut peer = world.open();
     assert_eq!(peer.connect(hub_connect("dev1", &token)).await, accepted());
-    world.service.advance_clock(DAY - 10 * SECOND);
+    world.service.advance_clock(FleetTime::new(DAY - 10 * SECOND));
     let begun = Instant::now();
     peer.is_quiet().await;
     assert_eq!(peer.ended().await, "its token expired");

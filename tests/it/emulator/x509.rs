@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use fleetstorm::domain::{CryptoProvider, KeyAlgorithm};
+use fleetstorm::domain::{CryptoProvider, FleetTime, KeyAlgorithm};
 use fleetstorm::emulator::{CaEntry, Config, GroupEntry, Individual};
 use fleetstorm::pki::bootstrap;
 use fleetstorm::pki::ca::Validity;
@@ -202,7 +202,7 @@ async fn names_are_compared_without_case_and_must_agree() {
     let world = World::with(fleet.by_root());
     assert_eq!(group_of(&world, "DEV1", fleet.chain("dev1")).await, "by-root");
     assert_eq!(refusal(&world, "dev2", fleet.chain("dev1")).await, invalid_certificate());
-    world.service.advance_clock(Duration::from_secs(366 * 24 * 3600));
+    world.service.advance_clock(FleetTime::from_secs(366 * 24 * 3600));
     assert_eq!(refusal(&world, "dev1", fleet.chain("dev1")).await, invalid_certificate(), "expired");
 }
 

@@ -12,6 +12,7 @@ use ring::digest;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::domain::FleetTime;
 use crate::emulator::clock::hub_time;
 use crate::emulator::core::Core;
 use crate::emulator::counters::Event;
@@ -28,7 +29,7 @@ use answer::Refusal;
 const FIRST_WITH_RENEWAL: &str = "2025-08-01-preview";
 
 /// An operation is given up so long after it began.
-const LIFE: Duration = Duration::from_secs(12 * 3600);
+const LIFE: FleetTime = FleetTime::from_secs(12 * 3600);
 
 /// Whether renewal exists for a device of that API version. For others its topics are unknown ones.
 pub(super) fn is_known_to(api_version: &str) -> bool {
@@ -116,7 +117,7 @@ fn accept(
         may_begin(pending, request.replace.as_deref())?;
         let policy = issue::policy(core, state).ok_or(Refusal::NotAvailable)?;
         let (ready_at, away) = ready_at(core, due)?;
-        let renewal = Renewal::new(rid.into(), Uuid::new_v4(), now + LIFE, csr_digest, ready_at);
+        let renewal = Renewal::new(rid.into(), Uuid::new_v4(), LIFE.after(now), csr_digest, ready_at);
         let job = issue::Job::new(device, state, policy, request.csr, &renewal, away);
         let answer = accepted(&renewal);
         state.renewal = Some(Box::new(renewal));

@@ -1,10 +1,10 @@
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::{HubError, find};
-use crate::domain::percent_encode;
+use crate::domain::{FleetTime, percent_encode};
 use crate::emulator::hub::limits::{MAX_CLOUD_TO_DEVICE, message_size};
 use crate::emulator::registry::Letter;
 use crate::emulator::service::Service;
@@ -36,7 +36,7 @@ pub struct CloudToDevice {
 /// Longest topic that MQTT can carry, in bytes.
 const MAX_TOPIC: usize = u16::MAX as usize;
 /// How long a message waits unless it says otherwise. Source: as of [`CloudToDevice`], `defaultTtlAsIso8601`.
-const TIME_TO_LIVE: Duration = Duration::from_secs(3600);
+const TIME_TO_LIVE: FleetTime = FleetTime::from_secs(3600);
 
 impl Service {
     /// Sends a message to a device: now if it is connected and subscribed, else when it is.
@@ -56,7 +56,7 @@ impl Service {
             return Err(HubError::TooLarge { what: "a topic", size: topic.len(), limit: MAX_TOPIC });
         }
         let now = core.clock.now();
-        let expires = message.expires.unwrap_or(now + TIME_TO_LIVE);
+        let expires = message.expires.unwrap_or(TIME_TO_LIVE.after(now));
         let letter = Letter::new(topic.into(), message.payload.clone(), expires);
         Ok(device.with_session(|state| state.inbox.push(letter, now))?)
     }

@@ -1,6 +1,6 @@
 use std::time::{Duration, SystemTime};
 
-use fleetstorm::domain::{CryptoProvider, KeyAlgorithm};
+use fleetstorm::domain::{CryptoProvider, FleetTime, KeyAlgorithm};
 use fleetstorm::emulator::{CaEntry, Config, GroupEntry, Individual};
 use fleetstorm::pki::bootstrap;
 use fleetstorm::pki::key::DeviceKey;
@@ -257,7 +257,7 @@ async fn certificates(at_connect: bool) {
     let issued = Credential::certificates(&chain, &std::sync::Arc::new(key));
     judge(&emulator, Side::Dps, at_connect, &certificate_rows(&emulator, &fleets, &own, issued)).await;
     // What was good becomes bad with time: every certificate, and its authority.
-    emulator.service.advance_clock(9 * day);
+    emulator.service.advance_clock(FleetTime::new(9 * day));
     let late = [
         row("a certificate of its own that has expired", "own", own[0].clone(), INVALID),
         row("the second certificate of its own", "own", own[1].clone(), In),

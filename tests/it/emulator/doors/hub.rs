@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use fleetstorm::domain::{CryptoProvider, KeyAlgorithm};
+use fleetstorm::domain::{CryptoProvider, FleetTime, KeyAlgorithm};
 use fleetstorm::emulator::Individual;
 use fleetstorm::pki::csr;
 use fleetstorm::pki::issuing_ca::RootCa;
@@ -100,7 +100,7 @@ async fn tokens_at_the_hub() {
     rows.extend(tampered.into_iter().map(|(what, token)| row(what, "dev1", Credential::token(token), REFUSED)));
     judge(&emulator, Side::Hub, false, &rows).await;
     keys_are_those_of_the_last_registration(&emulator).await;
-    emulator.service.advance_clock(DAY);
+    emulator.service.advance_clock(FleetTime::new(DAY));
     let late = [row("a token that was good yesterday", "dev1", Credential::token(good), REFUSED)];
     judge(&emulator, Side::Hub, false, &late).await;
     emulator.stop().await;
@@ -186,7 +186,7 @@ async fn operational_certificates_at_the_hub() {
     ];
     judge(&emulator, Side::Hub, false, &rows).await;
 
-    emulator.service.advance_clock(31 * DAY);
+    emulator.service.advance_clock(FleetTime::new(31 * DAY));
     let fresh = emulator.issued("dev1").await;
     let rows = [
         row("a certificate that has expired", "dev1", dev1, REFUSED),
@@ -267,7 +267,7 @@ async fn bootstrap_certificates_at_the_hub() {
         ),
     ];
     judge(&emulator, Side::Hub, false, &rows).await;
-    emulator.service.advance_clock(10 * DAY);
+    emulator.service.advance_clock(FleetTime::new(10 * DAY));
     let rows = [
         row("one that has expired", "short", short.clone(), REFUSED),
         row("one that has expired, alone", "short", short.first(1), REFUSED),

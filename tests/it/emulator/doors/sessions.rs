@@ -1,7 +1,8 @@
 //! Sessions that outlive what opened them.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
+use fleetstorm::domain::FleetTime;
 use fleetstorm::emulator::Event;
 use fleetstorm::protocol::mqtt::QoS;
 use fleetstorm::protocol::topic::DPS_RESPONSES;
@@ -11,7 +12,7 @@ use super::super::fleet::Fleet;
 use super::{Credential, Door, Running, of_dps_over_mqtt, peer, sas};
 use crate::emulator::client::{API, Peer, SCOPE, accepted, dps_connect, dps_user, hub_connect};
 
-const DAY: Duration = Duration::from_secs(86_400);
+const DAY: FleetTime = FleetTime::from_secs(86_400);
 
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}

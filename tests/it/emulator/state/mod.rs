@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::SystemTime;
 
-use fleetstorm::domain::KeyAlgorithm;
+use fleetstorm::domain::{FleetTime, KeyAlgorithm};
 use fleetstorm::emulator::{CaEntry, Config, GroupEntry, Service, StartError, StateError};
 use fleetstorm::pki::bootstrap;
 use fleetstorm::pki::sas::SymmetricKey;
@@ -15,7 +15,7 @@ use fleetstorm::protocol::mqtt::ConnectReturnCode;
 use hyper::Method;
 use serde_json::{Value, json};
 
-use super::client::{Peer, SECOND, World, accepted, hub_connect, key_and_csr, refused};
+use super::client::{Peer, World, accepted, hub_connect, key_and_csr, refused};
 use super::hub_client::Feature;
 use super::management::Control;
 
@@ -199,5 +199,5 @@ async fn without_a_folder_nothing_is_written() {
     world.provision("dev1").await;
     assert!(world.service.durable().await, "there is nothing to wait for");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
-    world.service.advance_clock(SECOND);
+    world.service.advance_clock(FleetTime::from_secs(1));
 }
