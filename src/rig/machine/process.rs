@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use nix::sys::resource::{Usage, UsageWho, getrusage};
 use nix::sys::time::{TimeVal, TimeValLike as _};
-use nix::unistd::{SysconfVar, sysconf};
+use nix::time::clock_getcpuclockid;
+use nix::unistd::{Pid, SysconfVar, sysconf};
 
 use crate::measure::CpuUse;
 
 /// What a process uses at a moment. What the system does not tell is absent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Process {
-    /// User time, system time, since it began.
+    /// User time, system time, since it began. To the microsecond together; of another process they are told apart in steps of 10 ms.
     pub cpu: Option<[Duration; 2]>,
     /// In bytes.
     pub resident_memory: Option<u64>,
@@ -65,7 +66,9 @@ struct Started {
     process: Option<Other>,
     /// What children used that ended before it: those of earlier runs.
     earlier: CpuUse,
-    /// CPU that was told, user and system.
+    /// CPU that was seen, user and system.
+    seen: Mutex<[Duration; 2]>,
+    /// What of it was told.
     told: Mutex<[Duration; 2]>,
     /// The most resident memory in bytes when it was last looked at; 0 when that was never, or is not told.
     peak: AtomicU64,
@@ -76,22 +79,34 @@ impl ChildProcess {
     pub fn started(&self, process: Option<Other>) {
         let earlier = ended_children().unwrap_or_default();
         // A second time nothing changes.
-        let _ = self.0.set(Started { process, earlier, told: Mutex::default(), peak: AtomicU64::new(0) });
+        let _ = self.0.set(Started {
+            process,
+            earlier,
+            seen: Mutex::default(),
+            told: Mutex::default(),
+            peak: AtomicU64::new(0),
+        });
     }
 
-    /// What it uses now; after its end, the CPU that it used.
+    /// What it uses now; after its end, the CPU that it used. Neither user nor system time ever becomes less.
     pub fn now(&self) -> Process {
-        let Some(Started { process: Some(process), peak, .. }) = self.0.get() else { return Process::default() };
+        let Some(Started { process: Some(process), seen, peak, .. }) = self.0.get() else { return Process::default() };
         if let Some(most) = process.peak_memory() {
             peak.fetch_max(most, Ordering::Relaxed);
         }
-        match process.now() {
+        let Process { cpu, resident_memory } = match process.now() {
             Process { cpu: None, resident_memory: None } => {
                 let whole = self.whole();
                 Process { cpu: whole.map(|whole| [whole.user, whole.system]), resident_memory: None }
             }
             now => now,
-        }
+        };
+        let onwards = |cpu| {
+            let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+            *seen = onwards(*seen, cpu);
+            *seen
+        };
+        Process { cpu: cpu.map(onwards), resident_memory }
     }
 
     /// What it used since this was asked last, or it was started; the peak of its memory is that of all its life until now. `None` when
@@ -123,6 +138,14 @@ impl ChildProcess {
     }
 }
 
+/// User and system time now, when they were `before`: the sum of both is kept, and neither becomes less, as it might where system time comes in
+/// steps and user time is the rest.
+fn onwards(before: [Duration; 2], [user, system]: [Duration; 2]) -> [Duration; 2] {
+    let more = (user + system).saturating_sub(before[0] + before[1]);
+    let of_system = system.saturating_sub(before[1]).min(more);
+    [before[0] + (more - of_system), before[1] + of_system]
+}
+
 /// Another process, which may end at any time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Other {
@@ -139,12 +162,25 @@ impl Other {
 
     /// What it uses; nothing once it has ended, but for its CPU until its parent asks how.
     pub fn now(&self) -> Process {
+        // Asked before: who is there afterwards had its number then, too.
+        let cpu = self.cpu_total();
         match stat(&self.pid.to_string()) {
             Some(stat) if stat.began == self.began => {
-                Process { cpu: stat.cpu(), resident_memory: stat.resident_memory().filter(|_| stat.runs) }
+                let exactly = |[user, system]: [Duration; 2]| match cpu {
+                    Some(cpu) => [cpu.saturating_sub(system), system.min(cpu)],
+                    None => [user, system],
+                };
+                Process { cpu: stat.cpu().map(exactly), resident_memory: stat.resident_memory().filter(|_| stat.runs) }
             }
             _ => Process::default(),
         }
+    }
+
+    /// User and system time together by the clock of whoever has its number, which does not go in steps as /proc does.
+    fn cpu_total(&self) -> Option<Duration> {
+        let clock = clock_getcpuclockid(Pid::from_raw(self.pid.try_into().ok()?)).ok()?;
+        let micros = Duration::from(clock.now().ok()?).as_micros();
+        u64::try_from(micros).ok().map(Duration::from_micros)
     }
 
     /// The most that was resident since it began, in bytes; `None` once it has ended.
@@ -232,6 +268,30 @@ mod tests {
         assert!(process.cpu.is_some() && process.resident_memory > Some(1_000_000) && open_files() > Some(2));
         let seen = Other::running(std::process::id()).unwrap().now();
         assert!(seen.cpu_total().is_some() && seen.resident_memory > Some(1_000_000), "{seen:?}");
+    }
+
+    #[test]
+    fn another_process_is_looked_at_as_closely_as_this_one() {
+        let me = Other::running(std::process::id()).unwrap();
+        let total = |process: Process| process.cpu_total().unwrap();
+        // It is this process, so what is seen from outside lies between what it says of itself before and after.
+        let (before, seen, after) = (total(Process::own()), total(me.now()), total(Process::own()));
+        assert!(before <= seen && seen <= after, "{before:?}, {seen:?}, {after:?}");
+    }
+
+    #[test]
+    fn user_and_system_time_only_grow_and_their_sum_is_kept() {
+        let ms = |[user, system]: [u64; 2]| [Duration::from_millis(user), Duration::from_millis(system)];
+        for (before, now, then) in [
+            ([0, 0], [7, 0], [7, 0]),
+            // A step of system time, most of which had been counted as the user's.
+            ([19, 0], [10, 10], [19, 1]),
+            ([19, 1], [21, 10], [21, 10]),
+            ([5, 5], [12, 3], [10, 5]),
+            ([5, 5], [4, 4], [5, 5]),
+        ] {
+            assert_eq!(onwards(ms(before), ms(now)), ms(then), "{before:?} {now:?}");
+        }
     }
 
     #[test]
