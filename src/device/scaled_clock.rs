@@ -1,59 +1,62 @@
 use std::sync::OnceLock;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use tokio::time::Instant;
 
 use crate::device::WallClock;
 use crate::domain::TimeScale;
-use crate::model::{FleetWall, later};
+use crate::model::{FleetWall, Moment};
 
 /// The fleet's wall clock in compressed time. It runs at real speed until the measured part of a run begins, then as many
 /// times faster as the time scale says. All devices of a run share one.
 #[derive(Debug)]
 pub struct ScaledClock {
-    scale: TimeScale,
-    /// What it shows at `origin`, following the runtime's clock from there; otherwise it follows the machine's.
-    start: Option<SystemTime>,
     origin: Instant,
-    fleet: OnceLock<FleetWall>,
+    before: FleetWall,
+    /// Once the measured part begins.
+    begun: OnceLock<FleetWall>,
 }
 
 impl ScaledClock {
     /// One that follows the machine's clock until [`Self::begin`].
     pub fn new(scale: TimeScale) -> Self {
-        Self { scale, start: None, origin: Instant::now(), fleet: OnceLock::new() }
+        Self::of(FleetWall::new(scale, None))
     }
 
     /// One that shows `start` now and follows the runtime's clock, which tests can pause.
     pub fn starting_at(scale: TimeScale, start: SystemTime) -> Self {
-        Self { start: Some(start), ..Self::new(scale) }
+        Self::of(FleetWall::new(scale, Some(start)))
+    }
+
+    fn of(before: FleetWall) -> Self {
+        Self { origin: Instant::now(), before, begun: OnceLock::new() }
     }
 
     /// The measured part begins at `anchor`, on this clock; from then on it runs at the speed of the scale, however late
     /// this is called. The first call counts; false for any other.
     pub fn begin(&self, anchor: SystemTime) -> bool {
-        let now = self.origin.elapsed();
-        self.fleet.set(FleetWall::anchored(self.scale, anchor, self.real(now), now)).is_ok()
+        self.begun.set(self.before.begun(anchor, self.moment())).is_ok()
     }
 
-    /// Without compression.
-    fn real(&self, now: Duration) -> SystemTime {
-        self.start.map_or_else(SystemTime::now, |start| later(start, now))
+    fn moment(&self) -> Moment {
+        Moment { monotonic: self.origin.elapsed(), system: SystemTime::now() }
     }
 }
 
 impl WallClock for ScaledClock {
     fn now(&self) -> SystemTime {
-        let now = self.origin.elapsed();
-        self.fleet.get().map_or_else(|| self.real(now), |fleet| fleet.shows(now))
+        self.begun.get().unwrap_or(&self.before).shows(self.moment())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::time::advance;
+
     use super::*;
     use crate::domain::FleetTime;
-    use tokio::time::advance;
 
     const SECOND: Duration = Duration::from_secs(1);
     const DAY: Duration = Duration::from_secs(86_400);

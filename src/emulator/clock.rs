@@ -1,74 +1,69 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{PoisonError, RwLock};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::domain::{FleetTime, TimeScale};
-use crate::model::{FleetWall, later};
+use crate::model::{FleetWall, Moment};
 
-/// The emulator's wall clock: the system's, moved by an offset, so that certificates and tokens can be made to expire; and
-/// from the beginning of the measured part on as many times faster as the time scale says.
+/// The emulator's wall clock: that of its fleet, moved by an offset, so that certificates and tokens can be made to expire.
 #[derive(Debug)]
 pub(crate) struct Clock {
-    scale: TimeScale,
-    /// What it shows at `origin`, following the runtime's clock from there; otherwise it follows the system's.
-    start: Option<SystemTime>,
     origin: Instant,
-    /// Set when the measured part of a run begins.
-    fleet: RwLock<Option<FleetWall>>,
+    wall: RwLock<FleetWall>,
     offset_ms: AtomicI64,
 }
 
 impl Clock {
     /// One that was moved by so many milliseconds before. `start` is where a clock in virtual time begins.
     pub(crate) fn new(scale: TimeScale, start: Option<SystemTime>, offset_ms: i64) -> Self {
-        Self { scale, start, origin: Instant::now(), fleet: RwLock::default(), offset_ms: AtomicI64::new(offset_ms) }
+        let wall = RwLock::new(FleetWall::new(scale, start));
+        Self { origin: Instant::now(), wall, offset_ms: AtomicI64::new(offset_ms) }
     }
 
     /// How fast fleet time passes.
-    pub(crate) const fn scale(&self) -> TimeScale {
-        self.scale
+    pub(crate) fn scale(&self) -> TimeScale {
+        self.wall().scale()
     }
 
     /// How far it is ahead of the system's clock by what moved it, in milliseconds: time travel and the time scale.
     pub(crate) fn lead_ms(&self) -> i64 {
-        let offset = self.offset_ms.load(Ordering::Relaxed);
-        if self.scale.is_real() {
+        let (wall, now, offset) = (self.wall(), self.moment(), self.offset_ms.load(Ordering::Relaxed));
+        if wall.scale().is_real() {
             return offset;
         }
-        let scaled = self.unmoved().duration_since(self.real(self.origin.elapsed())).unwrap_or_default();
-        offset.saturating_add(millis(scaled))
+        offset.saturating_add(millis(FleetTime::between(wall.unscaled(now), wall.shows(now))))
     }
 
     /// Now.
     pub(crate) fn now(&self) -> SystemTime {
         let offset = self.offset_ms.load(Ordering::Relaxed);
-        let (now, by) = (self.unmoved(), Duration::from_millis(offset.unsigned_abs()));
+        let (now, by) = (self.wall().shows(self.moment()), FleetTime::from_millis(offset.unsigned_abs()));
         // Outside what the system's time can express the offset has no meaning.
-        if offset.is_negative() { now.checked_sub(by) } else { now.checked_add(by) }.unwrap_or(now)
+        if offset.is_negative() { by.before(now).unwrap_or(now) } else { by.after(now) }
     }
 
     /// Moves it forward.
     pub(crate) fn advance(&self, by: FleetTime) {
-        self.offset_ms.fetch_add(millis(by.length()), Ordering::Relaxed);
+        self.offset_ms.fetch_add(millis(by), Ordering::Relaxed);
     }
 
     /// From `anchor` on it runs at the speed of the time scale, however late this is called. It can begin again: what it showed before is
     /// forgotten, but for time travel. Whether it had begun before.
     pub(crate) fn begin(&self, anchor: SystemTime) -> bool {
-        let now = self.origin.elapsed();
-        let fleet = FleetWall::anchored(self.scale, anchor, self.real(now), now);
-        self.fleet.write().unwrap_or_else(PoisonError::into_inner).replace(fleet).is_some()
+        let mut wall = self.wall.write().unwrap_or_else(PoisonError::into_inner);
+        let again = wall.has_begun();
+        *wall = wall.begun(anchor, self.moment());
+        again
     }
 
     /// When it will show `wall`, as far as can be told now: time travel and the beginning may come in between.
     pub(crate) fn when(&self, wall: SystemTime) -> Option<Instant> {
-        let (left, now) = (wall.duration_since(self.now()).unwrap_or_default(), Instant::now());
-        let begins_in = |fleet: &FleetWall| fleet.begins_in(now.duration_since(self.origin));
-        let unscaled = left.min(self.fleet().as_ref().map_or(Duration::MAX, begins_in));
-        now.checked_add(unscaled + self.scale.to_real(FleetTime::new(left - unscaled)))
+        let now = self.moment();
+        let takes = self.wall().takes(FleetTime::between(self.now(), wall), now);
+        self.origin.checked_add(now.monotonic)?.checked_add(takes)
     }
 
     /// Now in whole seconds since 1970-01-01T00:00:00Z, as SAS tokens count.
@@ -76,24 +71,18 @@ impl Clock {
         self.now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs())
     }
 
-    /// Now, without time travel.
-    fn unmoved(&self) -> SystemTime {
-        let now = self.origin.elapsed();
-        self.fleet().map_or_else(|| self.real(now), |fleet| fleet.shows(now))
+    /// Without time travel.
+    fn wall(&self) -> FleetWall {
+        *self.wall.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn fleet(&self) -> Option<FleetWall> {
-        *self.fleet.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Without time travel and time scale.
-    fn real(&self, now: Duration) -> SystemTime {
-        self.start.map_or_else(SystemTime::now, |start| later(start, now))
+    fn moment(&self) -> Moment {
+        Moment { monotonic: self.origin.elapsed(), system: SystemTime::now() }
     }
 }
 
-fn millis(time: Duration) -> i64 {
-    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+fn millis(time: FleetTime) -> i64 {
+    i64::try_from(time.length().as_millis()).unwrap_or(i64::MAX)
 }
 
 /// A moment as DPS writes it: `2020-04-10T03:11:13.0276997Z`.
@@ -108,6 +97,8 @@ pub(crate) fn hub_time(at: SystemTime) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -133,7 +124,10 @@ mod tests {
         assert!(!clock.begin(anchor));
         assert_eq!(clock.now(), anchor + DAY / 4, "as if it had been told in time");
         tokio::time::advance(2 * SECOND).await;
-        assert_eq!((clock.now(), clock.lead_ms()), (anchor + DAY * 9 / 4, millis(DAY * 9 / 4 - SECOND * 9 / 4)));
+        assert_eq!(
+            (clock.now(), clock.lead_ms()),
+            (anchor + DAY * 9 / 4, millis(FleetTime::new(DAY * 9 / 4 - SECOND * 9 / 4)))
+        );
         clock.advance(FleetTime::new(30 * DAY));
         assert_eq!(clock.now(), anchor + DAY * 129 / 4);
         let again = start() + 8 * SECOND;

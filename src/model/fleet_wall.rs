@@ -1,38 +1,81 @@
 use std::time::{Duration, SystemTime};
 
-use crate::domain::TimeScale;
+use crate::domain::{FleetTime, TimeScale};
 
-/// The wall clock of a fleet: what it showed at one moment of a monotonic clock, from which on it runs as many times faster as the
-/// time scale says: `anchor + (now - anchor) * scale`. It follows the monotonic clock, so that a system clock that is set meanwhile is
-/// not magnified. Before the anchor it runs at real speed.
+/// What the clocks of a machine show at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// The monotonic clock, since whoever looks at it began to.
+    pub monotonic: Duration,
+    /// The system's clock.
+    pub system: SystemTime,
+}
+
+/// The wall clock of a fleet. It runs at real speed until the measured part of a run begins, then as many times faster as the time scale
+/// says: `anchor + (now - anchor) * scale`. From there it follows the monotonic clock, so that a system clock that is set meanwhile is
+/// not magnified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FleetWall {
     scale: TimeScale,
+    /// What it shows at zero of the monotonic clock, which it follows then from the first on, so that tests can pause it; otherwise it begins
+    /// as the system's.
+    start: Option<SystemTime>,
+    begun: Option<Begun>,
+}
+
+/// It shows `wall` at `at` of the monotonic clock, and runs faster from there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Begun {
     wall: SystemTime,
     at: Duration,
 }
 
 impl FleetWall {
-    /// One that is anchored at `anchor`, which may be over or still to come. `wall` is what the clock shows that it follows until
-    /// then, `now` the same moment on the monotonic clock.
-    pub fn anchored(scale: TimeScale, anchor: SystemTime, wall: SystemTime, now: Duration) -> Self {
-        match wall.duration_since(anchor) {
-            Ok(late) => Self { scale, wall: scale.to_fleet(late).after(anchor), at: now },
-            Err(early) => Self { scale, wall: anchor, at: now.saturating_add(early.duration()) },
-        }
+    /// One at real speed: that of the system, or one that shows `start` at zero of the monotonic clock.
+    pub const fn new(scale: TimeScale, start: Option<SystemTime>) -> Self {
+        Self { scale, start, begun: None }
+    }
+
+    /// It begins at `anchor`, which may be over or still to come, by what it shows without a scale. What had begun before is forgotten.
+    #[must_use]
+    pub fn begun(self, anchor: SystemTime, now: Moment) -> Self {
+        let begun = match self.unscaled(now).duration_since(anchor) {
+            Ok(late) => Begun { wall: self.scale.to_fleet(late).after(anchor), at: now.monotonic },
+            Err(early) => Begun { wall: anchor, at: now.monotonic.saturating_add(early.duration()) },
+        };
+        Self { begun: Some(begun), ..self }
+    }
+
+    /// Whether it was told when it begins.
+    pub const fn has_begun(&self) -> bool {
+        self.begun.is_some()
+    }
+
+    /// How fast it runs from its beginning on.
+    pub const fn scale(&self) -> TimeScale {
+        self.scale
     }
 
     /// What it shows.
-    pub fn shows(&self, now: Duration) -> SystemTime {
-        match now.checked_sub(self.at) {
-            Some(passed) => self.scale.to_fleet(passed).after(self.wall),
-            None => self.wall.checked_sub(self.at - now).unwrap_or(self.wall),
+    pub fn shows(&self, now: Moment) -> SystemTime {
+        let Some(Begun { wall, at }) = self.begun else { return self.unscaled(now) };
+        match now.monotonic.checked_sub(at) {
+            Some(passed) => self.scale.to_fleet(passed).after(wall),
+            None => wall.checked_sub(at - now.monotonic).unwrap_or(wall),
         }
     }
 
-    /// How long until it runs faster.
-    pub const fn begins_in(&self, now: Duration) -> Duration {
-        self.at.saturating_sub(now)
+    /// What it would show if it had never begun.
+    pub fn unscaled(&self, now: Moment) -> SystemTime {
+        self.start.map_or(now.system, |start| later(start, now.monotonic))
+    }
+
+    /// How long it really takes to go on by so much, as far as can be told now: it may yet be told to begin.
+    pub fn takes(&self, ahead: FleetTime, now: Moment) -> Duration {
+        let begins_in = self.begun.map_or(Duration::MAX, |begun| begun.at.saturating_sub(now.monotonic));
+        // Before it begins, its time is real time.
+        let unscaled = ahead.length().min(begins_in);
+        unscaled.saturating_add(self.scale.to_real(ahead.saturating_sub(FleetTime::new(unscaled))))
     }
 }
 
@@ -44,26 +87,42 @@ pub fn later(at: SystemTime, by: Duration) -> SystemTime {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::FleetTime;
 
     const SECOND: Duration = Duration::from_secs(1);
     const DAY: Duration = Duration::from_secs(86_400);
+    /// How long it takes at a day in a second.
+    const DAY_WITHOUT_A_SECOND: Duration = Duration::from_nanos(999_988_425);
     const START: SystemTime = SystemTime::UNIX_EPOCH;
 
     #[test]
     fn it_counts_from_its_anchor_whenever_that_is_told() {
         let scale = TimeScale::new(FleetTime::new(DAY), SECOND).unwrap();
         // Told 4 s after the start, when the monotonic clock shows 100 s.
-        let anchored =
-            |after: u32| FleetWall::anchored(scale, START + after * SECOND, START + 4 * SECOND, 100 * SECOND);
-        let (late, early) = (anchored(3), anchored(5));
-        assert_eq!(late.shows(100 * SECOND), START + 3 * SECOND + DAY);
-        assert_eq!((early.shows(100 * SECOND), early.begins_in(100 * SECOND)), (START + 4 * SECOND, SECOND));
-        assert_eq!(late.shows(102 * SECOND), START + 3 * SECOND + 3 * DAY);
-        assert_eq!(
-            (early.shows(102 * SECOND), early.begins_in(102 * SECOND)),
-            (START + 5 * SECOND + DAY, Duration::ZERO)
-        );
+        let at = |monotonic: u32| Moment { monotonic: monotonic * SECOND, system: START + (monotonic - 96) * SECOND };
+        let day = FleetTime::new(DAY);
+        for start in [None, START.checked_sub(96 * SECOND)] {
+            let fresh = FleetWall::new(scale, start);
+            assert_eq!((fresh.has_begun(), fresh.shows(at(100))), (false, START + 4 * SECOND));
+            assert_eq!(fresh.takes(day, at(100)), DAY, "as far as it knows");
+            let [late, early] = [3, 5].map(|after| fresh.begun(START + after * SECOND, at(100)));
+            assert_eq!(late.shows(at(100)), START + 3 * SECOND + DAY);
+            assert_eq!((early.shows(at(100)), early.unscaled(at(100))), (START + 4 * SECOND, START + 4 * SECOND));
+            assert_eq!((early.takes(day, at(100)), late.takes(day, at(100))), (SECOND + DAY_WITHOUT_A_SECOND, SECOND));
+            assert_eq!(late.shows(at(102)), START + 3 * SECOND + 3 * DAY);
+            assert_eq!((early.shows(at(102)), early.takes(day, at(102))), (START + 5 * SECOND + DAY, SECOND));
+            assert_eq!(early.unscaled(at(102)), START + 6 * SECOND);
+            let again = late.begun(START + 6 * SECOND, at(102));
+            assert!(again.has_begun() && again.shows(at(102)) == START + 6 * SECOND);
+        }
+    }
+
+    #[test]
+    fn once_it_has_begun_it_does_not_follow_a_system_clock_that_is_set() {
+        let scale = TimeScale::new(FleetTime::new(DAY), SECOND).unwrap();
+        let at = |monotonic: u32, system| Moment { monotonic: monotonic * SECOND, system: START + system };
+        let fresh = FleetWall::new(scale, None);
+        assert_eq!(fresh.shows(at(1, DAY)), START + DAY);
+        assert_eq!(fresh.begun(START, at(0, Duration::ZERO)).shows(at(1, 77 * DAY)), START + DAY);
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod token_bucket;
 mod waits;
 
 pub use draws::Draws;
-pub use fleet_wall::{FleetWall, later};
+pub use fleet_wall::{FleetWall, Moment, later};
 pub use latency::Latency;
 pub use network::{Fate, NetworkImpairment, Reset};
 pub use station::{Full, ServiceStation};
