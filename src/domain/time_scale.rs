@@ -1,7 +1,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::domain::FleetTime;
+use crate::domain::{FleetTime, in_largest_unit};
 
 /// How much faster the fleet's life passes than real time: so much fleet time in so much real time. What makes a [`FleetTime`] of a
 /// [`Duration`], and the other way round.
@@ -90,18 +90,9 @@ impl Default for TimeScale {
 }
 
 impl fmt::Display for TimeScale {
-    /// As a scenario says it: `1day = 1s`.
+    /// As a scenario says it, exactly: `1d = 1s`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = |time: Duration| {
-            let (whole, nanos) = (time.as_secs(), time.subsec_nanos());
-            match (whole, nanos) {
-                (s, 0) if s > 0 && s % 86_400 == 0 => format!("{}d", s / 86_400),
-                (s, 0) if s > 0 && s % 3_600 == 0 => format!("{}h", s / 3_600),
-                (s, 0) if s > 0 && s % 60 == 0 => format!("{}min", s / 60),
-                _ => format!("{}s", time.as_secs_f64()),
-            }
-        };
-        write!(f, "{} = {}", seconds(self.fleet.length()), seconds(self.real))
+        write!(f, "{} = {}", self.fleet, in_largest_unit(self.real))
     }
 }
 
@@ -136,7 +127,7 @@ mod tests {
         let shown = |fleet: u64, real| TimeScale::new(FleetTime::from_secs(fleet), real).unwrap().to_string();
         assert_eq!(shown(2 * 86_400, SECOND), "2d = 1s");
         assert_eq!(shown(25 * 3_600, Duration::from_mins(1)), "25h = 1min");
-        assert_eq!(shown(61 * 60, Duration::from_millis(1_500)), "61min = 1.5s");
+        assert_eq!(shown(61 * 60, Duration::from_millis(1_500)), "61min = 1500ms");
         assert_eq!(shown(86_401, SECOND), "86401s = 1s");
         let tiny = TimeScale { fleet: FleetTime::ZERO, real: SECOND };
         assert_eq!(tiny.to_string(), "0s = 1s", "no time at all has no larger unit");

@@ -56,7 +56,10 @@ mod tests {
         assert_eq!(read("\"1d = 1s\"").as_deref(), Some("1d = 1s"));
         assert_eq!(read("P30D=1min").as_deref(), Some("30d = 1min"));
         assert_eq!(read("60").as_deref(), Some("1min = 1s"));
-        assert_eq!(read("1.5").as_deref(), Some("1.5s = 1s"));
+        assert_eq!(read("1.5").as_deref(), Some("1500ms = 1s"));
+        for exact in ["2d = 7s", "1500ms = 1s", "7000000003ns = 1s", "90001s = 1001ms"] {
+            assert_eq!(read(&format!("\"{exact}\"")).as_deref(), Some(exact), "what is shown reads the same");
+        }
         for wrong in ["0", "0.5", "-1", "1000001", "\"1s = 1d\"", "\"1d\"", "\"1d = 0s\"", "\"1d = soon\"", "true"] {
             assert_eq!(read(wrong), None, "{wrong}");
         }

@@ -209,7 +209,8 @@ fn stated(scenario: &Scenario) -> Table {
         let of_section = |setting: &&Setting| setting.key == section || setting.key.starts_with(&below);
         scenario.settings.iter().filter(of_section).any(|setting| setting.origin != Origin::Default)
     };
-    // Always: generator and emulator must agree on it.
+    // Always: generator and emulator must agree on it. A number is rounded: at `2d = 7s` the emulator's clock is a billionth of a fleet second
+    // behind now and then, and dates a certificate by the whole second before.
     let mut table = Table::from_iter([("time_scale", scenario.time_scale.factor().written())]);
     let mut state = |key: &str, kind| table.insert(key, Value::built_in(kind));
     if states("quotas") {
