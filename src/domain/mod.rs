@@ -18,6 +18,7 @@ mod sas_token;
 mod setting;
 mod shard;
 mod stage_kind;
+mod threshold;
 mod time_scale;
 mod tls_versions;
 mod transport;
@@ -40,6 +41,7 @@ pub use sas_token::{ParseSasTokenError, SasToken, percent_decode, percent_encode
 pub use setting::{Origin, Setting};
 pub use shard::{NoShard, Shard};
 pub use stage_kind::StageKind;
+pub use threshold::{Comparison, Metric, Ratio, Statistic, Threshold};
 pub use time_scale::TimeScale;
 pub use tls_versions::TlsVersions;
 pub use transport::Transport;

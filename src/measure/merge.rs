@@ -51,7 +51,8 @@ pub enum MergeError {
 
 /// Runs, or shards of one, as they are added one by one, so that no more than the sum and the one that is added need to be in
 /// memory. Nothing is lost: every histogram and count of the result is the sum of those of the parts. Times are since each
-/// part's own start. What was true of a part alone (thresholds, saturation) is told as such; the sum has no thresholds.
+/// part's own start. What was true of a part alone (what became of thresholds, saturation) is told as such: the
+/// sum has what all parts had to meet, and was not held against it.
 #[derive(Debug)]
 pub struct Merging {
     sum: RunRecord,
@@ -220,6 +221,10 @@ fn add(sum: &mut RunRecord, other: &RunRecord) {
         sum.rows_lost = sum.rows_lost.or(other.rows_lost);
     }
     compare_fleets(sum, other);
+    if sum.conditions != other.conditions {
+        // There is nothing that all of them had to meet.
+        sum.conditions.clear();
+    }
     let note = |note: &String| !sum.notes.contains(note);
     let notes: Vec<_> = other.notes.iter().filter(|n| note(n)).cloned().collect();
     sum.notes.extend(notes);

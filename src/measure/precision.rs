@@ -1,6 +1,6 @@
 use std::time::{Duration, SystemTime};
 
-use crate::domain::Quantity;
+use crate::domain::{Quantity, Threshold};
 use crate::measure::{Begin, CpuUse, ErrorRow, Interval, ResourceSample, RunRecord, StageRecord, ThresholdResult};
 
 impl RunRecord {
@@ -19,6 +19,9 @@ impl RunRecord {
         for ThresholdResult { text: _, observed, met: _, stopped_at } in &mut self.thresholds {
             *observed = observed.map(Quantity::at_rest);
             *stopped_at = stopped_at.map(rounded);
+        }
+        for Threshold { abort_after, .. } in &mut self.conditions {
+            *abort_after = abort_after.map(rounded);
         }
         self.health.lateness.round();
         for StageRecord { begin, start, elapsed, phases, intervals, .. } in &mut self.stages {

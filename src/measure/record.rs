@@ -2,7 +2,7 @@ use std::time::{Duration, SystemTime};
 
 pub use crate::domain::{Counts, Origin, Setting};
 
-use crate::domain::{FailureClass, Quantity, Shard, StageKind, TimeScale};
+use crate::domain::{FailureClass, Quantity, Shard, StageKind, Threshold, TimeScale};
 use crate::measure::{Certificates, CompactHistogram, CompactPhases, Fleet, Histogram, ResourceSample, Skip};
 
 /// Everything that a run found out. Reports are pure functions of it.
@@ -30,7 +30,10 @@ pub struct RunRecord {
     pub status: RunStatus,
     /// How fast the fleet's life passed.
     pub time_scale: TimeScale,
-    /// What the run had to meet, and whether it did.
+    /// What the run had to meet, in the order of the scenario. Of a sum: what all of its parts had to meet, empty when that was
+    /// not the same.
+    pub conditions: Vec<Threshold>,
+    /// What became of that.
     pub thresholds: Vec<ThresholdResult>,
     /// Settings with where each came from.
     pub settings: Vec<Setting>,

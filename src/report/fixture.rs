@@ -5,7 +5,10 @@ use std::time::{Duration, SystemTime};
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 
-use crate::domain::{AttemptFacts, ByClass, FailureClass, FleetTime, Phase, Quantity, StageKind, TimeScale};
+use crate::domain::{
+    AttemptFacts, ByClass, Comparison, Count, FailureClass, FleetTime, Metric, Phase, Quantity, Ratio,
+};
+use crate::domain::{StageKind, Statistic, Threshold, TimeScale};
 use crate::measure::{
     Attempt, Begin, Certificates, CompactPhases, Counts, CpuUse, ErrorRow, Fleet, FleetClass, GeneratorHealth,
     Histogram, Interval, Machine, Origin, Outcome, PhaseHistograms, PhaseTimes, ProcessSample, ResourceSample,
@@ -71,6 +74,7 @@ pub(super) fn record() -> RunRecord {
         elapsed: Duration::from_millis(1_950),
         status: RunStatus::Complete,
         time_scale: TimeScale::REAL,
+        conditions: Vec::new(),
         thresholds: Vec::new(),
         settings: vec![
             setting("fleet.devices", "1234", Origin::CommandLine),
@@ -165,6 +169,26 @@ pub(super) fn renewal_storm() -> RunRecord {
     record.resources[1].emulator = ProcessSample::default();
     let threshold =
         |text: &str, observed, met| ThresholdResult { text: text.to_owned(), observed, met, stopped_at: None };
+    let phase = |phase| Metric::Phase { phase, succeeded: true, statistic: Statistic::Quantile(0.99) };
+    let condition = |text: &str, stage, metric, comparison, bound| Threshold {
+        text: text.to_owned(),
+        stages: vec![stage],
+        metric,
+        comparison,
+        bound,
+        abort_after: None,
+    };
+    use Comparison::{Equal, Less, More};
+    record.conditions = vec![
+        condition("storm.total.p99 < 2s", 0, phase(Phase::Total), Less, Quantity::Time(Duration::from_secs(2))),
+        condition("storm.error_rate < 0.1%", 0, Metric::Ratio(Ratio::ErrorRate), Less, Quantity::Share(0.001)),
+        condition("storm.throughput > 500/s", 0, Metric::Ratio(Ratio::Throughput), More, Quantity::PerSecond(500.0)),
+        Threshold {
+            abort_after: Some(Duration::from_secs(10)),
+            ..condition("storm.expired == 0", 0, Metric::Count(Count::Expired), Equal, Quantity::Number(0.0))
+        },
+        condition("hold.recover.p99 < 1s", 1, phase(Phase::Recover), Less, Quantity::Time(Duration::from_secs(1))),
+    ];
     record.thresholds = vec![
         threshold("storm.total.p99 < 2s", Some(Quantity::Time(Duration::from_millis(1_850))), true),
         threshold("storm.error_rate < 0.1%", Some(Quantity::Share(0.002_43)), false),

@@ -1,8 +1,9 @@
+use std::time::Duration;
+
 use crate::domain::Quantity;
-use crate::report::csv::duration_micros;
 use crate::report::units;
 
-/// What a threshold saw, as files write it.
+/// What a threshold saw, or is bounded by, as files write it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Value {
     /// The number, in `unit`.
@@ -12,14 +13,29 @@ pub(super) struct Value {
 }
 
 impl Value {
-    pub(super) fn of(observed: Quantity) -> Self {
-        let (number, unit) = match observed {
-            Quantity::Time(time) => (duration_micros(time) as f64, "us"),
+    /// As precise as it is: what was observed is at rest, a bound may have parts of a microsecond.
+    pub(super) fn of(quantity: Quantity) -> Self {
+        let (number, unit) = match quantity {
+            Quantity::Time(time) => (time.as_micros() as f64 + f64::from(time.subsec_nanos() % 1_000) / 1e3, "us"),
             Quantity::Share(share) => (share, "share"),
-            Quantity::PerSecond(rate) => (units::rounded(rate), "per_s"),
+            Quantity::PerSecond(rate) => (rate, "per_s"),
             Quantity::Number(number) => (number, "count"),
         };
         Self { number, unit }
+    }
+
+    /// What was written so; negative times become zero. `None`: there is no such unit.
+    pub(super) fn quantity(number: f64, unit: &str) -> Option<Quantity> {
+        Some(match unit {
+            "us" => {
+                let nanos = (number.fract() * 1e3).round() as u64;
+                Quantity::Time(Duration::from_micros(number as u64) + Duration::from_nanos(nanos))
+            }
+            "share" => Quantity::Share(number),
+            "per_s" => Quantity::PerSecond(number),
+            "count" => Quantity::Number(number),
+            _ => return None,
+        })
     }
 }
 

@@ -67,7 +67,7 @@ fn json_of_a_renewal_storm() {
     run.sort_all_objects();
     insta::assert_snapshot!(
         "renewal_storm_run.json",
-        ["status", "time_scale", "verdicts", "thresholds", "totals"]
+        ["status", "time_scale", "verdicts", "conditions", "thresholds", "totals"]
             .map(|key| format!("{key}: {:#}", run[key]))
             .join("\n")
     );

@@ -45,6 +45,7 @@ impl RecordFrame {
             elapsed,
             status,
             time_scale: scenario.time_scale,
+            conditions: scenario.thresholds,
             thresholds,
             settings: scenario.settings.into_iter().chain(settings).collect(),
             machine: machine(open_files),

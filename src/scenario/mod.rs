@@ -24,9 +24,9 @@ pub use rate::Rate;
 pub use read::{JudgeEmulator, keys};
 pub use stage::{Operate, Stage, StageKind, Start, Workload};
 pub use target::{Target, TargetAddress};
-pub use threshold::{Comparison, Metric, Statistic, Threshold};
+pub use threshold::{check_threshold, thresholds_of_settings};
 
-use crate::domain::{QuotaLimits, Setting, TimeScale};
+use crate::domain::{QuotaLimits, Setting, Threshold, TimeScale};
 use crate::settings::Table;
 
 /// A validated scenario. What it says is possible; whether this machine can carry it is the plan's question.

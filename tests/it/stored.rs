@@ -6,13 +6,13 @@ use std::path::Path;
 use assert_cmd::Command;
 use fleetstorm::cli::Exit;
 use predicates::str::contains;
-use serde_json::Value;
+use serde_json::{Value, json as value};
 
 use crate::cli::{code, fleetstorm};
 use crate::run::{json, rows, sum};
 
 /// What was written, oldest first, with the exit code of its run.
-const FORMS: [&str; 4] = ["first", "with-time-scale", "with-certificates", "with-shard"];
+const FORMS: [&str; 5] = ["first", "with-time-scale", "with-certificates", "with-shard", "with-fleet"];
 
 /// A copy of the results that one can write to.
 fn results(form: &str) -> tempfile::TempDir {
@@ -118,4 +118,14 @@ fn what_the_first_results_did_not_know_is_what_their_time_knew() {
         told.contains("skipped in back: 5 devices had no certificate: of 5 the record does not know why"),
         "{told}"
     );
+
+    let folder = results("with-fleet");
+    report(folder.path()).assert().code(code(Exit::Done));
+    let run = json(&folder.path().join("old/run.json"));
+    let conditions = run["conditions"].as_array().unwrap();
+    let texts = |of: &Value| of.as_array().unwrap().iter().map(|row| row["threshold"].clone()).collect::<Vec<_>>();
+    assert_eq!(texts(&run["conditions"]), texts(&run["thresholds"]));
+    assert_eq!((&conditions[1]["stages"], &conditions[1]["bound"]), (&value!([1]), &value!(10_000_000.0)));
+    let aborts: Vec<_> = conditions.iter().map(|condition| condition["abort_after_us"].as_u64()).collect();
+    assert_eq!(aborts, [None, None, None, Some(30_000_000), None]);
 }

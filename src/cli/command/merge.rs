@@ -6,7 +6,7 @@ use crate::cli::command::compare::{Documents, runs_in};
 use crate::cli::command::finish::finish;
 use crate::cli::{CommandError, Exit, Explained, Terminal};
 use crate::engine::judge_again;
-use crate::measure::{MergeError, Merging, RunRecord, RunStatus};
+use crate::measure::{MergeError, Merging, RunStatus};
 use crate::report::compare::{Mergeable, NotMergeable};
 use crate::report::{ResultsFolder, read};
 
@@ -49,34 +49,24 @@ pub fn run(args: MergeArgs, terminal: &Terminal) -> Result<Exit, CommandError> {
     let mut parts = folders.iter().map(|folder| runs_in(folder)).collect::<Result<Vec<_>, _>>()?.into_iter().flatten();
     let Some(first) = parts.next() else { return Err(NotMerged(MergeError::Nothing).into()) };
     let first = read(&first)?;
-    let asked = thresholds(&first);
     let mut mergeable = Mergeable::new(&first, allow);
     let mut merging = Merging::new(first).map_err(NotMerged)?;
-    let mut asked_the_same = true;
     // There may be thousands: no more than one is in memory beside the sum.
     for part in parts {
         let part = read(&part)?;
-        asked_the_same &= thresholds(&part) == asked;
         mergeable.add(&part);
         merging.add(&part).map_err(NotMerged)?;
     }
     // First what cannot be added at all, which no flag allows.
     let mut sum = merging.finish().map_err(NotMerged)?;
     sum.notes.extend(mergeable.finish()?);
-    // A run of the whole fleet to its end, which had to meet the same everywhere.
-    if asked_the_same && sum.status == RunStatus::Complete && sum.is_made_of_shards() {
+    // A run of the whole fleet to its end.
+    if sum.status == RunStatus::Complete && sum.is_made_of_shards() {
         let (thresholds, not_judged) = judge_again(&sum);
         sum.thresholds = thresholds;
         sum.notes.extend(not_judged);
     }
     Ok(finish(&sum.at_rest(), &ResultsFolder::open(out)?, terminal, Documents::Whole).exit())
-}
-
-/// The settings that say what a run had to meet.
-fn thresholds(part: &RunRecord) -> Vec<(String, String)> {
-    let of_threshold = |key: &str| key.starts_with("thresholds.") || key.starts_with("threshold.");
-    let settings = part.settings.iter().filter(|setting| of_threshold(&setting.key));
-    settings.map(|setting| (setting.key.clone(), setting.value.clone())).collect()
 }
 
 /// Runs that cannot be added.

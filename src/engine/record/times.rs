@@ -1,6 +1,5 @@
-use crate::domain::Phase;
+use crate::domain::{Metric, Phase};
 use crate::measure::{CompactHistogram, CompactPhases, Histogram, PhaseHistograms};
-use crate::scenario::Metric;
 
 /// The times that a metric is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,9 +47,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::domain::{Count, FailureClass};
+    use crate::domain::{Count, FailureClass, Ratio, Statistic};
     use crate::measure::{Attempt, Outcome, PhaseTimes};
-    use crate::scenario::Statistic;
 
     #[test]
     fn times_are_those_of_the_phase_and_outcome_that_a_metric_is_about() {
@@ -73,7 +71,8 @@ mod tests {
         let absent = Times::Phase { phase: Phase::HubTls, succeeded: true };
         assert!(absent.recorded(&phases, &lateness).is_none());
         assert_eq!(absent.at_rest(&(&phases).into(), &(&lateness).into()).count(), 0);
-        for metric in [Metric::ErrorRate, Metric::Throughput, Metric::Count(Count::Planned)] {
+        for metric in [Metric::Ratio(Ratio::ErrorRate), Metric::Ratio(Ratio::Throughput), Metric::Count(Count::Planned)]
+        {
             assert_eq!(Times::of(metric), None, "{metric:?}");
         }
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::domain::Threshold;
 use crate::engine::error::EngineError;
 use crate::engine::plan::Plan;
 use crate::engine::plan::schedule::StageTimes;
@@ -17,7 +18,6 @@ use crate::engine::watch::display::{self, Display};
 use crate::engine::watch::progress::StageProgress;
 use crate::engine::watch::thresholds::{self, Numbers};
 use crate::measure::{Begin, ThresholdResult};
-use crate::scenario::Threshold;
 
 pub(crate) struct Board {
     plan: Arc<Plan>,

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use crate::domain::Threshold;
 use crate::engine::plan::share::InFlightLimit;
 use crate::engine::record::merge::Merged;
 use crate::engine::record::recorder::Errors;
@@ -12,7 +13,7 @@ use crate::engine::watch::usage;
 use crate::engine::worker::gauge::Gauge;
 use crate::measure::{Certificates, CpuUse, ErrorRow, Fleet, FleetClass, GeneratorHealth, RunStatus};
 use crate::measure::{StageRecord, ThresholdResult};
-use crate::scenario::{self, DeviceClass, Scenario, Threshold};
+use crate::scenario::{self, DeviceClass, Scenario};
 
 /// What the engine found out: the part of a [`crate::measure::RunRecord`] that it knows.
 #[derive(Debug, Clone)]

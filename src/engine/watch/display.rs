@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::{FailureClass, Phase};
+use crate::domain::{FailureClass, Metric, Phase};
 use crate::engine::record::merge::Merged;
 use crate::engine::record::publication::{Detail, Publication, View, Wanted};
 use crate::engine::record::recorder::Recorder;
@@ -13,7 +13,6 @@ use crate::engine::watch::health;
 use crate::engine::watch::progress::{Distributions, StageProgress};
 use crate::engine::watch::thresholds::Numbers;
 use crate::measure::{CompactHistogram, Counts, StageRecord};
-use crate::scenario::Metric;
 
 /// Stages that go on and those that are over, each in the order in which they began. While none goes on, the one that ended
 /// last stands for those that do: there is more to see of it than of nothing.

@@ -1,34 +1,20 @@
 //! Thresholds held against a record that is already there: what shards came to together.
 
+use crate::domain::Threshold;
 use crate::engine::record::times::Times;
 use crate::engine::watch::thresholds::{self, Numbers};
 use crate::measure::{RunRecord, RunStatus, ThresholdResult};
-use crate::scenario::Threshold;
 
-/// Thresholds of a record, judged again, and in words why others cannot be. Their conditions are those of its settings.
+/// What a run had to meet held against its record, and in words why some of it cannot be.
 pub fn judge_again(record: &RunRecord) -> (Vec<ThresholdResult>, Vec<String>) {
-    let stages: Vec<_> = record.stages.iter().map(|stage| (stage.name.as_str(), stage.kind)).collect();
     let (mut results, mut not_judged) = (Vec::new(), Vec::new());
-    for text in conditions(record) {
-        let result = Threshold::read(text, &stages).and_then(|threshold| {
-            let numbers = numbers(record, &threshold)?;
-            Ok(thresholds::judge(&threshold, &numbers, None))
-        });
-        match result {
-            Ok(result) => results.push(result),
-            Err(reason) => not_judged.push(format!("threshold {text} was not judged: {reason}")),
+    for threshold in &record.conditions {
+        match numbers(record, threshold) {
+            Ok(numbers) => results.push(thresholds::judge(threshold, &numbers, None)),
+            Err(reason) => not_judged.push(format!("threshold {} was not judged: {reason}", threshold.text)),
         }
     }
     (results, not_judged)
-}
-
-/// The conditions among the settings, in the order of the scenario.
-fn conditions(record: &RunRecord) -> impl Iterator<Item = &str> {
-    let is_condition = |key: &str| {
-        key.strip_prefix("thresholds.").is_some()
-            || key.strip_prefix("threshold.").is_some_and(|rest| rest.ends_with(".check"))
-    };
-    record.settings.iter().filter(move |setting| is_condition(&setting.key)).map(|setting| setting.value.as_str())
 }
 
 /// What a threshold is about.
@@ -57,10 +43,10 @@ mod tests {
     use std::time::{Duration, SystemTime};
 
     use super::*;
-    use crate::domain::{Origin, Quantity, TimeScale};
+    use crate::domain::{Quantity, TimeScale};
     use crate::engine::plan::Plan;
     use crate::engine::record::merge::Merged;
-    use crate::measure::{CompactHistogram, CpuUse, Fleet, GeneratorHealth, Histogram, Machine, Setting};
+    use crate::measure::{CompactHistogram, CpuUse, Fleet, GeneratorHealth, Histogram, Machine};
     use crate::scenario::Scenario;
 
     /// Two stages that came to an end, of ten devices each: in the first all succeeded, in the second two were dropped. Three
@@ -69,18 +55,15 @@ mod tests {
         let text = "schema = 1\nname = 'x'\nfleet.devices = 10\n\
                     [[stage]]\nname = 'first'\nkind = 'provision'\narrival = 'at-once'\n\
                     [[stage]]\nname = 'second'\nkind = 'reconnect'\narrival = 'at-once'\n";
-        let plan = Plan::new(&Scenario::parse("x.toml", text, &[]).unwrap(), 1);
+        let sets = [("thresholds".to_owned(), format!("{conditions:?}"))];
+        let scenario = Scenario::parse("x.toml", text, &sets).unwrap();
+        let plan = Plan::new(&scenario, 1);
         let mut stages = [0, 1].map(|index| Merged::not_started(&plan, index, Duration::ZERO).stage);
         for (stage, succeeded) in stages.iter_mut().zip([10, 8]) {
             (stage.totals.succeeded, stage.totals.not_started, stage.totals.dropped) = (succeeded, 0, 10 - succeeded);
         }
         let mut lateness = Histogram::new();
         (0..3).for_each(|_| lateness.record(1_000_000));
-        let settings = conditions.iter().enumerate().map(|(place, condition)| Setting {
-            key: format!("thresholds.{place}"),
-            value: (*condition).to_owned(),
-            origin: Origin::Default,
-        });
         RunRecord {
             scenario: "x".to_owned(),
             question: None,
@@ -93,8 +76,9 @@ mod tests {
             elapsed: Duration::from_secs(5),
             status: RunStatus::Complete,
             time_scale: TimeScale::REAL,
+            conditions: scenario.thresholds,
             thresholds: Vec::new(),
-            settings: settings.collect(),
+            settings: Vec::new(),
             machine: Machine::default(),
             generator: CpuUse::default(),
             emulator: None,

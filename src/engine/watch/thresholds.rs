@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use crate::domain::{Count, FailureClass, Quantity};
+use crate::domain::{Count, FailureClass, Metric, Quantity, Ratio, Statistic, Threshold};
 use crate::measure::{Counts, Histogram, ThresholdResult};
-use crate::scenario::{Metric, Statistic, Threshold};
 
 /// The numbers that one threshold is about, of all of its stages together.
 #[derive(Debug, Clone, Default)]
@@ -82,15 +81,15 @@ fn observe(metric: Metric, numbers: &Numbers) -> Option<Quantity> {
         Metric::Phase { statistic, .. } | Metric::Lateness(statistic) => statistic_of(times, statistic),
         Metric::Count(count) => number(totals.number(count)?, numbers.is_whole(count)),
         Metric::OfClass(count, class) => number(totals.of_class(count, class)?, numbers.is_whole(count)),
-        Metric::ErrorRate => share(totals.failed.total() + totals.dropped),
-        Metric::SuccessRate => share(totals.succeeded),
-        Metric::Throughput => match numbers.elapsed().as_secs_f64() {
+        Metric::Ratio(Ratio::ErrorRate) => share(totals.failed.total() + totals.dropped),
+        Metric::Ratio(Ratio::SuccessRate) => share(totals.succeeded),
+        Metric::Ratio(Ratio::Throughput) => match numbers.elapsed().as_secs_f64() {
             seconds if seconds > 0.0 && (!partial || totals.started > 0) => {
                 Some(Quantity::PerSecond(totals.succeeded as f64 / seconds))
             }
             _ => None,
         },
-        Metric::AttemptsPerSuccess => match totals.succeeded {
+        Metric::Ratio(Ratio::AttemptsPerSuccess) => match totals.succeeded {
             0 => None,
             succeeded => Some(Quantity::Number(ratio(totals.attempts, succeeded))),
         },
@@ -121,8 +120,7 @@ fn statistic_of(times: &Histogram, statistic: Statistic) -> Option<Quantity> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Phase;
-    use crate::scenario::Comparison;
+    use crate::domain::{Comparison, Phase};
 
     fn threshold(metric: Metric, comparison: Comparison, bound: Quantity) -> Threshold {
         Threshold { text: "t".to_owned(), stages: vec![0], metric, comparison, bound, abort_after: None }
@@ -146,10 +144,10 @@ mod tests {
         for (metric, comparison, bound, met) in [
             (p99, Comparison::Less, time(1_000), true),
             (p99, Comparison::Less, time(900), false),
-            (Metric::ErrorRate, Comparison::AtMost, Quantity::Share(0.05), true),
-            (Metric::SuccessRate, Comparison::AtLeast, Quantity::Share(0.951), false),
-            (Metric::Throughput, Comparison::More, Quantity::PerSecond(9.4), true),
-            (Metric::AttemptsPerSuccess, Comparison::Less, Quantity::Number(2.0), false),
+            (Metric::Ratio(Ratio::ErrorRate), Comparison::AtMost, Quantity::Share(0.05), true),
+            (Metric::Ratio(Ratio::SuccessRate), Comparison::AtLeast, Quantity::Share(0.951), false),
+            (Metric::Ratio(Ratio::Throughput), Comparison::More, Quantity::PerSecond(9.4), true),
+            (Metric::Ratio(Ratio::AttemptsPerSuccess), Comparison::Less, Quantity::Number(2.0), false),
             (Metric::Count(Count::Expired), Comparison::Equal, Quantity::Number(0.0), true),
             (Metric::Count(Count::Skipped), Comparison::NotEqual, Quantity::Number(20.0), false),
         ] {
@@ -166,10 +164,10 @@ mod tests {
         (totals.failed[FailureClass::Tls], totals.attempts) = (2, 180);
         numbers.add_stage(&totals, TEN_SECONDS, true);
         for (metric, observed) in [
-            (Metric::ErrorRate, Some(Quantity::Share(0.1))),
-            (Metric::SuccessRate, Some(Quantity::Share(0.9))),
-            (Metric::Throughput, Some(Quantity::PerSecond(9.0))),
-            (Metric::AttemptsPerSuccess, Some(Quantity::Number(2.0))),
+            (Metric::Ratio(Ratio::ErrorRate), Some(Quantity::Share(0.1))),
+            (Metric::Ratio(Ratio::SuccessRate), Some(Quantity::Share(0.9))),
+            (Metric::Ratio(Ratio::Throughput), Some(Quantity::PerSecond(9.0))),
+            (Metric::Ratio(Ratio::AttemptsPerSuccess), Some(Quantity::Number(2.0))),
         ] {
             assert_eq!(observe(metric, &numbers), observed, "{metric:?}");
         }
@@ -177,8 +175,9 @@ mod tests {
 
     #[test]
     fn a_bound_itself_is_not_less_than_it() {
-        let holds =
-            |comparison| judge(&threshold(Metric::ErrorRate, comparison, Quantity::Share(0.05)), &numbers(), None).met;
+        let holds = |comparison| {
+            judge(&threshold(Metric::Ratio(Ratio::ErrorRate), comparison, Quantity::Share(0.05)), &numbers(), None).met
+        };
         assert!(!holds(Comparison::Less) && !holds(Comparison::More) && !holds(Comparison::NotEqual));
         assert!(holds(Comparison::AtMost) && holds(Comparison::AtLeast) && holds(Comparison::Equal));
     }
@@ -190,7 +189,12 @@ mod tests {
         let of_class = Metric::OfClass(Count::Failed, FailureClass::Tls);
         // A time is no number, and never observed.
         let counts = Count::ALL.into_iter().filter(|count| !count.is_of_the_plan());
-        let rates = [Metric::ErrorRate, Metric::SuccessRate, Metric::Throughput, Metric::AttemptsPerSuccess];
+        let rates = [
+            Metric::Ratio(Ratio::ErrorRate),
+            Metric::Ratio(Ratio::SuccessRate),
+            Metric::Ratio(Ratio::Throughput),
+            Metric::Ratio(Ratio::AttemptsPerSuccess),
+        ];
         let times = statistics.into_iter().flat_map(|of| [phase(of), Metric::Lateness(of)]);
         times.chain(counts.map(Metric::Count)).chain([of_class]).chain(rates).collect()
     }
@@ -234,15 +238,15 @@ mod tests {
             Metric::OfClass(Count::Failed, FailureClass::Tls),
             Metric::Count(Count::Throttled),
             Metric::Count(Count::Succeeded),
-            Metric::ErrorRate,
-            Metric::SuccessRate,
+            Metric::Ratio(Ratio::ErrorRate),
+            Metric::Ratio(Ratio::SuccessRate),
         ] {
             assert!(judged(metric, &numbers).iter().all(|it| *it == (None, false)), "{metric:?}");
         }
         // They were there all the same, and hours without a success are slow.
         assert_eq!(observe(Metric::Count(Count::Failed), &numbers), Some(Quantity::Number(5.0)));
         assert_eq!(observe(Metric::Count(Count::Dropped), &numbers), None);
-        assert_eq!(observe(Metric::Throughput, &numbers), Some(Quantity::PerSecond(0.0)));
+        assert_eq!(observe(Metric::Ratio(Ratio::Throughput), &numbers), Some(Quantity::PerSecond(0.0)));
     }
 
     #[test]
@@ -253,8 +257,8 @@ mod tests {
             let mut numbers = Numbers::default();
             numbers.add_stage(&totals, TEN_SECONDS, false);
             let share = succeeded as f64 / 10.0;
-            assert_eq!(observe(Metric::SuccessRate, &numbers), Some(Quantity::Share(share)));
-            assert_eq!(observe(Metric::ErrorRate, &numbers), Some(Quantity::Share(1.0 - share)));
+            assert_eq!(observe(Metric::Ratio(Ratio::SuccessRate), &numbers), Some(Quantity::Share(share)));
+            assert_eq!(observe(Metric::Ratio(Ratio::ErrorRate), &numbers), Some(Quantity::Share(1.0 - share)));
         }
     }
 
@@ -266,7 +270,7 @@ mod tests {
         assert_eq!(observe(Metric::Count(Count::Expired), &numbers), None);
         assert_eq!(observe(Metric::Count(Count::NotStarted), &numbers), Some(Quantity::Number(5.0)));
         assert_eq!(
-            observe(Metric::ErrorRate, &numbers),
+            observe(Metric::Ratio(Ratio::ErrorRate), &numbers),
             Some(Quantity::Share(0.0)),
             "a rate is that of those who came"
         );

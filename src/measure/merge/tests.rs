@@ -1,5 +1,6 @@
 use super::*;
-use crate::domain::{ByClass, Count, FailureClass, FleetTime, Phase, Shard, StageKind, TimeScale};
+use crate::domain::{ByClass, Comparison, Count, FailureClass, FleetTime, Metric, Phase, Quantity, Shard, StageKind};
+use crate::domain::{Threshold, TimeScale};
 use crate::measure::{
     Attempt, Certificates, CompactHistogram, CompactPhases, Counts, Fleet, Histogram, Machine, Origin, Outcome,
     PhaseHistograms, PhaseTimes, ProcessSample, ResourceSample, Setting, Skip, SkipReason, ThresholdResult,
@@ -63,6 +64,7 @@ fn part(index: u32, n: u64) -> RunRecord {
         elapsed: secs(10 * n),
         status: RunStatus::Complete,
         time_scale: TimeScale::REAL,
+        conditions: Vec::new(),
         thresholds: Vec::new(),
         settings: vec![Setting { key: "fleet.devices".to_owned(), value: "100".to_owned(), origin: Origin::Scenario }],
         machine: Machine::default(),
@@ -219,6 +221,29 @@ fn notes_are_told_once_and_what_was_true_of_a_part_says_of_which() {
     assert_eq!(sum.health.saturated, ["too late", "too late"]);
     assert!(sum.notes.contains(&"seed 8: threshold succeeded >= 1 was met".to_owned()), "{:?}", sum.notes);
     assert!(sum.is_merged() && !sum.is_made_of_shards());
+}
+
+#[test]
+fn a_sum_had_to_meet_what_all_of_its_parts_had_to() {
+    let asked = |bounds: &[f64]| -> Vec<Threshold> {
+        let threshold = |bound: &f64| Threshold {
+            text: format!("all.failed < {bound}"),
+            stages: vec![0],
+            metric: Metric::Count(Count::Failed),
+            comparison: Comparison::Less,
+            bound: Quantity::Number(*bound),
+            abort_after: None,
+        };
+        bounds.iter().map(threshold).collect()
+    };
+    let sum = |parts: [&[f64]; 3]| {
+        let part = |(index, bounds): (u32, &[f64])| RunRecord { conditions: asked(bounds), ..part(index, 2) };
+        merged(&(1..).zip(parts).map(part).collect::<Vec<_>>()).conditions
+    };
+    assert_eq!(sum([&[5.0, 9.0], &[5.0, 9.0], &[5.0, 9.0]]), asked(&[5.0, 9.0]));
+    for parts in [[&[5.0, 9.0][..], &[5.0], &[5.0, 9.0]], [&[5.0], &[5.0], &[]], [&[], &[5.0], &[5.0]]] {
+        assert_eq!(sum(parts), [], "{parts:?}");
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! in records of before they existed, and read as what their time knew.
 
 mod certificates;
+mod condition;
 mod counts;
 mod encoding;
 mod fleet;

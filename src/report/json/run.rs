@@ -3,8 +3,9 @@ use std::io;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{Phase, TimeScale};
-use crate::measure::{self, ErrorRow, RunRecord};
+use crate::measure::{self, ErrorRow, RunRecord, StageRecord};
 use crate::report::json::certificates::Certificates;
+use crate::report::json::condition::Condition;
 use crate::report::json::counts::Totals;
 use crate::report::json::fleet::{Fleet, Shard};
 use crate::report::json::generator::{Health, Machine, Process};
@@ -16,6 +17,7 @@ use crate::report::json::time_scale::Scale;
 use crate::report::json::values::{Class, Count, Micros, Moment, OriginName, Status, in_one_line};
 use crate::report::units::{self, rounded};
 use crate::report::{self, SCHEMA, verdicts};
+use crate::scenario::thresholds_of_settings;
 
 /// The record of a run. Durations are integer microseconds (`_us`), moments RFC 3339 in UTC (`_at`). Within a schema keys are only
 /// added: one that is not there is not known.
@@ -38,6 +40,9 @@ pub(super) struct Run {
     time_scale: Option<Scale>,
     #[serde(skip_deserializing)]
     verdicts: Vec<Verdict>,
+    /// What the run had to meet; of a sum, what all of its parts had to meet. Absent in records that tell it in settings alone.
+    conditions: Option<Vec<Condition>>,
+    /// What became of it.
     #[serde(default)]
     thresholds: Vec<Threshold>,
     #[serde(skip_deserializing)]
@@ -117,6 +122,7 @@ impl Run {
             elapsed,
             status,
             time_scale,
+            conditions,
             thresholds,
             settings,
             machine,
@@ -146,6 +152,7 @@ impl Run {
             status: Status(*status),
             time_scale: Some(Scale::of(*time_scale)),
             verdicts: verdicts(record).iter().map(verdict).collect(),
+            conditions: Some(conditions.iter().map(Condition::of).collect()),
             thresholds: thresholds.iter().map(Threshold::of).collect(),
             succeeded_per_s: rounded(units::per_second(totals.succeeded, *elapsed)),
             generator: Process::of(generator, totals.succeeded),
@@ -177,7 +184,20 @@ impl Run {
             return Err(format!("it has more than {MOST_PHASES} phases"));
         }
         let settings: Vec<_> = self.settings.into_iter().map(Setting::into_setting).collect();
-        let stages: Vec<_> = self.stages.into_iter().map(Stage::into_record).collect::<Result<_, _>>()?;
+        let stages: Vec<StageRecord> = self.stages.into_iter().map(Stage::into_record).collect::<Result<_, _>>()?;
+        let mut notes = self.notes;
+        let conditions = match self.conditions {
+            Some(conditions) => {
+                let threshold = |condition: Condition| condition.into_threshold(stages.len());
+                conditions.into_iter().map(threshold).collect::<Result<_, _>>()?
+            }
+            None => {
+                let named: Vec<_> = stages.iter().map(|stage| (stage.name.as_str(), stage.kind)).collect();
+                let (conditions, not_read) = thresholds_of_settings(&settings, &named);
+                notes.extend(not_read);
+                conditions
+            }
+        };
         Ok(RunRecord {
             scenario: in_one_line(self.scenario),
             question: self.question,
@@ -191,6 +211,7 @@ impl Run {
             status: self.status.0,
             // Records of before the fleet had a time of its own.
             time_scale: self.time_scale.map_or(Ok(TimeScale::REAL), Scale::into_scale)?,
+            conditions,
             thresholds: self.thresholds.into_iter().map(Threshold::into_result).collect::<Result<_, _>>()?,
             fleet: self.fleet.map_or_else(|| Ok(Fleet::of_settings(&settings, self.seed)), Fleet::into_fleet)?,
             settings,
@@ -201,7 +222,7 @@ impl Run {
             stages,
             certificates: self.certificates.map(Certificates::into_certificates).transpose()?,
             errors: self.errors.into_iter().map(Error::into_row).collect(),
-            notes: self.notes,
+            notes,
             resources: self.resources.into_iter().map(Resource::into_sample).collect(),
             shard: self.shard.map(Shard::into_shard).transpose()?,
             rows_lost: self.rows_lost.map(|Count(lost)| lost),

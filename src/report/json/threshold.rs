@@ -1,8 +1,5 @@
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 
-use crate::domain::Quantity;
 use crate::measure::{MOST_VALUES, ThresholdResult};
 use crate::report::json::values::Micros;
 use crate::report::observed::Value;
@@ -30,16 +27,13 @@ impl Threshold {
     pub(super) fn into_result(self) -> Result<ThresholdResult, String> {
         let Self { threshold: text, met, observed, unit, stopped_at_us } = self;
         let observed = match (observed, unit.as_deref()) {
-            (None, None) => None,
-            // Negative numbers become zero.
-            (Some(micros), Some("us")) if micros <= MOST_VALUES as f64 => {
-                Some(Quantity::Time(Duration::from_micros(micros as u64)))
+            (None, None) => Some(None),
+            (Some(number), Some(unit)) if unit != "us" || number <= MOST_VALUES as f64 => {
+                Value::quantity(number, unit).map(Some)
             }
-            (Some(share), Some("share")) => Some(Quantity::Share(share)),
-            (Some(rate), Some("per_s")) => Some(Quantity::PerSecond(rate)),
-            (Some(number), Some("count")) => Some(Quantity::Number(number)),
-            _ => return Err(format!("threshold {text:?}: what was observed makes no sense")),
+            _ => None,
         };
+        let observed = observed.ok_or_else(|| format!("threshold {text:?}: what was observed makes no sense"))?;
         Ok(ThresholdResult { text, observed, met, stopped_at: stopped_at_us.map(|at| at.0) })
     }
 }

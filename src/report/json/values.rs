@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::domain::{self, FailureClass, Origin, Phase, StageKind};
+use crate::domain::{self, Comparison, Count as Counted, FailureClass, Origin, Phase, Ratio, StageKind};
 use crate::measure::{MOST_VALUES, RunStatus, SkipReason};
 use crate::report::csv::duration_micros;
 use crate::report::units;
@@ -108,6 +108,9 @@ named!(Status, RunStatus);
 named!(OriginName, Origin);
 named!(Reason, SkipReason);
 named!(Kind, StageKind);
+named!(ComparisonSign, Comparison);
+named!(CountName, Counted);
+named!(RatioName, Ratio);
 
 /// Failures per class, one key for each; a class that is not listed did not occur.
 #[derive(Deserialize, Clone, Copy, Default)]

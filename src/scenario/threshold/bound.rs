@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::domain::Quantity;
+use crate::domain::{Comparison, Metric, Quantity, Ratio, Statistic};
+use crate::scenario::rate;
 use crate::scenario::threshold::parse::Refusal;
-use crate::scenario::{Comparison, Metric, Statistic, rate};
 use crate::settings::expect::grouped;
 use crate::settings::time;
 
@@ -29,9 +29,9 @@ impl Unit {
             | Metric::Count(_)
             | Metric::OfClass(..) => Self::Count,
             Metric::Phase { .. } | Metric::Lateness(_) => Self::Time,
-            Metric::ErrorRate | Metric::SuccessRate => Self::Share,
-            Metric::Throughput => Self::PerTime,
-            Metric::AttemptsPerSuccess => Self::Ratio,
+            Metric::Ratio(Ratio::ErrorRate | Ratio::SuccessRate) => Self::Share,
+            Metric::Ratio(Ratio::Throughput) => Self::PerTime,
+            Metric::Ratio(Ratio::AttemptsPerSuccess) => Self::Ratio,
         }
     }
 
@@ -76,10 +76,10 @@ pub(in crate::scenario) fn read(text: &str, unit: Unit) -> Result<Quantity, Refu
     })
 }
 
-/// Digits with or without a fraction: no sign, no exponent, no infinity.
+/// Digits with or without a fraction, no more than a number holds: no sign, no exponent, no infinity.
 fn decimal(text: &str) -> Option<f64> {
     let plain = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-    text.parse().ok().filter(|_| plain)
+    text.parse().ok().filter(|number: &f64| plain && number.is_finite())
 }
 
 /// `99.9` as 0.999: divided once, so that it is the number nearest to it and equal to a share of 999 in 1,000.

@@ -1,9 +1,8 @@
 //! Whether a condition can be judged while its stages go on: what is missed then must be missed for good, or be a rate or a
 //! percentile, of which the run has seen a part.
 
-use crate::domain::Quantity;
-use crate::scenario::threshold::parse::{Condition, Refusal};
-use crate::scenario::{Comparison, Metric, Statistic};
+use crate::domain::{Comparison, Metric, Quantity, Statistic, Threshold};
+use crate::scenario::threshold::parse::Refusal;
 
 /// How what is compared goes on while the run does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,15 +24,15 @@ const fn course(metric: Metric) -> Course {
         },
         Metric::Count(count) if count.is_of_the_plan() => Course::Unknown,
         Metric::Count(_) | Metric::OfClass(..) => Course::Grows,
-        Metric::ErrorRate | Metric::SuccessRate | Metric::Throughput | Metric::AttemptsPerSuccess => Course::Varies,
+        Metric::Ratio(_) => Course::Varies,
     }
 }
 
 const AT_THE_END: &str = "leave abort_on_fail out, so that it is judged at the end";
 
 /// Refuses what could end a run that would have met it.
-pub(in crate::scenario) fn check(condition: &Condition) -> Result<(), Refusal> {
-    let Condition { metric, comparison, bound, .. } = condition;
+pub(in crate::scenario) fn check(threshold: &Threshold) -> Result<(), Refusal> {
+    let Threshold { metric, comparison, bound, .. } = threshold;
     let for_good = match course(*metric) {
         Course::Varies => return Ok(()),
         Course::Unknown => return Err(Refusal::new("it is not known before the end", AT_THE_END)),

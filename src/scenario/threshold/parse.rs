@@ -1,19 +1,9 @@
 //! The grammar of thresholds: `<stage | kind | all>.<metric>[.<part>] <comparison> <bound>`.
 
-use crate::domain::{Adding, Count, FailureClass, Phase, Quantity};
+use crate::domain::{Adding, Comparison, Count, FailureClass, Metric, Phase, Ratio, StageKind, Statistic, Threshold};
 use crate::scenario::stage::Head;
 use crate::scenario::threshold::bound::{self, Unit, percent_of_one};
-use crate::scenario::{Comparison, Metric, StageKind, Statistic};
 use crate::settings::expect::nearest;
-
-/// What a text means.
-#[derive(Debug, PartialEq)]
-pub(in crate::scenario) struct Condition {
-    pub(in crate::scenario) stages: Vec<usize>,
-    pub(in crate::scenario) metric: Metric,
-    pub(in crate::scenario) comparison: Comparison,
-    pub(in crate::scenario) bound: Quantity,
-}
 
 /// Why a text is no threshold, and what to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -31,30 +21,15 @@ impl Refusal {
 const FORM: &str =
     "write STAGE.METRIC COMPARISON BOUND, such as \"provision.total.p99 < 2s\" or \"renew.expired == 0\"";
 
-const COMPARISONS: [(&str, Comparison); 6] = [
-    ("<=", Comparison::AtMost),
-    (">=", Comparison::AtLeast),
-    ("==", Comparison::Equal),
-    ("!=", Comparison::NotEqual),
-    ("<", Comparison::Less),
-    (">", Comparison::More),
-];
-
 /// Counts that are numbers: a time that devices were told is one of the fleet, where bounds are real times.
 fn counts() -> impl Iterator<Item = Count> {
     Count::ALL.into_iter().filter(|count| count.adding() != Adding::Longest)
 }
 
-const RATIOS: [(&str, Metric); 4] = [
-    ("error_rate", Metric::ErrorRate),
-    ("success_rate", Metric::SuccessRate),
-    ("throughput", Metric::Throughput),
-    ("attempts_per_success", Metric::AttemptsPerSuccess),
-];
-
 const STATISTICS: [&str; 8] = ["count", "min", "mean", "max", "p50", "p90", "p99", "p99.9"];
 
-pub(in crate::scenario) fn parse(text: &str, stages: &[Head]) -> Result<Condition, Refusal> {
+/// What a text means; as far as it says, it is judged at the end only.
+pub(in crate::scenario) fn parse(text: &str, stages: &[Head]) -> Result<Threshold, Refusal> {
     let (left, comparison, right) = split(text)?;
     let (subject, metric) =
         left.split_once('.').ok_or_else(|| Refusal::new(format!("\"{left}\" names no metric"), FORM))?;
@@ -63,13 +38,13 @@ pub(in crate::scenario) fn parse(text: &str, stages: &[Head]) -> Result<Conditio
     let bound = bound::read(right, Unit::of(metric))?;
     bound::check(metric, comparison, bound)?;
     check_phase(metric, &chosen, stages)?;
-    Ok(Condition { stages: chosen, metric, comparison, bound })
+    Ok(Threshold { text: text.trim().to_owned(), stages: chosen, metric, comparison, bound, abort_after: None })
 }
 
 fn split(text: &str) -> Result<(&str, Comparison, &str), Refusal> {
     let at = text.find(['<', '>', '=', '!']).ok_or_else(|| Refusal::new("it compares nothing", FORM))?;
     let (left, rest) = text.split_at(at);
-    let found = COMPARISONS.into_iter().find_map(|(sign, comparison)| Some((comparison, rest.strip_prefix(sign)?)));
+    let found = Comparison::ALL.into_iter().find_map(|known| Some((known, rest.strip_prefix(known.name())?)));
     let (comparison, right) = found
         .ok_or_else(|| Refusal::new("it has no comparison that is known", "compare with <, <=, >, >=, == or !="))?;
     let (left, right) = (left.trim(), right.trim());
@@ -114,8 +89,8 @@ fn choose(subject: &str, stages: &[Head]) -> Result<Vec<usize>, Refusal> {
 
 fn read_metric(text: &str) -> Result<Metric, Refusal> {
     let (name, part) = text.split_once('.').map_or((text, None), |(name, part)| (name, Some(part)));
-    if let Some((_, metric)) = RATIOS.into_iter().find(|(known, _)| *known == name) {
-        return alone(name, part, metric);
+    if let Some(ratio) = Ratio::ALL.into_iter().find(|ratio| ratio.name() == name) {
+        return alone(name, part, Metric::Ratio(ratio));
     }
     if name == "lateness" {
         return read_statistic(name, part).map(Metric::Lateness);
@@ -133,8 +108,8 @@ fn read_metric(text: &str) -> Result<Metric, Refusal> {
         };
         return read_statistic(name, part).map(|statistic| Metric::Phase { phase, succeeded, statistic });
     }
-    let ratios = RATIOS.map(|(name, _)| name);
-    let names: Vec<&str> = ratios
+    let names: Vec<&str> = Ratio::ALL
+        .map(Ratio::name)
         .into_iter()
         .chain(["lateness"])
         .chain(counts().map(Count::name))

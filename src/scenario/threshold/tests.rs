@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::*;
+use crate::domain::{Comparison, Count, FailureClass, Metric, Phase, Quantity, Ratio, Statistic, Threshold};
 use crate::scenario::Scenario;
 
 /// Two stages that provision, one that renews and has the name of another kind.
@@ -97,11 +97,14 @@ fn each_metric_has_its_unit() {
             "all.failed.throttled > 1",
             (vec![0, 1, 2], Metric::OfClass(Count::Failed, FailureClass::Throttled), More, Quantity::Number(1.0)),
         ),
-        ("first.error_rate < 0.1%", (vec![0], Metric::ErrorRate, Less, Quantity::Share(0.001))),
-        ("first.error_rate == 0", (vec![0], Metric::ErrorRate, Equal, Quantity::Share(0.0))),
-        ("first.success_rate >= 99.9 %", (vec![0], Metric::SuccessRate, AtLeast, Quantity::Share(0.999))),
-        ("first.throughput > 600/min", (vec![0], Metric::Throughput, More, Quantity::PerSecond(10.0))),
-        ("first.attempts_per_success < 1.2", (vec![0], Metric::AttemptsPerSuccess, Less, Quantity::Number(1.2))),
+        ("first.error_rate < 0.1%", (vec![0], Metric::Ratio(Ratio::ErrorRate), Less, Quantity::Share(0.001))),
+        ("first.error_rate == 0", (vec![0], Metric::Ratio(Ratio::ErrorRate), Equal, Quantity::Share(0.0))),
+        ("first.success_rate >= 99.9 %", (vec![0], Metric::Ratio(Ratio::SuccessRate), AtLeast, Quantity::Share(0.999))),
+        ("first.throughput > 600/min", (vec![0], Metric::Ratio(Ratio::Throughput), More, Quantity::PerSecond(10.0))),
+        (
+            "first.attempts_per_success < 1.2",
+            (vec![0], Metric::Ratio(Ratio::AttemptsPerSuccess), Less, Quantity::Number(1.2)),
+        ),
     ] {
         assert_eq!(read(text), meaning, "{text}");
     }

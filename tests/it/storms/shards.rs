@@ -1,10 +1,12 @@
 //! Shards together are the run without sharding: the same devices, due when they would be, with the same outcomes.
 
+use std::fs;
 use std::time::Duration;
 
 use fleetstorm::domain::{Phase, Shard};
 use fleetstorm::engine::judge_again;
 use fleetstorm::measure::{Attempt, Outcome, RunRecord, merge};
+use fleetstorm::report::{ResultsFolder, read};
 use fleetstorm::scenario::Scenario;
 use proptest::prelude::*;
 
@@ -155,6 +157,30 @@ fn thresholds_judged_again_are_those_of_the_run() {
     let (judged, _) = judge_again(&merge(&parts).unwrap());
     let met = |results: &[fleetstorm::measure::ThresholdResult]| results.iter().map(|r| r.met).collect::<Vec<_>>();
     assert_eq!(met(&judged), met(&run.thresholds));
+    // And of what was stored, by what stands there, or, in records of versions before, by its settings alone.
+    for stored in [|run: &RunRecord| stored(run, |_| {}), |run: &RunRecord| stored(run, without_conditions)] {
+        let again = stored(&run);
+        assert_eq!(again.conditions, scenario.thresholds);
+        assert_eq!(RunRecord { thresholds: judge_again(&again).0, ..again }.at_rest().thresholds, run.thresholds);
+        let (judged, _) = judge_again(&merge(&parts.each_ref().map(stored)).unwrap());
+        assert_eq!(met(&judged), met(&run.thresholds));
+    }
+}
+
+/// A record as it is read back, once what was written is made so.
+fn stored(run: &RunRecord, made: impl Fn(&mut serde_json::Value)) -> RunRecord {
+    let folder = tempfile::tempdir().unwrap();
+    let results = ResultsFolder::existing(folder.path().to_owned()).unwrap();
+    assert!(results.write(run).is_empty());
+    let path = folder.path().join("run.json");
+    let mut json = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    made(&mut json);
+    fs::write(&path, json.to_string()).unwrap();
+    read(folder.path()).unwrap()
+}
+
+fn without_conditions(run: &mut serde_json::Value) {
+    run.as_object_mut().unwrap().remove("conditions").unwrap();
 }
 
 #[test]

@@ -1,10 +1,10 @@
 use super::*;
-use crate::domain::{FailureClass, Quantity};
+use crate::domain::{Comparison, FailureClass, Quantity, Ratio, Statistic, Threshold};
 use crate::engine::plan::Plan;
 use crate::engine::record::publication::{InPhases, Publisher};
 use crate::engine::watch::thresholds;
 use crate::measure::{Attempt, Outcome, PhaseTimes};
-use crate::scenario::{Comparison, Scenario, Statistic, Threshold};
+use crate::scenario::Scenario;
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
 const NOWHERE: InPhases = [0; Phase::COUNT];
@@ -211,7 +211,7 @@ fn a_threshold_sees_the_times_that_it_waits_for_while_the_stage_goes_on_and_once
     publish(&mut second, &other);
     let count = Statistic::Count;
     let all = |display: &Display, now| {
-        [total(count), Metric::Lateness(count), Metric::SuccessRate, Metric::Throughput]
+        [total(count), Metric::Lateness(count), Metric::Ratio(Ratio::SuccessRate), Metric::Ratio(Ratio::Throughput)]
             .map(|metric| observed(display, metric, now))
     };
     let number = |number| Some(Quantity::Number(number));

@@ -3,11 +3,13 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use proptest::prelude::*;
+use serde_json::json;
 
-use crate::domain::{FailureClass, Phase, Quantity, Shard};
+use crate::domain::{FailureClass, Origin, Phase, Quantity, Setting, Shard, StageKind, Threshold};
 use crate::measure::{CompactHistogram, Histogram, MergeError, RunRecord, RunStatus, merge};
 use crate::report::console::{Look, summary};
 use crate::report::{EXPORTERS, FolderError, ReadError, ResultsFolder, fixture, read, verdicts};
+use crate::scenario::thresholds_of_settings;
 
 /// Every format of a record, and the summary.
 fn everything(record: &RunRecord) -> Vec<(String, String)> {
@@ -75,6 +77,7 @@ proptest! {
         let read = there_and_back(&record);
         prop_assert_eq!(everything(&read), everything(&record));
         prop_assert_eq!(&read.health, &record.health);
+        prop_assert_eq!(&read.conditions, &record.conditions);
         prop_assert_eq!(&read.thresholds, &record.thresholds);
         prop_assert_eq!(&read.resources, &record.resources);
         let intervals = |record: &RunRecord| -> Vec<_> {
@@ -180,6 +183,104 @@ fn what_cannot_be_read_is_told() {
     assert!(told("\"planned\": 1234", "\"planned\": 18446744073709551615").contains("more than any run counts"));
     assert!(told("\"status\": \"complete\"", "\"status\": \"done\"").contains("\"done\" is not known"));
     assert!(told("\"count\": 1230,", "\"count\": 1231,").contains("phase queued: count is 1231"));
+}
+
+/// What the two stages of the fixture may have to meet.
+fn asked(texts: &[&str]) -> Vec<Threshold> {
+    let setting = |(place, text): (usize, &&str)| setting(&format!("thresholds.{place}"), text);
+    let settings: Vec<_> = texts.iter().enumerate().map(setting).collect();
+    let (asked, not_read) =
+        thresholds_of_settings(&settings, &[("storm", StageKind::Renew), ("hold", StageKind::Operate)]);
+    assert_eq!(not_read, Vec::<String>::new());
+    asked
+}
+
+fn setting(key: &str, value: &str) -> Setting {
+    Setting { key: key.to_owned(), value: value.to_owned(), origin: Origin::Scenario }
+}
+
+#[test]
+fn what_a_run_had_to_meet_is_read_as_it_was_written() {
+    let mut record = fixture::renewal_storm();
+    record.conditions = asked(&[
+        "all.total.p99.9 < 1s 1ns",
+        "storm.total.failed.min >= 250ns",
+        "hold.lateness.mean <= 18446744073s",
+        "storm.renew_issue.max > 500us",
+        "storm.queued.count != 9007199254740992",
+        "all.failed == 0",
+        "hold.failed_attempts.throttled <= 12",
+        "storm.error_rate < 0.123456789%",
+        "storm.success_rate > 99.999%",
+        "storm.throughput > 1000/min",
+        "storm.attempts_per_success < 1.2",
+    ]);
+    record.conditions[0].abort_after = Some(Duration::from_millis(1_500));
+    assert_eq!(there_and_back(&record).conditions, record.conditions);
+}
+
+/// As versions wrote it before conditions were told part by part.
+#[test]
+fn what_a_run_had_to_meet_is_read_from_settings_where_there_is_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut record = fixture::renewal_storm();
+    let texts = ["storm.total.p99 < 2s", "storm.error_rate < 0.1%", "storm.throughput > 500/s"];
+    record.settings.extend((0..).zip(texts).map(|(n, text): (usize, _)| setting(&format!("thresholds.{n}"), text)));
+    for (table, check, aborts) in [(0, "storm.expired == 0", "true"), (1, "hold.recover.p99 < 1s", "false")] {
+        let of = |key: &str, value: &str| setting(&format!("threshold.{table}.{key}"), value);
+        record.settings.extend([of("check", check), of("abort_on_fail", aborts), of("abort_after", "10s")]);
+    }
+    record.settings.push(setting("thresholds.3", "storm.expired == 5s"));
+    stored(&record, folder.path());
+    assert_eq!(read(folder.path()).unwrap().notes, record.notes, "nothing is read from settings");
+    let path = folder.path().join("run.json");
+    let mut run: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    run.as_object_mut().unwrap().remove("conditions").unwrap();
+    fs::write(&path, run.to_string()).unwrap();
+    let old = read(folder.path()).unwrap();
+    assert_eq!(old.conditions, record.conditions);
+    let told = "threshold storm.expired == 5s cannot be judged again: \"5s\" is not what this is counted in";
+    assert_eq!(old.notes, [&record.notes[..], &[told.to_owned()]].concat());
+    // Once it is written anew, there is something else.
+    stored(&old, folder.path());
+    let again = read(folder.path()).unwrap();
+    assert_eq!((again.conditions, again.notes), (old.conditions, old.notes));
+}
+
+#[test]
+fn what_no_run_has_to_meet_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    stored(&fixture::renewal_storm(), folder.path());
+    let path = folder.path().join("run.json");
+    let run: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let phase = |statistic| json!({ "phase": { "phase": "total", "succeeded": true, "statistic": statistic } });
+    for (key, value, reason) in [
+        ("stages", json!([]), "condition \"storm.total.p99 < 2s\": the stages [] are not some of 2, in order"),
+        ("stages", json!([2]), "the stages [2] are not some of 2"),
+        ("stages", json!([0, 0]), "the stages [0, 0] are not some of 2"),
+        ("stages", json!([-1]), "invalid value"),
+        ("metric", json!("total.p99"), "unknown variant"),
+        ("metric", json!({ "ratio": "luck" }), "\"luck\" is not known"),
+        ("metric", json!({ "count": "retry_after_max" }), "no such number is counted"),
+        ("metric", json!({ "of_class": { "count": "planned", "class": "tls" } }), "no such number is counted"),
+        ("metric", phase(json!({ "quantile": 1.0 })), "1 is no quantile"),
+        ("metric", phase(json!({ "quantile": -1e300 })), "is no quantile"),
+        ("metric", phase(json!("count")), "no run could meet it"),
+        ("comparison", json!("=<"), "\"=<\" is not known"),
+        ("comparison", json!("=="), "what is measured is never exactly that"),
+        ("bound", json!(-1e300), "no run could meet it"),
+        ("bound", json!(null), "invalid type"),
+        ("unit", json!("furlongs"), "there is no unit \"furlongs\""),
+        ("unit", json!("share"), "no run could meet it"),
+        ("abort_after_us", json!(u64::MAX), "is longer than any run"),
+    ] {
+        let mut run = run.clone();
+        run["conditions"][0][key] = value;
+        fs::write(&path, run.to_string()).unwrap();
+        let error = read(folder.path()).expect_err(reason);
+        assert!(error.to_string().contains(reason), "{error}");
+        assert!(miette::Diagnostic::help(&error).is_some());
+    }
 }
 
 /// As versions wrote it before run.json had all.
