@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleetstorm::device::{
-    Attestation, Endpoint, HubSettings, LocalEnd, Settings, TcpConnector, prepare, provision, reconnect,
+    DeviceAttestation, Endpoint, HubSettings, LocalEnd, Settings, TcpConnector, prepare, provision, reconnect,
 };
 use fleetstorm::domain::{CryptoProvider, IdScope, RegistrationId, TlsVersions};
 use fleetstorm::pki::chain::ChainVerifier;
@@ -131,7 +131,7 @@ impl Emulator {
         let group_key = SymmetricKey::from_base64(&std::fs::read_to_string(&c.group_key_file).unwrap()).unwrap();
         let dps = Endpoint { host: c.dps_host.clone(), port: c.mqtt.port(), address: Some(c.mqtt) };
         let attestation =
-            Attestation::SymmetricKey { group_key, token_life: fleetstorm::domain::FleetTime::from_secs(3600) };
+            DeviceAttestation::SymmetricKey { group_key, token_life: fleetstorm::domain::FleetTime::from_secs(3600) };
         let mut settings = Settings::new(dps, IdScope::new(&c.id_scope).unwrap(), attestation, tls, Arc::new(chain));
         settings.hub = Some(HubSettings { address: Some(c.mqtt), telemetry: None, ..HubSettings::default() });
         settings

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use fleetstorm::device::{Attestation, Endpoint, MemoryConnector, Settings};
+use fleetstorm::device::{DeviceAttestation, Endpoint, MemoryConnector, Settings};
 use fleetstorm::domain::{CryptoProvider, IdScope, TlsVersions};
 use fleetstorm::engine::{Plan, RunInput, run};
 use fleetstorm::pki::chain::ChainVerifier;
@@ -15,7 +15,7 @@ use fleetstorm::scenario::Scenario;
 fn settings() -> Settings {
     let root = RootCa::generate("root", std::time::SystemTime::now()).expect("a root").der().to_vec();
     let tls = ClientTls::new(std::slice::from_ref(&root), TlsVersions::Any, CryptoProvider::default()).expect("TLS");
-    let attestation = Attestation::SymmetricKey {
+    let attestation = DeviceAttestation::SymmetricKey {
         group_key: SymmetricKey::random(),
         token_life: fleetstorm::domain::FleetTime::from_secs(3_600),
     };

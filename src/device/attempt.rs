@@ -5,7 +5,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::device::channel::Channel;
 use crate::device::failures::{broke, from_handshake, from_io, late};
-use crate::device::{Connector, Credential, HubSession, LocalEnd, Settings, Target};
+use crate::device::{Connector, Credential, HubSession, LocalEnd, PeerAddress, Settings};
 use crate::domain::{AttemptFacts, Failure, FailureClass, Phase, PhaseTimes, Transport};
 use crate::protocol::websocket::{HandshakeError, WebSocketBytes};
 
@@ -25,7 +25,7 @@ pub struct Done<S> {
 }
 
 /// What is given to an attempt of any kind.
-pub(super) struct Given<'a, C: Connector> {
+pub(super) struct AttemptInput<'a, C: Connector> {
     pub(super) settings: &'a Settings,
     pub(super) connector: &'a C,
     pub(super) end: &'a LocalEnd,
@@ -38,13 +38,13 @@ pub(super) struct Given<'a, C: Connector> {
 }
 
 /// Does `work` within the time of an attempt.
-pub(super) async fn attempt<C, W>(given: Given<'_, C>, work: W) -> Done<C::Stream>
+pub(super) async fn attempt<C, W>(given: AttemptInput<'_, C>, work: W) -> Done<C::Stream>
 where
     C: Connector,
-    W: AsyncFnOnce(&mut Attempt<'_, C>) -> Result<Credential, Failure>,
+    W: AsyncFnOnce(&mut AttemptContext<'_, C>) -> Result<Credential, Failure>,
 {
-    let Given { settings, connector, end, phases, session, keep } = given;
-    let mut attempt = Attempt {
+    let AttemptInput { settings, connector, end, phases, session, keep } = given;
+    let mut attempt = AttemptContext {
         settings,
         connector,
         end,
@@ -63,7 +63,7 @@ where
         let message = format!("the attempt took longer than {} s", limit.as_secs_f64());
         Err(Failure::new(FailureClass::Timeout, message))
     });
-    let Attempt { facts, obtained, session, .. } = attempt;
+    let AttemptContext { facts, obtained, session, .. } = attempt;
     let session = match session.filter(HubSession::is_alive) {
         Some(session) if !keep => {
             session.close(connector).await;
@@ -76,7 +76,7 @@ where
 }
 
 /// What an attempt uses and what it has found out so far; kept apart from the work, so that it survives a time-out.
-pub(super) struct Attempt<'a, C: Connector> {
+pub(super) struct AttemptContext<'a, C: Connector> {
     pub(super) settings: &'a Settings,
     pub(super) connector: &'a C,
     pub(super) end: &'a LocalEnd,
@@ -105,7 +105,7 @@ impl Leg {
         Self { service: "the hub", tcp: Phase::RenewTcp, tls: Phase::RenewTls, connack: Phase::RenewConnack };
 }
 
-impl<C: Connector> Attempt<'_, C> {
+impl<C: Connector> AttemptContext<'_, C> {
     /// It is in this phase from now on.
     pub(super) fn enters(&self, phase: Phase) {
         self.end.tells(phase, &self.facts);
@@ -116,7 +116,7 @@ impl<C: Connector> Attempt<'_, C> {
     pub(super) async fn connect_mqtt(
         &mut self,
         leg: &Leg,
-        target: &Target<'_>,
+        target: &PeerAddress<'_>,
         config: Arc<rustls::ClientConfig>,
         web_socket: bool,
         limit: usize,
@@ -145,7 +145,7 @@ impl<C: Connector> Attempt<'_, C> {
     pub(super) async fn connect(
         &mut self,
         leg: &Leg,
-        target: &Target<'_>,
+        target: &PeerAddress<'_>,
         config: Arc<rustls::ClientConfig>,
     ) -> Result<C::Stream, Failure> {
         let Self { connector, settings, end, .. } = *self;

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use crate::device::Connector;
-use crate::device::attempt::Attempt;
+use crate::device::attempt::AttemptContext;
 use crate::domain::{Failure, FailureClass, Phase};
 use crate::pki::chain::VerifiedLeaf;
 use crate::pki::key::DeviceKey;
@@ -38,24 +38,24 @@ impl Credential {
 }
 
 /// What the service gave, before it was looked at.
-pub(super) struct Issued {
+pub(super) struct UncheckedCredential {
     pub(super) hub: String,
     pub(super) device_id: String,
     /// DER, leaf first; empty when there is none.
     pub(super) chain: Vec<Vec<u8>>,
 }
 
-impl<C: Connector> Attempt<'_, C> {
+impl<C: Connector> AttemptContext<'_, C> {
     /// Checks an issued chain against the key and the name that its CSR had.
     pub(super) fn verify(
         &mut self,
-        issued: Issued,
+        issued: UncheckedCredential,
         key: &Arc<DeviceKey>,
         common_name: &str,
     ) -> Result<Credential, Failure> {
         self.enters(Phase::Verify);
         let start = Instant::now();
-        let Issued { hub, device_id, chain } = issued;
+        let UncheckedCredential { hub, device_id, chain } = issued;
         let wrong = |message| Failure::new(FailureClass::Verification, message);
         if chain.is_empty() {
             return Err(wrong("there is no certificate: link a credential policy to the enrollment".to_owned()));

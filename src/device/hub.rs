@@ -7,16 +7,16 @@ use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
-use crate::device::attempt::{Attempt, Leg};
+use crate::device::attempt::{AttemptContext, Leg};
 use crate::device::channel::Channel;
 use crate::device::failures::late;
 use crate::device::session::{Peer, Session};
-use crate::device::{Connector, Credential, HubSettings, Settings, Target, Telemetry};
+use crate::device::{Connector, Credential, HubSettings, PeerAddress, Settings, Telemetry};
 use crate::domain::{Failure, FailureClass, Phase};
 use crate::protocol::flow::{Input, packet_name};
 use crate::protocol::mqtt::{Connect, HUB_PACKET_LIMIT, Login, Packet, Protocol, PubAck, Publish, QoS, SubAck};
 use crate::protocol::packet_ids::PacketIds;
-use crate::protocol::renewal_flow::{IssuedChain, Renewal};
+use crate::protocol::renewal_flow::{IssuedChain, RenewalFlow};
 use crate::protocol::topic::{HubRequest, HubUserName};
 use crate::protocol::unasked::Unasked;
 use crate::protocol::words::connack_failure;
@@ -35,14 +35,14 @@ pub struct HubSession<S> {
 
 /// How holding a session ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Held {
+pub enum HoldEnd {
     /// The time was up; the session lives.
     Until,
     /// The session is of no more use.
     Lost(Failure),
 }
 
-impl<C: Connector> Attempt<'_, C> {
+impl<C: Connector> AttemptContext<'_, C> {
     /// Connects with a credential and sends telemetry, as far as the settings ask for.
     pub(super) async fn visit_hub(
         &mut self,
@@ -85,7 +85,7 @@ impl<C: Connector> Attempt<'_, C> {
         credential: &Credential,
     ) -> Result<HubSession<C::Stream>, Failure> {
         let settings = self.settings;
-        let target = Target { host: &credential.hub, port: hub.port, address: hub.address };
+        let target = PeerAddress { host: &credential.hub, port: hub.port, address: hub.address };
         let config = self.end.hub_tls(settings, credential);
         let channel = self.connect_mqtt(leg, &target, config, hub.web_socket, HUB_PACKET_LIMIT).await?;
         let answer = settings.timeouts.answer;
@@ -129,16 +129,16 @@ impl<C: Connector> Attempt<'_, C> {
 impl<S: AsyncRead + AsyncWrite + Unpin> HubSession<S> {
     /// Keeps the connection alive (pings by keep-alive, acknowledges what the hub sends) until `until`; `None`: without end.
     /// May be dropped at any point and called again.
-    pub async fn hold(&mut self, until: Option<Instant>) -> Held {
+    pub async fn hold(&mut self, until: Option<Instant>) -> HoldEnd {
         loop {
             match self.session.input(until).await {
                 Input::Packet(packet) => {
                     if let Err(failure) = self.attend(&packet) {
-                        return Held::Lost(failure);
+                        return HoldEnd::Lost(failure);
                     }
                 }
-                Input::Wake => return Held::Until,
-                Input::Lost(failure) => return Held::Lost(failure),
+                Input::Wake => return HoldEnd::Until,
+                Input::Lost(failure) => return HoldEnd::Lost(failure),
             }
         }
     }
@@ -197,8 +197,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HubSession<S> {
     /// Carries a renewal over the session. `tell` is called at every step.
     pub(super) async fn renew(
         &mut self,
-        flow: &mut Renewal,
-        mut tell: impl FnMut(&Renewal),
+        flow: &mut RenewalFlow,
+        mut tell: impl FnMut(&RenewalFlow),
     ) -> Result<IssuedChain, Failure> {
         let Self { session, packet_ids, subscribed, .. } = self;
         let step = |input: Option<Input>, now, out: &mut BytesMut| {

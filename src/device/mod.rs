@@ -25,17 +25,17 @@ mod whereabouts;
 pub use attempt::Done;
 pub use clock::{SystemClock, WallClock};
 pub use connector::{
-    Confirmed, Connector, MemoryConnector, MemoryPeer, MemoryStream, NotConfirmed, Target, TcpConnector,
+    Confirmed, Connector, MemoryConnector, MemoryPeer, MemoryStream, NotConfirmed, PeerAddress, TcpConnector,
 };
 pub use credential::Credential;
-pub use hub::{Held, HubSession};
+pub use hub::{HoldEnd, HubSession};
 pub use link::{Impaired, Link};
 pub use local_end::{Counted, LocalEnd};
 pub use prepare::{Prepared, prepare};
 pub use provision::provision;
 pub use renew::{reconnect, renew};
 pub use scaled_clock::ScaledClock;
-pub use settings::{Attestation, Endpoint, HubSettings, Settings, Telemetry, Timeouts};
+pub use settings::{DeviceAttestation, Endpoint, HubSettings, Settings, Telemetry, Timeouts};
 pub use shared_key::SharedKey;
 pub use source::{Source, SourceAddresses};
 pub use whereabouts::Whereabouts;

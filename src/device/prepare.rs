@@ -9,9 +9,9 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
-use crate::device::attempt::Attempt;
+use crate::device::attempt::AttemptContext;
 use crate::device::bootstrap::BootstrapIdentity;
-use crate::device::{Attestation, Connector, Credential, Settings};
+use crate::device::{Connector, Credential, DeviceAttestation, Settings};
 use crate::domain::{Failure, FailureClass, FleetTime, KeySource, Phase, RegistrationId, rng};
 use crate::measure::PhaseTimes;
 use crate::pki::csr;
@@ -57,11 +57,11 @@ pub fn prepare(
 ) -> Result<Prepared, Failure> {
     let mut stopwatch = Stopwatch::start();
     let evidence = match &settings.attestation {
-        Attestation::SymmetricKey { group_key, .. } => {
+        DeviceAttestation::SymmetricKey { group_key, .. } => {
             let key = group_key.derive(registration_id.as_str());
             Evidence::Key { key, derived: stopwatch.lap(None) }
         }
-        Attestation::X509(folder) => {
+        DeviceAttestation::X509(folder) => {
             Evidence::Certificate(BootstrapIdentity::read(folder, registration_id, settings.provider)?)
         }
     };
@@ -199,10 +199,10 @@ impl Prepared {
     }
 }
 
-impl<C: Connector> Attempt<'_, C> {
+impl<C: Connector> AttemptContext<'_, C> {
     /// A fresh SAS token, when the device has a key for it. Signed in the attempt, so that none is ever an old one.
     pub(super) fn sign_token(&mut self, prepared: &Prepared) -> Option<SecretString> {
-        let (Attestation::SymmetricKey { token_life, .. }, Evidence::Key { key, .. }) =
+        let (DeviceAttestation::SymmetricKey { token_life, .. }, Evidence::Key { key, .. }) =
             (&self.settings.attestation, &prepared.evidence)
         else {
             return None;

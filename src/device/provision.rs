@@ -1,7 +1,7 @@
 use tokio::time::Instant;
 
-use crate::device::attempt::{Attempt, Done, Given, attempt};
-use crate::device::credential::Issued;
+use crate::device::attempt::{AttemptContext, AttemptInput, Done, attempt};
+use crate::device::credential::UncheckedCredential;
 use crate::device::{Connector, Credential, LocalEnd, Prepared, Settings};
 use crate::domain::{Failure, Phase};
 use crate::protocol::registration_flow::Assignment;
@@ -15,14 +15,14 @@ pub async fn provision<C: Connector>(
     prepared: &Prepared,
     keep: bool,
 ) -> Done<C::Stream> {
-    let given = Given { settings, connector, end, phases: prepared.begin_registration(), session: None, keep };
+    let given = AttemptInput { settings, connector, end, phases: prepared.begin_registration(), session: None, keep };
     Box::pin(attempt(given, async |attempt| attempt.provision(prepared).await)).await
 }
 
-impl<C: Connector> Attempt<'_, C> {
+impl<C: Connector> AttemptContext<'_, C> {
     async fn provision(&mut self, prepared: &Prepared) -> Result<Credential, Failure> {
         let (Assignment { hub, device_id, chain }, session) = self.register(prepared).await?;
-        let issued = Issued { hub, device_id, chain };
+        let issued = UncheckedCredential { hub, device_id, chain };
         let verified = self.verify(issued, prepared.key(), prepared.registration_id().as_str());
         self.enters(Phase::DpsClose);
         let closing = Instant::now();

@@ -1,8 +1,8 @@
-use crate::device::attempt::{Attempt, Done, Given, Leg, attempt};
-use crate::device::credential::Issued;
+use crate::device::attempt::{AttemptContext, AttemptInput, Done, Leg, attempt};
+use crate::device::credential::UncheckedCredential;
 use crate::device::{Connector, Credential, HubSession, LocalEnd, Prepared, Settings};
 use crate::domain::{Failure, FailureClass, PhaseTimes};
-use crate::protocol::renewal_flow::{Renewal, RenewalRequest};
+use crate::protocol::renewal_flow::{RenewalFlow, RenewalRequest};
 
 /// Gets a new credential over `session`, checks it, takes leave of the hub (the last PUBACK, DISCONNECT; until the hub has closed) and connects with
 /// the new one, as [`reconnect`] does: a hub has one connection of a device, and a second one would take the first one over.
@@ -18,7 +18,7 @@ pub async fn renew<C: Connector>(
     prepared: &Prepared,
     keep: bool,
 ) -> Done<C::Stream> {
-    let given = Given { settings, connector, end, phases: prepared.begin_renewal(), session, keep };
+    let given = AttemptInput { settings, connector, end, phases: prepared.begin_renewal(), session, keep };
     Box::pin(attempt(given, async |attempt| attempt.renew(credential, prepared).await)).await
 }
 
@@ -31,15 +31,15 @@ pub async fn reconnect<C: Connector>(
     credential: &Credential,
     keep: bool,
 ) -> Done<C::Stream> {
-    let given = Given { settings, connector, end, phases: PhaseTimes::new(), session: None, keep };
-    let work = async |attempt: &mut Attempt<'_, C>| {
+    let given = AttemptInput { settings, connector, end, phases: PhaseTimes::new(), session: None, keep };
+    let work = async |attempt: &mut AttemptContext<'_, C>| {
         attempt.session = attempt.visit_hub(credential).await?;
         Ok(credential.clone())
     };
     Box::pin(attempt(given, work)).await
 }
 
-impl<C: Connector> Attempt<'_, C> {
+impl<C: Connector> AttemptContext<'_, C> {
     async fn renew(&mut self, old: &Credential, prepared: &Prepared) -> Result<Credential, Failure> {
         let hub = self.settings.hub.as_ref().ok_or_else(|| {
             Failure::new(FailureClass::Configuration, "certificates are renewed over the hub, which is switched off")
@@ -57,13 +57,13 @@ impl<C: Connector> Attempt<'_, C> {
             subscribed: session.is_subscribed(),
         };
         let mut flow =
-            Renewal::new(request, self.settings.renewal, deadline, self.settings.time_scale, prepared.draws_seed());
+            RenewalFlow::new(request, self.settings.renewal, deadline, self.settings.time_scale, prepared.draws_seed());
         let session = self.session.insert(session);
         let (end, before) = (self.end, self.facts);
-        let tell = |flow: &Renewal| end.tells(flow.phase(), &before.and(flow.facts()));
+        let tell = |flow: &RenewalFlow| end.tells(flow.phase(), &before.and(flow.facts()));
         let chain = session.renew(&mut flow, tell).await;
         self.facts = before.and(flow.facts());
-        let issued = Issued { hub: old.hub.clone(), device_id: old.device_id.clone(), chain: chain? };
+        let issued = UncheckedCredential { hub: old.hub.clone(), device_id: old.device_id.clone(), chain: chain? };
         let renewed = self.verify(issued, prepared.key(), &old.device_id)?;
         self.obtained = Some(renewed.clone());
         if let Some(old) = self.session.take() {

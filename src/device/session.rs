@@ -15,7 +15,7 @@ use crate::device::Connector;
 use crate::device::channel::Channel;
 use crate::device::failures::{from_io, late};
 use crate::domain::{Failure, FailureClass};
-use crate::protocol::flow::{Input, Next};
+use crate::protocol::flow::{AfterSend, Input};
 use crate::protocol::mqtt::{Packet, PacketError, decode, encode};
 
 /// A connection that carries MQTT. What is put into the outgoing buffer leaves with the next [`Self::input`], in one write.
@@ -227,18 +227,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// (`None`: begin) and the time since then, and puts out packets.
     pub(super) async fn converse<T>(
         &mut self,
-        mut step: impl FnMut(Option<Input>, Duration, &mut BytesMut) -> Next<T>,
+        mut step: impl FnMut(Option<Input>, Duration, &mut BytesMut) -> AfterSend<T>,
     ) -> Result<T, Failure> {
         let start = Instant::now();
         let mut next = step(None, Duration::ZERO, &mut self.outgoing);
         loop {
             match next {
-                Next::Read { until } => {
+                AfterSend::Read { until } => {
                     let input = self.input(start.checked_add(until)).await;
                     next = step(Some(input), start.elapsed(), &mut self.outgoing);
                 }
-                Next::Done(outcome) => return Ok(outcome),
-                Next::Failed(failure) => return Err(failure),
+                AfterSend::Done(outcome) => return Ok(outcome),
+                AfterSend::Failed(failure) => return Err(failure),
             }
         }
     }

@@ -2,14 +2,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::device::{SharedKey, SourceAddresses, SystemClock, Target, WallClock};
+use crate::device::{PeerAddress, SharedKey, SourceAddresses, SystemClock, WallClock};
 use crate::domain::{CryptoProvider, FleetTime, IdScope, KeyAlgorithm, KeySource, TimeScale, Transport};
 use crate::model::NetworkImpairment;
 use crate::pki::bootstrap::Folder;
 use crate::pki::chain::ChainVerifier;
 use crate::pki::sas::SymmetricKey;
 use crate::pki::tls::ClientTls;
-use crate::protocol::registration_flow::Policy;
+use crate::protocol::registration_flow::RegistrationPolicy;
 use crate::protocol::renewal_flow::RenewalPolicy;
 
 /// What all devices of a run (or of one class of its fleet) share. Cheap to clone.
@@ -22,7 +22,7 @@ pub struct Settings {
     /// Id scope of the DPS instance.
     pub id_scope: IdScope,
     /// How devices prove to DPS who they are.
-    pub attestation: Attestation,
+    pub attestation: DeviceAttestation,
     /// Algorithm of the key that the CSR is made for.
     pub algorithm: KeyAlgorithm,
     /// Library that makes keys and CSRs.
@@ -54,7 +54,7 @@ pub struct Settings {
     /// Time limits.
     pub timeouts: Timeouts,
     /// How the registration obeys retry-after and repeats.
-    pub policy: Policy,
+    pub policy: RegistrationPolicy,
     /// How a renewal waits and repeats.
     pub renewal: RenewalPolicy,
     /// Seed of every device's random draws (jitter, seeded keys); the device's index selects the stream.
@@ -78,7 +78,7 @@ pub struct Endpoint {
 
 /// How devices prove to DPS who they are.
 #[derive(Debug, Clone)]
-pub enum Attestation {
+pub enum DeviceAttestation {
     /// A key derived from the enrollment group's key signs a SAS token.
     SymmetricKey {
         /// Primary or secondary key of the enrollment group.
@@ -158,8 +158,8 @@ impl Endpoint {
     }
 
     /// Where a connector connects.
-    pub(super) fn target(&self) -> Target<'_> {
-        Target { host: &self.host, port: self.port, address: self.address }
+    pub(super) fn target(&self) -> PeerAddress<'_> {
+        PeerAddress { host: &self.host, port: self.port, address: self.address }
     }
 }
 
@@ -169,7 +169,7 @@ impl Settings {
     pub fn new(
         dps: Endpoint,
         id_scope: IdScope,
-        attestation: Attestation,
+        attestation: DeviceAttestation,
         tls: ClientTls,
         chain: Arc<ChainVerifier>,
     ) -> Self {
@@ -193,7 +193,7 @@ impl Settings {
             keep_alive: 60,
             hub: Some(HubSettings::default()),
             timeouts: Timeouts::default(),
-            policy: Policy::default(),
+            policy: RegistrationPolicy::default(),
             renewal: RenewalPolicy::default(),
             seed: 0,
             time_scale: TimeScale::REAL,
@@ -210,8 +210,10 @@ impl Settings {
         let root = crate::pki::issuing_ca::RootCa::generate("root", now).expect("a root").der().to_vec();
         let tls =
             ClientTls::new(std::slice::from_ref(&root), crate::domain::TlsVersions::Any, CryptoProvider::default());
-        let key =
-            Attestation::SymmetricKey { group_key: SymmetricKey::random(), token_life: FleetTime::from_secs(3_600) };
+        let key = DeviceAttestation::SymmetricKey {
+            group_key: SymmetricKey::random(),
+            token_life: FleetTime::from_secs(3_600),
+        };
         let chain = ChainVerifier::new(&[root]).expect("a root is a certificate");
         let scope = IdScope::new("0ne00000001").expect("an id scope");
         Self::new(Endpoint::new("dps"), scope, key, tls.expect("a root is given"), Arc::new(chain))

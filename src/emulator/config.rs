@@ -19,7 +19,7 @@ pub use fault::{
     Chance, Delay, Disconnect, Faults, HubOutage, HubOutageEffect, Outage, OutageEffect, Pause, Revocation, ServerError,
 };
 pub use listen::Listen;
-pub use model::{Latency, Model, StepModel, Unit};
+pub use model::{HistogramUnit, LatencySettings, Model, StepModel};
 pub use quota::{Excess, Quotas};
 pub use read::{keys, read_within};
 
@@ -270,7 +270,7 @@ mod tests {
         config.adr.leaf_validity_days = 91;
         config.id_scope = String::new();
         config.faults.pause.from_seconds = f64::NAN;
-        config.model.poll.latency = Latency::Fixed { ms: -1.0 };
+        config.model.poll.latency = LatencySettings::Fixed { ms: -1.0 };
         let told = told(&config.check().unwrap_err());
         for key in
             ["`id_scope`", "`adr.leaf_validity_days`", "`faults.pause.from_seconds`", "`model.poll.latency.fixed.ms`"]

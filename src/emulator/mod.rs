@@ -47,9 +47,10 @@ mod state;
 mod transport;
 
 pub use config::{
-    Adr, CaEntry, Chance, Config, ConfigError, Delay, Disconnect, Dps, Excess, Faults, Group, GroupEntry, Hub,
-    HubOutage, HubOutageEffect, Individual, KeyTypes, Latency, Listen, Model, Outage, OutageEffect, Pause, Quotas,
-    RefusedCsr, RenewalBody, RenewalCodes, Revocation, ServerError, StepModel, Unit, keys, read_within,
+    Adr, CaEntry, Chance, Config, ConfigError, Delay, Disconnect, Dps, Excess, Faults, Group, GroupEntry,
+    HistogramUnit, Hub, HubOutage, HubOutageEffect, Individual, KeyTypes, LatencySettings, Listen, Model, Outage,
+    OutageEffect, Pause, Quotas, RefusedCsr, RenewalBody, RenewalCodes, Revocation, ServerError, StepModel, keys,
+    read_within,
 };
 pub use counters::{Counters, Event};
 pub use listening::address::{Address, ParseAddressError};

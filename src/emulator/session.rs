@@ -14,9 +14,9 @@ use super::counters::Event;
 use super::dps::DpsSession;
 use super::fault::Cut;
 use super::hub::HubSession;
-use super::registry::Link;
-use super::service_model::{Full, Over, Step};
-use super::transport::conversation::{End, Next, PeerChain, Refused};
+use super::registry::DeviceLink;
+use super::service_model::{Over, QueueFull, ServiceStep};
+use super::transport::conversation::{AfterPacket, End, PeerChain, Refused};
 use super::transport::outbox::Outbox;
 use super::transport::room::Place;
 use super::transport::wire::Wire;
@@ -59,7 +59,7 @@ impl Role {
         }
     }
 
-    const fn link(&self) -> &Link {
+    const fn link(&self) -> &DeviceLink {
         match self {
             Self::Dps(session) => session.link(),
             Self::Hub(session) => session.link(),
@@ -81,19 +81,19 @@ impl Role {
         }
     }
 
-    fn packet(&mut self, core: &Arc<Core>, packet: Packet, out: &mut Outbox) -> Next {
+    fn packet(&mut self, core: &Arc<Core>, packet: Packet, out: &mut Outbox) -> AfterPacket {
         match packet {
             Packet::PingReq => {
                 out.pingresp();
-                Next::Continue
+                AfterPacket::Continue
             }
-            Packet::Disconnect => Next::End(End::Left),
+            Packet::Disconnect => AfterPacket::End(End::Left),
             packet => {
                 let acknowledged = matches!(&packet, Packet::Publish(publish) if publish.qos == QoS::AtLeastOnce);
                 let cut = acknowledged.then(|| core.faults.publish(Instant::now())).flatten();
                 let before = out.len();
                 let next = match self {
-                    _ if cut == Some(Cut::BeforePuback) => Next::Continue,
+                    _ if cut == Some(Cut::BeforePuback) => AfterPacket::Continue,
                     Self::Dps(session) => session.packet(core, packet, out),
                     Self::Hub(session) => session.packet(core, packet, out),
                 };
@@ -102,12 +102,12 @@ impl Role {
                 }
                 core.tally.count(Event::FaultDropped);
                 out.keep_puback_since(before);
-                Next::End(End::Injected)
+                AfterPacket::End(End::Injected)
             }
         }
     }
 
-    fn woken(&mut self, core: &Core, out: &mut Outbox) -> Next {
+    fn woken(&mut self, core: &Core, out: &mut Outbox) -> AfterPacket {
         match self {
             Self::Dps(session) => session.woken(core),
             Self::Hub(session) => session.woken(core, out),
@@ -239,7 +239,7 @@ fn hub_connection(core: &Core, connect: &Connect, peer: &PeerChain) -> Result<Op
         Denied::Refused(Refused(ConnectReturnCode::ServiceUnavailable))
     };
     let allowed = core.model.quotas.hub_connection(now).map_err(|Over { .. }| throttled())?;
-    let done = core.model.admit(Step::HubConnect, now).map_err(|Full| throttled())?;
+    let done = core.model.admit(ServiceStep::HubConnect, now).map_err(|QueueFull| throttled())?;
     let due = done.unwrap_or(now) + allowed.duration_since(now);
     Ok((due > now).then_some(due))
 }
@@ -311,8 +311,8 @@ where
                 // What has waited its time goes before what is new.
                 wire.out.release(Instant::now());
                 match role.woken(core, &mut wire.out) {
-                    Next::Continue => {}
-                    Next::End(end) => return Ok(end),
+                    AfterPacket::Continue => {}
+                    AfterPacket::End(end) => return Ok(end),
                 }
                 // The wall clock may have been moved, or have begun to run faster.
                 if let Some(nearer) = role.expiry(core).filter(|new| expiry.is_some_and(|old| *new < old)) {
@@ -341,8 +341,8 @@ where
     while !wire.out.is_full() {
         match mqtt::decode(&mut wire.input, role.packet_limit()) {
             Ok(Some(packet)) => match role.packet(core, packet, &mut wire.out) {
-                Next::Continue => {}
-                Next::End(end) => {
+                AfterPacket::Continue => {}
+                AfterPacket::End(end) => {
                     wire.write(stream).await?;
                     return Ok(Some(end));
                 }

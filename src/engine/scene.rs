@@ -22,10 +22,10 @@ use crate::engine::run::conductor::Conductor;
 use crate::engine::run::crew::{Crew, Execution};
 use crate::engine::watch::progress::Progress;
 use crate::engine::worker::Worker;
-use crate::engine::worker::entry::Job;
-use crate::engine::worker::fleet::Fleet;
+use crate::engine::worker::context::WorkerContext;
+use crate::engine::worker::fleet::WorkerFleet;
 use crate::engine::worker::gauge::Gauge;
-use crate::engine::worker::station::Station;
+use crate::engine::worker::task::StageJob;
 use crate::scenario::Scenario;
 
 /// The whole fleet as the part of one worker.
@@ -49,21 +49,21 @@ pub(super) fn classes(scenario: &Scenario) -> Vec<Settings> {
 
 /// A worker that has all devices, with so many slots, and the service's ends of its connections: nobody answers as long as
 /// they are there, and no connection can be made once they are dropped. Its clock starts now.
-pub(super) fn station(
+pub(super) fn worker(
     scenario: &Scenario,
     slots: usize,
-) -> (Rc<Station<MemoryConnector>>, UnboundedReceiver<MemoryPeer>) {
+) -> (Rc<WorkerContext<MemoryConnector>>, UnboundedReceiver<MemoryPeer>) {
     let (connector, peers) = MemoryConnector::new();
     let share = ALONE.shares().next().expect("there is one");
     let plan = Arc::new(Plan::new(scenario, 7));
-    let station = Station {
+    let worker = WorkerContext {
         scenario: Arc::new(scenario.clone()),
         seed: 7,
         connector: Arc::new(connector),
         serials: Arc::new(Serials::new()),
         works: Arc::new(KeyWorks::new(None, plan, 100)),
         clock: RunClock::start(),
-        fleet: Fleet::new(share, scenario.fleet.devices),
+        fleet: WorkerFleet::new(share, scenario.fleet.devices),
         slots: Arc::new(Semaphore::new(slots)),
         in_flight: Arc::new(Gauge::default()),
         connected: Arc::new(Gauge::default()),
@@ -72,14 +72,14 @@ pub(super) fn station(
         breaches: RefCell::default(),
         early: Cell::default(),
     };
-    (Rc::new(station), peers)
+    (Rc::new(worker), peers)
 }
 
 /// What the devices of a worker share in a stage.
-pub(super) fn job(station: &Rc<Station<MemoryConnector>>, stage: usize) -> Rc<Job<MemoryConnector>> {
-    let setup = StageSetup::new(stage, &station.scenario, &classes(&station.scenario));
-    Rc::new(Job {
-        station: Rc::clone(station),
+pub(super) fn job(worker: &Rc<WorkerContext<MemoryConnector>>, stage: usize) -> Rc<StageJob<MemoryConnector>> {
+    let setup = StageSetup::new(stage, &worker.scenario, &classes(&worker.scenario));
+    Rc::new(StageJob {
+        worker: Rc::clone(worker),
         setup: Arc::new(setup),
         recorder: RefCell::new(Recorder::new()),
         whereabouts: Rc::default(),

@@ -14,6 +14,6 @@ pub use draws::Draws;
 pub use fleet_wall::{FleetWall, Moment, later};
 pub use latency::Latency;
 pub use network::{Fate, NetworkImpairment, Reset};
-pub use station::{Full, ServiceStation};
+pub use station::{QueueFull, ServiceStation};
 pub use token_bucket::{TokenBucket, TokenRate};
 pub use waits::{Waits, once_more};

@@ -18,7 +18,7 @@ pub struct ServiceStation {
 
 /// There is no room to wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Full;
+pub struct QueueFull;
 
 impl ServiceStation {
     /// One that does `capacity` pieces of work at once, at least one, and lets `queue` wait.
@@ -35,8 +35,8 @@ impl ServiceStation {
     /// When work that comes now and takes so long is done. Times never go back from one call to the next.
     ///
     /// # Errors
-    /// [`Full`].
-    pub fn admit(&mut self, now: Duration, takes: Duration) -> Result<Duration, Full> {
+    /// [`QueueFull`].
+    pub fn admit(&mut self, now: Duration, takes: Duration) -> Result<Duration, QueueFull> {
         while self.waiting.pop_front_if(|start| *start <= now).is_some() {}
         let start = if self.busy.len() < self.capacity { now } else { self.next_free(now)? };
         self.busy.push(Reverse(start + takes));
@@ -44,11 +44,11 @@ impl ServiceStation {
     }
 
     /// Takes the place of whoever is free first.
-    fn next_free(&mut self, now: Duration) -> Result<Duration, Full> {
+    fn next_free(&mut self, now: Duration) -> Result<Duration, QueueFull> {
         let free = self.busy.peek().map_or(now, |Reverse(free)| *free);
         if free > now {
             if self.waiting.len() >= self.queue {
-                return Err(Full);
+                return Err(QueueFull);
             }
             self.waiting.push_back(free);
         }

@@ -25,7 +25,7 @@ pub const PROOF_DAYS: u32 = 30;
 
 /// A device's bootstrap certificate and the key that proves it.
 #[derive(Debug)]
-pub struct Identity {
+pub struct BootstrapIdentity {
     /// DER certificates, the device's first, then the authorities that it presents.
     pub chain: Vec<Vec<u8>>,
     /// Its private key.
@@ -49,7 +49,7 @@ pub enum Unfit {
     Expired(SystemTime),
 }
 
-impl Identity {
+impl BootstrapIdentity {
     /// Whether the device `id` can attest with it at `now`. The service decides whom it trusts.
     ///
     /// # Errors
@@ -134,7 +134,7 @@ pub fn device(
     key: DeviceKey,
     days: u32,
     now: SystemTime,
-) -> Result<Identity, KeyError> {
+) -> Result<BootstrapIdentity, KeyError> {
     let mut params = ca::params(id.as_str(), Validity::days(days, now))?;
     let name = id.as_str().try_into().map_err(|_| KeyError::AlternativeName(id.to_string()))?;
     params.subject_alt_names = vec![SanType::DnsName(name)];
@@ -144,7 +144,7 @@ pub fn device(
     params.use_authority_key_identifier_extension = true;
     let mut chain = vec![authority.sign(&params, &key)?];
     chain.extend_from_slice(above);
-    Ok(Identity { chain, key })
+    Ok(BootstrapIdentity { chain, key })
 }
 
 /// Where the files of a fleet's bootstrap certificates are.
@@ -212,7 +212,7 @@ impl Folder {
     ///
     /// # Errors
     /// A file is absent or unusable, or certificate and key do not belong together.
-    pub fn identity(&self, id: &RegistrationId, provider: CryptoProvider) -> Result<Identity, StoreError> {
+    pub fn identity(&self, id: &RegistrationId, provider: CryptoProvider) -> Result<BootstrapIdentity, StoreError> {
         let chain = store::read_certificates(&self.device_certificate(id))?;
         let path = self.device_key(id);
         let key = store::read_key(&path, provider)?;
@@ -220,7 +220,7 @@ impl Folder {
         let fault = match leaf {
             None => KeyError::Certificate,
             Some(leaf) if leaf.public_key().raw != key.spki_der() => KeyError::Foreign,
-            Some(_) => return Ok(Identity { chain, key }),
+            Some(_) => return Ok(BootstrapIdentity { chain, key }),
         };
         Err(StoreError::Key { path, source: fault })
     }
@@ -229,7 +229,7 @@ impl Folder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pki::store::{Access, Existing};
+    use crate::pki::store::{Existing, FileAccess};
     use crate::pki::test_support::{key, now};
     use crate::pki::trust::AuthoritySet;
 
@@ -267,9 +267,10 @@ mod tests {
         for id in [&one, &two] {
             let device = device(&root, &[], id, key(), DEVICE_DAYS, now()).unwrap();
             let pem = store::certificates_to_pem(&device.chain);
-            store::write(&folder.device_certificate(id), pem.as_bytes(), Access::Everybody, Existing::Keep).unwrap();
+            store::write(&folder.device_certificate(id), pem.as_bytes(), FileAccess::Everybody, Existing::Keep)
+                .unwrap();
             let pem = device.key.to_pem().unwrap();
-            store::write(&folder.device_key(id), pem.as_bytes(), Access::Owner, Existing::Keep).unwrap();
+            store::write(&folder.device_key(id), pem.as_bytes(), FileAccess::Owner, Existing::Keep).unwrap();
         }
         assert_eq!(folder.identity(&one, CryptoProvider::Ring).unwrap().chain.len(), 1);
         let identity = folder.identity(&one, CryptoProvider::AwsLc).unwrap();
@@ -286,7 +287,7 @@ mod tests {
         let mut params = ca::params("one", Validity::days(1, now())).unwrap();
         params.custom_extensions.push(crate::pki::test_support::unknown_extension());
         let chain = vec![root.sign(&params, &identity.key).unwrap()];
-        let unknown = Identity { chain, key: identity.key }.check(&one, now());
+        let unknown = BootstrapIdentity { chain, key: identity.key }.check(&one, now());
         assert!(matches!(unknown, Err(Unfit::Form(ChainError::Extension { position: 0, .. }))));
         std::fs::copy(folder.device_key(&two), folder.device_key(&one)).unwrap();
         let mixed = folder.identity(&one, CryptoProvider::AwsLc);

@@ -16,7 +16,7 @@ const MAX_FILE_LENGTH: u64 = 4 * 1024 * 1024;
 
 /// Who may read a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
+pub enum FileAccess {
     /// Its owner (mode 0600): private keys.
     Owner,
     /// Everybody, as the umask has it (mode 0644): certificates.
@@ -88,13 +88,13 @@ pub fn create_folder(path: &Path) -> Result<(), StoreError> {
 ///
 /// # Errors
 /// [`StoreError::Exists`] when it is there and shall be kept, [`StoreError::Io`].
-pub fn write(path: &Path, content: &[u8], access: Access, existing: Existing) -> Result<(), StoreError> {
+pub fn write(path: &Path, content: &[u8], access: FileAccess, existing: Existing) -> Result<(), StoreError> {
     let failed = |source| StoreError::io("write", path, source);
     // Beside it, so that both are on one file system; a name alone is in the empty path, which is the present folder.
     let folder = path.parent().unwrap_or(path);
     let mode = match access {
-        Access::Owner => 0o600,
-        Access::Everybody => 0o644,
+        FileAccess::Owner => 0o600,
+        FileAccess::Everybody => 0o644,
     };
     let mut file = tempfile::Builder::new()
         .prefix(".fleetstorm-")
@@ -169,12 +169,12 @@ mod tests {
     fn files_are_written_once_with_their_mode() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("device.key.pem");
-        write(&path, b"one", Access::Owner, Existing::Keep).unwrap();
+        write(&path, b"one", FileAccess::Owner, Existing::Keep).unwrap();
         assert_eq!(mode(&path), 0o600);
-        let again = write(&path, b"two", Access::Owner, Existing::Keep);
+        let again = write(&path, b"two", FileAccess::Owner, Existing::Keep);
         assert!(matches!(again, Err(StoreError::Exists(_))));
         assert_eq!(fs::read(&path).unwrap(), b"one");
-        write(&path, b"three", Access::Everybody, Existing::Replace).unwrap();
+        write(&path, b"three", FileAccess::Everybody, Existing::Replace).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"three");
         assert_eq!(mode(&path) & 0o600, 0o600);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left behind");
@@ -195,8 +195,8 @@ mod tests {
         let (adr, key) = (Adr::new(), key());
         let chain = adr.chain(&key, "device-0001");
         let (certificates, private) = (folder.path().join("a.pem"), folder.path().join("a.key.pem"));
-        write(&certificates, certificates_to_pem(&chain).as_bytes(), Access::Everybody, Existing::Keep).unwrap();
-        write(&private, key.to_pem().unwrap().as_bytes(), Access::Owner, Existing::Keep).unwrap();
+        write(&certificates, certificates_to_pem(&chain).as_bytes(), FileAccess::Everybody, Existing::Keep).unwrap();
+        write(&private, key.to_pem().unwrap().as_bytes(), FileAccess::Owner, Existing::Keep).unwrap();
         assert_eq!(read_certificates(&certificates).unwrap(), chain);
         assert_eq!(read_key(&private, CryptoProvider::Ring).unwrap().spki_der(), key.spki_der());
         assert!(matches!(read_certificates(&private), Err(StoreError::NoCertificate { source: PemError::Absent, .. })));
@@ -210,8 +210,8 @@ mod tests {
         let error = read_certificates(&path).unwrap_err().to_string();
         assert!(error.contains("absent.pem"), "{error}");
         let nowhere = folder.path().join("absent/file.pem");
-        assert!(matches!(write(&nowhere, b"", Access::Owner, Existing::Keep), Err(StoreError::Io { .. })));
-        let onto_a_folder = write(folder.path(), b"", Access::Owner, Existing::Replace);
+        assert!(matches!(write(&nowhere, b"", FileAccess::Owner, Existing::Keep), Err(StoreError::Io { .. })));
+        let onto_a_folder = write(folder.path(), b"", FileAccess::Owner, Existing::Replace);
         assert!(matches!(onto_a_folder, Err(StoreError::Io { .. })), "it is there, but that is not what is wrong");
     }
 

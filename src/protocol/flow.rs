@@ -11,7 +11,7 @@ use crate::protocol::mqtt::Packet;
 pub enum Input {
     /// A packet came.
     Packet(Packet),
-    /// The time of [`Next::Read`] came.
+    /// The time of [`AfterSend::Read`] came.
     Wake,
     /// The connection is of no more use.
     Lost(Failure),
@@ -19,7 +19,7 @@ pub enum Input {
 
 /// What to do after sending the bytes that a conversation put out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Next<T> {
+pub enum AfterSend<T> {
     /// Wait for a packet, but not longer.
     Read {
         /// Time on the caller's clock.
@@ -33,7 +33,7 @@ pub enum Next<T> {
 
 /// Time limits of a conversation, and how fast its device lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct TimeLimits {
     /// For each answer, from its request.
     pub answer: Duration,
     /// For the whole conversation, as a point on the caller's clock.
@@ -42,7 +42,7 @@ pub struct Limits {
     pub scale: TimeScale,
 }
 
-impl Limits {
+impl TimeLimits {
     /// Until when an answer to a request sent at `since` is waited for.
     pub fn answer_until(&self, since: Duration) -> Duration {
         since.saturating_add(self.answer).min(self.deadline)
@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn what_ran_out_is_told_the_answer_or_the_attempt() {
         let limits =
-            Limits { answer: Duration::from_secs(10), deadline: Duration::from_secs(15), scale: TimeScale::REAL };
+            TimeLimits { answer: Duration::from_secs(10), deadline: Duration::from_secs(15), scale: TimeScale::REAL };
         let told = |since, now| limits.failure("CONNACK", Duration::from_secs(since), Duration::from_secs(now)).message;
         assert_eq!(told(0, 10), "no CONNACK within 10 s");
         assert_eq!(told(8, 15), "the attempt's time was up while waiting for the CONNACK");

@@ -20,7 +20,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::domain::{AttemptFacts, Failure, FailureClass, FleetTime, Phase, TimeScale};
 use crate::model::{Draws, Waits, once_more};
-use crate::protocol::flow::{Input, Next, packet_name, wait_after_refusal};
+use crate::protocol::flow::{AfterSend, Input, packet_name, wait_after_refusal};
 use crate::protocol::mqtt::{Packet, PubAck, Publish, QoS, SubAck, Subscribe, SubscribeReasonCode, encode};
 use crate::protocol::packet_ids::PacketIds;
 use crate::protocol::payload::{CertificateRequest, CertificatesIssued, RenewalError, decode_chain};
@@ -70,7 +70,7 @@ pub struct RenewalRequest {
 
 /// A renewal. Appends the packets to send to `out`; they are to be sent before the next packet is waited for.
 #[derive(Debug)]
-pub struct Renewal {
+pub struct RenewalFlow {
     request: RenewalRequest,
     policy: RenewalPolicy,
     deadline: Duration,
@@ -103,7 +103,7 @@ enum State {
 /// The new chain in DER, leaf first.
 pub type IssuedChain = Vec<Vec<u8>>;
 
-impl Renewal {
+impl RenewalFlow {
     /// How often at most a pending request is given up for this one; there is no pause in between.
     const REPLACEMENTS: u16 = 10;
 
@@ -137,7 +137,7 @@ impl Renewal {
     }
 
     /// Begins by subscribing, or by asking when that was done before.
-    pub fn begin(&mut self, now: Duration, out: &mut BytesMut) -> Next<IssuedChain> {
+    pub fn begin(&mut self, now: Duration, out: &mut BytesMut) -> AfterSend<IssuedChain> {
         if self.request.subscribed {
             return self.ask(now, out);
         }
@@ -148,7 +148,7 @@ impl Renewal {
     }
 
     /// Something happened. Packets that do not belong to the renewal are acknowledged and left alone.
-    pub fn handle(&mut self, input: Input, now: Duration, out: &mut BytesMut) -> Next<IssuedChain> {
+    pub fn handle(&mut self, input: Input, now: Duration, out: &mut BytesMut) -> AfterSend<IssuedChain> {
         match (input, self.state) {
             (Input::Lost(failure), _) => self.fail(failure, now),
             (Input::Packet(Packet::SubAck(suback)), State::Subscribing) => self.subscribed(&suback, now, out),
@@ -182,7 +182,7 @@ impl Renewal {
     }
 
     /// A packet that changes nothing.
-    fn unasked(&mut self, now: Duration) -> Next<IssuedChain> {
+    fn unasked(&mut self, now: Duration) -> AfterSend<IssuedChain> {
         match self.unasked.count("the hub") {
             Ok(()) => self.wait(),
             Err(failure) => self.fail(failure, now),
@@ -190,12 +190,12 @@ impl Renewal {
     }
 
     /// The hub did what the protocol does not allow.
-    fn breach(&mut self, what: impl Into<String>, now: Duration) -> Next<IssuedChain> {
+    fn breach(&mut self, what: impl Into<String>, now: Duration) -> AfterSend<IssuedChain> {
         self.fail(Failure::new(FailureClass::Protocol, what), now)
     }
 
     /// The hub acknowledged something else than the present subscription.
-    fn acknowledged(&mut self, id: u16, now: Duration) -> Next<IssuedChain> {
+    fn acknowledged(&mut self, id: u16, now: Duration) -> AfterSend<IssuedChain> {
         if self.request.packet_ids.has_used(id) {
             self.unasked(now)
         } else {
@@ -203,7 +203,7 @@ impl Renewal {
         }
     }
 
-    fn subscribed(&mut self, suback: &SubAck, now: Duration, out: &mut BytesMut) -> Next<IssuedChain> {
+    fn subscribed(&mut self, suback: &SubAck, now: Duration, out: &mut BytesMut) -> AfterSend<IssuedChain> {
         if suback.pkid != self.request.packet_ids.last() {
             return self.acknowledged(suback.pkid, now);
         }
@@ -218,7 +218,7 @@ impl Renewal {
         self.ask(now, out)
     }
 
-    fn ask(&mut self, now: Duration, out: &mut BytesMut) -> Next<IssuedChain> {
+    fn ask(&mut self, now: Duration, out: &mut BytesMut) -> AfterSend<IssuedChain> {
         self.enter(State::Asked, now);
         self.unasked.clear();
         // Nine digits, as the ids that the service was seen with.
@@ -235,12 +235,12 @@ impl Renewal {
         self.put(&Packet::Publish(publish), now, out)
     }
 
-    fn published(&mut self, publish: &Publish, now: Duration, out: &mut BytesMut) -> Next<IssuedChain> {
+    fn published(&mut self, publish: &Publish, now: Duration, out: &mut BytesMut) -> AfterSend<IssuedChain> {
         if publish.qos == QoS::ExactlyOnce {
             return self.breach("the hub published with QoS 2, to which nobody subscribed", now);
         }
         if publish.qos == QoS::AtLeastOnce
-            && let failed @ Next::Failed(_) = self.put(&Packet::PubAck(PubAck::new(publish.pkid)), now, out)
+            && let failed @ AfterSend::Failed(_) = self.put(&Packet::PubAck(PubAck::new(publish.pkid)), now, out)
         {
             return failed;
         }
@@ -262,7 +262,7 @@ impl Renewal {
         }
     }
 
-    fn issued(&mut self, body: &[u8], now: Duration) -> Next<IssuedChain> {
+    fn issued(&mut self, body: &[u8], now: Duration) -> AfterSend<IssuedChain> {
         let issued = match CertificatesIssued::parse(body) {
             Ok(issued) => issued,
             Err(error) => {
@@ -274,13 +274,13 @@ impl Renewal {
         match decode_chain(&issued.certificates) {
             Ok(chain) => {
                 self.enter(State::Ended, now);
-                Next::Done(chain)
+                AfterSend::Done(chain)
             }
             Err(error) => self.fail(Failure::new(FailureClass::Verification, error.to_string()), now),
         }
     }
 
-    fn refused(&mut self, status: u16, body: &[u8], now: Duration, out: &mut BytesMut) -> Next<IssuedChain> {
+    fn refused(&mut self, status: u16, body: &[u8], now: Duration, out: &mut BytesMut) -> AfterSend<IssuedChain> {
         let error = RenewalError::parse(body).unwrap_or_else(|| RenewalError {
             error_code: status.into(),
             message: "the hub refused without an error code".into(),
@@ -321,7 +321,7 @@ impl Renewal {
         self.fail(Failure { class, code: error.error_code, message }, now)
     }
 
-    fn late(&mut self, state: State, now: Duration) -> Next<IssuedChain> {
+    fn late(&mut self, state: State, now: Duration) -> AfterSend<IssuedChain> {
         let (what, limit) = match state {
             State::Subscribing => ("SUBACK of the hub", self.policy.accept),
             State::Accepted => ("chain after the hub accepted the renewal", self.policy.issue),
@@ -331,9 +331,9 @@ impl Renewal {
         self.fail(Failure::new(FailureClass::Timeout, message), now)
     }
 
-    fn fail(&mut self, failure: Failure, now: Duration) -> Next<IssuedChain> {
+    fn fail(&mut self, failure: Failure, now: Duration) -> AfterSend<IssuedChain> {
         self.enter(State::Ended, now);
-        Next::Failed(failure)
+        AfterSend::Failed(failure)
     }
 
     /// The phase that it is in; none while it subscribes or waits to ask again, and once it has ended.
@@ -354,7 +354,7 @@ impl Renewal {
         self.since = now;
     }
 
-    fn put(&mut self, packet: &Packet, now: Duration, out: &mut BytesMut) -> Next<IssuedChain> {
+    fn put(&mut self, packet: &Packet, now: Duration, out: &mut BytesMut) -> AfterSend<IssuedChain> {
         match encode(packet, out) {
             Ok(()) => self.wait(),
             // Names of the peer's were looked at: only settings are left.
@@ -365,14 +365,14 @@ impl Renewal {
         }
     }
 
-    fn wait(&self) -> Next<IssuedChain> {
+    fn wait(&self) -> AfterSend<IssuedChain> {
         let until = match self.state {
             State::Subscribing | State::Asked => self.since.saturating_add(self.policy.accept),
             State::Accepted => self.since.saturating_add(self.policy.issue),
             State::Paused { until } => until,
             State::Ended => Duration::MAX,
         };
-        Next::Read { until }
+        AfterSend::Read { until }
     }
 }
 

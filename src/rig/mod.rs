@@ -23,7 +23,7 @@ pub mod target;
 mod work;
 
 pub use halt::Halt;
-pub use observers::{Observers, Onlooker, Rows, Seen, observing};
+pub use observers::{Observation, Observers, Onlooker, Rows, observing};
 pub use run::Run;
 pub use run_error::RunError;
 pub use target::{OpenError, Target, TargetOptions};

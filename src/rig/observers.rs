@@ -13,14 +13,14 @@ use crate::engine::{Plan, Progress, RowSink};
 use crate::report::ResultsFolder;
 use crate::rig::machine::process::ChildProcess;
 use crate::rig::metrics::otlp::{OtlpSettings, Pusher};
-use crate::rig::metrics::{Bound, Endpoint, Facts, MetricsError};
+use crate::rig::metrics::{Bound, MetricsEndpoint, MetricsError, RunFacts};
 use crate::rig::rows::RowsFile;
 use crate::rig::target::setting;
 use crate::scenario::Scenario;
 
 /// What whoever looks on is shown of a run.
 #[derive(Debug, Clone, Copy)]
-pub enum Seen<'a> {
+pub enum Observation<'a> {
     /// How far it is, about five times a second.
     Progress(&'a Progress),
     /// What must be known at once of those who watch.
@@ -30,7 +30,7 @@ pub enum Seen<'a> {
 }
 
 /// Whoever looks on while a run goes on. It must return soon, and its panic ends the run.
-pub type Onlooker = Box<dyn FnMut(Seen<'_>)>;
+pub type Onlooker = Box<dyn FnMut(Observation<'_>)>;
 
 /// All who watch one run; nobody unless they are named.
 #[derive(Default)]
@@ -52,7 +52,7 @@ pub struct Observers {
     /// What was asked for of all this, for the record; what holds of `otlp` is added by itself.
     pub settings: Vec<Setting>,
     /// Where the last metrics can be read once the run is over, until it is closed; put there by the run.
-    pub endpoint: Option<Endpoint>,
+    pub endpoint: Option<MetricsEndpoint>,
 }
 
 /// Where attempts go, one by one.
@@ -117,7 +117,7 @@ impl Observers {
         tell: mpsc::Sender<String>,
     ) -> Result<Tellers, MetricsError> {
         let lost = self.rows.as_ref().and_then(Rows::lost);
-        let facts = Arc::new(Facts::new(scenario, plan, lost, emulator));
+        let facts = Arc::new(RunFacts::new(scenario, plan, lost, emulator));
         let serve = |bound: Bound| bound.serve(Arc::clone(&facts), newest.clone());
         let endpoint = self.metrics.take().map(serve).transpose()?;
         let otlp = self.otlp.take();
@@ -135,7 +135,7 @@ pub fn observing(key: &str, value: impl fmt::Display) -> Setting {
 /// Who tells how a run goes.
 #[derive(Debug)]
 pub(super) struct Tellers {
-    pub(super) endpoint: Option<Endpoint>,
+    pub(super) endpoint: Option<MetricsEndpoint>,
     pusher: Option<Pusher>,
 }
 

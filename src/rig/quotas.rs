@@ -2,7 +2,7 @@
 
 use crate::domain::{FleetTime, QuotaLimits};
 use crate::engine::Plan;
-use crate::engine::quota_check::{self, Polls, Quota, QuotaCheck, QuotaChecks, Share, Verdict};
+use crate::engine::quota_check::{self, Polls, Quota, QuotaCheck, QuotaChecks, QuotaVerdict, StageCount};
 use crate::report::units;
 use crate::rig::target::{EmulatorConfig, EmulatorConfigError};
 use crate::scenario::{DeviceClass, Scenario, TargetAddress};
@@ -42,7 +42,7 @@ pub fn words(check: &QuotaCheck, scenario: &Scenario) -> String {
     let asked =
         |word: &str| peak.map(|peak| format!(", {word} {} asked for{by}", units::count(peak))).unwrap_or_default();
     match check.verdict {
-        Verdict::Kept => match (peak, &check.later) {
+        QuotaVerdict::Kept => match (peak, &check.later) {
             (None, _) => format!("kept: {allowed}, {} asked for altogether", units::count(check.needed)),
             (Some(_), None) => format!("kept: {allowed}{}", asked("at most")),
             (Some(_), Some(later)) => format!(
@@ -53,13 +53,13 @@ pub fn words(check: &QuotaCheck, scenario: &Scenario) -> String {
                 units::fleet_time(later.by),
             ),
         },
-        Verdict::Unknown => {
+        QuotaVerdict::Unknown => {
             let whose = listed(&check.untimed, scenario);
             let asked = asked("at most");
             let spread = spread(check);
             format!("unknown: {allowed}{asked}, the target decides when devices of {whose} come; {spread}")
         }
-        Verdict::Exceeded => {
+        QuotaVerdict::Exceeded => {
             let when = match first_over {
                 Some(first) if !first.is_zero() => format!("after {}", units::fleet_time(*first)),
                 _ => "at once".to_owned(),
@@ -88,7 +88,7 @@ fn spread(check: &QuotaCheck) -> String {
 }
 
 /// Whose a peak is, where that does not go without saying.
-fn by_whom(shares: &[Share], scenario: &Scenario) -> String {
+fn by_whom(shares: &[StageCount], scenario: &Scenario) -> String {
     match shares {
         _ if scenario.stages.len() == 1 => String::new(),
         [] => String::new(),
@@ -101,7 +101,7 @@ fn by_whom(shares: &[Share], scenario: &Scenario) -> String {
     }
 }
 
-fn of_whom(shares: &[Share], scenario: &Scenario) -> String {
+fn of_whom(shares: &[StageCount], scenario: &Scenario) -> String {
     match shares {
         [] | [_] => String::new(),
         several => {
@@ -112,7 +112,7 @@ fn of_whom(shares: &[Share], scenario: &Scenario) -> String {
     }
 }
 
-fn listed(shares: &[Share], scenario: &Scenario) -> String {
+fn listed(shares: &[StageCount], scenario: &Scenario) -> String {
     units::listed(&shares.iter().map(|share| name(share.stage, scenario)).collect::<Vec<_>>())
 }
 

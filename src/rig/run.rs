@@ -21,7 +21,7 @@ use crate::rig::run_error::RunError;
 use crate::rig::sampler::Sampler;
 use crate::rig::shard_notes;
 use crate::rig::target::{OpenError, Target, setting};
-use crate::rig::work::{Watch, Work};
+use crate::rig::work::{EngineEvents, EngineWork};
 use crate::scenario::Scenario;
 
 /// One run of a scenario.
@@ -94,7 +94,7 @@ impl Run {
         };
         let (kept, gone) = (Newest::default(), CancellationToken::new());
         let progress = (observers.onlooker.is_some() || tellers.any()).then_some(progress);
-        let work = Work {
+        let work = EngineWork {
             start_at,
             begun,
             open_files: open_files.limit,
@@ -107,7 +107,7 @@ impl Run {
             what: (scenario, plan, classes),
         };
         let onlooker = observers.onlooker.take();
-        let watch = Watch { newest, told, stop: halt.stop.clone(), gone, onlooker, notes: Vec::new() };
+        let watch = EngineEvents { newest, told, stop: halt.stop.clone(), gone, onlooker, notes: Vec::new() };
         let (outcome, watched) = target.way.carry_out(work, watch).await;
         halt.measured();
         let ended = Ended { frame, notes: [notes, watched].concat(), sampler, kept, tellers, rows, halt };

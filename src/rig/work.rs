@@ -12,13 +12,13 @@ use crate::device::{Connector, Settings};
 use crate::engine::{self, Begun, EngineError, EngineOutcome, Execution, Plan, Progress, RowSink, RunInput, Snapshots};
 use crate::rig::defect::Defect;
 use crate::rig::halt::Halt;
-use crate::rig::observers::{Onlooker, Seen};
+use crate::rig::observers::{Observation, Onlooker};
 use crate::rig::run_error::RunError;
 use crate::rig::target::{Embedded, Way};
 use crate::scenario::Scenario;
 
 /// What the engine is to do, whichever way devices take.
-pub(super) struct Work {
+pub(super) struct EngineWork {
     pub(super) what: (Scenario, Plan, Vec<Settings>),
     pub(super) start_at: Option<SystemTime>,
     pub(super) begun: Begun,
@@ -33,7 +33,7 @@ pub(super) struct Work {
 }
 
 /// Everything that may happen while the engine runs.
-pub(super) struct Watch {
+pub(super) struct EngineEvents {
     pub(super) newest: watch::Receiver<Progress>,
     /// What the user must know at once.
     pub(super) told: mpsc::Receiver<String>,
@@ -48,8 +48,8 @@ impl Way {
     /// Does the work. Gives what came of it, and what the reader of the results must know.
     pub(super) async fn carry_out(
         &mut self,
-        work: Work,
-        mut watch: Watch,
+        work: EngineWork,
+        mut watch: EngineEvents,
     ) -> (Result<EngineOutcome, RunError>, Vec<String>) {
         let outcome = match self {
             Self::Sockets { connector, embedded, .. } => {
@@ -70,7 +70,7 @@ impl Way {
     }
 }
 
-impl Work {
+impl EngineWork {
     async fn by<C>(self, connector: &Arc<C>, execution: Execution) -> Result<EngineOutcome, EngineError>
     where
         C: Connector + Send + Sync + 'static,
@@ -95,7 +95,7 @@ impl Work {
     }
 }
 
-impl Watch {
+impl EngineEvents {
     async fn until_done(
         &mut self,
         work: impl Future<Output = Result<EngineOutcome, EngineError>>,
@@ -103,23 +103,23 @@ impl Watch {
     ) -> Result<EngineOutcome, EngineError> {
         // Its end takes a display away.
         let mut onlooker = self.onlooker.take();
-        let mut show = |seen: Seen<'_>| onlooker.iter_mut().for_each(|onlooker| onlooker(seen));
+        let mut show = |seen: Observation<'_>| onlooker.iter_mut().for_each(|onlooker| onlooker(seen));
         let mut stopping = false;
         tokio::pin!(work);
         loop {
             tokio::select! {
                 outcome = &mut work => return outcome,
-                Ok(()) = self.newest.changed() => show(Seen::Progress(&self.newest.borrow_and_update())),
-                Some(words) = self.told.recv() => show(Seen::Note(&words)),
+                Ok(()) = self.newest.changed() => show(Observation::Progress(&self.newest.borrow_and_update())),
+                Some(words) = self.told.recv() => show(Observation::Note(&words)),
                 how = ended(&mut embedded) => {
                     let words = embedded.take().map(|emulator| emulator.last_words()).unwrap_or_default();
-                    show(Seen::Words(&format!("the embedded emulator ended in the middle of the run ({how}){words}")));
+                    show(Observation::Words(&format!("the embedded emulator ended in the middle of the run ({how}){words}")));
                     self.notes.push(format!("the embedded emulator ended in the middle of the run ({how})"));
                     self.gone.cancel();
                 }
                 () = self.stop.cancelled(), if !stopping => {
                     stopping = true;
-                    show(Seen::Words("stopping: no device is started any more, those in flight get a moment"));
+                    show(Observation::Words("stopping: no device is started any more, those in flight get a moment"));
                 }
             }
         }

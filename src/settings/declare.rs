@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use super::section::Section;
-use super::tree::{Kind, Table, Value};
+use super::tree::{Table, Value, ValueKind};
 use crate::domain::{QuotaProfile, TimeScale};
 
 /// A table that is read key by key.
@@ -23,7 +23,7 @@ pub(crate) trait Declared: Sized {
 /// A value as it is written in a file: what defaults are told as, and what is judged that was not read from one.
 pub(crate) trait Written {
     /// `None` is left out.
-    fn written(&self) -> Option<Kind>;
+    fn written(&self) -> Option<ValueKind>;
 }
 
 /// Declares a table of settings, or a choice by names of which the first is the default. Of a key it says:
@@ -59,9 +59,9 @@ macro_rules! settings {
         }
 
         impl $crate::settings::declare::Written for $name {
-            fn written(&self) -> Option<$crate::settings::Kind> {
+            fn written(&self) -> Option<$crate::settings::ValueKind> {
                 let values = [$((stringify!($key), $crate::settings::declare::settings!(@written self $key $how)),)*];
-                Some($crate::settings::Kind::Table(values.into_iter().collect()))
+                Some($crate::settings::ValueKind::Table(values.into_iter().collect()))
             }
         }
     };
@@ -90,8 +90,8 @@ macro_rules! settings {
         }
 
         impl $crate::settings::declare::Written for $name {
-            fn written(&self) -> Option<$crate::settings::Kind> {
-                Some($crate::settings::Kind::Text(self.name().to_owned()))
+            fn written(&self) -> Option<$crate::settings::ValueKind> {
+                Some($crate::settings::ValueKind::Text(self.name().to_owned()))
             }
         }
 
@@ -121,22 +121,22 @@ macro_rules! settings {
 pub(crate) use settings;
 
 impl Written for bool {
-    fn written(&self) -> Option<Kind> {
-        Some(Kind::Boolean(*self))
+    fn written(&self) -> Option<ValueKind> {
+        Some(ValueKind::Boolean(*self))
     }
 }
 
 impl Written for f64 {
-    fn written(&self) -> Option<Kind> {
-        Some(Kind::Float(*self))
+    fn written(&self) -> Option<ValueKind> {
+        Some(ValueKind::Float(*self))
     }
 }
 
 macro_rules! whole_numbers {
     ($($number:ty),*) => {
         $(impl Written for $number {
-            fn written(&self) -> Option<Kind> {
-                i128::try_from(*self).ok().map(Kind::Integer)
+            fn written(&self) -> Option<ValueKind> {
+                i128::try_from(*self).ok().map(ValueKind::Integer)
             }
         })*
     };
@@ -144,44 +144,44 @@ macro_rules! whole_numbers {
 whole_numbers!(u16, u32, u64, usize);
 
 impl Written for String {
-    fn written(&self) -> Option<Kind> {
-        Some(Kind::Text(self.clone()))
+    fn written(&self) -> Option<ValueKind> {
+        Some(ValueKind::Text(self.clone()))
     }
 }
 
 impl Written for PathBuf {
-    fn written(&self) -> Option<Kind> {
-        Some(Kind::Text(self.display().to_string()))
+    fn written(&self) -> Option<ValueKind> {
+        Some(ValueKind::Text(self.display().to_string()))
     }
 }
 
 impl Written for TimeScale {
-    fn written(&self) -> Option<Kind> {
-        Some(Kind::Text(self.to_string()))
+    fn written(&self) -> Option<ValueKind> {
+        Some(ValueKind::Text(self.to_string()))
     }
 }
 
 impl Written for QuotaProfile {
-    fn written(&self) -> Option<Kind> {
-        Some(Kind::Text(self.name().to_owned()))
+    fn written(&self) -> Option<ValueKind> {
+        Some(ValueKind::Text(self.name().to_owned()))
     }
 }
 
 impl<T: Written> Written for Option<T> {
-    fn written(&self) -> Option<Kind> {
+    fn written(&self) -> Option<ValueKind> {
         self.as_ref().and_then(Written::written)
     }
 }
 
 impl<T: Written> Written for Vec<T> {
-    fn written(&self) -> Option<Kind> {
-        Some(Kind::Array(self.iter().filter_map(Written::written).map(Value::built_in).collect()))
+    fn written(&self) -> Option<ValueKind> {
+        Some(ValueKind::Array(self.iter().filter_map(Written::written).map(Value::built_in).collect()))
     }
 }
 
 /// Without those that are left out.
-impl<'a> FromIterator<(&'a str, Option<Kind>)> for Table {
-    fn from_iter<I: IntoIterator<Item = (&'a str, Option<Kind>)>>(values: I) -> Self {
+impl<'a> FromIterator<(&'a str, Option<ValueKind>)> for Table {
+    fn from_iter<I: IntoIterator<Item = (&'a str, Option<ValueKind>)>>(values: I) -> Self {
         let mut table = Self::default();
         for (key, kind) in values {
             if let Some(kind) = kind {

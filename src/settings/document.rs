@@ -8,7 +8,7 @@ use super::expect::nearest;
 use super::findings::Findings;
 use super::place::{Place, Text};
 use super::problem::Problem;
-use super::tree::{Kind, SetError, Table, Value};
+use super::tree::{SetError, Table, Value, ValueKind};
 use crate::domain::Origin;
 
 /// A text as a tree. `help` goes with what is no TOML.
@@ -19,11 +19,11 @@ pub(crate) fn parse(findings: &Findings, text: &Arc<Text>, help: &str) -> Option
         findings.problem(&Place::new(text, error.span().unwrap_or_default()), problem);
     }
     let place = Place::new(text, 0..0);
-    errors.is_empty().then(|| Value { kind: Kind::Table(Table::from_toml(table.get_ref(), &place)), place })
+    errors.is_empty().then(|| Value { kind: ValueKind::Table(Table::from_toml(table.get_ref(), &place)), place })
 }
 
 /// A value as a flag of the command line gives it.
-pub(crate) fn flag(name: &str, kind: Kind, order: usize) -> Value {
+pub(crate) fn flag(name: &str, kind: ValueKind, order: usize) -> Value {
     let mut value = Value::built_in(kind);
     let text = value.to_string();
     let span = 0..text.len();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value as Schema, json};
 
 use super::time;
-use super::tree::{Kind, Value};
+use super::tree::{Value, ValueKind};
 use crate::domain::{FleetTime, in_largest_unit};
 
 /// How to read a value into `T`. `valid` completes the sentence "must be …".
@@ -48,7 +48,7 @@ impl<T: 'static> Expect<T> {
 
 pub(crate) fn text(valid: &str) -> Expect<String> {
     Expect::new(valid, |value| match &value.kind {
-        Kind::Text(text) if !text.is_empty() => Ok(text.clone()),
+        ValueKind::Text(text) if !text.is_empty() => Ok(text.clone()),
         _ => Err(None),
     })
     .schema(json!({ "type": "string", "minLength": 1 }))
@@ -57,7 +57,7 @@ pub(crate) fn text(valid: &str) -> Expect<String> {
 /// Text that may be empty.
 pub(crate) fn any_text(valid: &str) -> Expect<String> {
     Expect::new(valid, |value| match &value.kind {
-        Kind::Text(text) => Ok(text.clone()),
+        ValueKind::Text(text) => Ok(text.clone()),
         _ => Err(None),
     })
     .schema(json!({ "type": "string" }))
@@ -72,8 +72,8 @@ pub(crate) fn path(valid: &str) -> Expect<PathBuf> {
 pub(crate) fn list<T: 'static>(valid: &str, most: usize, item: Expect<T>) -> Expect<Vec<T>> {
     let schema = json!({ "type": "array", "items": item.schema, "maxItems": most });
     Expect::new(valid, move |value| match &value.kind {
-        Kind::Array(items) if items.len() > most => Err(Some(format!("it has {} items", items.len()))),
-        Kind::Array(items) => {
+        ValueKind::Array(items) if items.len() > most => Err(Some(format!("it has {} items", items.len()))),
+        ValueKind::Array(items) => {
             let read = |one: &Value| (item.read)(one).map_err(|_| Some(format!("{one} is not {}", item.valid)));
             items.iter().map(read).collect()
         }
@@ -84,7 +84,7 @@ pub(crate) fn list<T: 'static>(valid: &str, most: usize, item: Expect<T>) -> Exp
 
 pub(crate) fn boolean() -> Expect<bool> {
     Expect::new("true or false", |value| match value.kind {
-        Kind::Boolean(yes) => Ok(yes),
+        ValueKind::Boolean(yes) => Ok(yes),
         _ => Err(None),
     })
     .schema(json!({ "type": "boolean" }))
@@ -94,7 +94,7 @@ pub(crate) fn integer(range: RangeInclusive<u64>) -> Expect<u64> {
     let valid = format!("a whole number from {} to {}", grouped(*range.start()), grouped(*range.end()));
     let schema = json!({ "type": "integer", "minimum": range.start(), "maximum": range.end() });
     Expect::new(valid, move |value| match value.kind {
-        Kind::Integer(number) => u64::try_from(number).ok().filter(|n| range.contains(n)).ok_or(None),
+        ValueKind::Integer(number) => u64::try_from(number).ok().filter(|n| range.contains(n)).ok_or(None),
         _ => Err(None),
     })
     .schema(schema)
@@ -114,11 +114,11 @@ pub(crate) fn duration(range: RangeInclusive<Duration>) -> Expect<Duration> {
     let shown = |d: &Duration| in_largest_unit(*d);
     let valid = format!("a time from {} to {}, such as \"30s\" or \"PT30S\"", shown(range.start()), shown(range.end()));
     Expect::new(valid, move |value| match &value.kind {
-        Kind::Text(text) => match time::parse_duration(text) {
+        ValueKind::Text(text) => match time::parse_duration(text) {
             Some(time) if range.contains(&time) => Ok(time),
             _ => Err(None),
         },
-        Kind::Integer(_) | Kind::Float(_) => Err(Some("a time needs a unit".to_owned())),
+        ValueKind::Integer(_) | ValueKind::Float(_) => Err(Some("a time needs a unit".to_owned())),
         _ => Err(None),
     })
     .schema(json!({ "type": "string", "pattern": time::PATTERN }))
@@ -143,7 +143,7 @@ pub(crate) fn choice<T: Copy + 'static>(choices: &[(&'static str, T)]) -> Expect
     };
     let mut expect = Expect::new(valid, move |value| match &value.kind {
         // A TLS version is easily written without quotes.
-        Kind::Text(_) | Kind::Float(_) => {
+        ValueKind::Text(_) | ValueKind::Float(_) => {
             let text = value.to_string();
             choices.iter().find(|(name, _)| *name == text).map(|(_, choice)| *choice).ok_or(None)
         }
@@ -163,8 +163,8 @@ pub(crate) fn number(range: RangeInclusive<f64>) -> Expect<f64> {
     Expect::new(valid, move |value| {
         let number = match value.kind {
             #[expect(clippy::cast_precision_loss, reason = "no range goes as far as where it would be lost")]
-            Kind::Integer(number) => number as f64,
-            Kind::Float(number) => number,
+            ValueKind::Integer(number) => number as f64,
+            ValueKind::Float(number) => number,
             _ => return Err(None),
         };
         if range.contains(&number) { Ok(number) } else { Err(None) }
@@ -180,7 +180,7 @@ pub(crate) fn one_of(what: &str, names: Vec<String>) -> Expect<usize> {
     };
     let known = names.clone();
     let mut expect = Expect::new(valid, move |value| match &value.kind {
-        Kind::Text(text) => known.iter().position(|name| name == text).ok_or(None),
+        ValueKind::Text(text) => known.iter().position(|name| name == text).ok_or(None),
         _ => Err(None),
     });
     expect.names = names;
@@ -191,7 +191,7 @@ pub(crate) fn one_of(what: &str, names: Vec<String>) -> Expect<usize> {
 pub(crate) fn some_of(what: &str, names: Vec<String>) -> Expect<Vec<usize>> {
     let valid = format!("a list with names of {what}: \"{}\"", names.join("\", \""));
     Expect::new(valid, move |value| match &value.kind {
-        Kind::Array(items) => indices(items, &names).map_err(Some),
+        ValueKind::Array(items) => indices(items, &names).map_err(Some),
         _ => Err(None),
     })
     .schema(json!({ "type": "array", "items": { "type": "string" } }))
@@ -205,7 +205,7 @@ pub(crate) fn one_or_some_of(what: &str, names: Vec<String>) -> Expect<Vec<usize
     };
     let Expect { read, names: known, .. } = one_of(what, names.clone());
     let mut expect = Expect::new(valid, move |value| match &value.kind {
-        Kind::Array(items) => indices(items, &names).map_err(Some),
+        ValueKind::Array(items) => indices(items, &names).map_err(Some),
         _ => read(value).map(|index| vec![index]),
     });
     expect.names = known;
@@ -216,7 +216,7 @@ pub(crate) fn one_or_some_of(what: &str, names: Vec<String>) -> Expect<Vec<usize
 fn indices(items: &[Value], names: &[String]) -> Result<Vec<usize>, String> {
     let mut found = Vec::new();
     for item in items {
-        let Kind::Text(text) = &item.kind else { return Err(format!("{item} is not a name")) };
+        let ValueKind::Text(text) = &item.kind else { return Err(format!("{item} is not a name")) };
         let Some(index) = names.iter().position(|name| name == text) else {
             let meant = nearest(text, names.iter().map(String::as_str));
             let meant = meant.map(|name| format!(", did you mean \"{name}\"?")).unwrap_or_default();

@@ -20,4 +20,4 @@ pub use problem::{Problem, Problems};
 pub use section::Section;
 pub(crate) use time_scale::time_scale;
 pub use tree::Table;
-pub(crate) use tree::{Entry, Kind, Value};
+pub(crate) use tree::{TableEntry, Value, ValueKind};

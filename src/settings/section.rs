@@ -7,7 +7,7 @@ use super::findings::Findings;
 use super::key::KeyDefault;
 use super::place::Place;
 use super::problem::Problem;
-use super::tree::{Entry, Kind, Table, Value};
+use super::tree::{Table, TableEntry, Value, ValueKind};
 
 /// A table, read key by key. `None` from a method means: a problem was noted.
 pub struct Section<'a> {
@@ -38,7 +38,7 @@ impl<'a> Section<'a> {
         self.findings.keys.note(&self.kind, key, default, expect);
     }
 
-    fn entry(&mut self, key: &'static str) -> Option<&'a Entry> {
+    fn entry(&mut self, key: &'static str) -> Option<&'a TableEntry> {
         self.knows(key);
         self.table?.get(key)
     }
@@ -127,7 +127,7 @@ impl<'a> Section<'a> {
     pub(crate) fn list<T>(&mut self, key: &'static str, expect: &Expect<T>) -> Option<Vec<(T, String, Place)>> {
         self.findings.keys.note_list(&self.kind, key, expect);
         let Some(entry) = self.entry(key) else { return Some(Vec::new()) };
-        let Kind::Array(items) = &entry.value.kind else {
+        let ValueKind::Array(items) = &entry.value.kind else {
             let problem = Problem::new(format!("`{}` must be a list", self.path_of(key)));
             self.findings.problem(&entry.value.place, problem.help(format!("write {key} = […]: {}", expect.valid)));
             return None;
@@ -166,15 +166,15 @@ impl<'a> Section<'a> {
             }
             Err(reason) => {
                 let found = match &value.kind {
-                    Kind::Text(text) => format!("{text:?}"),
-                    Kind::Array(_) if reason.is_none() => "a list".to_owned(),
-                    Kind::Table(_) => "a table".to_owned(),
+                    ValueKind::Text(text) => format!("{text:?}"),
+                    ValueKind::Array(_) if reason.is_none() => "a list".to_owned(),
+                    ValueKind::Table(_) => "a table".to_owned(),
                     _ => value.to_string(),
                 };
                 let because = reason.map(|r| format!(": {r}")).unwrap_or_default();
                 let mut problem = Problem::new(format!("`{path}` cannot be {found}{because}"));
                 let meant = match &value.kind {
-                    Kind::Text(text) => nearest(text, expect.names.iter().map(String::as_str)),
+                    ValueKind::Text(text) => nearest(text, expect.names.iter().map(String::as_str)),
                     _ => None,
                 };
                 problem = problem.help(match meant {
@@ -192,7 +192,9 @@ impl<'a> Section<'a> {
         let path = self.path_of(key);
         let (table, place) = match self.entry(key) {
             None => (None, self.place.clone()),
-            Some(Entry { value: Value { kind: Kind::Table(table), place }, .. }) => (Some(table), place.clone()),
+            Some(TableEntry { value: Value { kind: ValueKind::Table(table), place }, .. }) => {
+                (Some(table), place.clone())
+            }
             Some(entry) => {
                 let problem = Problem::new(format!("`{path}` must be a table")).help(format!("write {key} = {{ … }}"));
                 self.findings.problem(&entry.value.place, problem);
@@ -234,7 +236,7 @@ impl<'a> Section<'a> {
     /// The items of a key that is a list.
     fn items(&mut self, key: &'static str) -> Option<&'a [Value]> {
         match &self.entry(key)?.value.kind {
-            Kind::Array(items) => Some(items),
+            ValueKind::Array(items) => Some(items),
             _ => None,
         }
     }
@@ -244,7 +246,7 @@ impl<'a> Section<'a> {
         for (index, item) in items.iter().enumerate() {
             let path = format!("{}.{}", self.path_of(key), item.name_or(index));
             match &item.kind {
-                Kind::Table(table) => sections.push(self.below(key, path, Some(table), item.place.clone())),
+                ValueKind::Table(table) => sections.push(self.below(key, path, Some(table), item.place.clone())),
                 _ => self.findings.problem(&item.place, Problem::new(format!("`{path}` must be a table")).help(how)),
             }
         }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::expect::Expect;
 use super::time;
-use super::tree::Kind;
+use super::tree::ValueKind;
 use crate::domain::{FleetTime, TimeScale};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -20,9 +20,9 @@ pub(crate) fn time_scale() -> Expect<TimeScale> {
     );
     Expect::new(valid, |value| {
         let (fleet, real) = match &value.kind {
-            Kind::Integer(number) => (u64::try_from(*number).map_or(Duration::ZERO, Duration::from_secs), SECOND),
-            Kind::Float(number) => (Duration::try_from_secs_f64(*number).unwrap_or_default(), SECOND),
-            Kind::Text(text) => {
+            ValueKind::Integer(number) => (u64::try_from(*number).map_or(Duration::ZERO, Duration::from_secs), SECOND),
+            ValueKind::Float(number) => (Duration::try_from_secs_f64(*number).unwrap_or_default(), SECOND),
+            ValueKind::Text(text) => {
                 let (fleet, real) = text.split_once('=').ok_or(None)?;
                 let time = |text: &str| {
                     time::parse_duration(text.trim()).ok_or_else(|| Some(format!("\"{}\" is not a time", text.trim())))

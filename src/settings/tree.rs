@@ -9,12 +9,12 @@ use super::place::Place;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Value {
-    pub(crate) kind: Kind,
+    pub(crate) kind: ValueKind,
     pub(crate) place: Place,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Kind {
+pub(crate) enum ValueKind {
     Text(String),
     Integer(i128),
     Float(f64),
@@ -26,21 +26,21 @@ pub(crate) enum Kind {
 
 /// A table as it was written, each value knowing where: entries in the order of the source.
 #[derive(Clone, PartialEq, Default)]
-pub struct Table(pub(crate) Vec<Entry>);
+pub struct Table(pub(crate) Vec<TableEntry>);
 
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Entry {
+pub(crate) struct TableEntry {
     pub(crate) key: String,
     pub(crate) key_place: Place,
     pub(crate) value: Value,
 }
 
 impl Table {
-    pub(crate) fn get(&self, key: &str) -> Option<&Entry> {
+    pub(crate) fn get(&self, key: &str) -> Option<&TableEntry> {
         self.0.iter().find(|e| e.key == key)
     }
 
-    fn get_mut(&mut self, key: &str) -> Option<&mut Entry> {
+    fn get_mut(&mut self, key: &str) -> Option<&mut TableEntry> {
         self.0.iter_mut().find(|e| e.key == key)
     }
 
@@ -48,7 +48,7 @@ impl Table {
     pub(crate) fn insert(&mut self, key: &str, value: Value) {
         match self.get_mut(key) {
             Some(entry) => entry.value = value,
-            None => self.0.push(Entry { key: key.to_owned(), key_place: value.place.clone(), value }),
+            None => self.0.push(TableEntry { key: key.to_owned(), key_place: value.place.clone(), value }),
         }
     }
 
@@ -56,13 +56,17 @@ impl Table {
     pub(crate) fn lay(&mut self, over: Self) {
         for entry in over.0 {
             match (self.get_mut(&entry.key), entry.value.kind) {
-                (Some(Entry { value: Value { kind: Kind::Table(below), .. }, .. }), Kind::Table(over)) => {
+                (
+                    Some(TableEntry { value: Value { kind: ValueKind::Table(below), .. }, .. }),
+                    ValueKind::Table(over),
+                ) => {
                     below.lay(over);
                 }
                 (Some(known), kind) => {
-                    *known = Entry { key_place: entry.key_place, value: Value { kind, ..entry.value }, key: entry.key };
+                    *known =
+                        TableEntry { key_place: entry.key_place, value: Value { kind, ..entry.value }, key: entry.key };
                 }
-                (None, kind) => self.0.push(Entry { value: Value { kind, ..entry.value }, ..entry }),
+                (None, kind) => self.0.push(TableEntry { value: Value { kind, ..entry.value }, ..entry }),
             }
         }
     }
@@ -70,9 +74,9 @@ impl Table {
     /// Every value that is no table, with its dotted key.
     pub(crate) fn leaves(&self) -> Vec<(String, &Value)> {
         let mut found = Vec::new();
-        for Entry { key, value, .. } in &self.0 {
+        for TableEntry { key, value, .. } in &self.0 {
             match &value.kind {
-                Kind::Table(below) => {
+                ValueKind::Table(below) => {
                     found.extend(below.leaves().into_iter().map(|(below, value)| (format!("{key}.{below}"), value)));
                 }
                 _ => found.push((key.clone(), value)),
@@ -92,9 +96,9 @@ impl Table {
     }
 
     /// The entry of a dotted key.
-    pub(crate) fn find(&self, dotted: &str) -> Option<&Entry> {
+    pub(crate) fn find(&self, dotted: &str) -> Option<&TableEntry> {
         match (dotted.split_once('.'), &self.get(dotted.split('.').next()?)?.value.kind) {
-            (Some((_, below)), Kind::Table(table)) => table.find(below),
+            (Some((_, below)), ValueKind::Table(table)) => table.find(below),
             (Some(_), _) => None,
             (None, _) => self.get(dotted),
         }
@@ -102,9 +106,9 @@ impl Table {
 
     /// From parsed TOML that begins where `begin` does.
     pub(crate) fn from_toml(table: &DeTable<'_>, begin: &Place) -> Self {
-        let mut entries: Vec<Entry> = table
+        let mut entries: Vec<TableEntry> = table
             .iter()
-            .map(|(key, value)| Entry {
+            .map(|(key, value)| TableEntry {
                 key: key.get_ref().to_string(),
                 key_place: begin.within(key.span()),
                 value: Value::from_toml(value, begin),
@@ -117,28 +121,28 @@ impl Table {
 
 impl Value {
     /// In no text.
-    pub(crate) const fn built_in(kind: Kind) -> Self {
+    pub(crate) const fn built_in(kind: ValueKind) -> Self {
         Self { kind, place: Place::BUILT_IN }
     }
 
     pub(crate) fn into_table(self) -> Option<Table> {
         match self.kind {
-            Kind::Table(table) => Some(table),
+            ValueKind::Table(table) => Some(table),
             _ => None,
         }
     }
 
     pub(crate) fn from_toml(value: &Spanned<DeValue<'_>>, begin: &Place) -> Self {
         let kind = match value.get_ref() {
-            DeValue::String(text) => Kind::Text(text.to_string()),
+            DeValue::String(text) => ValueKind::Text(text.to_string()),
             DeValue::Integer(number) => {
-                Kind::Integer(i128::from_str_radix(number.as_str(), number.radix()).unwrap_or(i128::MAX))
+                ValueKind::Integer(i128::from_str_radix(number.as_str(), number.radix()).unwrap_or(i128::MAX))
             }
-            DeValue::Float(number) => Kind::Float(number.as_str().parse().unwrap_or(f64::NAN)),
-            DeValue::Boolean(yes) => Kind::Boolean(*yes),
-            DeValue::Datetime(date) => Kind::Date(date.to_string()),
-            DeValue::Array(items) => Kind::Array(items.iter().map(|item| Self::from_toml(item, begin)).collect()),
-            DeValue::Table(table) => Kind::Table(Table::from_toml(table, begin)),
+            DeValue::Float(number) => ValueKind::Float(number.as_str().parse().unwrap_or(f64::NAN)),
+            DeValue::Boolean(yes) => ValueKind::Boolean(*yes),
+            DeValue::Datetime(date) => ValueKind::Date(date.to_string()),
+            DeValue::Array(items) => ValueKind::Array(items.iter().map(|item| Self::from_toml(item, begin)).collect()),
+            DeValue::Table(table) => ValueKind::Table(Table::from_toml(table, begin)),
         };
         Self { kind, place: begin.within(value.span()) }
     }
@@ -147,39 +151,41 @@ impl Value {
     pub(crate) fn from_text(text: &str, begin: &Place) -> Self {
         match DeValue::parse(text) {
             Ok(value) => Self::from_toml(&value, begin),
-            Err(_) => Self { kind: Kind::Text(text.to_owned()), place: begin.within(0..text.len()) },
+            Err(_) => Self { kind: ValueKind::Text(text.to_owned()), place: begin.within(0..text.len()) },
         }
     }
 
     fn to_toml(&self) -> toml::Value {
         match &self.kind {
-            Kind::Text(text) => toml::Value::String(text.clone()),
-            Kind::Integer(number) => toml::Value::Integer(i64::try_from(*number).unwrap_or(i64::MAX)),
-            Kind::Float(number) => toml::Value::Float(*number),
-            Kind::Boolean(yes) => toml::Value::Boolean(*yes),
-            Kind::Date(date) => date.parse().map_or_else(|_| toml::Value::String(date.clone()), toml::Value::Datetime),
-            Kind::Array(items) => toml::Value::Array(items.iter().map(Self::to_toml).collect()),
-            Kind::Table(table) => toml::Value::Table(table.to_toml()),
+            ValueKind::Text(text) => toml::Value::String(text.clone()),
+            ValueKind::Integer(number) => toml::Value::Integer(i64::try_from(*number).unwrap_or(i64::MAX)),
+            ValueKind::Float(number) => toml::Value::Float(*number),
+            ValueKind::Boolean(yes) => toml::Value::Boolean(*yes),
+            ValueKind::Date(date) => {
+                date.parse().map_or_else(|_| toml::Value::String(date.clone()), toml::Value::Datetime)
+            }
+            ValueKind::Array(items) => toml::Value::Array(items.iter().map(Self::to_toml).collect()),
+            ValueKind::Table(table) => toml::Value::Table(table.to_toml()),
         }
     }
 
     fn from_json(json: &serde_json::Value) -> Option<Self> {
         Some(Self::built_in(match json {
             serde_json::Value::Null => return None,
-            serde_json::Value::Bool(yes) => Kind::Boolean(*yes),
+            serde_json::Value::Bool(yes) => ValueKind::Boolean(*yes),
             serde_json::Value::Number(number) => match number.as_i128() {
-                Some(number) => Kind::Integer(number),
-                None => Kind::Float(number.as_f64().unwrap_or(f64::NAN)),
+                Some(number) => ValueKind::Integer(number),
+                None => ValueKind::Float(number.as_f64().unwrap_or(f64::NAN)),
             },
-            serde_json::Value::String(text) => Kind::Text(text.clone()),
-            serde_json::Value::Array(items) => Kind::Array(items.iter().filter_map(Self::from_json).collect()),
-            serde_json::Value::Object(entries) => Kind::Table(Table::from_json(entries)),
+            serde_json::Value::String(text) => ValueKind::Text(text.clone()),
+            serde_json::Value::Array(items) => ValueKind::Array(items.iter().filter_map(Self::from_json).collect()),
+            serde_json::Value::Object(entries) => ValueKind::Table(Table::from_json(entries)),
         }))
     }
 
     pub(crate) fn child_mut(&mut self, key: &str) -> Option<&mut Self> {
         match &mut self.kind {
-            Kind::Table(table) => table.get_mut(key).map(|e| &mut e.value),
+            ValueKind::Table(table) => table.get_mut(key).map(|e| &mut e.value),
             _ => None,
         }
     }
@@ -194,12 +200,12 @@ impl Value {
         };
         let here = if done.is_empty() { head.to_owned() } else { format!("{done}.{head}") };
         match &mut self.kind {
-            Kind::Table(table) => {
+            ValueKind::Table(table) => {
                 if table.get(head).is_none() {
-                    table.0.push(Entry {
+                    table.0.push(TableEntry {
                         key: head.to_owned(),
                         key_place: key_place.clone(),
-                        value: Self { kind: Kind::Table(Table::default()), place: key_place.clone() },
+                        value: Self { kind: ValueKind::Table(Table::default()), place: key_place.clone() },
                     });
                 }
                 match table.get_mut(head) {
@@ -212,7 +218,7 @@ impl Value {
                     None => Ok(()),
                 }
             }
-            Kind::Array(items) => {
+            ValueKind::Array(items) => {
                 let names: Vec<String> = items.iter().enumerate().map(|(i, item)| item.name_or(i)).collect();
                 let index = names.iter().position(|n| n == head).or_else(|| head.parse().ok());
                 match index.and_then(|i| items.get_mut(i)) {
@@ -227,8 +233,8 @@ impl Value {
     /// The `name` of a table in an array, or its index.
     pub(crate) fn name_or(&self, index: usize) -> String {
         match &self.kind {
-            Kind::Table(table) => match table.get("name").map(|e| &e.value.kind) {
-                Some(Kind::Text(name)) => name.clone(),
+            ValueKind::Table(table) => match table.get("name").map(|e| &e.value.kind) {
+                Some(ValueKind::Text(name)) => name.clone(),
                 _ => index.to_string(),
             },
             _ => index.to_string(),
@@ -254,18 +260,18 @@ pub(crate) enum SetError {
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
-            Kind::Text(text) | Kind::Date(text) => f.write_str(text),
-            Kind::Integer(number) => write!(f, "{number}"),
-            Kind::Float(number) => write!(f, "{number}"),
-            Kind::Boolean(yes) => write!(f, "{yes}"),
-            Kind::Array(items) => {
+            ValueKind::Text(text) | ValueKind::Date(text) => f.write_str(text),
+            ValueKind::Integer(number) => write!(f, "{number}"),
+            ValueKind::Float(number) => write!(f, "{number}"),
+            ValueKind::Boolean(yes) => write!(f, "{yes}"),
+            ValueKind::Array(items) => {
                 f.write_str("[")?;
                 for (i, item) in items.iter().enumerate() {
                     write!(f, "{}{item}", if i > 0 { ", " } else { "" })?;
                 }
                 f.write_str("]")
             }
-            Kind::Table(table) => {
+            ValueKind::Table(table) => {
                 f.write_str("{ ")?;
                 for (i, entry) in table.0.iter().enumerate() {
                     write!(f, "{}{} = {}", if i > 0 { ", " } else { "" }, entry.key, entry.value)?;
@@ -288,7 +294,7 @@ mod tests {
         let begin = Place::new(&text, 7..7);
         let span = |text: &str| Value::from_text(text, &begin).place.span().clone();
         assert_eq!((span("30s"), span("5000"), span("'30s'"), span("[1, 2]")), (7..10, 7..11, 7..12, 7..13));
-        let Kind::Array(items) = Value::from_text("[1, 'b']", &begin).kind else { panic!("a list") };
+        let ValueKind::Array(items) = Value::from_text("[1, 'b']", &begin).kind else { panic!("a list") };
         let places: Vec<_> = items.iter().map(|item| item.place.span().clone()).collect();
         assert_eq!(places, [8..9, 11..14]);
     }

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use crate::cli::command::finish::Ending;
+use crate::cli::command::finish::RunEnding;
 use crate::cli::terminal::StdoutError;
 use crate::cli::{CommandError, Exit, Explained, Terminal};
 use crate::measure::RunRecord;
-use crate::report::compare::{Comparison, ComparisonJson, Limits, NotComparable, compare, table};
+use crate::report::compare::{Comparison, ComparisonJson, DifferenceLimits, NotComparable, compare, table};
 use crate::report::console::Look;
 use crate::report::{ReadError, Side, comparison_page, holds_results, read, write_whole};
 
@@ -96,7 +96,7 @@ pub(super) struct Judged<'a> {
 /// Compares two sides.
 pub(super) fn judge<'a>(sides: [Side<'a>; 2], judging: &JudgingArgs) -> Result<Judged<'a>, NotComparable> {
     let JudgingArgs { min_effect, confidence, allow } = judging;
-    let limits = Limits { effect: min_effect / 100.0, confidence: confidence / 100.0 };
+    let limits = DifferenceLimits { effect: min_effect / 100.0, confidence: confidence / 100.0 };
     let comparison = compare(sides[0].runs, sides[1].runs, allow, limits)?;
     Ok(Judged { sides, comparison })
 }
@@ -134,12 +134,12 @@ impl Judged<'_> {
     }
 
     /// Whether anything got worse. What cannot be written never hides it.
-    pub(super) fn ending(&self, written: Result<(), NotWritten>, terminal: &Terminal) -> Ending {
+    pub(super) fn ending(&self, written: Result<(), NotWritten>, terminal: &Terminal) -> RunEnding {
         let failed = written.map_err(|error| terminal.error(&error.into())).is_err();
         match (self.comparison.is_regression(), failed) {
-            (true, _) => Ending::Regression,
-            (false, true) => Ending::Unexpected,
-            (false, false) => Ending::Done,
+            (true, _) => RunEnding::Regression,
+            (false, true) => RunEnding::Unexpected,
+            (false, false) => RunEnding::Done,
         }
     }
 }

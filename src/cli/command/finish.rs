@@ -11,7 +11,7 @@ use crate::rig::defect::caught;
 
 /// How a run ended, in the order in which one goes before the other when several apply: the gravest last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Ending {
+pub(super) enum RunEnding {
     Done,
     Regression,
     ThresholdsFailed,
@@ -21,7 +21,7 @@ pub(super) enum Ending {
     Interrupted,
 }
 
-impl Ending {
+impl RunEnding {
     pub(super) const fn exit(self) -> Exit {
         match self {
             Self::Done => Exit::Done,
@@ -35,7 +35,12 @@ impl Ending {
 }
 
 /// Writes and prints a record, and where its report is. What cannot be written never costs what is printed.
-pub(super) fn finish(record: &RunRecord, folder: &ResultsFolder, terminal: &Terminal, documents: Documents) -> Ending {
+pub(super) fn finish(
+    record: &RunRecord,
+    folder: &ResultsFolder,
+    terminal: &Terminal,
+    documents: Documents,
+) -> RunEnding {
     let unwritten = folder.write(record);
     let printed = show(record, terminal, documents);
     let place = place(folder, &unwritten);
@@ -53,7 +58,7 @@ pub(super) fn finish_unwritten(
     why: FolderError,
     terminal: &Terminal,
     documents: Documents,
-) -> Ending {
+) -> RunEnding {
     let printed = show(record, terminal, documents);
     terminal.error(&why.into());
     ending_if(false, printed, record, terminal)
@@ -81,9 +86,9 @@ fn try_show(record: &RunRecord, terminal: &Terminal, documents: Documents) -> Re
 }
 
 /// How a run ended whose results were written and printed, or not.
-fn ending_if(written: bool, printed: Result<(), CommandError>, record: &RunRecord, terminal: &Terminal) -> Ending {
+fn ending_if(written: bool, printed: Result<(), CommandError>, record: &RunRecord, terminal: &Terminal) -> RunEnding {
     let printed = printed.map_err(|error| terminal.error(&error)).is_ok();
-    let told = if written && printed { Ending::Done } else { Ending::Unexpected };
+    let told = if written && printed { RunEnding::Done } else { RunEnding::Unexpected };
     ending_of(record).max(told)
 }
 
@@ -134,17 +139,17 @@ fn columns(term: &Term) -> u16 {
 }
 
 /// How a run that was measured ended.
-fn ending_of(record: &RunRecord) -> Ending {
+fn ending_of(record: &RunRecord) -> RunEnding {
     let endings = verdicts(record).into_iter().map(|verdict| match verdict {
-        Verdict::Interrupted | Verdict::Lost { .. } => Ending::Interrupted,
+        Verdict::Interrupted | Verdict::Lost { .. } => RunEnding::Interrupted,
         Verdict::Aborted | Verdict::Unaccounted { .. } | Verdict::Broken { .. } | Verdict::Unwritten { .. } => {
-            Ending::Unexpected
+            RunEnding::Unexpected
         }
-        Verdict::WrongCertificates(_) => Ending::WrongCertificates,
+        Verdict::WrongCertificates(_) => RunEnding::WrongCertificates,
         // Thresholds of a saturated generator judge the wrong side.
-        Verdict::Saturated(_) => Ending::Saturated,
-        Verdict::ThresholdsFailed { .. } | Verdict::Stopped { .. } => Ending::ThresholdsFailed,
-        Verdict::RowsLost { .. } | Verdict::Complete => Ending::Done,
+        Verdict::Saturated(_) => RunEnding::Saturated,
+        Verdict::ThresholdsFailed { .. } | Verdict::Stopped { .. } => RunEnding::ThresholdsFailed,
+        Verdict::RowsLost { .. } | Verdict::Complete => RunEnding::Done,
     });
-    endings.max().unwrap_or(Ending::Done)
+    endings.max().unwrap_or(RunEnding::Done)
 }

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::{Connector, Target};
+use super::{Connector, PeerAddress};
 use crate::device::{Link, Source};
 
 /// Connections in memory, without TLS: for tests with paused time, where nothing may take real time.
@@ -51,7 +51,7 @@ impl Connector for MemoryConnector {
     type Transport = MemoryStream;
     type Stream = Link<MemoryStream>;
 
-    async fn open(&self, target: &Target<'_>, _source: Source<'_>) -> io::Result<MemoryStream> {
+    async fn open(&self, target: &PeerAddress<'_>, _source: Source<'_>) -> io::Result<MemoryStream> {
         if self.peers.is_closed() {
             return Err(io::ErrorKind::ConnectionRefused.into());
         }
@@ -64,7 +64,7 @@ impl Connector for MemoryConnector {
     async fn secure(
         &self,
         mut link: Link<MemoryStream>,
-        _target: &Target<'_>,
+        _target: &PeerAddress<'_>,
         config: Arc<rustls::ClientConfig>,
     ) -> io::Result<Link<MemoryStream>> {
         // As a handshake of TLS 1.3 would take.

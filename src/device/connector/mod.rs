@@ -17,7 +17,7 @@ pub use tcp::TcpConnector;
 
 /// Where to connect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Target<'a> {
+pub struct PeerAddress<'a> {
     /// Name in SNI and in the server's certificate.
     pub host: &'a str,
     /// Port at the resolved address.
@@ -26,7 +26,7 @@ pub struct Target<'a> {
     pub address: Option<SocketAddr>,
 }
 
-impl Target<'_> {
+impl PeerAddress<'_> {
     /// Host and port as HTTP writes them, the usual port left out.
     pub(super) fn authority(&self, usual: u16) -> String {
         if self.port == usual { self.host.to_owned() } else { format!("{}:{}", self.host, self.port) }
@@ -41,13 +41,13 @@ pub trait Connector {
     type Stream: AsyncRead + AsyncWrite + Unpin;
 
     /// Connects (phases `tcp`, `hub_tcp`).
-    fn open(&self, target: &Target<'_>, source: Source<'_>) -> impl Future<Output = io::Result<Self::Transport>>;
+    fn open(&self, target: &PeerAddress<'_>, source: Source<'_>) -> impl Future<Output = io::Result<Self::Transport>>;
 
     /// Authenticates and encrypts (phases `tls`, `hub_tls`).
     fn secure(
         &self,
         transport: Link<Self::Transport>,
-        target: &Target<'_>,
+        target: &PeerAddress<'_>,
         config: Arc<rustls::ClientConfig>,
     ) -> impl Future<Output = io::Result<Self::Stream>>;
 

@@ -9,7 +9,7 @@ use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::{Confirmed, Connector, Target};
+use super::{Confirmed, Connector, PeerAddress};
 use crate::device::{Link, Source};
 
 /// Most hosts whose addresses are remembered. A fleet has a few hubs; a service that names others without end gains nothing.
@@ -36,11 +36,11 @@ impl TcpConnector {
         Self { confirmed, ..Self::default() }
     }
 
-    fn check(&self, target: &Target<'_>, address: SocketAddr) -> io::Result<()> {
+    fn check(&self, target: &PeerAddress<'_>, address: SocketAddr) -> io::Result<()> {
         self.confirmed.check(target.host, address.ip()).map_err(io::Error::other)
     }
 
-    async fn addresses(&self, target: &Target<'_>) -> io::Result<Arc<[SocketAddr]>> {
+    async fn addresses(&self, target: &PeerAddress<'_>) -> io::Result<Arc<[SocketAddr]>> {
         let known = self.resolved.lock().unwrap_or_else(PoisonError::into_inner).get(target.host).cloned();
         if let Some(known) = known {
             return Ok(known);
@@ -59,7 +59,7 @@ impl Connector for TcpConnector {
     /// Boxed: an attempt hands it on several times, and a thousand bytes at every place would be kept for each.
     type Stream = Box<TlsStream<Link<TcpStream>>>;
 
-    async fn open(&self, target: &Target<'_>, source: Source<'_>) -> io::Result<TcpStream> {
+    async fn open(&self, target: &PeerAddress<'_>, source: Source<'_>) -> io::Result<TcpStream> {
         let stream = match target.address {
             Some(address) => {
                 self.check(target, address)?;
@@ -84,7 +84,7 @@ impl Connector for TcpConnector {
     async fn secure(
         &self,
         link: Link<TcpStream>,
-        target: &Target<'_>,
+        target: &PeerAddress<'_>,
         config: Arc<rustls::ClientConfig>,
     ) -> io::Result<Self::Stream> {
         let name = ServerName::try_from(target.host)
@@ -149,7 +149,7 @@ mod tests {
         let connector = TcpConnector::new();
         for index in 0..MOST_HOSTS + 10 {
             let host = format!("127.9.{}.{}", index / 256, index % 256);
-            let target = Target { host: &host, port: 1, address: None };
+            let target = PeerAddress { host: &host, port: 1, address: None };
             let found = connector.addresses(&target).await.unwrap();
             assert_eq!(found[0].ip().to_string(), host);
         }

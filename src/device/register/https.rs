@@ -16,12 +16,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::DpsConnection;
-use crate::device::attempt::{Attempt, Leg};
+use crate::device::attempt::{AttemptContext, Leg};
 use crate::device::failures::{broke, from_io};
 use crate::device::{Connector, Prepared};
 use crate::domain::{Failure, FailureClass, Transport, percent_encode};
 use crate::protocol::mqtt::DPS_PACKET_LIMIT;
-use crate::protocol::registration_flow::{self, Answer, Assignment, Registration, Step};
+use crate::protocol::registration_flow::{self, Answer, Assignment, RegistrationFlow, RegistrationStep};
 use crate::protocol::retry_after;
 
 /// An HTTP/1.1 connection to DPS.
@@ -48,7 +48,7 @@ struct Reply {
     body: Bytes,
 }
 
-impl<C: Connector> Attempt<'_, C> {
+impl<C: Connector> AttemptContext<'_, C> {
     pub(super) async fn register_https(
         &mut self,
         prepared: &Prepared,
@@ -57,7 +57,7 @@ impl<C: Connector> Attempt<'_, C> {
         let mut connection = self.connect_https(prepared).await?;
         let limits = self.limits();
         let id = prepared.registration_id().as_str();
-        let mut core = Registration::new(id, self.settings.policy, limits, prepared.draws_seed());
+        let mut core = RegistrationFlow::new(id, self.settings.policy, limits, prepared.draws_seed());
         let result = self.converse_https(&mut core, &mut connection, &claim).await;
         self.facts = self.facts.and(core.facts());
         match result {
@@ -71,7 +71,7 @@ impl<C: Connector> Attempt<'_, C> {
 
     async fn converse_https(
         &mut self,
-        core: &mut Registration,
+        core: &mut RegistrationFlow,
         connection: &mut HttpsConnection<C::Stream>,
         claim: &Claim<'_>,
     ) -> Result<Assignment, Failure> {
@@ -82,19 +82,19 @@ impl<C: Connector> Attempt<'_, C> {
             let until = start.checked_add(core.wake_at()).unwrap_or(start + self.settings.timeouts.attempt);
             self.end.tells(core.phase(), &self.facts.and(core.facts()));
             step = match step {
-                Step::Send => match self.request(core, connection, claim, until).await {
+                RegistrationStep::Send => match self.request(core, connection, claim, until).await {
                     Some(Ok(Reply { status, retry_after, body })) => {
                         core.answer(Answer { status, retry_after, body: &body }, start.elapsed())
                     }
                     Some(Err(failure)) => core.fail(failure, start.elapsed()),
                     None => core.wake(start.elapsed()),
                 },
-                Step::Pause => match connection.idle(until).await {
+                RegistrationStep::Pause => match connection.idle(until).await {
                     Ok(()) => core.wake(start.elapsed()),
                     Err(failure) => core.fail(failure, start.elapsed()),
                 },
-                Step::Done(assignment) => return Ok(assignment),
-                Step::Failed(failure) => return Err(failure),
+                RegistrationStep::Done(assignment) => return Ok(assignment),
+                RegistrationStep::Failed(failure) => return Err(failure),
             }
         }
     }
@@ -102,7 +102,7 @@ impl<C: Connector> Attempt<'_, C> {
     /// Sends a request, over a new connection when the old one was closed meanwhile; `None` when no answer came in time.
     async fn request(
         &mut self,
-        core: &Registration,
+        core: &RegistrationFlow,
         connection: &mut HttpsConnection<C::Stream>,
         claim: &Claim<'_>,
         until: Instant,

@@ -5,12 +5,12 @@ mod mqtt;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::device::attempt::Attempt;
+use crate::device::attempt::AttemptContext;
 use crate::device::channel::Channel;
 use crate::device::session::Session;
 use crate::device::{Connector, Prepared};
 use crate::domain::{Failure, Transport};
-use crate::protocol::flow::Limits;
+use crate::protocol::flow::TimeLimits;
 use crate::protocol::registration_flow::Assignment;
 
 /// The connection over which a device was registered, still open.
@@ -29,7 +29,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> DpsConnection<S> {
     }
 }
 
-impl<C: Connector> Attempt<'_, C> {
+impl<C: Connector> AttemptContext<'_, C> {
     /// Connects to DPS and registers.
     pub(super) async fn register(
         &mut self,
@@ -44,9 +44,9 @@ impl<C: Connector> Attempt<'_, C> {
     }
 
     /// Those of a conversation that begins now.
-    fn limits(&self) -> Limits {
+    fn limits(&self) -> TimeLimits {
         let timeouts = self.settings.timeouts;
-        Limits {
+        TimeLimits {
             answer: timeouts.answer,
             deadline: timeouts.attempt.saturating_sub(self.started.elapsed()),
             scale: self.settings.time_scale,

@@ -1,12 +1,12 @@
 use super::DpsConnection;
-use crate::device::attempt::{Attempt, Leg};
+use crate::device::attempt::{AttemptContext, Leg};
 use crate::device::session::{Peer, Session};
 use crate::device::{Connector, Prepared};
 use crate::domain::Failure;
 use crate::protocol::mqtt::DPS_PACKET_LIMIT;
 use crate::protocol::registration_flow::{Assignment, MqttRegistration};
 
-impl<C: Connector> Attempt<'_, C> {
+impl<C: Connector> AttemptContext<'_, C> {
     pub(super) async fn register_mqtt(
         &mut self,
         prepared: &Prepared,

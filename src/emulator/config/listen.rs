@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::emulator::listening::address::Address;
 use crate::emulator::listening::port::Port;
-use crate::settings::Kind;
+use crate::settings::ValueKind;
 use crate::settings::declare::{Written, settings};
 use crate::settings::expect::{Expect, boolean, whole};
 
@@ -46,7 +46,7 @@ settings! {
 
 fn ip_address() -> Expect<Address> {
     Expect::new("an IP address, or \"localhost\" for 127.0.0.1 and ::1", |value| match &value.kind {
-        Kind::Text(text) => text.parse().map_err(|_| None),
+        ValueKind::Text(text) => text.parse().map_err(|_| None),
         _ => Err(None),
     })
     .schema(json!({ "type": "string" }))
@@ -54,22 +54,24 @@ fn ip_address() -> Expect<Address> {
 
 fn port() -> Expect<Port> {
     Expect::new("a port from 0 to 65,535, or \"off\"", |value| match &value.kind {
-        Kind::Integer(number) => u16::try_from(*number).map(Port::At).map_err(|_| None),
-        Kind::Text(text) if text == Port::OFF => Ok(Port::Off),
+        ValueKind::Integer(number) => u16::try_from(*number).map(Port::At).map_err(|_| None),
+        ValueKind::Text(text) if text == Port::OFF => Ok(Port::Off),
         _ => Err(None),
     })
     .schema(json!({ "anyOf": [{ "type": "integer", "minimum": 0, "maximum": u16::MAX }, { "const": Port::OFF }] }))
 }
 
 impl Written for Address {
-    fn written(&self) -> Option<Kind> {
-        Some(Kind::Text(self.to_string()))
+    fn written(&self) -> Option<ValueKind> {
+        Some(ValueKind::Text(self.to_string()))
     }
 }
 
 impl Written for Port {
-    fn written(&self) -> Option<Kind> {
-        Some(self.number().map_or_else(|| Kind::Text(Self::OFF.to_owned()), |port| Kind::Integer(port.into())))
+    fn written(&self) -> Option<ValueKind> {
+        Some(
+            self.number().map_or_else(|| ValueKind::Text(Self::OFF.to_owned()), |port| ValueKind::Integer(port.into())),
+        )
     }
 }
 
@@ -105,7 +107,7 @@ mod tests {
         for (good, port) in [("0", Port::At(0)), ("8443", Port::At(8443)), ("\"off\"", Port::Off)] {
             let read = listen(&format!("https_port = {good}")).unwrap();
             assert_eq!(read.https_port, Some(port));
-            assert_eq!(read.https_port.written().map(|kind| kind == Kind::Integer(0)), Some(good == "0"));
+            assert_eq!(read.https_port.written().map(|kind| kind == ValueKind::Integer(0)), Some(good == "0"));
         }
         for (bad, told) in [
             ("address = \"example.com\"", "an IP address, or \"localhost\""),

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use crate::settings::declare::{Declared, Written, settings};
 use crate::settings::expect::{Expect, choice, number, path, text, whole};
-use crate::settings::{Kind, Section, Table};
+use crate::settings::{Section, Table, ValueKind};
 
 settings! {
     /// How long the service takes for its work, and how much of it it does at once (`[model]`). By default nothing takes
@@ -31,7 +31,7 @@ settings! {
     #[derive(PartialEq)]
     pub struct StepModel {
         /// How long it takes.
-        pub latency: Latency = table;
+        pub latency: LatencySettings = table;
         /// So many at once; the others wait in order of arrival. 0: no limit.
         pub capacity: usize = value(0, whole(0..=1_000_000));
         /// So many may wait; more are refused with 429.
@@ -41,7 +41,7 @@ settings! {
 
 /// How long something takes.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Latency {
+pub enum LatencySettings {
     /// Always the same.
     Fixed {
         /// Milliseconds.
@@ -68,11 +68,11 @@ pub enum Latency {
         /// Only the histograms with this tag; all when absent.
         tag: Option<String>,
         /// What the values are in.
-        unit: Unit,
+        unit: HistogramUnit,
     },
 }
 
-impl Default for Latency {
+impl Default for LatencySettings {
     fn default() -> Self {
         Self::Fixed { ms: 0.0 }
     }
@@ -80,7 +80,7 @@ impl Default for Latency {
 
 settings! {
     /// What the values of a histogram are in.
-    pub enum Unit {
+    pub enum HistogramUnit {
         /// Nanoseconds, as this program writes.
         Ns = "ns",
         /// Microseconds.
@@ -106,7 +106,7 @@ impl Model {
     }
 }
 
-impl Declared for Latency {
+impl Declared for LatencySettings {
     fn read_section(mut section: Section<'_>) -> Option<Self> {
         let given = ["fixed", "uniform", "log-normal", "histogram"].map(|kind| section.has(kind).then_some(kind));
         let given: Vec<&str> = given.into_iter().flatten().collect();
@@ -129,36 +129,36 @@ impl Declared for Latency {
     }
 }
 
-fn read_fixed(mut section: Section<'_>) -> Option<Latency> {
+fn read_fixed(mut section: Section<'_>) -> Option<LatencySettings> {
     let ms = section.required("ms", &milliseconds());
     section.finish();
-    Some(Latency::Fixed { ms: ms? })
+    Some(LatencySettings::Fixed { ms: ms? })
 }
 
-fn read_uniform(mut section: Section<'_>) -> Option<Latency> {
+fn read_uniform(mut section: Section<'_>) -> Option<LatencySettings> {
     let min_ms = section.required("min_ms", &milliseconds());
     let max_ms = section.required("max_ms", &milliseconds());
     if min_ms.zip(max_ms).is_some_and(|(min, max)| min > max) {
         section.problem("max_ms", "is less than `min_ms`", "write the bounds in their order");
     }
     section.finish();
-    Some(Latency::Uniform { min_ms: min_ms?, max_ms: max_ms? })
+    Some(LatencySettings::Uniform { min_ms: min_ms?, max_ms: max_ms? })
 }
 
-fn read_log_normal(mut section: Section<'_>) -> Option<Latency> {
+fn read_log_normal(mut section: Section<'_>) -> Option<LatencySettings> {
     let above_zero = |ms| if ms > 0.0 { Ok(ms) } else { Err("it must be above 0".to_owned()) };
     let median_ms = section.required("median_ms", &milliseconds().then(above_zero));
     let sigma = section.required("sigma", &number(0.0..=5.0));
     section.finish();
-    Some(Latency::LogNormal { median_ms: median_ms?, sigma: sigma? })
+    Some(LatencySettings::LogNormal { median_ms: median_ms?, sigma: sigma? })
 }
 
-fn read_histogram(mut section: Section<'_>) -> Option<Latency> {
+fn read_histogram(mut section: Section<'_>) -> Option<LatencySettings> {
     let file = section.required("file", &path("an HdrHistogram interval log, such as \"latency.hlog\""));
     let tag = section.optional("tag", &text("the tag of histograms in the log"));
-    let unit = section.usual("unit", Unit::default(), &choice(Unit::ALL));
+    let unit = section.usual("unit", HistogramUnit::default(), &choice(HistogramUnit::ALL));
     section.finish();
-    Some(Latency::Histogram { file: file?, tag: tag?, unit: unit? })
+    Some(LatencySettings::Histogram { file: file?, tag: tag?, unit: unit? })
 }
 
 /// No more than an hour.
@@ -166,8 +166,8 @@ fn milliseconds() -> Expect<f64> {
     number(0.0..=3_600_000.0)
 }
 
-impl Written for Latency {
-    fn written(&self) -> Option<Kind> {
+impl Written for LatencySettings {
+    fn written(&self) -> Option<ValueKind> {
         let (kind, values): (_, Table) = match self {
             Self::Fixed { ms } => ("fixed", [("ms", ms.written())].into_iter().collect()),
             Self::Uniform { min_ms, max_ms } => {
@@ -181,7 +181,7 @@ impl Written for Latency {
                 ("histogram", values.into_iter().collect())
             }
         };
-        Some(Kind::Table([(kind, Some(Kind::Table(values)))].into_iter().collect()))
+        Some(ValueKind::Table([(kind, Some(ValueKind::Table(values)))].into_iter().collect()))
     }
 }
 

@@ -9,12 +9,12 @@ use crate::domain::{FleetTime, IdScope};
 use crate::emulator::clock::Clock;
 use crate::emulator::config::{Config, ConfigError};
 use crate::emulator::counters::{Event, Tally};
-use crate::emulator::fault::{FaultInjector, Moment};
+use crate::emulator::fault::{FaultInjector, PlannedFault};
 use crate::emulator::issuing::adr::{Adr, AuthoritiesError};
 use crate::emulator::issuing::issuance::Issuance;
 use crate::emulator::issuing::record::{AuthoritiesRecord, AuthorityRecord, BrokenAuthority};
 use crate::emulator::issuing::trusted::{AuthorityId, Trusted};
-use crate::emulator::registry::{Change, Journal, Link, Registry, RegistryError, Watchers};
+use crate::emulator::registry::{Change, DeviceLink, Journal, Registry, RegistryError, Watchers};
 use crate::emulator::service_model::{HistogramError, ServiceModel};
 use crate::emulator::sharded::lock;
 use crate::emulator::state::{self, StateError, Stored};
@@ -277,15 +277,15 @@ impl Core {
     }
 
     /// Does what the plan of faults has for this moment.
-    pub(crate) fn inject(&self, moment: Moment) {
+    pub(crate) fn inject(&self, moment: PlannedFault) {
         let done = match moment {
-            Moment::EndHubSessions => {
+            PlannedFault::EndHubSessions => {
                 self.disconnect_hub();
                 Ok(())
             }
-            Moment::RevokePolicy => self.inject_revocation(),
-            Moment::SyncCredentials if self.config.hub.synced => self.sync_credentials(),
-            Moment::SyncCredentials => Ok(()),
+            PlannedFault::RevokePolicy => self.inject_revocation(),
+            PlannedFault::SyncCredentials if self.config.hub.synced => self.sync_credentials(),
+            PlannedFault::SyncCredentials => Ok(()),
         };
         // Only the library can fail, and there is nobody else to tell.
         if done.is_err() {
@@ -304,7 +304,7 @@ impl Core {
             ended.push(AuthorityId::of(revoked.ca_der()));
             drop(ended);
             self.any_ended.store(true, Ordering::Release);
-            self.registry.hub_sessions().iter().for_each(Link::wake);
+            self.registry.hub_sessions().iter().for_each(DeviceLink::wake);
         }
         Ok(())
     }

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::domain::{CryptoProvider, FleetTime, KeyAlgorithm, RegistrationId, TimeScale};
-use crate::emulator::registry::{Attestation, Condition, Enrollment, EnrollmentKind, Scope, test_group};
+use crate::emulator::registry::{Condition, Enrollment, EnrollmentAttestation, EnrollmentKind, Scope, test_group};
 use crate::pki::bootstrap;
 use crate::pki::key::DeviceKey;
 
@@ -12,7 +12,7 @@ async fn a_revocation_ends_the_sessions_of_that_authority_and_of_no_other() {
     let authority = || AuthorityId::of(core.adr.policy(&core.config.adr.policy).unwrap().ca_der());
     let revoked = authority();
     assert!(!core.has_ended(revoked));
-    core.inject(Moment::RevokePolicy);
+    core.inject(PlannedFault::RevokePolicy);
     assert_eq!([revoked, authority()].map(|authority| core.has_ended(authority)), [true, false]);
 }
 
@@ -24,9 +24,9 @@ async fn the_hub_learns_of_a_new_authority_unless_it_was_to_learn_of_none() {
         let core = Core::new(config).unwrap();
         let knows = || core.is_synced(core.adr.policy(&core.config.adr.policy).unwrap().ca_der());
         assert_eq!(knows(), synced);
-        core.inject(Moment::RevokePolicy);
+        core.inject(PlannedFault::RevokePolicy);
         assert!(!knows());
-        core.inject(Moment::SyncCredentials);
+        core.inject(PlannedFault::SyncCredentials);
         assert_eq!(knows(), synced);
     }
 }
@@ -85,7 +85,7 @@ async fn after_a_restart_those_are_let_in_who_were_enrolled() {
         let core = Core::new(config()).unwrap();
         let enrollments = &core.registry.enrollments;
         enrollments.put_ca("ca", root.der(), true, Condition::None, now).unwrap();
-        let references = Attestation::CaReferences { primary: "ca".into(), secondary: None };
+        let references = EnrollmentAttestation::CaReferences { primary: "ca".into(), secondary: None };
         let individual = || Scope::Individual { device_id: None };
         for enrollment in [
             Enrollment::new("x509", Scope::Group, references, now),

@@ -6,8 +6,8 @@ use uuid::Uuid;
 
 use crate::emulator::clock::dps_time;
 use crate::emulator::core::Core;
-use crate::emulator::registry::{Operation, Outcome, Registration, Scope, X509Proof};
-use crate::emulator::service_model::{Full, Over};
+use crate::emulator::registry::{Operation, OperationOutcome, Registration, Scope, X509Proof};
+use crate::emulator::service_model::{Over, QueueFull};
 use crate::pki::description::CertificateInfo;
 use crate::protocol::payload::{ErrorDetails, OperationStatus, RegistrationState, RegistrationStatus, Text};
 
@@ -28,7 +28,7 @@ pub(crate) struct Answer {
 
 /// A request that DPS refuses: the rows of its error catalogue that are in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub(crate) enum DpsRefusal {
     /// The body is not what it should be.
     Deserialization,
     /// The body names another device than user name or URL.
@@ -69,7 +69,7 @@ pub(crate) enum Refusal {
     Server(u16),
 }
 
-impl Refusal {
+impl DpsRefusal {
     /// Status times 1000 plus a sub-code. Sub-codes 000 but that of 401 are not documented.
     pub(crate) const fn code(self) -> u32 {
         match self {
@@ -133,14 +133,14 @@ impl Refusal {
     }
 }
 
-impl From<Over> for Refusal {
+impl From<Over> for DpsRefusal {
     fn from(over: Over) -> Self {
         Self::OverQuota(over.retry_after)
     }
 }
 
-impl From<Full> for Refusal {
-    fn from(Full: Full) -> Self {
+impl From<QueueFull> for DpsRefusal {
+    fn from(QueueFull: QueueFull) -> Self {
         Self::Throttled
     }
 }
@@ -167,13 +167,13 @@ impl Answer {
     }
 
     /// It is done, well or not: 200 either way.
-    pub(crate) fn done(operation: &Operation, outcome: &Outcome, hub: &str) -> Self {
+    pub(crate) fn done(operation: &Operation, outcome: &OperationOutcome, hub: &str) -> Self {
         let state = match outcome {
-            Outcome::Assigned(assignment) => {
+            OperationOutcome::Assigned(assignment) => {
                 let chain = assignment.chain.as_ref().map(|chain| chain.texts().map(Text::from).collect());
                 RegistrationState { issued_certificate_chain: chain, ..assigned(&assignment.registration, hub) }
             }
-            Outcome::Failed { code, message, at } => RegistrationState {
+            OperationOutcome::Failed { code, message, at } => RegistrationState {
                 registration_id: Some((&*operation.registration_id).into()),
                 created_date_time_utc: Some(dps_time(*at).into()),
                 status: RegistrationStatus::Failed,
@@ -286,12 +286,12 @@ mod tests {
 
     #[test]
     fn refusals_have_the_codes_of_the_catalogue_and_throttling_a_wait() {
-        let answer = Refusal::WrongCredential.answer(SystemTime::UNIX_EPOCH, 3);
+        let answer = DpsRefusal::WrongCredential.answer(SystemTime::UNIX_EPOCH, 3);
         assert_eq!((answer.status, answer.retry_after), (401, None));
         let body = text(&answer);
         assert!(body.starts_with(r#"{"errorCode":401002,"trackingId":""#), "{body}");
         assert!(body.ends_with(r#""message":"Unauthorized","timestampUtc":"1970-01-01T00:00:00.0000000Z"}"#), "{body}");
-        let answer = Refusal::Throttled.answer(SystemTime::UNIX_EPOCH, 30);
+        let answer = DpsRefusal::Throttled.answer(SystemTime::UNIX_EPOCH, 30);
         assert_eq!((answer.status, answer.retry_after), (429, Some(30)));
     }
 
@@ -340,7 +340,7 @@ mod tests {
     fn an_operation_that_failed_says_whose_when_and_why() {
         let now = Instant::now();
         let operation = Operations::new(1, Duration::from_secs(60)).begin("d".into(), now, now).unwrap();
-        let failed = Outcome::Failed { code: 400_000, message: "no".to_owned(), at: SystemTime::UNIX_EPOCH };
+        let failed = OperationOutcome::Failed { code: 400_000, message: "no".to_owned(), at: SystemTime::UNIX_EPOCH };
         let answer = Answer::done(&operation, &failed, "h");
         assert_eq!((answer.status, answer.retry_after, answer.code), (200, None, None));
         let expected = json!({

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::answer::Refusal;
+use super::answer::DpsRefusal;
 use crate::domain::{ParseSasTokenError, SasToken};
 use crate::emulator::core::Core;
 use crate::emulator::registry::{Attested, CertificateRefusal, TokenMatch};
@@ -44,30 +44,30 @@ impl Evidence {
 }
 
 /// Finds the enrollment that lets the caller in. Whether it is switched off is the next question.
-pub(crate) fn attest(core: &Core, caller: &Caller) -> Result<Attested, Refusal> {
+pub(crate) fn attest(core: &Core, caller: &Caller) -> Result<Attested, DpsRefusal> {
     if !caller.id_scope.eq_ignore_ascii_case(core.id_scope.as_str()) {
-        return Err(Refusal::NoSuchScope);
+        return Err(DpsRefusal::NoSuchScope);
     }
     let token = match &caller.evidence {
         Evidence::Token(token) => token,
         Evidence::Certificates(chain) => {
             let found =
                 core.registry.enrollments.find_by_certificates(chain, &caller.registration_id, core.clock.now());
-            return found.map_err(Refusal::from);
+            return found.map_err(DpsRefusal::from);
         }
-        Evidence::None => return Err(Refusal::NotEnrolled),
+        Evidence::None => return Err(DpsRefusal::NotEnrolled),
     };
     if token.se <= core.clock.unix_seconds() || !names(token, caller) {
-        return Err(Refusal::WrongCredential);
+        return Err(DpsRefusal::WrongCredential);
     }
     match core.registry.enrollments.find_by_token(token, &caller.sent_id) {
         TokenMatch::Enrollment(enrollment) => Ok(enrollment.into()),
-        TokenMatch::WrongKey => Err(Refusal::WrongCredential),
-        TokenMatch::Unknown => Err(Refusal::NotEnrolled),
+        TokenMatch::WrongKey => Err(DpsRefusal::WrongCredential),
+        TokenMatch::Unknown => Err(DpsRefusal::NotEnrolled),
     }
 }
 
-impl From<CertificateRefusal> for Refusal {
+impl From<CertificateRefusal> for DpsRefusal {
     fn from(refusal: CertificateRefusal) -> Self {
         match refusal {
             CertificateRefusal::Invalid => Self::InvalidCertificate,

@@ -7,7 +7,7 @@ mod caller;
 mod register;
 mod session;
 
-pub(crate) use answer::{Answer, Refusal, certificate_info, registration_state};
+pub(crate) use answer::{Answer, DpsRefusal, certificate_info, registration_state};
 pub(crate) use attest::{Caller, attest};
 pub(crate) use caller::{Introduction, Malformed};
 pub(crate) use register::{operation_status, refuse, register, status_lookup};

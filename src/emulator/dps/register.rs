@@ -4,16 +4,16 @@ use std::time::Duration;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::answer::{Answer, Refusal};
+use super::answer::{Answer, DpsRefusal};
 use super::attest::{Caller, attest};
 use crate::emulator::config::RefusedCsr;
 use crate::emulator::core::Core;
 use crate::emulator::counters::Event;
 use crate::emulator::fault::CaOutage;
-use crate::emulator::issuing::adr::{CredentialPolicy, Issued, Subject};
+use crate::emulator::issuing::adr::{CertificateSubject, CredentialPolicy, IssuedCertificate};
 use crate::emulator::issuing::issuance::Busy;
-use crate::emulator::registry::{Assignment, Attested, Change, Device, Operation, Outcome, Registration};
-use crate::emulator::service_model::Step;
+use crate::emulator::registry::{Assignment, Attested, Change, Device, Operation, OperationOutcome, Registration};
+use crate::emulator::service_model::ServiceStep;
 use crate::pki::csr::MAX_DER_LENGTH;
 use crate::protocol::payload::{RegistrationRequest, decode_csr};
 
@@ -42,7 +42,7 @@ pub(crate) fn operation_status(core: &Core, caller: &Caller, operation_id: &str)
     let poll = || {
         server_error(core, now)?;
         core.model.quotas.poll(&caller.registration_id, now)?;
-        let due = core.model.admit(Step::Poll, now)?;
+        let due = core.model.admit(ServiceStep::Poll, now)?;
         Ok(Answer { due, ..status(core, caller, operation_id, now) })
     };
     let mut answer = poll().unwrap_or_else(|refusal| refuse(core, refusal));
@@ -58,15 +58,15 @@ pub(crate) fn operation_status(core: &Core, caller: &Caller, operation_id: &str)
 fn status(core: &Core, caller: &Caller, operation_id: &str, now: Instant) -> Answer {
     let operations = &core.registry.operations;
     let Some(operation) = operations.find(operation_id, &caller.registration_id, now) else {
-        return refuse(core, Refusal::NoSuchOperation);
+        return refuse(core, DpsRefusal::NoSuchOperation);
     };
     let Some(outcome) = operation.outcome(now) else {
         return Answer::assigning(&operation, core.config.dps.retry_after_seconds);
     };
     if operations.told(&operation, now) {
         core.tally.count(match outcome {
-            Outcome::Assigned(_) => Event::Assigned,
-            Outcome::Failed { .. } => Event::Failed,
+            OperationOutcome::Assigned(_) => Event::Assigned,
+            OperationOutcome::Failed { .. } => Event::Failed,
         });
     }
     Answer::done(&operation, outcome, &core.config.hub_host)
@@ -76,43 +76,48 @@ fn status(core: &Core, caller: &Caller, operation_id: &str, now: Instant) -> Ans
 pub(crate) fn status_lookup(core: &Core, caller: &Caller, body: &[u8]) -> Answer {
     let look = || {
         let enrollment = attest(core, caller)?.enrollment;
-        let request = RegistrationRequest::parse(body).map_err(|_| Refusal::Deserialization)?;
+        let request = RegistrationRequest::parse(body).map_err(|_| DpsRefusal::Deserialization)?;
         if request.csr.is_some() {
-            return Err(Refusal::CsrInLookup);
+            return Err(DpsRefusal::CsrInLookup);
         }
         named_itself(&request, caller)?;
-        let registration = core.registry.registration(&caller.registration_id).ok_or(Refusal::NotRegistered)?;
+        let registration = core.registry.registration(&caller.registration_id).ok_or(DpsRefusal::NotRegistered)?;
         Ok(Answer::registration(&registration, enrollment.enabled, &core.config.hub_host))
     };
     look().unwrap_or_else(|refusal| refuse(core, refusal))
 }
 
 /// The answer to a refused request, counted.
-pub(crate) fn refuse(core: &Core, refusal: Refusal) -> Answer {
+pub(crate) fn refuse(core: &Core, refusal: DpsRefusal) -> Answer {
     core.tally.count(match refusal {
-        Refusal::Throttled | Refusal::OverQuota(_) => Event::Throttled,
+        DpsRefusal::Throttled | DpsRefusal::OverQuota(_) => Event::Throttled,
         _ => Event::RegisterRefused,
     });
     refusal.answer(core.clock.now(), core.config.dps.retry_after_seconds)
 }
 
 /// The injected fault of a server error, if it is this request's turn.
-fn server_error(core: &Core, now: Instant) -> Result<(), Refusal> {
+fn server_error(core: &Core, now: Instant) -> Result<(), DpsRefusal> {
     match core.faults.server_error(now) {
         None => Ok(()),
         Some(status) => {
             core.tally.count(Event::FaultServerError);
-            Err(Refusal::Server(status))
+            Err(DpsRefusal::Server(status))
         }
     }
 }
 
 /// What load does to a registration: it may be over a quota, and its answer takes time.
-fn register_attested(core: &Arc<Core>, caller: &Caller, attested: &Attested, body: &[u8]) -> Result<Answer, Refusal> {
+fn register_attested(
+    core: &Arc<Core>,
+    caller: &Caller,
+    attested: &Attested,
+    body: &[u8],
+) -> Result<Answer, DpsRefusal> {
     let now = Instant::now();
     server_error(core, now)?;
     core.model.quotas.registration(now)?;
-    let due = core.model.admit(Step::Register, now)?;
+    let due = core.model.admit(ServiceStep::Register, now)?;
     let answer = take_on(core, caller, attested, body, due).unwrap_or_else(|refusal| refuse(core, refusal));
     Ok(Answer { due, ..answer })
 }
@@ -124,8 +129,8 @@ fn take_on(
     attested: &Attested,
     body: &[u8],
     due: Option<Instant>,
-) -> Result<Answer, Refusal> {
-    let request = RegistrationRequest::parse(body).map_err(|_| Refusal::Deserialization)?;
+) -> Result<Answer, DpsRefusal> {
+    let request = RegistrationRequest::parse(body).map_err(|_| DpsRefusal::Deserialization)?;
     named_itself(&request, caller)?;
     let id = &caller.registration_id;
     let csr = csr_of(&request, caller)?;
@@ -136,8 +141,9 @@ fn take_on(
     let policy = enrollment.credential_policy.as_deref().and_then(|name| core.adr.policy(name));
     if let (Some(csr), Some(policy), RefusedCsr::BadRequest) = (&csr, &policy, core.config.dps.refused_csr) {
         // The device waits for the check here, and so does whoever shares the thread: a switch, not the default.
-        let subject = Subject { csr_name: Arc::clone(id), device_id: Arc::clone(id), unique_id: Uuid::nil() };
-        policy.check(csr, &subject).map_err(|_| Refusal::Deserialization)?;
+        let subject =
+            CertificateSubject { csr_name: Arc::clone(id), device_id: Arc::clone(id), unique_id: Uuid::nil() };
+        policy.check(csr, &subject).map_err(|_| DpsRefusal::Deserialization)?;
     }
     let begun = Instant::now();
     if csr.is_some() && policy.is_some() {
@@ -145,9 +151,9 @@ fn take_on(
     }
     // The work begins with the answer, however long that takes.
     let answered = due.map_or(Duration::ZERO, |due| due.duration_since(begun));
-    let ready_at = core.model.admit(Step::Assign, begun)?.unwrap_or(begun) + answered;
+    let ready_at = core.model.admit(ServiceStep::Assign, begun)?.unwrap_or(begun) + answered;
     let (registration, device) =
-        core.registry.register(attested.clone(), id, &caller.sent_id, core.clock.now()).ok_or(Refusal::Throttled)?;
+        core.registry.register(attested.clone(), id, &caller.sent_id, core.clock.now()).ok_or(DpsRefusal::Throttled)?;
     // Without an operational certificate, the one that it attested with is the device's credential at the hub.
     let own = attested.x509.as_ref().filter(|_| csr.is_none() || policy.is_none());
     device.with(|state| state.thumbprint = own.map(|proof| proof.leaf.sha256_thumbprint.as_str().into()));
@@ -157,12 +163,12 @@ fn take_on(
         Some(CaOutage::Until(back)) => ready_at.max(back),
         Some(CaOutage::Fails) | None => ready_at,
     };
-    let operation = operations.begin(Arc::clone(id), begun, ready_at).ok_or(Refusal::Throttled)?;
+    let operation = operations.begin(Arc::clone(id), begun, ready_at).ok_or(DpsRefusal::Throttled)?;
     if outage.is_some() {
         core.tally.count(Event::FaultCaOutage);
     }
     match (csr, policy) {
-        (Some(_), Some(_)) if outage == Some(CaOutage::Fails) => operation.finish(Outcome::Failed {
+        (Some(_), Some(_)) if outage == Some(CaOutage::Fails) => operation.finish(OperationOutcome::Failed {
             code: 500_000,
             message: "The certificate authority is not available.".to_owned(),
             at: core.clock.now(),
@@ -172,14 +178,14 @@ fn take_on(
             let done = Provisional { registration, device, operation: Arc::clone(&operation) };
             issue(core, policy, csr, done, unique_id).map_err(|Busy| {
                 operations.cancel(&operation);
-                Refusal::Throttled
+                DpsRefusal::Throttled
             })?;
         }
         _ => {
             let done = Provisional { registration, device, operation: Arc::clone(&operation) };
             done.assign(core).map_err(|Busy| {
                 operations.cancel(&operation);
-                Refusal::Throttled
+                DpsRefusal::Throttled
             })?;
         }
     }
@@ -188,19 +194,19 @@ fn take_on(
 }
 
 /// The CSR of a request in DER, if it has one and may have.
-fn csr_of(request: &RegistrationRequest<'_>, caller: &Caller) -> Result<Option<Vec<u8>>, Refusal> {
+fn csr_of(request: &RegistrationRequest<'_>, caller: &Caller) -> Result<Option<Vec<u8>>, DpsRefusal> {
     match &request.csr {
         None => Ok(None),
-        Some(_) if *caller.api_version < *FIRST_WITH_CSR => Err(Refusal::Deserialization),
-        Some(text) if text.is_empty() => Err(Refusal::Deserialization),
-        Some(text) => decode_csr(text).map(Some).map_err(|_| Refusal::Deserialization),
+        Some(_) if *caller.api_version < *FIRST_WITH_CSR => Err(DpsRefusal::Deserialization),
+        Some(text) if text.is_empty() => Err(DpsRefusal::Deserialization),
+        Some(text) => decode_csr(text).map(Some).map_err(|_| DpsRefusal::Deserialization),
     }
 }
 
 /// A body may leave the registration id out, but not name another one.
-fn named_itself(request: &RegistrationRequest<'_>, caller: &Caller) -> Result<(), Refusal> {
+fn named_itself(request: &RegistrationRequest<'_>, caller: &Caller) -> Result<(), DpsRefusal> {
     match &request.registration_id {
-        Some(named) if !named.eq_ignore_ascii_case(&caller.registration_id) => Err(Refusal::OtherDevice),
+        Some(named) if !named.eq_ignore_ascii_case(&caller.registration_id) => Err(DpsRefusal::OtherDevice),
         _ => Ok(()),
     }
 }
@@ -217,23 +223,23 @@ impl Provisional {
     fn assign(self, core: &Core) -> Result<(), Busy> {
         let Self { registration, device, operation } = self;
         let Some(journal) = &core.journal else {
-            operation.finish(Outcome::Assigned(Box::new(Assignment { registration, chain: None })));
+            operation.finish(OperationOutcome::Assigned(Box::new(Assignment { registration, chain: None })));
             return Ok(());
         };
         let changes = vec![Change::Registered(registration.clone(), device)];
         journal.try_record_then(changes, move || {
-            operation.finish(Outcome::Assigned(Box::new(Assignment { registration, chain: None })));
+            operation.finish(OperationOutcome::Assigned(Box::new(Assignment { registration, chain: None })));
         })
     }
 
     /// Ends the operation well, with a certificate, once all of it is on the disk. On the thread that signed it.
-    fn assign_issued(self, core: &Core, issued: Issued) {
+    fn assign_issued(self, core: &Core, issued: IssuedCertificate) {
         let Self { registration, device, operation } = self;
-        let Issued { chain, serial } = issued;
+        let IssuedCertificate { chain, serial } = issued;
         let journal = core.journal.as_ref();
         let changes = journal.map(|_| vec![Change::Registered(registration.clone(), device), Change::Issued(serial)]);
         let finish = move || {
-            operation.finish(Outcome::Assigned(Box::new(Assignment { registration, chain: Some(chain) })));
+            operation.finish(OperationOutcome::Assigned(Box::new(Assignment { registration, chain: Some(chain) })));
         };
         match (journal, changes) {
             (Some(journal), Some(changes)) => journal.record_then(changes, finish),
@@ -250,7 +256,7 @@ fn issue(
     done: Provisional,
     unique_id: Uuid,
 ) -> Result<(), Busy> {
-    let subject = Subject {
+    let subject = CertificateSubject {
         csr_name: Arc::clone(&done.registration.registration_id),
         device_id: Arc::clone(&done.registration.device_id),
         unique_id,
@@ -267,7 +273,7 @@ fn issue(
             }
             Err(error) => {
                 shared.tally.count(Event::CsrRefused);
-                done.operation.finish(Outcome::Failed { code: 400_000, message: error.to_string(), at: now });
+                done.operation.finish(OperationOutcome::Failed { code: 400_000, message: error.to_string(), at: now });
             }
         }
     };

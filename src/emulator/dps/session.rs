@@ -8,8 +8,8 @@ use super::register::{self, register};
 use crate::emulator::core::Core;
 use crate::emulator::counters::Event;
 use crate::emulator::registry::Subscriptions;
-use crate::emulator::registry::{Attested, Link};
-use crate::emulator::transport::conversation::{End, Next, PeerChain, Refused, silence_allowed};
+use crate::emulator::registry::{Attested, DeviceLink};
+use crate::emulator::transport::conversation::{AfterPacket, End, PeerChain, Refused, silence_allowed};
 use crate::emulator::transport::outbox::Outbox;
 use crate::protocol::mqtt::{Connect, ConnectReturnCode, Packet, Publish, QoS, Subscribe};
 use crate::protocol::topic::{DpsRequest, DpsResponse, DpsUserName, filter_is_valid};
@@ -25,7 +25,7 @@ pub(crate) struct DpsSession {
     attested: Option<Attested>,
     subscriptions: Subscriptions,
     silence: Duration,
-    link: Link,
+    link: DeviceLink,
 }
 
 impl DpsSession {
@@ -62,7 +62,7 @@ impl DpsSession {
         };
         let silence = silence_allowed(connect.keep_alive);
         let subscriptions = Subscriptions::default();
-        let mut session = Self { caller, attested: None, subscriptions, silence, link: Link::new() };
+        let mut session = Self { caller, attested: None, subscriptions, silence, link: DeviceLink::new() };
         match attested {
             Some(attested) => session.prove(core, attested),
             None => session.take_over(core),
@@ -73,26 +73,26 @@ impl DpsSession {
     }
 
     /// Deals with a packet.
-    pub(crate) fn packet(&mut self, core: &Arc<Core>, packet: Packet, out: &mut Outbox) -> Next {
+    pub(crate) fn packet(&mut self, core: &Arc<Core>, packet: Packet, out: &mut Outbox) -> AfterPacket {
         match packet {
             Packet::Publish(publish) => self.publish(core, &publish, out),
             Packet::Subscribe(subscribe) => self.subscribe(subscribe, out),
             Packet::Unsubscribe(unsubscribe) => {
                 self.subscriptions.remove(&unsubscribe.topics);
                 out.unsuback(unsubscribe.pkid);
-                Next::Continue
+                AfterPacket::Continue
             }
-            Packet::PubAck(_) => Next::Continue,
-            _ => Next::End(End::Violation),
+            Packet::PubAck(_) => AfterPacket::Continue,
+            _ => AfterPacket::End(End::Violation),
         }
     }
 
     /// Somebody else connected with its client id, or not.
-    pub(crate) fn woken(&self, core: &Core) -> Next {
+    pub(crate) fn woken(&self, core: &Core) -> AfterPacket {
         if core.registry.is_dps_session(&self.caller.registration_id, &self.link) {
-            Next::Continue
+            AfterPacket::Continue
         } else {
-            Next::End(End::TakenOver)
+            AfterPacket::End(End::TakenOver)
         }
     }
 
@@ -128,28 +128,28 @@ impl DpsSession {
     }
 
     /// By which others wake it.
-    pub(crate) const fn link(&self) -> &Link {
+    pub(crate) const fn link(&self) -> &DeviceLink {
         &self.link
     }
 
-    fn subscribe(&mut self, subscribe: Subscribe, out: &mut Outbox) -> Next {
+    fn subscribe(&mut self, subscribe: Subscribe, out: &mut Outbox) -> AfterPacket {
         let allowed = |path: &str| path.starts_with("$dps/registrations/") && filter_is_valid(path);
         if !subscribe.filters.iter().all(|filter| allowed(&filter.path)) {
-            return Next::End(End::Violation);
+            return AfterPacket::End(End::Violation);
         }
         let filters = subscribe.filters.into_iter();
         let codes = filters.map(|filter| self.subscriptions.grant(filter, Self::MAX_SUBSCRIPTIONS)).collect();
         out.suback(subscribe.pkid, codes);
-        Next::Continue
+        AfterPacket::Continue
     }
 
-    fn publish(&mut self, core: &Arc<Core>, publish: &Publish, out: &mut Outbox) -> Next {
-        let Ok(request) = DpsRequest::parse(&publish.topic) else { return Next::End(End::Violation) };
+    fn publish(&mut self, core: &Arc<Core>, publish: &Publish, out: &mut Outbox) -> AfterPacket {
+        let Ok(request) = DpsRequest::parse(&publish.topic) else { return AfterPacket::End(End::Violation) };
         match publish.qos {
             QoS::AtMostOnce => {}
             // Before the answer: the C# SDK gives up when anything else comes first.
             QoS::AtLeastOnce => out.puback(publish.pkid),
-            QoS::ExactlyOnce => return Next::End(End::Violation),
+            QoS::ExactlyOnce => return AfterPacket::End(End::Violation),
         }
         let answer = match request {
             DpsRequest::Register { .. } => self.register(core, &publish.payload),
@@ -160,7 +160,7 @@ impl DpsSession {
         if let Some(qos) = self.subscriptions.qos(&topic) {
             out.publish_at(answer.due, topic, qos, answer.body);
         }
-        Next::Continue
+        AfterPacket::Continue
     }
 
     fn register(&mut self, core: &Arc<Core>, body: &[u8]) -> Answer {

@@ -14,9 +14,9 @@ use tokio::time::{Instant, sleep_until};
 
 use super::config::{Faults, HubOutageEffect, OutageEffect};
 use crate::domain::{TimeScale, rng};
-pub(crate) use pause::Pause;
+pub(crate) use pause::PauseWindow;
 use plan::FaultPlan;
-pub(crate) use plan::Moment;
+pub(crate) use plan::PlannedFault;
 
 /// The plan of faults that holds, and its dice.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub(crate) struct FaultInjector {
     plan: RwLock<Arc<FaultPlan>>,
     changed: Notify,
     /// Whether all connections are held up.
-    pub(crate) pause: Pause,
+    pub(crate) pause: PauseWindow,
 }
 
 /// Those that are drawn.
@@ -83,7 +83,7 @@ impl FaultInjector {
             any: AtomicBool::new(false),
             plan: RwLock::new(Arc::new(FaultPlan::new(Faults::default(), scale, now))),
             changed: Notify::new(),
-            pause: Pause::none(now),
+            pause: PauseWindow::none(now),
         };
         injector.set(faults, now);
         injector
@@ -168,7 +168,7 @@ impl FaultInjector {
     }
 
     /// Waits for the next moment of the plan. Each comes once.
-    pub(crate) async fn next_moment(&self) -> Moment {
+    pub(crate) async fn next_moment(&self) -> PlannedFault {
         loop {
             let plan = self.current();
             let due = async {
@@ -316,12 +316,12 @@ mod tests {
             seen.push((faults.next_moment().await, (Instant::now() - start).as_secs()));
         }
         let expected = [
-            (Moment::EndHubSessions, 0),
-            (Moment::RevokePolicy, 3),
-            (Moment::SyncCredentials, 4),
-            (Moment::EndHubSessions, 5),
-            (Moment::RevokePolicy, 9),
-            (Moment::EndHubSessions, 9),
+            (PlannedFault::EndHubSessions, 0),
+            (PlannedFault::RevokePolicy, 3),
+            (PlannedFault::SyncCredentials, 4),
+            (PlannedFault::EndHubSessions, 5),
+            (PlannedFault::RevokePolicy, 9),
+            (PlannedFault::EndHubSessions, 9),
         ];
         assert_eq!(seen, expected);
         let change = async {
@@ -329,9 +329,9 @@ mod tests {
             faults.set(plan, Instant::now());
         };
         let (moment, ()) = tokio::join!(faults.next_moment(), change);
-        assert_eq!((moment, Instant::now() - start), (Moment::EndHubSessions, 11 * SECOND));
+        assert_eq!((moment, Instant::now() - start), (PlannedFault::EndHubSessions, 11 * SECOND));
         faults.restart(Instant::now());
-        assert_eq!((faults.next_moment().await, Instant::now() - start), (Moment::EndHubSessions, 13 * SECOND));
+        assert_eq!((faults.next_moment().await, Instant::now() - start), (PlannedFault::EndHubSessions, 13 * SECOND));
     }
 
     #[tokio::test(start_paused = true)]

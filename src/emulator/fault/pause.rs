@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 /// The time in which nothing is read from connections and nothing written to them. Without one the question for it
 /// costs one load.
 #[derive(Debug)]
-pub(crate) struct Pause {
+pub(crate) struct PauseWindow {
     origin: Instant,
     /// Nanoseconds after the origin.
     begin: AtomicU64,
@@ -19,7 +19,7 @@ pub(crate) struct Pause {
     changed: Notify,
 }
 
-impl Pause {
+impl PauseWindow {
     /// None; `now` is before any that will be set.
     pub(super) fn none(now: Instant) -> Self {
         Self { origin: now, begin: AtomicU64::new(0), end: AtomicU64::new(0), changed: Notify::new() }
@@ -102,7 +102,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn it_begins_and_ends_and_can_be_ended_early() {
         let start = Instant::now();
-        let pause = Pause::none(start);
+        let pause = PauseWindow::none(start);
         pause.over().await;
         pause.set(&(start + SECOND..start + 5 * SECOND));
         assert_eq!(pause.until(), None);
@@ -122,7 +122,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn time_outs_begin_anew_after_it() {
         let start = Instant::now();
-        let pause = Pause::none(start);
+        let pause = PauseWindow::none(start);
         let never = std::future::pending::<()>;
         assert!(pause.timeout(SECOND, pin!(never())).await.is_err());
         assert_eq!(start.elapsed(), SECOND);

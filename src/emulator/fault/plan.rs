@@ -18,7 +18,7 @@ pub(super) struct FaultPlan {
     /// When each of those that are drawn begins and ends; for ever without an end.
     windows: [(Instant, Option<Instant>); Drawn::COUNT],
     /// In order.
-    moments: Vec<(Instant, Moment)>,
+    moments: Vec<(Instant, PlannedFault)>,
     /// How many of them are over.
     over: AtomicUsize,
     occasions: [AtomicU64; Drawn::COUNT],
@@ -26,7 +26,7 @@ pub(super) struct FaultPlan {
 
 /// Something that happens at a moment of the plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Moment {
+pub(crate) enum PlannedFault {
     /// The hub ends all its connections.
     EndHubSessions,
     /// The credential policy is revoked.
@@ -60,11 +60,11 @@ impl FaultPlan {
         let mut moments = Vec::new();
         for at in &policy_revoked.at_seconds {
             let revoked = after(since, *at);
-            moments.push((revoked, Moment::RevokePolicy));
-            moments.push((after(revoked, policy_revoked.sync_after_seconds), Moment::SyncCredentials));
+            moments.push((revoked, PlannedFault::RevokePolicy));
+            moments.push((after(revoked, policy_revoked.sync_after_seconds), PlannedFault::SyncCredentials));
         }
-        moments.extend(hub_disconnect.at_seconds.iter().map(|at| (after(since, *at), Moment::EndHubSessions)));
-        moments.extend((!hub_away.is_empty()).then_some((hub_away.start, Moment::EndHubSessions)));
+        moments.extend(hub_disconnect.at_seconds.iter().map(|at| (after(since, *at), PlannedFault::EndHubSessions)));
+        moments.extend((!hub_away.is_empty()).then_some((hub_away.start, PlannedFault::EndHubSessions)));
         // Stable: of those at the same moment the revocation comes before what follows from it.
         moments.sort_by_key(|(at, _)| *at);
         Self {
@@ -103,7 +103,7 @@ impl FaultPlan {
     }
 
     /// The next moment, which is over with that.
-    pub(super) fn take(&self) -> Option<Moment> {
+    pub(super) fn take(&self) -> Option<PlannedFault> {
         self.moments.get(self.over.fetch_add(1, Ordering::Relaxed)).map(|(_, moment)| *moment)
     }
 }

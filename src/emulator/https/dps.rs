@@ -3,11 +3,11 @@ use hyper::header::{HOST, HeaderName, HeaderValue, LOCATION, RETRY_AFTER, STRICT
 use hyper::{Method, Request, StatusCode};
 use tokio::time::sleep_until;
 
-use super::route::{self, Dps};
+use super::route::{self, DpsRoute};
 use super::{Client, JSON, Response, authorization, with_body};
 use crate::domain::percent_encode;
 use crate::emulator::core::Core;
-use crate::emulator::dps::{self, Answer, Caller, Introduction, Malformed, Refusal};
+use crate::emulator::dps::{self, Answer, Caller, DpsRefusal, Introduction, Malformed};
 use crate::emulator::transport::http::{self, BodyError};
 use crate::protocol::mqtt::DPS_PACKET_LIMIT;
 
@@ -15,7 +15,13 @@ use crate::protocol::mqtt::DPS_PACKET_LIMIT;
 const ERROR_CODE: HeaderName = HeaderName::from_static("x-ms-error-code");
 
 /// A request of DPS. Source: DPS device REST API, "Runtime Registration".
-pub(super) async fn answer(client: &Client, request: Request<Incoming>, scope: &str, id: &str, of: Dps) -> Response {
+pub(super) async fn answer(
+    client: &Client,
+    request: Request<Incoming>,
+    scope: &str,
+    id: &str,
+    of: DpsRoute,
+) -> Response {
     let core = &client.core;
     match attempt(client, request, scope, id, of).await {
         Ok(response) => response,
@@ -24,7 +30,7 @@ pub(super) async fn answer(client: &Client, request: Request<Incoming>, scope: &
 }
 
 /// The answer to a refused request.
-pub(super) fn refuse(core: &Core, refusal: Refusal) -> Response {
+pub(super) fn refuse(core: &Core, refusal: DpsRefusal) -> Response {
     response(dps::refuse(core, refusal), None)
 }
 
@@ -33,17 +39,17 @@ async fn attempt(
     request: Request<Incoming>,
     scope: &str,
     id: &str,
-    of: Dps,
-) -> Result<Response, Refusal> {
+    of: DpsRoute,
+) -> Result<Response, DpsRefusal> {
     let core = &client.core;
     let (head, body) = request.into_parts();
     let expected = match of {
-        Dps::Register => Method::PUT,
-        Dps::Operation(_) => Method::GET,
-        Dps::Lookup => Method::POST,
+        DpsRoute::Register => Method::PUT,
+        DpsRoute::Operation(_) => Method::GET,
+        DpsRoute::Lookup => Method::POST,
     };
     if head.method != expected {
-        return Err(Refusal::Method);
+        return Err(DpsRefusal::Method);
     }
     let token = authorization(&head.headers);
     let introduction = Introduction {
@@ -54,32 +60,32 @@ async fn attempt(
         certificates: if token.is_empty() { client.peer.clone() } else { Vec::new() },
     };
     let caller = Caller::new(introduction).map_err(|malformed| match malformed {
-        Malformed::RegistrationId => Refusal::RegistrationId,
-        Malformed::ApiVersion => Refusal::ApiVersion,
-        Malformed::Token => Refusal::WrongCredential,
+        Malformed::RegistrationId => DpsRefusal::RegistrationId,
+        Malformed::ApiVersion => DpsRefusal::ApiVersion,
+        Malformed::Token => DpsRefusal::WrongCredential,
     })?;
     // Also that of a status request, which has none to speak of: some clients send one, and the next request follows it.
     let body = http::body(body, DPS_PACKET_LIMIT, &core.config.listen).await.map_err(|error| match error {
-        BodyError::TooLarge => Refusal::TooLarge,
-        BodyError::Slow => Refusal::Slow,
-        BodyError::Broken => Refusal::Deserialization,
+        BodyError::TooLarge => DpsRefusal::TooLarge,
+        BodyError::Slow => DpsRefusal::Slow,
+        BodyError::Broken => DpsRefusal::Deserialization,
     })?;
     let answer = match of {
-        Dps::Register => {
+        DpsRoute::Register => {
             let (answer, attested) = dps::register(core, &caller, &body);
             if attested.is_some() {
                 client.place.prove();
             }
             answer
         }
-        Dps::Lookup => {
+        DpsRoute::Lookup => {
             let answer = dps::status_lookup(core, &caller, &body);
             if answer.status == 200 {
                 client.place.prove();
             }
             answer
         }
-        Dps::Operation(operation) => {
+        DpsRoute::Operation(operation) => {
             dps::attest(core, &caller)?;
             client.place.prove();
             dps::operation_status(core, &caller, &operation)

@@ -9,75 +9,80 @@ use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
 use super::batch::{self, Malformed, Message};
-use super::hub_error::Refusal;
-use super::route::{self, Hub};
+use super::hub_error::HubRefusal;
+use super::route::{self, HubRoute};
 use super::{Client, Response, authorization, empty, properties, with_body};
 use crate::emulator::core::Core;
 use crate::emulator::counters::Event;
 use crate::emulator::hub;
 use crate::emulator::registry::{Device, Inbox};
-use crate::emulator::service_model::{Full, Step};
+use crate::emulator::service_model::{QueueFull, ServiceStep};
 use crate::emulator::transport::http::{self, BodyError};
 
 /// A request of the hub. Source: IoT Hub REST API, "Device".
-pub(super) async fn answer(client: &Client, request: Request<Incoming>, device_id: &str, of: Hub) -> Response {
+pub(super) async fn answer(client: &Client, request: Request<Incoming>, device_id: &str, of: HubRoute) -> Response {
     attempt(client, request, device_id, of).await.unwrap_or_else(|refusal| {
         client.core.tally.count(Event::HubRefused);
         refusal.response(&client.core)
     })
 }
 
-async fn attempt(client: &Client, request: Request<Incoming>, device_id: &str, of: Hub) -> Result<Response, Refusal> {
+async fn attempt(
+    client: &Client,
+    request: Request<Incoming>,
+    device_id: &str,
+    of: HubRoute,
+) -> Result<Response, HubRefusal> {
     let core = &client.core;
     let (head, body) = request.into_parts();
     let expected = match of {
-        Hub::Telemetry | Hub::Abandon(_) => Method::POST,
-        Hub::Messages => Method::GET,
-        Hub::Message(_) => Method::DELETE,
+        HubRoute::Telemetry | HubRoute::Abandon(_) => Method::POST,
+        HubRoute::Messages => Method::GET,
+        HubRoute::Message(_) => Method::DELETE,
     };
     if head.method != expected {
-        return Err(Refusal::Method);
+        return Err(HubRefusal::Method);
     }
     if route::api_version(&head.uri).is_none_or(str::is_empty) {
-        return Err(Refusal::ApiVersion);
+        return Err(HubRefusal::ApiVersion);
     }
     let device = authorize(client, authorization(&head.headers), device_id)?;
     client.place.prove();
     let body = http::body(body, hub::MAX_TELEMETRY, &core.config.listen).await.map_err(|error| match error {
-        BodyError::TooLarge => Refusal::TooLarge,
-        BodyError::Slow => Refusal::Slow,
-        BodyError::Broken => Refusal::Argument,
+        BodyError::TooLarge => HubRefusal::TooLarge,
+        BodyError::Slow => HubRefusal::Slow,
+        BodyError::Broken => HubRefusal::Argument,
     })?;
     match of {
-        Hub::Telemetry => {
+        HubRoute::Telemetry => {
             send(core, &device, &messages(&head.headers, body)?).await?;
             Ok(empty(StatusCode::NO_CONTENT))
         }
-        Hub::Messages => Ok(receive(core, &device)),
+        HubRoute::Messages => Ok(receive(core, &device)),
         // Rejected messages are gone too, as nothing looks at them later.
-        Hub::Message(lock) => settle(core, &device, &lock, Inbox::complete),
-        Hub::Abandon(lock) => settle(core, &device, &lock, Inbox::abandon),
+        HubRoute::Message(lock) => settle(core, &device, &lock, Inbox::complete),
+        HubRoute::Abandon(lock) => settle(core, &device, &lock, Inbox::abandon),
     }
 }
 
 /// The messages of a request, which is a batch or one message.
-fn messages(headers: &HeaderMap, body: Bytes) -> Result<Vec<Message>, Refusal> {
+fn messages(headers: &HeaderMap, body: Bytes) -> Result<Vec<Message>, HubRefusal> {
     let messages = match batch::is_announced(headers) {
-        true => batch::messages(&body).map_err(|Malformed| Refusal::Batch)?,
+        true => batch::messages(&body).map_err(|Malformed| HubRefusal::Batch)?,
         false => vec![Message { properties: properties::to_topic(headers), body }],
     };
     let sizes = messages.iter().map(|message| hub::message_size(&message.properties, &message.body));
     if sizes.sum::<usize>() > hub::MAX_TELEMETRY {
-        return Err(Refusal::TooLarge);
+        return Err(HubRefusal::TooLarge);
     }
     Ok(messages)
 }
 
 /// Takes all messages of a request when there is capacity for each of them, or none. They are taken when the last is due.
-async fn send(core: &Core, device: &Device, messages: &[Message]) -> Result<(), Refusal> {
+async fn send(core: &Core, device: &Device, messages: &[Message]) -> Result<(), HubRefusal> {
     let now = Instant::now();
-    let due = messages.iter().map(|_| core.model.admit(Step::Telemetry, now));
-    let due = due.collect::<Result<Vec<_>, Full>>().map_err(|Full| Refusal::Throttled)?;
+    let due = messages.iter().map(|_| core.model.admit(ServiceStep::Telemetry, now));
+    let due = due.collect::<Result<Vec<_>, QueueFull>>().map_err(|QueueFull| HubRefusal::Throttled)?;
     if let Some(due) = due.into_iter().flatten().max() {
         sleep_until(due).await;
     }
@@ -111,21 +116,21 @@ fn settle(
     device: &Device,
     lock: &str,
     how: fn(&mut Inbox, Uuid, SystemTime) -> bool,
-) -> Result<Response, Refusal> {
-    let lock = Uuid::try_parse(lock.trim_matches('"')).map_err(|_| Refusal::LockLost)?;
+) -> Result<Response, HubRefusal> {
+    let lock = Uuid::try_parse(lock.trim_matches('"')).map_err(|_| HubRefusal::LockLost)?;
     let now = core.clock.now();
     if device.with_session(|state| how(&mut state.inbox, lock, now)) {
         Ok(empty(StatusCode::NO_CONTENT))
     } else {
-        Err(Refusal::LockLost)
+        Err(HubRefusal::LockLost)
     }
 }
 
-fn authorize(client: &Client, token: &str, device_id: &str) -> Result<Arc<Device>, Refusal> {
-    let device = client.core.registry.device(device_id).ok_or(Refusal::NoSuchDevice)?;
+fn authorize(client: &Client, token: &str, device_id: &str) -> Result<Arc<Device>, HubRefusal> {
+    let device = client.core.registry.device(device_id).ok_or(HubRefusal::NoSuchDevice)?;
     match hub::is_proved(&client.core, &device, token, &client.peer) {
         Ok(true) if device.with(|state| state.enabled) => Ok(device),
-        Ok(true) => Err(Refusal::Disabled),
-        Ok(false) | Err(_) => Err(Refusal::Unauthorized),
+        Ok(true) => Err(HubRefusal::Disabled),
+        Ok(false) | Err(_) => Err(HubRefusal::Unauthorized),
     }
 }

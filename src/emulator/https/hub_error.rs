@@ -13,7 +13,7 @@ const ERROR_CODE: HeaderName = HeaderName::from_static("iothub-errorcode");
 /// A request that the hub refuses: the rows of its error catalogue that are in use. Source: Microsoft Learn,
 /// "Troubleshoot IoT Hub errors".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(super) enum HubRefusal {
     ApiVersion,
     Argument,
     Batch,
@@ -28,7 +28,7 @@ pub(super) enum Refusal {
     Unavailable,
 }
 
-impl Refusal {
+impl HubRefusal {
     const fn status(self) -> StatusCode {
         match self {
             Self::ApiVersion | Self::Argument | Self::Batch => StatusCode::BAD_REQUEST,

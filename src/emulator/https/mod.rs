@@ -24,7 +24,7 @@ use uuid::Uuid;
 use super::config::HubOutageEffect;
 use super::core::Core;
 use super::counters::Event;
-use super::dps::Refusal;
+use super::dps::DpsRefusal;
 use super::transport::conversation::PeerChain;
 use super::transport::http::{self, Response};
 use super::transport::room::Place;
@@ -80,7 +80,7 @@ impl Client {
                 None => hub::answer(self, request, &device, of).await,
                 Some(effect) => self.hub_is_away(effect)?,
             },
-            None => dps::refuse(&self.core, Refusal::NoSuchResource),
+            None => dps::refuse(&self.core, DpsRefusal::NoSuchResource),
         })
     }
 
@@ -88,7 +88,7 @@ impl Client {
         self.core.tally.count(Event::FaultHubOutage);
         self.core.tally.count(Event::HubRefused);
         match effect {
-            HubOutageEffect::Refuse => Ok(hub_error::Refusal::Unavailable.response(&self.core)),
+            HubOutageEffect::Refuse => Ok(hub_error::HubRefusal::Unavailable.response(&self.core)),
             HubOutageEffect::Drop => Err(Dropped),
         }
     }

@@ -13,20 +13,20 @@ pub(super) enum Route {
         /// The registration id.
         id: String,
         /// What of the registration.
-        of: Dps,
+        of: DpsRoute,
     },
     /// Something of the hub.
     Hub {
         /// The device id.
         device: String,
         /// What of the device.
-        of: Hub,
+        of: HubRoute,
     },
 }
 
 /// Resources of DPS.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Dps {
+pub(super) enum DpsRoute {
     /// `register`.
     Register,
     /// `operations/{operationId}`.
@@ -37,7 +37,7 @@ pub(super) enum Dps {
 
 /// Resources of the hub.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Hub {
+pub(super) enum HubRoute {
     /// `messages/events`.
     Telemetry,
     /// `messages/devicebound`.
@@ -58,14 +58,14 @@ impl Route {
         let dps = |of| Some(Self::Dps { scope: text(0)?, id: text(2)?, of });
         let hub = |of| Some(Self::Hub { device: text(1)?, of });
         match segments.len() {
-            3 if is(1, "registrations") => dps(Dps::Lookup),
-            4 if is(1, "registrations") && is(3, "register") => dps(Dps::Register),
-            5 if is(1, "registrations") && is(3, "operations") => dps(Dps::Operation(text(4)?)),
-            4 if is(0, "devices") && is(2, "messages") && is(3, "events") => hub(Hub::Telemetry),
+            3 if is(1, "registrations") => dps(DpsRoute::Lookup),
+            4 if is(1, "registrations") && is(3, "register") => dps(DpsRoute::Register),
+            5 if is(1, "registrations") && is(3, "operations") => dps(DpsRoute::Operation(text(4)?)),
+            4 if is(0, "devices") && is(2, "messages") && is(3, "events") => hub(HubRoute::Telemetry),
             4..=6 if is(0, "devices") && is(2, "messages") && is(3, "devicebound") => match segments.len() {
-                4 => hub(Hub::Messages),
-                5 => hub(Hub::Message(text(4)?)),
-                _ if is(5, "abandon") => hub(Hub::Abandon(text(4)?)),
+                4 => hub(HubRoute::Messages),
+                5 => hub(HubRoute::Message(text(4)?)),
+                _ if is(5, "abandon") => hub(HubRoute::Abandon(text(4)?)),
                 _ => None,
             },
             _ => None,
@@ -87,26 +87,26 @@ mod tests {
         Route::parse(&path.parse().unwrap())
     }
 
-    fn dps(of: Dps) -> Option<Route> {
+    fn dps(of: DpsRoute) -> Option<Route> {
         Some(Route::Dps { scope: "0ne1".to_owned(), id: "dev:1".to_owned(), of })
     }
 
-    fn hub(of: Hub) -> Option<Route> {
+    fn hub(of: HubRoute) -> Option<Route> {
         Some(Route::Hub { device: "d 1".to_owned(), of })
     }
 
     #[test]
     fn paths_of_real_clients_are_known() {
-        assert_eq!(parse("/0ne1/registrations/dev%3A1/register?api-version=2019-03-31"), dps(Dps::Register));
-        assert_eq!(parse("/0ne1/Registrations/dev:1/Register"), dps(Dps::Register));
-        assert_eq!(parse("/0ne1/registrations/dev:1/operations/5.a.b"), dps(Dps::Operation("5.a.b".to_owned())));
-        assert_eq!(parse("/0ne1/registrations/dev:1"), dps(Dps::Lookup));
-        assert_eq!(parse("/devices/d%201/messages/events?api-version=2021-04-12"), hub(Hub::Telemetry));
-        assert_eq!(parse("/devices/d%201/messages/deviceBound"), hub(Hub::Messages));
-        assert_eq!(parse("/devices/d%201/messages/events/?api-version=2021-04-12"), hub(Hub::Telemetry));
-        assert_eq!(parse("/0ne1/registrations/dev:1/register/"), dps(Dps::Register));
-        assert_eq!(parse("/devices/d%201/messages/devicebound/l?reject"), hub(Hub::Message("l".to_owned())));
-        assert_eq!(parse("/devices/d%201/messages/devicebound/l/abandon"), hub(Hub::Abandon("l".to_owned())));
+        assert_eq!(parse("/0ne1/registrations/dev%3A1/register?api-version=2019-03-31"), dps(DpsRoute::Register));
+        assert_eq!(parse("/0ne1/Registrations/dev:1/Register"), dps(DpsRoute::Register));
+        assert_eq!(parse("/0ne1/registrations/dev:1/operations/5.a.b"), dps(DpsRoute::Operation("5.a.b".to_owned())));
+        assert_eq!(parse("/0ne1/registrations/dev:1"), dps(DpsRoute::Lookup));
+        assert_eq!(parse("/devices/d%201/messages/events?api-version=2021-04-12"), hub(HubRoute::Telemetry));
+        assert_eq!(parse("/devices/d%201/messages/deviceBound"), hub(HubRoute::Messages));
+        assert_eq!(parse("/devices/d%201/messages/events/?api-version=2021-04-12"), hub(HubRoute::Telemetry));
+        assert_eq!(parse("/0ne1/registrations/dev:1/register/"), dps(DpsRoute::Register));
+        assert_eq!(parse("/devices/d%201/messages/devicebound/l?reject"), hub(HubRoute::Message("l".to_owned())));
+        assert_eq!(parse("/devices/d%201/messages/devicebound/l/abandon"), hub(HubRoute::Abandon("l".to_owned())));
     }
 
     #[test]

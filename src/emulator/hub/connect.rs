@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::domain::{ParseSasTokenError, SasToken};
 use crate::emulator::core::Core;
 use crate::emulator::issuing::trusted::AuthorityId;
-use crate::emulator::registry::{Device, State};
+use crate::emulator::registry::{Device, DeviceState};
 use crate::emulator::transport::conversation::Refused;
 use crate::pki::ca::Validity;
 use crate::pki::description::describe;
@@ -27,7 +27,7 @@ pub(super) enum Proof {
 
 impl Proof {
     /// Whether it is still worth what it was: the device may have been switched off, or its certificates revoked.
-    pub(super) fn stands(self, state: &State) -> bool {
+    pub(super) fn stands(self, state: &DeviceState) -> bool {
         state.enabled && !state.deleted && !self.is_revoked(state)
     }
 
@@ -36,7 +36,7 @@ impl Proof {
         matches!(self, Self::Certificate(_, authority) if core.has_ended(authority))
     }
 
-    fn is_revoked(self, state: &State) -> bool {
+    fn is_revoked(self, state: &DeviceState) -> bool {
         matches!(self, Self::Certificate(id, _) if id != state.unique_id)
     }
 }

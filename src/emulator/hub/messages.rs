@@ -2,7 +2,7 @@
 
 use crate::emulator::core::Core;
 use crate::emulator::counters::Event;
-use crate::emulator::registry::State;
+use crate::emulator::registry::DeviceState;
 use crate::emulator::transport::outbox::Outbox;
 use crate::protocol::mqtt::QoS;
 
@@ -11,7 +11,7 @@ use crate::protocol::mqtt::QoS;
 ///
 /// At QoS 1 a message is kept until the device acknowledges it, and sent again in the next session; at QoS 0 it is done
 /// with when it is sent.
-pub(super) fn deliver(core: &Core, state: &mut State, out: &mut Outbox) -> bool {
+pub(super) fn deliver(core: &Core, state: &mut DeviceState, out: &mut Outbox) -> bool {
     if state.inbox.is_empty() {
         return true;
     }

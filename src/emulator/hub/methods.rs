@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::emulator::core::Core;
 use crate::emulator::counters::Event;
-use crate::emulator::registry::{Device, MethodAnswer, State};
+use crate::emulator::registry::{Device, DeviceState, MethodAnswer};
 use crate::emulator::transport::outbox::Outbox;
 use crate::protocol::mqtt::QoS;
 use crate::protocol::topic::HubDelivery;
@@ -18,7 +18,7 @@ pub(crate) fn topic(method: &str, id: u32) -> String {
 ///
 /// Calls have QoS 0 whatever the subscription. Source: Microsoft Learn, "Understand and invoke direct methods from IoT
 /// Hub", method invocation.
-pub(crate) fn deliver(core: &Core, state: &mut State, out: &mut Outbox) {
+pub(crate) fn deliver(core: &Core, state: &mut DeviceState, out: &mut Outbox) {
     while let Some((id, method, payload)) = state.calls.next() {
         let topic = topic(&method, id);
         if state.subscriptions.qos(&topic).is_some() {

@@ -9,9 +9,9 @@ use super::limits::{MAX_METHOD_PAYLOAD, MAX_TELEMETRY, message_size};
 use super::{methods, renewal, subscriptions, telemetry, twin};
 use crate::emulator::core::Core;
 use crate::emulator::counters::Event;
-use crate::emulator::registry::{Device, Link, State};
-use crate::emulator::service_model::{Full, Step};
-use crate::emulator::transport::conversation::{End, Next, PeerChain, Refused, silence_allowed};
+use crate::emulator::registry::{Device, DeviceLink, DeviceState};
+use crate::emulator::service_model::{QueueFull, ServiceStep};
+use crate::emulator::transport::conversation::{AfterPacket, End, PeerChain, Refused, silence_allowed};
 use crate::emulator::transport::outbox::Outbox;
 use crate::protocol::mqtt::{Connect, ConnectReturnCode, LastWill, Packet, Publish, QoS, Subscribe};
 use crate::protocol::topic::{HubRequest, HubUserName};
@@ -22,7 +22,7 @@ pub(crate) struct HubSession {
     device: Arc<Device>,
     proof: Proof,
     silence: Duration,
-    link: Link,
+    link: DeviceLink,
     /// Published when the device leaves without a word.
     will: Option<Box<LastWill>>,
     /// Its API version knows certificate renewal.
@@ -48,7 +48,7 @@ impl HubSession {
             device,
             proof,
             silence: silence_allowed(connect.keep_alive),
-            link: Link::new(),
+            link: DeviceLink::new(),
             will: connect.last_will.as_ref().map(|will| Box::new(own(will))),
             renews: renewal::is_known_to(name.api_version.unwrap_or_default()),
         };
@@ -71,42 +71,42 @@ impl HubSession {
     }
 
     /// Deals with a packet.
-    pub(crate) fn packet(&mut self, core: &Arc<Core>, packet: Packet, out: &mut Outbox) -> Next {
+    pub(crate) fn packet(&mut self, core: &Arc<Core>, packet: Packet, out: &mut Outbox) -> AfterPacket {
         match packet {
             Packet::Publish(publish) => self.publish(core, &publish, out),
             Packet::Subscribe(subscribe) => self.subscribe(core, subscribe, out),
             Packet::Unsubscribe(unsubscribe) => {
                 self.device.with(|state| state.subscriptions.remove(&unsubscribe.topics));
                 out.unsuback(unsubscribe.pkid);
-                Next::Continue
+                AfterPacket::Continue
             }
             Packet::PubAck(ack) => {
                 self.device.with(|state| acknowledged(state, ack.pkid));
-                Next::Continue
+                AfterPacket::Continue
             }
-            _ => Next::End(End::Violation),
+            _ => AfterPacket::End(End::Violation),
         }
     }
 
     /// Something about its device changed.
-    pub(crate) fn woken(&self, core: &Core, out: &mut Outbox) -> Next {
+    pub(crate) fn woken(&self, core: &Core, out: &mut Outbox) -> AfterPacket {
         self.device.with(|state| {
             if self.link.is_cut() {
-                Next::End(End::Injected)
+                AfterPacket::End(End::Injected)
             } else if core.faults.hub_outage(Instant::now()).is_some() {
                 // It was let in while those before it were cut.
                 core.tally.count(Event::FaultDisconnected);
-                Next::End(End::Injected)
+                AfterPacket::End(End::Injected)
             } else if state.session.as_ref() != Some(&self.link) {
-                Next::End(End::TakenOver)
+                AfterPacket::End(End::TakenOver)
             } else if self.proof.is_of_ended_authority(core) {
                 core.tally.count(Event::FaultDisconnected);
-                Next::End(End::Dismissed)
+                AfterPacket::End(End::Dismissed)
             } else if !self.proof.stands(state) {
-                Next::End(End::Dismissed)
+                AfterPacket::End(End::Dismissed)
             } else {
                 self.deliver(core, state, out);
-                Next::Continue
+                AfterPacket::Continue
             }
         })
     }
@@ -133,12 +133,12 @@ impl HubSession {
     }
 
     /// By which others wake it.
-    pub(crate) const fn link(&self) -> &Link {
+    pub(crate) const fn link(&self) -> &DeviceLink {
         &self.link
     }
 
     /// Sends what waits for the device and is subscribed to.
-    fn deliver(&self, core: &Core, state: &mut State, out: &mut Outbox) {
+    fn deliver(&self, core: &Core, state: &mut DeviceState, out: &mut Outbox) {
         methods::deliver(core, state, out);
         twin::deliver(state, out);
         renewal::deliver(core, state, out);
@@ -149,23 +149,23 @@ impl HubSession {
         }
     }
 
-    fn subscribe(&self, core: &Core, subscribe: Subscribe, out: &mut Outbox) -> Next {
+    fn subscribe(&self, core: &Core, subscribe: Subscribe, out: &mut Outbox) -> AfterPacket {
         let pkid = subscribe.pkid;
         let Some(codes) = subscriptions::subscribe(core, &self.device, subscribe, self.renews) else {
-            return Next::End(End::Violation);
+            return AfterPacket::End(End::Violation);
         };
         out.suback(pkid, codes);
         self.device.with(|state| self.deliver(core, state, out));
-        Next::Continue
+        AfterPacket::Continue
     }
 
-    fn publish(&self, core: &Arc<Core>, publish: &Publish, out: &mut Outbox) -> Next {
+    fn publish(&self, core: &Arc<Core>, publish: &Publish, out: &mut Outbox) -> AfterPacket {
         // Before PUBACK: what was acknowledged the device need not send again.
-        let Some(request) = self.permitted(publish) else { return Next::End(End::Violation) };
+        let Some(request) = self.permitted(publish) else { return AfterPacket::End(End::Violation) };
         let due = match &request {
-            HubRequest::Telemetry { .. } => match core.model.admit(Step::Telemetry, Instant::now()) {
+            HubRequest::Telemetry { .. } => match core.model.admit(ServiceStep::Telemetry, Instant::now()) {
                 Ok(due) => due,
-                Err(Full) => return Next::End(End::Throttled),
+                Err(QueueFull) => return AfterPacket::End(End::Throttled),
             },
             _ => None,
         };
@@ -181,7 +181,7 @@ impl HubSession {
             HubRequest::MethodResult { status, rid } => methods::answer(&self.device, status, rid, &publish.payload),
             HubRequest::IssueCertificate { rid } => renewal::request(core, &self.device, rid, &publish.payload, out),
         }
-        Next::Continue
+        AfterPacket::Continue
     }
 
     /// What a PUBLISH asks for, if the hub takes it: a device may speak for itself only, of what its API version has, not at
@@ -201,7 +201,7 @@ impl HubSession {
     }
 }
 
-fn acknowledged(state: &mut State, packet_id: u16) {
+fn acknowledged(state: &mut DeviceState, packet_id: u16) {
     if !state.inbox.acknowledge(packet_id) && state.renewal.as_ref().is_some_and(|r| r.is_acknowledged_by(packet_id)) {
         state.renewal = None;
     }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::error::ErrorBody;
 use crate::emulator::core::Core;
 use crate::emulator::counters::Event;
-use crate::emulator::registry::{Device, Invalid, Notification, State};
+use crate::emulator::registry::{Device, DeviceState, Invalid, Notification};
 use crate::emulator::transport::outbox::Outbox;
 use crate::protocol::topic::HubDelivery;
 
@@ -46,7 +46,7 @@ pub(crate) fn patch(core: &Core, device: &Arc<Device>, rid: &str, body: &[u8], o
 
 /// Has the device told of a change of its desired properties if it is connected and subscribed now. Else it is forgotten:
 /// a device that wants to know reads its twin when it connects.
-pub(crate) fn notify(state: &mut State, change: Notification) {
+pub(crate) fn notify(state: &mut DeviceState, change: Notification) {
     let topic = HubDelivery::TwinDesired { version: change.version }.to_string();
     if state.session.is_some() && state.subscriptions.qos(&topic).is_some() {
         state.notify(change);
@@ -54,7 +54,7 @@ pub(crate) fn notify(state: &mut State, change: Notification) {
 }
 
 /// Tells of changes of the desired properties.
-pub(crate) fn deliver(state: &mut State, out: &mut Outbox) {
+pub(crate) fn deliver(state: &mut DeviceState, out: &mut Outbox) {
     while let Some(change) = state.next_change() {
         let topic = HubDelivery::TwinDesired { version: change.version }.to_string();
         if let Some(qos) = state.subscriptions.qos(&topic) {
@@ -72,7 +72,7 @@ pub(crate) const fn code(invalid: &Invalid) -> u32 {
     }
 }
 
-fn answer(state: &State, status: u16, rid: &str, version: Option<u64>, body: Vec<u8>, out: &mut Outbox) {
+fn answer(state: &DeviceState, status: u16, rid: &str, version: Option<u64>, body: Vec<u8>, out: &mut Outbox) {
     let topic = HubDelivery::TwinResponse { status, rid, version }.to_string();
     if let Some(qos) = state.subscriptions.qos(&topic) {
         out.publish(topic, qos, body);
@@ -84,7 +84,7 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::emulator::registry::{Link, Registration, test_group};
+    use crate::emulator::registry::{DeviceLink, Registration, test_group};
     use crate::protocol::mqtt::{QoS, SubscribeFilter};
     use crate::protocol::topic::TWIN_DESIRED;
 
@@ -93,7 +93,7 @@ mod tests {
         for (connected, subscribed) in [(true, true), (true, false), (false, true), (false, false)] {
             let device = Device::new(Registration::new(test_group(), "d".into(), SystemTime::UNIX_EPOCH, None));
             device.with(|state| {
-                let link = Link::new();
+                let link = DeviceLink::new();
                 state.begin_session(link.clone(), false);
                 if subscribed {
                     state.subscriptions.grant(SubscribeFilter::new(TWIN_DESIRED.to_owned(), QoS::AtMostOnce), 1);

@@ -59,7 +59,7 @@ pub(crate) struct Serial {
 
 /// A certificate fresh from the authority.
 #[derive(Debug)]
-pub(crate) struct Issued {
+pub(crate) struct IssuedCertificate {
     /// What the device gets.
     pub(crate) chain: Chain,
     /// What the state keeps.
@@ -77,7 +77,7 @@ pub(crate) enum AuthoritiesError {
 
 /// Who asks for a certificate.
 #[derive(Debug, Clone)]
-pub(crate) struct Subject {
+pub(crate) struct CertificateSubject {
     /// The name that the CSR must carry, compared without case.
     pub(crate) csr_name: Arc<str>,
     /// The name that the certificate will carry.
@@ -261,7 +261,7 @@ impl CredentialPolicy {
     }
 
     /// Checks a CSR as the authority does: parse, signature, key type, name.
-    pub(crate) fn check(&self, csr: &[u8], subject: &Subject) -> Result<VerifiedCsr, IssueError> {
+    pub(crate) fn check(&self, csr: &[u8], subject: &CertificateSubject) -> Result<VerifiedCsr, IssueError> {
         let csr = csr::verify(csr)?;
         if self.key_types == KeyTypes::StrictP384 && csr.algorithm != KeyAlgorithm::EcdsaP384 {
             return Err(IssueError::KeyType(csr.algorithm));
@@ -273,13 +273,18 @@ impl CredentialPolicy {
     }
 
     /// Issues a certificate: checks the CSR, signs. CPU work of about 0.2 ms: not for the reactor.
-    pub(crate) fn issue(&self, csr: &[u8], subject: &Subject, now: SystemTime) -> Result<Issued, IssueError> {
+    pub(crate) fn issue(
+        &self,
+        csr: &[u8],
+        subject: &CertificateSubject,
+        now: SystemTime,
+    ) -> Result<IssuedCertificate, IssueError> {
         let csr = self.check(csr, subject)?;
         let (from, to) = (Self::BACKDATED.before(now).unwrap_or(now), self.validity.after(now));
         let leaf = self.ca.issue(&csr, &subject.device_id, subject.unique_id, from, to)?;
         let chain = Chain([csr::to_base64(&leaf.der).into(), Arc::clone(&self.ca_text), Arc::clone(&self.root_text)]);
         let serial = Serial { serial: leaf.serial, device_id: Arc::clone(&subject.device_id), not_after: to };
-        Ok(Issued { chain, serial })
+        Ok(IssuedCertificate { chain, serial })
     }
 }
 

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::Plane;
 use super::answer::Json;
-use super::error::Refusal;
+use super::error::ManagementRefusal;
 use super::request::{self, IfMatch};
 use super::routes::Routes;
 use crate::domain::{BYTE_ORDER_MARK, RegistrationId};
@@ -68,7 +68,7 @@ async fn list(State(plane): State<Plane>) -> Json {
     Json(json!({"value": cas.iter().map(|ca| shown(ca, false)).collect::<Vec<_>>()}))
 }
 
-async fn show(State(plane): State<Plane>, Path(name): Path<String>) -> Result<Json, Refusal> {
+async fn show(State(plane): State<Plane>, Path(name): Path<String>) -> Result<Json, ManagementRefusal> {
     let ca = plane.core().registry.enrollments.ca(&name).ok_or_else(|| unknown(&name))?;
     Ok(Json(shown(&ca, false)))
 }
@@ -78,10 +78,10 @@ async fn put(
     Path(name): Path<String>,
     if_match: IfMatch,
     body: Bytes,
-) -> Result<Json, Refusal> {
+) -> Result<Json, ManagementRefusal> {
     // The rule for names is that for registration ids, as far as it is documented.
     RegistrationId::new(&name)
-        .map_err(|error| Refusal::bad_request(format!("The name {name:?} cannot be: {error}.")))?;
+        .map_err(|error| ManagementRefusal::bad_request(format!("The name {name:?} cannot be: {error}.")))?;
     let Upload { properties } = request::json(&body)?;
     let der = der(&properties.certificate)?;
     let core = plane.core();
@@ -89,7 +89,7 @@ async fn put(
     let ca = enrollments
         .put_ca(&name, &der, properties.is_verified.unwrap_or(false), if_match.or_absent(), core.clock.now())
         .map_err(|error| match error {
-            ChangeError::Precondition if if_match.is_absent() => Refusal::conflict("certificate", &name),
+            ChangeError::Precondition if if_match.is_absent() => ManagementRefusal::conflict("certificate", &name),
             error => refusal(&name, error),
         })?;
     Ok(Json(shown(&ca, false)))
@@ -99,7 +99,7 @@ async fn delete(
     State(plane): State<Plane>,
     Path(name): Path<String>,
     if_match: IfMatch,
-) -> Result<StatusCode, Refusal> {
+) -> Result<StatusCode, ManagementRefusal> {
     let deleted = plane.core().registry.enrollments.delete_ca(&name, if_match.required()?);
     deleted.map_err(|error| refusal(&name, error))?;
     Ok(StatusCode::NO_CONTENT)
@@ -109,7 +109,7 @@ async fn generate_code(
     State(plane): State<Plane>,
     Path(name): Path<String>,
     if_match: IfMatch,
-) -> Result<Json, Refusal> {
+) -> Result<Json, ManagementRefusal> {
     let core = plane.core();
     let ca = core.registry.enrollments.generate_code(&name, if_match.required()?, core.clock.now());
     Ok(Json(shown(&ca.map_err(|error| refusal(&name, error))?, true)))
@@ -120,22 +120,23 @@ async fn verify(
     Path(name): Path<String>,
     if_match: IfMatch,
     body: Bytes,
-) -> Result<Json, Refusal> {
+) -> Result<Json, ManagementRefusal> {
     let Proof { certificate } = request::json(&body)?;
     let (core, proof) = (plane.core(), der(&certificate)?);
     let ca = core.registry.enrollments.verify_ca(&name, &proof, if_match.required()?, core.clock.now());
     Ok(Json(shown(&ca.map_err(|error| refusal(&name, error))?, false)))
 }
 
-fn der(text: &str) -> Result<Vec<u8>, Refusal> {
-    certificate_der(text).ok_or_else(|| Refusal::bad_request("certificate must be PEM, or base64 of PEM or DER."))
+fn der(text: &str) -> Result<Vec<u8>, ManagementRefusal> {
+    certificate_der(text)
+        .ok_or_else(|| ManagementRefusal::bad_request("certificate must be PEM, or base64 of PEM or DER."))
 }
 
-fn unknown(name: &str) -> Refusal {
-    Refusal::not_found("certificate", name)
+fn unknown(name: &str) -> ManagementRefusal {
+    ManagementRefusal::not_found("certificate", name)
 }
 
-fn refusal(name: &str, error: ChangeError) -> Refusal {
+fn refusal(name: &str, error: ChangeError) -> ManagementRefusal {
     match error {
         ChangeError::NotFound => unknown(name),
         error => error.into(),

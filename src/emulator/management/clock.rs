@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::Plane;
 use super::answer::Json;
-use super::error::Refusal;
+use super::error::ManagementRefusal;
 use super::request;
 use super::routes::Routes;
 use crate::domain::FleetTime;
@@ -34,13 +34,15 @@ async fn show(State(plane): State<Plane>) -> Json {
 }
 
 /// Moves the wall clock forward; it never goes back.
-async fn advance(State(plane): State<Plane>, body: Bytes) -> Result<Json, Refusal> {
+async fn advance(State(plane): State<Plane>, body: Bytes) -> Result<Json, ManagementRefusal> {
     let Change { advance } = request::json(&body)?;
     let by = duration(&advance).filter(|by| *by <= MOST);
     let by = by.ok_or_else(|| {
-        Refusal::bad_request("advance must be an ISO 8601 duration from PT0S to P3650D, such as P8D or PT12H.")
+        ManagementRefusal::bad_request(
+            "advance must be an ISO 8601 duration from PT0S to P3650D, such as P8D or PT12H.",
+        )
     })?;
-    plane.core().advance_clock(by).map_err(|error| Refusal::new(500_001, format!("{error}.")))?;
+    plane.core().advance_clock(by).map_err(|error| ManagementRefusal::new(500_001, format!("{error}.")))?;
     Ok(show(State(plane)).await)
 }
 

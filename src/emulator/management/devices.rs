@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::Plane;
 use super::answer::{Json, listing};
-use super::error::Refusal;
+use super::error::ManagementRefusal;
 use super::request::{self, Page, header};
 use super::routes::Routes;
 use crate::emulator::service::{CloudToDevice, DeviceInfo};
@@ -46,22 +46,22 @@ async fn list(State(plane): State<Plane>, page: Page) -> Response {
     listing("device", &page, found.iter().map(|device| (device.device_id.to_string(), shown(device))).collect())
 }
 
-async fn show(State(plane): State<Plane>, Path(id): Path<String>) -> Result<Json, Refusal> {
+async fn show(State(plane): State<Plane>, Path(id): Path<String>) -> Result<Json, ManagementRefusal> {
     Ok(Json(shown(&plane.service.device(&id)?)))
 }
 
-async fn change(State(plane): State<Plane>, Path(id): Path<String>, body: Bytes) -> Result<Json, Refusal> {
+async fn change(State(plane): State<Plane>, Path(id): Path<String>, body: Bytes) -> Result<Json, ManagementRefusal> {
     let Change { status } = request::json(&body)?;
     Ok(Json(shown(&plane.service.set_device_enabled(&id, status == Status::Enabled)?)))
 }
 
-async fn delete(State(plane): State<Plane>, Path(id): Path<String>) -> Result<StatusCode, Refusal> {
+async fn delete(State(plane): State<Plane>, Path(id): Path<String>) -> Result<StatusCode, ManagementRefusal> {
     plane.service.delete_device(&id)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Revokes the certificates of a device.
-async fn revoke(State(plane): State<Plane>, Path(id): Path<String>) -> Result<Json, Refusal> {
+async fn revoke(State(plane): State<Plane>, Path(id): Path<String>) -> Result<Json, ManagementRefusal> {
     plane.service.revoke_device_certificates(&id)?;
     show(State(plane), Path(id)).await
 }
@@ -72,18 +72,18 @@ async fn send(
     Path(id): Path<String>,
     headers: HeaderMap,
     body: Bytes,
-) -> Result<StatusCode, Refusal> {
+) -> Result<StatusCode, ManagementRefusal> {
     plane.service.send_cloud_to_device(&id, &message(&headers, body)?)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Headers as the hub names them towards devices: `iothub-messageid`, `iothub-app-NAME` and so on.
-fn message(headers: &HeaderMap, payload: Bytes) -> Result<CloudToDevice, Refusal> {
+fn message(headers: &HeaderMap, payload: Bytes) -> Result<CloudToDevice, ManagementRefusal> {
     const APPLICATION: &str = "iothub-app-";
     let text = |name: &str| header(headers, name).map(|value| value.map(str::to_owned));
     let application = headers.keys().filter_map(|name| Some((name.as_str().strip_prefix(APPLICATION)?, name)));
     let properties = application.map(|(property, name)| Ok((property.to_owned(), text(name.as_str())?)));
-    let mut properties = properties.collect::<Result<Vec<_>, Refusal>>()?;
+    let mut properties = properties.collect::<Result<Vec<_>, ManagementRefusal>>()?;
     // The order of headers in the table is arbitrary.
     properties.sort_unstable();
     Ok(CloudToDevice {
@@ -99,19 +99,19 @@ fn message(headers: &HeaderMap, payload: Bytes) -> Result<CloudToDevice, Refusal
     })
 }
 
-fn ack(word: String) -> Result<String, Refusal> {
+fn ack(word: String) -> Result<String, ManagementRefusal> {
     if ["none", "positive", "negative", "full"].contains(&word.as_str()) {
         Ok(word)
     } else {
-        Err(Refusal::bad_request("iothub-ack must be none, positive, negative or full."))
+        Err(ManagementRefusal::bad_request("iothub-ack must be none, positive, negative or full."))
     }
 }
 
-fn moment(text: &str) -> Result<SystemTime, Refusal> {
+fn moment(text: &str) -> Result<SystemTime, ManagementRefusal> {
     let moment = text.parse::<Timestamp>().ok().and_then(|at| Duration::try_from(at.as_duration()).ok());
     moment
         .map(|since| SystemTime::UNIX_EPOCH + since)
-        .ok_or_else(|| Refusal::bad_request("iothub-expiry must be a moment since 1970 as in RFC 3339."))
+        .ok_or_else(|| ManagementRefusal::bad_request("iothub-expiry must be a moment since 1970 as in RFC 3339."))
 }
 
 fn shown(device: &DeviceInfo) -> Value {

@@ -11,15 +11,15 @@ use crate::emulator::service::HubError;
 use crate::protocol::payload::ErrorDetails;
 
 /// A request that the control plane refuses. It becomes an answer in two steps, as only the outermost layer knows the
-/// time: [`IntoResponse`] sets the status and keeps the rest for [`Refusal::response`].
+/// time: [`IntoResponse`] sets the status and keeps the rest for [`ManagementRefusal::response`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Refusal {
+pub(super) struct ManagementRefusal {
     /// The status of HTTP times 1000 and a sub-code.
     code: u32,
     message: String,
 }
 
-impl Refusal {
+impl ManagementRefusal {
     /// A refusal with a code of the catalogue.
     pub(super) fn new(code: u32, message: impl Into<String>) -> Self {
         Self { code, message: message.into() }
@@ -86,7 +86,7 @@ impl Refusal {
     }
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for ManagementRefusal {
     fn into_response(self) -> Response {
         let mut response = self.status().into_response();
         response.extensions_mut().insert(self);
@@ -94,7 +94,7 @@ impl IntoResponse for Refusal {
     }
 }
 
-impl From<ChangeError> for Refusal {
+impl From<ChangeError> for ManagementRefusal {
     fn from(error: ChangeError) -> Self {
         match error {
             ChangeError::NotFound => Self::new(404_201, "Not found."),
@@ -109,7 +109,7 @@ impl From<ChangeError> for Refusal {
     }
 }
 
-impl From<HubError> for Refusal {
+impl From<HubError> for ManagementRefusal {
     fn from(error: HubError) -> Self {
         Self::new(error.code(), format!("{error}."))
     }
@@ -124,7 +124,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_refusal_says_what_when_and_why() {
-        let refusal = Refusal::conflict("enrollment", "x");
+        let refusal = ManagementRefusal::conflict("enrollment", "x");
         let why = "enrollment \"x\" exists already. Send its entity tag in If-Match to replace it.";
         assert_eq!((refusal.code(), refusal.message()), (409_000, why));
         let response = refusal.response(SystemTime::UNIX_EPOCH);

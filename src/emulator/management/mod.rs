@@ -38,7 +38,7 @@ use super::registry::Journal;
 use super::service::Service;
 use super::transport::http::{self, BodyError};
 use super::transport::room::Place;
-use error::Refusal;
+use error::ManagementRefusal;
 use plane::Plane;
 use routes::{Paths, Routes};
 use token::Token;
@@ -72,7 +72,7 @@ impl Management {
             .with(|router| {
                 router
                     // Also for paths that are not there: who has no token learns nothing of them.
-                    .fallback(async || Refusal::of(hyper::StatusCode::NOT_FOUND))
+                    .fallback(async || ManagementRefusal::of(hyper::StatusCode::NOT_FOUND))
                     .layer(from_fn_with_state(plane.clone(), guard))
             });
         let (router, paths) = observe::health().merge(guarded).into_parts();
@@ -110,31 +110,34 @@ impl Management {
 }
 
 /// Lets in who has the token, and reads the whole request before anybody deals with it.
-async fn guard(State(plane): State<Plane>, request: Request, next: Next) -> Result<Response, Refusal> {
+async fn guard(State(plane): State<Plane>, request: Request, next: Next) -> Result<Response, ManagementRefusal> {
     let core = plane.core();
     let (head, body) = request.into_parts();
     let authorization = head.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !plane.token.opens(authorization, core.clock.unix_seconds()) {
-        return Err(Refusal::new(401_002, "Unauthorized: send the header `Authorization: Bearer TOKEN`."));
+        return Err(ManagementRefusal::new(401_002, "Unauthorized: send the header `Authorization: Bearer TOKEN`."));
     }
     if let Some(place) = head.extensions.get::<Place>() {
         place.prove();
     }
     let body = http::body(body, MAX_BODY, &core.config.listen).await.map_err(|error| match error {
-        BodyError::TooLarge => Refusal::new(413_000, "The body exceeds 1 MB."),
-        BodyError::Slow => Refusal::new(408_000, "The request did not arrive in time."),
-        BodyError::Broken => Refusal::new(400_012, "The body is malformed."),
+        BodyError::TooLarge => ManagementRefusal::new(413_000, "The body exceeds 1 MB."),
+        BodyError::Slow => ManagementRefusal::new(408_000, "The request did not arrive in time."),
+        BodyError::Broken => ManagementRefusal::new(400_012, "The body is malformed."),
     })?;
     let reads = head.method.is_safe();
     if !reads && core.journal.as_ref().is_some_and(Journal::is_full) {
         let reason = plane.service.state_failure().unwrap_or_else(|| "the disk is too slow".to_owned());
-        return Err(Refusal::new(503_001, format!("Nothing was changed, as it could not be stored: {reason}.")));
+        return Err(ManagementRefusal::new(
+            503_001,
+            format!("Nothing was changed, as it could not be stored: {reason}."),
+        ));
     }
     let response = next.run(Request::from_parts(head, Body::from(body))).await;
     // What was changed is answered when it is on the disk.
     if !reads && !core.durable().await {
         let reason = plane.service.state_failure().unwrap_or_else(|| "the disk is too slow".to_owned());
-        return Err(Refusal::new(503_001, format!("The change was made but not stored: {reason}.")));
+        return Err(ManagementRefusal::new(503_001, format!("The change was made but not stored: {reason}.")));
     }
     Ok(response)
 }
@@ -145,7 +148,7 @@ async fn finish(State(plane): State<Plane>, request: Request, next: Next) -> Res
     let status = response.status();
     if status.is_client_error() || status.is_server_error() {
         // Without one it is a refusal of the library's own: a method or a header that cannot be.
-        let refusal = response.extensions_mut().remove().unwrap_or_else(|| Refusal::of(status));
+        let refusal = response.extensions_mut().remove().unwrap_or_else(|| ManagementRefusal::of(status));
         response = refusal.response(plane.core().clock.now());
         if status == hyper::StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::Plane;
 use super::answer::Json;
-use super::error::Refusal;
+use super::error::ManagementRefusal;
 use super::request;
 use super::routes::Routes;
 use crate::domain::FleetTime;
@@ -63,12 +63,12 @@ struct LeafConfiguration {
 }
 
 impl Body {
-    fn validity(self) -> Result<FleetTime, Refusal> {
+    fn validity(self) -> Result<FleetTime, ManagementRefusal> {
         let CertificateConfiguration { certificate_authority_configuration, leaf_certificate_configuration } =
             self.properties.certificate;
         let key_type = certificate_authority_configuration.and_then(|authority| authority.key_type);
         if key_type.is_some_and(|key_type| key_type != "ECC") {
-            return Err(Refusal::bad_request("certificateAuthorityConfiguration.keyType must be ECC."));
+            return Err(ManagementRefusal::bad_request("certificateAuthorityConfiguration.keyType must be ECC."));
         }
         let LeafConfiguration { validity_period_in_days, validity_period_in_seconds } = leaf_certificate_configuration;
         let seconds = match (validity_period_in_days, validity_period_in_seconds) {
@@ -78,7 +78,7 @@ impl Body {
         };
         let seconds = seconds.filter(|seconds| (1..=MAX_DAYS * DAY).contains(seconds));
         seconds.map(FleetTime::from_secs).ok_or_else(|| {
-            Refusal::bad_request(format!(
+            ManagementRefusal::bad_request(format!(
                 "leafCertificateConfiguration must have a validityPeriodInDays from 1 to {MAX_DAYS} (or a \
                  validityPeriodInSeconds)."
             ))
@@ -92,35 +92,35 @@ async fn list(State(plane): State<Plane>) -> Json {
     Json(json!({"value": policies}))
 }
 
-async fn show(State(plane): State<Plane>, Path(name): Path<String>) -> Result<Json, Refusal> {
-    let policy = plane.core().adr.policy(&name).ok_or_else(|| Refusal::not_found("policy", &name))?;
+async fn show(State(plane): State<Plane>, Path(name): Path<String>) -> Result<Json, ManagementRefusal> {
+    let policy = plane.core().adr.policy(&name).ok_or_else(|| ManagementRefusal::not_found("policy", &name))?;
     Ok(Json(shown(&plane, &name, &policy)))
 }
 
 /// Makes a policy with an issuing CA of its own, or changes the validity of the certificates that one gives from now on.
-async fn put(State(plane): State<Plane>, Path(name): Path<String>, body: Bytes) -> Result<Json, Refusal> {
+async fn put(State(plane): State<Plane>, Path(name): Path<String>, body: Bytes) -> Result<Json, ManagementRefusal> {
     if !is_name(&name) {
         let rule = "3 to 63 letters, digits and dashes, no dash first";
-        return Err(Refusal::bad_request(format!("The name {name:?} cannot be: {rule}.")));
+        return Err(ManagementRefusal::bad_request(format!("The name {name:?} cannot be: {rule}.")));
     }
     let validity = request::json::<Body>(&body)?.validity()?;
     let core = plane.core();
     let policy = core.adr.put_policy(&name, validity, core.clock.now()).map_err(|error| match error {
-        PutPolicyError::TooMany(_) => Refusal::bad_request(format!("{error}.")),
-        PutPolicyError::Key(_) => Refusal::new(500_001, format!("{error}.")),
+        PutPolicyError::TooMany(_) => ManagementRefusal::bad_request(format!("{error}.")),
+        PutPolicyError::Key(_) => ManagementRefusal::new(500_001, format!("{error}.")),
     })?;
-    core.record_authorities().map_err(|error| Refusal::new(500_001, format!("{error}.")))?;
+    core.record_authorities().map_err(|error| ManagementRefusal::new(500_001, format!("{error}.")))?;
     Ok(Json(shown(&plane, &name, &policy)))
 }
 
 /// Gives the policy a new issuing CA. Certificates of the old one are no longer good at the hub, and those of the new one
 /// are good after the next synchronization.
-async fn revoke(State(plane): State<Plane>, Path(name): Path<String>) -> Result<Json, Refusal> {
+async fn revoke(State(plane): State<Plane>, Path(name): Path<String>) -> Result<Json, ManagementRefusal> {
     plane.service.revoke_policy(&name)?;
     show(State(plane), Path(name)).await
 }
 
-async fn synchronize(State(plane): State<Plane>) -> Result<StatusCode, Refusal> {
+async fn synchronize(State(plane): State<Plane>) -> Result<StatusCode, ManagementRefusal> {
     plane.service.sync_credentials()?;
     Ok(StatusCode::NO_CONTENT)
 }

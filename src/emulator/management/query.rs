@@ -1,6 +1,6 @@
 use serde::Deserialize;
 
-use super::error::Refusal;
+use super::error::ManagementRefusal;
 
 /// `QuerySpecification` of the DPS API.
 #[derive(Deserialize)]
@@ -9,13 +9,13 @@ pub(super) struct Query {
 }
 
 /// Checks that everything of `table` is asked for, which is all that is emulated of the query language.
-pub(super) fn check(query: &Query, table: &str) -> Result<(), Refusal> {
+pub(super) fn check(query: &Query, table: &str) -> Result<(), ManagementRefusal> {
     let words: Vec<_> = query.query.split_ascii_whitespace().map(str::to_ascii_lowercase).collect();
     let words: Vec<_> = words.iter().map(String::as_str).collect();
     if words == ["select", "*", "from", table] || words == ["*"] || words == ["select", "*"] {
         Ok(())
     } else {
-        Err(Refusal::bad_request(format!("Only the query `SELECT * FROM {table}` is emulated.")))
+        Err(ManagementRefusal::bad_request(format!("Only the query `SELECT * FROM {table}` is emulated.")))
     }
 }
 

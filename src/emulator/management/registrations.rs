@@ -7,7 +7,7 @@ use hyper::StatusCode;
 
 use super::Plane;
 use super::answer::{Json, listing};
-use super::error::Refusal;
+use super::error::ManagementRefusal;
 use super::request::{IfMatch, Page};
 use super::routes::Routes;
 use crate::emulator::dps::registration_state;
@@ -20,13 +20,17 @@ pub(super) fn routes() -> Routes {
         .route("/registrations/{id}/query", post(of_group))
 }
 
-async fn show(State(plane): State<Plane>, Path(id): Path<String>) -> Result<Json, Refusal> {
+async fn show(State(plane): State<Plane>, Path(id): Path<String>) -> Result<Json, ManagementRefusal> {
     let core = plane.core();
     let registration = core.registry.registration(&id.to_ascii_lowercase()).ok_or_else(|| unknown(&id))?;
     Ok(Json(registration_state(core, &registration)))
 }
 
-async fn delete(State(plane): State<Plane>, Path(id): Path<String>, if_match: IfMatch) -> Result<StatusCode, Refusal> {
+async fn delete(
+    State(plane): State<Plane>,
+    Path(id): Path<String>,
+    if_match: IfMatch,
+) -> Result<StatusCode, ManagementRefusal> {
     plane.core().registry.delete_registration(&id, if_match.or_any()).map_err(|error| match error {
         ChangeError::NotFound => unknown(&id),
         error => error.into(),
@@ -35,16 +39,20 @@ async fn delete(State(plane): State<Plane>, Path(id): Path<String>, if_match: If
 }
 
 /// The registrations of an enrollment group, page by page.
-async fn of_group(State(plane): State<Plane>, Path(group): Path<String>, page: Page) -> Result<Response, Refusal> {
+async fn of_group(
+    State(plane): State<Plane>,
+    Path(group): Path<String>,
+    page: Page,
+) -> Result<Response, ManagementRefusal> {
     let core = plane.core();
     if core.registry.enrollments.get(EnrollmentKind::Group, &group).is_none() {
-        return Err(Refusal::not_found("enrollmentGroup", &group));
+        return Err(ManagementRefusal::not_found("enrollmentGroup", &group));
     }
     let found = core.registry.registrations_of(&group, page.after.as_deref(), page.count.saturating_add(1));
     let items = found.iter().map(|r| (r.registration_id.to_string(), registration_state(core, r)));
     Ok(listing("deviceRegistration", &page, items.collect()))
 }
 
-fn unknown(id: &str) -> Refusal {
-    Refusal::not_found("registration", id)
+fn unknown(id: &str) -> ManagementRefusal {
+    ManagementRefusal::not_found("registration", id)
 }

@@ -6,12 +6,13 @@ use hyper::header::{HeaderValue, IF_MATCH};
 use hyper::http::request::Parts;
 use serde::de::DeserializeOwned;
 
-use super::error::Refusal;
+use super::error::ManagementRefusal;
 use crate::emulator::registry::Condition;
 
 /// A JSON body.
-pub(super) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
-    serde_json::from_slice(body).map_err(|error| Refusal::new(400_012, format!("Deserialization error: {error}")))
+pub(super) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ManagementRefusal> {
+    serde_json::from_slice(body)
+        .map_err(|error| ManagementRefusal::new(400_012, format!("Deserialization error: {error}")))
 }
 
 /// The `If-Match` header.
@@ -43,18 +44,18 @@ impl IfMatch {
     }
 
     /// For a change that needs the header.
-    pub(super) fn required(&self) -> Result<Condition<'_>, Refusal> {
+    pub(super) fn required(&self) -> Result<Condition<'_>, ManagementRefusal> {
         match Condition::parse(self.0.as_deref()) {
-            Condition::None => Err(Refusal::bad_request("The header If-Match is missing.")),
+            Condition::None => Err(ManagementRefusal::bad_request("The header If-Match is missing.")),
             condition => Ok(condition),
         }
     }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
-    type Rejection = Refusal;
+    type Rejection = ManagementRefusal;
 
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Refusal> {
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ManagementRefusal> {
         // Several lines are one list.
         let lines = parts.headers.get_all(IF_MATCH).iter().map(|line| text(IF_MATCH.as_str(), line));
         let lines = lines.collect::<Result<Vec<_>, _>>()?;
@@ -81,13 +82,16 @@ impl Page {
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Page {
-    type Rejection = Refusal;
+    type Rejection = ManagementRefusal;
 
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Refusal> {
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ManagementRefusal> {
         let count = match header(&parts.headers, Self::MAX_ITEM_COUNT)? {
             None => Self::MOST,
             Some(text) => text.parse::<usize>().ok().filter(|count| *count > 0).ok_or_else(|| {
-                Refusal::bad_request(format!("The header {} must be a positive number.", Self::MAX_ITEM_COUNT))
+                ManagementRefusal::bad_request(format!(
+                    "The header {} must be a positive number.",
+                    Self::MAX_ITEM_COUNT
+                ))
             })?,
         };
         let after = header(&parts.headers, Self::CONTINUATION)?.filter(|text| !text.is_empty()).map(str::to_owned);
@@ -96,10 +100,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Page {
 }
 
 /// A header that is text, if it is there.
-pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Refusal> {
+pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, ManagementRefusal> {
     headers.get(name).map(|value| text(name, value)).transpose()
 }
 
-fn text<'a>(name: &str, value: &'a HeaderValue) -> Result<&'a str, Refusal> {
-    value.to_str().map_err(|_| Refusal::bad_request(format!("The header {name} must be ASCII text.")))
+fn text<'a>(name: &str, value: &'a HeaderValue) -> Result<&'a str, ManagementRefusal> {
+    value.to_str().map_err(|_| ManagementRefusal::bad_request(format!("The header {name} must be ASCII text.")))
 }

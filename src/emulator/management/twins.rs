@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::Plane;
 use super::answer::Json;
-use super::error::Refusal;
+use super::error::ManagementRefusal;
 use super::request::{self, IfMatch};
 use super::routes::Routes;
 use crate::emulator::service::{MethodResult, TwinInfo};
@@ -50,7 +50,7 @@ impl Call {
     const TIMEOUT: u64 = 30;
 }
 
-async fn show(State(plane): State<Plane>, Path(id): Path<String>) -> Result<Json, Refusal> {
+async fn show(State(plane): State<Plane>, Path(id): Path<String>) -> Result<Json, ManagementRefusal> {
     Ok(Json(shown(&plane.service.twin(&id)?)))
 }
 
@@ -60,25 +60,25 @@ async fn change(
     Path(id): Path<String>,
     if_match: IfMatch,
     body: Bytes,
-) -> Result<Json, Refusal> {
+) -> Result<Json, ManagementRefusal> {
     let Patch { tags, properties } = request::json(&body)?;
     if !if_match.is(etag(plane.service.twin(&id)?.version)) {
-        return Err(Refusal::precondition());
+        return Err(ManagementRefusal::precondition());
     }
     let desired = properties.and_then(|properties| properties.desired);
     Ok(Json(shown(&plane.service.patch_twin(&id, tags.as_ref(), desired.as_ref())?)))
 }
 
 /// Calls a method of a device and waits for its answer.
-async fn invoke(State(plane): State<Plane>, Path(id): Path<String>, body: Bytes) -> Result<Json, Refusal> {
+async fn invoke(State(plane): State<Plane>, Path(id): Path<String>, body: Bytes) -> Result<Json, ManagementRefusal> {
     let Call { method_name, payload, response_timeout_in_seconds, connect_timeout_in_seconds } = request::json(&body)?;
     if connect_timeout_in_seconds.is_some_and(|seconds| seconds > 0) {
         let message = "connectTimeoutInSeconds is not emulated: the device must be connected.";
-        return Err(Refusal::bad_request(message));
+        return Err(ManagementRefusal::bad_request(message));
     }
     let seconds = response_timeout_in_seconds.unwrap_or(Call::TIMEOUT);
     if !Call::TIMEOUTS.contains(&seconds) {
-        return Err(Refusal::bad_request("responseTimeoutInSeconds must be from 5 to 300."));
+        return Err(ManagementRefusal::bad_request("responseTimeoutInSeconds must be from 5 to 300."));
     }
     let timeout = Duration::from_secs(seconds);
     let MethodResult { status, payload } =

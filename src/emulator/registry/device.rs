@@ -17,7 +17,7 @@ use crate::emulator::sharded::lock;
 /// Ends of a session that others hold: they change its device and wake it, and it looks for itself. Nothing is sent
 /// through it, so that ten thousand idle sessions cost next to nothing.
 #[derive(Debug, Clone)]
-pub(crate) struct Link {
+pub(crate) struct DeviceLink {
     number: u64,
     shared: Arc<Shared>,
 }
@@ -29,7 +29,7 @@ struct Shared {
     proven: AtomicBool,
 }
 
-impl Link {
+impl DeviceLink {
     /// A link unlike all others.
     pub(crate) fn new() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
@@ -73,7 +73,7 @@ impl Link {
     }
 }
 
-impl PartialEq for Link {
+impl PartialEq for DeviceLink {
     fn eq(&self, other: &Self) -> bool {
         self.number == other.number
     }
@@ -84,12 +84,12 @@ impl PartialEq for Link {
 pub(crate) struct Device {
     /// The device id.
     pub(crate) id: Arc<str>,
-    state: Mutex<State>,
+    state: Mutex<DeviceState>,
 }
 
 /// What changes about a device.
 #[derive(Debug)]
-pub(crate) struct State {
+pub(crate) struct DeviceState {
     /// Whether it may connect.
     pub(crate) enabled: bool,
     /// It was deleted: whoever still holds it must let it go.
@@ -103,7 +103,7 @@ pub(crate) struct State {
     /// How it came here; its SAS key follows from that.
     pub(crate) registration: Registration,
     /// Its session, when it is connected.
-    pub(crate) session: Option<Link>,
+    pub(crate) session: Option<DeviceLink>,
     /// Filters and granted QoS of its session; kept beyond it when the device asked for a persistent one.
     pub(crate) subscriptions: Subscriptions,
     /// A persistent session is there.
@@ -131,7 +131,7 @@ impl Device {
         let initial = registration.enrollment.other.get(Enrollment::INITIAL_TWIN).and_then(|t| Twin::initial(t).ok());
         Self {
             id: Arc::clone(&registration.device_id),
-            state: Mutex::new(State {
+            state: Mutex::new(DeviceState {
                 enabled: true,
                 deleted: false,
                 unsaved: false,
@@ -153,12 +153,12 @@ impl Device {
     }
 
     /// Reads or changes it under its lock.
-    pub(crate) fn with<R>(&self, f: impl FnOnce(&mut State) -> R) -> R {
+    pub(crate) fn with<R>(&self, f: impl FnOnce(&mut DeviceState) -> R) -> R {
         f(&mut lock(&self.state))
     }
 
     /// Changes it and makes its session look.
-    pub(crate) fn with_session<R>(&self, f: impl FnOnce(&mut State) -> R) -> R {
+    pub(crate) fn with_session<R>(&self, f: impl FnOnce(&mut DeviceState) -> R) -> R {
         let (result, session) = self.with(|state| (f(state), state.session.clone()));
         if let Some(session) = session {
             session.wake();
@@ -167,14 +167,14 @@ impl Device {
     }
 }
 
-impl State {
+impl DeviceState {
     /// Changes of desired properties that wait for a session at most; a device that misses older ones sees a gap in the
     /// versions.
     const MAX_CHANGES: usize = 50;
 
     /// A session begins; the earlier one, which is to end, and whether the device finds a session that it left. A clean
     /// session drops what was kept: subscriptions and messages.
-    pub(crate) fn begin_session(&mut self, link: Link, clean: bool) -> (Option<Link>, bool) {
+    pub(crate) fn begin_session(&mut self, link: DeviceLink, clean: bool) -> (Option<DeviceLink>, bool) {
         let present = self.persistent && !clean;
         if !present {
             self.subscriptions = Subscriptions::default();
@@ -193,7 +193,7 @@ impl State {
     }
 
     /// A session ends. Nothing happens when another one has taken its place.
-    pub(crate) fn end_session(&mut self, link: &Link) {
+    pub(crate) fn end_session(&mut self, link: &DeviceLink) {
         if self.session.as_ref() == Some(link) {
             self.session = None;
             self.release();

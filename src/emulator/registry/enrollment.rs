@@ -16,7 +16,7 @@ pub(crate) struct Enrollment {
     /// For one device or for many.
     pub(crate) scope: Scope,
     /// How its devices prove who they are.
-    pub(crate) attestation: Attestation,
+    pub(crate) attestation: EnrollmentAttestation,
     /// Policy that signs the certificates of its devices; none when they get none.
     pub(crate) credential_policy: Option<Arc<str>>,
     /// Whether its devices may register.
@@ -41,7 +41,7 @@ pub(crate) enum Scope {
 
 /// How devices prove who they are.
 #[derive(Debug, Clone)]
-pub(crate) enum Attestation {
+pub(crate) enum EnrollmentAttestation {
     /// By SAS token. A group's keys are those that device keys are derived from.
     SymmetricKey {
         /// One key.
@@ -101,7 +101,7 @@ impl Enrollment {
     pub(crate) const INITIAL_TWIN: &str = "initialTwin";
 
     /// One that lets its devices in and has nothing but what is given.
-    pub(crate) fn new(id: &str, scope: Scope, attestation: Attestation, now: SystemTime) -> Self {
+    pub(crate) fn new(id: &str, scope: Scope, attestation: EnrollmentAttestation, now: SystemTime) -> Self {
         Self {
             id: match scope {
                 Scope::Group => id.into(),
@@ -119,7 +119,7 @@ impl Enrollment {
     /// Whether `token` was signed with one of the keys. Group keys are derived with the registration id as the device
     /// writes it and in lower case, because real devices do either.
     pub(crate) fn verifies(&self, token: &SasToken, registration_id: &str) -> bool {
-        let Attestation::SymmetricKey { primary, secondary } = &self.attestation else { return false };
+        let EnrollmentAttestation::SymmetricKey { primary, secondary } = &self.attestation else { return false };
         let mut keys = [primary, secondary].into_iter();
         match self.scope {
             Scope::Individual { .. } => keys.any(|key| key.verifies(token)),

@@ -3,7 +3,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::SystemTime;
 
 use super::ca_certificate::{CaCertificate, VerificationError};
-use super::enrollment::{Attestation, Attested, Certificate, Enrollment, Scope, X509Proof};
+use super::enrollment::{Attested, Certificate, Enrollment, EnrollmentAttestation, Scope, X509Proof};
 use super::group_trust::{CertificateRefusal, GroupTrust};
 use super::journal::{Change, Journal};
 use super::revision::{Condition, Revision};
@@ -252,7 +252,8 @@ impl Enrollments {
         if let Some(individual) = tables.individual.get(registration_id.to_ascii_lowercase().as_str()) {
             return Some(individual).filter(proved).cloned().map_or(TokenMatch::WrongKey, TokenMatch::Enrollment);
         }
-        let has_keys = |group: &&Arc<Enrollment>| matches!(group.attestation, Attestation::SymmetricKey { .. });
+        let has_keys =
+            |group: &&Arc<Enrollment>| matches!(group.attestation, EnrollmentAttestation::SymmetricKey { .. });
         let mut groups = tables.groups.iter().filter(has_keys).peekable();
         if groups.peek().is_none() {
             return TokenMatch::Unknown;
@@ -279,7 +280,7 @@ impl Enrollments {
             (tables.individual.get(registration_id.to_ascii_lowercase().as_str()).cloned(), Arc::clone(&tables.trust))
         };
         if let Some(enrollment) = individual {
-            let Attestation::ClientCertificates(pair) = &enrollment.attestation else {
+            let EnrollmentAttestation::ClientCertificates(pair) = &enrollment.attestation else {
                 return Err(CertificateRefusal::Invalid);
             };
             if !pair.iter().any(|certificate| *certificate.der == *leaf) {
@@ -346,30 +347,33 @@ impl Tables {
     fn check(&self, enrollment: &Enrollment) -> Result<(), ChangeError> {
         let kind = kind_of(enrollment);
         match (&enrollment.attestation, kind) {
-            (Attestation::ClientCertificates(_), EnrollmentKind::Group) => {
+            (EnrollmentAttestation::ClientCertificates(_), EnrollmentKind::Group) => {
                 return Err(ChangeError::Attestation("enrollment groups"));
             }
-            (Attestation::SigningCertificates(_) | Attestation::CaReferences { .. }, EnrollmentKind::Individual) => {
+            (
+                EnrollmentAttestation::SigningCertificates(_) | EnrollmentAttestation::CaReferences { .. },
+                EnrollmentKind::Individual,
+            ) => {
                 return Err(ChangeError::Attestation("individual enrollments"));
             }
-            (Attestation::SigningCertificates(pair), EnrollmentKind::Group) => {
+            (EnrollmentAttestation::SigningCertificates(pair), EnrollmentKind::Group) => {
                 if !pair.iter().all(|certificate| is_authority(&certificate.der)) {
                     return Err(ChangeError::NotAuthority);
                 }
             }
-            (Attestation::CaReferences { primary, secondary }, EnrollmentKind::Group) => {
+            (EnrollmentAttestation::CaReferences { primary, secondary }, EnrollmentKind::Group) => {
                 let unknown = |name: &&Arc<str>| !self.cas.contains_key(*name);
                 if let Some(name) = std::iter::once(primary).chain(secondary).find(unknown) {
                     return Err(ChangeError::UnknownCa(Arc::clone(name)));
                 }
             }
-            (Attestation::SymmetricKey { .. }, _)
-            | (Attestation::ClientCertificates(_), EnrollmentKind::Individual) => {}
+            (EnrollmentAttestation::SymmetricKey { .. }, _)
+            | (EnrollmentAttestation::ClientCertificates(_), EnrollmentKind::Individual) => {}
         }
         let (count, most) = match kind {
             EnrollmentKind::Individual => (self.individual.len(), Enrollments::MAX_INDIVIDUAL),
             EnrollmentKind::Group => {
-                let keys = |e: &Enrollment| matches!(e.attestation, Attestation::SymmetricKey { .. });
+                let keys = |e: &Enrollment| matches!(e.attestation, EnrollmentAttestation::SymmetricKey { .. });
                 let alike = self.groups.iter().filter(|group| keys(group) == keys(enrollment));
                 (alike.count(), Enrollments::MAX_GROUPS)
             }

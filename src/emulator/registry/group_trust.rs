@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::ca_certificate::CaCertificate;
-use super::enrollment::{Attestation, Certificate, Enrollment, X509Proof};
+use super::enrollment::{Certificate, Enrollment, EnrollmentAttestation, X509Proof};
 use crate::pki::chain::ChainError;
 use crate::pki::description::{CertificateInfo, describe};
 use crate::pki::trust::AuthoritySet;
@@ -57,11 +57,11 @@ impl GroupTrust {
         let verified = issuers.len();
         for group in groups {
             let named: Vec<usize> = match &group.attestation {
-                Attestation::SymmetricKey { .. } | Attestation::ClientCertificates(_) => Vec::new(),
-                Attestation::SigningCertificates(pair) => {
+                EnrollmentAttestation::SymmetricKey { .. } | EnrollmentAttestation::ClientCertificates(_) => Vec::new(),
+                EnrollmentAttestation::SigningCertificates(pair) => {
                     pair.iter().map(|certificate| Issuer::position(&mut issuers, certificate, false)).collect()
                 }
-                Attestation::CaReferences { primary, secondary } => names
+                EnrollmentAttestation::CaReferences { primary, secondary } => names
                     .iter()
                     .filter(|(name, _)| *name == &**primary || Some(*name) == secondary.as_deref())
                     .map(|(_, position)| *position)

@@ -36,7 +36,7 @@ pub(crate) struct Letter {
 
 /// The device has [`Inbox::MAX`] messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Full;
+pub(crate) struct InboxFull;
 
 impl Letter {
     /// A message that was not sent yet.
@@ -63,10 +63,10 @@ impl Inbox {
     const MAX_TAKEN: u32 = 10;
 
     /// Adds a message.
-    pub(crate) fn push(&mut self, letter: Letter, now: SystemTime) -> Result<(), Full> {
+    pub(crate) fn push(&mut self, letter: Letter, now: SystemTime) -> Result<(), InboxFull> {
         self.expire(now);
         if self.waiting.len() >= Self::MAX {
-            return Err(Full);
+            return Err(InboxFull);
         }
         self.waiting.push_back(letter);
         Ok(())
@@ -222,7 +222,7 @@ mod tests {
         for _ in 0..Inbox::MAX {
             inbox.push(letter("a"), START).unwrap();
         }
-        assert_eq!(inbox.push(letter("a"), START), Err(Full));
+        assert_eq!(inbox.push(letter("a"), START), Err(InboxFull));
         let later = START + Duration::from_secs(60);
         assert_eq!(inbox.len(later), 0);
         inbox.push(Letter { expires: later + Duration::from_secs(1), ..letter("a") }, later).unwrap();

@@ -1,6 +1,6 @@
 use std::time::SystemTime;
 
-use super::enrollment::{Attestation, CertificatePair, Enrollment, Scope};
+use super::enrollment::{CertificatePair, Enrollment, EnrollmentAttestation, Scope};
 use super::enrollments::{EnrollmentKind, Enrollments};
 use super::revision::Condition;
 use crate::emulator::config::{Config, ConfigError, Group, GroupEntry, Individual};
@@ -54,34 +54,40 @@ fn first_group(enrollments: &Enrollments, group: &Group, now: SystemTime) -> Opt
             ..Enrollment::new(&group.id, Scope::Group, attestation, now)
         });
     };
-    let (Attestation::SymmetricKey { primary, secondary }, Some(given)) = (&stored.attestation, &group.primary_key)
+    let (EnrollmentAttestation::SymmetricKey { primary, secondary }, Some(given)) =
+        (&stored.attestation, &group.primary_key)
     else {
         return None;
     };
-    let attestation = Attestation::SymmetricKey { primary: given.clone(), secondary: secondary.clone() };
+    let attestation = EnrollmentAttestation::SymmetricKey { primary: given.clone(), secondary: secondary.clone() };
     (*primary.to_base64() != *given.to_base64()).then(|| Enrollment { attestation, ..Enrollment::clone(&stored) })
 }
 
-fn group_attestation(group: &GroupEntry) -> Result<Attestation, ConfigError> {
+fn group_attestation(group: &GroupEntry) -> Result<EnrollmentAttestation, ConfigError> {
     let certificates = group.signing_certificates.as_slice();
     match (certificates, group.ca_references.as_slice(), &group.primary_key) {
         ([], [], primary) => Ok(keys(primary.as_ref(), None)),
-        ([], [primary], None) => Ok(Attestation::CaReferences { primary: primary.as_str().into(), secondary: None }),
-        ([], [primary, secondary], None) => Ok(Attestation::CaReferences {
+        ([], [primary], None) => {
+            Ok(EnrollmentAttestation::CaReferences { primary: primary.as_str().into(), secondary: None })
+        }
+        ([], [primary, secondary], None) => Ok(EnrollmentAttestation::CaReferences {
             primary: primary.as_str().into(),
             secondary: Some(secondary.as_str().into()),
         }),
-        (certificates, [], None) => pair(certificates).map(Attestation::SigningCertificates).ok_or_else(|| {
-            ConfigError::Certificate { key: "groups.signing_certificate_files", entry: group.id.clone() }
-        }),
+        (certificates, [], None) => {
+            pair(certificates).map(EnrollmentAttestation::SigningCertificates).ok_or_else(|| ConfigError::Certificate {
+                key: "groups.signing_certificate_files",
+                entry: group.id.clone(),
+            })
+        }
         _ => Err(ConfigError::OneAttestation { table: "groups", entry: group.id.clone() }),
     }
 }
 
-fn individual_attestation(individual: &Individual) -> Result<Attestation, ConfigError> {
+fn individual_attestation(individual: &Individual) -> Result<EnrollmentAttestation, ConfigError> {
     match (individual.certificates.as_slice(), &individual.primary_key) {
         ([], primary) => Ok(keys(primary.as_ref(), None)),
-        (certificates, None) => pair(certificates).map(Attestation::ClientCertificates).ok_or_else(|| {
+        (certificates, None) => pair(certificates).map(EnrollmentAttestation::ClientCertificates).ok_or_else(|| {
             ConfigError::Certificate { key: "enrollments.certificate_files", entry: individual.registration_id.clone() }
         }),
         _ => Err(ConfigError::OneAttestation { table: "enrollments", entry: individual.registration_id.clone() }),
@@ -98,9 +104,9 @@ fn pair(certificates: &[Vec<u8>]) -> Option<CertificatePair> {
 }
 
 /// Random keys where none are given.
-fn keys(primary: Option<&SymmetricKey>, secondary: Option<&SymmetricKey>) -> Attestation {
+fn keys(primary: Option<&SymmetricKey>, secondary: Option<&SymmetricKey>) -> EnrollmentAttestation {
     let key = |key: Option<&SymmetricKey>| key.cloned().unwrap_or_else(SymmetricKey::random);
-    Attestation::SymmetricKey { primary: key(primary), secondary: key(secondary) }
+    EnrollmentAttestation::SymmetricKey { primary: key(primary), secondary: key(secondary) }
 }
 
 fn policy(name: &str) -> Option<std::sync::Arc<str>> {

@@ -49,7 +49,7 @@ pub(crate) struct Journal(Arc<Writer>);
 #[derive(Debug)]
 struct Writer {
     /// None once it is to end.
-    queue: Option<Sender<Entry>>,
+    queue: Option<Sender<JournalEntry>>,
     thread: Option<JoinHandle<()>>,
     failure: Arc<Mutex<Option<String>>>,
 }
@@ -66,13 +66,13 @@ impl Drop for Writer {
 }
 
 /// What is to be written together.
-pub(crate) struct Entry {
+pub(crate) struct JournalEntry {
     pub(crate) changes: Vec<Change>,
     /// What may be done once they are on the disk.
     pub(crate) then: Option<Box<dyn FnOnce() + Send>>,
 }
 
-impl fmt::Debug for Entry {
+impl fmt::Debug for JournalEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Entry").field("changes", &self.changes.len()).finish_non_exhaustive()
     }
@@ -89,7 +89,7 @@ impl Journal {
 
     /// Has a thread write, with what changes and where it says what fails; it ends when nothing comes any more.
     pub(crate) fn start(
-        write: impl FnOnce(&Receiver<Entry>, &Mutex<Option<String>>) + Send + 'static,
+        write: impl FnOnce(&Receiver<JournalEntry>, &Mutex<Option<String>>) + Send + 'static,
     ) -> io::Result<Self> {
         let (queue, entries) = unbounded();
         let failure = Arc::new(Mutex::new(None));
@@ -100,7 +100,7 @@ impl Journal {
 
     /// Has a rare change written, some time soon.
     pub(crate) fn record(&self, change: Change) {
-        self.push(Entry { changes: vec![change], then: None });
+        self.push(JournalEntry { changes: vec![change], then: None });
     }
 
     /// Has a device written that changed; changes that come before it was written are one.
@@ -116,7 +116,7 @@ impl Journal {
         while self.is_full() {
             thread::sleep(Self::PAUSE);
         }
-        self.push(Entry { changes, then: Some(Box::new(then)) });
+        self.push(JournalEntry { changes, then: Some(Box::new(then)) });
     }
 
     /// Has changes written, and then does `then`, on the thread that writes. Never waits, for threads that serve connections:
@@ -129,7 +129,7 @@ impl Journal {
         if self.is_full() {
             return Err(Busy);
         }
-        self.push(Entry { changes, then: Some(Box::new(then)) });
+        self.push(JournalEntry { changes, then: Some(Box::new(then)) });
         Ok(())
     }
 
@@ -140,7 +140,7 @@ impl Journal {
         let then: Box<dyn FnOnce() + Send> = Box::new(move || {
             let _ = done.send(());
         });
-        self.push(Entry { changes: Vec::new(), then: Some(then) });
+        self.push(JournalEntry { changes: Vec::new(), then: Some(then) });
         matches!(timeout(Self::PATIENCE, wait).await, Ok(Ok(())))
     }
 
@@ -177,7 +177,7 @@ impl Journal {
         self.0.queue.as_ref().map_or(0, Sender::len)
     }
 
-    fn push(&self, entry: Entry) {
+    fn push(&self, entry: JournalEntry) {
         if let Some(queue) = &self.0.queue {
             // The thread lives as long as the journal does.
             let _ = queue.send(entry);

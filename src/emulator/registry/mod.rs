@@ -24,13 +24,15 @@ use std::time::SystemTime;
 
 pub(crate) use ca_certificate::{CaCertificate, VerificationCode};
 pub(crate) use calls::{MethodAnswer, TooMany};
-pub(crate) use device::{Device, Link, State};
-pub(crate) use enrollment::{Attestation, Attested, Certificate, CertificatePair, Enrollment, Scope, X509Proof};
+pub(crate) use device::{Device, DeviceLink, DeviceState};
+pub(crate) use enrollment::{
+    Attested, Certificate, CertificatePair, Enrollment, EnrollmentAttestation, Scope, X509Proof,
+};
 pub(crate) use enrollments::{ChangeError, EnrollmentKind, Enrollments, TokenMatch};
 pub(crate) use group_trust::CertificateRefusal;
-pub(crate) use inbox::{Full, Inbox, Letter};
-pub(crate) use journal::{Change, Entry, Journal};
-pub(crate) use operation::{Operation, Operations, Outcome};
+pub(crate) use inbox::{Inbox, InboxFull, Letter};
+pub(crate) use journal::{Change, Journal, JournalEntry};
+pub(crate) use operation::{Operation, OperationOutcome, Operations};
 pub(crate) use registration::{Assignment, Registration};
 pub(crate) use renewal::Renewal;
 pub(crate) use revision::{Condition, Revision};
@@ -55,7 +57,7 @@ pub(crate) struct Registry {
     registration_count: AtomicUsize,
     max_registrations: usize,
     devices: Sharded<Arc<Device>>,
-    dps_sessions: Sharded<Link>,
+    dps_sessions: Sharded<DeviceLink>,
     journal: Option<Journal>,
 }
 
@@ -203,11 +205,11 @@ impl Registry {
     }
 
     /// The sessions of all connected devices, in the order in which they began.
-    pub(crate) fn hub_sessions(&self) -> Vec<Link> {
+    pub(crate) fn hub_sessions(&self) -> Vec<DeviceLink> {
         let devices = self.devices.select(|_, _| true);
         let sessions = devices.iter().filter_map(|device| device.with(|state| state.session.clone()));
         let mut sessions: Vec<_> = sessions.collect();
-        sessions.sort_unstable_by_key(Link::number);
+        sessions.sort_unstable_by_key(DeviceLink::number);
         sessions
     }
 
@@ -224,7 +226,7 @@ impl Registry {
 
     /// Makes `link` the DPS session of a client; the one before is returned, to be closed. Nothing happens when that one has
     /// proved who it is and the new one has not yet: anybody could end the session of anybody.
-    pub(crate) fn begin_dps_session(&self, client: &Arc<str>, link: Link) -> Option<Link> {
+    pub(crate) fn begin_dps_session(&self, client: &Arc<str>, link: DeviceLink) -> Option<DeviceLink> {
         let mut shard = self.dps_sessions.shard(client);
         match shard.get(client) {
             Some(earlier) if earlier.is_proven() && !link.is_proven() => None,
@@ -233,12 +235,12 @@ impl Registry {
     }
 
     /// Whether `link` is still the DPS session of the client.
-    pub(crate) fn is_dps_session(&self, client: &str, link: &Link) -> bool {
+    pub(crate) fn is_dps_session(&self, client: &str, link: &DeviceLink) -> bool {
         self.dps_sessions.shard(client).get(client) == Some(link)
     }
 
     /// Forgets the DPS session of a client, unless it is another one by now.
-    pub(crate) fn end_dps_session(&self, client: &str, link: &Link) {
+    pub(crate) fn end_dps_session(&self, client: &str, link: &DeviceLink) {
         let mut shard = self.dps_sessions.shard(client);
         if shard.get(client) == Some(link) {
             shard.remove(client);
@@ -249,7 +251,7 @@ impl Registry {
 #[cfg(test)]
 pub(crate) fn test_group() -> Arc<Enrollment> {
     let key = crate::pki::sas::SymmetricKey::random;
-    let attestation = Attestation::SymmetricKey { primary: key(), secondary: key() };
+    let attestation = EnrollmentAttestation::SymmetricKey { primary: key(), secondary: key() };
     Arc::new(Enrollment::new("fleet", Scope::Group, attestation, SystemTime::UNIX_EPOCH))
 }
 
@@ -307,7 +309,7 @@ mod tests {
     #[test]
     fn a_session_that_was_taken_over_does_not_end_its_successor() {
         let registry = new(&Config::default());
-        let (client, old, new): (Arc<str>, _, _) = ("c".into(), Link::new(), Link::new());
+        let (client, old, new): (Arc<str>, _, _) = ("c".into(), DeviceLink::new(), DeviceLink::new());
         assert!(registry.begin_dps_session(&client, old.clone()).is_none());
         assert_eq!(registry.begin_dps_session(&client, new.clone()).as_ref(), Some(&old));
         registry.end_dps_session(&client, &old);
@@ -327,7 +329,7 @@ mod tests {
             registry.map(|registry| registry.enrollments.get(EnrollmentKind::Group, "g").unwrap().attestation.clone())
         };
         let references = |names: &[&str]| match attestation(GroupEntry::by_ca_references("g", names)) {
-            Ok(Attestation::CaReferences { primary, secondary }) => Ok((primary, secondary)),
+            Ok(EnrollmentAttestation::CaReferences { primary, secondary }) => Ok((primary, secondary)),
             Ok(other) => panic!("{other:?}"),
             Err(error) => Err(error.to_string()),
         };
@@ -335,9 +337,9 @@ mod tests {
         assert_eq!(references(&["two", "one"]), Ok(("two".into(), Some("one".into()))));
         assert!(references(&["one", "two", "three"]).is_err() && references(&["four"]).is_err());
         let by_key = GroupEntry::by_ca_references("g", &[]);
-        assert!(matches!(attestation(by_key), Ok(Attestation::SymmetricKey { .. })));
+        assert!(matches!(attestation(by_key), Ok(EnrollmentAttestation::SymmetricKey { .. })));
         let certificates = |count| GroupEntry::by_signing_certificates("g", vec![root.der().to_vec(); count]);
-        assert!(matches!(attestation(certificates(2)), Ok(Attestation::SigningCertificates(_))));
+        assert!(matches!(attestation(certificates(2)), Ok(EnrollmentAttestation::SigningCertificates(_))));
         assert!(attestation(certificates(3)).is_err());
         for mut both in [certificates(1), GroupEntry::by_ca_references("g", &["one"])] {
             both.primary_key = Some(SymmetricKey::random());
@@ -348,7 +350,7 @@ mod tests {
     #[test]
     fn a_session_that_is_proved_gives_way_to_such_sessions_only() {
         let registry = new(&Config::default());
-        let (client, old, new): (Arc<str>, _, _) = ("c".into(), Link::new(), Link::new());
+        let (client, old, new): (Arc<str>, _, _) = ("c".into(), DeviceLink::new(), DeviceLink::new());
         registry.begin_dps_session(&client, old.clone());
         old.prove();
         assert!(registry.begin_dps_session(&client, new.clone()).is_none());

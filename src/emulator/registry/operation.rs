@@ -36,7 +36,7 @@ impl fmt::Display for OperationId {
 
 /// How an operation ended.
 #[derive(Debug)]
-pub(crate) enum Outcome {
+pub(crate) enum OperationOutcome {
     /// The device has a hub, and a certificate if it asked for one.
     Assigned(Box<Assignment>),
     /// It has not.
@@ -58,7 +58,7 @@ pub(crate) struct Operation {
     pub(crate) registration_id: Arc<str>,
     /// Not done before.
     ready_at: Instant,
-    outcome: OnceLock<Outcome>,
+    outcome: OnceLock<OperationOutcome>,
     begun: Instant,
     /// When the device was first told how it ended.
     told: OnceLock<Instant>,
@@ -66,13 +66,13 @@ pub(crate) struct Operation {
 
 impl Operation {
     /// Ends it. The first end counts.
-    pub(crate) fn finish(&self, outcome: Outcome) {
+    pub(crate) fn finish(&self, outcome: OperationOutcome) {
         // An operation ends once; a second end would be a bug that must not change what the device was told.
         let _ = self.outcome.set(outcome);
     }
 
     /// How it ended, if it has.
-    pub(crate) fn outcome(&self, now: Instant) -> Option<&Outcome> {
+    pub(crate) fn outcome(&self, now: Instant) -> Option<&OperationOutcome> {
         self.outcome.get().filter(|_| now >= self.ready_at)
     }
 }
@@ -202,8 +202,8 @@ impl Operations {
 mod tests {
     use super::*;
 
-    fn failed() -> Outcome {
-        Outcome::Failed { code: 400_000, message: String::new(), at: SystemTime::UNIX_EPOCH }
+    fn failed() -> OperationOutcome {
+        OperationOutcome::Failed { code: 400_000, message: String::new(), at: SystemTime::UNIX_EPOCH }
     }
 
     #[tokio::test(start_paused = true)]

@@ -20,7 +20,7 @@ use super::counters::Counters;
 use super::https;
 use super::session;
 use super::transport::conversation::End;
-use super::transport::held::Held;
+use super::transport::held::PausableStream;
 use super::transport::room::Place;
 use crate::domain::FleetTime;
 use crate::pki::sas::SymmetricKey;
@@ -63,8 +63,8 @@ impl Service {
         https::serve(Arc::clone(&self.core), self.held(stream), certificates, Place::default()).await;
     }
 
-    fn held<S>(&self, stream: S) -> Held<S> {
-        Held::new(&self.core.faults, &self.core.tally, stream)
+    fn held<S>(&self, stream: S) -> PausableStream<S> {
+        PausableStream::new(&self.core.faults, &self.core.tally, stream)
     }
 
     /// Primary key of the enrollment group.

@@ -13,15 +13,15 @@ use super::config::Config;
 use crate::domain::TimeScale;
 pub use latency::HistogramError;
 pub(crate) use quota::Over;
-use quota::Quotas;
+use quota::QuotaBuckets;
 use station::Station;
 
-pub(crate) use crate::model::Full;
+pub(crate) use crate::model::QueueFull;
 
 /// A kind of work of the service, as in `[model]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(usize)]
-pub(crate) enum Step {
+pub(crate) enum ServiceStep {
     Register,
     Assign,
     Poll,
@@ -38,7 +38,7 @@ pub(crate) struct ServiceModel {
     /// From when on times are counted.
     origin: Instant,
     /// What is over.
-    pub(crate) quotas: Quotas,
+    pub(crate) quotas: QuotaBuckets,
 }
 
 impl ServiceModel {
@@ -47,7 +47,7 @@ impl ServiceModel {
         Ok(Self {
             stations: [a?, b?, c?, d?, e?, f?, g?],
             origin: Instant::now(),
-            quotas: Quotas::new(config.quotas.limits(config.quota), &config.quotas, scale),
+            quotas: QuotaBuckets::new(config.quotas.limits(config.quota), &config.quotas, scale),
         })
     }
 
@@ -59,11 +59,11 @@ impl ServiceModel {
 
     /// Whether there is anything of which connections with the hub use up a part.
     pub(crate) fn bounds_hub_connections(&self) -> bool {
-        self.quotas.bounds_hub_connections() || !self.stations[Step::HubConnect as usize].is_instant()
+        self.quotas.bounds_hub_connections() || !self.stations[ServiceStep::HubConnect as usize].is_instant()
     }
 
     /// When work that comes now is done; `None` is at once.
-    pub(crate) fn admit(&self, step: Step, now: Instant) -> Result<Option<Instant>, Full> {
+    pub(crate) fn admit(&self, step: ServiceStep, now: Instant) -> Result<Option<Instant>, QueueFull> {
         let done = self.stations[step as usize].admit(now.duration_since(self.origin))?;
         Ok(done.map(|done| self.origin + done))
     }
@@ -74,12 +74,12 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::emulator::config::{Latency, StepModel};
+    use crate::emulator::config::{LatencySettings, StepModel};
 
     #[tokio::test(start_paused = true)]
     async fn every_step_has_the_station_of_its_name() {
         let mut config = Config::default();
-        let step = |ms| StepModel { latency: Latency::Fixed { ms }, ..StepModel::default() };
+        let step = |ms| StepModel { latency: LatencySettings::Fixed { ms }, ..StepModel::default() };
         let model = &mut config.model;
         model.register = step(1.0);
         model.assign = step(2.0);
@@ -90,13 +90,13 @@ mod tests {
         model.renewal_issue = step(7.0);
         let (model, now) = (ServiceModel::new(&config, TimeScale::REAL).unwrap(), Instant::now());
         for (i, step) in [
-            Step::Register,
-            Step::Assign,
-            Step::Poll,
-            Step::HubConnect,
-            Step::Telemetry,
-            Step::RenewalAccept,
-            Step::RenewalIssue,
+            ServiceStep::Register,
+            ServiceStep::Assign,
+            ServiceStep::Poll,
+            ServiceStep::HubConnect,
+            ServiceStep::Telemetry,
+            ServiceStep::RenewalAccept,
+            ServiceStep::RenewalIssue,
         ]
         .into_iter()
         .enumerate()
@@ -116,7 +116,7 @@ mod tests {
         assert!(!bounded(|_| {}));
         assert!(!bounded(|config| config.quotas.renewals_per_minute = Some(1)));
         assert!(bounded(|config| config.quotas.hub_connections_per_second = Some(1)));
-        assert!(bounded(|config| config.model.hub_connect.latency = Latency::Fixed { ms: 1.0 }));
-        assert!(!bounded(|config| config.model.telemetry.latency = Latency::Fixed { ms: 1.0 }));
+        assert!(bounded(|config| config.model.hub_connect.latency = LatencySettings::Fixed { ms: 1.0 }));
+        assert!(!bounded(|config| config.model.telemetry.latency = LatencySettings::Fixed { ms: 1.0 }));
     }
 }

@@ -10,12 +10,12 @@ use crate::model::{TokenBucket, TokenRate};
 
 /// The quotas of one emulator.
 #[derive(Debug)]
-pub(crate) struct Quotas {
+pub(crate) struct QuotaBuckets {
     registrations: Option<Mutex<TokenBucket>>,
     certificates: Option<Mutex<TokenBucket>>,
     renewals: Option<Mutex<TokenBucket>>,
     hub_connections: Option<Mutex<TokenBucket>>,
-    polls: Option<Polls>,
+    polls: Option<PollBuckets>,
     /// From when on times are counted.
     origin: Instant,
     retry_after: u32,
@@ -31,13 +31,13 @@ pub(crate) struct Over {
 
 /// A bucket per device.
 #[derive(Debug)]
-struct Polls {
+struct PollBuckets {
     rate: TokenRate,
     /// When the bucket of each will be full again.
     full_at: Sharded<Duration>,
 }
 
-impl Quotas {
+impl QuotaBuckets {
     /// Connections over the quota wait so long at most.
     const PATIENCE: FleetTime = FleetTime::from_secs(60);
 
@@ -54,7 +54,7 @@ impl Quotas {
             hub_connections: bucket(limits.hub_connections_per_second, SECOND),
             polls: limits
                 .polls_per_10_seconds
-                .map(|tokens| Polls { rate: rate(tokens, SECOND * 10), full_at: Sharded::new() }),
+                .map(|tokens| PollBuckets { rate: rate(tokens, SECOND * 10), full_at: Sharded::new() }),
             origin: Instant::now(),
             retry_after: config.retry_after_seconds,
             hub_connections_over: config.hub_connections_over,
@@ -144,14 +144,18 @@ mod tests {
     use super::*;
     use crate::domain::QuotaProfile;
 
-    fn quotas(change: impl FnOnce(&mut config::Quotas), profile: QuotaProfile) -> Quotas {
+    fn quotas(change: impl FnOnce(&mut config::Quotas), profile: QuotaProfile) -> QuotaBuckets {
         scaled_quotas(change, profile, TimeScale::REAL)
     }
 
-    fn scaled_quotas(change: impl FnOnce(&mut config::Quotas), profile: QuotaProfile, scale: TimeScale) -> Quotas {
+    fn scaled_quotas(
+        change: impl FnOnce(&mut config::Quotas),
+        profile: QuotaProfile,
+        scale: TimeScale,
+    ) -> QuotaBuckets {
         let mut config = config::Quotas::default();
         change(&mut config);
-        Quotas::new(config.limits(profile), &config, scale)
+        QuotaBuckets::new(config.limits(profile), &config, scale)
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,7 +6,7 @@ use super::latency::{HistogramError, latency};
 use crate::domain::rng;
 use crate::emulator::config::StepModel;
 use crate::emulator::sharded::lock;
-use crate::model::{Full, Latency, ServiceStation};
+use crate::model::{Latency, QueueFull, ServiceStation};
 
 /// One kind of work: how long it takes, how much of it is done at once, how much may wait.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ impl Station {
     }
 
     /// When work that comes now is done; `None` is at once.
-    pub(super) fn admit(&self, now: Duration) -> Result<Option<Duration>, Full> {
+    pub(super) fn admit(&self, now: Duration) -> Result<Option<Duration>, QueueFull> {
         if self.is_instant() {
             // Then nobody ever waits for anybody.
             return Ok(None);
@@ -66,7 +66,7 @@ mod tests {
     use crate::emulator::config;
 
     fn station(capacity: usize, queue: usize) -> Station {
-        let config = StepModel { latency: config::Latency::Fixed { ms: 100.0 }, capacity, queue };
+        let config = StepModel { latency: config::LatencySettings::Fixed { ms: 100.0 }, capacity, queue };
         Station::new("test", 1, &config).unwrap()
     }
 
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn the_same_seed_gives_the_same_latencies() {
-        let latency = config::Latency::LogNormal { median_ms: 50.0, sigma: 1.0 };
+        let latency = config::LatencySettings::LogNormal { median_ms: 50.0, sigma: 1.0 };
         let config = StepModel { latency, ..StepModel::default() };
         let draw = |seed| {
             let station = Station::new("test", seed, &config).unwrap();
@@ -102,7 +102,9 @@ mod tests {
 
     #[test]
     fn work_that_takes_no_time_is_done_at_once() {
-        for latency in [config::Latency::Fixed { ms: 0.0 }, config::Latency::Uniform { min_ms: 0.0, max_ms: 0.0 }] {
+        for latency in
+            [config::LatencySettings::Fixed { ms: 0.0 }, config::LatencySettings::Uniform { min_ms: 0.0, max_ms: 0.0 }]
+        {
             let station = Station::new("test", 1, &StepModel { latency, ..StepModel::default() }).unwrap();
             assert_eq!(station.admit(Duration::ZERO), Ok(None));
         }

@@ -10,8 +10,8 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::emulator::registry::{
-    Attestation, CaCertificate, Certificate, CertificatePair, Device, Enrollment, Registration, Revision, Scope, Twin,
-    VerificationCode, X509Proof,
+    CaCertificate, Certificate, CertificatePair, Device, Enrollment, EnrollmentAttestation, Registration, Revision,
+    Scope, Twin, VerificationCode, X509Proof,
 };
 use crate::pki::description::CertificateInfo;
 use crate::pki::sas::SymmetricKey;
@@ -228,45 +228,45 @@ impl EnrollmentRecord {
 }
 
 impl AttestationRecord {
-    fn of(attestation: &Attestation) -> Self {
+    fn of(attestation: &EnrollmentAttestation) -> Self {
         let key = |key: &SymmetricKey| key.to_base64().to_string();
         let certificate = |certificate: &Certificate| STANDARD.encode(&certificate.der);
         match attestation {
-            Attestation::SymmetricKey { primary, secondary } => {
+            EnrollmentAttestation::SymmetricKey { primary, secondary } => {
                 Self::SymmetricKey { primary: key(primary), secondary: key(secondary) }
             }
-            Attestation::ClientCertificates(pair) => Self::ClientCertificates {
+            EnrollmentAttestation::ClientCertificates(pair) => Self::ClientCertificates {
                 primary: certificate(&pair.primary),
                 secondary: pair.secondary.as_ref().map(certificate),
             },
-            Attestation::SigningCertificates(pair) => Self::SigningCertificates {
+            EnrollmentAttestation::SigningCertificates(pair) => Self::SigningCertificates {
                 primary: certificate(&pair.primary),
                 secondary: pair.secondary.as_ref().map(certificate),
             },
-            Attestation::CaReferences { primary, secondary } => {
+            EnrollmentAttestation::CaReferences { primary, secondary } => {
                 Self::CaReferences { primary: primary.to_string(), secondary: secondary.as_deref().map(str::to_owned) }
             }
         }
     }
 
-    fn restore(self) -> Option<Attestation> {
+    fn restore(self) -> Option<EnrollmentAttestation> {
         let pair = |primary: String, secondary: Option<String>| {
             let secondary = secondary.map(|text| STANDARD.decode(text)).transpose().ok()?;
             CertificatePair::new(&STANDARD.decode(primary).ok()?, secondary.as_deref())
         };
         Some(match self {
-            Self::SymmetricKey { primary, secondary } => Attestation::SymmetricKey {
+            Self::SymmetricKey { primary, secondary } => EnrollmentAttestation::SymmetricKey {
                 primary: SymmetricKey::from_base64(&primary).ok()?,
                 secondary: SymmetricKey::from_base64(&secondary).ok()?,
             },
             Self::ClientCertificates { primary, secondary } => {
-                Attestation::ClientCertificates(pair(primary, secondary)?)
+                EnrollmentAttestation::ClientCertificates(pair(primary, secondary)?)
             }
             Self::SigningCertificates { primary, secondary } => {
-                Attestation::SigningCertificates(pair(primary, secondary)?)
+                EnrollmentAttestation::SigningCertificates(pair(primary, secondary)?)
             }
             Self::CaReferences { primary, secondary } => {
-                Attestation::CaReferences { primary: primary.into(), secondary: secondary.map(Into::into) }
+                EnrollmentAttestation::CaReferences { primary: primary.into(), secondary: secondary.map(Into::into) }
             }
         })
     }

@@ -3,7 +3,7 @@ use std::time::SystemTime;
 
 use super::record::EnrollmentName;
 use super::store::{StateError, Stored};
-use crate::emulator::registry::{Attestation, CaCertificate, Enrollment, EnrollmentKind, Registry, Scope};
+use crate::emulator::registry::{CaCertificate, Enrollment, EnrollmentAttestation, EnrollmentKind, Registry, Scope};
 use crate::pki::sas::SymmetricKey;
 
 impl Stored {
@@ -11,7 +11,7 @@ impl Stored {
     pub(crate) fn group_key(&self, id: &str) -> Option<SymmetricKey> {
         let group = self.enrollments.iter().find(|e| e.name.group && e.name.id.eq_ignore_ascii_case(id))?;
         match group.clone().restore()?.attestation {
-            Attestation::SymmetricKey { primary, .. } => Some(primary),
+            EnrollmentAttestation::SymmetricKey { primary, .. } => Some(primary),
             _ => None,
         }
     }
@@ -64,7 +64,7 @@ impl Stored {
 fn gone(name: &EnrollmentName) -> Arc<Enrollment> {
     let key = SymmetricKey::random;
     let scope = if name.group { Scope::Group } else { Scope::Individual { device_id: None } };
-    let attestation = Attestation::SymmetricKey { primary: key(), secondary: key() };
+    let attestation = EnrollmentAttestation::SymmetricKey { primary: key(), secondary: key() };
     let gone = Enrollment::new(&name.id, scope, attestation, SystemTime::UNIX_EPOCH);
     Arc::new(Enrollment { enabled: false, ..gone })
 }

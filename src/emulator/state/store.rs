@@ -12,7 +12,7 @@ use super::record::{CaRecord, DeviceRecord, EnrollmentRecord, RegistrationRecord
 use crate::emulator::issuing::record::{AuthoritiesRecord, BrokenAuthority};
 use crate::pki::store::create_folder;
 
-/// Keys are a letter of [`Table`] and an id, values are JSON.
+/// Keys are a letter of [`StoreTable`] and an id, values are JSON.
 const RECORDS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("records");
 
 /// What [`RECORDS`] means; another number is another meaning.
@@ -23,7 +23,7 @@ pub(super) const AUTHORITIES_KEY: &str = "m/authorities";
 
 /// First part of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Table {
+pub(super) enum StoreTable {
     Registration,
     Device,
     Individual,
@@ -32,7 +32,7 @@ pub(super) enum Table {
     Serial,
 }
 
-impl Table {
+impl StoreTable {
     const fn prefix(self) -> &'static str {
         match self {
             Self::Registration => "r/",
@@ -179,17 +179,17 @@ impl Store {
         let authorities = self.get(AUTHORITIES_KEY)?.map(|bytes| self.parse(AUTHORITIES_KEY, &bytes)).transpose()?;
         Ok(Stored {
             authorities,
-            registrations: self.all(Table::Registration)?,
-            devices: self.all(Table::Device)?,
-            enrollments: [self.all(Table::Group)?, self.all(Table::Individual)?].concat(),
-            cas: self.all(Table::Ca)?,
+            registrations: self.all(StoreTable::Registration)?,
+            devices: self.all(StoreTable::Device)?,
+            enrollments: [self.all(StoreTable::Group)?, self.all(StoreTable::Individual)?].concat(),
+            cas: self.all(StoreTable::Ca)?,
         })
     }
 
     /// Forgets the serial numbers of certificates that have expired by `now`: without that the file would grow for as long as
     /// the fleet lives.
     pub(super) fn forget_serials(&mut self, now: SystemTime) -> Result<(), StateError> {
-        let serials = self.entries::<SerialRecord>(Table::Serial)?.into_iter();
+        let serials = self.entries::<SerialRecord>(StoreTable::Serial)?.into_iter();
         let expired = serials.filter(|(_, record)| record.not_after < now);
         let deletions: Vec<Write> = expired.map(|(key, _)| Write { key, value: None }).collect();
         match deletions.is_empty() {
@@ -224,12 +224,12 @@ impl Store {
         read().map_err(|error: redb::Error| self.broken(error))
     }
 
-    fn all<T: DeserializeOwned>(&self, of: Table) -> Result<Vec<T>, StateError> {
+    fn all<T: DeserializeOwned>(&self, of: StoreTable) -> Result<Vec<T>, StateError> {
         Ok(self.entries(of)?.into_iter().map(|(_, record)| record).collect())
     }
 
     /// Records with their keys.
-    fn entries<T: DeserializeOwned>(&self, of: Table) -> Result<Vec<(String, T)>, StateError> {
+    fn entries<T: DeserializeOwned>(&self, of: StoreTable) -> Result<Vec<(String, T)>, StateError> {
         let broken = |error: redb::Error| self.broken(error);
         let transaction = self.begin_read().map_err(broken)?;
         let table = transaction.open_table(RECORDS).map_err(|error| broken(error.into()))?;
@@ -255,7 +255,7 @@ impl Store {
     /// Keys of the serial numbers that are kept.
     #[cfg(test)]
     pub(super) fn serials(&self) -> Vec<String> {
-        self.entries::<SerialRecord>(Table::Serial).unwrap().into_iter().map(|(key, _)| key).collect()
+        self.entries::<SerialRecord>(StoreTable::Serial).unwrap().into_iter().map(|(key, _)| key).collect()
     }
 
     fn broken(&self, error: impl std::fmt::Display) -> StateError {

@@ -7,9 +7,9 @@ use crossbeam_channel::Receiver;
 use serde::Serialize;
 
 use super::record::{CaRecord, DeviceRecord, EnrollmentRecord, RegistrationRecord, SerialRecord};
-use super::store::{AUTHORITIES_KEY, StateError, Store, Stored, Table, Write};
+use super::store::{AUTHORITIES_KEY, StateError, Store, StoreTable, Stored, Write};
 use crate::emulator::issuing::adr::Serial;
-use crate::emulator::registry::{Change, EnrollmentKind, Entry, Journal};
+use crate::emulator::registry::{Change, EnrollmentKind, Journal, JournalEntry};
 use crate::emulator::sharded::lock;
 
 /// Entries of one transaction at most.
@@ -34,7 +34,7 @@ pub(super) fn begin(mut store: Store) -> Result<(Journal, Stored), StateError> {
 }
 
 /// The thread that writes, until the last journal is dropped.
-fn write_all(mut store: Store, entries: &Receiver<Entry>, failure: &Mutex<Option<String>>) {
+fn write_all(mut store: Store, entries: &Receiver<JournalEntry>, failure: &Mutex<Option<String>>) {
     while let Ok(first) = entries.recv() {
         let (mut writes, mut then) = (Vec::new(), Vec::new());
         for entry in std::iter::once(first).chain(entries.try_iter()).take(BATCH) {
@@ -54,29 +54,29 @@ fn add(change: Change, writes: &mut Vec<Write>) {
     match change {
         Change::Registered(registration, device) => {
             let record = RegistrationRecord::of(&registration);
-            put(writes, Table::Registration.key(&record.registration_id), &record);
+            put(writes, StoreTable::Registration.key(&record.registration_id), &record);
             add(Change::Device(device), writes);
         }
         Change::Device(device) => {
             // A deleted one has a change of its own, which comes later.
             if let Some(record) = DeviceRecord::of(&device) {
-                put(writes, Table::Device.key(&device.id), &record);
+                put(writes, StoreTable::Device.key(&device.id), &record);
             }
         }
         Change::Issued(Serial { serial, device_id, not_after }) => {
             let id: String = serial.iter().map(|byte| format!("{byte:02x}")).collect();
-            put(writes, Table::Serial.key(&id), &SerialRecord { device_id: device_id.to_string(), not_after });
+            put(writes, StoreTable::Serial.key(&id), &SerialRecord { device_id: device_id.to_string(), not_after });
         }
         Change::Enrollment(enrollment) => {
             let record = EnrollmentRecord::of(&enrollment);
             put(writes, enrollment_key(record.name.group, &record.name.id), &record);
         }
-        Change::Ca(ca) => put(writes, Table::Ca.key(&ca.name), &CaRecord::of(&ca)),
+        Change::Ca(ca) => put(writes, StoreTable::Ca.key(&ca.name), &CaRecord::of(&ca)),
         Change::Authorities(record) => put(writes, AUTHORITIES_KEY.to_owned(), &record),
-        Change::RegistrationDeleted(id) => delete(writes, Table::Registration.key(&id)),
-        Change::DeviceDeleted(id) => delete(writes, Table::Device.key(&id)),
+        Change::RegistrationDeleted(id) => delete(writes, StoreTable::Registration.key(&id)),
+        Change::DeviceDeleted(id) => delete(writes, StoreTable::Device.key(&id)),
         Change::EnrollmentDeleted(kind, id) => delete(writes, enrollment_key(kind == EnrollmentKind::Group, &id)),
-        Change::CaDeleted(name) => delete(writes, Table::Ca.key(&name)),
+        Change::CaDeleted(name) => delete(writes, StoreTable::Ca.key(&name)),
     }
 }
 
@@ -94,7 +94,7 @@ fn delete(writes: &mut Vec<Write>, key: String) {
 /// Ids of groups have no case.
 fn enrollment_key(group: bool, id: &str) -> String {
     match group {
-        true => Table::Group.key(&id.to_ascii_lowercase()),
-        false => Table::Individual.key(id),
+        true => StoreTable::Group.key(&id.to_ascii_lowercase()),
+        false => StoreTable::Individual.key(id),
     }
 }

@@ -12,7 +12,7 @@ pub(crate) type PeerChain = Vec<CertificateDer<'static>>;
 
 /// What becomes of a session after a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Next {
+pub(crate) enum AfterPacket {
     /// It goes on.
     Continue,
     /// It ends, for this reason.

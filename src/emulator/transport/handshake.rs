@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::held::Held;
+use super::held::PausableStream;
 use super::room::Place;
 use super::stepwise::Stepwise;
 use super::turns::Ticket;
@@ -19,7 +19,7 @@ use crate::emulator::counters::{Event, Tally};
 use crate::emulator::fault::FaultInjector;
 
 /// A device's connection within TLS.
-pub(crate) type DeviceStream<S> = TlsStream<Stepwise<Held<Watched<S>>>>;
+pub(crate) type DeviceStream<S> = TlsStream<Stepwise<PausableStream<Watched<S>>>>;
 
 /// A connection that came in, with what it needs to get on.
 pub(crate) struct Newcomer<S> {
@@ -63,7 +63,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let Newcomer { stream, place, ticket } = newcomer;
-    let mut stream = Stepwise::new(Held::new(faults, tally, Watched::new(stream, place.clone())), ticket);
+    let mut stream = Stepwise::new(PausableStream::new(faults, tally, Watched::new(stream, place.clone())), ticket);
     within(limit, &place, stream.first_bytes()).await?.ok()?;
     if let Some(delay) = faults.handshake_delay(Instant::now()) {
         tally.count(Event::FaultHandshake);

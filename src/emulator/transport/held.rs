@@ -10,7 +10,7 @@ use crate::emulator::fault::FaultInjector;
 
 /// The stream of a connection, below TLS: while the fault of a pause lasts, nothing is read from it and nothing written
 /// to it, so that no handshake ends, no packet is seen and nobody is answered. Peers notice nothing else.
-pub(crate) struct Held<S> {
+pub(crate) struct PausableStream<S> {
     inner: S,
     faults: Arc<FaultInjector>,
     tally: Arc<Tally>,
@@ -18,7 +18,7 @@ pub(crate) struct Held<S> {
     wait: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
-impl<S> Held<S> {
+impl<S> PausableStream<S> {
     pub(crate) fn new(faults: &Arc<FaultInjector>, tally: &Arc<Tally>, inner: S) -> Self {
         Self { inner, faults: Arc::clone(faults), tally: Arc::clone(tally), wait: None }
     }
@@ -40,14 +40,14 @@ impl<S> Held<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Held<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for PausableStream<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_over(cx));
         Pin::new(&mut self.inner).poll_read(cx, buf)
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Held<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for PausableStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         ready!(self.poll_over(cx));
         Pin::new(&mut self.inner).poll_write(cx, bytes)
@@ -90,7 +90,7 @@ mod tests {
     #[tokio::test]
     async fn without_a_pause_all_is_passed_on() {
         let (faults, tally) = (FaultInjector::none(), Arc::new(Tally::new()));
-        all_is_passed_on(|inner| Held::new(&faults, &tally, inner)).await;
+        all_is_passed_on(|inner| PausableStream::new(&faults, &tally, inner)).await;
         assert_eq!(tally.snapshot().get(Event::FaultPaused), 0);
     }
 
@@ -103,7 +103,7 @@ mod tests {
             faults.set(Faults { pause, ..Faults::default() }, Instant::now());
         };
         let (ours, mut theirs) = duplex(64);
-        let mut held = Held::new(&faults, &tally, ours);
+        let mut held = PausableStream::new(&faults, &tally, ours);
         theirs.write_all(b"?").await.unwrap();
         let begun = Instant::now();
         pause();

@@ -13,10 +13,10 @@ use super::turns::Ticket;
 pub(crate) struct Stepwise<S> {
     inner: S,
     /// None once the handshake is done.
-    step: Option<Box<Step>>,
+    step: Option<Box<HandshakeStep>>,
 }
 
-struct Step {
+struct HandshakeStep {
     ticket: Ticket,
     /// What was read and waits for a turn.
     read: Vec<u8>,
@@ -24,7 +24,7 @@ struct Step {
 
 impl<S> Stepwise<S> {
     pub(crate) fn new(inner: S, ticket: Ticket) -> Self {
-        Self { inner, step: Some(Box::new(Step { ticket, read: Vec::new() })) }
+        Self { inner, step: Some(Box::new(HandshakeStep { ticket, read: Vec::new() })) }
     }
 
     /// Waits for the first bytes, which the handshake gets later.

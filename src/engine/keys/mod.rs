@@ -16,19 +16,19 @@ use tokio::sync::{Notify, oneshot};
 use crate::device::{self, Prepared};
 use crate::domain::{Failure, FailureClass};
 use crate::engine::clock::RunClock;
-use crate::engine::keys::queue::{KeyQueue, Lane, Wanted};
+use crate::engine::keys::queue::{KeyQueue, Lane, NextKey};
 use crate::engine::plan::Plan;
 use crate::engine::plan::setup::StageSetup;
 
 /// What is made for one device.
-pub(crate) type Key = Result<Prepared, Failure>;
+pub(crate) type MadeKey = Result<Prepared, Failure>;
 
 /// Where keys are made.
 pub(crate) struct KeyWorks {
     /// `None`: at the moment they are asked for, on the caller's thread.
     pool: Option<rayon::ThreadPool>,
     plan: Arc<Plan>,
-    orders: Mutex<Orders>,
+    orders: Mutex<KeyOrders>,
     /// Not before the measured part.
     clock: OnceLock<RunClock>,
     /// Keys made ahead of need, and those of them that are to be made before the run.
@@ -37,9 +37,9 @@ pub(crate) struct KeyWorks {
 }
 
 /// What is to be made.
-struct Orders {
+struct KeyOrders {
     /// By devices at work, which wait.
-    now: VecDeque<(Arc<StageSetup>, u32, oneshot::Sender<Key>)>,
+    now: VecDeque<(Arc<StageSetup>, u32, oneshot::Sender<MadeKey>)>,
     ahead: KeyQueue,
     /// By stage.
     counters: Vec<Option<Counter>>,
@@ -52,13 +52,13 @@ struct Counter {
     setup: Arc<StageSetup>,
     whole: bool,
     /// By worker. Keys with the place of their device.
-    workers: Vec<UnboundedSender<(u64, Key)>>,
+    workers: Vec<UnboundedSender<(u64, MadeKey)>>,
 }
 
 /// One key to make.
-enum Order {
-    Now(Arc<StageSetup>, u32, oneshot::Sender<Key>),
-    Ahead { setup: Arc<StageSetup>, device: u32, place: u64, to: UnboundedSender<(u64, Key)>, whole: bool },
+enum KeyOrder {
+    Now(Arc<StageSetup>, u32, oneshot::Sender<MadeKey>),
+    Ahead { setup: Arc<StageSetup>, device: u32, place: u64, to: UnboundedSender<(u64, MadeKey)>, whole: bool },
 }
 
 /// Counts keys as they are made.
@@ -90,7 +90,7 @@ impl KeyWorks {
     /// `ahead`: most keys ahead of need.
     pub(crate) fn new(pool: Option<rayon::ThreadPool>, plan: Arc<Plan>, ahead: u32) -> Self {
         let stages = plan.stages.len();
-        let orders = Orders {
+        let orders = KeyOrders {
             now: VecDeque::new(),
             ahead: KeyQueue::new(stages, ahead.into()),
             counters: (0..stages).map(|_| None).collect(),
@@ -152,7 +152,7 @@ impl KeyWorks {
     }
 
     /// Makes the key of a device that is at work and waits for it: before all others.
-    pub(crate) fn order(self: &Arc<Self>, setup: &Arc<StageSetup>, device: u32) -> oneshot::Receiver<Key> {
+    pub(crate) fn order(self: &Arc<Self>, setup: &Arc<StageSetup>, device: u32) -> oneshot::Receiver<MadeKey> {
         let (sender, receiver) = oneshot::channel();
         if self.pool.is_none() {
             // The receiver is here.
@@ -185,12 +185,12 @@ impl KeyWorks {
         self.made_whole.wait_for(wanted).await;
     }
 
-    fn orders(&self) -> MutexGuard<'_, Orders> {
+    fn orders(&self) -> MutexGuard<'_, KeyOrders> {
         self.orders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Puts up to `most` threads to work that have nothing to do, when there is something.
-    fn hire(self: &Arc<Self>, orders: &mut Orders, most: usize) {
+    fn hire(self: &Arc<Self>, orders: &mut KeyOrders, most: usize) {
         let Some(pool) = &self.pool else { return };
         if orders.now.is_empty() && !orders.ahead.has_next() {
             return;
@@ -218,8 +218,8 @@ impl KeyWorks {
             };
             match order {
                 // Refused when the device has just been cut off, with which the key has no use.
-                Order::Now(setup, device, sender) => drop(sender.send(self.make(&setup, device))),
-                Order::Ahead { setup, device, place, to, whole } => {
+                KeyOrder::Now(setup, device, sender) => drop(sender.send(self.make(&setup, device))),
+                KeyOrder::Ahead { setup, device, place, to, whole } => {
                     // The same when the stage is over.
                     let _ = to.send((place, self.make(&setup, device)));
                     self.made.one();
@@ -231,7 +231,7 @@ impl KeyWorks {
         }
     }
 
-    fn make(&self, setup: &StageSetup, device: u32) -> Key {
+    fn make(&self, setup: &StageSetup, device: u32) -> MadeKey {
         let Some(id) = self.plan.registration_id(device) else {
             return Err(Failure::new(FailureClass::Configuration, "no registration id could be made"));
         };
@@ -242,17 +242,17 @@ impl KeyWorks {
     }
 }
 
-impl Orders {
-    fn next(&mut self, now: Option<Duration>) -> Option<Order> {
+impl KeyOrders {
+    fn next(&mut self, now: Option<Duration>) -> Option<KeyOrder> {
         while let Some((setup, device, sender)) = self.now.pop_front() {
             if !sender.is_closed() {
-                return Some(Order::Now(setup, device, sender));
+                return Some(KeyOrder::Now(setup, device, sender));
             }
         }
-        let Wanted { stage, device, worker, place } = self.ahead.next(now)?;
+        let NextKey { stage, device, worker, place } = self.ahead.next(now)?;
         let Counter { setup, whole, workers } = self.counters.get(stage)?.as_ref()?;
         let (setup, to) = (Arc::clone(setup), workers.get(worker)?.clone());
-        Some(Order::Ahead { setup, device, place, to, whole: *whole })
+        Some(KeyOrder::Ahead { setup, device, place, to, whole: *whole })
     }
 }
 
@@ -268,9 +268,9 @@ pub(crate) struct KeySupply {
     setup: Arc<StageSetup>,
     worker: usize,
     /// `None`: every key is made when it is taken.
-    arriving: Option<UnboundedReceiver<(u64, Key)>>,
+    arriving: Option<UnboundedReceiver<(u64, MadeKey)>>,
     /// Keys that are here, by the place of their device.
-    arrived: BTreeMap<u64, Key>,
+    arrived: BTreeMap<u64, MadeKey>,
     /// Devices that have started or were dropped.
     passed: u64,
     /// The place of the device for which it was last said that it waits.
@@ -279,7 +279,7 @@ pub(crate) struct KeySupply {
 
 impl KeySupply {
     /// The key of the next device, which is `device`, when it is here. The device counts as started then.
-    pub(crate) fn take(&mut self, device: u32) -> Option<Key> {
+    pub(crate) fn take(&mut self, device: u32) -> Option<MadeKey> {
         let Some(arriving) = &mut self.arriving else { return Some(self.works.make(&self.setup, device)) };
         while let Ok((place, key)) = arriving.try_recv() {
             // Of a device that was dropped meanwhile nobody wants it.

@@ -63,7 +63,7 @@ impl Taker {
 
 /// The next key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Wanted {
+pub(crate) struct NextKey {
     pub(crate) stage: usize,
     pub(crate) device: u32,
     pub(crate) worker: usize,
@@ -214,7 +214,7 @@ impl KeyQueue {
 
     /// What to make now, on the clock of the run; `None` before it starts. It counts as ahead of need until its device has
     /// [passed](Self::passed).
-    pub(crate) fn next(&mut self, now: Option<Duration>) -> Option<Wanted> {
+    pub(crate) fn next(&mut self, now: Option<Duration>) -> Option<NextKey> {
         loop {
             let stage = self.most_urgent(now)?;
             self.count += 1;
@@ -234,7 +234,7 @@ impl KeyQueue {
                 continue;
             }
             lane.ahead += 1;
-            return Some(Wanted { stage, device, worker, place });
+            return Some(NextKey { stage, device, worker, place });
         }
     }
 

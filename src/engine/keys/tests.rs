@@ -43,7 +43,7 @@ impl Shut {
     /// Stage and device of what a thread would make next.
     fn next(&self) -> Option<(u16, u32)> {
         match self.works.orders().next(self.works.clock.get().map(|clock| clock.now()))? {
-            Order::Now(setup, device, _) | Order::Ahead { setup, device, .. } => Some((setup.index, device)),
+            KeyOrder::Now(setup, device, _) | KeyOrder::Ahead { setup, device, .. } => Some((setup.index, device)),
         }
     }
 
@@ -143,7 +143,7 @@ async fn keys_are_made_in_the_end_and_counted() {
     shut.works.wait_for(5).await;
     shut.works.wait_for_whole(5).await;
     assert_eq!(shut.works.made(), 5, "those that were ordered are not ahead of need");
-    let id = |key: Key| key.unwrap().registration_id().to_string();
+    let id = |key: MadeKey| key.unwrap().registration_id().to_string();
     assert_eq!(id(ordered.await.unwrap()), "d-4");
     let taken = (0..5).map(|device| id(kept[0].take(device).expect("it was made")));
     assert_eq!(taken.collect::<Vec<_>>(), ["d-0", "d-1", "d-2", "d-3", "d-4"]);

@@ -58,19 +58,19 @@ impl Split {
     }
 
     /// Every worker's share.
-    pub(crate) fn shares(self) -> impl Iterator<Item = Share> + Clone {
-        (0..self.workers).map(move |index| Share { index, split: self })
+    pub(crate) fn shares(self) -> impl Iterator<Item = WorkerShare> + Clone {
+        (0..self.workers).map(move |index| WorkerShare { index, split: self })
     }
 }
 
 /// One worker's share: number `index` of a split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Share {
+pub(crate) struct WorkerShare {
     index: u32,
     split: Split,
 }
 
-impl Share {
+impl WorkerShare {
     /// How many devices of a fleet are this worker's.
     pub(crate) const fn devices(self, fleet: u32) -> u32 {
         self.of(self.split.shard.of(fleet))

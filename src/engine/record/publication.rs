@@ -24,14 +24,14 @@ pub(crate) type InPhases = [u64; Phase::COUNT];
 
 /// What others want to know of a stage.
 #[derive(Debug)]
-pub(crate) struct Wanted {
+pub(crate) struct Interest {
     /// Those that everybody looks at who watches, and those that a threshold waits for.
     times: Vec<Times>,
     pub(crate) distributions: bool,
     copies: bool,
 }
 
-impl Wanted {
+impl Interest {
     /// `thresholds`: the times that they wait for; `distributions`: whether those of every phase are wanted once a second;
     /// `copies`: whether somebody keeps what was recorded.
     pub(crate) fn new(thresholds: impl IntoIterator<Item = Times>, distributions: bool, copies: bool) -> Self {
@@ -112,7 +112,7 @@ impl View {
 /// Where the newest of a worker's stage is, for all who read it.
 #[derive(Debug, Clone)]
 pub(crate) struct Publication {
-    wanted: Arc<Wanted>,
+    wanted: Arc<Interest>,
     newest: Arc<Mutex<Newest>>,
 }
 
@@ -123,12 +123,12 @@ struct Newest {
 }
 
 impl Publication {
-    pub(crate) fn new(wanted: Arc<Wanted>) -> Self {
+    pub(crate) fn new(wanted: Arc<Interest>) -> Self {
         let view = View { detail: wanted.distributions.then(Arc::default), ..View::default() };
         Self { wanted, newest: Arc::new(Mutex::new(Newest { view: Arc::new(view), copy: None })) }
     }
 
-    pub(crate) fn wanted(&self) -> &Wanted {
+    pub(crate) fn wanted(&self) -> &Interest {
         &self.wanted
     }
 
@@ -218,7 +218,7 @@ mod tests {
     use super::*;
 
     /// What a recorder publishes of three devices, and where.
-    fn published(wanted: Wanted) -> (Recorder, Publication) {
+    fn published(wanted: Interest) -> (Recorder, Publication) {
         let publication = Publication::new(Arc::new(wanted));
         let mut recorder = Recorder::new();
         recorder.publish_in(publication.clone(), 3);
@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn recording_alone_publishes_copies() {
-        let (mut recorder, publication) = published(Wanted::new([], false, true));
+        let (mut recorder, publication) = published(Interest::new([], false, true));
         recorder.attempt_started(Duration::ZERO, Duration::ZERO);
         let first = publication.copy().expect("the first one comes at once");
         assert_eq!((first.totals.attempts, first.totals.not_started), (0, 3));
@@ -241,7 +241,7 @@ mod tests {
 
     #[test]
     fn nobody_gets_a_copy_who_wants_none() {
-        let (mut recorder, publication) = published(Wanted::new([], false, false));
+        let (mut recorder, publication) = published(Interest::new([], false, false));
         recorder.attempt_started(Duration::ZERO, COPY_EVERY * 9);
         recorder.keep_now(COPY_EVERY * 9);
         assert!(publication.copy().is_none());
@@ -249,7 +249,7 @@ mod tests {
 
     #[test]
     fn whoever_looks_at_a_view_keeps_it_while_newer_ones_come() {
-        let (mut recorder, publication) = published(Wanted::new([Times::Lateness], false, false));
+        let (mut recorder, publication) = published(Interest::new([Times::Lateness], false, false));
         let mut seen = vec![publication.view()];
         for _ in 0..4 {
             recorder.attempt_started(Duration::ZERO, Duration::from_secs(1));

@@ -53,7 +53,7 @@ pub(crate) struct OnBoard {
 }
 
 /// How far a stage came.
-enum Seen {
+enum StageState {
     NotBegun,
     GoesOn { records: Vec<Arc<Recorder>>, begin: Option<Begin>, from: Duration },
     Over(Box<Merged>),
@@ -196,11 +196,11 @@ impl Board {
         (merged, errors)
     }
 
-    fn merged(&self, index: usize, seen: Seen, now: Duration, errors: &mut Errors) -> Merged {
+    fn merged(&self, index: usize, seen: StageState, now: Duration, errors: &mut Errors) -> Merged {
         let (records, begin, from) = match seen {
-            Seen::NotBegun => return Merged::not_started(&self.plan, index, now),
-            Seen::Over(merged) => return *merged,
-            Seen::GoesOn { records, begin, from } => (records, begin, from),
+            StageState::NotBegun => return Merged::not_started(&self.plan, index, now),
+            StageState::Over(merged) => return *merged,
+            StageState::GoesOn { records, begin, from } => (records, begin, from),
         };
         let share = |record: Arc<Recorder>| StageShare { recorder: record.copy(), ..StageShare::default() };
         let mut merged = merge::stage(&self.plan, index, records.into_iter().map(share).collect(), from, errors);
@@ -219,11 +219,11 @@ impl Known {
         self.stages.iter_mut().find(|stage| stage.display.stage == index)
     }
 
-    fn seen(&mut self, index: usize) -> Seen {
+    fn seen(&mut self, index: usize) -> StageState {
         match self.stage(index) {
-            None => Seen::NotBegun,
-            Some(OnBoard { over: Some(merged), .. }) => Seen::Over(Box::new(merged.clone())),
-            Some(stage) => Seen::GoesOn { records: stage.display.copies(), begin: stage.begin, from: stage.from },
+            None => StageState::NotBegun,
+            Some(OnBoard { over: Some(merged), .. }) => StageState::Over(Box::new(merged.clone())),
+            Some(stage) => StageState::GoesOn { records: stage.display.copies(), begin: stage.begin, from: stage.from },
         }
     }
 }

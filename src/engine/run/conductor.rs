@@ -22,9 +22,9 @@ use crate::engine::record::recorder::{Errors, Recorder};
 use crate::engine::record::stage_share::StageShare;
 use crate::engine::run::board::{Board, OnBoard};
 use crate::engine::run::crew::{Crew, Execution};
-use crate::engine::run::orders::Orders;
+use crate::engine::run::orders::StageOrders;
 use crate::engine::run::pacer::Pacer;
-use crate::engine::run::prepare::{Prepared, Ready};
+use crate::engine::run::prepare::{PreparedStage, Ready};
 use crate::engine::watch::display::Display;
 use crate::engine::watch::progress::{Progress, RunPart};
 use crate::engine::worker::gauge::Gauge;
@@ -54,7 +54,7 @@ pub(crate) struct Conductor {
 
 impl Conductor {
     /// All stages from the beginning of the measured part to its end.
-    pub(crate) async fn stages(&self, prepared: Vec<Option<Prepared>>, clock: RunClock) -> Vec<Merged> {
+    pub(crate) async fn stages(&self, prepared: Vec<Option<PreparedStage>>, clock: RunClock) -> Vec<Merged> {
         let stages = prepared.into_iter().enumerate().map(|(index, prepared)| self.stage(index, prepared, clock));
         tokio::select! {
             biased;
@@ -64,7 +64,7 @@ impl Conductor {
     }
 
     /// One stage from its beginning to its end. When the generator breaks meanwhile, what it recorded until then.
-    async fn stage(&self, index: usize, prepared: Option<Prepared>, clock: RunClock) -> Merged {
+    async fn stage(&self, index: usize, prepared: Option<PreparedStage>, clock: RunClock) -> Merged {
         let ended = self.try_stage(index, prepared, clock).await;
         let now = clock.now();
         let (merged, errors) = match ended {
@@ -93,7 +93,7 @@ impl Conductor {
     async fn try_stage(
         &self,
         index: usize,
-        prepared: Option<Prepared>,
+        prepared: Option<PreparedStage>,
         clock: RunClock,
     ) -> Result<(Merged, Errors), EngineError> {
         let begins = tokio::select! {
@@ -105,8 +105,8 @@ impl Conductor {
         self.works.begins(index, begins);
         // What can be, is done before.
         let ready = prepared.map(|prepared| match prepared {
-            Prepared::Ready(ready) => ready,
-            Prepared::Ordered(ordered) => self.line_up(index, ordered),
+            PreparedStage::Ready(ready) => ready,
+            PreparedStage::Ordered(ordered) => self.line_up(index, ordered),
         });
         tokio::select! {
             biased;
@@ -143,7 +143,7 @@ impl Conductor {
         let mut list = list.map(Iterator::peekable);
         let first_due = list.as_mut().and_then(|list| list.peek()).map_or(Duration::ZERO, |(at, _)| *at);
         let from = start + first_due;
-        let Orders { orders, feeds, publications, sizes } = self.orders(&setup, parts, start);
+        let StageOrders { orders, feeds, publications, sizes } = self.orders(&setup, parts, start);
         let display = self.display(&setup.stage, index, begin, publications);
         self.board.began(OnBoard { display, begin: Some(begin), from, over: None });
         let pacer = list

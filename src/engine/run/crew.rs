@@ -19,7 +19,7 @@ use crate::engine::record::skips::Skips;
 use crate::engine::record::stage_share::StageShare;
 use crate::engine::watch::usage;
 use crate::engine::worker::stage_loop::StageOrder;
-use crate::engine::worker::{Command, Worker, WorkerEnd};
+use crate::engine::worker::{Worker, WorkerCommand, WorkerEnd};
 use crate::measure::Certificates;
 use crate::scenario::Limits;
 
@@ -57,7 +57,7 @@ pub(crate) struct Crew {
 /// How to reach a worker.
 struct Member {
     begin: Option<oneshot::Sender<RunClock>>,
-    commands: UnboundedSender<Command>,
+    commands: UnboundedSender<WorkerCommand>,
     end: oneshot::Receiver<WorkerEnd>,
 }
 
@@ -118,7 +118,7 @@ impl Crew {
         let mut replies = Vec::new();
         for (member, members) in self.workers.iter().zip(members) {
             let (reply, answer) = oneshot::channel();
-            let _ = member.commands.send(Command::Certificates { members, reply });
+            let _ = member.commands.send(WorkerCommand::Certificates { members, reply });
             replies.push(answer);
         }
         let (mut all, mut skips) = (Vec::new(), Vec::new());
@@ -135,7 +135,7 @@ impl Crew {
         let mut replies = Vec::new();
         for member in &self.workers {
             let (reply, answer) = oneshot::channel();
-            let _ = member.commands.send(Command::Expiries { now, reply });
+            let _ = member.commands.send(WorkerCommand::Expiries { now, reply });
             replies.push(answer);
         }
         let mut all = Certificates::default();
@@ -151,7 +151,7 @@ impl Crew {
         let mut replies = Vec::new();
         for (member, order) in self.workers.iter().zip(orders) {
             let (reply, answer) = oneshot::channel();
-            let _ = member.commands.send(Command::Stage { order: Box::new(order), reply });
+            let _ = member.commands.send(WorkerCommand::Stage { order: Box::new(order), reply });
             replies.push(answer);
         }
         let lost = &lost;
@@ -183,7 +183,7 @@ impl Crew {
 struct Place<C> {
     worker: Worker<C>,
     has_begun: oneshot::Receiver<RunClock>,
-    inbox: UnboundedReceiver<Command>,
+    inbox: UnboundedReceiver<WorkerCommand>,
     ended: oneshot::Sender<WorkerEnd>,
 }
 
@@ -249,17 +249,17 @@ mod tests {
 
     /// Workers of five devices, of which none has done anything.
     async fn crew(split: Split) -> Crew {
-        let (station, _) = scene::station(&scene::scenario(5, "arrival = 'at-once'"), 5);
+        let (context, _) = scene::worker(&scene::scenario(5, "arrival = 'at-once'"), 5);
         let worker = |share| Worker {
-            scenario: station.scenario.clone(),
+            scenario: context.scenario.clone(),
             seed: 7,
-            connector: station.connector.clone(),
-            serials: station.serials.clone(),
-            works: station.works.clone(),
+            connector: context.connector.clone(),
+            serials: context.serials.clone(),
+            works: context.works.clone(),
             share,
             slots: 5,
-            in_flight: station.in_flight.clone(),
-            connected: station.connected.clone(),
+            in_flight: context.in_flight.clone(),
+            connected: context.connected.clone(),
             rows: None,
         };
         let workers: Vec<Worker<MemoryConnector>> = split.shares().map(worker).collect();

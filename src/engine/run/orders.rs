@@ -8,15 +8,15 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::engine::plan::due::Due;
 use crate::engine::plan::setup::StageSetup;
-use crate::engine::record::publication::{Publication, Wanted};
+use crate::engine::record::publication::{Interest, Publication};
 use crate::engine::record::times::Times;
 use crate::engine::run::conductor::Conductor;
-use crate::engine::run::prepare::Part;
+use crate::engine::run::prepare::WorkerPart;
 use crate::engine::worker::stage_loop::{Feed, StageOrder};
 use crate::scenario::Workload;
 
 /// The orders of a stage, and how its workers are told who is due and tell what they know; all by worker.
-pub(crate) struct Orders {
+pub(crate) struct StageOrders {
     pub(crate) orders: Vec<StageOrder>,
     /// None in a closed workload.
     pub(crate) feeds: Vec<UnboundedSender<Due>>,
@@ -28,7 +28,7 @@ pub(crate) struct Orders {
 
 impl Conductor {
     /// Those of a stage that begins at that time of the run's clock.
-    pub(crate) fn orders(&self, setup: &Arc<StageSetup>, parts: Vec<Part>, start: Duration) -> Orders {
+    pub(crate) fn orders(&self, setup: &Arc<StageSetup>, parts: Vec<WorkerPart>, start: Duration) -> StageOrders {
         let (stage, limits) = (&setup.stage, &self.scenario.limits);
         let turns = match stage.workload {
             Workload::Closed { concurrency } => {
@@ -39,9 +39,10 @@ impl Conductor {
         let mut watched = self.scenario.thresholds.iter().filter(|t| t.abort_after.is_some()).peekable();
         let is_wanted = self.progress.is_some() || self.keeps || watched.peek().is_some();
         let times = watched.filter_map(|threshold| Times::of(threshold.metric));
-        let wanted = Arc::new(Wanted::new(times, self.distributions, self.keeps));
-        let mut all = Orders { orders: Vec::new(), feeds: Vec::new(), publications: Vec::new(), sizes: Vec::new() };
-        for Part { members, unlisted, keys } in parts {
+        let wanted = Arc::new(Interest::new(times, self.distributions, self.keeps));
+        let mut all =
+            StageOrders { orders: Vec::new(), feeds: Vec::new(), publications: Vec::new(), sizes: Vec::new() };
+        for WorkerPart { members, unlisted, keys } in parts {
             let (feed, max_lateness) = match stage.workload {
                 Workload::Open { max_lateness, .. } => {
                     let (sender, receiver) = unbounded_channel();

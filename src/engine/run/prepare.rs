@@ -20,7 +20,7 @@ use crate::engine::watch::progress::Progress;
 use crate::scenario::{KeySource, Stage, Workload};
 
 /// A stage before it begins.
-pub(crate) enum Prepared {
+pub(crate) enum PreparedStage {
     Ordered(Ordered),
     /// It begins with the run, so that nothing of it is left for then.
     Ready(Ready),
@@ -36,13 +36,13 @@ pub(crate) struct Ordered {
 /// A stage that may begin.
 pub(crate) struct Ready {
     pub(crate) setup: Arc<StageSetup>,
-    pub(crate) parts: Vec<Part>,
+    pub(crate) parts: Vec<WorkerPart>,
     /// Who is due when; `None` when devices come as others are done.
     pub(crate) list: Option<DueList>,
 }
 
 /// A worker's part of it.
-pub(crate) struct Part {
+pub(crate) struct WorkerPart {
     pub(crate) members: Vec<u32>,
     /// Those of them that will not become due.
     pub(crate) unlisted: Skips,
@@ -53,7 +53,7 @@ impl Conductor {
     /// Has the keys of all stages made, and waits until as many are there as may be ahead of need, the time for it is over, or
     /// the run is stopped. Renewals follow from the certificates that are there when their stage begins, so that their keys
     /// are not made before.
-    pub(crate) async fn prepare(&self) -> Vec<Option<Prepared>> {
+    pub(crate) async fn prepare(&self) -> Vec<Option<PreparedStage>> {
         let prepare = |(index, stage): (usize, &Stage)| {
             if stage.renewal_timing().is_some() {
                 return None;
@@ -61,8 +61,8 @@ impl Conductor {
             let begins = self.plan.schedule.foreseen_begin(index);
             let ordered = self.order(index, begins, None);
             Some(match begins {
-                Begins::At(Duration::ZERO) => Prepared::Ready(self.line_up(index, ordered)),
-                _ => Prepared::Ordered(ordered),
+                Begins::At(Duration::ZERO) => PreparedStage::Ready(self.line_up(index, ordered)),
+                _ => PreparedStage::Ordered(ordered),
             })
         };
         let ordered = self.scenario.stages.iter().enumerate().map(prepare).collect();
@@ -148,7 +148,7 @@ impl Conductor {
     pub(crate) fn line_up(&self, index: usize, ordered: Ordered) -> Ready {
         let Ordered { setup, supplies } = ordered;
         let members = by_worker(self.plan.schedule.members(index), self.crew.split());
-        let part = |(members, keys)| Part { members, unlisted: Skips::default(), keys };
+        let part = |(members, keys)| WorkerPart { members, unlisted: Skips::default(), keys };
         let closed = matches!(setup.stage.workload, Workload::Closed { .. });
         let list = (!closed).then(|| self.plan.schedule.due_list(index));
         Ready { setup, parts: members.into_iter().zip(supplies).map(part).collect(), list }
@@ -167,7 +167,7 @@ impl Conductor {
         let due: Vec<_> = due.into_iter().map(|(at, device)| (scale.to_real(at), device)).collect();
         let Ordered { setup, supplies } = self.order(index, Begins::At(begins), Some(due.clone()));
         let parts = members.into_iter().zip(unlisted).zip(supplies);
-        let parts = parts.map(|((members, unlisted), keys)| Part { members, unlisted, keys });
+        let parts = parts.map(|((members, unlisted), keys)| WorkerPart { members, unlisted, keys });
         Ok(Ready { setup, parts: parts.collect(), list: Some(Box::new(due.into_iter())) })
     }
 }
@@ -253,16 +253,16 @@ mod tests {
             .into_iter()
             .map(|prepared| match prepared {
                 None => "not known",
-                Some(Prepared::Ready(ready)) if ready.parts.iter().all(|part| part.keys.is_some()) => "ready",
-                Some(Prepared::Ordered(ordered)) if ordered.supplies.iter().all(Option::is_some) => "ordered",
-                Some(Prepared::Ordered(ordered)) if ordered.supplies.iter().all(Option::is_none) => "needs none",
+                Some(PreparedStage::Ready(ready)) if ready.parts.iter().all(|part| part.keys.is_some()) => "ready",
+                Some(PreparedStage::Ordered(ordered)) if ordered.supplies.iter().all(Option::is_some) => "ordered",
+                Some(PreparedStage::Ordered(ordered)) if ordered.supplies.iter().all(Option::is_none) => "needs none",
                 Some(_) => "in part",
             })
             .collect();
         assert_eq!(prepared, ["ready", "ready", "ordered", "needs none", "not known"]);
         for (workload, has_due_times) in [(AT_ONCE, true), ("workload = 'closed'\nconcurrency = 2", false)] {
             let conductor = scene::conductor(scene::scenario(5, workload), (None, 9), None).await;
-            let Some(Prepared::Ready(ready)) = conductor.prepare().await.remove(0) else { panic!("it is ready") };
+            let Some(PreparedStage::Ready(ready)) = conductor.prepare().await.remove(0) else { panic!("it is ready") };
             assert_eq!(ready.list.is_some(), has_due_times, "{workload}");
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::domain::{FailureClass, Metric, Phase};
 use crate::engine::record::merge::Merged;
-use crate::engine::record::publication::{Detail, Publication, View, Wanted};
+use crate::engine::record::publication::{Detail, Interest, Publication, View};
 use crate::engine::record::recorder::Recorder;
 use crate::engine::record::times::Times;
 use crate::engine::watch::health;
@@ -92,7 +92,7 @@ impl Display {
         let wanted = workers.first().map(Publication::wanted);
         let times = |times: &Times| (*times, times.at_rest(phases, &merged.lateness));
         let times: Vec<_> =
-            wanted.map_or(&[Times::TOTAL, Times::Lateness][..], Wanted::times).iter().map(times).collect();
+            wanted.map_or(&[Times::TOTAL, Times::Lateness][..], Interest::times).iter().map(times).collect();
         if wanted.is_some() {
             self.watched = times.iter().map(|(wanted, times)| (*wanted, CompactHistogram::new(times))).collect();
         }

@@ -5,19 +5,19 @@ use std::rc::Rc;
 use std::time::SystemTime;
 
 use crate::device::{Credential, LocalEnd};
-use crate::engine::plan::share::Share;
+use crate::engine::plan::share::WorkerShare;
 use crate::engine::record::skips::Lack;
 use crate::engine::worker::holder::Mailbox;
 use crate::measure::Certificates;
 
 /// The devices of one worker.
-pub(crate) struct Fleet<S> {
-    share: Share,
-    devices: RefCell<Box<[Device<S>]>>,
+pub(crate) struct WorkerFleet<S> {
+    share: WorkerShare,
+    devices: RefCell<Box<[WorkerDevice<S>]>>,
 }
 
 /// One device.
-pub(crate) struct Device<S> {
+pub(crate) struct WorkerDevice<S> {
     /// Its certificate and assignment, once it was provisioned.
     pub(crate) credential: Option<Rc<Credential>>,
     /// Why it has none, once a stage was to provision it.
@@ -32,16 +32,16 @@ pub(crate) struct Device<S> {
     pub(crate) expired: bool,
 }
 
-impl<S> Default for Device<S> {
+impl<S> Default for WorkerDevice<S> {
     fn default() -> Self {
         Self { credential: None, lack: None, end: None, holder: None, refused: false, expired: false }
     }
 }
 
-impl<S> Fleet<S> {
+impl<S> WorkerFleet<S> {
     /// The devices of that share of a fleet, which own nothing yet.
-    pub(crate) fn new(share: Share, devices: u32) -> Self {
-        let devices = (0..share.devices(devices)).map(|_| Device::default()).collect();
+    pub(crate) fn new(share: WorkerShare, devices: u32) -> Self {
+        let devices = (0..share.devices(devices)).map(|_| WorkerDevice::default()).collect();
         Self { share, devices: RefCell::new(devices) }
     }
 
@@ -58,7 +58,7 @@ impl<S> Fleet<S> {
     }
 
     /// Looks at a device, or changes it. Not to be called from within itself.
-    pub(crate) fn with<T>(&self, device: u32, look: impl FnOnce(&mut Device<S>) -> T) -> T {
+    pub(crate) fn with<T>(&self, device: u32, look: impl FnOnce(&mut WorkerDevice<S>) -> T) -> T {
         let mut devices = self.devices.borrow_mut();
         look(&mut devices[self.share.place_of(device)])
     }

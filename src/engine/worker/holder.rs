@@ -8,26 +8,26 @@ use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot};
 
-use crate::device::{Connector, Held, HubSession};
+use crate::device::{Connector, HoldEnd, HubSession};
+use crate::engine::worker::context::WorkerContext;
 use crate::engine::worker::gauge::Gauge;
-use crate::engine::worker::station::Station;
 
 /// A connection with the hub, with the slot that it takes.
 pub(crate) struct Kept<S> {
     pub(crate) session: HubSession<S>,
-    slot: Slot,
+    slot: ConnectionSlot,
 }
 
 /// The slot of a connection that is kept.
-pub(crate) struct Slot {
+pub(crate) struct ConnectionSlot {
     _permit: OwnedSemaphorePermit,
-    _counted: Counted,
+    _counted: HeldCount,
 }
 
 /// Counts a connection for as long as it is kept.
-struct Counted(Arc<Gauge>);
+struct HeldCount(Arc<Gauge>);
 
-impl Drop for Counted {
+impl Drop for HeldCount {
     fn drop(&mut self) {
         self.0.fall();
     }
@@ -36,23 +36,23 @@ impl Drop for Counted {
 impl<S> Kept<S> {
     pub(crate) fn new(session: HubSession<S>, permit: OwnedSemaphorePermit, connected: &Arc<Gauge>) -> Self {
         connected.rise();
-        Self { session, slot: Slot { _permit: permit, _counted: Counted(Arc::clone(connected)) } }
+        Self { session, slot: ConnectionSlot { _permit: permit, _counted: HeldCount(Arc::clone(connected)) } }
     }
 
     /// The connection, and its slot apart.
-    pub(crate) fn split(kept: Option<Self>) -> (Option<HubSession<S>>, Option<Slot>) {
+    pub(crate) fn split(kept: Option<Self>) -> (Option<HubSession<S>>, Option<ConnectionSlot>) {
         kept.map(|Self { session, slot }| (session, slot)).unzip()
     }
 }
 
 /// Where a connection is asked for.
 pub(crate) struct Mailbox<S> {
-    request: RefCell<Option<Request<S>>>,
+    request: RefCell<Option<BorrowRequest<S>>>,
     bell: Notify,
 }
 
 /// Somebody wants to borrow the connection.
-pub(crate) struct Request<S> {
+pub(crate) struct BorrowRequest<S> {
     give: oneshot::Sender<Kept<S>>,
     back: oneshot::Receiver<Option<Kept<S>>>,
 }
@@ -70,13 +70,13 @@ impl<S> Mailbox<S> {
         let (give, given) = oneshot::channel();
         let (sender, back) = oneshot::channel();
         // Whoever asked before and got nothing yet is told that there is nothing.
-        self.request.replace(Some(Request { give, back }));
+        self.request.replace(Some(BorrowRequest { give, back }));
         self.bell.notify_one();
         given.await.ok().map(|kept| (kept, sender))
     }
 
     /// Waits until somebody asks. May be dropped and called again.
-    pub(crate) async fn asked(&self) -> Request<S> {
+    pub(crate) async fn asked(&self) -> BorrowRequest<S> {
         loop {
             if let Some(request) = self.request.take() {
                 return request;
@@ -86,7 +86,7 @@ impl<S> Mailbox<S> {
     }
 }
 
-impl<S> Request<S> {
+impl<S> BorrowRequest<S> {
     /// Lends it. What comes back may be another one, or none; an error means that the borrower is gone.
     pub(crate) fn lend(self, kept: Kept<S>) -> oneshot::Receiver<Option<Kept<S>>> {
         // A borrower that is gone drops what it was lent, which ends the connection.
@@ -96,13 +96,13 @@ impl<S> Request<S> {
 }
 
 /// Keeps the connection of a device alive between stages, until it is asked for or lost.
-pub(crate) fn keep<C: Connector + 'static>(station: &Rc<Station<C>>, device: u32, kept: Kept<C::Stream>)
+pub(crate) fn keep<C: Connector + 'static>(worker: &Rc<WorkerContext<C>>, device: u32, kept: Kept<C::Stream>)
 where
     C::Stream: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let mailbox = Mailbox::new();
-    station.fleet.with(device, |device| device.holder = Some(Rc::clone(&mailbox)));
-    let station = Rc::clone(station);
+    worker.fleet.with(device, |device| device.holder = Some(Rc::clone(&mailbox)));
+    let worker = Rc::clone(worker);
     tokio::task::spawn_local(async move {
         let mut kept = kept;
         tokio::select! {
@@ -113,13 +113,13 @@ where
             }
             // It ends only when the connection is lost.
             held = kept.session.hold(None) => {
-                station.lost_between_stages.set(station.lost_between_stages.get() + 1);
-                if let Held::Lost(failure) = held {
-                    station.breaches.borrow_mut().count(&failure);
+                worker.lost_between_stages.set(worker.lost_between_stages.get() + 1);
+                if let HoldEnd::Lost(failure) = held {
+                    worker.breaches.borrow_mut().count(&failure);
                 }
             }
         }
-        station.fleet.with(device, |device| {
+        worker.fleet.with(device, |device| {
             if device.holder.as_ref().is_some_and(|holder| Rc::ptr_eq(holder, &mailbox)) {
                 device.holder = None;
             }

@@ -1,13 +1,13 @@
 //! Devices at work: a worker owns its share of the fleet for the whole run.
 
-pub(super) mod entry;
+pub(super) mod context;
 pub(super) mod fleet;
 pub(super) mod gauge;
 pub(super) mod holder;
 pub(super) mod operate;
 pub(super) mod retry;
 pub(super) mod stage_loop;
-pub(super) mod station;
+pub(super) mod task;
 pub(super) mod work;
 
 use std::cell::{Cell, RefCell};
@@ -22,7 +22,7 @@ use crate::device::Connector;
 use crate::engine::clock::RunClock;
 use crate::engine::keys::KeyWorks;
 use crate::engine::plan::schedule::Certified;
-use crate::engine::plan::share::Share;
+use crate::engine::plan::share::WorkerShare;
 use crate::engine::record::breaches::Breaches;
 use crate::engine::record::early::Early;
 use crate::engine::record::recorder::Recorder;
@@ -30,11 +30,11 @@ use crate::engine::record::rows::{RowBatch, RowSink};
 use crate::engine::record::serials::Serials;
 use crate::engine::record::skips::Skips;
 use crate::engine::record::stage_share::StageShare;
-use crate::engine::worker::entry::Job;
-use crate::engine::worker::fleet::Fleet;
+use crate::engine::worker::context::WorkerContext;
+use crate::engine::worker::fleet::WorkerFleet;
 use crate::engine::worker::gauge::Gauge;
 use crate::engine::worker::stage_loop::{StageLoop, StageOrder};
-use crate::engine::worker::station::Station;
+use crate::engine::worker::task::StageJob;
 use crate::measure::Certificates;
 use crate::scenario::Scenario;
 
@@ -46,7 +46,7 @@ pub(crate) struct Worker<C> {
     pub(crate) connector: Arc<C>,
     pub(crate) serials: Arc<Serials>,
     pub(crate) works: Arc<KeyWorks>,
-    pub(crate) share: Share,
+    pub(crate) share: WorkerShare,
     /// Most connections at once.
     pub(crate) slots: usize,
     pub(crate) in_flight: Arc<Gauge>,
@@ -55,7 +55,7 @@ pub(crate) struct Worker<C> {
 }
 
 /// What a worker is told.
-pub(crate) enum Command {
+pub(crate) enum WorkerCommand {
     /// Say which of these devices have a certificate, and why the others have none.
     Certificates { members: Vec<u32>, reply: oneshot::Sender<(Vec<Certified>, Skips)> },
     /// Say when the certificates of your devices expire.
@@ -79,12 +79,12 @@ pub(crate) struct WorkerEnd {
 
 impl<C: Connector + 'static> Worker<C> {
     /// Does what it is told until nobody tells it anything any more. Must be inside a [`tokio::task::LocalSet`].
-    pub(crate) async fn run(self, clock: RunClock, mut commands: UnboundedReceiver<Command>) -> WorkerEnd {
+    pub(crate) async fn run(self, clock: RunClock, mut commands: UnboundedReceiver<WorkerCommand>) -> WorkerEnd {
         let Self { scenario, seed, connector, serials, works, share, slots, in_flight, connected, rows } = self;
-        let fleet = Fleet::new(share, scenario.fleet.devices);
+        let fleet = WorkerFleet::new(share, scenario.fleet.devices);
         let slots = Arc::new(Semaphore::new(slots));
         let (lost_between_stages, early) = (Cell::new(0), Cell::default());
-        let station = Rc::new(Station {
+        let worker = Rc::new(WorkerContext {
             scenario,
             seed,
             connector,
@@ -102,15 +102,15 @@ impl<C: Connector + 'static> Worker<C> {
         });
         while let Some(command) = commands.recv().await {
             match command {
-                Command::Certificates { members, reply } => {
+                WorkerCommand::Certificates { members, reply } => {
                     // Not taken only when the run is given up.
-                    let _ = reply.send(certificates(&station, members));
+                    let _ = reply.send(certificates(&worker, members));
                 }
-                Command::Expiries { now, reply } => {
-                    let _ = reply.send(station.fleet.expiries(now));
+                WorkerCommand::Expiries { now, reply } => {
+                    let _ = reply.send(worker.fleet.expiries(now));
                 }
-                Command::Stage { order, reply } => {
-                    let stage = stage(&station, *order);
+                WorkerCommand::Stage { order, reply } => {
+                    let stage = stage(&worker, *order);
                     tokio::task::spawn_local(async move {
                         let _ = reply.send(stage.run().await);
                     });
@@ -118,34 +118,34 @@ impl<C: Connector + 'static> Worker<C> {
             }
         }
         WorkerEnd {
-            lost_between_stages: station.lost_between_stages.get(),
-            breaches: station.breaches.take(),
-            early: station.early.get(),
+            lost_between_stages: worker.lost_between_stages.get(),
+            breaches: worker.breaches.take(),
+            early: worker.early.get(),
             cpu: Duration::ZERO,
         }
     }
 }
 
-fn certificates<C: Connector>(station: &Station<C>, members: Vec<u32>) -> (Vec<Certified>, Skips) {
+fn certificates<C: Connector>(worker: &WorkerContext<C>, members: Vec<u32>) -> (Vec<Certified>, Skips) {
     let (mut certified, mut skips) = (Vec::new(), Skips::default());
     for device in members {
-        let found = station.fleet.with(device, |state| {
+        let found = worker.fleet.with(device, |state| {
             let leaf = &state.credential.as_ref()?.leaf;
             Some(Certified { device, not_before: leaf.not_before, not_after: leaf.not_after })
         });
         match found {
             Some(found) => certified.push(found),
-            None => skips.count(station.lack_of(device)),
+            None => skips.count(worker.lack_of(device)),
         }
     }
     (certified, skips)
 }
 
-fn stage<C: Connector>(station: &Rc<Station<C>>, order: StageOrder) -> StageLoop<C> {
-    let recorder = RefCell::new(Recorder::with(station.rows.clone().map(RowBatch::new)));
+fn stage<C: Connector>(worker: &Rc<WorkerContext<C>>, order: StageOrder) -> StageLoop<C> {
+    let recorder = RefCell::new(Recorder::with(worker.rows.clone().map(RowBatch::new)));
     let (setup, until) = (Arc::clone(&order.setup), order.until);
     StageLoop {
-        job: Rc::new(Job { station: Rc::clone(station), setup, recorder, whereabouts: Rc::default(), until }),
+        job: Rc::new(StageJob { worker: Rc::clone(worker), setup, recorder, whereabouts: Rc::default(), until }),
         order,
     }
 }

@@ -8,12 +8,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout_at;
 
-use crate::device::{Connector, Held};
+use crate::device::{Connector, HoldEnd};
 use crate::domain::{AttemptFacts, Failure, FailureClass, rng};
-use crate::engine::worker::entry::{Ending, Job};
 use crate::engine::worker::holder::{Kept, Mailbox};
 use crate::engine::worker::retry::Retries;
-use crate::engine::worker::work::Work;
+use crate::engine::worker::task::{StageJob, TaskEnding};
+use crate::engine::worker::work::DeviceWork;
 use crate::measure::Outcome;
 
 /// How a time of being connected ended.
@@ -26,25 +26,25 @@ enum Ended<S> {
 
 /// Connects, stays connected, comes back when it is lost, until the stage is over.
 pub(crate) async fn run<C: Connector + 'static>(
-    mut work: Work<C>,
+    mut work: DeviceWork<C>,
     mut retries: Retries<'_>,
     permit: OwnedSemaphorePermit,
 ) {
-    let job = Rc::clone(&work.entry.job);
-    let device = work.entry.device;
-    let behaviour = &job.station.scenario.fleet.class_of(device).behaviour;
+    let job = Rc::clone(&work.task.job);
+    let device = work.task.device;
+    let behaviour = &job.worker.scenario.fleet.class_of(device).behaviour;
     work.borrow_connection().await;
     if work.kept.is_some() {
-        work.entry.begin(None);
-        work.entry.end(&AttemptFacts::default(), None, Ending::Ready);
+        work.task.begin(None);
+        work.task.end(&AttemptFacts::default(), None, TaskEnding::Ready);
         work.ready = true;
         drop(permit);
     } else if !work.attempts(behaviour, &mut retries, permit, None).await {
         return;
     }
-    let ready = job.now().saturating_sub(work.entry.due());
+    let ready = job.now().saturating_sub(work.task.due());
     let mailbox = Mailbox::new();
-    job.station.fleet.with(device, |device| device.holder = Some(Rc::clone(&mailbox)));
+    job.worker.fleet.with(device, |device| device.holder = Some(Rc::clone(&mailbox)));
     let mut messages = Messages::of(&job, device);
     let outcome = loop {
         let since = job.now();
@@ -60,7 +60,7 @@ pub(crate) async fn run<C: Connector + 'static>(
             Ended::Lost(failure) => {
                 let lost = job.now();
                 job.recorder.borrow_mut().disconnected(lost);
-                job.station.breaches.borrow_mut().count(&failure);
+                job.worker.breaches.borrow_mut().count(&failure);
                 let again = lost + retries.lost(lost.saturating_sub(since));
                 if job.until.is_some_and(|until| again >= until) {
                     job.recorder.borrow_mut().errors.count(&failure, lost, 1);
@@ -76,19 +76,19 @@ pub(crate) async fn run<C: Connector + 'static>(
             }
         }
     };
-    job.station.fleet.with(device, |device| {
+    job.worker.fleet.with(device, |device| {
         if device.holder.as_ref().is_some_and(|holder| Rc::ptr_eq(holder, &mailbox)) {
             device.holder = None;
         }
     });
     // Without effect when the attempts ended it already.
-    work.entry.end_device(outcome, ready);
+    work.task.end_device(outcome, ready);
     work.give_back();
 }
 
 /// Stays connected until the stage is over or the connection lost; sends messages and lends the connection meanwhile.
 async fn connected<C: Connector + 'static>(
-    job: &Job<C>,
+    job: &StageJob<C>,
     device: u32,
     mailbox: &Mailbox<C::Stream>,
     mut kept: Kept<C::Stream>,
@@ -98,10 +98,10 @@ where
     C::Stream: AsyncRead + AsyncWrite + Unpin,
 {
     let until = job.until.unwrap_or(Duration::MAX);
-    let over = job.station.clock.instant(until);
+    let over = job.worker.clock.instant(until);
     loop {
         let wake = messages.next.map_or(until, |next| next.min(until));
-        let wake = job.station.clock.instant(wake);
+        let wake = job.worker.clock.instant(wake);
         tokio::select! {
             biased;
             request = mailbox.asked() => {
@@ -112,8 +112,8 @@ where
                 }
             }
             held = kept.session.hold(Some(wake)) => match held {
-                Held::Lost(failure) => return Ended::Lost(failure),
-                Held::Until => {
+                HoldEnd::Lost(failure) => return Ended::Lost(failure),
+                HoldEnd::Until => {
                     let now = job.now();
                     if now >= until {
                         return Ended::Over(Some(kept));
@@ -128,8 +128,8 @@ where
     }
 }
 
-async fn send<C: Connector>(job: &Job<C>, device: u32, kept: &mut Kept<C::Stream>) -> Result<(), Failure> {
-    let credential = job.station.fleet.with(device, |device| device.credential.clone());
+async fn send<C: Connector>(job: &StageJob<C>, device: u32, kept: &mut Kept<C::Stream>) -> Result<(), Failure> {
+    let credential = job.worker.fleet.with(device, |device| device.credential.clone());
     let Some(credential) = credential else { return Ok(()) };
     let took = kept.session.send_telemetry(job.setup.settings_of(device), &credential).await?;
     job.recorder.borrow_mut().telemetry(job.now(), took);
@@ -145,11 +145,11 @@ struct Messages {
 }
 
 impl Messages {
-    fn of<C: Connector>(job: &Job<C>, device: u32) -> Self {
-        let station = &job.station;
+    fn of<C: Connector>(job: &StageJob<C>, device: u32) -> Self {
+        let worker = &job.worker;
         let every = job.setup.stage.operate.and_then(|operate| operate.telemetry_every);
-        let every = every.map(|every| station.scenario.time_scale.to_real(every).max(Duration::from_micros(1)));
-        let first = every.map(|every| job.now() + first_after(every, station.seed, device, job.setup.index));
+        let every = every.map(|every| worker.scenario.time_scale.to_real(every).max(Duration::from_micros(1)));
+        let first = every.map(|every| job.now() + first_after(every, worker.seed, device, job.setup.index));
         Self { every: every.unwrap_or_default(), next: first }
     }
 

@@ -35,7 +35,7 @@ pub(crate) enum At {
 
 /// What follows a failed attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Next {
+pub(crate) enum AfterFailure {
     /// Another attempt.
     Again {
         /// After so much real time.
@@ -67,7 +67,7 @@ impl<'a> Retries<'a> {
     }
 
     /// An attempt failed.
-    pub(crate) fn failed(&mut self, failure: &Failure, at: At, retry_after: Option<FleetTime>) -> Next {
+    pub(crate) fn failed(&mut self, failure: &Failure, at: At, retry_after: Option<FleetTime>) -> AfterFailure {
         let kind = kind(failure, at);
         self.failed = self.failed.saturating_add(1);
         // A hub that refuses a renewal is there, and knows the device.
@@ -75,17 +75,17 @@ impl<'a> Retries<'a> {
         self.hub_failed = if away { self.hub_failed.saturating_add(1) } else { 0 };
         let Behaviour { attempts, hub_attempts, honours_retry_after, .. } = *self.behaviour;
         if kind == Kind::Final {
-            return Next::Refused;
+            return AfterFailure::Refused;
         }
         if attempts > 0 && self.failed >= attempts {
-            return Next::GiveUp;
+            return AfterFailure::GiveUp;
         }
         let by_dps = kind == Kind::Unknown || (hub_attempts > 0 && self.hub_failed >= hub_attempts);
         if by_dps {
             self.hub_failed = 0;
         }
         let named = retry_after.filter(|_| honours_retry_after).unwrap_or_default();
-        Next::Again { wait: self.scale.to_real(self.wait().max(named)), by_dps }
+        AfterFailure::Again { wait: self.scale.to_real(self.wait().max(named)), by_dps }
     }
 
     /// A connection is lost that was held for so long: how long until the device comes again, both in real time.
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
     use crate::scenario::{Backoff, BehaviourPreset, Jitter};
 
-    fn failed(behaviour: &Behaviour, failures: &[(Failure, At)], retry_after: Option<FleetTime>) -> Vec<Next> {
+    fn failed(behaviour: &Behaviour, failures: &[(Failure, At)], retry_after: Option<FleetTime>) -> Vec<AfterFailure> {
         let mut retries = Retries::new(behaviour, TimeScale::REAL, 1, 7, 0);
         failures.iter().map(|(failure, at)| retries.failed(failure, *at, retry_after)).collect()
     }
@@ -154,7 +154,7 @@ mod tests {
     fn a_well_behaved_device_waits_at_least_as_long_as_it_is_told() {
         let behaviour = BehaviourPreset::WellBehaved.behaviour();
         for next in failed(&behaviour, &vec![throttled(); 900], Some(FleetTime::from_secs(30))) {
-            let Next::Again { wait, by_dps: false } = next else { panic!("{next:?}") };
+            let AfterFailure::Again { wait, by_dps: false } = next else { panic!("{next:?}") };
             assert!((Duration::from_secs(30)..=Duration::from_secs(60)).contains(&wait), "{wait:?}");
         }
     }
@@ -163,10 +163,10 @@ mod tests {
     fn a_device_gives_up_only_what_might_have_passed() {
         let behaviour = Behaviour { attempts: 10, ..BehaviourPreset::WellBehaved.behaviour() };
         let next = failed(&behaviour, &vec![throttled(); 10], None);
-        assert!(next[..9].iter().all(|next| matches!(next, Next::Again { .. })), "{next:?}");
-        assert_eq!(next[9], Next::GiveUp);
+        assert!(next[..9].iter().all(|next| matches!(next, AfterFailure::Again { .. })), "{next:?}");
+        assert_eq!(next[9], AfterFailure::GiveUp);
         let wrong = (Failure::new(FailureClass::Verification, "another key"), At::Dps);
-        assert_eq!(failed(&behaviour, &[wrong], None), [Next::Refused]);
+        assert_eq!(failed(&behaviour, &[wrong], None), [AfterFailure::Refused]);
     }
 
     #[test]
@@ -175,9 +175,9 @@ mod tests {
         let next =
             |class, code, at| failed(&behaviour, &[(Failure { class, code, message: String::new() }, at)], None)[0];
         let again = |next| match next {
-            Next::Again { by_dps, .. } => Some(by_dps),
-            Next::Refused => None,
-            Next::GiveUp => panic!("it may try as often as it likes"),
+            AfterFailure::Again { by_dps, .. } => Some(by_dps),
+            AfterFailure::Refused => None,
+            AfterFailure::GiveUp => panic!("it may try as often as it likes"),
         };
         for (class, code, at, expected) in [
             (FailureClass::Rejected, 400_004, At::Renewal, Some(false)),
@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn one_that_ignores_retry_after_comes_every_second_for_ever() {
         let behaviour = BehaviourPreset::IgnoresRetryAfter.behaviour();
-        let again = Next::Again { wait: Duration::from_secs(1), by_dps: false };
+        let again = AfterFailure::Again { wait: Duration::from_secs(1), by_dps: false };
         assert!(
             failed(&behaviour, &vec![throttled(); 500], Some(FleetTime::from_secs(30))).iter().all(|n| *n == again)
         );
@@ -229,13 +229,13 @@ mod tests {
         let behaviour = Behaviour { hub_attempts: 3, attempts: 0, ..BehaviourPreset::WellBehaved.behaviour() };
         let by_dps = |failures: &[(Failure, At)]| -> Vec<bool> {
             let next = failed(&behaviour, failures, None);
-            next.iter().map(|n| matches!(n, Next::Again { by_dps: true, .. })).collect()
+            next.iter().map(|n| matches!(n, AfterFailure::Again { by_dps: true, .. })).collect()
         };
         let refused = |code| (Failure::rejected(code, "refused"), At::Hub);
         assert_eq!(by_dps(&[refused(5), refused(3)]), [true, false]);
         assert_eq!(by_dps(&vec![refused(3); 4]), [false, false, true, false]);
         let unauthorized = (Failure::rejected(401_002, "Unauthorized"), At::Dps);
-        assert_eq!(failed(&behaviour, &[unauthorized], None), [Next::Refused]);
+        assert_eq!(failed(&behaviour, &[unauthorized], None), [AfterFailure::Refused]);
     }
 
     #[test]
@@ -243,7 +243,7 @@ mod tests {
         let behaviour = Behaviour { hub_attempts: 2, attempts: 0, ..BehaviourPreset::WellBehaved.behaviour() };
         let by_dps = |failures: &[(Failure, At)]| -> Vec<bool> {
             let next = failed(&behaviour, failures, None);
-            next.iter().map(|n| matches!(n, Next::Again { by_dps: true, .. })).collect()
+            next.iter().map(|n| matches!(n, AfterFailure::Again { by_dps: true, .. })).collect()
         };
         let silent = || (Failure::new(FailureClass::Timeout, "no answer"), At::Renewal);
         let busy = || (Failure::new(FailureClass::Throttled, "too many"), At::Renewal);
@@ -261,7 +261,7 @@ mod tests {
         let away = Failure::new(FailureClass::Network, "away");
         for _ in 0..4 {
             for _ in 0..2 {
-                assert!(matches!(retries.failed(&away, At::Hub, None), Next::Again { by_dps: false, .. }));
+                assert!(matches!(retries.failed(&away, At::Hub, None), AfterFailure::Again { by_dps: false, .. }));
             }
             retries.succeeded();
         }
@@ -272,7 +272,7 @@ mod tests {
         let behaviour = Behaviour { attempts: 0, hub_attempts: 0, ..BehaviourPreset::WellBehaved.behaviour() };
         let away = (Failure::new(FailureClass::Network, "away"), At::Hub);
         let next = failed(&behaviour, &vec![away; 50], None);
-        assert!(next.iter().all(|next| matches!(next, Next::Again { by_dps: false, .. })), "{next:?}");
+        assert!(next.iter().all(|next| matches!(next, AfterFailure::Again { by_dps: false, .. })), "{next:?}");
     }
 
     #[test]
@@ -281,8 +281,8 @@ mod tests {
         let scale = TimeScale::new(FleetTime::from_secs(2_000), Duration::from_secs(1)).unwrap();
         let (failure, at) = throttled();
         let next = |retry_after| Retries::new(&behaviour, scale, 1, 7, 0).failed(&failure, at, retry_after);
-        assert_eq!(next(None), Next::Again { wait: Duration::from_millis(1), by_dps: false });
+        assert_eq!(next(None), AfterFailure::Again { wait: Duration::from_millis(1), by_dps: false });
         let told = next(Some(FleetTime::from_secs(5)));
-        assert_eq!(told, Next::Again { wait: Duration::from_micros(2_500), by_dps: false });
+        assert_eq!(told, AfterFailure::Again { wait: Duration::from_micros(2_500), by_dps: false });
     }
 }

@@ -17,7 +17,7 @@ use crate::engine::plan::setup::StageSetup;
 use crate::engine::record::publication::{self, Publication};
 use crate::engine::record::skips::{Lack, Skips};
 use crate::engine::record::stage_share::StageShare;
-use crate::engine::worker::entry::{Entry, Job};
+use crate::engine::worker::task::{DeviceTask, StageJob};
 use crate::engine::worker::work;
 use crate::measure::SkipReason;
 use crate::scenario::StageKind;
@@ -47,7 +47,7 @@ pub(crate) enum Feed {
 /// | grace over, or cut | - | cut |
 /// | nobody waits, none at work, none to come | done | done |
 pub(crate) struct StageLoop<C: Connector> {
-    pub(crate) job: Rc<Job<C>>,
+    pub(crate) job: Rc<StageJob<C>>,
     pub(crate) order: StageOrder,
 }
 
@@ -77,7 +77,7 @@ pub(crate) struct StageOrder {
     pub(crate) publication: Option<Publication>,
 }
 
-struct State {
+struct LoopState {
     waiting: VecDeque<Waiting>,
     at_work: JoinSet<()>,
     /// Devices that became due.
@@ -106,7 +106,7 @@ enum Want {
     Key,
 }
 
-impl State {
+impl LoopState {
     fn new(now: Duration) -> Self {
         Self {
             waiting: VecDeque::new(),
@@ -140,11 +140,11 @@ impl State {
 impl<C: Connector + 'static> StageLoop<C> {
     /// Works through the stage. Must be inside a [`tokio::task::LocalSet`].
     pub(crate) async fn run(mut self) -> StageShare {
-        let mut state = State::new(self.job.now());
+        let mut state = LoopState::new(self.job.now());
         let halted = self.order.halt.clone().cancelled_owned();
         let cut = self.order.cut.clone().cancelled_owned();
         tokio::pin!(halted, cut);
-        let slots = Arc::clone(&self.job.station.slots);
+        let slots = Arc::clone(&self.job.worker.slots);
         let mut publish = interval(publication::VIEW_EVERY);
         publish.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut inbox = Vec::new();
@@ -166,7 +166,7 @@ impl<C: Connector + 'static> StageLoop<C> {
             if ended && state.waiting.is_empty() && state.at_work.is_empty() {
                 break;
             }
-            let wake = self.wake(&state).map(|at| self.job.station.clock.instant(at));
+            let wake = self.wake(&state).map(|at| self.job.worker.clock.instant(at));
             let (job, keys) = (&self.job, &mut self.order.keys);
             let pulls = matches!(self.order.feed, Feed::Pulled(_)) && state.waiting.is_empty();
             tokio::select! {
@@ -203,7 +203,7 @@ impl<C: Connector + 'static> StageLoop<C> {
     }
 
     /// Everybody is through: what the stage brings back.
-    fn finish(&self, state: &State) -> StageShare {
+    fn finish(&self, state: &LoopState) -> StageShare {
         self.publish();
         if self.job.setup.stage.kind.needs_credential() {
             self.order.members.iter().for_each(|device| work::note_expiry(&self.job, *device));
@@ -219,7 +219,7 @@ impl<C: Connector + 'static> StageLoop<C> {
     }
 
     /// Does everything that can be done now.
-    fn advance(&mut self, state: &mut State) {
+    fn advance(&mut self, state: &mut LoopState) {
         let now = self.job.now();
         self.pull(state, now);
         self.admit(state, now);
@@ -241,7 +241,7 @@ impl<C: Connector + 'static> StageLoop<C> {
     }
 
     /// In a closed workload a device is due when it gets its turn.
-    fn pull(&mut self, state: &mut State, now: Duration) {
+    fn pull(&mut self, state: &mut LoopState, now: Duration) {
         let (Feed::Pulled(devices), Some(turns), false) = (&mut self.order.feed, &self.order.turns, state.halting)
         else {
             return;
@@ -255,13 +255,13 @@ impl<C: Connector + 'static> StageLoop<C> {
     }
 
     /// Starts those that wait, as far as there are slots and keys; drops those that wait for too long.
-    fn admit(&mut self, state: &mut State, now: Duration) {
+    fn admit(&mut self, state: &mut LoopState, now: Duration) {
         state.waits_for = None;
         while let Some(due) = state.waiting.front().map(|waiting| waiting.due) {
             if self.has_nothing_to_do(due.device) {
                 state.waiting.pop_front();
                 self.skip_key();
-                let lack = self.job.station.lack_of(due.device);
+                let lack = self.job.worker.lack_of(due.device);
                 self.job.recorder.borrow_mut().skipped(lack);
                 continue;
             }
@@ -272,7 +272,7 @@ impl<C: Connector + 'static> StageLoop<C> {
                 self.job.lacks(due.device, SkipReason::Dropped);
                 continue;
             }
-            let Ok(slot) = Arc::clone(&self.job.station.slots).try_acquire_owned() else {
+            let Ok(slot) = Arc::clone(&self.job.worker.slots).try_acquire_owned() else {
                 return state.wants(Want::Slot, due.device);
             };
             let key = match &mut self.order.keys {
@@ -284,7 +284,7 @@ impl<C: Connector + 'static> StageLoop<C> {
             };
             let turn = state.waiting.pop_front().and_then(|waiting| waiting.turn);
             state.moved = now;
-            let work = work::run(Entry::new(Rc::clone(&self.job), due), key, slot);
+            let work = work::run(DeviceTask::new(Rc::clone(&self.job), due), key, slot);
             match turn {
                 None => state.at_work.spawn_local(work),
                 Some(turn) => state.at_work.spawn_local(async move {
@@ -297,7 +297,7 @@ impl<C: Connector + 'static> StageLoop<C> {
 
     fn has_nothing_to_do(&self, device: u32) -> bool {
         self.job.setup.stage.kind.needs_credential()
-            && self.job.station.fleet.with(device, |device| device.credential.is_none())
+            && self.job.worker.fleet.with(device, |device| device.credential.is_none())
     }
 
     /// Those whose provisioning is still expected when the stage is over were never started.
@@ -307,7 +307,7 @@ impl<C: Connector + 'static> StageLoop<C> {
         }
         let expected = Lack { reason: SkipReason::GoingOn, stage: Some(self.job.setup.index) };
         for device in &self.order.members {
-            let still = self.job.station.fleet.with(*device, |device| device.lack == Some(expected));
+            let still = self.job.worker.fleet.with(*device, |device| device.lack == Some(expected));
             if still {
                 self.job.lacks(*device, SkipReason::NotStarted);
             }
@@ -321,7 +321,7 @@ impl<C: Connector + 'static> StageLoop<C> {
     }
 
     /// When something must happen although nothing comes.
-    fn wake(&self, state: &State) -> Option<Duration> {
+    fn wake(&self, state: &LoopState) -> Option<Duration> {
         // The runtime's timers are good to a millisecond, and exactly on time is not yet too late.
         let late = |due: &Due| self.order.max_lateness.map(|max| due.at + max + Duration::from_millis(1));
         [
@@ -335,18 +335,18 @@ impl<C: Connector + 'static> StageLoop<C> {
     }
 
     /// In a closed workload: when it is clear that nobody gets through any more.
-    fn stalls_at(&self, state: &State) -> Option<Duration> {
+    fn stalls_at(&self, state: &LoopState) -> Option<Duration> {
         let waits_for_turns = matches!(self.order.feed, Feed::Pulled(_)) && !state.at_work.is_empty();
         waits_for_turns.then(|| state.moved.saturating_add(self.order.patience))
     }
 
-    fn start_no_more(&mut self, state: &mut State) {
+    fn start_no_more(&mut self, state: &mut LoopState) {
         self.order.feed = Feed::Ended;
         self.job.recorder.borrow_mut().totals.not_started += state.waiting.len() as u64;
         state.waiting.clear();
     }
 
-    fn halt(&mut self, state: &mut State) {
+    fn halt(&mut self, state: &mut LoopState) {
         state.halting = true;
         self.start_no_more(state);
         let grace = self.job.now() + self.order.grace;
@@ -365,7 +365,7 @@ impl<C: Connector + 'static> StageLoop<C> {
 }
 
 /// Puts what was recorded aside when its worker breaks.
-struct KeptWhenBroken<C: Connector>(Rc<Job<C>>);
+struct KeptWhenBroken<C: Connector>(Rc<StageJob<C>>);
 
 impl<C: Connector> Drop for KeptWhenBroken<C> {
     fn drop(&mut self) {
@@ -378,7 +378,7 @@ impl<C: Connector> Drop for KeptWhenBroken<C> {
     }
 }
 
-fn came<C: Connector>(job: &Job<C>, state: &mut State, devices: impl IntoIterator<Item = Waiting>) {
+fn came<C: Connector>(job: &StageJob<C>, state: &mut LoopState, devices: impl IntoIterator<Item = Waiting>) {
     let mut recorder = job.recorder.borrow_mut();
     for waiting in devices {
         state.came += 1;

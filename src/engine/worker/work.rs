@@ -9,11 +9,11 @@ use tokio::time::sleep_until;
 
 use crate::device::{self, Connector, Credential, Done, LocalEnd, Prepared};
 use crate::domain::{AttemptFacts, Failure, FailureClass, Phase};
-use crate::engine::keys::{self, Key};
-use crate::engine::worker::entry::{Ending, Entry, Job};
+use crate::engine::keys::{self, MadeKey};
 use crate::engine::worker::holder::{self, Back, Kept};
 use crate::engine::worker::operate;
-use crate::engine::worker::retry::{At, Next, Retries};
+use crate::engine::worker::retry::{AfterFailure, At, Retries};
+use crate::engine::worker::task::{DeviceTask, StageJob, TaskEnding};
 use crate::scenario::{Behaviour, StageKind};
 
 /// Which way an attempt takes.
@@ -28,9 +28,9 @@ enum Way {
 }
 
 /// A device at work in a stage.
-pub(crate) struct Work<C: Connector> {
-    pub(crate) entry: Entry<C>,
-    job: Rc<Job<C>>,
+pub(crate) struct DeviceWork<C: Connector> {
+    pub(crate) task: DeviceTask<C>,
+    job: Rc<StageJob<C>>,
     end: Rc<LocalEnd>,
     prepared: Option<Box<Prepared>>,
     /// The connection that the device has open.
@@ -44,17 +44,21 @@ pub(crate) struct Work<C: Connector> {
 }
 
 /// Does all that a device does in a stage.
-pub(crate) async fn run<C: Connector + 'static>(entry: Entry<C>, key: Option<Key>, permit: OwnedSemaphorePermit) {
-    let job = Rc::clone(&entry.job);
-    let device = entry.device;
-    let scenario = Arc::clone(&job.station.scenario);
+pub(crate) async fn run<C: Connector + 'static>(
+    task: DeviceTask<C>,
+    key: Option<MadeKey>,
+    permit: OwnedSemaphorePermit,
+) {
+    let job = Rc::clone(&task.job);
+    let device = task.device;
+    let scenario = Arc::clone(&job.worker.scenario);
     let behaviour = &scenario.fleet.class_of(device).behaviour;
-    let mut retries = Retries::new(behaviour, scenario.time_scale, job.station.seed, device, job.setup.index);
-    let mut work = Work::new(entry);
+    let mut retries = Retries::new(behaviour, scenario.time_scale, job.worker.seed, device, job.setup.index);
+    let mut work = DeviceWork::new(task);
     match key {
         Some(Err(failure)) => {
-            work.entry.begin(None);
-            return work.entry.end(&AttemptFacts::default(), Some(&failure), Ending::Device);
+            work.task.begin(None);
+            return work.task.end(&AttemptFacts::default(), Some(&failure), TaskEnding::Device);
         }
         Some(Ok(prepared)) => work.prepared = Some(Box::new(prepared)),
         None => {}
@@ -67,24 +71,24 @@ pub(crate) async fn run<C: Connector + 'static>(entry: Entry<C>, key: Option<Key
     work.give_back();
 }
 
-impl<C: Connector + 'static> Work<C> {
-    fn new(entry: Entry<C>) -> Self {
-        let job = Rc::clone(&entry.job);
-        let device = entry.device;
-        let end = job.station.fleet.with(device, |state| {
+impl<C: Connector + 'static> DeviceWork<C> {
+    fn new(task: DeviceTask<C>) -> Self {
+        let job = Rc::clone(&task.job);
+        let device = task.device;
+        let end = job.worker.fleet.with(device, |state| {
             let make = || Rc::new(LocalEnd::new(job.setup.settings_of(device), device));
             Rc::clone(state.end.get_or_insert_with(make))
         });
-        Self { entry, job, end, prepared: None, kept: None, back: None, obtained: false, ready: false }
+        Self { task, job, end, prepared: None, kept: None, back: None, obtained: false, ready: false }
     }
 
     pub(crate) fn credential(&self) -> Option<Rc<Credential>> {
-        self.job.station.fleet.with(self.entry.device, |device| device.credential.clone())
+        self.job.worker.fleet.with(self.task.device, |device| device.credential.clone())
     }
 
     /// Takes the connection that the device holds, to be renewed, given up, or used.
     pub(crate) async fn borrow_connection(&mut self) {
-        let holder = self.job.station.fleet.with(self.entry.device, |device| device.holder.clone());
+        let holder = self.job.worker.fleet.with(self.task.device, |device| device.holder.clone());
         let Some(holder) = holder else { return };
         if let Some((kept, back)) = holder.borrow().await {
             self.kept = Some(kept);
@@ -94,7 +98,7 @@ impl<C: Connector + 'static> Work<C> {
 
     /// The connection goes back to whoever lent it, is kept, or ends.
     pub(crate) fn give_back(self) {
-        let Self { entry, job, kept, back, .. } = self;
+        let Self { task, job, kept, back, .. } = self;
         let kept = match back {
             Some(back) => match back.send(kept) {
                 Ok(()) => return,
@@ -103,7 +107,7 @@ impl<C: Connector + 'static> Work<C> {
             None => kept,
         };
         match kept {
-            Some(kept) if job.setup.stage.keep_connected => holder::keep(&job.station, entry.device, kept),
+            Some(kept) if job.setup.stage.keep_connected => holder::keep(&job.worker, task.device, kept),
             // Whoever lent it is gone, and nobody wants it.
             Some(kept) => close(&job, kept),
             None => {}
@@ -127,13 +131,13 @@ impl<C: Connector + 'static> Work<C> {
                 Some(permit) => permit,
                 None => self.slot().await,
             };
-            self.entry.begin(due);
+            self.task.begin(due);
             self.note_expiry();
             let way = self.way(behaviour);
             let done = match self.attempt(way).await {
                 Ok(done) => self.checked(way, done),
                 Err(failure) => {
-                    self.entry.end(&AttemptFacts::default(), Some(&failure), Ending::Device);
+                    self.task.end(&AttemptFacts::default(), Some(&failure), TaskEnding::Device);
                     return false;
                 }
             };
@@ -149,31 +153,31 @@ impl<C: Connector + 'static> Work<C> {
                 retries.succeeded();
                 // A device that operates is through when the stage is.
                 let first = !std::mem::replace(&mut self.ready, true);
-                self.entry.end(
+                self.task.end(
                     &facts,
                     None,
                     match (operates, first) {
-                        (false, _) => Ending::Device,
-                        (true, true) => Ending::Ready,
-                        (true, false) => Ending::Attempt,
+                        (false, _) => TaskEnding::Device,
+                        (true, true) => TaskEnding::Ready,
+                        (true, false) => TaskEnding::Attempt,
                     },
                 );
                 return true;
             };
             let now = self.job.now();
             let (again, ending) = match retries.failed(failure, at, facts.retry_after) {
-                Next::Again { wait, by_dps } => {
+                AfterFailure::Again { wait, by_dps } => {
                     let again = now + wait;
                     let too_late = self.job.until.is_some_and(|until| again >= until);
-                    (Some((again, by_dps)), if too_late { Ending::Cut } else { Ending::Attempt })
+                    (Some((again, by_dps)), if too_late { TaskEnding::Cut } else { TaskEnding::Attempt })
                 }
-                Next::GiveUp => (None, Ending::GaveUp),
-                Next::Refused => (None, Ending::Device),
+                AfterFailure::GiveUp => (None, TaskEnding::GaveUp),
+                AfterFailure::Refused => (None, TaskEnding::Device),
             };
-            self.entry.end(&facts, Some(failure), ending);
-            let Some((again, by_dps)) = again.filter(|_| ending == Ending::Attempt) else { return false };
+            self.task.end(&facts, Some(failure), ending);
+            let Some((again, by_dps)) = again.filter(|_| ending == TaskEnding::Attempt) else { return false };
             if by_dps {
-                self.job.station.fleet.with(self.entry.device, |device| device.refused = true);
+                self.job.worker.fleet.with(self.task.device, |device| device.refused = true);
             }
             self.wait_until(again).await;
             due = Some(again);
@@ -182,7 +186,7 @@ impl<C: Connector + 'static> Work<C> {
 
     /// A slot for one more connection.
     pub(crate) async fn slot(&self) -> OwnedSemaphorePermit {
-        let slots = Arc::clone(&self.job.station.slots);
+        let slots = Arc::clone(&self.job.worker.slots);
         match slots.acquire_owned().await {
             Ok(permit) => permit,
             // Never closed.
@@ -192,12 +196,12 @@ impl<C: Connector + 'static> Work<C> {
 
     /// Waits, and keeps an open connection alive meanwhile.
     pub(crate) async fn wait_until(&mut self, at: Duration) {
-        let at = self.job.station.clock.instant(at);
+        let at = self.job.worker.clock.instant(at);
         if let Some(kept) = &mut self.kept
-            && let device::Held::Lost(failure) = kept.session.hold(Some(at)).await
+            && let device::HoldEnd::Lost(failure) = kept.session.hold(Some(at)).await
         {
             self.kept = None;
-            self.job.station.breaches.borrow_mut().count(&failure);
+            self.job.worker.breaches.borrow_mut().count(&failure);
             self.job.recorder.borrow_mut().disconnected(self.job.now());
         }
         sleep_until(at).await;
@@ -207,9 +211,9 @@ impl<C: Connector + 'static> Work<C> {
         let kind = self.job.setup.stage.kind;
         let (known, only_dps) = self
             .job
-            .station
+            .worker
             .fleet
-            .with(self.entry.device, |device| (device.credential.is_some(), device.refused || device.expired));
+            .with(self.task.device, |device| (device.credential.is_some(), device.refused || device.expired));
         if !known || only_dps {
             return Way::Dps;
         }
@@ -240,12 +244,12 @@ impl<C: Connector + 'static> Work<C> {
 
     /// One attempt. An error is one of the generator's own.
     async fn attempt(&mut self, way: Way) -> Result<Done<C::Stream>, Failure> {
-        let station = Rc::clone(&self.job.station);
+        let worker = Rc::clone(&self.job.worker);
         let setup = Arc::clone(&self.job.setup);
-        let settings = setup.settings_of(self.entry.device);
-        let (connector, end) = (&*station.connector, Rc::clone(&self.end));
+        let settings = setup.settings_of(self.task.device);
+        let (connector, end) = (&*worker.connector, Rc::clone(&self.end));
         if way != Way::Hub && self.prepared.is_none() {
-            let key = station.works.order(&setup, self.entry.device).await.unwrap_or_else(|_| Err(keys::lost()))?;
+            let key = worker.works.order(&setup, self.task.device).await.unwrap_or_else(|_| Err(keys::lost()))?;
             self.prepared = Some(Box::new(key));
         }
         if way != Way::Renewal {
@@ -273,7 +277,7 @@ impl<C: Connector + 'static> Work<C> {
     /// Ends a connection with the hub before another one is made, so that the hub does not have to.
     async fn take_leave(&mut self) {
         if let (Some(session), slot) = Kept::split(self.kept.take()) {
-            Box::pin(session.leave(&*self.job.station.connector)).await;
+            Box::pin(session.leave(&*self.job.worker.connector)).await;
             drop(slot);
         }
     }
@@ -281,13 +285,13 @@ impl<C: Connector + 'static> Work<C> {
     /// No serial number comes twice.
     fn checked(&self, way: Way, mut done: Done<C::Stream>) -> Done<C::Stream> {
         let issued = done.result.as_ref().ok().or(done.obtained.as_ref()).filter(|_| way != Way::Hub);
-        let station = &self.job.station;
+        let worker = &self.job.worker;
         if let Some(leaf) = issued.map(|credential| &credential.leaf) {
-            let mut early = station.early.get();
+            let mut early = worker.early.get();
             early.count(leaf.early_by);
-            station.early.set(early);
+            worker.early.set(early);
         }
-        if issued.is_some_and(|credential| !station.serials.insert(&credential.leaf.serial)) {
+        if issued.is_some_and(|credential| !worker.serials.insert(&credential.leaf.serial)) {
             let again = "the issued certificate has the serial number of another one of this run";
             done.result = Err(Failure::new(FailureClass::Verification, again));
             done.obtained = None;
@@ -297,7 +301,7 @@ impl<C: Connector + 'static> Work<C> {
 
     /// Keeps what an attempt got, and the connection that it left open.
     fn settle(&mut self, way: Way, done: Done<C::Stream>, permit: OwnedSemaphorePermit) {
-        let station = &self.job.station;
+        let worker = &self.job.worker;
         let mut obtained = match done.result {
             Ok(credential) => Some(credential),
             Err(_) => done.obtained,
@@ -306,26 +310,26 @@ impl<C: Connector + 'static> Work<C> {
         if new {
             self.obtained = true;
         }
-        station.fleet.with(self.entry.device, |device| {
+        worker.fleet.with(self.task.device, |device| {
             if let Some(credential) = obtained.take_if(|_| new) {
                 device.credential = Some(Rc::new(credential));
                 device.refused = false;
                 device.expired = false;
             }
         });
-        self.kept = done.session.map(|session| Kept::new(session, permit, &station.connected));
+        self.kept = done.session.map(|session| Kept::new(session, permit, &worker.connected));
     }
 
     /// Counts a certificate that has expired, once.
     pub(crate) fn note_expiry(&self) {
-        note_expiry(&self.job, self.entry.device);
+        note_expiry(&self.job, self.task.device);
     }
 }
 
 /// Counts the certificate of a device as expired when it has, once.
-pub(crate) fn note_expiry<C: Connector>(job: &Job<C>, device: u32) {
+pub(crate) fn note_expiry<C: Connector>(job: &StageJob<C>, device: u32) {
     let now = job.setup.settings_of(device).clock.now();
-    let expired = job.station.fleet.with(device, |state| {
+    let expired = job.worker.fleet.with(device, |state| {
         let expired = !state.expired && state.credential.as_ref().is_some_and(|c| c.leaf.not_after <= now);
         state.expired |= expired;
         expired
@@ -336,12 +340,12 @@ pub(crate) fn note_expiry<C: Connector>(job: &Job<C>, device: u32) {
 }
 
 /// Takes leave and closes, without making anybody wait for it.
-pub(crate) fn close<C: Connector + 'static>(job: &Rc<Job<C>>, kept: Kept<C::Stream>) {
-    let station = Rc::clone(&job.station);
+pub(crate) fn close<C: Connector + 'static>(job: &Rc<StageJob<C>>, kept: Kept<C::Stream>) {
+    let worker = Rc::clone(&job.worker);
     tokio::task::spawn_local(async move {
         let (session, slot) = Kept::split(Some(kept));
         if let Some(session) = session {
-            session.close(&*station.connector).await;
+            session.close(&*worker.connector).await;
         }
         drop(slot);
     });

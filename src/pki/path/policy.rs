@@ -14,16 +14,16 @@ use x509_parser::extensions::ParsedExtension;
 const ANY_POLICY: Oid<'static> = oid!(2.5.29.32.0);
 
 /// An object identifier, as it is encoded.
-type Policy = Box<[u8]>;
+type PolicyOid = Box<[u8]>;
 
 /// What a certificate says about policies.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in crate::pki) struct PolicyRules {
     /// Its policies, but for any policy; `None` when it has none at all.
-    policies: Option<BTreeSet<Policy>>,
+    policies: Option<BTreeSet<PolicyOid>>,
     has_any: bool,
     /// Policies of the issuer and which of the subject's are as good.
-    mappings: Vec<(Policy, Policy)>,
+    mappings: Vec<(PolicyOid, PolicyOid)>,
     require_explicit: Option<u32>,
     inhibit_mapping: Option<u32>,
     inhibit_any: Option<u32>,
@@ -32,7 +32,7 @@ pub(in crate::pki) struct PolicyRules {
 /// What is left of policies at some place of a path.
 #[derive(Debug)]
 pub(super) struct PolicyState {
-    expected: BTreeSet<Policy>,
+    expected: BTreeSet<PolicyOid>,
     any: bool,
     /// After so many certificates that are not self-issued, a policy must be left.
     explicit: u32,
@@ -80,7 +80,7 @@ impl PolicyRules {
     }
 
     /// Which policies below are as good as `policy`, itself when none is named.
-    fn below(&self, policy: &Policy) -> Vec<Policy> {
+    fn below(&self, policy: &PolicyOid) -> Vec<PolicyOid> {
         let named: Vec<_> = self.mappings.iter().filter(|(from, _)| from == policy).map(|(_, to)| to.clone()).collect();
         if named.is_empty() { vec![policy.clone()] } else { named }
     }
@@ -123,7 +123,7 @@ impl PolicyState {
         let none = BTreeSet::new();
         let own = rules.policies.as_ref().unwrap_or(&none);
         let any_counts = any_counts && rules.has_any;
-        let mut valid: BTreeSet<Policy> =
+        let mut valid: BTreeSet<PolicyOid> =
             own.iter().filter(|policy| self.any || self.expected.contains(*policy)).cloned().collect();
         if any_counts {
             valid.append(&mut self.expected);
@@ -163,7 +163,7 @@ impl PolicyState {
             self.expected.retain(|policy| rules.mappings.iter().all(|(from, _)| from != policy));
             return;
         }
-        let mut expected: BTreeSet<Policy> = self.expected.iter().flat_map(|policy| rules.below(policy)).collect();
+        let mut expected: BTreeSet<PolicyOid> = self.expected.iter().flat_map(|policy| rules.below(policy)).collect();
         if self.any {
             expected.extend(rules.mappings.iter().map(|(_, to)| to.clone()));
         }
@@ -178,7 +178,7 @@ mod tests {
     const ANY: &str = "any";
 
     /// An identifier for a letter.
-    fn policy(letter: &str) -> Policy {
+    fn policy(letter: &str) -> PolicyOid {
         if letter == ANY { ANY_POLICY.as_bytes().into() } else { letter.as_bytes().into() }
     }
 

@@ -1,7 +1,7 @@
 //! The device's registration conversation with DPS: register, obey retry-after, ask for the operation's status, until
 //! assigned, refused or out of patience.
 //!
-//! [`Registration`] is the part that MQTT and HTTPS share: requests, and answers of status, retry-after and body.
+//! [`RegistrationFlow`] is the part that MQTT and HTTPS share: requests, and answers of status, retry-after and body.
 //! [`MqttRegistration`] puts it into packets. Both are told the time as an offset on the caller's clock and never ask for
 //! it.
 //!
@@ -24,13 +24,13 @@ use std::time::Duration;
 
 use crate::domain::{AttemptFacts, Failure, FailureClass, FleetTime, Phase};
 use crate::model::{Draws, once_more};
-use crate::protocol::flow::{Limits, wait_after_refusal};
+use crate::protocol::flow::{TimeLimits, wait_after_refusal};
 use crate::protocol::payload::{ErrorDetails, OperationStatus, RegistrationStatus};
 use crate::protocol::words::plain_words;
 
 pub use assignment::Assignment;
 pub use mqtt::{DpsSession, MqttRegistration};
-pub use policy::Policy;
+pub use policy::RegistrationPolicy;
 
 /// An answer, as MQTT topic and payload or HTTP response have it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,10 +54,10 @@ pub enum Request<'a> {
 
 /// What to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
-    /// Send what [`Registration::request`] says, then wait for its answer until [`Registration::wake_at`].
+pub enum RegistrationStep {
+    /// Send what [`RegistrationFlow::request`] says, then wait for its answer until [`RegistrationFlow::wake_at`].
     Send,
-    /// Call [`Registration::wake`] at [`Registration::wake_at`].
+    /// Call [`RegistrationFlow::wake`] at [`RegistrationFlow::wake_at`].
     Pause,
     /// Assigned.
     Done(Assignment),
@@ -67,9 +67,9 @@ pub enum Step {
 
 /// The conversation without its transport.
 #[derive(Debug)]
-pub struct Registration {
-    policy: Policy,
-    limits: Limits,
+pub struct RegistrationFlow {
+    policy: RegistrationPolicy,
+    limits: TimeLimits,
     draws: Draws,
     /// For keeping the device's name out of failures.
     registration_id: Box<str>,
@@ -89,9 +89,9 @@ enum State {
     Ended,
 }
 
-impl Registration {
+impl RegistrationFlow {
     /// A conversation of the device `registration_id`; `seed` decides all its random draws.
-    pub fn new(registration_id: &str, policy: Policy, limits: Limits, seed: u64) -> Self {
+    pub fn new(registration_id: &str, policy: RegistrationPolicy, limits: TimeLimits, seed: u64) -> Self {
         Self {
             policy,
             limits,
@@ -107,11 +107,11 @@ impl Registration {
     }
 
     /// Begins by registering.
-    pub fn begin(&mut self, now: Duration) -> Step {
+    pub fn begin(&mut self, now: Duration) -> RegistrationStep {
         self.send(false, now)
     }
 
-    /// The request to send after [`Step::Send`].
+    /// The request to send after [`RegistrationStep::Send`].
     pub fn request(&self) -> Request<'_> {
         if self.asks_status { Request::OperationStatus(&self.operation_id) } else { Request::Register }
     }
@@ -126,13 +126,13 @@ impl Registration {
     }
 
     /// The time of [`Self::wake_at`] has come.
-    pub fn wake(&mut self, now: Duration) -> Step {
+    pub fn wake(&mut self, now: Duration) -> RegistrationStep {
         match self.state {
             State::Paused { until } if now >= until => {
                 self.settle(now);
                 self.send(self.asks_status, now)
             }
-            State::Paused { .. } => Step::Pause,
+            State::Paused { .. } => RegistrationStep::Pause,
             State::Asked | State::Ended => {
                 let what = if self.asks_status { "answer to the status request" } else { "answer to the registration" };
                 self.fail(self.limits.failure(what, self.since, now), now)
@@ -141,9 +141,9 @@ impl Registration {
     }
 
     /// The answer to the present request came.
-    pub fn answer(&mut self, answer: Answer<'_>, now: Duration) -> Step {
+    pub fn answer(&mut self, answer: Answer<'_>, now: Duration) -> RegistrationStep {
         if self.state != State::Asked {
-            return Step::Pause;
+            return RegistrationStep::Pause;
         }
         self.settle(now);
         let mut answer = answer;
@@ -168,10 +168,10 @@ impl Registration {
     }
 
     /// Ends with a failure of the transport.
-    pub fn fail(&mut self, failure: Failure, now: Duration) -> Step {
+    pub fn fail(&mut self, failure: Failure, now: Duration) -> RegistrationStep {
         self.settle(now);
         self.state = State::Ended;
-        Step::Failed(failure)
+        RegistrationStep::Failed(failure)
     }
 
     /// Whether an answer is waited for, and not the end of a pause.
@@ -184,7 +184,7 @@ impl Registration {
         &self.facts
     }
 
-    fn progress(&mut self, answer: Answer<'_>, now: Duration) -> Step {
+    fn progress(&mut self, answer: Answer<'_>, now: Duration) -> RegistrationStep {
         let status = match OperationStatus::parse(answer.body) {
             Ok(status) => status,
             // What is not as expected may be named, and is DPS' own text then.
@@ -194,7 +194,7 @@ impl Registration {
             RegistrationStatus::Assigned => match Assignment::read(status.registration_state.unwrap_or_default()) {
                 Ok(assignment) => {
                     self.state = State::Ended;
-                    Step::Done(assignment)
+                    RegistrationStep::Done(assignment)
                 }
                 Err(failure) => self.fail(failure, now),
             },
@@ -230,7 +230,7 @@ impl Registration {
         }
     }
 
-    fn repeat(&mut self, answer: Answer<'_>, asks_status: bool, now: Duration) -> Step {
+    fn repeat(&mut self, answer: Answer<'_>, asks_status: bool, now: Duration) -> RegistrationStep {
         if !once_more(self.repeats, self.policy.max_repeats) {
             self.leave_with(answer.retry_after);
             return self.fail(self.refusal(answer), now);
@@ -241,13 +241,19 @@ impl Registration {
         let step = self.pause(wait, answer.retry_after, asks_status, now);
         match step {
             // Not the wait is the reason then, but what made it necessary.
-            Step::Failed(_) => Step::Failed(self.refusal(answer)),
+            RegistrationStep::Failed(_) => RegistrationStep::Failed(self.refusal(answer)),
             step => step,
         }
     }
 
     /// `wait` is real; `retry_after` is what the service named.
-    fn pause(&mut self, wait: Duration, retry_after: Option<u32>, asks_status: bool, now: Duration) -> Step {
+    fn pause(
+        &mut self,
+        wait: Duration,
+        retry_after: Option<u32>,
+        asks_status: bool,
+        now: Duration,
+    ) -> RegistrationStep {
         let until = now.saturating_add(wait);
         self.asks_status = asks_status;
         if until >= self.limits.deadline {
@@ -257,15 +263,15 @@ impl Registration {
         }
         self.state = State::Paused { until };
         self.since = now;
-        Step::Pause
+        RegistrationStep::Pause
     }
 
-    fn send(&mut self, asks_status: bool, now: Duration) -> Step {
+    fn send(&mut self, asks_status: bool, now: Duration) -> RegistrationStep {
         self.asks_status = asks_status;
         self.facts.polls = self.facts.polls.saturating_add(u16::from(asks_status));
         self.state = State::Asked;
         self.since = now;
-        Step::Send
+        RegistrationStep::Send
     }
 
     /// The phase that it is in; none once it has ended.

@@ -3,9 +3,9 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Answer, Assignment, Policy, Registration, Request, Step};
+use super::{Answer, Assignment, RegistrationFlow, RegistrationPolicy, RegistrationStep, Request};
 use crate::domain::{AttemptFacts, Failure, FailureClass, Phase};
-use crate::protocol::flow::{Input, Limits, Next, packet_name};
+use crate::protocol::flow::{AfterSend, Input, TimeLimits, packet_name};
 use crate::protocol::mqtt::{
     ConnAck, Connect, Login, Packet, Protocol, PubAck, Publish, QoS, SubAck, Subscribe, SubscribeReasonCode, encode,
 };
@@ -35,9 +35,9 @@ pub struct DpsSession {
 /// are told apart by their ids, not by their order, which differs from server to server.
 pub struct MqttRegistration {
     session: DpsSession,
-    core: Registration,
-    limits: Limits,
-    stage: Stage,
+    core: RegistrationFlow,
+    limits: TimeLimits,
+    stage: SessionState,
     /// When CONNECT or SUBSCRIBE was sent.
     since: Duration,
     packet_ids: PacketIds,
@@ -46,7 +46,7 @@ pub struct MqttRegistration {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
+enum SessionState {
     Connecting,
     Subscribing,
     Conversing,
@@ -54,12 +54,12 @@ enum Stage {
 
 impl MqttRegistration {
     /// A conversation not yet begun; `seed` decides all its random draws.
-    pub fn new(session: DpsSession, policy: Policy, limits: Limits, seed: u64) -> Self {
+    pub fn new(session: DpsSession, policy: RegistrationPolicy, limits: TimeLimits, seed: u64) -> Self {
         Self {
-            core: Registration::new(&session.registration_id, policy, limits, seed),
+            core: RegistrationFlow::new(&session.registration_id, policy, limits, seed),
             session,
             limits,
-            stage: Stage::Connecting,
+            stage: SessionState::Connecting,
             since: Duration::ZERO,
             packet_ids: PacketIds::default(),
             unasked: Unasked::default(),
@@ -68,7 +68,7 @@ impl MqttRegistration {
     }
 
     /// Begins with CONNECT.
-    pub fn begin(&mut self, now: Duration, out: &mut BytesMut) -> Next<Assignment> {
+    pub fn begin(&mut self, now: Duration, out: &mut BytesMut) -> AfterSend<Assignment> {
         let connect = Connect {
             protocol: Protocol::V4,
             keep_alive: self.session.keep_alive,
@@ -82,7 +82,7 @@ impl MqttRegistration {
     }
 
     /// Something happened.
-    pub fn handle(&mut self, input: Input, now: Duration, out: &mut BytesMut) -> Next<Assignment> {
+    pub fn handle(&mut self, input: Input, now: Duration, out: &mut BytesMut) -> AfterSend<Assignment> {
         match input {
             Input::Packet(packet) => self.packet(packet, now, out),
             Input::Wake => self.wake(now, out),
@@ -93,26 +93,28 @@ impl MqttRegistration {
     /// The phase that it is in; none once it has ended.
     pub const fn phase(&self) -> Option<Phase> {
         match self.stage {
-            Stage::Connecting => Some(Phase::Connack),
-            Stage::Subscribing => Some(Phase::Suback),
-            Stage::Conversing => self.core.phase(),
+            SessionState::Connecting => Some(Phase::Connack),
+            SessionState::Subscribing => Some(Phase::Suback),
+            SessionState::Conversing => self.core.phase(),
         }
     }
 
-    /// What it has found out so far; see [`Registration::facts`].
+    /// What it has found out so far; see [`RegistrationFlow::facts`].
     pub const fn facts(&self) -> &AttemptFacts {
         self.core.facts()
     }
 
-    fn packet(&mut self, packet: Packet, now: Duration, out: &mut BytesMut) -> Next<Assignment> {
+    fn packet(&mut self, packet: Packet, now: Duration, out: &mut BytesMut) -> AfterSend<Assignment> {
         match (self.stage, packet) {
-            (Stage::Connecting, Packet::ConnAck(connack)) => self.connected(&connack, now, out),
+            (SessionState::Connecting, Packet::ConnAck(connack)) => self.connected(&connack, now, out),
             // The first packet of a server (MQTT 3.1.1, section 3.2).
-            (Stage::Connecting, packet) => {
+            (SessionState::Connecting, packet) => {
                 self.breach(format!("DPS sent {} before CONNACK", packet_name(&packet)), now)
             }
-            (Stage::Subscribing, Packet::SubAck(suback)) => self.subscribed(&suback, now, out),
-            (Stage::Subscribing | Stage::Conversing, Packet::Publish(publish)) => self.published(&publish, now, out),
+            (SessionState::Subscribing, Packet::SubAck(suback)) => self.subscribed(&suback, now, out),
+            (SessionState::Subscribing | SessionState::Conversing, Packet::Publish(publish)) => {
+                self.published(&publish, now, out)
+            }
             (_, Packet::PubAck(puback)) if !self.packet_ids.has_used(puback.pkid) => {
                 self.breach("DPS acknowledged a packet that was never sent", now)
             }
@@ -122,7 +124,7 @@ impl MqttRegistration {
     }
 
     /// A packet that changes nothing.
-    fn unasked(&mut self, now: Duration) -> Next<Assignment> {
+    fn unasked(&mut self, now: Duration) -> AfterSend<Assignment> {
         match self.unasked.count("DPS") {
             Ok(()) => self.wait(),
             Err(failure) => self.fail(failure, now),
@@ -130,25 +132,25 @@ impl MqttRegistration {
     }
 
     /// DPS did what the protocol does not allow.
-    fn breach(&mut self, what: impl Into<String>, now: Duration) -> Next<Assignment> {
+    fn breach(&mut self, what: impl Into<String>, now: Duration) -> AfterSend<Assignment> {
         self.fail(Failure::new(FailureClass::Protocol, what), now)
     }
 
-    fn wake(&mut self, now: Duration, out: &mut BytesMut) -> Next<Assignment> {
+    fn wake(&mut self, now: Duration, out: &mut BytesMut) -> AfterSend<Assignment> {
         match self.stage {
-            Stage::Connecting => self.fail(self.limits.failure("CONNACK of DPS", self.since, now), now),
-            Stage::Subscribing => self.fail(self.limits.failure("SUBACK of DPS", self.since, now), now),
-            Stage::Conversing => {
+            SessionState::Connecting => self.fail(self.limits.failure("CONNACK of DPS", self.since, now), now),
+            SessionState::Subscribing => self.fail(self.limits.failure("SUBACK of DPS", self.since, now), now),
+            SessionState::Conversing => {
                 let step = self.core.wake(now);
                 self.follow(step, now, out)
             }
         }
     }
 
-    fn fail(&mut self, failure: Failure, now: Duration) -> Next<Assignment> {
+    fn fail(&mut self, failure: Failure, now: Duration) -> AfterSend<Assignment> {
         self.settle(now);
         match self.core.fail(failure, now) {
-            Step::Failed(failure) => Next::Failed(failure),
+            RegistrationStep::Failed(failure) => AfterSend::Failed(failure),
             _ => self.wait(),
         }
     }
@@ -156,25 +158,25 @@ impl MqttRegistration {
     /// Books the time since CONNECT or SUBSCRIBE was sent; what comes after them is the core's.
     fn settle(&mut self, now: Duration) {
         let phase = match self.stage {
-            Stage::Connecting => Phase::Connack,
-            Stage::Subscribing => Phase::Suback,
-            Stage::Conversing => return,
+            SessionState::Connecting => Phase::Connack,
+            SessionState::Subscribing => Phase::Suback,
+            SessionState::Conversing => return,
         };
         self.core.facts.phases.set(phase, now.saturating_sub(self.since));
     }
 
-    fn connected(&mut self, connack: &ConnAck, now: Duration, out: &mut BytesMut) -> Next<Assignment> {
+    fn connected(&mut self, connack: &ConnAck, now: Duration, out: &mut BytesMut) -> AfterSend<Assignment> {
         if let Some(failure) = connack_failure("DPS", connack.code) {
             return self.fail(failure, now);
         }
         self.settle(now);
-        self.stage = Stage::Subscribing;
+        self.stage = SessionState::Subscribing;
         self.since = now;
         let pkid = self.packet_ids.advance();
         self.put(&Packet::Subscribe(Subscribe { pkid, ..Subscribe::new(DPS_RESPONSES, QoS::AtLeastOnce) }), now, out)
     }
 
-    fn subscribed(&mut self, suback: &SubAck, now: Duration, out: &mut BytesMut) -> Next<Assignment> {
+    fn subscribed(&mut self, suback: &SubAck, now: Duration, out: &mut BytesMut) -> AfterSend<Assignment> {
         if suback.pkid != self.packet_ids.last() {
             return self.breach("DPS acknowledged a subscription that nobody made", now);
         }
@@ -186,17 +188,17 @@ impl MqttRegistration {
             return self.fail(Failure::new(FailureClass::Rejected, message), now);
         }
         self.settle(now);
-        self.stage = Stage::Conversing;
+        self.stage = SessionState::Conversing;
         let step = self.core.begin(now);
         self.follow(step, now, out)
     }
 
-    fn published(&mut self, publish: &Publish, now: Duration, out: &mut BytesMut) -> Next<Assignment> {
+    fn published(&mut self, publish: &Publish, now: Duration, out: &mut BytesMut) -> AfterSend<Assignment> {
         if publish.qos == QoS::ExactlyOnce {
             return self.breach("DPS published with QoS 2, to which nobody subscribed", now);
         }
         if publish.qos == QoS::AtLeastOnce
-            && let failed @ Next::Failed(_) = self.put(&Packet::PubAck(PubAck::new(publish.pkid)), now, out)
+            && let failed @ AfterSend::Failed(_) = self.put(&Packet::PubAck(PubAck::new(publish.pkid)), now, out)
         {
             return failed;
         }
@@ -213,9 +215,9 @@ impl MqttRegistration {
         }
     }
 
-    fn follow(&mut self, step: Step, now: Duration, out: &mut BytesMut) -> Next<Assignment> {
+    fn follow(&mut self, step: RegistrationStep, now: Duration, out: &mut BytesMut) -> AfterSend<Assignment> {
         match step {
-            Step::Send => {
+            RegistrationStep::Send => {
                 self.unasked.clear();
                 self.request_id += 1;
                 let pkid = self.packet_ids.advance();
@@ -223,9 +225,9 @@ impl MqttRegistration {
                 let publish = Publish { pkid, ..Publish::from_bytes(topic, QoS::AtLeastOnce, payload) };
                 self.put(&Packet::Publish(publish), now, out)
             }
-            Step::Pause => self.wait(),
-            Step::Done(assignment) => Next::Done(assignment),
-            Step::Failed(failure) => Next::Failed(failure),
+            RegistrationStep::Pause => self.wait(),
+            RegistrationStep::Done(assignment) => AfterSend::Done(assignment),
+            RegistrationStep::Failed(failure) => AfterSend::Failed(failure),
         }
     }
 
@@ -241,7 +243,7 @@ impl MqttRegistration {
         }
     }
 
-    fn put(&mut self, packet: &Packet, now: Duration, out: &mut BytesMut) -> Next<Assignment> {
+    fn put(&mut self, packet: &Packet, now: Duration, out: &mut BytesMut) -> AfterSend<Assignment> {
         match encode(packet, out) {
             Ok(()) => self.wait(),
             // Names of the peer's were looked at: only settings are left.
@@ -252,12 +254,12 @@ impl MqttRegistration {
         }
     }
 
-    fn wait(&self) -> Next<Assignment> {
+    fn wait(&self) -> AfterSend<Assignment> {
         let until = match self.stage {
-            Stage::Connecting | Stage::Subscribing => self.limits.answer_until(self.since),
-            Stage::Conversing => self.core.wake_at(),
+            SessionState::Connecting | SessionState::Subscribing => self.limits.answer_until(self.since),
+            SessionState::Conversing => self.core.wake_at(),
         };
-        Next::Read { until }
+        AfterSend::Read { until }
     }
 }
 

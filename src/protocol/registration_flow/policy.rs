@@ -3,7 +3,7 @@ use crate::model::Waits;
 /// How patient a registration is. Source: Microsoft Learn, "Best practices for large-scale IoT device deployments";
 /// defaults of the official SDKs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Policy {
+pub struct RegistrationPolicy {
     /// How long it waits between questions, and when it is refused.
     pub waits: Waits,
     /// Whether the retry-after of the 202 that answers the registration is obeyed too (azure-iot-device for Python does not:
@@ -15,7 +15,7 @@ pub struct Policy {
     pub max_polls: u16,
 }
 
-impl Default for Policy {
+impl Default for RegistrationPolicy {
     fn default() -> Self {
         Self { waits: Waits::default(), honours_first_retry_after: true, max_repeats: 10, max_polls: 100 }
     }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::{FleetTime, TimeScale};
 use crate::model::Waits;
-use crate::protocol::flow::{Input, Next, packet_name};
+use crate::protocol::flow::{AfterSend, Input, packet_name};
 use crate::protocol::mqtt::{
     ConnAck, ConnectReturnCode, DPS_PACKET_LIMIT, Packet, PubAck, Publish, QoS, SubAck, SubscribeReasonCode, decode,
 };
@@ -36,16 +36,16 @@ struct Talk {
     flow: MqttRegistration,
     now: Duration,
     out: BytesMut,
-    next: Next<Assignment>,
+    next: AfterSend<Assignment>,
 }
 
 impl Talk {
-    fn begin(policy: Policy) -> Self {
+    fn begin(policy: RegistrationPolicy) -> Self {
         Self::living(policy, TimeScale::REAL)
     }
 
     /// Of a device whose life passes as fast as that.
-    fn living(policy: Policy, scale: TimeScale) -> Self {
+    fn living(policy: RegistrationPolicy, scale: TimeScale) -> Self {
         let session = DpsSession {
             registration_id: "dev1".to_owned(),
             user_name: "0ne00000001/registrations/dev1/api-version=2025-07-01-preview".to_owned(),
@@ -53,7 +53,7 @@ impl Talk {
             keep_alive: 60,
             body: Bytes::from_static(br#"{"registrationId":"dev1","csr":"MIHR"}"#),
         };
-        let limits = Limits { answer: secs(30), deadline: secs(300), scale };
+        let limits = TimeLimits { answer: secs(30), deadline: secs(300), scale };
         let mut flow = MqttRegistration::new(session, policy, limits, 7);
         let mut out = BytesMut::new();
         let next = flow.begin(Duration::ZERO, &mut out);
@@ -62,7 +62,7 @@ impl Talk {
 
     /// As far as the registration's PUBLISH.
     fn registering() -> Self {
-        let mut talk = Self::begin(Policy::default());
+        let mut talk = Self::begin(RegistrationPolicy::default());
         talk.hears(Packet::ConnAck(ConnAck::new(ConnectReturnCode::Success, false)));
         talk.hears(suback(1));
         talk.sent();
@@ -98,7 +98,7 @@ impl Talk {
 
     /// Lets time pass until the flow wants to be woken.
     fn wakes(&mut self) -> &mut Self {
-        let Next::Read { until } = self.next else { panic!("{:?}", self.next) };
+        let AfterSend::Read { until } = self.next else { panic!("{:?}", self.next) };
         self.now = self.now.max(until);
         self.next = self.flow.handle(Input::Wake, self.now, &mut self.out);
         self
@@ -125,14 +125,14 @@ impl Talk {
 
     fn failure(&self) -> Failure {
         match &self.next {
-            Next::Failed(failure) => failure.clone(),
+            AfterSend::Failed(failure) => failure.clone(),
             other => panic!("{other:?}"),
         }
     }
 
     fn wait(&self) -> Duration {
         match self.next {
-            Next::Read { until } => until - self.now,
+            AfterSend::Read { until } => until - self.now,
             ref other => panic!("{other:?}"),
         }
     }
@@ -148,7 +148,7 @@ fn suback(pkid: u16) -> Packet {
 
 #[test]
 fn the_whole_conversation_of_a_symmetric_key_device() {
-    let mut talk = Talk::begin(Policy::default());
+    let mut talk = Talk::begin(RegistrationPolicy::default());
     assert_eq!(talk.flow.phase(), Some(Phase::Connack));
     let Packet::Connect(connect) = talk.sent().remove(0) else { panic!() };
     assert_eq!((connect.client_id.as_str(), connect.clean_session, connect.keep_alive), ("dev1", true, 60));
@@ -183,7 +183,7 @@ fn the_whole_conversation_of_a_symmetric_key_device() {
         device_id: "dev1".to_owned(),
         chain: vec![vec![1], vec![2]],
     };
-    assert_eq!(talk.next, Next::Done(assignment));
+    assert_eq!(talk.next, AfterSend::Done(assignment));
     assert_eq!((talk.flow.facts().polls, talk.flow.facts().throttled, talk.flow.phase()), (2, 0, None));
     let had = talk.flow.facts().phases.present().map(|(phase, nanos)| (phase, nanos / 1_000_000_000));
     assert_eq!(
@@ -230,8 +230,8 @@ fn names_that_cannot_be_written_are_a_fault_of_dps() {
 #[test]
 fn without_retry_after_the_device_waits_two_seconds_and_its_own_jitter() {
     let wait = |seed: u64| {
-        let limits = Limits { answer: secs(30), deadline: Duration::MAX, scale: TimeScale::REAL };
-        let mut core = Registration::new("dev1", Policy::default(), limits, seed);
+        let limits = TimeLimits { answer: secs(30), deadline: Duration::MAX, scale: TimeScale::REAL };
+        let mut core = RegistrationFlow::new("dev1", RegistrationPolicy::default(), limits, seed);
         core.begin(Duration::ZERO);
         core.answer(Answer { status: 202, retry_after: None, body: ASSIGNING.as_bytes() }, Duration::ZERO);
         core.wake_at()
@@ -256,7 +256,7 @@ fn throttling_is_waited_out_and_the_same_request_repeated() {
 }
 
 /// As far as the registration's PUBLISH, with that policy.
-fn registering_with(policy: Policy) -> Talk {
+fn registering_with(policy: RegistrationPolicy) -> Talk {
     registering_of(Talk::begin(policy))
 }
 
@@ -270,10 +270,16 @@ fn registering_of(mut talk: Talk) -> Talk {
 #[test]
 fn waits_are_those_of_the_policy() {
     let ms = Duration::from_millis;
-    let plain = Policy { waits: Waits { jitter: FleetTime::ZERO, ..Waits::default() }, ..Policy::default() };
-    let python = Policy { honours_first_retry_after: false, ..plain };
-    let c = Policy { waits: Waits { longest_retry_after: fleet(300), default_wait: fleet(1), ..plain.waits }, ..plain };
-    let deaf = Policy { waits: Waits { honours_retry_after: false, ..plain.waits }, ..plain };
+    let plain = RegistrationPolicy {
+        waits: Waits { jitter: FleetTime::ZERO, ..Waits::default() },
+        ..RegistrationPolicy::default()
+    };
+    let python = RegistrationPolicy { honours_first_retry_after: false, ..plain };
+    let c = RegistrationPolicy {
+        waits: Waits { longest_retry_after: fleet(300), default_wait: fleet(1), ..plain.waits },
+        ..plain
+    };
+    let deaf = RegistrationPolicy { waits: Waits { honours_retry_after: false, ..plain.waits }, ..plain };
     // Policy, status, retry-after, wait.
     for (policy, status, retry_after, wait) in [
         (plain, 202, Some(3), secs(3)),
@@ -307,9 +313,9 @@ fn waits_are_those_of_the_policy() {
     let mut talk = registering_with(python);
     talk.answers(202, Some(3), ASSIGNING).wakes().answers(202, Some(3), ASSIGNING);
     assert_eq!(talk.wait(), secs(3));
-    let mut talk = registering_with(Policy {
+    let mut talk = registering_with(RegistrationPolicy {
         waits: Waits { jitter_on_retry_after: true, ..Waits::default() },
-        ..Policy::default()
+        ..RegistrationPolicy::default()
     });
     talk.answers(429, Some(10), "");
     assert!((secs(10)..secs(15)).contains(&talk.wait()) && talk.wait() != secs(10), "{:?}", talk.wait());
@@ -317,19 +323,19 @@ fn waits_are_those_of_the_policy() {
 
 #[test]
 fn a_final_refusal_says_how_long_to_stay_away() {
-    let impatient = Policy { max_repeats: 0, ..Policy::default() };
+    let impatient = RegistrationPolicy { max_repeats: 0, ..RegistrationPolicy::default() };
     for (status, retry_after, expected) in
         [(429, Some(7), Some(fleet(7))), (503, Some(7), Some(fleet(7))), (503, None, None), (401, None, None)]
     {
         let mut talk = registering_of(Talk::living(impatient, times(100)));
         talk.answers(status, retry_after, "");
-        assert!(matches!(talk.next, Next::Failed(_)));
+        assert!(matches!(talk.next, AfterSend::Failed(_)));
         assert_eq!(talk.flow.facts().retry_after, expected);
     }
-    let mut talk = registering_with(Policy::default());
+    let mut talk = registering_with(RegistrationPolicy::default());
     talk.answers(429, Some(1_000), THROTTLED);
     assert_eq!((talk.failure().class, talk.flow.facts().retry_after), (FailureClass::Throttled, Some(fleet(1_000))));
-    let mut talk = registering_with(Policy::default());
+    let mut talk = registering_with(RegistrationPolicy::default());
     talk.answers(429, Some(1), THROTTLED).wakes().answers(401, None, UNAUTHORIZED);
     assert_eq!(talk.flow.facts().retry_after, None, "that one was waited out");
 }
@@ -338,10 +344,10 @@ fn a_final_refusal_says_how_long_to_stay_away() {
 fn a_refusal_may_name_the_wait_in_its_body_alone() {
     for written in ["7", "\"7\"", "6.5"] {
         let body = format!(r#"{{"errorCode":429001,"message":"Too many requests.","retryAfter":{written}}}"#);
-        let mut talk = registering_with(Policy::default());
+        let mut talk = registering_with(RegistrationPolicy::default());
         talk.answers(429, None, &body);
         assert_eq!((talk.wait(), talk.flow.facts().retry_after_max), (secs(7), Some(fleet(7))), "{written}");
-        let mut talk = registering_with(Policy::default());
+        let mut talk = registering_with(RegistrationPolicy::default());
         talk.answers(429, Some(9), &body);
         assert_eq!(talk.wait(), secs(9), "what stands beside the body goes before it");
     }
@@ -349,7 +355,7 @@ fn a_refusal_may_name_the_wait_in_its_body_alone() {
 
 #[test]
 fn the_longest_retry_after_is_that_of_refusals_in_time_of_the_service() {
-    let mut talk = registering_of(Talk::living(Policy::default(), times(1_000)));
+    let mut talk = registering_of(Talk::living(RegistrationPolicy::default(), times(1_000)));
     assert_eq!(talk.flow.facts().retry_after_max, None);
     talk.answers(429, None, THROTTLED).wakes();
     assert_eq!(talk.flow.facts().retry_after_max, None, "it named none");
@@ -367,8 +373,8 @@ fn the_longest_retry_after_is_that_of_refusals_in_time_of_the_service() {
 
 #[test]
 fn repeats_can_be_without_bound() {
-    let mut talk = registering_with(Policy { max_repeats: u16::MAX, ..Policy::default() });
-    let wait = Policy { max_repeats: u16::MAX, ..Policy::default() };
+    let mut talk = registering_with(RegistrationPolicy { max_repeats: u16::MAX, ..RegistrationPolicy::default() });
+    let wait = RegistrationPolicy { max_repeats: u16::MAX, ..RegistrationPolicy::default() };
     assert!(once_more(u16::MAX, wait.max_repeats));
     for _ in 0..100 {
         talk.answers(429, Some(0), THROTTLED).wakes();
@@ -378,7 +384,7 @@ fn repeats_can_be_without_bound() {
 
 #[test]
 fn throttling_without_end_ends_as_throttled() {
-    let mut talk = Talk::begin(Policy { max_repeats: 2, ..Policy::default() });
+    let mut talk = Talk::begin(RegistrationPolicy { max_repeats: 2, ..RegistrationPolicy::default() });
     talk.hears(Packet::ConnAck(ConnAck::new(ConnectReturnCode::Success, false))).hears(suback(1));
     talk.answers(429, Some(1), THROTTLED).wakes().answers(429, Some(1), THROTTLED).wakes();
     talk.answers(429, Some(1), THROTTLED);
@@ -450,7 +456,7 @@ fn refused_connections_have_connacks_code() {
         (ConnectReturnCode::BadUserNamePassword, 4),
         (ConnectReturnCode::NotAuthorized, 5),
     ] {
-        let mut talk = Talk::begin(Policy::default());
+        let mut talk = Talk::begin(RegistrationPolicy::default());
         talk.passes(secs(1)).hears(Packet::ConnAck(ConnAck::new(code, false)));
         assert_eq!((talk.failure().class, talk.failure().code), (FailureClass::Rejected, number));
         assert_eq!(talk.flow.facts().phases.get(Phase::Connack), Some(secs(1)));
@@ -459,9 +465,9 @@ fn refused_connections_have_connacks_code() {
 
 #[test]
 fn every_answer_has_its_time_limit() {
-    let mut talk = Talk::begin(Policy::default());
+    let mut talk = Talk::begin(RegistrationPolicy::default());
     assert_eq!(talk.wakes().failure().to_string(), "timeout: no CONNACK of DPS within 30 s");
-    let mut talk = Talk::begin(Policy::default());
+    let mut talk = Talk::begin(RegistrationPolicy::default());
     talk.hears(Packet::ConnAck(ConnAck::new(ConnectReturnCode::Success, false))).wakes();
     assert_eq!(talk.failure().to_string(), "timeout: no SUBACK of DPS within 30 s");
     let mut talk = Talk::registering();
@@ -489,13 +495,13 @@ fn what_the_protocol_does_not_allow_is_a_protocol_failure() {
     };
     let answer = "$dps/registrations/res/200/?$rid=1";
     for (begin, packet) in [
-        ((|| Talk::begin(Policy::default())) as fn() -> Talk, suback(1)),
+        ((|| Talk::begin(RegistrationPolicy::default())) as fn() -> Talk, suback(1)),
         (Talk::registering, Packet::PingReq),
         (Talk::registering, Packet::Disconnect),
         (Talk::registering, publish(QoS::ExactlyOnce, answer, ASSIGNED)),
-        ((|| Talk::begin(Policy::default())) as fn() -> Talk, Packet::PubAck(PubAck::new(1))),
-        ((|| Talk::begin(Policy::default())) as fn() -> Talk, Packet::PingResp),
-        ((|| Talk::begin(Policy::default())) as fn() -> Talk, publish(QoS::AtMostOnce, "x", "")),
+        ((|| Talk::begin(RegistrationPolicy::default())) as fn() -> Talk, Packet::PubAck(PubAck::new(1))),
+        ((|| Talk::begin(RegistrationPolicy::default())) as fn() -> Talk, Packet::PingResp),
+        ((|| Talk::begin(RegistrationPolicy::default())) as fn() -> Talk, publish(QoS::AtMostOnce, "x", "")),
         (subscribing, suback(2)),
         (subscribing, Packet::SubAck(SubAck::new(1, vec![SubscribeReasonCode::Success(QoS::AtLeastOnce); 2]))),
         (subscribing, Packet::SubAck(SubAck::new(1, Vec::new()))),
@@ -518,7 +524,7 @@ fn what_the_protocol_does_not_allow_is_a_protocol_failure() {
 }
 
 fn subscribing() -> Talk {
-    let mut talk = Talk::begin(Policy::default());
+    let mut talk = Talk::begin(RegistrationPolicy::default());
     talk.hears(Packet::ConnAck(ConnAck::new(ConnectReturnCode::Success, false)));
     talk
 }
@@ -532,24 +538,26 @@ fn names_that_cannot_be_used_are_dps_fault() {
     };
     let long = "a".repeat(10_000);
     for hub in ["", " ", "a\\u0000b", "a/b", "hub.example:443", "hüb", &long, "\\u001b[2J"] {
-        let Next::Failed(failure) = answer(&ASSIGNED.replace("contoso.azure-devices.net", hub)) else {
+        let AfterSend::Failed(failure) = answer(&ASSIGNED.replace("contoso.azure-devices.net", hub)) else {
             panic!("{hub}")
         };
         assert_eq!(failure.to_string(), "protocol: DPS assigned a hub whose name is no host name", "{hub}");
     }
     for id in ["", "a b", "a/b", "a#", "+", "\\u0000", "ü", &long] {
         let body = ASSIGNED.replace(r#""deviceId":"dev1""#, &format!(r#""deviceId":"{id}""#));
-        let Next::Failed(failure) = answer(&body) else { panic!("{id}") };
+        let AfterSend::Failed(failure) = answer(&body) else { panic!("{id}") };
         assert!(failure.to_string().starts_with("protocol: DPS assigned a device id that cannot be one"), "{failure}");
     }
     for operation in [" ", "a b", "a/b", "a#", "a&$rid=7", "\\u0000", &long] {
-        let Next::Failed(failure) = answer(&ASSIGNING.replace(OPERATION, operation)) else { panic!("{operation}") };
+        let AfterSend::Failed(failure) = answer(&ASSIGNING.replace(OPERATION, operation)) else {
+            panic!("{operation}")
+        };
         assert!(failure.to_string().starts_with("protocol: DPS named an operation"), "{failure}");
     }
     let good = ASSIGNED
         .replace("contoso.azure-devices.net", "10.0.0.7")
         .replace(r#"deviceId":"dev1"#, r#"deviceId":"a:b=c@d"#);
-    assert!(matches!(answer(&good), Next::Done(_)));
+    assert!(matches!(answer(&good), AfterSend::Done(_)));
 }
 
 #[test]
@@ -576,7 +584,10 @@ fn what_nobody_asked_for_is_taken_a_thousand_times() {
         }
         talk.answers(202, Some(3), ASSIGNING).wakes();
         for _ in 0..1_000 {
-            assert!(matches!(talk.hears(packet.clone()).next, Next::Read { .. }), "a question begins the count anew");
+            assert!(
+                matches!(talk.hears(packet.clone()).next, AfterSend::Read { .. }),
+                "a question begins the count anew"
+            );
         }
         let failure = talk.hears(packet).failure();
         assert_eq!(failure.to_string(), "protocol: DPS sent more than 1000 packets that nobody asked for");
@@ -615,7 +626,7 @@ fn a_chain_that_is_not_base64_is_a_wrong_certificate() {
 
 #[test]
 fn polling_ends_somewhere() {
-    let mut talk = Talk::begin(Policy { max_polls: 2, ..Policy::default() });
+    let mut talk = Talk::begin(RegistrationPolicy { max_polls: 2, ..RegistrationPolicy::default() });
     talk.hears(Packet::ConnAck(ConnAck::new(ConnectReturnCode::Success, false))).hears(suback(1));
     for _ in 0..2 {
         talk.answers(202, Some(1), ASSIGNING).wakes();
@@ -633,7 +644,7 @@ proptest! {
     ) {
         let mut talk = Talk::registering();
         talk.answers(status, retry_after, &body);
-        if let (Next::Read { .. }, Some(seconds)) = (&talk.next, retry_after) {
+        if let (AfterSend::Read { .. }, Some(seconds)) = (&talk.next, retry_after) {
             prop_assert!(talk.flow.wake_at() - talk.now >= secs(seconds.into()));
         }
     }

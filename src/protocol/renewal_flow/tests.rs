@@ -16,10 +16,10 @@ fn a_hundred_times_faster() -> TimeScale {
 
 /// A renewal with a scripted hub; time passes only where a test says so.
 struct Talk {
-    flow: Renewal,
+    flow: RenewalFlow,
     now: Duration,
     out: BytesMut,
-    next: Next<IssuedChain>,
+    next: AfterSend<IssuedChain>,
 }
 
 impl Talk {
@@ -32,7 +32,7 @@ impl Talk {
         let mut packet_ids = PacketIds::default();
         packet_ids.advance();
         let request = RenewalRequest { device_id: "dev1".to_owned(), csr: "AQID".to_owned(), packet_ids, subscribed };
-        let mut flow = Renewal::new(request, policy, Duration::MAX, scale, 7);
+        let mut flow = RenewalFlow::new(request, policy, Duration::MAX, scale, 7);
         let mut out = BytesMut::new();
         let next = flow.begin(Duration::ZERO, &mut out);
         Self { flow, now: Duration::ZERO, out, next }
@@ -63,7 +63,7 @@ impl Talk {
     }
 
     fn wakes(&mut self) -> &mut Self {
-        let Next::Read { until } = self.next else { panic!("{:?}", self.next) };
+        let AfterSend::Read { until } = self.next else { panic!("{:?}", self.next) };
         self.now = until;
         self.next = self.flow.handle(Input::Wake, self.now, &mut self.out);
         self
@@ -82,7 +82,7 @@ impl Talk {
 
     fn failure(&self) -> String {
         match &self.next {
-            Next::Failed(failure) => failure.to_string(),
+            AfterSend::Failed(failure) => failure.to_string(),
             other => panic!("{other:?}"),
         }
     }
@@ -106,7 +106,7 @@ fn subscribes_asks_is_accepted_and_gets_its_chain() {
     talk.hears(Packet::PubAck(PubAck::new(3))).answers(202, ACCEPTED);
     talk.now += secs(4);
     talk.answers(200, ISSUED);
-    assert_eq!(talk.next, Next::Done(vec![vec![1], vec![2], vec![3]]));
+    assert_eq!(talk.next, AfterSend::Done(vec![vec![1], vec![2], vec![3]]));
     assert_eq!(talk.sent().len(), 2, "both answers are acknowledged");
     let had = talk.flow.facts().phases.present().map(|(phase, nanos)| (phase, nanos / 1_000_000_000));
     assert_eq!(had.collect::<Vec<_>>(), [(Phase::RenewAccept, 2), (Phase::RenewIssue, 5)]);
@@ -120,9 +120,9 @@ fn a_subscribed_session_asks_at_once_and_other_messages_are_no_harm() {
     talk.hears(Packet::Publish(Publish::new(other, QoS::AtMostOnce, ISSUED)));
     talk.hears(Packet::Publish(Publish::new("devices/dev1/messages/devicebound/", QoS::AtMostOnce, "x")));
     talk.hears(Packet::PingResp);
-    assert!(matches!(talk.next, Next::Read { .. }) && talk.sent().is_empty());
+    assert!(matches!(talk.next, AfterSend::Read { .. }) && talk.sent().is_empty());
     talk.answers(200, ISSUED);
-    assert!(matches!(talk.next, Next::Done(_)), "the 202 may be missing");
+    assert!(matches!(talk.next, AfterSend::Done(_)), "the 202 may be missing");
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn a_pending_request_is_replaced_by_its_id() {
     talk.refuses(409_005, RenewalError::default());
     assert_eq!(replace(&talk.request()).as_deref(), Some("*"));
     talk.answers(202, ACCEPTED).answers(200, ISSUED);
-    assert!(matches!(talk.next, Next::Done(_)));
+    assert!(matches!(talk.next, AfterSend::Done(_)));
 
     let mut patient = Talk::begin(RenewalPolicy { replace_pending: false, ..RenewalPolicy::default() }, true);
     patient.refuses(409_004, RenewalError::default());
@@ -147,15 +147,15 @@ fn a_pending_request_is_replaced_by_its_id() {
 fn throttling_and_outages_are_waited_out() {
     let (mut talk, first) = Talk::asking();
     talk.refuses(429_002, RenewalError { retry_after: Some(5), ..RenewalError::default() });
-    assert_eq!(talk.next, Next::Read { until: talk.now + secs(5) });
+    assert_eq!(talk.next, AfterSend::Read { until: talk.now + secs(5) });
     talk.wakes();
     let again = talk.request();
     assert_ne!(first.topic, again.topic, "a new request has a new id");
     talk.answers(202, ACCEPTED).refuses(503_001, RenewalError::default());
-    let Next::Read { until } = talk.next else { panic!() };
+    let AfterSend::Read { until } = talk.next else { panic!() };
     assert!((secs(2)..secs(7)).contains(&(until - talk.now)));
     talk.wakes().answers(202, ACCEPTED).answers(200, ISSUED);
-    assert!(matches!(talk.next, Next::Done(_)));
+    assert!(matches!(talk.next, AfterSend::Done(_)));
     assert_eq!((talk.flow.facts().throttled, talk.flow.facts().retry_after_max), (1, Some(FleetTime::from_secs(5))));
 
     let mut talk = Talk::begin(RenewalPolicy { max_repeats: 1, ..RenewalPolicy::default() }, true);
@@ -171,9 +171,9 @@ fn a_hub_that_may_throttle_for_ever_does_so_until_the_time_is_up() {
     );
     talk.flow.deadline = secs(6);
     talk.refuses(429_002, RenewalError { retry_after: Some(4), ..RenewalError::default() });
-    assert_eq!(talk.next, Next::Read { until: secs(5) });
+    assert_eq!(talk.next, AfterSend::Read { until: secs(5) });
     talk.hears(Packet::PingResp);
-    assert_eq!(talk.next, Next::Read { until: secs(5) }, "a packet in between does not end the pause");
+    assert_eq!(talk.next, AfterSend::Read { until: secs(5) }, "a packet in between does not end the pause");
     talk.sent();
     talk.next = talk.flow.handle(Input::Wake, secs(4), &mut talk.out);
     assert!(talk.sent().is_empty(), "woken too early it goes on waiting");
@@ -195,7 +195,7 @@ fn answers_to_other_requests_are_left_alone_while_it_waits_and_while_it_pauses()
     talk.refuses(429_002, RenewalError::default());
     talk.answers(200, ISSUED);
     assert!(
-        matches!(talk.next, Next::Read { .. }),
+        matches!(talk.next, AfterSend::Read { .. }),
         "what it was told to ask again is not answered before: {:?}",
         talk.next
     );
@@ -219,12 +219,12 @@ fn waits_are_those_of_the_policy() {
     ] {
         let mut talk = Talk::begin(policy, true);
         talk.refuses(429_002, RenewalError { retry_after, ..RenewalError::default() });
-        assert_eq!(talk.next, Next::Read { until: talk.now + wait }, "{policy:?}");
+        assert_eq!(talk.next, AfterSend::Read { until: talk.now + wait }, "{policy:?}");
     }
     for (retry_after, wait) in [(Some(30), ms(300)), (None, ms(20)), (Some(0), ms(1))] {
         let mut talk = Talk::living(plain, a_hundred_times_faster(), true);
         talk.refuses(429_002, RenewalError { retry_after, ..RenewalError::default() });
-        assert_eq!(talk.next, Next::Read { until: talk.now + wait }, "{retry_after:?}");
+        assert_eq!(talk.next, AfterSend::Read { until: talk.now + wait }, "{retry_after:?}");
     }
 }
 
@@ -244,7 +244,7 @@ fn nobody_gives_up_others_for_ever() {
     let mut talk = Talk::begin(RenewalPolicy { max_repeats: u16::MAX, ..RenewalPolicy::default() }, true);
     for _ in 0..10 {
         talk.refuses(409_005, RenewalError::default());
-        assert!(matches!(talk.next, Next::Read { .. }));
+        assert!(matches!(talk.next, AfterSend::Read { .. }));
     }
     talk.refuses(409_005, RenewalError::default());
     assert_eq!(talk.failure(), "rejected 409005: No {device}.");
@@ -290,7 +290,7 @@ fn a_lost_session_and_refused_subscription_end_it() {
     let (mut talk, _) = Talk::asking();
     let lost = Failure::new(FailureClass::Network, "the hub closed the connection");
     talk.next = talk.flow.handle(Input::Lost(lost.clone()), secs(1), &mut talk.out);
-    assert_eq!(talk.next, Next::Failed(lost));
+    assert_eq!(talk.next, AfterSend::Failed(lost));
 }
 
 #[test]
@@ -322,7 +322,7 @@ fn what_the_protocol_does_not_allow_is_a_protocol_failure() {
     assert!(talk.answers(200, r#"{"certificates":["A"]}"#).failure().starts_with("verification: "));
     // Acknowledgements of what was sent are no harm, however late.
     let mut talk = asking();
-    assert!(matches!(talk.hears(suback(1, 1)).hears(Packet::PubAck(PubAck::new(1))).next, Next::Read { .. }));
+    assert!(matches!(talk.hears(suback(1, 1)).hears(Packet::PubAck(PubAck::new(1))).next, AfterSend::Read { .. }));
 }
 
 #[test]
@@ -330,7 +330,7 @@ fn what_nobody_asked_for_is_taken_a_thousand_times() {
     let mut talk = Talk::asking().0;
     let message = Packet::Publish(Publish::new("devices/dev1/messages/devicebound/", QoS::AtMostOnce, "x"));
     for _ in 0..1_000 {
-        assert!(matches!(talk.hears(message.clone()).next, Next::Read { .. }));
+        assert!(matches!(talk.hears(message.clone()).next, AfterSend::Read { .. }));
     }
     talk.hears(message);
     assert_eq!(talk.failure(), "protocol: the hub sent more than 1000 packets that nobody asked for");

@@ -20,7 +20,7 @@ pub(in crate::report) use words::{Headline, change, tally};
 
 /// When a difference counts.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Limits {
+pub struct DifferenceLimits {
     /// Smallest relative difference that matters, as a share of one.
     pub effect: f64,
     /// Probability with which nothing is called a difference when there is none, over all rows together.
@@ -116,7 +116,7 @@ pub struct Comparison {
     /// Runs of either side.
     pub runs: [usize; 2],
     /// When a difference counted.
-    pub limits: Limits,
+    pub limits: DifferenceLimits,
     /// Phases by stage.
     pub phases: Vec<PhaseRow>,
     /// Failures by stage.
@@ -159,7 +159,7 @@ pub fn compare(
     a: &[RunRecord],
     b: &[RunRecord],
     allowed: &[String],
-    limits: Limits,
+    limits: DifferenceLimits,
 ) -> Result<Comparison, NotComparable> {
     let mut notes = comparable::check(a, b, allowed)?;
     let (phases, failures) = phases::judged(a, b, limits);

@@ -1,7 +1,7 @@
 use crate::domain::Phase;
 use crate::measure::{CompactHistogram, Histogram, Interval, RunRecord, StageRecord};
-use crate::report::compare::statistics::{Block, Share, chance};
-use crate::report::compare::{FailureRow, Judgement, Limits, PERCENTILES, PhaseRow};
+use crate::report::compare::statistics::{Block, Proportion, chance};
+use crate::report::compare::{DifferenceLimits, FailureRow, Judgement, PERCENTILES, PhaseRow};
 
 /// From so many runs on either side, each counts as one block.
 pub(super) const REPEATS: usize = 3;
@@ -16,7 +16,7 @@ const RESOLUTION: u64 = 2_000;
 const SHARE: f64 = 0.001;
 
 /// Every phase and the failures of every stage. The confidence is that of all rows together.
-pub(super) fn judged(a: &[RunRecord], b: &[RunRecord], limits: Limits) -> (Vec<PhaseRow>, Vec<FailureRow>) {
+pub(super) fn judged(a: &[RunRecord], b: &[RunRecord], limits: DifferenceLimits) -> (Vec<PhaseRow>, Vec<FailureRow>) {
     let (mut phases, mut failures) = (Vec::new(), Vec::new());
     for index in 0..a.first().map_or(0, |run| run.stages.len()) {
         let repeats = a.len().min(b.len()) >= REPEATS;
@@ -56,7 +56,7 @@ struct Side<'a> {
     /// Devices with an outcome in the same way, and those of them that failed.
     outcomes: Vec<Block>,
     /// Shares of `total` above its own percentiles.
-    like: [Option<Share>; PERCENTILES.len()],
+    like: [Option<Proportion>; PERCENTILES.len()],
 }
 
 impl<'a> Side<'a> {
@@ -81,7 +81,7 @@ impl<'a> Side<'a> {
         }
         let total = side.merged(Phase::Total);
         side.like = blocks(side.totals(), PERCENTILES.map(|percentile| nanos_at(&total, percentile)))
-            .map(|blocks| Share::of(&blocks));
+            .map(|blocks| Proportion::of(&blocks));
         side
     }
 
@@ -106,22 +106,22 @@ impl<'a> Side<'a> {
         phase: Phase,
         sum: &Histogram,
         bounds: [u64; PERCENTILES.len()],
-    ) -> [Option<Share>; PERCENTILES.len()] {
+    ) -> [Option<Proportion>; PERCENTILES.len()] {
         if self.repeats {
             return blocks(self.histograms(phase), bounds)
-                .map(|blocks| (blocks.len() >= REPEATS).then(|| Share::of_runs(&blocks))?);
+                .map(|blocks| (blocks.len() >= REPEATS).then(|| Proportion::of_runs(&blocks))?);
         }
         if self.blocks.len() < FEWEST_BLOCKS {
             return [None; _];
         }
         if phase == Phase::Total {
-            return blocks(self.totals(), bounds).map(|blocks| Share::of(&blocks));
+            return blocks(self.totals(), bounds).map(|blocks| Proportion::of(&blocks));
         }
         // Only `total` is known by interval: other phases are as uncertain as it is at the same percentile.
         std::array::from_fn(|place| {
             let like = self.like[place]?;
             let Block { count, above } = block(sum, bounds[place]);
-            Share::like(above, count, like.spread(), like.freedom())
+            Proportion::like(above, count, like.spread(), like.freedom())
         })
     }
 }
@@ -230,9 +230,9 @@ fn failure_row(sides: &[Side<'_>; 2]) -> Option<FailureRow> {
         let Side { repeats, outcomes, .. } = &sides[side];
         if *repeats {
             let block = |(count, bad): &(u64, u64)| Block { count: *count as f64, above: *bad as f64 };
-            return Share::of_runs(&runs[side].iter().map(block).collect::<Vec<_>>());
+            return Proportion::of_runs(&runs[side].iter().map(block).collect::<Vec<_>>());
         }
-        (outcomes.len() >= FEWEST_BLOCKS).then(|| Share::of(outcomes))?
+        (outcomes.len() >= FEWEST_BLOCKS).then(|| Proportion::of(outcomes))?
     };
     let chance = share(0).zip(share(1)).map(|(a, b)| if failed == [0, 0] { 1.0 } else { chance(&a, &b) });
     let stage = a.stages.first().map(|stage| stage.name.clone()).unwrap_or_default();

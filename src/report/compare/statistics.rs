@@ -12,14 +12,14 @@ pub(super) struct Block {
 
 /// A share of values, and how far it is to be trusted.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Share {
+pub(super) struct Proportion {
     share: f64,
     count: f64,
     variance: f64,
     freedom: f64,
 }
 
-impl Share {
+impl Proportion {
     /// Of blocks that follow each other, two at least. `None` when there are no values.
     pub(super) fn of(blocks: &[Block]) -> Option<Self> {
         Self::new(blocks, true)
@@ -70,7 +70,7 @@ fn independent(above: f64, count: f64) -> f64 {
 }
 
 /// How probable a difference like this is when both sides are the same (Welch's test, two-sided).
-pub(super) fn chance(a: &Share, b: &Share) -> f64 {
+pub(super) fn chance(a: &Proportion, b: &Proportion) -> f64 {
     let variance = a.variance + b.variance;
     let freedom = variance * variance / (a.variance * a.variance / a.freedom + b.variance * b.variance / b.freedom);
     student(((a.share - b.share) / variance.sqrt()).abs(), freedom)
@@ -121,14 +121,15 @@ mod tests {
 
     #[test]
     fn a_few_values_prove_nothing_and_blocks_that_move_together_count_less() {
-        let blocks = |shares: &[f64], count: f64| -> Share {
-            Share::of(&shares.iter().map(|share| Block { count, above: share * count }).collect::<Vec<_>>()).unwrap()
+        let blocks = |shares: &[f64], count: f64| -> Proportion {
+            Proportion::of(&shares.iter().map(|share| Block { count, above: share * count }).collect::<Vec<_>>())
+                .unwrap()
         };
         assert!(chance(&blocks(&[0.0; 8], 1.0), &blocks(&[1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0], 1.0)) > 0.1);
         assert!(chance(&blocks(&[0.1; 8], 500.0), &blocks(&[0.3; 8], 500.0)) < 1e-6);
         let (trend, mixed) = ([0.1, 0.2, 0.3, 0.4, 0.6, 0.7, 0.8, 0.9], [0.1, 0.9, 0.2, 0.8, 0.3, 0.7, 0.4, 0.6]);
         assert!(blocks(&trend, 500.0).variance > 1.5 * blocks(&mixed, 500.0).variance);
         assert!(blocks(&trend, 500.0).spread() > 10.0);
-        assert_eq!(Share::of(&[Block { count: 0.0, above: 0.0 }; 4]), None);
+        assert_eq!(Proportion::of(&[Block { count: 0.0, above: 0.0 }; 4]), None);
     }
 }

@@ -8,7 +8,7 @@ use crate::measure::RunStatus;
 use crate::report::console::{Look, WIDTH};
 use crate::report::fixture::{self, timed as run};
 
-const LIMITS: Limits = Limits { effect: 0.05, confidence: 0.99 };
+const LIMITS: DifferenceLimits = DifferenceLimits { effect: 0.05, confidence: 0.99 };
 
 fn judgements(a: &[RunRecord], b: &[RunRecord]) -> Vec<Judgement> {
     compare(a, b, &[], LIMITS).unwrap().phases.iter().map(|row| row.judgement).collect()
@@ -21,7 +21,7 @@ fn the_same_is_hardly_ever_called_different() {
         let seconds = [9, 20, 40][round % 3];
         let (a, b) = (run(&mut random, seconds, 1.0), run(&mut random, seconds, 1.0));
         // However small: only chance decides here.
-        let limits = Limits { effect: 0.0, confidence: 0.95 };
+        let limits = DifferenceLimits { effect: 0.0, confidence: 0.95 };
         let rows = compare(&[a], &[b], &[], limits).unwrap().phases;
         rows.iter().any(|row| matches!(row.judgement, Judgement::Worse | Judgement::Better))
     });

@@ -17,7 +17,7 @@ pub(super) struct Plot {
     pub(super) stage: Option<usize>,
     /// What the horizontal axis is: `time`, `percentile` or `expiry`.
     pub(super) axis: &'static str,
-    pub(super) unit: Unit,
+    pub(super) unit: AxisUnit,
     pub(super) shape: Shape,
     /// Whether the vertical axis is logarithmic.
     pub(super) log: bool,
@@ -37,7 +37,7 @@ pub(super) struct Plot {
 /// What the vertical axis counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Unit {
+pub(super) enum AxisUnit {
     PerSecond,
     Count,
     Milliseconds,
@@ -72,11 +72,11 @@ pub(super) struct Series {
     pub(super) band: Option<[&'static str; 2]>,
 }
 
-pub(super) struct Kind {
+pub(super) struct PlotKind {
     pub(super) name: &'static str,
     pub(super) title: &'static str,
     pub(super) words: &'static str,
-    pub(super) unit: Unit,
+    pub(super) unit: AxisUnit,
     pub(super) shape: Shape,
     pub(super) lines: Lines,
     /// Without a value in one of these there is no plot; in one of all lines where none is named.
@@ -106,23 +106,23 @@ impl Lines {
     }
 }
 
-const KINDS: [Kind; 11] = [
-    Kind {
+const KINDS: [PlotKind; 11] = [
+    PlotKind {
         name: "arrivals",
         title: "Arrivals: due, started, succeeded",
         words: "Devices per second. Started below due: the generator could not keep up. Succeeded below started: the \
                 target did not, or devices are still under way.",
-        unit: Unit::PerSecond,
+        unit: AxisUnit::PerSecond,
         shape: Shape::Lines,
         lines: Lines::Of(&[("due", "due"), ("started", "started"), ("succeeded", "succeeded"), ("dropped", "dropped")]),
         needs: &["due", "started", "succeeded"],
     },
-    Kind {
+    PlotKind {
         name: "goodput",
         title: "Offered load and goodput",
         words: "Attempts per second, further ones of the same device included, and those that succeeded. A storm that \
                 feeds itself shows as an offer that stays high while the goodput does not.",
-        unit: Unit::PerSecond,
+        unit: AxisUnit::PerSecond,
         shape: Shape::Lines,
         lines: Lines::Of(&[
             ("attempts", "attempts (offered)"),
@@ -131,70 +131,70 @@ const KINDS: [Kind; 11] = [
         ]),
         needs: &["attempts"],
     },
-    Kind {
+    PlotKind {
         name: "in_flight",
         title: "In flight",
         words: "Attempts under way at the end of each interval.",
-        unit: Unit::Count,
+        unit: AxisUnit::Count,
         shape: Shape::Lines,
         lines: Lines::Of(&[("in_flight", "in flight")]),
         needs: &[],
     },
-    Kind {
+    PlotKind {
         name: "latency",
         title: "Latency over time",
         words: "From due until done, waits and further attempts included, of the devices that succeeded in each interval; \
                 an interval without successes has no point.",
-        unit: Unit::Milliseconds,
+        unit: AxisUnit::Milliseconds,
         shape: Shape::Lines,
         lines: Lines::Of(&[("p50", "p50"), ("p90", "p90"), ("p99", "p99")]),
         needs: &["p50"],
     },
-    Kind {
+    PlotKind {
         name: "failures",
         title: "Failures by class",
         words: "Devices per second that failed for good, by the class of their last failure.",
-        unit: Unit::PerSecond,
+        unit: AxisUnit::PerSecond,
         shape: Shape::Lines,
         lines: Lines::Classes(Count::Failed),
         needs: &[],
     },
-    Kind {
+    PlotKind {
         name: "failed_attempts",
         title: "Failed attempts by class",
         words: "Attempts per second that failed, stacked by class, whether the device tried again or not: what was in the way, \
                 also of those that got through in the end.",
-        unit: Unit::PerSecond,
+        unit: AxisUnit::PerSecond,
         shape: Shape::Stacked,
         lines: Lines::Classes(Count::FailedAttempts),
         needs: &[],
     },
-    Kind {
+    PlotKind {
         name: "throttled",
         title: "Answers 429",
         words: "Throttling answers per second, of the attempts that ended in each interval.",
-        unit: Unit::PerSecond,
+        unit: AxisUnit::PerSecond,
         shape: Shape::Lines,
         lines: Lines::Of(&[("throttled", "429s")]),
         needs: &[],
     },
-    Kind {
+    PlotKind {
         name: "retry_after",
         title: "Retry-after named by the service",
         words: "The longest wait, in fleet time, that a refusal asked for, of the attempts that ended in each interval; no point \
                 where none was named. One that grows with the number of 429s spreads a storm; one that stays the same sends \
                 everybody back together.",
-        unit: Unit::FleetSeconds,
+        unit: AxisUnit::FleetSeconds,
         shape: Shape::Lines,
         lines: Lines::Of(&[("retry_after_max", "longest retry-after")]),
         needs: &[],
     },
-    Kind {
+    PlotKind {
         name: "renewals",
         title: "Renewals: due against done",
         words: "Devices up to the end of each interval: those whose renewal became due, those renewed, and those found with a \
                 certificate that had expired before. The distance between due and done is the backlog.",
-        unit: Unit::Count,
+        unit: AxisUnit::Count,
         shape: Shape::Lines,
         lines: Lines::Of(&[
             ("due_so_far", "due"),
@@ -203,43 +203,43 @@ const KINDS: [Kind; 11] = [
         ]),
         needs: &["due_so_far"],
     },
-    Kind {
+    PlotKind {
         name: "losses",
         title: "Expired certificates and lost connections",
         words: "Devices per second found with an expired certificate; held connections with the hub lost per second.",
-        unit: Unit::PerSecond,
+        unit: AxisUnit::PerSecond,
         shape: Shape::Lines,
         lines: Lines::Of(&[("expired", "expired"), ("disconnects", "connections lost")]),
         needs: &[],
     },
-    Kind {
+    PlotKind {
         name: "telemetry",
         title: "Telemetry",
         words: "Messages per second that the hub acknowledged.",
-        unit: Unit::PerSecond,
+        unit: AxisUnit::PerSecond,
         shape: Shape::Lines,
         lines: Lines::Of(&[("telemetry", "messages")]),
         needs: &[],
     },
 ];
 
-const CURVE: Kind = Kind {
+const CURVE: PlotKind = PlotKind {
     name: "percentiles",
     title: "Percentile curve",
     words: "Latency of the devices that succeeded, on the HDR scale: each step to the right is ten times rarer. Corrected \
             counts from the due time; raw from the start of the last attempt, which is what a client that forgets its waits \
             would report. A gap between them is time that devices waited and a naive benchmark would hide.",
-    unit: Unit::Milliseconds,
+    unit: AxisUnit::Milliseconds,
     shape: Shape::Lines,
     lines: Lines::Of(&[("total", "corrected (total)"), ("total_raw", "raw (total_raw)")]),
     needs: &[],
 };
 
-const EXPIRY: Kind = Kind {
+const EXPIRY: PlotKind = PlotKind {
     name: "expiry",
     title: "Certificates by expiry",
     words: "",
-    unit: Unit::Count,
+    unit: AxisUnit::Count,
     shape: Shape::Steps,
     lines: Lines::Of(&[("certificates", "certificates")]),
     needs: &[],
@@ -249,24 +249,24 @@ const EXPIRY: Kind = Kind {
 pub(super) fn over_time(stage: usize, columns: &Columns) -> Vec<Plot> {
     let of_others = others().filter_map(|count| {
         let unit = match count.adding() {
-            Adding::Longest => Unit::FleetSeconds,
-            Adding::Sum | Adding::ByClass => Unit::PerSecond,
+            Adding::Longest => AxisUnit::FleetSeconds,
+            Adding::Sum | Adding::ByClass => AxisUnit::PerSecond,
         };
         let (name, title, words, lines) = (count.name(), count.title(), count.help(), Lines::Count(count));
-        Kind { name, title, words, unit, shape: Shape::Lines, lines, needs: &[] }.plot(Some(stage), columns, "time")
+        PlotKind { name, title, words, unit, shape: Shape::Lines, lines, needs: &[] }.plot(Some(stage), columns, "time")
     });
     KINDS.iter().filter_map(|kind| kind.plot(Some(stage), columns, "time")).chain(of_others).collect()
 }
 
 /// Whether a column over time is shown by a plot.
 pub(super) fn show(column: &str) -> bool {
-    let shows = |kind: &Kind| kind.lines.columns().iter().any(|(shown, _)| shown == column);
+    let shows = |kind: &PlotKind| kind.lines.columns().iter().any(|(shown, _)| shown == column);
     KINDS.iter().any(shows) || others().any(|count| count.name() == column)
 }
 
 /// Counts of seconds that no kind of plot is about: each gets one of its own.
 fn others() -> impl Iterator<Item = Count> {
-    let is_about = |kind: &Kind, count: Count| match kind.lines {
+    let is_about = |kind: &PlotKind, count: Count| match kind.lines {
         Lines::Classes(of) | Lines::Count(of) => of == count,
         Lines::Of(lines) => lines.iter().any(|(column, _)| *column == count.name()),
     };
@@ -311,13 +311,13 @@ impl Plot {
         let highest = ends.iter().map(|(_, (_, highest))| *highest).fold(0.0, f64::max);
         let peaks: Vec<_> =
             ends.iter().map(|(name, (_, highest))| format!("{name} at most {}", self.unit.words(*highest))).collect();
-        self.log = self.unit == Unit::Milliseconds && lowest > 0.0 && highest > 30.0 * lowest;
+        self.log = self.unit == AxisUnit::Milliseconds && lowest > 0.0 && highest > 30.0 * lowest;
         self.alternative = format!("{}. {}.", self.title, peaks.join("; "));
         self
     }
 }
 
-impl Kind {
+impl PlotKind {
     pub(super) fn plot(&self, stage: Option<usize>, columns: &Columns, axis: &'static str) -> Option<Plot> {
         let mut shown = self.lines.columns();
         shown.retain(|(column, _)| columns.contains_key(column));
@@ -372,7 +372,7 @@ impl Kind {
     }
 }
 
-impl Unit {
+impl AxisUnit {
     fn words(self, value: f64) -> String {
         match self {
             Self::PerSecond => units::rate_of(value),

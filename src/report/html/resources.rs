@@ -4,15 +4,15 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::measure::{ProcessSample, ResourceSample, RunRecord, joined};
-use crate::report::html::plots::{Kind, Lines, Plot, Shape, Unit};
+use crate::report::html::plots::{AxisUnit, Lines, Plot, PlotKind, Shape};
 use crate::report::html::series::{Columns, Number, per_point};
 use crate::report::units;
 
-const CPU: Kind = Kind {
+const CPU: PlotKind = PlotKind {
     name: "cpu",
     title: "CPU of generator and emulator",
     words: "Cores that each process kept busy: 1.5 is one core and half of another.",
-    unit: Unit::Cores,
+    unit: AxisUnit::Cores,
     shape: Shape::Lines,
     lines: Lines::Of(&[
         ("generator_cpu", "generator"),
@@ -22,11 +22,11 @@ const CPU: Kind = Kind {
     needs: &["generator_cpu", "emulator_cpu"],
 };
 
-const MEMORY: Kind = Kind {
+const MEMORY: PlotKind = PlotKind {
     name: "memory",
     title: "Resident memory",
     words: "Memory that each process had resident at the end of each interval.",
-    unit: Unit::Bytes,
+    unit: AxisUnit::Bytes,
     shape: Shape::Lines,
     lines: Lines::Of(&[("generator_memory", "generator"), ("emulator_memory", "emulator")]),
     needs: &[],
@@ -74,7 +74,7 @@ pub(super) fn plots(record: &RunRecord, columns: &Columns) -> Vec<Plot> {
     } else {
         [shared(record, columns), String::new()]
     };
-    let plot = |kind: &Kind, more: &str| {
+    let plot = |kind: &PlotKind, more: &str| {
         let mut plot = kind.plot(None, columns, "time")?;
         plot.words = Cow::Owned(format!("{}{more}{thinned}", kind.words));
         Some(plot)

@@ -20,8 +20,8 @@ use tokio_util::sync::CancellationToken;
 use crate::emulator::{Address, ListenError, Listeners, TakenPort};
 use crate::engine::Progress;
 use crate::protocol::exposition::ExpositionFormat;
-use crate::rig::metrics::moment::Moment;
-use crate::rig::metrics::{Facts, exposition};
+use crate::rig::metrics::moment::RunMoment;
+use crate::rig::metrics::{RunFacts, exposition};
 
 /// How long to wait after a connection that could not be accepted.
 const RETRY: Duration = Duration::from_millis(50);
@@ -80,14 +80,18 @@ impl Bound {
     ///
     /// # Errors
     /// The runtime cannot take the port over.
-    pub fn serve(self, facts: Arc<Facts>, newest: watch::Receiver<Progress>) -> Result<Endpoint, MetricsError> {
+    pub fn serve(
+        self,
+        facts: Arc<RunFacts>,
+        newest: watch::Receiver<Progress>,
+    ) -> Result<MetricsEndpoint, MetricsError> {
         let listeners = Incoming(self.0.open()?);
         let shared = Arc::new(Shared { facts, newest, over: AtomicBool::new(false), told: CancellationToken::new() });
         let stop = CancellationToken::new();
         let routes = Router::new().route("/metrics", get(metrics)).with_state(Arc::clone(&shared));
         let server = axum::serve(listeners, routes).with_graceful_shutdown(stop.clone().cancelled_owned());
         let server = tokio::spawn(async move { server.await });
-        Ok(Endpoint { shared, stop, server })
+        Ok(MetricsEndpoint { shared, stop, server })
     }
 }
 
@@ -115,7 +119,7 @@ impl Listener for Incoming {
 
 /// Tells how a run goes to whoever asks.
 #[derive(Debug)]
-pub struct Endpoint {
+pub struct MetricsEndpoint {
     shared: Arc<Shared>,
     stop: CancellationToken,
     server: JoinHandle<io::Result<()>>,
@@ -123,14 +127,14 @@ pub struct Endpoint {
 
 #[derive(Debug)]
 struct Shared {
-    facts: Arc<Facts>,
+    facts: Arc<RunFacts>,
     newest: watch::Receiver<Progress>,
     over: AtomicBool,
     /// Somebody was told how it ended.
     told: CancellationToken,
 }
 
-impl Endpoint {
+impl MetricsEndpoint {
     /// The run is over: what is told from now on is what it came to.
     pub fn over(&self) {
         self.shared.over.store(true, Ordering::Relaxed);
@@ -152,7 +156,7 @@ async fn metrics(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Respo
     let over = shared.over.load(Ordering::Relaxed);
     let progress = shared.newest.borrow().clone();
     let format = ExpositionFormat::negotiated(headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()));
-    let Ok(text) = exposition::text(Moment::now(&shared.facts, progress, over), format) else {
+    let Ok(text) = exposition::text(RunMoment::now(&shared.facts, progress, over), format) else {
         // Writing to a text fails only when a metric of ours is malformed.
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };

@@ -10,17 +10,17 @@ use prometheus_client::registry::{self, Registry};
 
 use crate::measure::Buckets;
 use crate::protocol::exposition::ExpositionFormat;
-use crate::rig::metrics::families::{Family, Labels, PREFIX, Series, Unit};
-use crate::rig::metrics::moment::Moment;
+use crate::rig::metrics::families::{Family, Labels, MetricUnit, PREFIX, Series};
+use crate::rig::metrics::moment::RunMoment;
 
 /// All that is told at one moment.
-pub(super) fn text(moment: Moment, format: ExpositionFormat) -> Result<String, fmt::Error> {
+pub(super) fn text(moment: RunMoment, format: ExpositionFormat) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix(PREFIX);
     registry.register_collector(Box::new(moment));
     format.encode(&registry)
 }
 
-impl Collector for Moment {
+impl Collector for RunMoment {
     fn encode(&self, mut to: DescriptorEncoder<'_>) -> fmt::Result {
         self.families().try_for_each(|family| write(&mut to, family))
     }
@@ -37,10 +37,10 @@ fn write(to: &mut DescriptorEncoder<'_>, family: Family<'_>) -> fmt::Result {
     }
 }
 
-fn unit_of(unit: Unit) -> registry::Unit {
+fn unit_of(unit: MetricUnit) -> registry::Unit {
     match unit {
-        Unit::Seconds => registry::Unit::Seconds,
-        Unit::Bytes => registry::Unit::Bytes,
+        MetricUnit::Seconds => registry::Unit::Seconds,
+        MetricUnit::Bytes => registry::Unit::Bytes,
     }
 }
 
@@ -88,13 +88,13 @@ mod tests {
 
     #[test]
     fn a_moment_of_a_run() {
-        let open = text(Moment::now(&facts(), progress(), false), ExpositionFormat::OpenMetrics).unwrap();
+        let open = text(RunMoment::now(&facts(), progress(), false), ExpositionFormat::OpenMetrics).unwrap();
         insta::assert_snapshot!(without_process(&open));
     }
 
     #[test]
     fn every_family_has_its_help_beside_its_name_in_the_text_format() {
-        let text = text(Moment::now(&facts(), progress(), false), ExpositionFormat::Prometheus).unwrap();
+        let text = text(RunMoment::now(&facts(), progress(), false), ExpositionFormat::Prometheus).unwrap();
         let of = |what: &str| -> Vec<String> {
             let lines = text.lines().filter_map(|line| line.strip_prefix(what));
             lines.filter_map(|line| Some(line.split_once(' ')?.0.to_owned())).collect()
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn before_it_begins_everything_is_zero() {
-        let text = text(Moment::now(&facts(), Progress::default(), false), ExpositionFormat::OpenMetrics).unwrap();
+        let text = text(RunMoment::now(&facts(), Progress::default(), false), ExpositionFormat::OpenMetrics).unwrap();
         assert!(text.contains("fleetstorm_devices_total{stage=\"renew\",outcome=\"succeeded\"} 0\n"), "{text}");
         assert!(text.contains("fleetstorm_run_part{part=\"prepare\"} 1.0\n"), "{text}");
         assert!(text.contains("scenario=\"a \\\"test\\\"\"") && text.ends_with("# EOF\n"), "{text}");

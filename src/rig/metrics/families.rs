@@ -14,13 +14,13 @@ pub(super) struct Family<'a> {
     /// Without prefix, unit and suffix.
     pub(super) name: Cow<'static, str>,
     pub(super) help: &'static str,
-    pub(super) unit: Option<Unit>,
+    pub(super) unit: Option<MetricUnit>,
     pub(super) series: Series<'a>,
 }
 
 /// What the values of a family are measured in, when they are no plain numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unit {
+pub(super) enum MetricUnit {
     Seconds,
     Bytes,
 }
@@ -34,7 +34,7 @@ pub(super) enum Series<'a> {
     Sums(Vec<(Labels<'a>, f64)>),
     /// What is so at that moment.
     Gauges(Vec<(Labels<'a>, f64)>),
-    /// Distributions of times, which are kept in nanoseconds and told in [`Unit::Seconds`].
+    /// Distributions of times, which are kept in nanoseconds and told in [`MetricUnit::Seconds`].
     Histograms(Vec<(Labels<'a>, &'a Buckets)>),
 }
 
@@ -44,11 +44,11 @@ impl<'a> Family<'a> {
     }
 
     pub(super) fn seconds(self) -> Self {
-        Self { unit: Some(Unit::Seconds), ..self }
+        Self { unit: Some(MetricUnit::Seconds), ..self }
     }
 
     pub(super) fn bytes(self) -> Self {
-        Self { unit: Some(Unit::Bytes), ..self }
+        Self { unit: Some(MetricUnit::Bytes), ..self }
     }
 }
 

@@ -7,5 +7,5 @@ mod families;
 mod moment;
 pub mod otlp;
 
-pub use endpoint::{Bound, Endpoint, MetricsError};
-pub use moment::Facts;
+pub use endpoint::{Bound, MetricsEndpoint, MetricsError};
+pub use moment::RunFacts;

@@ -13,7 +13,7 @@ use crate::scenario::Scenario;
 
 /// What is known of a run before it begins.
 #[derive(Debug, Clone)]
-pub struct Facts {
+pub struct RunFacts {
     pub(super) scenario: String,
     pub(super) seed: String,
     /// Names and planned devices.
@@ -23,7 +23,7 @@ pub struct Facts {
     emulator: ChildProcess,
 }
 
-impl Facts {
+impl RunFacts {
     /// Of a run of `scenario`; `lost_rows` counts the attempts that `--devices` could not write, `emulator` is the embedded one.
     pub fn new(scenario: &Scenario, plan: &Plan, lost_rows: Option<Arc<AtomicU64>>, emulator: ChildProcess) -> Self {
         let stages = plan.stages.iter().map(|stage| (stage.name.clone(), u64::from(stage.devices))).collect();
@@ -33,8 +33,8 @@ impl Facts {
 
 /// All that is told of a run at one moment: the only list of its metrics.
 #[derive(Debug)]
-pub(super) struct Moment {
-    facts: Arc<Facts>,
+pub(super) struct RunMoment {
+    facts: Arc<RunFacts>,
     progress: Progress,
     over: bool,
     generator: Process,
@@ -42,9 +42,9 @@ pub(super) struct Moment {
     emulator: Process,
 }
 
-impl Moment {
+impl RunMoment {
     /// The moment of a snapshot; `over` once the run has come to its end.
-    pub(super) fn now(facts: &Arc<Facts>, progress: Progress, over: bool) -> Self {
+    pub(super) fn now(facts: &Arc<RunFacts>, progress: Progress, over: bool) -> Self {
         let (generator, emulator) = (Process::own(), facts.emulator.now());
         Self { facts: Arc::clone(facts), progress, over, generator, open_files: open_files(), emulator }
     }
@@ -62,7 +62,7 @@ impl Moment {
     }
 
     fn run(&self) -> [Family<'_>; 3] {
-        let Facts { scenario, seed, .. } = &*self.facts;
+        let RunFacts { scenario, seed, .. } = &*self.facts;
         let version = env!("CARGO_PKG_VERSION");
         let labels = vec![("version", version), ("scenario", scenario.as_str()), ("seed", seed.as_str())];
         let part = if self.over { "over" } else { self.progress.part.name() };
@@ -280,9 +280,9 @@ pub(super) mod sample {
     use crate::engine::Distributions;
     use crate::measure::{Attempt, Outcome, PhaseBuckets, PhaseHistograms, PhaseTimes};
 
-    pub(in crate::rig::metrics) fn facts() -> Arc<Facts> {
+    pub(in crate::rig::metrics) fn facts() -> Arc<RunFacts> {
         let stages = vec![("storm".to_owned(), 5), ("renew".to_owned(), 3)];
-        Arc::new(Facts {
+        Arc::new(RunFacts {
             scenario: "a \"test\"".to_owned(),
             seed: "7".to_owned(),
             stages,
@@ -325,7 +325,7 @@ mod tests {
         let page = include_str!("../../../docs/metrics.md");
         // The page says how those of counts are named; what each counts is in docs/counts.md, which is made.
         let of_counts = Count::ALL.map(count_name);
-        let moment = Moment::now(&sample::facts(), sample::progress(), false);
+        let moment = RunMoment::now(&sample::facts(), sample::progress(), false);
         let names: Vec<_> = moment.families().map(|family| family.name).collect();
         for name in names.iter().filter(|name| !of_counts.contains(name)) {
             assert!(page.contains(&format!("`{name}")), "docs/metrics.md does not tell {name}");

@@ -4,7 +4,7 @@
 
 use crate::domain::QuotaProfile;
 use crate::engine::Plan;
-use crate::engine::quota_check::{QuotaCheck, Verdict};
+use crate::engine::quota_check::{QuotaCheck, QuotaVerdict};
 use crate::rig::quotas;
 use crate::rig::target::EmulatorConfigError;
 use crate::scenario::Scenario;
@@ -32,7 +32,7 @@ pub(super) fn above_quota(scenario: &Scenario, seed: u64) -> Result<Vec<String>,
     let limits = scenario.quotas.or(&QuotaProfile::DpsDefault.limits());
     let checks = quotas::checks(scenario, &Plan::new(scenario, seed), &limits)?;
     // Where the target decides when devices come, only so few that they all fit are known to.
-    let too_much = |check: &&QuotaCheck| check.verdict != Verdict::Kept || check.later.is_some();
+    let too_much = |check: &&QuotaCheck| check.verdict != QuotaVerdict::Kept || check.later.is_some();
     Ok(checks.together.iter().filter(too_much).map(|check| quotas::words(check, scenario)).collect())
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use crate::device::{Attestation, Endpoint, HubSettings, Settings, SourceAddresses, WallClock};
+use crate::device::{DeviceAttestation, Endpoint, HubSettings, Settings, SourceAddresses, WallClock};
 use crate::domain::{IdScope, Transport, without_byte_order_mark};
 use crate::emulator::Service;
 use crate::model::NetworkImpairment;
@@ -205,11 +205,11 @@ impl Access {
     ) -> Result<Settings, TargetError> {
         let Scenario { fleet, time_scale, .. } = scenario;
         let attestation = match &class.attestation {
-            scenario::Attestation::SymmetricKey => Attestation::SymmetricKey {
+            scenario::Attestation::SymmetricKey => DeviceAttestation::SymmetricKey {
                 group_key: self.group_key.clone().ok_or(TargetError::NoKey)?,
                 token_life: fleet.token_life,
             },
-            scenario::Attestation::X509 { bootstrap_dir } => Attestation::X509(Folder::new(bootstrap_dir)),
+            scenario::Attestation::X509 { bootstrap_dir } => DeviceAttestation::X509(Folder::new(bootstrap_dir)),
         };
         let Door { port, address } = self.door(class.transport)?;
         let dps = Endpoint { host: self.dps_host.clone(), port, address };

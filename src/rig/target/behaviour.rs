@@ -1,7 +1,7 @@
 use crate::device::Settings;
 use crate::domain::FleetTime;
 use crate::model::Waits;
-use crate::protocol::registration_flow::Policy;
+use crate::protocol::registration_flow::RegistrationPolicy;
 use crate::protocol::renewal_flow::RenewalPolicy;
 use crate::scenario::{Behaviour, BehaviourPreset};
 
@@ -31,7 +31,7 @@ pub(super) fn lay_over(settings: &mut Settings, behaviour: &Behaviour) {
     };
     // The service works in real time: in compressed time many questions fit into its work, so their number says nothing.
     let max_polls = if settings.time_scale.is_real() { settings.policy.max_polls } else { u16::MAX };
-    settings.policy = Policy {
+    settings.policy = RegistrationPolicy {
         waits,
         // azure-iot-device for Python waits 2 s whatever the first answer says.
         honours_first_retry_after: honours_retry_after && preset != BehaviourPreset::SdkPython,

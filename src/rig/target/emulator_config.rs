@@ -9,11 +9,11 @@ use std::time::Duration;
 use tempfile::NamedTempFile;
 
 use crate::domain::{FleetTime, Origin, QuotaProfile, Setting, without_byte_order_mark};
-use crate::emulator::{Config, Latency};
+use crate::emulator::{Config, LatencySettings};
 use crate::pki::bootstrap::Folder;
 use crate::scenario::{Attestation, Scenario};
 use crate::settings::declare::Written as _;
-use crate::settings::{Kind, Problems, Table, Text, Value};
+use crate::settings::{Problems, Table, Text, Value, ValueKind};
 
 /// What the embedded emulator is started with.
 #[derive(Debug, Clone)]
@@ -82,7 +82,7 @@ impl EmulatorConfig {
         table.lay(scenario.emulator.clone());
         table.lay(stated(scenario));
         if table.get("seed").is_none() {
-            table.insert("seed", Value::built_in(Kind::Integer(seed.into())));
+            table.insert("seed", Value::built_in(ValueKind::Integer(seed.into())));
         }
         let of_file = text.map(|text| of_file(&table, &text)).unwrap_or_default();
         let authorities = let_bootstrap_authorities_in(&mut table, scenario);
@@ -109,10 +109,10 @@ impl EmulatorConfig {
     /// nothing is known without its file.
     pub fn typical_assignment(&self) -> Duration {
         let ms = match &self.checked.model.assign.latency {
-            Latency::Fixed { ms } => *ms,
-            Latency::Uniform { min_ms, max_ms } => f64::midpoint(*min_ms, *max_ms),
-            Latency::LogNormal { median_ms, .. } => *median_ms,
-            Latency::Histogram { .. } => 0.0,
+            LatencySettings::Fixed { ms } => *ms,
+            LatencySettings::Uniform { min_ms, max_ms } => f64::midpoint(*min_ms, *max_ms),
+            LatencySettings::LogNormal { median_ms, .. } => *median_ms,
+            LatencySettings::Histogram { .. } => 0.0,
         };
         Duration::try_from_secs_f64(ms / 1e3).unwrap_or_default()
     }
@@ -180,16 +180,16 @@ fn let_bootstrap_authorities_in(table: &mut Table, scenario: &Scenario) -> Vec<P
     let certificates: Vec<_> =
         folders.iter().map(|folder| signing_certificates(&Folder::new(folder.as_path()))).collect();
     let groups = certificates.iter().enumerate().map(|(index, files)| {
-        let id = Kind::Text(format!("bootstrap-{}", index + 1));
+        let id = ValueKind::Text(format!("bootstrap-{}", index + 1));
         let group = [("id", Some(id)), ("signing_certificate_files", files.written())];
-        Value::built_in(Kind::Table(group.into_iter().collect()))
+        Value::built_in(ValueKind::Table(group.into_iter().collect()))
     });
     let mut all = match table.get("groups").map(|entry| &entry.value.kind) {
-        Some(Kind::Array(given)) => given.clone(),
+        Some(ValueKind::Array(given)) => given.clone(),
         _ => Vec::new(),
     };
     all.extend(groups);
-    table.insert("groups", Value::built_in(Kind::Array(all)));
+    table.insert("groups", Value::built_in(ValueKind::Array(all)));
     certificates.into_iter().flatten().collect()
 }
 
@@ -214,7 +214,7 @@ fn stated(scenario: &Scenario) -> Table {
     let mut table = Table::from_iter([("time_scale", scenario.time_scale.factor().written())]);
     let mut state = |key: &str, kind| table.insert(key, Value::built_in(kind));
     if states("quotas") {
-        state("quota", Kind::Text(QuotaProfile::Unlimited.name().to_owned()));
+        state("quota", ValueKind::Text(QuotaProfile::Unlimited.name().to_owned()));
         let limits = scenario.quotas;
         // 0 lifts a limit.
         let quotas = [
@@ -226,15 +226,15 @@ fn stated(scenario: &Scenario) -> Table {
             ("burst_periods", Some(limits.burst())),
         ];
         let quotas = quotas.map(|(key, limit)| (key, limit.unwrap_or_default().written()));
-        state("quotas", Kind::Table(quotas.into_iter().collect()));
+        state("quotas", ValueKind::Table(quotas.into_iter().collect()));
     }
     if states("policy") {
         let seconds = scenario.policy.validity.as_secs().written();
-        state("adr", Kind::Table(Table::from_iter([("leaf_validity_seconds", seconds)])));
+        state("adr", ValueKind::Table(Table::from_iter([("leaf_validity_seconds", seconds)])));
     }
     if scenario.fleet.any(|class| class.tls_resumption) {
         // A device cannot resume a session for which it got no ticket.
-        state("listen", Kind::Table(Table::from_iter([("tls_resumption", true.written())])));
+        state("listen", ValueKind::Table(Table::from_iter([("tls_resumption", true.written())])));
     }
     table
 }

@@ -3,7 +3,7 @@ use std::io::ErrorKind;
 use tokio::time::timeout;
 
 use crate::device::{
-    Connector, Credential, Done, Link, LocalEnd, Settings, Source, Target, TcpConnector, prepare, provision,
+    Connector, Credential, Done, Link, LocalEnd, PeerAddress, Settings, Source, TcpConnector, prepare, provision,
 };
 use crate::domain::{FailureClass, RegistrationId};
 use crate::rig::target::TargetError;
@@ -66,7 +66,7 @@ fn as_far_as_the_stages(settings: &Settings, scenario: &Scenario, class: usize) 
 /// TCP and TLS alone.
 async fn reach(settings: &Settings, connector: &TcpConnector) -> Result<(), TargetError> {
     let dps = &settings.dps;
-    let target = Target { host: &dps.host, port: dps.port, address: dps.address };
+    let target = PeerAddress { host: &dps.host, port: dps.port, address: dps.address };
     let address = named(&dps.host, dps.port, dps.address);
     let transport = match timeout(settings.timeouts.connect, connector.open(&target, Source::SYSTEM)).await {
         Ok(Ok(transport)) => transport,

@@ -10,7 +10,7 @@ use crate::settings::expect::{self, choice, fleet_time, number};
 use crate::settings::{Place, Problem, Section, Text};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Process {
+enum ArrivalProcess {
     AtOnce,
     Constant,
     Ramp,
@@ -21,15 +21,15 @@ enum Process {
     FromExpiry,
 }
 
-const PROCESSES: &[(&str, Process)] = &[
-    ("at-once", Process::AtOnce),
-    ("constant", Process::Constant),
-    ("ramp", Process::Ramp),
-    ("poisson", Process::Poisson),
-    ("spike", Process::Spike),
-    ("spread", Process::Spread),
-    ("replay", Process::Replay),
-    ("from-expiry", Process::FromExpiry),
+const PROCESSES: &[(&str, ArrivalProcess)] = &[
+    ("at-once", ArrivalProcess::AtOnce),
+    ("constant", ArrivalProcess::Constant),
+    ("ramp", ArrivalProcess::Ramp),
+    ("poisson", ArrivalProcess::Poisson),
+    ("spike", ArrivalProcess::Spike),
+    ("spread", ArrivalProcess::Spread),
+    ("replay", ArrivalProcess::Replay),
+    ("from-expiry", ArrivalProcess::FromExpiry),
 ];
 
 /// [`RenewalStrategy`] without its values.
@@ -57,7 +57,7 @@ const LARGEST_FILE: u64 = 256 * 1024 * 1024;
 const MOST_BAD_ROWS: usize = 10;
 
 /// What arrivals are read against.
-pub(super) struct Needs<'a> {
+pub(super) struct ArrivalContext<'a> {
     pub(super) kind: Option<StageKind>,
     /// Devices that take part.
     pub(super) devices: Option<u32>,
@@ -66,7 +66,7 @@ pub(super) struct Needs<'a> {
     pub(super) policy: Option<&'a Policy>,
 }
 
-pub(super) fn read(mut section: Section<'_>, needs: &Needs<'_>) -> Option<Arrival> {
+pub(super) fn read(mut section: Section<'_>, needs: &ArrivalContext<'_>) -> Option<Arrival> {
     let arrival = match section.required("process", &choice(PROCESSES)) {
         Some(process) => read_process(process, &mut section, needs),
         None => {
@@ -80,16 +80,20 @@ pub(super) fn read(mut section: Section<'_>, needs: &Needs<'_>) -> Option<Arriva
     arrival
 }
 
-fn read_process(process: Process, section: &mut Section<'_>, needs: &Needs<'_>) -> Option<Arrival> {
+fn read_process(process: ArrivalProcess, section: &mut Section<'_>, needs: &ArrivalContext<'_>) -> Option<Arrival> {
     match process {
-        Process::AtOnce => Some(Arrival::AtOnce),
-        Process::Constant => section.required("rate", &rate::expect(Rate::MIN)).map(|rate| Arrival::Constant { rate }),
-        Process::Ramp => read_ramp(section, needs.devices),
-        Process::Poisson => section.required("rate", &rate::expect(Rate::MIN)).map(|rate| Arrival::Poisson { rate }),
-        Process::Spike => read_spike(section, needs.devices),
-        Process::Spread => read_spread(section),
-        Process::Replay => read_replay(section, needs).map(Arrival::Replay),
-        Process::FromExpiry => read_from_expiry(section, needs).map(Arrival::FromExpiry),
+        ArrivalProcess::AtOnce => Some(Arrival::AtOnce),
+        ArrivalProcess::Constant => {
+            section.required("rate", &rate::expect(Rate::MIN)).map(|rate| Arrival::Constant { rate })
+        }
+        ArrivalProcess::Ramp => read_ramp(section, needs.devices),
+        ArrivalProcess::Poisson => {
+            section.required("rate", &rate::expect(Rate::MIN)).map(|rate| Arrival::Poisson { rate })
+        }
+        ArrivalProcess::Spike => read_spike(section, needs.devices),
+        ArrivalProcess::Spread => read_spread(section),
+        ArrivalProcess::Replay => read_replay(section, needs).map(Arrival::Replay),
+        ArrivalProcess::FromExpiry => read_from_expiry(section, needs).map(Arrival::FromExpiry),
     }
 }
 
@@ -165,7 +169,7 @@ fn read_spread(section: &mut Section<'_>) -> Option<Arrival> {
     Some(Arrival::Spread { over, jitter })
 }
 
-fn read_replay(section: &mut Section<'_>, needs: &Needs<'_>) -> Option<Replay> {
+fn read_replay(section: &mut Section<'_>, needs: &ArrivalContext<'_>) -> Option<Replay> {
     let valid = "the path of a CSV file, from the folder of the scenario file: its first column holds seconds or times as \
                  2026-03-29T01:00:30Z";
     let written = section.required("file", &expect::text(valid))?;
@@ -209,7 +213,7 @@ fn read_replay(section: &mut Section<'_>, needs: &Needs<'_>) -> Option<Replay> {
     Some(replay)
 }
 
-fn read_from_expiry(section: &mut Section<'_>, needs: &Needs<'_>) -> Option<RenewalTiming> {
+fn read_from_expiry(section: &mut Section<'_>, needs: &ArrivalContext<'_>) -> Option<RenewalTiming> {
     if let Some(kind) = needs.kind
         && !matches!(kind, StageKind::Renew | StageKind::Reprovision)
     {

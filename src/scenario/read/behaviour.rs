@@ -9,7 +9,7 @@ use crate::domain::FleetTime;
 use crate::scenario::{Backoff, Behaviour, BehaviourPreset, Jitter};
 use crate::settings::Section;
 use crate::settings::expect::{Expect, boolean, duration, fleet_time, integer, named, nearest, number};
-use crate::settings::{Kind, Value};
+use crate::settings::{Value, ValueKind};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -96,7 +96,7 @@ fn reset_after() -> Expect<FleetTime> {
     let schema = json!({ "anyOf": [{ "const": ON_CONNECT }, time.schema] });
     let mut expect =
         Expect::new(format!("\"{ON_CONNECT}\" or {}", time.valid), move |value: &Value| match &value.kind {
-            Kind::Text(text) if text == ON_CONNECT => Ok(FleetTime::ZERO),
+            ValueKind::Text(text) if text == ON_CONNECT => Ok(FleetTime::ZERO),
             _ => (time.read)(value),
         });
     expect.names = vec![ON_CONNECT.to_owned()];
@@ -110,9 +110,9 @@ fn jitter() -> Expect<Jitter> {
     let valid = "\"full\" (uniform from zero to the wait), \"none\", { share = 0.2 } (more or less by up to this part) or \
                  { plus = \"5s\" } (up to this in addition)";
     let mut expect = Expect::new(valid, |value: &Value| match &value.kind {
-        Kind::Text(text) if text == "full" => Ok(Jitter::Full),
-        Kind::Text(text) if text == "none" => Ok(Jitter::None),
-        Kind::Table(table) => match table.0.as_slice() {
+        ValueKind::Text(text) if text == "full" => Ok(Jitter::Full),
+        ValueKind::Text(text) if text == "none" => Ok(Jitter::None),
+        ValueKind::Table(table) => match table.0.as_slice() {
             [entry] if entry.key == "share" => inner("share", &number(0.0..=1.0), &entry.value).map(Jitter::Share),
             [entry] if entry.key == "plus" => {
                 inner("plus", &fleet_time(FleetTime::ZERO..=LONGEST), &entry.value).map(Jitter::Plus)

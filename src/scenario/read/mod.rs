@@ -23,7 +23,7 @@ use stage::Surroundings;
 
 use crate::scenario::Scenario;
 use crate::settings::{self, expect};
-use crate::settings::{Findings, Keys, Kind, Place, Problem, Problems, Section, Table, Text, document};
+use crate::settings::{Findings, Keys, Place, Problem, Problems, Section, Table, Text, ValueKind, document};
 
 /// The only schema so far.
 const SCHEMA: u64 = 1;
@@ -108,7 +108,7 @@ fn read_text(
         short_form::expand(&mut root);
     }
     match &root.kind {
-        Kind::Table(table) => read(findings, table, root.place.clone(), folder, judge),
+        ValueKind::Table(table) => read(findings, table, root.place.clone(), folder, judge),
         _ => None,
     }
 }

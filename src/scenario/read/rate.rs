@@ -2,7 +2,7 @@ use serde_json::json;
 
 use crate::scenario::Rate;
 use crate::scenario::rate::parse;
-use crate::settings::Kind;
+use crate::settings::ValueKind;
 use crate::settings::expect::Expect;
 
 /// A rate from `min` on.
@@ -11,9 +11,9 @@ pub(super) fn expect(min: Rate) -> Expect<Rate> {
     let valid = format!("arrivals per time, {from} to {}, such as \"100/s\" or \"1000/min\"", Rate::MAX);
     Expect::new(valid, move |value| {
         let rate = match &value.kind {
-            Kind::Text(text) => parse(text),
-            Kind::Integer(number) => parse(&number.to_string()),
-            Kind::Float(number) => parse(&number.to_string()),
+            ValueKind::Text(text) => parse(text),
+            ValueKind::Integer(number) => parse(&number.to_string()),
+            ValueKind::Float(number) => parse(&number.to_string()),
             _ => None,
         };
         rate.filter(|r| (min..=Rate::MAX).contains(r)).ok_or(None)

@@ -1,6 +1,6 @@
 //! Text where a table is meant: `arrival = "at-once"` is short for `arrival = { process = "at-once" }`.
 
-use crate::settings::{Entry, Kind, Table, Value};
+use crate::settings::{Table, TableEntry, Value, ValueKind};
 
 /// Makes tables of all short forms, so that an override finds the keys below them.
 pub(super) fn expand(root: &mut Value) {
@@ -17,18 +17,18 @@ pub(super) fn expand(root: &mut Value) {
 
 fn items(list: Option<&mut Value>) -> impl Iterator<Item = &mut Value> {
     let items = match list.map(|list| &mut list.kind) {
-        Some(Kind::Array(items)) => items.as_mut_slice(),
+        Some(ValueKind::Array(items)) => items.as_mut_slice(),
         _ => &mut [],
     };
     items.iter_mut()
 }
 
 fn name_to_table(value: Option<&mut Value>, key: &str) {
-    let Some(value) = value.filter(|value| matches!(value.kind, Kind::Text(_))) else { return };
+    let Some(value) = value.filter(|value| matches!(value.kind, ValueKind::Text(_))) else { return };
     let place = value.place.clone();
-    let table = Value { kind: Kind::Table(Table::default()), place: place.clone() };
+    let table = Value { kind: ValueKind::Table(Table::default()), place: place.clone() };
     let name = std::mem::replace(value, table);
-    if let Kind::Table(table) = &mut value.kind {
-        table.0.push(Entry { key: key.to_owned(), key_place: place, value: name });
+    if let ValueKind::Table(table) = &mut value.kind {
+        table.0.push(TableEntry { key: key.to_owned(), key_place: place, value: name });
     }
 }

@@ -200,7 +200,7 @@ fn read_arrival(
     around: Surroundings<'_>,
 ) -> Option<Arrival> {
     let devices = around.fleet.zip(classes).map(|(fleet, classes)| fleet.devices_in(classes));
-    let needs = arrival::Needs { kind, devices, folder: around.folder, policy: around.policy };
+    let needs = arrival::ArrivalContext { kind, devices, folder: around.folder, policy: around.policy };
     arrival::read(section.section("arrival"), &needs)
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fleetstorm::device::Held;
+use fleetstorm::device::HoldEnd;
 use fleetstorm::domain::{Failure, FailureClass, Transport};
 use fleetstorm::pki::csr;
 use fleetstorm::protocol::mqtt::{
@@ -200,7 +200,7 @@ async fn a_hub_that_breaks_mqtt_while_it_is_held_loses_the_connection_with_the_r
         let Life { mut session, mut hub, .. } = Life::connected().await;
         let packets = [packet];
         let (held, ()) = tokio::join!(session.hold(None), hub.says(&packets));
-        assert_eq!(held, Held::Lost(Failure::new(FailureClass::Protocol, expected)));
+        assert_eq!(held, HoldEnd::Lost(Failure::new(FailureClass::Protocol, expected)));
     }
 }
 
@@ -220,8 +220,8 @@ async fn floods_of_packets_end_a_held_connection() {
             timeout(Duration::from_secs(1), tokio::io::copy(&mut from, &mut nowhere)).await
         });
         let flood = "the hub sent more than 1000 packets that nobody asked for";
-        let lost = Held::Lost(Failure::new(FailureClass::Protocol, flood));
-        assert_eq!(held, if count == 1 { lost } else { Held::Until });
+        let lost = HoldEnd::Lost(Failure::new(FailureClass::Protocol, flood));
+        assert_eq!(held, if count == 1 { lost } else { HoldEnd::Until });
     }
 }
 
@@ -251,7 +251,7 @@ async fn a_packet_that_is_never_whole_ends_the_session_although_nothing_is_pinge
         held = session.hold(None) => held,
         () = trickle => panic!("the device closes last"),
     };
-    let Held::Lost(failure) = held else { panic!("{held:?}") };
+    let HoldEnd::Lost(failure) = held else { panic!("{held:?}") };
     assert_eq!(failure.to_string(), "timeout: no end of a packet of the hub within 30 s");
     assert_eq!(start.elapsed().as_secs(), 30);
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use fleetstorm::device::{
-    Attestation, Connector, Done, Endpoint, Held, LocalEnd, Prepared, Settings, TcpConnector, WallClock, prepare,
-    provision, renew,
+    Connector, DeviceAttestation, Done, Endpoint, HoldEnd, LocalEnd, Prepared, Settings, TcpConnector, WallClock,
+    prepare, provision, renew,
 };
 use fleetstorm::domain::{CryptoProvider, FailureClass, IdScope, KeyAlgorithm, Phase, RegistrationId, TlsVersions};
 use fleetstorm::emulator::{Config, Emulator, Event, Service};
@@ -33,7 +33,7 @@ impl Target {
         let mut dps = Endpoint::new(config.dps_host.clone());
         let emulator = Emulator::bind(config).await.unwrap();
         let (endpoints, service) = (emulator.endpoints().clone(), emulator.service().clone());
-        let attestation = Attestation::SymmetricKey {
+        let attestation = DeviceAttestation::SymmetricKey {
             group_key: service.group_key().clone(),
             token_life: fleetstorm::domain::FleetTime::from_secs(3600),
         };
@@ -96,7 +96,7 @@ async fn provisions_over_each_tls_version() {
 #[tokio::test]
 async fn a_wrong_group_key_is_refused_by_dps() {
     let mut target = Target::start(|_| ()).await;
-    target.settings.attestation = Attestation::SymmetricKey {
+    target.settings.attestation = DeviceAttestation::SymmetricKey {
         group_key: SymmetricKey::random(),
         token_life: fleetstorm::domain::FleetTime::from_secs(60),
     };
@@ -135,7 +135,7 @@ async fn renews_over_a_held_session_while_the_old_certificate_is_valid() {
     let mut session = done.session.expect("it is kept");
     session.send_telemetry(settings, &new).await.unwrap();
     let held = session.hold(Some(Instant::now() + Duration::from_millis(20))).await;
-    assert_eq!(held, Held::Until);
+    assert_eq!(held, HoldEnd::Until);
     session.close(&connector).await;
     // Without a session it connects with the old credential first.
     let prepared = prepare(settings, 0, 3, &RegistrationId::new("dev-0").unwrap()).unwrap();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fleetstorm::device::{Confirmed, Credential, Held, LocalEnd, MemoryConnector, TcpConnector, reconnect, renew};
+use fleetstorm::device::{Confirmed, Credential, HoldEnd, LocalEnd, MemoryConnector, TcpConnector, reconnect, renew};
 use fleetstorm::domain::{FailureClass, FleetTime, Phase, TimeScale};
 use fleetstorm::pki::csr;
 use fleetstorm::protocol::mqtt::{ConnectReturnCode, Packet, Publish, QoS, SubAck, SubscribeReasonCode};
@@ -179,7 +179,7 @@ async fn renews_over_the_session_that_it_holds() {
         assert_eq!(done.facts.phases.get(Phase::Sas), None, "no token is needed");
         assert_eq!(done.facts.phases.get(Phase::RenewTls), None, "no connection is needed to ask");
         let mut session = done.session.expect("it is kept");
-        assert_eq!(session.hold(Some(Instant::now() + Duration::from_secs(5))).await, Held::Until);
+        assert_eq!(session.hold(Some(Instant::now() + Duration::from_secs(5))).await, HoldEnd::Until);
         // Once more over the new session.
         let again = world.device();
         let done = renew(&world.settings, &connector, &end, &renewed, Some(session), &again, true).await;
@@ -214,7 +214,7 @@ async fn a_refused_renewal_keeps_the_old_session() {
         assert_eq!(done.result.unwrap_err().class, FailureClass::Throttled);
         assert!(done.facts.phases.get(Phase::Keygen).is_some());
         let mut session = done.session.expect("it lives");
-        assert_eq!(session.hold(Some(Instant::now() + Duration::from_secs(100))).await, Held::Until);
+        assert_eq!(session.hold(Some(Instant::now() + Duration::from_secs(100))).await, HoldEnd::Until);
         let done = renew(&world.settings, &connector, &end, &credential, Some(session), &prepared, true).await;
         assert_eq!(done.result.unwrap_err().to_string(), "timeout: no answer to the renewal within 90 s");
         assert_eq!(done.facts.phases.get(Phase::Keygen), None, "the key was made for the first attempt");

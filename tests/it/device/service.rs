@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::BytesMut;
 use fleetstorm::device::{
-    Attestation, Connector, Done, Endpoint, LocalEnd, MemoryConnector, MemoryPeer, Prepared, Settings, prepare,
+    Connector, DeviceAttestation, Done, Endpoint, LocalEnd, MemoryConnector, MemoryPeer, Prepared, Settings, prepare,
     provision,
 };
 use fleetstorm::domain::{CryptoProvider, IdScope, RegistrationId, SasToken, TlsVersions};
@@ -45,7 +45,7 @@ impl World {
         let now = SystemTime::now();
         let root = RootCa::generate("root", now).unwrap();
         let issuing = root.issuing_ca("issuing", now).unwrap();
-        let attestation = Attestation::SymmetricKey {
+        let attestation = DeviceAttestation::SymmetricKey {
             group_key: SymmetricKey::from_base64(GROUP_KEY).unwrap(),
             token_life: fleetstorm::domain::FleetTime::from_secs(3600),
         };

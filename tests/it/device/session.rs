@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fleetstorm::device::{Connector, Credential, Held, HubSession, LocalEnd, MemoryConnector, reconnect};
+use fleetstorm::device::{Connector, Credential, HoldEnd, HubSession, LocalEnd, MemoryConnector, reconnect};
 use fleetstorm::domain::FailureClass;
 use fleetstorm::protocol::mqtt::{ConnectReturnCode, Packet, PubAck, Publish, QoS};
 use tokio::time::{Instant, timeout};
@@ -64,7 +64,7 @@ async fn a_held_session_pings_and_acknowledges() {
         assert_eq!(hub.hears().await, Some(Packet::PubAck(PubAck::new(5))));
     };
     let (held, ()) = tokio::join!(session.hold(after(200)), service);
-    assert_eq!((held, start.elapsed().as_secs()), (Held::Until, 200));
+    assert_eq!((held, start.elapsed().as_secs()), (HoldEnd::Until, 200));
 }
 
 #[tokio::test(start_paused = true)]
@@ -89,24 +89,24 @@ async fn a_hold_may_be_dropped_at_any_point() {
 async fn losses_are_told() {
     let Life { mut session, hub, .. } = Life::connected().await;
     drop(hub);
-    let Held::Lost(failure) = session.hold(None).await else { panic!("it is lost") };
+    let HoldEnd::Lost(failure) = session.hold(None).await else { panic!("it is lost") };
     assert_eq!(failure.to_string(), "network: the hub closed the connection");
 
     let Life { mut session, mut hub, .. } = Life::connected().await;
     let start = Instant::now();
-    let Held::Lost(failure) = session.hold(None).await else { panic!("it is lost") };
+    let HoldEnd::Lost(failure) = session.hold(None).await else { panic!("it is lost") };
     assert_eq!(failure.to_string(), "timeout: no PINGRESP of the hub within 30 s");
     assert_eq!(start.elapsed().as_secs(), 90, "60 s of silence, 30 s for the answer");
     assert_eq!(hub.hears().await, Some(Packet::PingReq));
 
     let Life { mut session, mut hub, .. } = Life::connected().await;
     hub.says(&[Packet::PingReq]).await;
-    let Held::Lost(failure) = session.hold(None).await else { panic!("it is lost") };
+    let HoldEnd::Lost(failure) = session.hold(None).await else { panic!("it is lost") };
     assert_eq!(failure.class, FailureClass::Protocol);
 
     let Life { mut session, mut hub, .. } = Life::connected().await;
     hub.says_bytes(&[0xff; 40]).await;
-    let Held::Lost(failure) = session.hold(None).await else { panic!("it is lost") };
+    let HoldEnd::Lost(failure) = session.hold(None).await else { panic!("it is lost") };
     assert_eq!(failure.class, FailureClass::Protocol);
 }
 
@@ -136,7 +136,7 @@ async fn telemetry_goes_over_the_held_session() {
         // An acknowledgement that is late is no loss.
         let failure = session.send_telemetry(&world.settings, &credential).await.unwrap_err();
         assert_eq!(failure.to_string(), "timeout: no PUBACK of the telemetry within 30 s");
-        assert_eq!(session.hold(after(40)).await, Held::Until);
+        assert_eq!(session.hold(after(40)).await, HoldEnd::Until);
         session.close(&connector).await;
     };
     tokio::join!(device, service);

@@ -4,7 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use fleetstorm::device::Target as Destination;
+use fleetstorm::device::PeerAddress;
 use fleetstorm::device::{Connector, Source, SourceAddresses, TcpConnector};
 use fleetstorm::domain::FailureClass;
 use tokio::net::TcpListener;
@@ -12,8 +12,8 @@ use tokio::net::TcpListener;
 use super::emulator::Target;
 use super::service::World;
 
-fn at(address: SocketAddr) -> Destination<'static> {
-    Destination { host: "localhost", port: address.port(), address: Some(address) }
+fn at(address: SocketAddr) -> PeerAddress<'static> {
+    PeerAddress { host: "localhost", port: address.port(), address: Some(address) }
 }
 
 #[tokio::test]

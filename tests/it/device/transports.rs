@@ -5,14 +5,14 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use fleetstorm::device::{Attestation, LocalEnd, MemoryConnector, TcpConnector, prepare, provision};
+use fleetstorm::device::{DeviceAttestation, LocalEnd, MemoryConnector, TcpConnector, prepare, provision};
 use fleetstorm::domain::{
     CryptoProvider, FailureClass, KeyAlgorithm, Phase, RegistrationId, SasToken, TlsVersions, Transport,
 };
 use fleetstorm::pki::bootstrap::Folder;
 use fleetstorm::pki::csr;
 use fleetstorm::pki::key::DeviceKey;
-use fleetstorm::pki::store::{self, Access, Existing};
+use fleetstorm::pki::store::{self, Existing, FileAccess};
 use fleetstorm::pki::tls::server_config;
 use fleetstorm::protocol::mqtt::{ConnectReturnCode, Packet, decode};
 use fleetstorm::protocol::payload::{ErrorDetails, RegistrationRequest, decode_csr};
@@ -205,10 +205,11 @@ async fn a_bootstrap_certificate_attests_in_the_handshake() {
     let id = RegistrationId::new("dev-1").unwrap();
     store::create_folder(&files.devices()).unwrap();
     let certificates = store::certificates_to_pem(&chain[..2]);
-    store::write(&files.device_certificate(&id), certificates.as_bytes(), Access::Everybody, Existing::Keep).unwrap();
+    store::write(&files.device_certificate(&id), certificates.as_bytes(), FileAccess::Everybody, Existing::Keep)
+        .unwrap();
     let private = key.to_pem().unwrap();
-    store::write(&files.device_key(&id), private.as_bytes(), Access::Owner, Existing::Keep).unwrap();
-    world.settings.attestation = Attestation::X509(Folder::new(folder.path()));
+    store::write(&files.device_key(&id), private.as_bytes(), FileAccess::Owner, Existing::Keep).unwrap();
+    world.settings.attestation = DeviceAttestation::X509(Folder::new(folder.path()));
     world.settings.hub = None;
 
     let (certificate, server_key) =
@@ -244,7 +245,7 @@ async fn a_bootstrap_certificate_attests_in_the_handshake() {
 fn missing_bootstrap_files_name_the_remedy() {
     let mut world = World::new();
     let folder = tempfile::tempdir().unwrap();
-    world.settings.attestation = Attestation::X509(Folder::new(folder.path()));
+    world.settings.attestation = DeviceAttestation::X509(Folder::new(folder.path()));
     let prepare = || prepare(&world.settings, 0, 1, &RegistrationId::new("dev-1").unwrap()).unwrap_err().to_string();
     let expected = "configuration: the bootstrap certificate of a device cannot be used: it is not there: make it with `fleetstorm pki devices`";
     assert_eq!(prepare(), expected);

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use fleetstorm::domain::QuotaProfile;
 use fleetstorm::emulator::{
-    Chance, Config, Delay, Disconnect, Event, Excess, HubOutage, HubOutageEffect, Latency, Pause, ServerError,
+    Chance, Config, Delay, Disconnect, Event, Excess, HubOutage, HubOutageEffect, LatencySettings, Pause, ServerError,
     StepModel,
 };
 use fleetstorm::protocol::mqtt::{ConnectReturnCode, Packet, QoS};
@@ -28,7 +28,7 @@ fn hard_service(config: &mut Config) {
     config.quotas.hub_connections_over = Excess::Delay;
     config.dps.max_operations = 150;
     config.dps.operation_ttl_seconds = 10;
-    let latency = Latency::LogNormal { median_ms: 300.0, sigma: 0.8 };
+    let latency = LatencySettings::LogNormal { median_ms: 300.0, sigma: 0.8 };
     config.model.register = StepModel { latency: latency.clone(), capacity: 10, queue: 50 };
     config.model.assign = StepModel { latency: latency.clone(), capacity: 20, queue: 1000 };
     config.model.telemetry = StepModel { latency, ..StepModel::default() };

@@ -1,6 +1,6 @@
 //! Registration: the answers of DPS, word for word.
 
-use fleetstorm::emulator::{Event, Individual, KeyTypes, Latency, RefusedCsr};
+use fleetstorm::emulator::{Event, Individual, KeyTypes, LatencySettings, RefusedCsr};
 use fleetstorm::pki::csr;
 use fleetstorm::pki::sas::SymmetricKey;
 use fleetstorm::protocol::mqtt::{Packet, QoS};
@@ -186,7 +186,7 @@ async fn an_individual_enrollment_goes_before_the_group() {
 
 #[tokio::test(start_paused = true)]
 async fn an_operation_takes_its_time_and_is_nobody_elses() {
-    let world = World::with(|config| config.model.assign.latency = Latency::Fixed { ms: 5_000.0 });
+    let world = World::with(|config| config.model.assign.latency = LatencySettings::Fixed { ms: 5_000.0 });
     let mut peer = world.dps("dev1").await;
     let accepted = peer.request(REGISTER, "").await;
     let operation = accepted.json()["operationId"].as_str().unwrap().to_owned();

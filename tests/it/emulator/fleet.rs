@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use fleetstorm::domain::{CryptoProvider, KeyAlgorithm, RegistrationId};
 use fleetstorm::emulator::{CaEntry, Config, GroupEntry};
-use fleetstorm::pki::bootstrap::{self, Identity};
+use fleetstorm::pki::bootstrap::{self, BootstrapIdentity};
 use fleetstorm::pki::ca::CertificateAuthority;
 use fleetstorm::pki::key::DeviceKey;
 
@@ -29,7 +29,7 @@ impl Fleet {
     }
 
     /// A device whose certificate is good for so many days from `now` on.
-    pub(super) fn identity(&self, id: &str, days: u32, now: SystemTime) -> Identity {
+    pub(super) fn identity(&self, id: &str, days: u32, now: SystemTime) -> BootstrapIdentity {
         let key = DeviceKey::generate(KeyAlgorithm::EcdsaP256, CryptoProvider::AwsLc).unwrap();
         let above = [self.intermediate.der().to_vec(), self.root.der().to_vec()];
         let id = RegistrationId::new(id).unwrap();

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use fleetstorm::emulator::{CloudToDevice, Event, Latency};
+use fleetstorm::emulator::{CloudToDevice, Event, LatencySettings};
 use fleetstorm::pki::sas::SymmetricKey;
 use hyper::{Method, StatusCode};
 use serde_json::Value;
@@ -62,7 +62,7 @@ async fn a_device_registers_asks_and_gets_its_chain() {
 
 #[tokio::test(start_paused = true)]
 async fn an_operation_in_progress_is_202_with_a_wait() {
-    let world = World::with(|config| config.model.assign.latency = Latency::Fixed { ms: 1000.0 });
+    let world = World::with(|config| config.model.assign.latency = LatencySettings::Fixed { ms: 1000.0 });
     let mut peer = world.http().await;
     let accepted = world.register(&mut peer, "dev1", "").await.json();
     let uri = registration("dev1", &format!("/operations/{}", accepted["operationId"].as_str().unwrap()));
@@ -164,7 +164,7 @@ async fn telemetry_is_taken_with_a_token_or_the_certificate() {
 /// What the official SDKs send: bodies in base64, or texts that are marked so.
 #[tokio::test(start_paused = true)]
 async fn a_batch_is_as_many_messages_as_are_in_it_or_none() {
-    let world = World::with(|config| config.model.telemetry.latency = Latency::Fixed { ms: 20.0 });
+    let world = World::with(|config| config.model.telemetry.latency = LatencySettings::Fixed { ms: 20.0 });
     let (chain, _) = world.provision("dev1").await;
     let mut watch = world.service.watch_telemetry();
     let mut peer = world.http_with(chain).await;
@@ -194,7 +194,7 @@ async fn a_batch_is_as_many_messages_as_are_in_it_or_none() {
 #[tokio::test(start_paused = true)]
 async fn every_message_of_a_batch_takes_capacity() {
     let world = World::with(|config| {
-        config.model.telemetry.latency = Latency::Fixed { ms: 100.0 };
+        config.model.telemetry.latency = LatencySettings::Fixed { ms: 100.0 };
         config.model.telemetry.capacity = 1;
         config.model.telemetry.queue = 2;
     });

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fleetstorm::emulator::{
-    Chance, Config, Delay, Disconnect, Event, Latency, Outage, OutageEffect, ServerError, StepModel,
+    Chance, Config, Delay, Disconnect, Event, LatencySettings, Outage, OutageEffect, ServerError, StepModel,
 };
 use fleetstorm::protocol::mqtt::{Packet, PubAck, QoS};
 use serde_json::json;
@@ -16,7 +16,7 @@ const TELEMETRY: &str = "devices/dev1/messages/events/";
 const RENEW: &str = "$iothub/credentials/POST/issueCertificate/?$rid=rid-1";
 
 fn takes(ms: f64) -> StepModel {
-    StepModel { latency: Latency::Fixed { ms }, ..StepModel::default() }
+    StepModel { latency: LatencySettings::Fixed { ms }, ..StepModel::default() }
 }
 
 async fn connected(change: impl FnOnce(&mut Config)) -> (World, Peer) {
@@ -33,7 +33,7 @@ fn body() -> String {
 #[tokio::test(start_paused = true)]
 async fn telemetry_is_acknowledged_when_it_is_stored_and_in_its_order() {
     let (world, mut peer) = connected(|config| {
-        config.model.telemetry.latency = Latency::Uniform { min_ms: 1.0, max_ms: 1000.0 };
+        config.model.telemetry.latency = LatencySettings::Uniform { min_ms: 1.0, max_ms: 1000.0 };
     })
     .await;
     let begun = Instant::now();

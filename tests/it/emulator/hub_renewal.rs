@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use fleetstorm::domain::FleetTime;
-use fleetstorm::emulator::{Event, Latency, RenewalBody, RenewalCodes};
+use fleetstorm::emulator::{Event, LatencySettings, RenewalBody, RenewalCodes};
 use fleetstorm::protocol::mqtt::{ConnectReturnCode, Packet, PubAck, QoS};
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -23,7 +23,7 @@ fn topic(status: u16, rid: &str) -> String {
 
 /// A hub that holds the results of renewals back for a minute.
 fn slow() -> World {
-    World::with(|config| config.model.renewal_issue.latency = Latency::Fixed { ms: 60_000.0 })
+    World::with(|config| config.model.renewal_issue.latency = LatencySettings::Fixed { ms: 60_000.0 })
 }
 
 /// A device that is connected and subscribed.
@@ -402,7 +402,7 @@ async fn switches_give_the_shapes_and_codes_of_the_sdks() {
     let world = World::with(|config| {
         config.hub.renewal_body = RenewalBody::Array;
         config.hub.renewal_codes = RenewalCodes::Sdk;
-        config.model.renewal_issue.latency = Latency::Fixed { ms: 1000.0 };
+        config.model.renewal_issue.latency = LatencySettings::Fixed { ms: 1000.0 };
     });
     let (_, mut peer) = ready(&world).await;
     peer.begin_renewal("rid-1", &body(&key_and_csr("dev1").1)).await;

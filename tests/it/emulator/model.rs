@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fleetstorm::domain::QuotaProfile;
-use fleetstorm::emulator::{Config, Event, Excess, Latency, StepModel};
+use fleetstorm::emulator::{Config, Event, Excess, LatencySettings, StepModel};
 use fleetstorm::protocol::mqtt::ConnectReturnCode;
 use tokio::time::Instant;
 
@@ -12,7 +12,7 @@ use super::client::{SECOND, World, accepted, hub_connect, key_and_csr, refused};
 const REGISTER: &str = "$dps/registrations/PUT/iotdps-register/?$rid=1";
 
 fn takes(ms: f64) -> StepModel {
-    StepModel { latency: Latency::Fixed { ms }, ..StepModel::default() }
+    StepModel { latency: LatencySettings::Fixed { ms }, ..StepModel::default() }
 }
 
 #[tokio::test(start_paused = true)]
@@ -154,8 +154,11 @@ fn values_that_cannot_be_name_their_key() {
     let text = error(&|config| config.model.poll = takes(-1.0));
     assert!(text.contains("`model.poll.latency.fixed.ms` cannot be -1"), "{text}");
     let text = error(&|config| {
-        config.model.assign.latency =
-            Latency::Histogram { file: "/absent.hlog".into(), tag: None, unit: fleetstorm::emulator::Unit::Ns };
+        config.model.assign.latency = LatencySettings::Histogram {
+            file: "/absent.hlog".into(),
+            tag: None,
+            unit: fleetstorm::emulator::HistogramUnit::Ns,
+        };
     });
     assert!(text.contains("/absent.hlog"), "{text}");
     let text = error(&|config| config.faults.server_error.status = 404);

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleetstorm::device::{Attestation, Endpoint, HubSettings, LocalEnd, Settings, TcpConnector, prepare, provision};
+use fleetstorm::device::{
+    DeviceAttestation, Endpoint, HubSettings, LocalEnd, Settings, TcpConnector, prepare, provision,
+};
 use fleetstorm::domain::{CryptoProvider, IdScope, RegistrationId, TlsVersions, Transport as Carrier};
 use fleetstorm::emulator::{
     Config, Counters, Emulator, Endpoints, Event, Faults, Listen, ListenError, Pause, Port, Service, StartError,
@@ -56,7 +58,7 @@ impl Running {
     }
 
     pub(super) fn settings(&self) -> Settings {
-        let attestation = Attestation::SymmetricKey {
+        let attestation = DeviceAttestation::SymmetricKey {
             group_key: self.service.group_key().clone(),
             token_life: fleetstorm::domain::FleetTime::from_secs(3600),
         };

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use fleetstorm::domain::{FleetTime, TimeScale};
-use fleetstorm::emulator::{Config, Delay, Disconnect, Latency, StepModel};
+use fleetstorm::emulator::{Config, Delay, Disconnect, LatencySettings, StepModel};
 use fleetstorm::protocol::mqtt::ConnectReturnCode::NotAuthorized;
 use tokio::time::Instant;
 
@@ -71,7 +71,7 @@ async fn time_travel_ends_sessions_whose_token_it_passes() {
 async fn quotas_and_times_of_faults_are_of_the_fleet_and_latencies_are_not() {
     let world = days_in_seconds(|config| {
         config.quotas.registrations_per_minute = Some(1);
-        config.model.register = StepModel { latency: Latency::Fixed { ms: 200.0 }, ..StepModel::default() };
+        config.model.register = StepModel { latency: LatencySettings::Fixed { ms: 200.0 }, ..StepModel::default() };
         config.faults.hub_disconnect = Disconnect { at_seconds: vec![2.0 * DAY.as_secs_f64()] };
         let week = DAY.as_secs_f64() * 7.0;
         config.faults.delayed_result =
@@ -103,7 +103,8 @@ async fn quotas_and_times_of_faults_are_of_the_fleet_and_latencies_are_not() {
 #[tokio::test(start_paused = true)]
 async fn a_renewal_is_pending_for_half_a_second() {
     let world = days_in_seconds(|config| {
-        config.model.renewal_issue = StepModel { latency: Latency::Fixed { ms: 60_000.0 }, ..StepModel::default() };
+        config.model.renewal_issue =
+            StepModel { latency: LatencySettings::Fixed { ms: 60_000.0 }, ..StepModel::default() };
     });
     let device = Device::new(&world, "dev1").await;
     let mut peer = device.connect(&world).await;

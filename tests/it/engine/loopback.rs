@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fleetstorm::device::{Attestation, Endpoint, HubSettings, Settings, TcpConnector};
+use fleetstorm::device::{DeviceAttestation, Endpoint, HubSettings, Settings, TcpConnector};
 use fleetstorm::domain::{CryptoProvider, IdScope, KeyAlgorithm, TlsVersions};
 use fleetstorm::emulator::{Config, Emulator, Event};
 use fleetstorm::engine::{Plan, RunInput, run};
@@ -19,7 +19,7 @@ fn settings(emulator: &Emulator, scope: &str) -> Settings {
     let (service, endpoints) = (emulator.service(), emulator.endpoints());
     let roots = std::slice::from_ref(&endpoints.server_root);
     let tls = ClientTls::new(roots, TlsVersions::Any, CryptoProvider::default()).unwrap();
-    let attestation = Attestation::SymmetricKey {
+    let attestation = DeviceAttestation::SymmetricKey {
         group_key: service.group_key().clone(),
         token_life: fleetstorm::domain::FleetTime::from_secs(3_600),
     };

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, SystemTime};
 
 use bytes::BytesMut;
-use fleetstorm::device::{Attestation, Endpoint, MemoryConnector, MemoryPeer, Settings, WallClock};
+use fleetstorm::device::{DeviceAttestation, Endpoint, MemoryConnector, MemoryPeer, Settings, WallClock};
 use fleetstorm::domain::{CryptoProvider, IdScope, TlsVersions};
 use fleetstorm::pki::chain::ChainVerifier;
 use fleetstorm::pki::csr;
@@ -100,7 +100,7 @@ pub(super) fn settings() -> Settings {
     let root = AUTHORITY.root.der().to_vec();
     let tls = ClientTls::new(std::slice::from_ref(&root), TlsVersions::Any, CryptoProvider::default())
         .expect("a root is given");
-    let attestation = Attestation::SymmetricKey {
+    let attestation = DeviceAttestation::SymmetricKey {
         group_key: SymmetricKey::random(),
         token_life: fleetstorm::domain::FleetTime::from_secs(3_600),
     };

@@ -17,7 +17,7 @@ use fleetstorm::measure::{Attempt, Counts, RunRecord};
 use fleetstorm::report::ResultsFolder;
 use fleetstorm::report::console::{Look, summary};
 use fleetstorm::report::rows::{RowFormat, RowNames, RowWriter};
-use fleetstorm::rig::{Observers, Rows, Run, Seen, Target};
+use fleetstorm::rig::{Observation, Observers, Rows, Run, Target};
 use fleetstorm::scenario::{Scenario, StageKind};
 
 /// The seed of every run here.
@@ -105,8 +105,8 @@ pub(super) fn outcome_from(scenario: &Scenario, start_at: SystemTime) -> RunReco
 pub(super) fn watched(scenario: &Scenario) -> (RunRecord, Vec<Progress>) {
     let seen = Rc::new(RefCell::new(Vec::new()));
     let see = Rc::clone(&seen);
-    let onlooker = move |what: Seen<'_>| {
-        if let Seen::Progress(progress) = what {
+    let onlooker = move |what: Observation<'_>| {
+        if let Observation::Progress(progress) = what {
             see.borrow_mut().push(progress.clone());
         }
     };

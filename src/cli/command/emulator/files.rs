@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::error::EmulatorError;
 use crate::emulator::Emulator;
-use crate::pki::store::{self, Access, Existing, StoreError, certificates_to_pem};
+use crate::pki::store::{self, Existing, FileAccess, StoreError, certificates_to_pem};
 use crate::rig::target::Connection;
 
 /// The files that devices and their owners need. A folder that was made for them is removed when this is dropped.
@@ -44,13 +44,13 @@ impl Files {
         };
         let service = emulator.service();
         let key = service.group_key().to_base64();
-        let contents: [(&Path, Access, &str); 3] = [
-            (&files.group_key, Access::Owner, &key),
-            (&files.ca, Access::Everybody, &certificates_to_pem(&[&emulator.endpoints().server_root])),
-            (&files.issuing_root, Access::Everybody, &certificates_to_pem(&[service.issuing_root()])),
+        let contents: [(&Path, FileAccess, &str); 3] = [
+            (&files.group_key, FileAccess::Owner, &key),
+            (&files.ca, FileAccess::Everybody, &certificates_to_pem(&[&emulator.endpoints().server_root])),
+            (&files.issuing_root, FileAccess::Everybody, &certificates_to_pem(&[service.issuing_root()])),
         ];
         let token = files.management_token.as_deref().zip(emulator.management_token());
-        let token = token.map(|(path, token)| (path, Access::Owner, token));
+        let token = token.map(|(path, token)| (path, FileAccess::Owner, token));
         for (path, access, text) in contents.into_iter().chain(token) {
             replace(path, access, text).map_err(|e| failed(path, e))?;
         }
@@ -72,13 +72,13 @@ pub(super) fn write_connection(file: &Path, connection: &Connection) -> Result<(
     let write = || {
         let mut text = serde_json::to_string_pretty(connection)?;
         text.push('\n');
-        replace(file, Access::Everybody, &text)
+        replace(file, FileAccess::Everybody, &text)
     };
     write().map_err(|error| EmulatorError::Write { flag: "--connection-file", path: file.to_owned(), error })
 }
 
 /// Writes a file as a whole: readers see the old one or the new one, and its mode is right from the start.
-fn replace(path: &Path, access: Access, text: &str) -> io::Result<()> {
+fn replace(path: &Path, access: FileAccess, text: &str) -> io::Result<()> {
     store::write(path, text.as_bytes(), access, Existing::Replace).map_err(|error| match error {
         StoreError::Io { source, .. } => source,
         other => io::Error::other(other),
@@ -94,7 +94,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("group.key");
         fs::write(&path, "old").unwrap();
-        replace(&path, Access::Owner, "new").unwrap();
+        replace(&path, FileAccess::Owner, "new").unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "new");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);

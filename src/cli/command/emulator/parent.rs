@@ -22,7 +22,7 @@ const WAITING: usize = 16;
 
 /// What a parent wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Order {
+pub(super) enum ParentOrder {
     /// The measured part began at this moment.
     Begin(SystemTime),
 }
@@ -33,7 +33,7 @@ pub(super) enum Order {
 pub(super) struct NoOrder(String);
 
 /// Reads orders from stdin, and cancels `stop` when it ends.
-pub(super) fn listen(stop: CancellationToken) -> io::Result<Receiver<Result<Order, NoOrder>>> {
+pub(super) fn listen(stop: CancellationToken) -> io::Result<Receiver<Result<ParentOrder, NoOrder>>> {
     let (orders, receiver) = channel(WAITING);
     // A thread of its own, because nothing can interrupt a blocking read; it ends with the process.
     thread::Builder::new().name("parent-pipe".to_owned()).spawn(move || {
@@ -45,13 +45,13 @@ pub(super) fn listen(stop: CancellationToken) -> io::Result<Receiver<Result<Orde
 
 /// Follows the orders as they come. Never ends: a parent that says nothing more is still there.
 pub(super) async fn follow(
-    mut orders: Receiver<Result<Order, NoOrder>>,
+    mut orders: Receiver<Result<ParentOrder, NoOrder>>,
     service: &Service,
     terminal: &Terminal,
 ) -> Infallible {
     while let Some(order) = orders.recv().await {
         match order {
-            Ok(Order::Begin(anchor)) => service.begin(anchor),
+            Ok(ParentOrder::Begin(anchor)) => service.begin(anchor),
             Err(error) => terminal.note(format_args!("emulator: {error}")),
         }
     }
@@ -59,7 +59,7 @@ pub(super) async fn follow(
 }
 
 /// Until the end of the pipe, or until nobody follows any more.
-fn read(mut pipe: impl BufRead, orders: &Sender<Result<Order, NoOrder>>) {
+fn read(mut pipe: impl BufRead, orders: &Sender<Result<ParentOrder, NoOrder>>) {
     let mut line = Vec::new();
     loop {
         line.clear();
@@ -75,10 +75,10 @@ fn read(mut pipe: impl BufRead, orders: &Sender<Result<Order, NoOrder>>) {
     }
 }
 
-fn parse(line: &str) -> Result<Order, NoOrder> {
+fn parse(line: &str) -> Result<ParentOrder, NoOrder> {
     let moment = line.strip_prefix("begin ").and_then(|nanoseconds| nanoseconds.trim().parse().ok());
     let moment = moment.and_then(|nanoseconds| SystemTime::UNIX_EPOCH.checked_add(Duration::from_nanos(nanoseconds)));
-    moment.map(Order::Begin).ok_or_else(|| NoOrder(line.to_owned()))
+    moment.map(ParentOrder::Begin).ok_or_else(|| NoOrder(line.to_owned()))
 }
 
 #[cfg(test)]
@@ -93,7 +93,7 @@ mod tests {
         read(text.as_bytes(), &orders);
         drop(orders);
         let told: Vec<_> = std::iter::from_fn(|| told.blocking_recv()).collect();
-        let begin = |nanos| Ok(Order::Begin(SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos)));
+        let begin = |nanos| Ok(ParentOrder::Begin(SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos)));
         assert_eq!((&told[0], told.last().unwrap()), (&begin(1_700_000_000_123_456_789), &begin(5)));
         assert!(told[1..told.len() - 1].iter().all(Result::is_err), "{told:?}");
         assert_eq!(told[4].as_ref().unwrap_err().to_string().split(" is not").next(), Some("stdin: \"end\""));

@@ -7,7 +7,7 @@ use crate::emulator::{Address, Config, GroupEntry, Port};
 use crate::pki::sas::SymmetricKey;
 use crate::pki::store;
 use crate::rig::target::GROUP_KEY_ENV;
-use crate::settings::{Kind, Table, Text, document};
+use crate::settings::{Table, Text, ValueKind, document};
 
 /// Port of HTTPS when neither flag nor file names one: that of the services, 443, needs privileges.
 const HTTPS_PORT: u16 = 8443;
@@ -56,10 +56,10 @@ pub(super) fn resolve(file: Option<&Path>, flags: Flags) -> Result<Config, Emula
     } = flags;
     let mut table = file.map_or_else(|| Ok(Table::default()), read)?;
     let judged = [
-        ("--dps-host", "dps_host", dps_host.map(Kind::Text)),
-        ("--hub-host", "hub_host", hub_host.map(Kind::Text)),
-        ("--id-scope", "id_scope", id_scope.map(Kind::Text)),
-        ("--time-scale", "time_scale", time_scale.map(Kind::Float)),
+        ("--dps-host", "dps_host", dps_host.map(ValueKind::Text)),
+        ("--hub-host", "hub_host", hub_host.map(ValueKind::Text)),
+        ("--id-scope", "id_scope", id_scope.map(ValueKind::Text)),
+        ("--time-scale", "time_scale", time_scale.map(ValueKind::Float)),
     ];
     for (order, (name, key, given)) in judged.into_iter().enumerate() {
         if let Some(kind) = given {

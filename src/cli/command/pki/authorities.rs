@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use super::error::PkiError;
-use super::files::{self, Kind};
+use super::files::{self, FileKind};
 use super::{FolderArgs, KeyArgs};
 use crate::cli::{CommandError, Terminal};
 use crate::pki::bootstrap::{self, Folder, INTERMEDIATE_DAYS, PROOF_DAYS, ROOT_DAYS};
@@ -133,7 +133,8 @@ pub(super) fn intermediate(args: IntermediateArgs, terminal: &Terminal) -> Resul
         .map_err(|source| PkiError::Make { name, source })?;
     let mut written = files::write_authority(&intermediate, certificate, key_file, existing)?;
     let chain = store::certificates_to_pem(&[intermediate.der(), root.der()]);
-    written.push(files::write(Kind::Chain, folder.chain(), chain.as_bytes(), existing, None).map_err(PkiError::from)?);
+    written
+        .push(files::write(FileKind::Chain, folder.chain(), chain.as_bytes(), existing, None).map_err(PkiError::from)?);
     files::list(&written, &files::lines(&written), terminal)
 }
 
@@ -148,7 +149,7 @@ pub(super) fn proof(args: ProofArgs, terminal: &Terminal) -> Result<(), CommandE
     let der = bootstrap::proof_of_possession(&authority, code.trim(), days, now)
         .map_err(|source| PkiError::Make { name: format!("the code {code}"), source })?;
     let pem = store::certificates_to_pem(&[der]);
-    let written = files::write(Kind::Proof, path, pem.as_bytes(), existing, None).map_err(PkiError::from)?;
+    let written = files::write(FileKind::Proof, path, pem.as_bytes(), existing, None).map_err(PkiError::from)?;
     let written = [written];
     files::list(&written, &files::lines(&written), terminal)
 }

@@ -10,13 +10,13 @@ use zeroize::Zeroizing;
 
 use super::authorities::{AuthorityName, MAX_DAYS, load, outlives};
 use super::error::PkiError;
-use super::files::{self, Kind, Written};
+use super::files::{self, FileKind, Written};
 use super::{FolderArgs, KeyArgs};
 use crate::cli::secrets::{NotText, secret};
 use crate::cli::{CommandError, Terminal};
 use crate::domain::{CryptoProvider, KeyAlgorithm, RegistrationId, without_byte_order_mark};
 use crate::emulator;
-use crate::pki::bootstrap::{self, DEVICE_DAYS, Folder, Identity};
+use crate::pki::bootstrap::{self, BootstrapIdentity, DEVICE_DAYS, Folder};
 use crate::pki::ca::CertificateAuthority;
 use crate::pki::key::{DeviceKey, KeyError};
 use crate::pki::pfx::{self, Protection};
@@ -195,20 +195,20 @@ impl Maker {
         } else {
             let key = DeviceKey::generate(self.algorithm, CryptoProvider::AwsLc).map_err(failed)?;
             if self.password.is_none() {
-                written.push(write(Kind::PrivateKey, kept, key.to_pem().map_err(failed)?.as_bytes())?);
+                written.push(write(FileKind::PrivateKey, kept, key.to_pem().map_err(failed)?.as_bytes())?);
             }
             key
         };
-        let Identity { chain, key } =
+        let BootstrapIdentity { chain, key } =
             bootstrap::device(&self.authority, &self.above, id, key, self.days, self.now).map_err(failed)?;
         written.push(match &self.password {
             Some(password) => {
                 let document = pfx::encode(id.as_str(), &chain, &key, password, self.protection).map_err(failed)?;
-                write(Kind::Pkcs12, self.folder.device_pfx(id), &document)?
+                write(FileKind::Pkcs12, self.folder.device_pfx(id), &document)?
             }
             None => {
                 let certificate = store::certificates_to_pem(&chain);
-                write(Kind::Certificate, self.folder.device_certificate(id), certificate.as_bytes())?
+                write(FileKind::Certificate, self.folder.device_certificate(id), certificate.as_bytes())?
             }
         });
         Ok(written)

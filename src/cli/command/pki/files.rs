@@ -8,12 +8,12 @@ use super::error::PkiError;
 use crate::cli::{CommandError, Terminal};
 use crate::pki::ca::CertificateAuthority;
 use crate::pki::key::KeyError;
-use crate::pki::store::{self, Access, Existing, StoreError};
+use crate::pki::store::{self, Existing, FileAccess, StoreError};
 
 /// A file that was written.
 #[derive(Debug, Serialize)]
 pub(super) struct Written {
-    pub(super) kind: Kind,
+    pub(super) kind: FileKind,
     pub(super) path: PathBuf,
     /// Registration id, for a device's files.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -22,7 +22,7 @@ pub(super) struct Written {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Kind {
+pub(super) enum FileKind {
     Certificate,
     PrivateKey,
     Chain,
@@ -39,15 +39,15 @@ struct List<'a> {
 
 /// Writes one file and says what it was.
 pub(super) fn write(
-    kind: Kind,
+    kind: FileKind,
     path: PathBuf,
     content: &[u8],
     existing: Existing,
     device: Option<String>,
 ) -> Result<Written, StoreError> {
     let access = match kind {
-        Kind::PrivateKey | Kind::Pkcs12 => Access::Owner,
-        Kind::Certificate | Kind::Chain | Kind::Proof => Access::Everybody,
+        FileKind::PrivateKey | FileKind::Pkcs12 => FileAccess::Owner,
+        FileKind::Certificate | FileKind::Chain | FileKind::Proof => FileAccess::Everybody,
     };
     store::write(&path, content, access, existing)?;
     Ok(Written { kind, path, device })
@@ -63,9 +63,9 @@ pub(super) fn write_authority(
     let name = certificate.display().to_string();
     let pem = authority.key().to_pem().map_err(|source: KeyError| PkiError::Make { name, source })?;
     Ok(vec![
-        write(Kind::PrivateKey, key, pem.as_bytes(), existing, None)?,
+        write(FileKind::PrivateKey, key, pem.as_bytes(), existing, None)?,
         write(
-            Kind::Certificate,
+            FileKind::Certificate,
             certificate,
             store::certificates_to_pem(&[authority.der()]).as_bytes(),
             existing,

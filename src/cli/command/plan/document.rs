@@ -2,12 +2,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::cli::command::plan::facts::{Facts, StageFacts};
+use crate::cli::command::plan::facts::{RunFacts, StageFacts};
 use crate::cli::command::plan::key_time;
 use crate::cli::command::plan::keys::KeyWork;
 use crate::domain;
 use crate::domain::FleetTime;
-use crate::engine::quota_check::{QuotaCheck, Share, Verdict};
+use crate::engine::quota_check::{QuotaCheck, QuotaVerdict, StageCount};
 use crate::engine::{Needs, PlannedStage};
 use crate::scenario::Scenario;
 
@@ -172,9 +172,18 @@ struct Setting<'a> {
 }
 
 impl<'a> Document<'a> {
-    pub(super) fn of(facts: &'a Facts<'a>) -> Self {
-        let Facts { scenario, plan, stages, keys: key_work, key_time, open_files, ports, quotas, quotas_declared: _ } =
-            facts;
+    pub(super) fn of(facts: &'a RunFacts<'a>) -> Self {
+        let RunFacts {
+            scenario,
+            plan,
+            stages,
+            keys: key_work,
+            key_time,
+            open_files,
+            ports,
+            quotas,
+            quotas_declared: _,
+        } = facts;
         let Needs { keys, in_flight, held, connections: _, open_files: open_files_needed } = plan.needs;
         Self {
             schema: 1,
@@ -240,7 +249,7 @@ impl Quota {
             needed: check.needed,
             peak_per_period: check.peak,
             verdict: check.verdict.name(),
-            exceeded: check.verdict == Verdict::Exceeded,
+            exceeded: check.verdict == QuotaVerdict::Exceeded,
             devices_over: check.over,
             first_over_fleet_us: check.first_over.map(fleet_us),
             // Rounded up: what is printed fits.
@@ -252,7 +261,7 @@ impl Quota {
 impl<'a> Together<'a> {
     fn of(check: &QuotaCheck, scenario: &'a Scenario) -> Self {
         let name = |stage: usize| scenario.stages.get(stage).map_or("", |stage| stage.name.as_str());
-        let asked = |shares: &[Share]| -> Vec<Asked<'a>> {
+        let asked = |shares: &[StageCount]| -> Vec<Asked<'a>> {
             shares.iter().map(|share| Asked { stage: name(share.stage), asked: share.count }).collect()
         };
         Self {

@@ -12,7 +12,7 @@ use crate::rig::quotas;
 use crate::scenario::{DeviceClass, Scenario, Stage};
 
 /// Everything that the command tells.
-pub(super) struct Facts<'a> {
+pub(super) struct RunFacts<'a> {
     pub(super) scenario: &'a Scenario,
     pub(super) plan: &'a Plan,
     pub(super) stages: Vec<StageFacts<'a>>,
@@ -36,7 +36,7 @@ pub(super) struct StageFacts<'a> {
     pub(super) quotas: Vec<QuotaCheck>,
 }
 
-impl<'a> Facts<'a> {
+impl<'a> RunFacts<'a> {
     pub(super) fn new(scenario: &'a Scenario, plan: &'a Plan, open_files: OpenFiles) -> Result<Self, CommandError> {
         let QuotaChecks { together, stages: checks } = quotas::checks(scenario, plan, &scenario.quotas)?;
         let mut counts = vec![0; scenario.fleet.classes.len()];

@@ -115,15 +115,15 @@ fn all_before(scenario: &Scenario, index: usize) -> bool {
 
 /// What one way of going about it makes of a stage.
 #[derive(Debug, Clone, Copy, Default)]
-struct Outcome {
+struct Effect {
     longest: Duration,
     devices: u64,
     dropped: u64,
 }
 
 /// `drops`: what is too late is not made.
-fn simulate(scenario: &Scenario, plan: &Plan, cores: usize, drops: bool) -> Vec<Outcome> {
-    let mut outcomes = vec![Outcome::default(); scenario.stages.len()];
+fn simulate(scenario: &Scenario, plan: &Plan, cores: usize, drops: bool) -> Vec<Effect> {
+    let mut outcomes = vec![Effect::default(); scenario.stages.len()];
     // Classes whose one key is made.
     let mut shared = vec![false; scenario.fleet.classes.len()];
     let shares = shares(scenario, plan).into_iter().enumerate();

@@ -50,7 +50,7 @@ pub fn run(args: PlanArgs, terminal: &Terminal) -> Result<Exit, CommandError> {
     let Resolved { scenario, seed } = resolve(scenario, Vec::new())?;
     let plan = Plan::of_shard(&scenario, seed, shard.unwrap_or(Shard::WHOLE)).map_err(Idle)?;
     let open_files = OpenFiles::available(plan.needs.open_files)?;
-    let facts = facts::Facts::new(&scenario, &plan, open_files)?;
+    let facts = facts::RunFacts::new(&scenario, &plan, open_files)?;
     if terminal.json {
         terminal.print_json(&document::Document::of(&facts))?;
     } else {

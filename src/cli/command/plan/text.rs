@@ -1,7 +1,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::cli::command::plan::facts::{Facts, StageFacts};
+use crate::cli::command::plan::facts::{RunFacts, StageFacts};
 use crate::cli::command::plan::key_time::{self, LateKeys};
 use crate::cli::command::plan::keys::KeyWork;
 use crate::cli::command::plan::ports::Ports;
@@ -16,9 +16,9 @@ use crate::scenario::{Attestation, DeviceClass, Start, Workload};
 const COLUMNS: usize = 60;
 
 /// The plan for a person: rows of a name and what there is to say about it.
-pub(super) fn of(facts: &Facts<'_>) -> String {
+pub(super) fn of(facts: &RunFacts<'_>) -> String {
     let mut rows = Rows::default();
-    let Facts { scenario, plan, stages, .. } = facts;
+    let RunFacts { scenario, plan, stages, .. } = facts;
     rows.row("scenario", &scenario.name);
     if let Some(question) = &scenario.question {
         rows.row("question", question);
@@ -80,7 +80,7 @@ fn class_words(class: &DeviceClass) -> String {
     format!("{name}: {key_algorithm}, {transport}, {attestation}, behaves as {}", behaviour.preset)
 }
 
-fn stage_rows(rows: &mut Rows, facts: &StageFacts<'_>, all: &Facts<'_>) {
+fn stage_rows(rows: &mut Rows, facts: &StageFacts<'_>, all: &RunFacts<'_>) {
     let StageFacts { stage, planned, classes, quotas: _ } = facts;
     let PlannedStage { name, kind, workload, devices, start, last_due, arrivals, step, peak_per_second } = planned;
     let mut who = format!("{name} ({kind}), {} devices", units::count((*devices).into()));
@@ -118,7 +118,7 @@ fn stage_rows(rows: &mut Rows, facts: &StageFacts<'_>, all: &Facts<'_>) {
 }
 
 /// When a stage begins, unless that goes without saying.
-fn begins(from: &Start, start: Option<Duration>, all: &Facts<'_>) -> Option<String> {
+fn begins(from: &Start, start: Option<Duration>, all: &RunFacts<'_>) -> Option<String> {
     let name = |stage: &usize| all.scenario.stages.get(*stage).map_or("", |stage| stage.name.as_str());
     let relation = match from {
         Start::At(delay) if delay.is_zero() => return None,
@@ -144,7 +144,7 @@ fn both_times(real: Duration, scale: TimeScale) -> String {
 }
 
 /// What all stages together ask for: they share the service.
-fn quota_rows(rows: &mut Rows, facts: &Facts<'_>) {
+fn quota_rows(rows: &mut Rows, facts: &RunFacts<'_>) {
     if !facts.quotas_declared {
         rows.row("quotas", "none declared, nothing to check: see [quotas] of the scenario");
     }
@@ -158,7 +158,7 @@ fn quota_rows(rows: &mut Rows, facts: &Facts<'_>) {
     }
 }
 
-fn need_rows(rows: &mut Rows, facts: &Facts<'_>) {
+fn need_rows(rows: &mut Rows, facts: &RunFacts<'_>) {
     let several = facts.keys.len() > 1;
     for KeyWork { class, keys, csrs, cpu } in &facts.keys {
         let of = if several { format!(" of {}", class.name) } else { String::new() };
@@ -194,7 +194,7 @@ fn need_rows(rows: &mut Rows, facts: &Facts<'_>) {
     rows.row("takes", &takes(facts));
 }
 
-fn late_words(late: &LateKeys, facts: &Facts<'_>) -> String {
+fn late_words(late: &LateKeys, facts: &RunFacts<'_>) -> String {
     let LateKeys { stage, first, longest, devices, dropped } = *late;
     let name = facts.scenario.stages.get(stage).map_or("", |stage| stage.name.as_str());
     let cores = match facts.key_time.cores {
@@ -232,7 +232,7 @@ fn port_words(ports: Ports) -> String {
     }
 }
 
-fn takes(facts: &Facts<'_>) -> String {
+fn takes(facts: &RunFacts<'_>) -> String {
     let keys = facts.key_cpu();
     let keys = if keys >= Duration::from_secs(1) {
         format!(", beside about {} of CPU for keys", units::duration(keys))

@@ -4,7 +4,7 @@ use std::time::Duration;
 use crate::cli::signals::StopSignals;
 use crate::cli::{CommandError, Terminal};
 use crate::measure::RunRecord;
-use crate::rig::metrics::Endpoint;
+use crate::rig::metrics::MetricsEndpoint;
 use crate::rig::{Observers, Run, RunError, Target, TargetOptions};
 
 /// From the start of the target to its end, sooner with every signal. `None` when it was stopped before anything was measured.
@@ -36,7 +36,11 @@ pub(super) async fn hold(
 }
 
 /// Keeps the endpoint until its last values were read, for at most `linger`, or until the user wants to go.
-pub(super) async fn close(endpoint: Endpoint, linger: Duration, terminal: &Terminal) -> Result<(), CommandError> {
+pub(super) async fn close(
+    endpoint: MetricsEndpoint,
+    linger: Duration,
+    terminal: &Terminal,
+) -> Result<(), CommandError> {
     if !linger.is_zero() {
         let time = humantime::format_duration(linger);
         terminal.note(format!("waiting until the metrics were read once more, for at most {time}"));

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::cli::args::ScenarioArgs;
 use crate::cli::command::compare::{Documents, JudgingArgs, judge, read_runs};
-use crate::cli::command::finish::{Ending, finish, in_short, overview};
+use crate::cli::command::finish::{RunEnding, finish, in_short, overview};
 use crate::cli::command::plan::Idle;
 use crate::cli::metrics::{MetricsAddress, OtlpArgs};
 use crate::cli::settings::{Resolved, resolve};
@@ -231,7 +231,7 @@ pub fn run(args: RunArgs, terminal: &Terminal) -> Result<Exit, CommandError> {
         // Before the first run, not after some of them.
         (1..=repeat).try_for_each(|number| ResultsFolder::unoccupied(&folder_of(number)))?;
     }
-    let mut worst = Ending::Done;
+    let mut worst = RunEnding::Done;
     let mut came_to = Vec::new();
     for number in 1..=repeat {
         let folder = match repeat {
@@ -246,11 +246,11 @@ pub fn run(args: RunArgs, terminal: &Terminal) -> Result<Exit, CommandError> {
         let (ending, in_short) = once(run, &options, observers, &folder, linger, terminal)?;
         came_to.extend(in_short.map(|in_short| (seed, in_short)));
         worst = worst.max(ending);
-        if ending == Ending::Interrupted {
+        if ending == RunEnding::Interrupted {
             break;
         }
     }
-    let (repeats, compares) = (repeat > 1, baseline.is_some() && worst != Ending::Interrupted);
+    let (repeats, compares) = (repeat > 1, baseline.is_some() && worst != RunEnding::Interrupted);
     if compares && let Some((before, path)) = baseline {
         worst = compare_with((before, path), &results, &judging, worst, terminal)?;
     }
@@ -268,15 +268,15 @@ fn compare_with(
     (before, path): (Vec<RunRecord>, PathBuf),
     results: &Path,
     judging: &JudgingArgs,
-    worst: Ending,
+    worst: RunEnding,
     terminal: &Terminal,
-) -> Result<Ending, CommandError> {
+) -> Result<RunEnding, CommandError> {
     let names = [path.display().to_string(), results.display().to_string()];
     let after = read_runs(results)?;
     let sides = [Side { name: &names[0], runs: &before }, Side { name: &names[1], runs: &after }];
     let judged = match judge(sides, judging) {
         Ok(judged) => judged,
-        Err(refusal) if worst == Ending::Done => return Err(refusal.into()),
+        Err(refusal) if worst == RunEnding::Done => return Err(refusal.into()),
         Err(refusal) => {
             // Why the run itself counts for little is also why it is not comparable, and says more.
             terminal.error(&refusal.into());
@@ -324,7 +324,7 @@ fn once(
     folder: &ResultsFolder,
     linger: Duration,
     terminal: &Terminal,
-) -> Result<(Ending, Option<String>), CommandError> {
+) -> Result<(RunEnding, Option<String>), CommandError> {
     let open_files = OpenFiles::raise(run.plan.needs.open_files)?;
     if let Some(shortage) = open_files.shortage() {
         terminal.note(wrapped("note: ", &shortage));
@@ -334,7 +334,7 @@ fn once(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RuntimeError)?;
     let Some(record) = runtime.block_on(hold(run, options, &mut observers))? else {
         terminal.note("stopped before anything was measured");
-        return Ok((Ending::Interrupted, None));
+        return Ok((RunEnding::Interrupted, None));
     };
     let ending = finish(&record, folder, terminal, Documents::Lines);
     let in_short = in_short(&record, terminal);

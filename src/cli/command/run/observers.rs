@@ -10,7 +10,7 @@ use crate::rig::live::About;
 use crate::rig::metrics::Bound;
 use crate::rig::metrics::otlp::OtlpSettings;
 use crate::rig::rows::RowsFile;
-use crate::rig::{Observers, Onlooker, Rows, Seen, observing};
+use crate::rig::{Observation, Observers, Onlooker, Rows, observing};
 use crate::scenario::Scenario;
 
 /// What a run is to tell beside its results.
@@ -63,8 +63,8 @@ impl Wanted {
 pub(super) fn display(about: About, terminal: &Terminal) -> Onlooker {
     let mut live = Live::new(terminal, about);
     Box::new(move |seen| match seen {
-        Seen::Progress(progress) => live.update(progress),
-        Seen::Note(words) => live.note(&wrapped("note: ", words)),
-        Seen::Words(words) => live.note(words),
+        Observation::Progress(progress) => live.update(progress),
+        Observation::Note(words) => live.note(&wrapped("note: ", words)),
+        Observation::Words(words) => live.note(words),
     })
 }

@@ -18,7 +18,7 @@ use crate::protocol::topic::HubDelivery;
 
 /// A request that is refused at once.
 #[derive(Debug)]
-pub(super) enum Refusal {
+pub(super) enum RenewalRefusal {
     /// The body is not what it should be.
     Request(RequestRefusal),
     /// The request id of the topic has not the form of one.
@@ -37,7 +37,7 @@ pub(super) enum Refusal {
     Server(u16),
 }
 
-impl Refusal {
+impl RenewalRefusal {
     /// What is counted.
     pub(super) const fn event(&self) -> Event {
         match self {

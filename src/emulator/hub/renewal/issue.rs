@@ -4,46 +4,49 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
-use super::answer::Refusal;
+use super::answer::RenewalRefusal;
 use crate::emulator::core::Core;
 use crate::emulator::counters::Event;
-use crate::emulator::issuing::adr::{Chain, CredentialPolicy, Issued, Subject};
-use crate::emulator::registry::{Change, Device, Renewal, State};
+use crate::emulator::issuing::adr::{CertificateSubject, Chain, CredentialPolicy, IssuedCertificate};
+use crate::emulator::registry::{Change, Device, DeviceState, Renewal};
 
 /// The policy that signs the device's certificates: that of the enrollment it came by.
-pub(super) fn policy(core: &Core, state: &State) -> Option<Arc<CredentialPolicy>> {
+pub(super) fn policy(core: &Core, state: &DeviceState) -> Option<Arc<CredentialPolicy>> {
     state.registration.enrollment.credential_policy.as_deref().and_then(|name| core.adr.policy(name))
 }
 
 /// A CSR on its way to the authority.
-pub(super) struct Job {
+pub(super) struct RenewalJob {
     device: Arc<Device>,
     correlation_id: Uuid,
     ready_at: Instant,
     policy: Arc<CredentialPolicy>,
     csr: Vec<u8>,
-    subject: Subject,
+    subject: CertificateSubject,
     /// A fault: the authority signs nothing.
     away: bool,
 }
 
-impl Job {
+impl RenewalJob {
     pub(super) fn new(
         device: &Arc<Device>,
-        state: &State,
+        state: &DeviceState,
         policy: Arc<CredentialPolicy>,
         csr: Vec<u8>,
         renewal: &Renewal,
         away: bool,
     ) -> Self {
-        let subject =
-            Subject { csr_name: Arc::clone(&device.id), device_id: Arc::clone(&device.id), unique_id: state.unique_id };
+        let subject = CertificateSubject {
+            csr_name: Arc::clone(&device.id),
+            device_id: Arc::clone(&device.id),
+            unique_id: state.unique_id,
+        };
         let (correlation_id, ready_at) = (renewal.correlation_id, renewal.ready_at);
         Self { device: Arc::clone(device), correlation_id, ready_at, policy, csr, subject, away }
     }
 
     /// Gives it to the threads that sign. When they have too much to do, the operation is forgotten.
-    pub(super) fn submit(self, core: &Arc<Core>) -> Result<(), Refusal> {
+    pub(super) fn submit(self, core: &Arc<Core>) -> Result<(), RenewalRefusal> {
         let (shared, device, correlation_id) = (Arc::clone(core), Arc::clone(&self.device), self.correlation_id);
         if self.ready_at > Instant::now() {
             let alarm = wake_at(self.ready_at, &device);
@@ -55,7 +58,7 @@ impl Job {
         }
         core.issuance.submit(move || self.run(&shared)).map_err(|_| {
             device.with(|state| state.renewal.take_if(|renewal| renewal.correlation_id == correlation_id));
-            Refusal::Busy
+            RenewalRefusal::Busy
         })
     }
 
@@ -74,7 +77,7 @@ impl Job {
         match (result, &core.journal) {
             (Ok(issued), None) => self.finish(Ok(issued.chain)),
             (Err(reason), _) => self.finish(Err(reason)),
-            (Ok(Issued { chain, serial }), Some(journal)) => {
+            (Ok(IssuedCertificate { chain, serial }), Some(journal)) => {
                 journal.record_then(vec![Change::Issued(serial)], move || self.finish(Ok(chain)));
             }
         }
@@ -89,7 +92,7 @@ impl Job {
         });
     }
 
-    fn mine<'a>(&self, state: &'a mut State) -> Option<&'a mut Renewal> {
+    fn mine<'a>(&self, state: &'a mut DeviceState) -> Option<&'a mut Renewal> {
         state.renewal.as_deref_mut().filter(|renewal| renewal.correlation_id == self.correlation_id)
     }
 }

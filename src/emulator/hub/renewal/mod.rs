@@ -17,13 +17,13 @@ use crate::emulator::clock::hub_time;
 use crate::emulator::core::Core;
 use crate::emulator::counters::Event;
 use crate::emulator::fault::CaOutage;
-use crate::emulator::registry::{Device, Renewal, State};
-use crate::emulator::service_model::{Full, Step};
+use crate::emulator::registry::{Device, DeviceState, Renewal};
+use crate::emulator::service_model::{QueueFull, ServiceStep};
 use crate::emulator::transport::outbox::Outbox;
 use crate::protocol::mqtt::QoS;
 use crate::protocol::payload::{CertificateRequest, CheckedRequest, RenewalAccepted};
 use crate::protocol::topic::HubDelivery;
-use answer::Refusal;
+use answer::RenewalRefusal;
 
 /// First API version that knows renewal. Versions are dates, so their texts compare as they do.
 const FIRST_WITH_RENEWAL: &str = "2025-08-01-preview";
@@ -61,21 +61,21 @@ pub(super) fn request(core: &Arc<Core>, device: &Arc<Device>, rid: Option<&str>,
 }
 
 /// What load does to a renewal: it may be over a quota, and its answer takes time; `None` is at once.
-fn allow(core: &Core) -> Result<Option<Instant>, Refusal> {
+fn allow(core: &Core) -> Result<Option<Instant>, RenewalRefusal> {
     let now = Instant::now();
     if let Some(status) = core.faults.server_error(now) {
         core.tally.count(Event::FaultServerError);
-        return Err(Refusal::Server(status));
+        return Err(RenewalRefusal::Server(status));
     }
-    core.model.quotas.renewal(now).map_err(|over| Refusal::OverQuota(over.retry_after))?;
-    core.model.admit(Step::RenewalAccept, now).map_err(|Full| Refusal::Busy)
+    core.model.quotas.renewal(now).map_err(|over| RenewalRefusal::OverQuota(over.retry_after))?;
+    core.model.admit(ServiceStep::RenewalAccept, now).map_err(|QueueFull| RenewalRefusal::Busy)
 }
 
 /// When the result is there at the earliest, as work that begins with the answer, which is `due`; and whether the
 /// authority is away and signs nothing.
-fn ready_at(core: &Core, due: Option<Instant>) -> Result<(Instant, bool), Refusal> {
+fn ready_at(core: &Core, due: Option<Instant>) -> Result<(Instant, bool), RenewalRefusal> {
     let now = Instant::now();
-    let work = core.model.admit(Step::RenewalIssue, now).map_err(|Full| Refusal::Busy)?;
+    let work = core.model.admit(ServiceStep::RenewalIssue, now).map_err(|QueueFull| RenewalRefusal::Busy)?;
     let mut ready = work.unwrap_or(now) + due.map_or(Duration::ZERO, |due| due.duration_since(now));
     let outage = core.faults.ca_outage(now);
     if let Some(outage) = outage {
@@ -101,11 +101,11 @@ fn accept(
     rid: &str,
     body: &[u8],
     due: Option<Instant>,
-) -> Result<RenewalAccepted<'static>, Refusal> {
+) -> Result<RenewalAccepted<'static>, RenewalRefusal> {
     if !CertificateRequest::is_request_id(rid) {
-        return Err(Refusal::RequestId);
+        return Err(RenewalRefusal::RequestId);
     }
-    let request = CheckedRequest::parse(body, &device.id).map_err(Refusal::Request)?;
+    let request = CheckedRequest::parse(body, &device.id).map_err(RenewalRefusal::Request)?;
     let csr_digest = digest(&request.csr);
     let now = core.clock.now();
     let operation = device.with(|state| {
@@ -115,10 +115,10 @@ fn accept(
             return Ok((accepted(pending), None));
         }
         may_begin(pending, request.replace.as_deref())?;
-        let policy = issue::policy(core, state).ok_or(Refusal::NotAvailable)?;
+        let policy = issue::policy(core, state).ok_or(RenewalRefusal::NotAvailable)?;
         let (ready_at, away) = ready_at(core, due)?;
         let renewal = Renewal::new(rid.into(), Uuid::new_v4(), LIFE.after(now), csr_digest, ready_at);
-        let job = issue::Job::new(device, state, policy, request.csr, &renewal, away);
+        let job = issue::RenewalJob::new(device, state, policy, request.csr, &renewal, away);
         let answer = accepted(&renewal);
         state.renewal = Some(Box::new(renewal));
         Ok((answer, Some(job)))
@@ -131,12 +131,12 @@ fn accept(
 }
 
 /// Whether a new operation may begin although `pending` is, and does what `replace` asks.
-fn may_begin(pending: Option<&Renewal>, replace: Option<&str>) -> Result<(), Refusal> {
+fn may_begin(pending: Option<&Renewal>, replace: Option<&str>) -> Result<(), RenewalRefusal> {
     match (pending, replace) {
         (None, None | Some("*")) | (Some(_), Some("*")) => Ok(()),
         (Some(pending), Some(named)) if *pending.request_id == *named => Ok(()),
-        (_, Some(named)) => Err(Refusal::NothingToReplace { request_id: named.to_owned() }),
-        (Some(pending), None) => Err(Refusal::Pending {
+        (_, Some(named)) => Err(RenewalRefusal::NothingToReplace { request_id: named.to_owned() }),
+        (Some(pending), None) => Err(RenewalRefusal::Pending {
             request_id: pending.request_id.to_string(),
             expires: pending.expires,
             correlation_id: pending.correlation_id,
@@ -145,7 +145,7 @@ fn may_begin(pending: Option<&Renewal>, replace: Option<&str>) -> Result<(), Ref
 }
 
 /// Sends the result of a renewal, if there is one to send and a subscription wants it.
-pub(super) fn deliver(core: &Core, state: &mut State, out: &mut Outbox) {
+pub(super) fn deliver(core: &Core, state: &mut DeviceState, out: &mut Outbox) {
     let Some(renewal) = state.renewal.as_deref_mut() else { return };
     if core.clock.now() >= renewal.expires {
         state.renewal = None;
@@ -215,7 +215,7 @@ mod tests {
         let (_, device) = core.registry.register(Arc::new(group), &id, "dev1", now).unwrap();
         let busy = core.issuance.keep_busy();
         let refusal = accept(&core, &device, "rid-1", br#"{"id":"dev1","csr":"AAAA"}"#, None).unwrap_err();
-        assert!(matches!(refusal, Refusal::Busy), "{refusal:?}");
+        assert!(matches!(refusal, RenewalRefusal::Busy), "{refusal:?}");
         assert!(device.with(|state| state.renewal.is_none()), "nothing is pending");
         drop(busy);
     }

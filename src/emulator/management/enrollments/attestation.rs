@@ -3,8 +3,8 @@ use serde_json::{Value, json};
 
 use crate::emulator::dps::certificate_info;
 use crate::emulator::management::certificates::certificate_der;
-use crate::emulator::management::error::Refusal;
-use crate::emulator::registry::{Attestation, Certificate, CertificatePair};
+use crate::emulator::management::error::ManagementRefusal;
+use crate::emulator::registry::{Certificate, CertificatePair, EnrollmentAttestation};
 use crate::pki::sas::SymmetricKey;
 
 /// `AttestationMechanism` of the DPS API, as clients write it.
@@ -54,90 +54,96 @@ struct CertificateText {
 impl Mechanism {
     /// The attestation that is meant. What is secret, or long, may be left out of a change: `current` has it then. New
     /// keys are random where none are given.
-    pub(super) fn attestation(self, current: Option<&Attestation>) -> Result<Attestation, Refusal> {
+    pub(super) fn attestation(
+        self,
+        current: Option<&EnrollmentAttestation>,
+    ) -> Result<EnrollmentAttestation, ManagementRefusal> {
         match (self.r#type, self.symmetric_key, self.x509) {
             (Type::SymmetricKey, keys, None) => keys_of(keys, current),
             (Type::X509, None, Some(x509)) => x509.attestation(current),
-            (Type::None | Type::Tpm, ..) => {
-                Err(Refusal::bad_request("attestation.type must be symmetricKey or x509: TPM is not emulated."))
-            }
+            (Type::None | Type::Tpm, ..) => Err(ManagementRefusal::bad_request(
+                "attestation.type must be symmetricKey or x509: TPM is not emulated.",
+            )),
             (Type::SymmetricKey | Type::X509, ..) => {
-                Err(Refusal::bad_request("attestation must have what its type names, and nothing else."))
+                Err(ManagementRefusal::bad_request("attestation must have what its type names, and nothing else."))
             }
         }
     }
 }
 
-fn keys_of(keys: Option<Keys>, current: Option<&Attestation>) -> Result<Attestation, Refusal> {
+fn keys_of(
+    keys: Option<Keys>,
+    current: Option<&EnrollmentAttestation>,
+) -> Result<EnrollmentAttestation, ManagementRefusal> {
     let (primary, secondary) = keys.map_or((None, None), |keys| (keys.primary_key, keys.secondary_key));
     let (old_primary, old_secondary) = match current {
-        Some(Attestation::SymmetricKey { primary, secondary }) => (Some(primary), Some(secondary)),
+        Some(EnrollmentAttestation::SymmetricKey { primary, secondary }) => (Some(primary), Some(secondary)),
         _ => (None, None),
     };
     let key = |name: &str, text: Option<String>, old: Option<&SymmetricKey>| match text.filter(|t| !t.is_empty()) {
         Some(text) => SymmetricKey::from_base64(&text)
-            .map_err(|error| Refusal::bad_request(format!("attestation.symmetricKey.{name}: {error}."))),
+            .map_err(|error| ManagementRefusal::bad_request(format!("attestation.symmetricKey.{name}: {error}."))),
         None => Ok(old.cloned().unwrap_or_else(SymmetricKey::random)),
     };
-    Ok(Attestation::SymmetricKey {
+    Ok(EnrollmentAttestation::SymmetricKey {
         primary: key("primaryKey", primary, old_primary)?,
         secondary: key("secondaryKey", secondary, old_secondary)?,
     })
 }
 
 impl X509 {
-    fn attestation(self, current: Option<&Attestation>) -> Result<Attestation, Refusal> {
+    fn attestation(self, current: Option<&EnrollmentAttestation>) -> Result<EnrollmentAttestation, ManagementRefusal> {
         match (self.client_certificates, self.signing_certificates, self.ca_references) {
             (Some(pair), None, None) => match (certificates(&pair)?, current) {
-                (Some(pair), _) => Ok(Attestation::ClientCertificates(pair)),
-                (None, Some(Attestation::ClientCertificates(pair))) => {
-                    Ok(Attestation::ClientCertificates(pair.clone()))
+                (Some(pair), _) => Ok(EnrollmentAttestation::ClientCertificates(pair)),
+                (None, Some(EnrollmentAttestation::ClientCertificates(pair))) => {
+                    Ok(EnrollmentAttestation::ClientCertificates(pair.clone()))
                 }
                 (None, _) => Err(no_primary("clientCertificates")),
             },
             (None, Some(pair), None) => match (certificates(&pair)?, current) {
-                (Some(pair), _) => Ok(Attestation::SigningCertificates(pair)),
-                (None, Some(Attestation::SigningCertificates(pair))) => {
-                    Ok(Attestation::SigningCertificates(pair.clone()))
+                (Some(pair), _) => Ok(EnrollmentAttestation::SigningCertificates(pair)),
+                (None, Some(EnrollmentAttestation::SigningCertificates(pair))) => {
+                    Ok(EnrollmentAttestation::SigningCertificates(pair.clone()))
                 }
                 (None, _) => Err(no_primary("signingCertificates")),
             },
-            (None, None, Some(Pair { primary, secondary })) => Ok(Attestation::CaReferences {
+            (None, None, Some(Pair { primary, secondary })) => Ok(EnrollmentAttestation::CaReferences {
                 primary: primary.ok_or_else(|| no_primary("caReferences"))?.into(),
                 secondary: secondary.filter(|name| !name.is_empty()).map(Into::into),
             }),
-            _ => Err(Refusal::bad_request(
+            _ => Err(ManagementRefusal::bad_request(
                 "attestation.x509 must have one of clientCertificates, signingCertificates and caReferences.",
             )),
         }
     }
 }
 
-fn no_primary(of: &str) -> Refusal {
-    Refusal::bad_request(format!("attestation.x509.{of}.primary is missing."))
+fn no_primary(of: &str) -> ManagementRefusal {
+    ManagementRefusal::bad_request(format!("attestation.x509.{of}.primary is missing."))
 }
 
 /// The certificates of a pair; `None` when the first has none.
-fn certificates(pair: &Pair<CertificateText>) -> Result<Option<CertificatePair>, Refusal> {
+fn certificates(pair: &Pair<CertificateText>) -> Result<Option<CertificatePair>, ManagementRefusal> {
     let der = |text: &Option<CertificateText>| {
         let text = text.as_ref().and_then(|text| text.certificate.as_deref()).filter(|text| !text.is_empty());
-        let unusable = || Refusal::bad_request("A certificate must be PEM, or base64 of PEM or DER.");
+        let unusable = || ManagementRefusal::bad_request("A certificate must be PEM, or base64 of PEM or DER.");
         text.map(|text| certificate_der(text).ok_or_else(unusable)).transpose()
     };
     let Some(primary) = der(&pair.primary)? else { return Ok(None) };
     let secondary = der(&pair.secondary)?;
     CertificatePair::new(&primary, secondary.as_deref())
         .map(Some)
-        .ok_or_else(|| Refusal::bad_request("A certificate must be an X.509 certificate."))
+        .ok_or_else(|| ManagementRefusal::bad_request("A certificate must be an X.509 certificate."))
 }
 
 /// What everybody may see of an attestation: no keys, and of certificates what they say.
-pub(super) fn shown(attestation: &Attestation) -> Value {
+pub(super) fn shown(attestation: &EnrollmentAttestation) -> Value {
     match attestation {
-        Attestation::SymmetricKey { .. } => json!({"type": "symmetricKey"}),
-        Attestation::ClientCertificates(pair) => x509("clientCertificates", pair, |_| None),
-        Attestation::SigningCertificates(pair) => x509("signingCertificates", pair, |_| None),
-        Attestation::CaReferences { primary, secondary } => {
+        EnrollmentAttestation::SymmetricKey { .. } => json!({"type": "symmetricKey"}),
+        EnrollmentAttestation::ClientCertificates(pair) => x509("clientCertificates", pair, |_| None),
+        EnrollmentAttestation::SigningCertificates(pair) => x509("signingCertificates", pair, |_| None),
+        EnrollmentAttestation::CaReferences { primary, secondary } => {
             let mut references = json!({"primary": &**primary});
             if let Some(secondary) = secondary {
                 references["secondary"] = (**secondary).into();
@@ -148,16 +154,16 @@ pub(super) fn shown(attestation: &Attestation) -> Value {
 }
 
 /// All of an attestation.
-pub(super) fn whole(attestation: &Attestation) -> Value {
+pub(super) fn whole(attestation: &EnrollmentAttestation) -> Value {
     let text = |certificate: &Certificate| Some(crate::pki::csr::to_base64(&certificate.der));
     match attestation {
-        Attestation::SymmetricKey { primary, secondary } => json!({
+        EnrollmentAttestation::SymmetricKey { primary, secondary } => json!({
             "type": "symmetricKey",
             "symmetricKey": {"primaryKey": &**primary.to_base64(), "secondaryKey": &**secondary.to_base64()},
         }),
-        Attestation::ClientCertificates(pair) => x509("clientCertificates", pair, text),
-        Attestation::SigningCertificates(pair) => x509("signingCertificates", pair, text),
-        references @ Attestation::CaReferences { .. } => shown(references),
+        EnrollmentAttestation::ClientCertificates(pair) => x509("clientCertificates", pair, text),
+        EnrollmentAttestation::SigningCertificates(pair) => x509("signingCertificates", pair, text),
+        references @ EnrollmentAttestation::CaReferences { .. } => shown(references),
     }
 }
 

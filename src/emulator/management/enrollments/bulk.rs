@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use super::{document, noun};
 use crate::emulator::management::Plane;
 use crate::emulator::management::answer::Json;
-use crate::emulator::management::error::Refusal;
+use crate::emulator::management::error::ManagementRefusal;
 use crate::emulator::management::request;
 use crate::emulator::registry::{ChangeError, Condition, EnrollmentKind};
 
@@ -33,14 +33,15 @@ enum Mode {
 }
 
 /// Does the same to several enrollments; those that fail do not keep the others back.
-pub(super) fn run(plane: &Plane, kind: EnrollmentKind, body: &[u8]) -> Result<Json, Refusal> {
+pub(super) fn run(plane: &Plane, kind: EnrollmentKind, body: &[u8]) -> Result<Json, ManagementRefusal> {
     let Bulk { mode, enrollments, enrollment_groups } = request::json(body)?;
     let list = match kind {
         EnrollmentKind::Individual => enrollments,
         EnrollmentKind::Group => enrollment_groups,
     };
     let list = list.filter(|list| (1..=MOST).contains(&list.len()));
-    let list = list.ok_or_else(|| Refusal::bad_request(format!("1 to {MOST} {}s are needed.", noun(kind))))?;
+    let list =
+        list.ok_or_else(|| ManagementRefusal::bad_request(format!("1 to {MOST} {}s are needed.", noun(kind))))?;
     let errors: Vec<_> = list.into_iter().filter_map(|item| one(plane, kind, mode, item).err()).collect();
     Ok(Json(json!({"isSuccessful": errors.is_empty(), "errors": errors})))
 }
@@ -61,30 +62,32 @@ fn change(
     id: &str,
     etag: Option<&str>,
     item: Map<String, Value>,
-) -> Result<(), Refusal> {
+) -> Result<(), ManagementRefusal> {
     let core = plane.core();
     let enrollments = &core.registry.enrollments;
     let condition = match mode {
         Mode::Create => Condition::Absent,
         Mode::Update => Condition::Exists,
         Mode::UpdateIfMatch => match Condition::parse(etag) {
-            Condition::None => return Err(Refusal::bad_request("etag is missing.")),
+            Condition::None => return Err(ManagementRefusal::bad_request("etag is missing.")),
             condition => condition,
         },
         Mode::Delete => {
             return enrollments.delete(kind, id, Condition::parse(etag)).map_err(|error| match error {
-                ChangeError::NotFound => Refusal::not_found(noun(kind), id),
+                ChangeError::NotFound => ManagementRefusal::not_found(noun(kind), id),
                 error => error.into(),
             });
         }
     };
     let current = enrollments.get(kind, id);
     if current.is_none() && !matches!(mode, Mode::Create) {
-        return Err(Refusal::not_found(noun(kind), id));
+        return Err(ManagementRefusal::not_found(noun(kind), id));
     }
     let enrollment = document::parse(core, kind, id, item, current.as_deref())?;
     match enrollments.put(enrollment, condition, core.clock.now()) {
-        Err(ChangeError::Precondition) if matches!(mode, Mode::Create) => Err(Refusal::conflict(noun(kind), id)),
+        Err(ChangeError::Precondition) if matches!(mode, Mode::Create) => {
+            Err(ManagementRefusal::conflict(noun(kind), id))
+        }
         changed => Ok(changed.map(drop)?),
     }
 }

@@ -7,7 +7,7 @@ use super::attestation::{self, Mechanism};
 use crate::domain::RegistrationId;
 use crate::emulator::clock::dps_time;
 use crate::emulator::core::Core;
-use crate::emulator::management::error::Refusal;
+use crate::emulator::management::error::ManagementRefusal;
 use crate::emulator::registry::{Enrollment, EnrollmentKind, Scope, Twin};
 
 /// Name of the field with the id.
@@ -49,29 +49,31 @@ pub(super) fn parse(
     id: &str,
     mut body: Map<String, Value>,
     current: Option<&Enrollment>,
-) -> Result<Enrollment, Refusal> {
-    RegistrationId::new(id).map_err(|error| Refusal::bad_request(format!("The id {id:?} cannot be: {error}.")))?;
+) -> Result<Enrollment, ManagementRefusal> {
+    RegistrationId::new(id)
+        .map_err(|error| ManagementRefusal::bad_request(format!("The id {id:?} cannot be: {error}.")))?;
     // `null` is absent, as official SDKs write what they do not have.
     body.retain(|_, value| !value.is_null());
     if let Some(named) = text(&mut body, id_field(kind))?
         && !named.eq_ignore_ascii_case(id)
     {
         let message = format!("The {} of the body is not that of the URL.", id_field(kind));
-        return Err(Refusal::bad_request(message));
+        return Err(ManagementRefusal::bad_request(message));
     }
-    let mechanism = body.shift_remove("attestation").ok_or_else(|| Refusal::bad_request("attestation is missing."))?;
+    let mechanism =
+        body.shift_remove("attestation").ok_or_else(|| ManagementRefusal::bad_request("attestation is missing."))?;
     let mechanism: Mechanism = serde_json::from_value(mechanism)
-        .map_err(|error| Refusal::new(400_012, format!("Deserialization error: attestation: {error}")))?;
+        .map_err(|error| ManagementRefusal::new(400_012, format!("Deserialization error: attestation: {error}")))?;
     let enabled = match text(&mut body, "provisioningStatus")?.as_deref() {
         None | Some("enabled") => true,
         Some("disabled") => false,
-        Some(_) => return Err(Refusal::bad_request("provisioningStatus must be enabled or disabled.")),
+        Some(_) => return Err(ManagementRefusal::bad_request("provisioningStatus must be enabled or disabled.")),
     };
     let policy = text(&mut body, "credentialPolicyName")?.filter(|name| !name.is_empty());
     if let Some(name) = &policy
         && core.adr.policy(name).is_none()
     {
-        return Err(Refusal::bad_request(format!("There is no credential policy {name:?}.")));
+        return Err(ManagementRefusal::bad_request(format!("There is no credential policy {name:?}.")));
     }
     let scope = match kind {
         EnrollmentKind::Group => Scope::Group,
@@ -83,12 +85,12 @@ pub(super) fn parse(
     for (name, value) in &body {
         match KEPT.iter().find(|(kept, _)| kept == name) {
             Some((_, is_good)) if is_good(value) => {}
-            Some(_) => return Err(Refusal::bad_request(format!("{name} has a value that cannot be."))),
-            None => return Err(Refusal::bad_request(format!("{name} is not a field, or not emulated."))),
+            Some(_) => return Err(ManagementRefusal::bad_request(format!("{name} has a value that cannot be."))),
+            None => return Err(ManagementRefusal::bad_request(format!("{name} is not a field, or not emulated."))),
         }
     }
     if let Some(twin) = body.get(Enrollment::INITIAL_TWIN) {
-        Twin::initial(twin).map_err(|error| Refusal::bad_request(format!("initialTwin: {error}.")))?;
+        Twin::initial(twin).map_err(|error| ManagementRefusal::bad_request(format!("initialTwin: {error}.")))?;
     }
     let attestation = mechanism.attestation(current.map(|current| &current.attestation))?;
     Ok(Enrollment {
@@ -99,20 +101,20 @@ pub(super) fn parse(
     })
 }
 
-fn text(body: &mut Map<String, Value>, name: &str) -> Result<Option<String>, Refusal> {
+fn text(body: &mut Map<String, Value>, name: &str) -> Result<Option<String>, ManagementRefusal> {
     match body.shift_remove(name) {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
-        Some(_) => Err(Refusal::new(400_012, format!("Deserialization error: {name} must be text."))),
+        Some(_) => Err(ManagementRefusal::new(400_012, format!("Deserialization error: {name} must be text."))),
     }
 }
 
 /// Ids of devices at the hub. Source: Microsoft Learn, "Understand the identity registry in your IoT hub".
-fn device_id(body: &mut Map<String, Value>) -> Result<Option<String>, Refusal> {
+fn device_id(body: &mut Map<String, Value>) -> Result<Option<String>, ManagementRefusal> {
     let Some(id) = text(body, "deviceId")?.filter(|id| !id.is_empty()) else { return Ok(None) };
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-.%_*?!(),:=@$'+#".contains(c);
     if id.len() > 128 || !id.chars().all(allowed) {
-        return Err(Refusal::bad_request(format!("The deviceId {id:?} cannot be.")));
+        return Err(ManagementRefusal::bad_request(format!("The deviceId {id:?} cannot be.")));
     }
     Ok(Some(id))
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::Plane;
 use super::answer::{Json, listing};
-use super::error::Refusal;
+use super::error::ManagementRefusal;
 use super::query::{self, Query};
 use super::request::{IfMatch, Page, json};
 use super::routes::Routes;
@@ -35,8 +35,8 @@ fn of(path: &str, kind: EnrollmentKind) -> Routes {
     };
     let mechanism = move |State(plane): State<Plane>, Path(id): Path<String>| async move {
         let enrollment = plane.core().registry.enrollments.get(kind, &id);
-        let enrollment = enrollment.ok_or_else(|| Refusal::not_found(noun(kind), &id))?;
-        Ok::<_, Refusal>(Json(attestation::whole(&enrollment.attestation)))
+        let enrollment = enrollment.ok_or_else(|| ManagementRefusal::not_found(noun(kind), &id))?;
+        Ok::<_, ManagementRefusal>(Json(attestation::whole(&enrollment.attestation)))
     };
     let list = move |State(plane): State<Plane>, page: Page, body: Bytes| async move {
         let table = match kind {
@@ -47,7 +47,7 @@ fn of(path: &str, kind: EnrollmentKind) -> Routes {
         let core = plane.core();
         let found = core.registry.enrollments.list(kind, page.after.as_deref(), page.count.saturating_add(1));
         let items = found.iter().map(|enrollment| (enrollment.id.to_string(), document::show(core, kind, enrollment)));
-        Ok::<_, Refusal>(listing(noun(kind), &page, items.collect()))
+        Ok::<_, ManagementRefusal>(listing(noun(kind), &page, items.collect()))
     };
     let bulk = move |State(plane): State<Plane>, body: Bytes| async move { bulk::run(&plane, kind, &body) };
     Routes::new()
@@ -65,29 +65,36 @@ const fn noun(kind: EnrollmentKind) -> &'static str {
     }
 }
 
-fn show(plane: &Plane, kind: EnrollmentKind, id: &str) -> Result<Json, Refusal> {
+fn show(plane: &Plane, kind: EnrollmentKind, id: &str) -> Result<Json, ManagementRefusal> {
     let core = plane.core();
-    let enrollment = core.registry.enrollments.get(kind, id).ok_or_else(|| Refusal::not_found(noun(kind), id))?;
+    let enrollment =
+        core.registry.enrollments.get(kind, id).ok_or_else(|| ManagementRefusal::not_found(noun(kind), id))?;
     Ok(Json(document::show(core, kind, &enrollment)))
 }
 
-fn put(plane: &Plane, kind: EnrollmentKind, id: &str, if_match: &IfMatch, body: &[u8]) -> Result<Json, Refusal> {
+fn put(
+    plane: &Plane,
+    kind: EnrollmentKind,
+    id: &str,
+    if_match: &IfMatch,
+    body: &[u8],
+) -> Result<Json, ManagementRefusal> {
     let Value::Object(body) = json(body)? else {
-        return Err(Refusal::new(400_012, "Deserialization error: the body must be an object."));
+        return Err(ManagementRefusal::new(400_012, "Deserialization error: the body must be an object."));
     };
     let (core, condition) = (plane.core(), if_match.or_absent());
     let enrollments = &core.registry.enrollments;
     let enrollment = document::parse(core, kind, id, body, enrollments.get(kind, id).as_deref())?;
     let stored = enrollments.put(enrollment, condition, core.clock.now()).map_err(|error| match error {
-        ChangeError::Precondition if if_match.is_absent() => Refusal::conflict(noun(kind), id),
+        ChangeError::Precondition if if_match.is_absent() => ManagementRefusal::conflict(noun(kind), id),
         error => error.into(),
     })?;
     Ok(Json(document::show(core, kind, &stored)))
 }
 
-fn delete(plane: &Plane, kind: EnrollmentKind, id: &str, if_match: &IfMatch) -> Result<StatusCode, Refusal> {
+fn delete(plane: &Plane, kind: EnrollmentKind, id: &str, if_match: &IfMatch) -> Result<StatusCode, ManagementRefusal> {
     plane.core().registry.enrollments.delete(kind, id, if_match.or_any()).map_err(|error| match error {
-        ChangeError::NotFound => Refusal::not_found(noun(kind), id),
+        ChangeError::NotFound => ManagementRefusal::not_found(noun(kind), id),
         error => error.into(),
     })?;
     Ok(StatusCode::NO_CONTENT)

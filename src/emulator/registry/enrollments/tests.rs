@@ -17,7 +17,8 @@ fn ca() -> CertificateAuthority {
 }
 
 fn by_key(id: &str, kind: EnrollmentKind) -> Enrollment {
-    let attestation = Attestation::SymmetricKey { primary: SymmetricKey::random(), secondary: SymmetricKey::random() };
+    let attestation =
+        EnrollmentAttestation::SymmetricKey { primary: SymmetricKey::random(), secondary: SymmetricKey::random() };
     let scope = match kind {
         EnrollmentKind::Group => Scope::Group,
         EnrollmentKind::Individual => Scope::Individual { device_id: None },
@@ -73,7 +74,7 @@ fn there_are_as_many_groups_as_the_service_allows() {
 #[test]
 fn a_device_of_a_group_derives_its_key_from_its_id_as_it_writes_it_or_in_lower_case() {
     let group = by_key("g", EnrollmentKind::Group);
-    let Attestation::SymmetricKey { primary, secondary } = &group.attestation else { panic!("it has keys") };
+    let EnrollmentAttestation::SymmetricKey { primary, secondary } = &group.attestation else { panic!("it has keys") };
     for key in [primary, secondary] {
         let verifies = |sent: &str, derived: &str| {
             group.verifies(&key.derive(derived).sign("0ne00000001/registrations/dev1", 1_800_000_000, None), sent)
@@ -91,15 +92,21 @@ fn attestation_fits_the_kind_of_enrollment() {
         enrollments.put(Enrollment::new("x", scope, attestation, now()), Condition::None, now()).map(drop)
     };
     let individual = || Scope::Individual { device_id: None };
-    let references = |name: &str| Attestation::CaReferences { primary: name.into(), secondary: None };
-    assert!(matches!(put(Scope::Group, Attestation::ClientCertificates(pair())), Err(ChangeError::Attestation(_))));
-    assert!(matches!(put(individual(), Attestation::SigningCertificates(pair())), Err(ChangeError::Attestation(_))));
+    let references = |name: &str| EnrollmentAttestation::CaReferences { primary: name.into(), secondary: None };
+    assert!(matches!(
+        put(Scope::Group, EnrollmentAttestation::ClientCertificates(pair())),
+        Err(ChangeError::Attestation(_))
+    ));
+    assert!(matches!(
+        put(individual(), EnrollmentAttestation::SigningCertificates(pair())),
+        Err(ChangeError::Attestation(_))
+    ));
     assert!(matches!(put(individual(), references("ca")), Err(ChangeError::Attestation(_))));
     assert_eq!(put(Scope::Group, references("ca")), Err(ChangeError::UnknownCa("ca".into())));
     enrollments.put_ca("ca", ca.der(), false, Condition::None, now()).unwrap();
     assert_eq!(put(Scope::Group, references("ca")), Ok(()));
-    assert_eq!(put(Scope::Group, Attestation::SigningCertificates(pair())), Ok(()));
-    assert_eq!(put(individual(), Attestation::ClientCertificates(pair())), Ok(()));
+    assert_eq!(put(Scope::Group, EnrollmentAttestation::SigningCertificates(pair())), Ok(()));
+    assert_eq!(put(individual(), EnrollmentAttestation::ClientCertificates(pair())), Ok(()));
 }
 
 #[test]

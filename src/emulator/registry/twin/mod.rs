@@ -6,16 +6,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub(crate) use rules::Invalid;
-use rules::{Limits, check_patch, size, uncounted};
+use rules::{SectionLimits, check_patch, size, uncounted};
 
 /// Tags, desired and reported properties of a device. What it reports and what is desired are sections of their own,
 /// each with a version that every change increases.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Twin {
     /// What the back end wants.
-    pub(crate) desired: Section,
+    pub(crate) desired: TwinSection,
     /// What the device says.
-    pub(crate) reported: Section,
+    pub(crate) reported: TwinSection,
     /// What the back end notes and the device does not see.
     pub(crate) tags: Map<String, Value>,
     /// Version of the whole.
@@ -24,14 +24,14 @@ pub(crate) struct Twin {
 
 /// Properties and their version.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Section {
+pub(crate) struct TwinSection {
     /// The properties.
     pub(crate) properties: Map<String, Value>,
     /// How often they were changed, plus one.
     pub(crate) version: u64,
 }
 
-impl Default for Section {
+impl Default for TwinSection {
     fn default() -> Self {
         Self { properties: Map::new(), version: 1 }
     }
@@ -39,11 +39,11 @@ impl Default for Section {
 
 impl Default for Twin {
     fn default() -> Self {
-        Self { desired: Section::default(), reported: Section::default(), tags: Map::new(), version: 1 }
+        Self { desired: TwinSection::default(), reported: TwinSection::default(), tags: Map::new(), version: 1 }
     }
 }
 
-impl Section {
+impl TwinSection {
     /// The properties with `$version`, as devices and back ends see them.
     pub(crate) fn to_value(&self) -> Value {
         with_version(self.properties.clone(), self.version)
@@ -51,7 +51,7 @@ impl Section {
 
     /// Merges a patch.
     fn patch(&mut self, patch: Map<String, Value>) -> Result<(), Invalid> {
-        patched(&mut self.properties, patch, &Limits::PROPERTIES)?;
+        patched(&mut self.properties, patch, &SectionLimits::PROPERTIES)?;
         self.version += 1;
         Ok(())
     }
@@ -95,7 +95,7 @@ impl Twin {
     ) -> Result<Option<Notification>, Invalid> {
         let mut new = self.clone();
         if let Some(tags) = tags {
-            patched(&mut new.tags, tags, &Limits::TAGS)?;
+            patched(&mut new.tags, tags, &SectionLimits::TAGS)?;
         }
         let notification = match desired {
             None => None,
@@ -128,7 +128,11 @@ fn with_version(mut properties: Map<String, Value>, version: u64) -> Value {
 }
 
 /// Merges `patch` into `properties` if the result keeps to the rules, else changes nothing.
-fn patched(properties: &mut Map<String, Value>, patch: Map<String, Value>, limits: &Limits) -> Result<(), Invalid> {
+fn patched(
+    properties: &mut Map<String, Value>,
+    patch: Map<String, Value>,
+    limits: &SectionLimits,
+) -> Result<(), Invalid> {
     let patch = rules::without_read_only(patch);
     check_patch(&patch)?;
     let mut merged = properties.clone();
@@ -241,7 +245,7 @@ mod tests {
         assert_eq!(Twin::default().report(full(0)), Ok(2));
         assert_eq!(Twin::default().report(full(1)), Err(Invalid::TooLarge { size: 32_769, limit: 32_768 }));
         // As an earlier version may have stored it.
-        let mut twin = Twin { reported: Section { properties: full(100), version: 1 }, ..Twin::default() };
+        let mut twin = Twin { reported: TwinSection { properties: full(100), version: 1 }, ..Twin::default() };
         assert_eq!(twin.report(object(json!({"m": "y".repeat(99)}))), Ok(2), "as large as before");
         assert_eq!(
             twin.report(object(json!({"m": "y".repeat(100)}))),

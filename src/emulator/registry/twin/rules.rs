@@ -2,14 +2,14 @@ use serde_json::{Map, Value};
 
 /// How large a section may be.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
+pub(super) struct SectionLimits {
     /// In bytes by the service's way of counting ([`size`]).
     pub(super) size: usize,
     /// Of what that way leaves out ([`uncounted`]), and takes memory all the same.
     pub(super) uncounted: usize,
 }
 
-impl Limits {
+impl SectionLimits {
     /// Desired properties, reported properties.
     pub(super) const PROPERTIES: Self = Self::of(32 * 1024);
     /// Tags.

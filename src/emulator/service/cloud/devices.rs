@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{HubError, find};
 use crate::emulator::registry::TelemetryMessage;
-use crate::emulator::registry::{Device, State};
+use crate::emulator::registry::{Device, DeviceState};
 use crate::emulator::service::Service;
 
 /// A device identity of the hub, as back ends see it.
@@ -45,7 +45,7 @@ impl ConnectionState {
         }
     }
 
-    pub(crate) const fn of(state: &State) -> Self {
+    pub(crate) const fn of(state: &DeviceState) -> Self {
         if state.session.is_some() { Self::Connected } else { Self::Disconnected }
     }
 }

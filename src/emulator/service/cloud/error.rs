@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::emulator::registry::{Full, Inbox, Invalid};
+use crate::emulator::registry::{Inbox, InboxFull, Invalid};
 
 /// Why the hub does not do what a back end wants.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -69,8 +69,8 @@ impl HubError {
     }
 }
 
-impl From<Full> for HubError {
-    fn from(_: Full) -> Self {
+impl From<InboxFull> for HubError {
+    fn from(_: InboxFull) -> Self {
         Self::QueueFull
     }
 }

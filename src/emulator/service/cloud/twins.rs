@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::{ConnectionState, HubError, find};
 use crate::emulator::counters::Event;
 use crate::emulator::hub::twin;
-use crate::emulator::registry::{Device, State};
+use crate::emulator::registry::{Device, DeviceState};
 use crate::emulator::service::Service;
 
 /// A twin, as back ends see it.
@@ -77,7 +77,7 @@ fn object(name: &str, value: Option<&Value>) -> Result<Option<Map<String, Value>
     }
 }
 
-fn info(device: &Device, state: &mut State) -> TwinInfo {
+fn info(device: &Device, state: &mut DeviceState) -> TwinInfo {
     let (enabled, connection_state) = (state.enabled, ConnectionState::of(state));
     let twin = state.twin();
     TwinInfo {

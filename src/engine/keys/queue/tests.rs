@@ -156,7 +156,7 @@ proptest! {
             let (stage, worker) = (stage % dues.len(), worker % workers as usize);
             match kind {
                 0..=3 => if let Some(wanted) = queue.next(None) {
-                    let Wanted { stage, device, worker, place } = wanted;
+                    let NextKey { stage, device, worker, place } = wanted;
                     prop_assert_eq!(left[stage][worker][place as usize], device);
                     prop_assert!(place >= made[stage][worker] && place >= passed[stage][worker]);
                     prop_assert!(!closed[stage][worker]);

@@ -30,7 +30,7 @@ impl Demand {
 
 /// What is known of one device. Times count from the start of the run.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Device {
+pub(super) struct DeviceDemand {
     /// When it got its certificate.
     certified: Option<FleetTime>,
     /// Until when it holds a connection with the hub.
@@ -39,7 +39,7 @@ pub(super) struct Device {
     operates_until: FleetTime,
 }
 
-impl Device {
+impl DeviceDemand {
     /// It is due at that time in a stage that begins at `begin`.
     pub(super) fn is_due(
         &mut self,
@@ -100,7 +100,7 @@ mod tests {
             "schema = 1\nname = 'x'\nfleet.devices = 1\n{fleet}\npolicy = {{ validity = '100s', renewal_window = '10s' }}\n{stages}"
         );
         let scenario = Scenario::parse("x.toml", &text, &[]).unwrap();
-        let mut device = Device::default();
+        let mut device = DeviceDemand::default();
         let class = &scenario.fleet.classes[0];
         let due = scenario.stages.iter().zip(due).map(|(stage, at)| {
             let at = FleetTime::from_secs(*at);

@@ -1,7 +1,7 @@
 use std::collections::VecDeque;
 
 use crate::domain::FleetTime;
-use crate::engine::plan::quota_check::{Quota, QuotaCheck, Share, Verdict};
+use crate::engine::plan::quota_check::{Quota, QuotaCheck, QuotaVerdict, StageCount};
 use crate::model::{TokenBucket, TokenRate};
 
 /// Measures what arrivals ask of one quota: against its bucket, which is told the fleet's time, and as the most within one period.
@@ -134,8 +134,8 @@ impl Meter {
 
     /// What it comes to; `None` when nothing was asked for.
     pub(super) fn check(self) -> Option<QuotaCheck> {
-        let shares = |count: fn(&OfStage) -> u64| -> Vec<Share> {
-            let shares = self.of.iter().enumerate().map(|(stage, of)| Share { stage, count: count(of) });
+        let shares = |count: fn(&OfStage) -> u64| -> Vec<StageCount> {
+            let shares = self.of.iter().enumerate().map(|(stage, of)| StageCount { stage, count: count(of) });
             shares.filter(|share| share.count > 0).collect()
         };
         let sum = |count: fn(&OfStage) -> u64| self.of.iter().map(count).sum::<u64>();
@@ -143,9 +143,9 @@ impl Meter {
         let fits =
             self.since.is_none_or(|since| untimed <= since.fewest && since.most + untimed <= self.bucket.rate().most());
         let verdict = match self.first_over {
-            Some(_) => Verdict::Exceeded,
-            None if fits => Verdict::Kept,
-            None => Verdict::Unknown,
+            Some(_) => QuotaVerdict::Exceeded,
+            None if fits => QuotaVerdict::Kept,
+            None => QuotaVerdict::Unknown,
         };
         let peak_of = shares(|of| of.at_peak);
         // Those whose coming together matters.

@@ -42,20 +42,20 @@ pub struct QuotaCheck {
     /// What is asked for altogether; per device where the quota is.
     pub needed: u64,
     /// What it comes to.
-    pub verdict: Verdict,
+    pub verdict: QuotaVerdict,
     /// Most that is asked for within one period by devices whose time is known; `None` when the target decides when all come.
     pub peak: Option<u64>,
     /// When the last arrival of that period comes; `None` too where every device has a quota of its own.
     pub peak_at: Option<FleetTime>,
     /// What stages have to do with the peak.
-    pub peak_of: Vec<Share>,
+    pub peak_of: Vec<StageCount>,
     /// What is asked for by stages whose devices come when the target is ready for them.
-    pub untimed: Vec<Share>,
+    pub untimed: Vec<StageCount>,
     /// Arrivals of devices that a token bucket refuses, as the emulator has one: after a pause a whole period's worth is allowed
     /// at once. It may be none although the quota is exceeded.
     pub over: u64,
     /// Whose they are.
-    pub over_of: Vec<Share>,
+    pub over_of: Vec<StageCount>,
     /// When the quota is first exceeded.
     pub first_over: Option<FleetTime>,
     /// Arrivals altogether of the stages that have to do with the peak, or come when the target is ready.
@@ -69,7 +69,7 @@ pub struct QuotaCheck {
 
 /// What a check comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum QuotaVerdict {
     /// No more is asked for than is allowed, within any period.
     Kept,
     /// More is asked for within some period, or devices are refused.
@@ -80,7 +80,7 @@ pub enum Verdict {
 
 /// A count that is a stage's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Share {
+pub struct StageCount {
     /// Index of the stage.
     pub stage: usize,
     /// How many.
@@ -154,7 +154,7 @@ impl Quota {
     }
 }
 
-impl Verdict {
+impl QuotaVerdict {
     /// Its name in documents.
     pub const fn name(self) -> &'static str {
         match self {

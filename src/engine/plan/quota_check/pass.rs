@@ -5,11 +5,11 @@ use std::collections::{BTreeSet, BinaryHeap};
 
 use crate::domain::{FleetTime, QuotaLimits};
 use crate::engine::plan::Plan;
-use crate::engine::plan::quota_check::demand::{Demand, Device};
+use crate::engine::plan::quota_check::demand::{Demand, DeviceDemand};
 use crate::engine::plan::quota_check::loose::{Loose, loose};
 use crate::engine::plan::quota_check::meter::Meter;
 use crate::engine::plan::quota_check::polls::{self, Registering};
-use crate::engine::plan::quota_check::{Later, Polls, Quota, QuotaCheck, QuotaChecks, Verdict};
+use crate::engine::plan::quota_check::{Later, Polls, Quota, QuotaCheck, QuotaChecks, QuotaVerdict};
 use crate::scenario::{Scenario, Workload};
 
 /// What is reckoned.
@@ -21,7 +21,7 @@ pub(super) struct Reckoning<'a> {
 }
 
 /// A device comes and asks for something.
-struct Request {
+struct ServiceRequest {
     /// From the start of the run.
     at: FleetTime,
     stage: usize,
@@ -39,7 +39,7 @@ impl Reckoning<'_> {
         let mut each: Vec<Vec<Meter>> = (0..count).map(|_| self.meters()).collect();
         let mut registering = vec![vec![0; self.polls.len()]; count];
         self.pass(&begins, |request| {
-            let alone = Request { at: request.at.saturating_sub(begins[request.stage]), ..*request };
+            let alone = ServiceRequest { at: request.at.saturating_sub(begins[request.stage]), ..*request };
             meter(&mut all, request);
             meter(&mut each[request.stage], &alone);
             if let Some(devices) = registering[request.stage].get_mut(request.class) {
@@ -70,9 +70,9 @@ impl Reckoning<'_> {
     }
 
     /// Tells of every request, in order of time, and of those at the same moment in the order of the scenario.
-    fn pass(&self, begins: &[FleetTime], mut tell: impl FnMut(&Request)) {
+    fn pass(&self, begins: &[FleetTime], mut tell: impl FnMut(&ServiceRequest)) {
         let Scenario { stages, fleet, policy, .. } = self.scenario;
-        let mut devices = vec![Device::default(); fleet.devices as usize];
+        let mut devices = vec![DeviceDemand::default(); fleet.devices as usize];
         let mut sources: Vec<_> = (0..stages.len()).map(|stage| self.arrivals(begins, stage)).collect();
         let mut next: BinaryHeap<_> = BinaryHeap::with_capacity(sources.len());
         for (stage, source) in sources.iter_mut().enumerate() {
@@ -84,7 +84,7 @@ impl Reckoning<'_> {
             let class = fleet.mix.class_of(device);
             let demand = devices[device as usize].is_due(stage, &fleet.classes[class], policy, begins[index], at);
             let timed = matches!(stage.workload, Workload::Open { .. });
-            tell(&Request { at, stage: index, class, demand, timed });
+            tell(&ServiceRequest { at, stage: index, class, demand, timed });
         }
     }
 
@@ -107,13 +107,13 @@ impl Reckoning<'_> {
                 continue;
             }
             for (quota, by) in self.coincidences(begins, &loose) {
-                let kept = |check: &&mut QuotaCheck| check.quota == quota && check.verdict != Verdict::Exceeded;
+                let kept = |check: &&mut QuotaCheck| check.quota == quota && check.verdict != QuotaVerdict::Exceeded;
                 let Some(check) = together.iter_mut().find(kept) else { continue };
                 let delayed = self.plan.schedule.earliest(Some((loose.stage, by)));
                 let mut meters = self.meters();
                 self.pass(&delayed, |request| meter(&mut meters, request));
                 let then = meters.into_iter().filter_map(Meter::check).find(|check| check.quota == quota);
-                let Some(then) = then.filter(|then| then.verdict == Verdict::Exceeded) else { continue };
+                let Some(then) = then.filter(|then| then.verdict == QuotaVerdict::Exceeded) else { continue };
                 let peak = then.peak.unwrap_or_default();
                 if check.later.is_none_or(|known| peak > known.peak) {
                     check.later = Some(Later { stage: loose.stage, by, peak, over: then.over });
@@ -145,7 +145,7 @@ impl Reckoning<'_> {
     }
 }
 
-fn meter(meters: &mut [Meter], request: &Request) {
+fn meter(meters: &mut [Meter], request: &ServiceRequest) {
     for meter in meters {
         let tokens = request.demand.of(meter.quota());
         if request.timed {

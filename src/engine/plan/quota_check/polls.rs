@@ -1,5 +1,5 @@
 use crate::domain::FleetTime;
-use crate::engine::plan::quota_check::{Quota, QuotaCheck, Share, Verdict};
+use crate::engine::plan::quota_check::{Quota, QuotaCheck, QuotaVerdict, StageCount};
 
 /// How a device asks for the state of its registration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -44,13 +44,13 @@ pub(super) fn check(limit: u32, all: &[Registering]) -> Option<QuotaCheck> {
     let peak = |registering: &Registering| u64::from(registering.polls.within(period));
     let most = all.iter().map(peak).max()?;
     let shares = |of: &dyn Fn(&Registering) -> bool, count: &dyn Fn(&Registering) -> u64, sum: bool| {
-        let mut shares: Vec<Share> = Vec::new();
+        let mut shares: Vec<StageCount> = Vec::new();
         for registering in all.iter().filter(|registering| of(registering)) {
             let count = count(registering);
             match shares.iter_mut().find(|share| share.stage == registering.stage) {
                 Some(share) if sum => share.count += count,
                 Some(share) => share.count = share.count.max(count),
-                None => shares.push(Share { stage: registering.stage, count }),
+                None => shares.push(StageCount { stage: registering.stage, count }),
             }
         }
         shares
@@ -65,7 +65,7 @@ pub(super) fn check(limit: u32, all: &[Registering]) -> Option<QuotaCheck> {
         period,
         most: limit.into(),
         needed: all.iter().map(|registering| u64::from(registering.polls.count)).max().unwrap_or_default(),
-        verdict: if over > 0 { Verdict::Exceeded } else { Verdict::Kept },
+        verdict: if over > 0 { QuotaVerdict::Exceeded } else { QuotaVerdict::Kept },
         peak: Some(most),
         peak_at: None,
         peak_of: shares(&|registering| peak(registering) == most, &peak, false),
@@ -94,11 +94,11 @@ mod tests {
             check(5, &all)
         };
         let bad = found(&[polls(60, 3), polls(60, 1)]).unwrap();
-        assert_eq!((bad.verdict, bad.peak, bad.over), (Verdict::Exceeded, Some(10), 9));
+        assert_eq!((bad.verdict, bad.peak, bad.over), (QuotaVerdict::Exceeded, Some(10), 9));
         assert_eq!((bad.first_over, bad.shortest_spread), (Some(FleetTime::from_secs(5)), None));
-        assert_eq!(bad.over_of, [Share { stage: 2, count: 9 }], "the class that asks too often");
+        assert_eq!(bad.over_of, [StageCount { stage: 2, count: 9 }], "the class that asks too often");
         let good = found(&[polls(60, 3), polls(60, 2)]).unwrap();
-        assert_eq!((good.verdict, good.peak, good.over), (Verdict::Kept, Some(5), 0));
+        assert_eq!((good.verdict, good.peak, good.over), (QuotaVerdict::Kept, Some(5), 0));
         assert_eq!(found(&[]), None);
     }
 
@@ -108,7 +108,7 @@ mod tests {
         let class = |stage, count, devices| Registering { stage, polls: often(count), devices };
         let all = [class(0, 7, 9), class(0, 10, 4), class(0, 10, 2), class(1, 10, 7), class(1, 5, 6), class(2, 5, 8)];
         let check = check(5, &all).unwrap();
-        let shares = |shares: &[Share]| shares.iter().map(|share| (share.stage, share.count)).collect::<Vec<_>>();
+        let shares = |shares: &[StageCount]| shares.iter().map(|share| (share.stage, share.count)).collect::<Vec<_>>();
         assert_eq!((shares(&check.over_of), check.over), (vec![(0, 15), (1, 7)], 22), "devices");
         assert_eq!((shares(&check.peak_of), check.peak), (vec![(0, 10), (1, 10)], Some(10)), "questions of a device");
         assert_eq!((check.needed, check.together), (10, 36));

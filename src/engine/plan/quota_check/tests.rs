@@ -34,7 +34,7 @@ fn of(checks: &[QuotaCheck], quota: Quota) -> &QuotaCheck {
     checks.iter().find(|check| check.quota == quota).unwrap()
 }
 
-fn counts(shares: &[Share]) -> Vec<(usize, u64)> {
+fn counts(shares: &[StageCount]) -> Vec<(usize, u64)> {
     shares.iter().map(|share| (share.stage, share.count)).collect()
 }
 
@@ -54,7 +54,10 @@ fn a_storm_is_over_the_quota_by_all_but_a_full_bucket() {
         ]
     );
     let first = &all.together[0];
-    assert_eq!((first.verdict, first.peak, first.first_over), (Verdict::Exceeded, Some(5_000), Some(FleetTime::ZERO)));
+    assert_eq!(
+        (first.verdict, first.peak, first.first_over),
+        (QuotaVerdict::Exceeded, Some(5_000), Some(FleetTime::ZERO))
+    );
     assert_eq!(checks("fleet.devices = 5000", &storm, &QuotaLimits::NONE).together, []);
 }
 
@@ -66,10 +69,10 @@ fn stages_beside_each_other_ask_together() {
     let all = checks(&fleet(&["a", "b", "c"]), &stages, &QuotaProfile::DpsDefault.limits());
     for (quota, allowed) in [(Quota::Registrations, 1_000), (Quota::Certificates, 500)] {
         let check = of(&all.together, quota);
-        assert_eq!((check.limit, check.verdict, check.peak), (allowed, Verdict::Exceeded, Some(1_200)));
+        assert_eq!((check.limit, check.verdict, check.peak), (allowed, QuotaVerdict::Exceeded, Some(1_200)));
         assert_eq!(counts(&check.peak_of), [(0, 400), (1, 400), (2, 400)]);
         assert_eq!(check.over_of.iter().map(|share| share.count).sum::<u64>(), check.over);
-        assert!(all.stages.iter().all(|stage| of(stage, quota).verdict == Verdict::Kept), "alone each is kept");
+        assert!(all.stages.iter().all(|stage| of(stage, quota).verdict == QuotaVerdict::Kept), "alone each is kept");
     }
     // 3,000 at 1,200 a minute against 500 at once and 500 a minute: 1,750 pass.
     assert!((1_249..=1_252).contains(&of(&all.together, Quota::Certificates).over), "{all:?}");
@@ -90,13 +93,17 @@ fn what_comes_one_after_the_other_is_not_added_up() {
         (check.peak.unwrap(), check.verdict)
     };
     let after = peak(&(provision("x", "a", "") + &provision("y", "b", "after = 'x'")));
-    assert_eq!(after, (401, Verdict::Kept), "the first of one comes with the last of the other");
+    assert_eq!(after, (401, QuotaVerdict::Kept), "the first of one comes with the last of the other");
     assert_eq!(
         peak(&(provision("x", "a", "") + &provision("y", "b", "with = 'x'\ndelay = '150s'"))),
-        (400, Verdict::Kept)
+        (400, QuotaVerdict::Kept)
     );
     let (most, verdict) = peak(&(provision("x", "a", "") + &provision("y", "b", "with = 'x'\ndelay = '60s'")));
-    assert_eq!((most, verdict), (800, Verdict::Exceeded), "the last ninety seconds of one are the first of the other");
+    assert_eq!(
+        (most, verdict),
+        (800, QuotaVerdict::Exceeded),
+        "the last ninety seconds of one are the first of the other"
+    );
     // A bucket that one stage emptied is not full again when the next one comes.
     let at_once = |name: &str, class: &str, more: &str| {
         stage(name, "provision", &format!("arrival = 'at-once'\nclasses = ['{class}']\n{more}"))
@@ -128,9 +135,9 @@ fn renewals_and_their_connections_count_beside_all_others() {
     let all = checks(&fleet(&["a", "b"]), &stages, &limits);
     let connections = of(&all.together, Quota::HubConnections);
     // 2,000 renew over the connection that they have and come with a new one; another 1,000 connect.
-    assert_eq!((connections.peak, connections.needed, connections.verdict), (Some(300), 5_000, Verdict::Exceeded));
+    assert_eq!((connections.peak, connections.needed, connections.verdict), (Some(300), 5_000, QuotaVerdict::Exceeded));
     assert_eq!(counts(&connections.peak_of), [(1, 200), (2, 100)]);
-    assert_eq!(of(&all.stages[2], Quota::HubConnections).verdict, Verdict::Kept);
+    assert_eq!(of(&all.stages[2], Quota::HubConnections).verdict, QuotaVerdict::Kept);
     let renewals = of(&all.together, Quota::Renewals);
     assert_eq!((renewals.peak, counts(&renewals.over_of).len()), (Some(2_000), 1));
 }
@@ -159,15 +166,15 @@ fn a_closed_workload_is_known_to_fit_only_when_all_of_it_does() {
         (check.verdict, check.peak, counts(&check.untimed))
     };
     let line = stage("line", "provision", &format!("{closed}\nclasses = ['a']"));
-    assert_eq!(verdict(&line, 1_000), (Verdict::Kept, None, vec![(0, 1_000)]));
-    assert_eq!(verdict(&line, 999), (Verdict::Unknown, None, vec![(0, 1_000)]));
+    assert_eq!(verdict(&line, 1_000), (QuotaVerdict::Kept, None, vec![(0, 1_000)]));
+    assert_eq!(verdict(&line, 999), (QuotaVerdict::Unknown, None, vec![(0, 1_000)]));
     let beside =
         |start: &str| line.clone() + &stage("field", "provision", &format!("{SPREAD}\nclasses = ['b']\n{start}"));
-    assert_eq!(verdict(&beside("with = 'line'"), 2_000).0, Verdict::Kept);
-    assert_eq!(verdict(&beside("with = 'line'"), 1_000), (Verdict::Unknown, Some(400), vec![(0, 1_000)]));
-    assert_eq!(verdict(&beside("with = 'line'"), 399).0, Verdict::Exceeded, "whatever the closed one does");
+    assert_eq!(verdict(&beside("with = 'line'"), 2_000).0, QuotaVerdict::Kept);
+    assert_eq!(verdict(&beside("with = 'line'"), 1_000), (QuotaVerdict::Unknown, Some(400), vec![(0, 1_000)]));
+    assert_eq!(verdict(&beside("with = 'line'"), 399).0, QuotaVerdict::Exceeded, "whatever the closed one does");
     // It may be over in a moment.
-    assert_eq!(verdict(&beside("after = 'line'"), 1_000).0, Verdict::Unknown);
+    assert_eq!(verdict(&beside("after = 'line'"), 1_000).0, QuotaVerdict::Unknown);
 }
 
 #[test]
@@ -178,7 +185,7 @@ fn a_stage_that_begins_later_than_it_could_may_meet_another() {
     let limits = QuotaLimits { certificates_per_minute: Some(500), ..QuotaLimits::NONE };
     let late = |limits: &QuotaLimits| checks(&fleet(&["a", "b"]), &stages, limits).together.remove(0);
     let check = late(&limits);
-    assert_eq!((check.verdict, check.over), (Verdict::Kept, 0));
+    assert_eq!((check.verdict, check.over), (QuotaVerdict::Kept, 0));
     let later = check.later.expect("they may meet");
     assert_eq!((later.stage, later.peak), (1, 800));
     assert!((380..=400).contains(&later.by.as_secs()) && later.over > 0, "{later:?}");
@@ -191,7 +198,7 @@ fn slow_arrivals_fit() {
         + &stage("renewal", "renew", "arrival = { process = 'spread', over = '10m' }\nkeep_connected = true");
     let all = checks("fleet.devices = 5000", &stages, &QuotaProfile::HubS1.limits());
     let found: Vec<_> = all.stages[1].iter().map(|c| (c.quota, c.verdict, c.peak)).collect();
-    let kept = Verdict::Kept;
+    let kept = QuotaVerdict::Kept;
     assert_eq!(found, [(Quota::Renewals, kept, Some(500)), (Quota::HubConnections, kept, Some(9))]);
     assert!(all.together.iter().all(|check| check.verdict == kept && check.later.is_none()), "{all:?}");
     assert_eq!(of(&all.together, Quota::Renewals).peak_at.map(|at| at >= seconds(3_600)), Some(true));
@@ -201,14 +208,14 @@ fn slow_arrivals_fit() {
 fn what_was_saved_up_before_is_no_reason_to_ask_for_more() {
     let fits = stage("line", "provision", "arrival = { process = 'constant', rate = '500/min' }");
     let limits = QuotaLimits { certificates_per_minute: Some(500), ..QuotaLimits::NONE };
-    assert_eq!(checks("fleet.devices = 900", &fits, &limits).together[0].verdict, Verdict::Kept);
+    assert_eq!(checks("fleet.devices = 900", &fits, &limits).together[0].verdict, QuotaVerdict::Kept);
     let more = fits.replace("500", "600");
     let all = checks("fleet.devices = 900", &more, &limits);
     let check = &all.together[0];
-    assert_eq!((check.verdict, check.peak, check.over), (Verdict::Exceeded, Some(600), 0));
+    assert_eq!((check.verdict, check.peak, check.over), (QuotaVerdict::Exceeded, Some(600), 0));
     assert_eq!(check.first_over, Some(FleetTime::from_millis(50_000)), "the 501st");
     let limits = QuotaLimits { burst_periods: Some(2), ..limits };
-    assert_eq!(checks("fleet.devices = 900", &more, &limits).together[0].verdict, Verdict::Kept);
+    assert_eq!(checks("fleet.devices = 900", &more, &limits).together[0].verdict, QuotaVerdict::Kept);
 }
 
 #[test]
@@ -249,7 +256,7 @@ fn of_several_stages_that_may_be_late_the_worst_is_told_and_of_equal_ones_the_fi
             + &again("third", "20m", third)
             + &stage("field", "provision", &format!("with = 'first'\ndelay = '40m'\n{SPREAD}\nclasses = ['b']"));
         let check = checks(&fleet(&["a", "b"]), &stages, &limits).together.remove(0);
-        assert_eq!(check.verdict, Verdict::Kept, "as long as all begin as early as they can");
+        assert_eq!(check.verdict, QuotaVerdict::Kept, "as long as all begin as early as they can");
         check.later.map(|later| (later.stage, later.peak))
     };
     assert_eq!(later(150, 150), Some((1, 800)));
@@ -267,7 +274,10 @@ fn only_what_goes_on_when_a_late_stage_begins_can_meet_it() {
         + &stage("field", "provision", &format!("with = 'first'\ndelay = '30m'\n{}\nclasses = ['c']", spread(160)));
     let limits = QuotaLimits { certificates_per_minute: Some(500), ..QuotaLimits::NONE };
     let check = checks(&fleet(&["a", "b", "c"]), &stages, &limits).together.remove(0);
-    assert_eq!((check.verdict, check.later.map(|later| (later.stage, later.peak))), (Verdict::Kept, Some((1, 775))));
+    assert_eq!(
+        (check.verdict, check.later.map(|later| (later.stage, later.peak))),
+        (QuotaVerdict::Kept, Some((1, 775)))
+    );
 }
 
 #[test]
@@ -316,7 +326,7 @@ fn the_peak_is_the_first_of_equal_ones_and_those_of_other_times_are_left_out() {
     (0..5).for_each(|_| meter.arrives(seconds(100), 1, 1));
     (0..3).for_each(|_| meter.may_arrive(seconds(200), 2, 1));
     let check = meter.check().unwrap();
-    assert_eq!((check.together, check.verdict), (8, Verdict::Kept), "and of those that may come at any time");
+    assert_eq!((check.together, check.verdict), (8, QuotaVerdict::Kept), "and of those that may come at any time");
 }
 
 #[test]
@@ -334,7 +344,7 @@ fn what_may_come_at_any_time_fits_when_both_bucket_and_period_have_room_from_the
         arrive(after, Some(from));
         meter.check().unwrap().verdict
     };
-    use Verdict::{Exceeded, Kept, Unknown};
+    use QuotaVerdict::{Exceeded, Kept, Unknown};
     for (burst, arrivals, others, expected) in [
         (1, &[(0, 40)][..], (0, 60), Kept),
         (1, &[(0, 40)], (0, 61), Unknown),
@@ -366,7 +376,7 @@ fn a_quota_goes_by_the_key_that_declares_it() {
         assert_eq!(quota.limit(&scenario.quotas), Some(7), "{key}");
     }
     assert_eq!(
-        [Verdict::Kept, Verdict::Exceeded, Verdict::Unknown].map(Verdict::name),
+        [QuotaVerdict::Kept, QuotaVerdict::Exceeded, QuotaVerdict::Unknown].map(QuotaVerdict::name),
         ["kept", "exceeded", "unknown"]
     );
 }
@@ -389,9 +399,9 @@ proptest! {
         };
         let shortest = check(seconds(60)).shortest_spread.unwrap();
         let fits = check(shortest);
-        prop_assert_eq!((fits.verdict, fits.over, fits.first_over), (Verdict::Kept, 0, None));
+        prop_assert_eq!((fits.verdict, fits.over, fits.first_over), (QuotaVerdict::Kept, 0, None));
         if shortest > FleetTime::ZERO {
-            prop_assert_eq!(check(shortest.mul_f64(0.99)).verdict, Verdict::Exceeded);
+            prop_assert_eq!(check(shortest.mul_f64(0.99)).verdict, QuotaVerdict::Exceeded);
         }
     }
 

@@ -8,7 +8,7 @@ use super::*;
 use crate::domain::{Failure, FailureClass, Quantity};
 use crate::engine::clock::RunClock;
 use crate::engine::plan::share::{InFlightLimit, LimitedBy};
-use crate::engine::record::publication::{COPY_EVERY, Publication, Wanted};
+use crate::engine::record::publication::{COPY_EVERY, Interest, Publication};
 use crate::engine::run::crew::Execution;
 use crate::engine::run::keeper::Keeper;
 use crate::engine::run::outcome::{EngineOutcome, RunStart};
@@ -38,7 +38,7 @@ const BEGIN: Begin = Begin { due: Duration::from_secs(2), late: Duration::from_m
 
 /// A stage of two workers that begins.
 fn begins(board: &Board, stage: usize) -> [Publication; 2] {
-    let workers = [(); 2].map(|()| Publication::new(Arc::new(Wanted::new([], false, true))));
+    let workers = [(); 2].map(|()| Publication::new(Arc::new(Interest::new([], false, true))));
     let display = Display::new(workers.to_vec(), stage, 7, BEGIN.due, None);
     board.began(OnBoard { display, begin: Some(BEGIN), from: BEGIN.due, over: None });
     workers

@@ -28,7 +28,7 @@ fn publish(worker: &mut Publisher, recorder: &Recorder) {
 
 /// A worker's end of what it publishes, with those times for thresholds, and that of those who look.
 fn worker(times: impl IntoIterator<Item = Times>, distributions: bool) -> (Publisher, Publication) {
-    let publication = Publication::new(Arc::new(Wanted::new(times, distributions, false)));
+    let publication = Publication::new(Arc::new(Interest::new(times, distributions, false)));
     (Publisher::new(publication.clone(), 5), publication)
 }
 

@@ -12,18 +12,18 @@ use crate::engine::keys::queue::Lane;
 use crate::engine::plan::Plan;
 use crate::engine::plan::schedule::Begins;
 use crate::engine::plan::share::Split;
-use crate::engine::record::publication::Wanted;
+use crate::engine::record::publication::Interest;
 use crate::engine::scene;
 use crate::engine::watch::display::Display;
 
 const S: fn(u64) -> Duration = Duration::from_secs;
 
-type Jobs = Rc<Job<MemoryConnector>>;
+type Jobs = Rc<StageJob<MemoryConnector>>;
 
 /// A stage of a worker that has all devices, each of which comes so many seconds after the run began.
 fn paced(job: &Jobs, after: &'static [u64]) -> Feed {
     let (sender, receiver) = unbounded_channel();
-    let clock = job.station.clock;
+    let clock = job.worker.clock;
     spawn_local(async move {
         for (device, at) in (0..).zip(after.iter().copied().map(S)) {
             sleep_until(clock.instant(at)).await;
@@ -40,7 +40,7 @@ fn order(job: &Jobs, feed: Feed) -> StageOrder {
         until: None,
         feed,
         keys: None,
-        members: (0..job.station.scenario.fleet.devices).collect(),
+        members: (0..job.worker.scenario.fleet.devices).collect(),
         unlisted: Skips::default(),
         turns: None,
         max_lateness: None,
@@ -63,9 +63,9 @@ const CUT: FailureClass = FailureClass::Cut;
 async fn the_drain_begins_when_the_last_device_has_started() {
     let local = async {
         let scenario = scene::scenario(2, "arrival = 'at-once'\ntimeout = '20s'");
-        let (station, _silent) = scene::station(&scenario, 5);
-        let job = scene::job(&station, 0);
-        let live = Publication::new(Arc::new(Wanted::new([], false, false)));
+        let (worker, _silent) = scene::worker(&scenario, 5);
+        let job = scene::job(&worker, 0);
+        let live = Publication::new(Arc::new(Interest::new([], false, false)));
         let order = StageOrder { publication: Some(live.clone()), ..order(&job, paced(&job, &[0, 10])) };
         let goes_on = spawn_local({
             let job = Rc::clone(&job);
@@ -93,9 +93,9 @@ async fn a_stage_of_operate_is_not_through_when_all_its_devices_have_come() {
     let local = async {
         let operate = "arrival = 'at-once'\n\
                        [[stage]]\nname = 'life'\nkind = 'operate'\narrival = 'at-once'\nduration = '1m'";
-        let (station, _silent) = scene::station(&scene::scenario(3, operate), 5);
-        let job = scene::job(&station, 1);
-        let live = Publication::new(Arc::new(Wanted::new([], false, false)));
+        let (worker, _silent) = scene::worker(&scene::scenario(3, operate), 5);
+        let job = scene::job(&worker, 1);
+        let live = Publication::new(Arc::new(Interest::new([], false, false)));
         let order = StageOrder { publication: Some(live.clone()), ..order(&job, paced(&job, &[0, 0, 0])) };
         let totals = run(&job, order).await.recorder.totals;
         assert_eq!((totals.planned, totals.skipped, totals.started), (3, 3, 0), "they have no certificate");
@@ -110,8 +110,8 @@ async fn closed(timeout: &str) -> StageShare {
     let lines = format!(
         "workload = 'closed'\nconcurrency = 1\ntimeout = '{timeout}'\n[fleet.behaviour]\npreset = 'one-attempt'"
     );
-    let (station, _silent) = scene::station(&scene::scenario(3, &lines), 5);
-    let job = scene::job(&station, 0);
+    let (worker, _silent) = scene::worker(&scene::scenario(3, &lines), 5);
+    let job = scene::job(&worker, 0);
     let order = order(&job, Feed::Pulled(vec![0, 1, 2].into_iter()));
     run(&job, StageOrder { turns: Some(Arc::new(Semaphore::new(1))), patience: S(6), drain: S(20), ..order }).await
 }
@@ -135,8 +135,8 @@ async fn a_closed_workload_ends_when_nobody_gets_through_and_not_as_long_as_some
 async fn a_halt_starts_nobody_more_and_says_what_became_of_everybody() {
     let local = async {
         let scenario = scene::scenario(6, "arrival = 'at-once'");
-        let (station, _silent) = scene::station(&scenario, 1);
-        let job = scene::job(&station, 0);
+        let (worker, _silent) = scene::worker(&scenario, 1);
+        let job = scene::job(&worker, 0);
         let mut unlisted = Skips::default();
         unlisted.count(Lack { reason: SkipReason::NoStage, stage: None });
         unlisted.count(Lack { reason: SkipReason::NoStage, stage: None });
@@ -154,7 +154,7 @@ async fn a_halt_starts_nobody_more_and_says_what_became_of_everybody() {
         assert!(totals.add_up(), "{totals:?}");
         assert_eq!((share.waited_for_slot, share.waited_for_key), (1, 0));
         assert_eq!(share.recorder.last_end.as_secs(), 3, "after the grace");
-        let lack = |device| station.fleet.with(device, |device| device.lack.map(|lack| lack.reason));
+        let lack = |device| worker.fleet.with(device, |device| device.lack.map(|lack| lack.reason));
         let not_started = Some(SkipReason::NotStarted);
         assert_eq!([0, 1, 2, 3].map(lack), [Some(SkipReason::Cut), not_started, not_started, not_started]);
     };
@@ -163,7 +163,7 @@ async fn a_halt_starts_nobody_more_and_says_what_became_of_everybody() {
 
 #[test]
 fn a_device_that_waits_is_counted_once_for_what_it_waits_for_first() {
-    let mut state = State::new(S(0));
+    let mut state = LoopState::new(S(0));
     for (want, device) in
         [(Want::Slot, 1), (Want::Slot, 1), (Want::Key, 1), (Want::Key, 2), (Want::Key, 3), (Want::Slot, 4)]
     {
@@ -176,7 +176,7 @@ fn a_device_that_waits_is_counted_once_for_what_it_waits_for_first() {
 /// Keys of all devices, made by a thread of its own, for as many workers.
 fn works(job: &Jobs, lane: Lane, workers: u32, ahead: u32) -> (Arc<KeyWorks>, Vec<KeySupply>) {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-    let plan = Arc::new(Plan::new(&job.station.scenario, 7));
+    let plan = Arc::new(Plan::new(&job.worker.scenario, 7));
     let works = Arc::new(KeyWorks::new(Some(pool), plan, ahead));
     let supplies = works.supply(&job.setup, lane, workers as usize);
     (works, supplies)
@@ -194,15 +194,15 @@ async fn a_device_that_does_not_start_leaves_its_key_and_the_next_one_gets_its_o
         let scenario = scene::scenario(4, renewal);
         // In the first stage the first device is too late; in the second nobody has a certificate.
         for (stage, dropped, skipped, started) in [(0, 1, 0, 1), (1, 0, 2, 0)] {
-            let (station, _silent) = scene::station(&scenario, 5);
-            let job = scene::job(&station, stage);
+            let (worker, _silent) = scene::worker(&scenario, 5);
+            let job = scene::job(&worker, stage);
             let (works, mut supplies) = works(&job, lane(scene::ALONE), 1, 100);
             works.wait_for(4).await;
             sleep(S(5)).await;
             let order = order(&job, Feed::Ended);
             let order = StageOrder { keys: supplies.pop(), max_lateness: Some(S(1)), ..order };
             let mut stage = StageLoop { job: Rc::clone(&job), order };
-            let mut state = State::new(job.now());
+            let mut state = LoopState::new(job.now());
             let waiting = |(device, at)| Waiting { due: Due { device, at }, turn: None };
             came(&job, &mut state, [(0, S(0)), (1, S(5))].map(waiting));
             stage.advance(&mut state);
@@ -219,9 +219,9 @@ async fn a_device_that_does_not_start_leaves_its_key_and_the_next_one_gets_its_o
 async fn a_worker_that_has_the_turn_gets_its_key_although_those_of_others_are_all_that_may_be_ahead() {
     let local = async {
         let lines = "workload = 'closed'\nconcurrency = 1\n[fleet.behaviour]\npreset = 'one-attempt'";
-        let (station, absent) = scene::station(&scene::scenario(4, lines), 5);
+        let (worker, absent) = scene::worker(&scene::scenario(4, lines), 5);
         drop(absent);
-        let job = scene::job(&station, 0);
+        let job = scene::job(&worker, 0);
         let split = Split { workers: 2, ..scene::ALONE };
         let (works, mut supplies) = works(&job, lane(split).closed(1), 2, 1);
         works.wait_for(1).await;
@@ -238,9 +238,9 @@ async fn a_worker_that_has_the_turn_gets_its_key_although_those_of_others_are_al
 #[test]
 fn what_a_worker_recorded_is_put_aside_when_it_breaks_and_only_then() {
     let scenario = scene::scenario(3, "arrival = 'at-once'");
-    let (station, _silent) = scene::station(&scenario, 1);
-    let job = scene::job(&station, 0);
-    let published = Publication::new(Arc::new(Wanted::new([], false, true)));
+    let (worker, _silent) = scene::worker(&scenario, 1);
+    let job = scene::job(&worker, 0);
+    let published = Publication::new(Arc::new(Interest::new([], false, true)));
     job.recorder.borrow_mut().publish_in(published.clone(), 3);
     job.recorder.borrow_mut().started(S(0));
     drop(KeptWhenBroken(Rc::clone(&job)));

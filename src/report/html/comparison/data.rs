@@ -11,7 +11,7 @@ use crate::report::html::comparison::Side;
 use crate::report::html::comparison::over_time::{self, FAILED, P50, P99, SUCCEEDED, Shown};
 use crate::report::html::comparison::tables::{TIMES, word};
 use crate::report::html::escape;
-use crate::report::html::plots::{Plot, Series, Shape, Unit};
+use crate::report::html::plots::{AxisUnit, Plot, Series, Shape};
 use crate::report::html::series::{self, Columns};
 
 /// Percentile curves of one stage beside that of `total`, and of all stages, so that the page stays small.
@@ -116,7 +116,7 @@ fn curve(stage: usize, row: &PhaseRow, tables: &Tables) -> Plot {
         id: format!("plot-{stage}-{phase}"),
         stage: Some(stage),
         axis: "percentile",
-        unit: Unit::Milliseconds,
+        unit: AxisUnit::Milliseconds,
         shape: Shape::Lines,
         log: false,
         series: Vec::from(series),
@@ -134,7 +134,7 @@ struct Kind {
     shown: Shown,
     title: &'static str,
     words: &'static str,
-    unit: Unit,
+    unit: AxisUnit,
     source: &'static str,
 }
 
@@ -144,28 +144,28 @@ const OVER_TIME: [Kind; 4] = [
         title: "Latency p50 over time",
         words: "The median of total of the devices that succeeded in each interval; an interval without successes has no \
                 point.",
-        unit: Unit::Milliseconds,
+        unit: AxisUnit::Milliseconds,
         source: "intervals.csv of either side: start_s, p50_us",
     },
     Kind {
         shown: P99,
         title: "Latency p99 over time",
         words: "The p99 of total of the devices that succeeded in each interval.",
-        unit: Unit::Milliseconds,
+        unit: AxisUnit::Milliseconds,
         source: "intervals.csv of either side: start_s, p99_us",
     },
     Kind {
         shown: SUCCEEDED,
         title: "Succeeded",
         words: "Devices per second that succeeded.",
-        unit: Unit::PerSecond,
+        unit: AxisUnit::PerSecond,
         source: "intervals.csv of either side: start_s, length_us, succeeded",
     },
     Kind {
         shown: FAILED,
         title: "Failed",
         words: "Devices per second that failed for good, of all classes, or were dropped.",
-        unit: Unit::PerSecond,
+        unit: AxisUnit::PerSecond,
         source: "intervals.csv of either side: start_s, length_us, failed_*, dropped",
     },
 ];

@@ -3,11 +3,11 @@ use rand_chacha::ChaCha8Rng;
 
 use super::*;
 use crate::domain::{FailureClass, Phase};
-use crate::report::compare::{Judgement, Limits, compare};
+use crate::report::compare::{DifferenceLimits, Judgement, compare};
 use crate::report::fixture;
 use crate::report::html::tests::{ATTACK, assert_whole, own_of, structure};
 
-const LIMITS: Limits = Limits { effect: 0.05, confidence: 0.99 };
+const LIMITS: DifferenceLimits = DifferenceLimits { effect: 0.05, confidence: 0.99 };
 
 /// Runs of either side; B takes `factor` times as long, and fails in a second.
 fn sides(runs: usize, seconds: u64, factor: f64) -> [Vec<RunRecord>; 2] {

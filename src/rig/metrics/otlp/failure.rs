@@ -5,7 +5,7 @@ use hyper::StatusCode;
 
 /// Why metrics did not arrive.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Failure {
+pub(super) enum PushFailure {
     #[error("no connection: {0}")]
     Connect(#[source] io::Error),
     #[error("no TLS: {0}")]
@@ -38,7 +38,7 @@ pub(super) enum Again {
     After(Duration),
 }
 
-impl Failure {
+impl PushFailure {
     /// By the rules of OTLP (<https://opentelemetry.io/docs/specs/otlp/#failures-1>).
     pub(super) const fn again(&self) -> Again {
         match self {
@@ -86,7 +86,7 @@ mod tests {
     fn only_what_may_pass_is_sent_again() {
         let refused = |status: u16, retry_after| {
             let status = StatusCode::from_u16(status).unwrap();
-            Failure::Refused { status, said: String::new(), retry_after }.again()
+            PushFailure::Refused { status, said: String::new(), retry_after }.again()
         };
         for status in [429, 502, 503, 504] {
             assert_eq!(refused(status, None), Again::Soon);
@@ -95,7 +95,7 @@ mod tests {
         for status in [301, 400, 401, 404, 413, 500, 501] {
             assert_eq!(refused(status, Some(Duration::ZERO)), Again::No);
         }
-        assert_eq!(Failure::Connect(io::ErrorKind::ConnectionRefused.into()).again(), Again::IfReached);
-        assert_eq!(Failure::Late(Duration::from_secs(10)).again(), Again::No);
+        assert_eq!(PushFailure::Connect(io::ErrorKind::ConnectionRefused.into()).again(), Again::IfReached);
+        assert_eq!(PushFailure::Late(Duration::from_secs(10)).again(), Again::No);
     }
 }

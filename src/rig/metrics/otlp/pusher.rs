@@ -11,10 +11,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::engine::Progress;
 use crate::report::units;
-use crate::rig::metrics::Facts;
-use crate::rig::metrics::moment::Moment;
+use crate::rig::metrics::RunFacts;
+use crate::rig::metrics::moment::RunMoment;
 use crate::rig::metrics::otlp::OtlpSettings;
-use crate::rig::metrics::otlp::failure::{Again, Failure};
+use crate::rig::metrics::otlp::failure::{Again, PushFailure};
 use crate::rig::metrics::otlp::request::Teller;
 use crate::rig::metrics::otlp::sender::Taken;
 
@@ -33,13 +33,14 @@ impl Pusher {
     /// inside a runtime.
     pub fn start(
         settings: OtlpSettings,
-        facts: Arc<Facts>,
+        facts: Arc<RunFacts>,
         newest: watch::Receiver<Progress>,
         tell: mpsc::Sender<String>,
     ) -> Self {
         let stop = CancellationToken::new();
         let teller = Teller::new(&settings.attributes, &facts, SystemTime::now());
-        let work = Work { settings, facts, newest, tell, teller, not_before: Instant::now(), tally: Tally::default() };
+        let work =
+            Pushing { settings, facts, newest, tell, teller, not_before: Instant::now(), tally: Tally::default() };
         let task = tokio::spawn(work.until(stop.clone()));
         Self { stop, task }
     }
@@ -52,9 +53,9 @@ impl Pusher {
     }
 }
 
-struct Work {
+struct Pushing {
     settings: OtlpSettings,
-    facts: Arc<Facts>,
+    facts: Arc<RunFacts>,
     newest: watch::Receiver<Progress>,
     tell: mpsc::Sender<String>,
     teller: Teller,
@@ -79,7 +80,7 @@ struct Tally {
     said: String,
 }
 
-impl Work {
+impl Pushing {
     async fn until(mut self, stop: CancellationToken) -> Vec<String> {
         let mut ticks = interval(self.settings.interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -100,20 +101,20 @@ impl Work {
     }
 
     async fn push(&mut self, over: bool) {
-        let moment = Moment::now(&self.facts, self.newest.borrow().clone(), over);
+        let moment = RunMoment::now(&self.facts, self.newest.borrow().clone(), over);
         let body = self.teller.tell(&moment, SystemTime::now()).encode_to_vec();
         let delivered = self.deliver(&self.settings.sender.pack(body)).await;
         self.tally.add(delivered.as_ref());
     }
 
     /// Sends a body, again and again where OTLP says so, until the time-out of a push.
-    async fn deliver(&mut self, body: &Bytes) -> Result<Taken, Failure> {
+    async fn deliver(&mut self, body: &Bytes) -> Result<Taken, PushFailure> {
         let timeout = self.settings.timeout;
         let deadline = Instant::now() + timeout;
         let mut wait = FIRST_WAIT;
         loop {
             if self.not_before > deadline {
-                return Err(self.told(Failure::LeftAlone));
+                return Err(self.told(PushFailure::LeftAlone));
             }
             sleep_until(self.not_before).await;
             let failure = match timeout_at(deadline, self.settings.sender.post(body)).await {
@@ -122,9 +123,9 @@ impl Work {
                     return Ok(taken);
                 }
                 Ok(Err(failure)) => failure,
-                Err(_) => Failure::Late(timeout),
+                Err(_) => PushFailure::Late(timeout),
             };
-            self.tally.reached |= matches!(failure, Failure::Refused { .. });
+            self.tally.reached |= matches!(failure, PushFailure::Refused { .. });
             let pause = match failure.again() {
                 Again::After(pause) => pause,
                 Again::Soon => jittered(&mut wait),
@@ -140,7 +141,7 @@ impl Work {
     }
 
     /// Says the first failure of all at once, where the user sees it while something can be done.
-    fn told(&self, failure: Failure) -> Failure {
+    fn told(&self, failure: PushFailure) -> PushFailure {
         if self.tally.failed == 0 {
             let OtlpSettings { sender, interval, .. } = &self.settings;
             let every = humantime::format_duration(*interval);
@@ -164,7 +165,7 @@ fn jittered(wait: &mut Duration) -> Duration {
 }
 
 impl Tally {
-    fn add(&mut self, delivered: Result<&Taken, &Failure>) {
+    fn add(&mut self, delivered: Result<&Taken, &PushFailure>) {
         self.pushes += 1;
         self.is_behind = delivered.is_err();
         match delivered {
@@ -225,12 +226,12 @@ mod tests {
 
     #[test]
     fn notes_say_what_was_lost_and_what_was_not() {
-        let notes = |delivered: &[Result<Taken, Failure>]| {
+        let notes = |delivered: &[Result<Taken, PushFailure>]| {
             let mut tally = Tally::default();
             delivered.iter().for_each(|one| tally.add(one.as_ref()));
             tally.notes("http://h/")
         };
-        let (taken, late) = (|| Ok(Taken::default()), || Err(Failure::Late(Duration::from_secs(10))));
+        let (taken, late) = (|| Ok(Taken::default()), || Err(PushFailure::Late(Duration::from_secs(10))));
         assert_eq!(notes(&[taken(), taken()]), Vec::<String>::new());
         assert_eq!(
             notes(&[late(), taken()]),

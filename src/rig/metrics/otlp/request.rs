@@ -9,9 +9,9 @@ use opentelemetry_proto::tonic::metrics::v1::{
 use opentelemetry_proto::tonic::resource::v1::Resource;
 
 use crate::measure::Buckets;
-use crate::rig::metrics::Facts;
-use crate::rig::metrics::families::{Family, Labels, PREFIX, Series, Unit};
-use crate::rig::metrics::moment::Moment;
+use crate::rig::metrics::RunFacts;
+use crate::rig::metrics::families::{Family, Labels, MetricUnit, PREFIX, Series};
+use crate::rig::metrics::moment::RunMoment;
 
 const CUMULATIVE: i32 = AggregationTemporality::Cumulative as i32;
 
@@ -25,7 +25,7 @@ pub(super) struct Teller {
 impl Teller {
     /// This process from now on, as an instance of its own. `attributes` come from outside and do not go before what is known
     /// of the run.
-    pub(super) fn new(attributes: &[(String, String)], facts: &Facts, begun: SystemTime) -> Self {
+    pub(super) fn new(attributes: &[(String, String)], facts: &RunFacts, begun: SystemTime) -> Self {
         let instance = uuid::Uuid::new_v4().to_string();
         let known = [
             ("service.version", env!("CARGO_PKG_VERSION")),
@@ -40,7 +40,7 @@ impl Teller {
     }
 
     /// All that is told at a moment.
-    pub(super) fn tell(&self, moment: &Moment, at: SystemTime) -> ExportMetricsServiceRequest {
+    pub(super) fn tell(&self, moment: &RunMoment, at: SystemTime) -> ExportMetricsServiceRequest {
         let time = Time { since: self.since, at: nanoseconds(at).max(self.since) };
         let metrics = moment.families().filter_map(|family| time.metric(family)).collect();
         let scope = InstrumentationScope {
@@ -116,10 +116,10 @@ impl Time {
 }
 
 /// As UCUM writes them, which OpenTelemetry asks for.
-const fn unit_of(unit: Unit) -> &'static str {
+const fn unit_of(unit: MetricUnit) -> &'static str {
     match unit {
-        Unit::Seconds => "s",
-        Unit::Bytes => "By",
+        MetricUnit::Seconds => "s",
+        MetricUnit::Bytes => "By",
     }
 }
 
@@ -149,7 +149,7 @@ mod tests {
         let given = [("service.name", "me"), ("service.version", "theirs")].map(|(k, v)| (k.to_owned(), v.to_owned()));
         let begun = UNIX_EPOCH + Duration::from_secs(1);
         let teller = Teller::new(&given, &facts(), begun);
-        let told = teller.tell(&Moment::now(&facts(), progress(), false), begun + Duration::from_secs(2));
+        let told = teller.tell(&RunMoment::now(&facts(), progress(), false), begun + Duration::from_secs(2));
         let resource = &told.resource_metrics[0];
         let mut lines = vec![words(&resource.resource.as_ref().unwrap().attributes)];
         for Metric { name, unit, data, .. } in &resource.scope_metrics[0].metrics {

@@ -26,7 +26,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::protocol::retry_after;
 use crate::rig::metrics::otlp::OtlpUrl;
-use crate::rig::metrics::otlp::failure::Failure;
+use crate::rig::metrics::otlp::failure::PushFailure;
 
 const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf");
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("fleetstorm/", env!("CARGO_PKG_VERSION")));
@@ -76,24 +76,24 @@ impl Sender {
     }
 
     /// Posts what [`Self::pack`] gave. Takes as long as the receiver does; may be dropped.
-    pub(super) async fn post(&self, body: &Bytes) -> Result<Taken, Failure> {
+    pub(super) async fn post(&self, body: &Bytes) -> Result<Taken, PushFailure> {
         let (host, port) = (self.url.host(), self.url.port());
-        let stream = TcpStream::connect((host, port)).await.map_err(Failure::Connect)?;
+        let stream = TcpStream::connect((host, port)).await.map_err(PushFailure::Connect)?;
         let Some(tls) = &self.tls else { return self.exchange(stream, body).await };
-        let name = ServerName::try_from(host.to_owned()).map_err(|error| Failure::Tls(io::Error::other(error)))?;
-        let stream = TlsConnector::from(Arc::clone(tls)).connect(name, stream).await.map_err(Failure::Tls)?;
+        let name = ServerName::try_from(host.to_owned()).map_err(|error| PushFailure::Tls(io::Error::other(error)))?;
+        let stream = TlsConnector::from(Arc::clone(tls)).connect(name, stream).await.map_err(PushFailure::Tls)?;
         self.exchange(stream, body).await
     }
 
-    async fn exchange<S>(&self, stream: S, body: &Bytes) -> Result<Taken, Failure>
+    async fn exchange<S>(&self, stream: S, body: &Bytes) -> Result<Taken, PushFailure>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let (mut requests, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(Failure::Broken)?;
+        let (mut requests, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(PushFailure::Broken)?;
         let mut request = Request::post(self.url.path()).body(Full::new(body.clone())).expect("the path was parsed");
         *request.headers_mut() = self.head();
         let answer = pin!(async {
-            let answer = requests.send_request(request).await.map_err(Failure::Broken)?;
+            let answer = requests.send_request(request).await.map_err(PushFailure::Broken)?;
             self.read(answer).await
         });
         // The connection does the work; when it has ended, the answer is there or never comes.
@@ -124,14 +124,14 @@ impl Sender {
         head
     }
 
-    async fn read(&self, answer: Response<Incoming>) -> Result<Taken, Failure> {
+    async fn read(&self, answer: Response<Incoming>) -> Result<Taken, PushFailure> {
         let (head, body) = answer.into_parts();
         // The status is what counts: a body that is no protobuf, breaks off or is endless only says nothing more.
         let body = Limited::new(body, ANSWER_LIMIT).collect().await.map(|body| body.to_bytes()).unwrap_or_default();
         if !head.status.is_success() {
             let said = self.shown(&Status::decode(body).unwrap_or_default().message);
             let retry_after = retry_pause(&head.headers, SystemTime::now());
-            return Err(Failure::Refused { status: head.status, said, retry_after });
+            return Err(PushFailure::Refused { status: head.status, said, retry_after });
         }
         let partly = ExportMetricsServiceResponse::decode(body).unwrap_or_default().partial_success.unwrap_or_default();
         let rejected = u64::try_from(partly.rejected_data_points).unwrap_or_default();

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use fleetstorm::emulator::Port;
-use fleetstorm::pki::bootstrap::Identity;
+use fleetstorm::pki::bootstrap::BootstrapIdentity;
 use fleetstorm::pki::key::DeviceKey;
 use fleetstorm::pki::sas::SymmetricKey;
 use fleetstorm::protocol::mqtt::ConnectReturnCode::{self, NotAuthorized, Success};
@@ -54,7 +54,7 @@ impl Credential {
         Self { chain: chain.to_vec(), key: Some(Arc::clone(key)), ..Self::default() }
     }
 
-    fn identity(identity: Identity) -> Self {
+    fn identity(identity: BootstrapIdentity) -> Self {
         Self { chain: identity.chain, key: Some(Arc::new(identity.key)), ..Self::default() }
     }
 

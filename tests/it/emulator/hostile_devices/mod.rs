@@ -9,7 +9,7 @@ mod websocket;
 
 use std::sync::Arc;
 
-use fleetstorm::device::{Attestation, Endpoint, HubSettings, Settings};
+use fleetstorm::device::{DeviceAttestation, Endpoint, HubSettings, Settings};
 use fleetstorm::domain::{CryptoProvider, IdScope, TlsVersions, Transport};
 use fleetstorm::pki::chain::ChainVerifier;
 use fleetstorm::pki::store::read_certificate;
@@ -32,7 +32,7 @@ fn settings(victim: &Victim) -> [Settings; 3] {
     let certificate = |name: &str| read_certificate(text(name).as_ref()).unwrap();
     let group_key = victim.group_key.clone();
     let attestation =
-        Attestation::SymmetricKey { group_key, token_life: fleetstorm::domain::FleetTime::from_secs(3600) };
+        DeviceAttestation::SymmetricKey { group_key, token_life: fleetstorm::domain::FleetTime::from_secs(3600) };
     let tls = ClientTls::new(&[certificate("ca_file")], TlsVersions::Any, CryptoProvider::AwsLc).unwrap();
     let chain = Arc::new(ChainVerifier::new(&[certificate("issuing_root_file")]).unwrap());
     [Transport::Mqtt, Transport::MqttWebSocket, Transport::Https].map(|transport| {

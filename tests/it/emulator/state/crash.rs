@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use fleetstorm::device::{Attestation, Credential, Endpoint, LocalEnd, Settings, TcpConnector, prepare, provision};
+use fleetstorm::device::{
+    Credential, DeviceAttestation, Endpoint, LocalEnd, Settings, TcpConnector, prepare, provision,
+};
 use fleetstorm::domain::{CryptoProvider, IdScope, RegistrationId, TlsVersions};
 use fleetstorm::pki::chain::ChainVerifier;
 use fleetstorm::pki::sas::SymmetricKey;
@@ -53,7 +55,7 @@ impl Emulator {
         let dps = Endpoint { address: Some(address), ..Endpoint::new("localhost") };
         let scope = IdScope::new(self.0.text("id_scope")).unwrap();
         let attestation =
-            Attestation::SymmetricKey { group_key, token_life: fleetstorm::domain::FleetTime::from_secs(3600) };
+            DeviceAttestation::SymmetricKey { group_key, token_life: fleetstorm::domain::FleetTime::from_secs(3600) };
         let mut settings = Settings::new(dps, scope, attestation, tls, Arc::new(chain));
         // Devices leave when they have their certificate: the emulator may be gone by then.
         settings.hub = None;

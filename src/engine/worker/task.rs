@@ -9,13 +9,13 @@ use crate::engine::plan::due::Due;
 use crate::engine::plan::setup::StageSetup;
 use crate::engine::record::recorder::Recorder;
 use crate::engine::record::skips::Lack;
-use crate::engine::worker::station::Station;
+use crate::engine::worker::context::WorkerContext;
 use crate::measure::{Attempt, Outcome, SkipReason};
 use crate::scenario::StageKind;
 
 /// What the devices of one worker share in one stage.
-pub(crate) struct Job<C: Connector> {
-    pub(crate) station: Rc<Station<C>>,
+pub(crate) struct StageJob<C: Connector> {
+    pub(crate) worker: Rc<WorkerContext<C>>,
     pub(crate) setup: Arc<StageSetup>,
     pub(crate) recorder: RefCell<Recorder>,
     /// Where attempts in flight are.
@@ -24,16 +24,16 @@ pub(crate) struct Job<C: Connector> {
     pub(crate) until: Option<Duration>,
 }
 
-impl<C: Connector> Job<C> {
+impl<C: Connector> StageJob<C> {
     pub(crate) fn now(&self) -> Duration {
-        self.station.clock.now()
+        self.worker.clock.now()
     }
 
     /// Keeps in mind why a device has no certificate, when it is this stage that was to provision it.
     pub(crate) fn lacks(&self, device: u32, reason: SkipReason) {
         if self.setup.stage.kind == StageKind::Provision {
             let stage = Some(self.setup.index);
-            self.station.fleet.with(device, |device| device.lack = Some(Lack { reason, stage }));
+            self.worker.fleet.with(device, |device| device.lack = Some(Lack { reason, stage }));
         }
     }
 
@@ -49,7 +49,7 @@ impl<C: Connector> Job<C> {
 
 /// What ends with an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ending {
+pub(crate) enum TaskEnding {
     /// Only the attempt: the device goes on.
     Attempt,
     /// The attempt, and the time until the device is ready; it goes on.
@@ -65,18 +65,18 @@ pub(crate) enum Ending {
 
 /// Guarantees that every device that starts, and every attempt of it, also ends in the record, exactly once, whatever
 /// becomes of its future; and that a device that never starts is counted too.
-pub(crate) struct Entry<C: Connector> {
-    pub(crate) job: Rc<Job<C>>,
+pub(crate) struct DeviceTask<C: Connector> {
+    pub(crate) job: Rc<StageJob<C>>,
     pub(crate) device: u32,
     due: Duration,
-    state: State,
+    state: TaskState,
     attempts: u16,
     /// Time between attempts so far.
     backoff: Duration,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum TaskState {
     /// Not started.
     Waiting,
     /// An attempt that was due then goes on since then.
@@ -87,10 +87,10 @@ enum State {
     Ended,
 }
 
-impl<C: Connector> Entry<C> {
-    pub(crate) const fn new(job: Rc<Job<C>>, due: Due) -> Self {
+impl<C: Connector> DeviceTask<C> {
+    pub(crate) const fn new(job: Rc<StageJob<C>>, due: Due) -> Self {
         let Due { device, at } = due;
-        Self { job, device, due: at, state: State::Waiting, attempts: 0, backoff: Duration::ZERO }
+        Self { job, device, due: at, state: TaskState::Waiting, attempts: 0, backoff: Duration::ZERO }
     }
 
     /// An attempt begins, that was due then; `None`: when the device was.
@@ -99,19 +99,19 @@ impl<C: Connector> Entry<C> {
         let due = due.unwrap_or(self.due);
         let mut recorder = self.job.recorder.borrow_mut();
         match self.state {
-            State::Waiting => recorder.started(now),
-            State::Between { since } => self.backoff += now.saturating_sub(since),
-            State::Trying { .. } | State::Ended => {}
+            TaskState::Waiting => recorder.started(now),
+            TaskState::Between { since } => self.backoff += now.saturating_sub(since),
+            TaskState::Trying { .. } | TaskState::Ended => {}
         }
         recorder.attempt_started(due, now);
-        self.job.station.in_flight.rise();
+        self.job.worker.in_flight.rise();
         self.attempts = self.attempts.saturating_add(1);
-        self.state = State::Trying { due, started: now };
+        self.state = TaskState::Trying { due, started: now };
     }
 
     /// The attempt ended, with a failure or without.
-    pub(crate) fn end(&mut self, facts: &AttemptFacts, failure: Option<&Failure>, ending: Ending) {
-        let State::Trying { due, started } = self.state else { return };
+    pub(crate) fn end(&mut self, facts: &AttemptFacts, failure: Option<&Failure>, ending: TaskEnding) {
+        let TaskState::Trying { due, started } = self.state else { return };
         let ended = self.job.now();
         let outcome = failure.map_or(Outcome::Success, |failure| Outcome::Failed(failure.class));
         let mut facts = *facts;
@@ -119,7 +119,7 @@ impl<C: Connector> Entry<C> {
         phases.set(Phase::Queued, started.saturating_sub(due));
         phases.set(Phase::TotalRaw, ended.saturating_sub(started));
         let total = ended.saturating_sub(self.due);
-        if ending != Ending::Attempt {
+        if ending != TaskEnding::Attempt {
             phases.set(Phase::Total, total);
             if !self.backoff.is_zero() {
                 phases.set(Phase::Backoff, self.backoff);
@@ -136,28 +136,28 @@ impl<C: Connector> Entry<C> {
             code: failure.map_or(0, |failure| failure.code),
             facts,
         };
-        self.job.station.in_flight.fall();
+        self.job.worker.in_flight.fall();
         let mut recorder = self.job.recorder.borrow_mut();
         recorder.attempt_ended(&attempt, failure);
-        self.state = State::Between { since: ended };
+        self.state = TaskState::Between { since: ended };
         let outcome = match ending {
-            Ending::Attempt | Ending::Ready => return,
-            Ending::Device => outcome,
-            Ending::GaveUp => {
+            TaskEnding::Attempt | TaskEnding::Ready => return,
+            TaskEnding::Device => outcome,
+            TaskEnding::GaveUp => {
                 recorder.gave_up(ended);
                 outcome
             }
-            Ending::Cut => Outcome::Failed(FailureClass::Cut),
+            TaskEnding::Cut => Outcome::Failed(FailureClass::Cut),
         };
-        self.state = State::Ended;
+        self.state = TaskState::Ended;
         recorder.device_ended(ended, outcome, total);
         self.job.lacks_after(self.device, outcome);
     }
 
     /// The device is through without another attempt: what it did last was this, some time ago.
     pub(crate) fn end_device(&mut self, outcome: Outcome, total: Duration) {
-        if matches!(self.state, State::Between { .. }) {
-            self.state = State::Ended;
+        if matches!(self.state, TaskState::Between { .. }) {
+            self.state = TaskState::Ended;
             self.job.recorder.borrow_mut().device_ended(self.job.now(), outcome, total);
             self.job.lacks_after(self.device, outcome);
         }
@@ -165,7 +165,7 @@ impl<C: Connector> Entry<C> {
 
     /// What an attempt had found out that is being dropped.
     fn found_so_far(&self) -> AttemptFacts {
-        let end = self.job.station.fleet.with(self.device, |device| device.end.clone());
+        let end = self.job.worker.fleet.with(self.device, |device| device.end.clone());
         end.map(|end| end.interrupted()).unwrap_or_default()
     }
 
@@ -175,9 +175,9 @@ impl<C: Connector> Entry<C> {
     }
 }
 
-impl<C: Connector> Drop for Entry<C> {
+impl<C: Connector> Drop for DeviceTask<C> {
     fn drop(&mut self) {
-        if self.state == State::Ended || self.job.recorder.try_borrow_mut().is_err() {
+        if self.state == TaskState::Ended || self.job.recorder.try_borrow_mut().is_err() {
             return;
         }
         let failure = if std::thread::panicking() {
@@ -186,10 +186,10 @@ impl<C: Connector> Drop for Entry<C> {
             Failure::new(FailureClass::Cut, "the run ended before the attempt did")
         };
         match self.state {
-            State::Waiting => self.job.recorder.borrow_mut().totals.not_started += 1,
-            State::Trying { .. } => self.end(&self.found_so_far(), Some(&failure), Ending::Device),
-            State::Between { .. } => self.end_device(Outcome::Failed(failure.class), Duration::ZERO),
-            State::Ended => {}
+            TaskState::Waiting => self.job.recorder.borrow_mut().totals.not_started += 1,
+            TaskState::Trying { .. } => self.end(&self.found_so_far(), Some(&failure), TaskEnding::Device),
+            TaskState::Between { .. } => self.end_device(Outcome::Failed(failure.class), Duration::ZERO),
+            TaskState::Ended => {}
         }
     }
 }
@@ -204,22 +204,22 @@ mod tests {
 
     const S: fn(u64) -> Duration = Duration::from_secs;
 
-    fn job() -> Rc<Job<MemoryConnector>> {
-        let (station, _) = scene::station(&scene::scenario(3, "arrival = 'at-once'"), 3);
-        scene::job(&station, 0)
+    fn job() -> Rc<StageJob<MemoryConnector>> {
+        let (worker, _) = scene::worker(&scene::scenario(3, "arrival = 'at-once'"), 3);
+        scene::job(&worker, 0)
     }
 
-    fn entry(job: &Rc<Job<MemoryConnector>>, device: u32) -> Entry<MemoryConnector> {
-        Entry::new(Rc::clone(job), Due { device, at: job.now() })
+    fn task(job: &Rc<StageJob<MemoryConnector>>, device: u32) -> DeviceTask<MemoryConnector> {
+        DeviceTask::new(Rc::clone(job), Due { device, at: job.now() })
     }
 
-    fn ends(entry: &mut Entry<MemoryConnector>, failure: Option<&str>, ending: Ending) {
+    fn ends(task: &mut DeviceTask<MemoryConnector>, failure: Option<&str>, ending: TaskEnding) {
         let failure = failure.map(|words| Failure::new(FailureClass::Network, words));
-        entry.end(&AttemptFacts::default(), failure.as_ref(), ending);
+        task.end(&AttemptFacts::default(), failure.as_ref(), ending);
     }
 
     /// The longest time of a phase in whole seconds, of successes, and how many there were.
-    fn times(job: &Job<MemoryConnector>, phase: Phase) -> Option<(u64, u64)> {
+    fn times(job: &StageJob<MemoryConnector>, phase: Phase) -> Option<(u64, u64)> {
         let recorder = job.recorder.borrow();
         let times = recorder.phases.succeeded(phase)?;
         Some((times.quantile(1.0).expect("there are some").as_secs(), times.count()))
@@ -228,50 +228,50 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn waits_between_attempts_are_a_time_of_their_own_of_devices_that_waited() {
         let job = job();
-        let mut at_once = entry(&job, 0);
+        let mut at_once = task(&job, 0);
         at_once.begin(None);
         sleep(S(1)).await;
-        ends(&mut at_once, None, Ending::Device);
+        ends(&mut at_once, None, TaskEnding::Device);
         assert_eq!((times(&job, Phase::Total), times(&job, Phase::Backoff)), (Some((1, 1)), None));
-        let mut later = entry(&job, 1);
+        let mut later = task(&job, 1);
         for wait in [5, 7] {
             later.begin(None);
             sleep(S(2)).await;
-            ends(&mut later, Some("gone"), Ending::Attempt);
+            ends(&mut later, Some("gone"), TaskEnding::Attempt);
             sleep(S(wait)).await;
         }
         later.begin(Some(job.now()));
         sleep(S(3)).await;
-        ends(&mut later, None, Ending::Device);
+        ends(&mut later, None, TaskEnding::Device);
         // Three attempts of 2, 2 and 3 s, and the waits.
         assert_eq!(times(&job, Phase::Total), Some((19, 2)));
         assert_eq!((times(&job, Phase::TotalRaw), times(&job, Phase::Backoff)), (Some((3, 2)), Some((12, 1))));
         let totals = job.recorder.borrow().totals;
         assert_eq!((totals.started, totals.attempts, totals.succeeded), (2, 4, 2));
         assert_eq!((totals.failed_attempts.total(), totals.failed.total()), (2, 0));
-        assert_eq!((job.station.in_flight.now(), job.station.in_flight.peak()), (0, 1));
+        assert_eq!((job.worker.in_flight.now(), job.worker.in_flight.peak()), (0, 1));
     }
 
     #[tokio::test(start_paused = true)]
     async fn whatever_becomes_of_its_future_a_device_has_one_outcome() {
         let job = job();
-        drop(entry(&job, 0));
-        let mut tries = entry(&job, 1);
+        drop(task(&job, 0));
+        let mut tries = task(&job, 1);
         tries.begin(None);
         drop(tries);
-        let mut waits = entry(&job, 2);
+        let mut waits = task(&job, 2);
         waits.begin(None);
-        ends(&mut waits, Some("gone"), Ending::Attempt);
+        ends(&mut waits, Some("gone"), TaskEnding::Attempt);
         drop(waits);
         let totals = job.recorder.borrow().totals;
         assert_eq!((totals.not_started, totals.started, totals.failed[FailureClass::Cut]), (1, 2, 2));
         assert_eq!((totals.attempts, totals.failed_attempts.total()), (2, 2));
-        let lack = |device| job.station.fleet.with(device, |device| device.lack.map(|lack| lack.reason));
+        let lack = |device| job.worker.fleet.with(device, |device| device.lack.map(|lack| lack.reason));
         assert_eq!([0, 1, 2].map(lack), [None, Some(SkipReason::Cut), Some(SkipReason::Cut)]);
         // One that is through is not counted again.
-        let mut done = entry(&job, 0);
+        let mut done = task(&job, 0);
         done.begin(None);
-        ends(&mut done, Some("gone"), Ending::GaveUp);
+        ends(&mut done, Some("gone"), TaskEnding::GaveUp);
         drop(done);
         let totals = job.recorder.borrow().totals;
         assert_eq!((totals.failed.total(), totals.gave_up, lack(0)), (3, 1, Some(SkipReason::Failed)));
@@ -280,9 +280,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_device_that_breaks_while_something_is_recorded_breaks_nothing_more() {
         let job = job();
-        let mut tries = entry(&job, 0);
+        let mut tries = task(&job, 0);
         tries.begin(None);
-        let waits = entry(&job, 1);
+        let waits = task(&job, 1);
         let recording = job.recorder.borrow_mut();
         drop((tries, waits));
         assert_eq!(

@@ -11,20 +11,20 @@ use crate::engine::record::early::Early;
 use crate::engine::record::rows::RowSink;
 use crate::engine::record::serials::Serials;
 use crate::engine::record::skips::Lack;
-use crate::engine::worker::fleet::Fleet;
+use crate::engine::worker::fleet::WorkerFleet;
 use crate::engine::worker::gauge::Gauge;
 use crate::measure::SkipReason;
 use crate::scenario::{Scenario, Stage, StageKind};
 
 /// What all devices of one worker share for the whole run.
-pub(crate) struct Station<C: Connector> {
+pub(crate) struct WorkerContext<C: Connector> {
     pub(crate) scenario: Arc<Scenario>,
     pub(crate) seed: u64,
     pub(crate) connector: Arc<C>,
     pub(crate) serials: Arc<Serials>,
     pub(crate) works: Arc<KeyWorks>,
     pub(crate) clock: RunClock,
-    pub(crate) fleet: Fleet<C::Stream>,
+    pub(crate) fleet: WorkerFleet<C::Stream>,
     /// One for each connection that may be open at once.
     pub(crate) slots: Arc<Semaphore>,
     /// Attempts in flight, and connections held, of all workers.
@@ -40,7 +40,7 @@ pub(crate) struct Station<C: Connector> {
     pub(crate) early: Cell<Early>,
 }
 
-impl<C: Connector> Station<C> {
+impl<C: Connector> WorkerContext<C> {
     /// What a device without a certificate lacks it for.
     pub(crate) fn lack_of(&self, device: u32) -> Lack {
         let not_begun = || {
@@ -67,7 +67,7 @@ mod tests {
         let lines = [stage("t", "b"), stage("u", "b"), stage("v", "c"), ["a", "b", "c"].map(class).concat()];
         let mut scenario = scene::scenario(6, &format!("classes = ['a']\narrival = 'at-once'\n{}", lines.concat()));
         (scenario.stages[1].kind, scenario.stages[3].kind) = (StageKind::Reconnect, StageKind::Reprovision);
-        let (station, _) = scene::station(&scenario, 1);
+        let (worker, _) = scene::worker(&scenario, 1);
         let lack = |reason, stage| Lack { reason, stage };
         for device in 0..6 {
             let expected = match scenario.fleet.mix.class_of(device) {
@@ -75,10 +75,10 @@ mod tests {
                 1 => lack(SkipReason::NotBegun, Some(2)),
                 _ => lack(SkipReason::NoStage, None),
             };
-            assert_eq!(station.lack_of(device), expected, "{device}");
+            assert_eq!(worker.lack_of(device), expected, "{device}");
         }
         let dropped = lack(SkipReason::Dropped, Some(0));
-        station.fleet.with(0, |device| device.lack = Some(dropped));
-        assert_eq!(station.lack_of(0), dropped, "what became of it is known");
+        worker.fleet.with(0, |device| device.lack = Some(dropped));
+        assert_eq!(worker.lack_of(0), dropped, "what became of it is known");
     }
 }
