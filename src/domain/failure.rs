@@ -1,71 +1,38 @@
+use crate::domain::named;
 use std::fmt;
 
-/// Why an attempt failed, as a class that reports count and thresholds compare.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum FailureClass {
-    /// TCP could not connect, or the connection broke.
-    Network,
-    /// The TLS handshake failed (alert, unknown issuer, bad certificate).
-    Tls,
-    /// The service said 429.
-    Throttled,
-    /// The service refused: CONNACK code, 4xx or 5xx answer, `failed` or `disabled` state.
-    Rejected,
-    /// The peer sent something that the protocol does not allow.
-    Protocol,
-    /// The issued certificate is not the one that was asked for.
-    Verification,
-    /// An answer did not come in time.
-    Timeout,
-    /// The generator itself failed (file descriptors, source ports, key generation).
-    Generator,
-    /// What the run was given does not let the device go on: its bootstrap certificate, the addresses to connect from, a hub
-    /// that nobody confirmed.
-    Configuration,
-    /// The run ended (duration, Ctrl-C) before the attempt did.
-    Cut,
+named! {
+    /// Why an attempt failed, as a class that reports count and thresholds compare.
+    #[derive(Hash, PartialOrd, Ord)]
+    pub enum FailureClass {
+        /// TCP could not connect, or the connection broke.
+        Network = "network",
+        /// The TLS handshake failed (alert, unknown issuer, bad certificate).
+        Tls = "tls",
+        /// The service said 429.
+        Throttled = "throttled",
+        /// The service refused: CONNACK code, 4xx or 5xx answer, `failed` or `disabled` state.
+        Rejected = "rejected",
+        /// The peer sent something that the protocol does not allow.
+        Protocol = "protocol",
+        /// The issued certificate is not the one that was asked for.
+        Verification = "verification",
+        /// An answer did not come in time.
+        Timeout = "timeout",
+        /// The generator itself failed (file descriptors, source ports, key generation).
+        Generator = "generator",
+        /// What the run was given does not let the device go on: its bootstrap certificate, the addresses to connect from, a hub
+        /// that nobody confirmed.
+        Configuration = "configuration",
+        /// The run ended (duration, Ctrl-C) before the attempt did.
+        Cut = "cut",
+    }
 }
 
 impl FailureClass {
-    /// Every class, in the order of the columns of `intervals.csv`.
-    pub const ALL: [Self; 10] = [
-        Self::Network,
-        Self::Tls,
-        Self::Throttled,
-        Self::Rejected,
-        Self::Protocol,
-        Self::Verification,
-        Self::Timeout,
-        Self::Generator,
-        Self::Configuration,
-        Self::Cut,
-    ];
-
-    /// The name used in reports and thresholds.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Network => "network",
-            Self::Tls => "tls",
-            Self::Throttled => "throttled",
-            Self::Rejected => "rejected",
-            Self::Protocol => "protocol",
-            Self::Verification => "verification",
-            Self::Timeout => "timeout",
-            Self::Generator => "generator",
-            Self::Configuration => "configuration",
-            Self::Cut => "cut",
-        }
-    }
-
     /// Position in [`Self::ALL`].
     pub const fn index(self) -> usize {
         self as usize
-    }
-}
-
-impl fmt::Display for FailureClass {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
     }
 }
 

@@ -8,6 +8,7 @@ mod count;
 mod failure;
 mod fleet_time;
 mod injected_panic;
+mod named;
 mod phase;
 mod phase_times;
 mod quantity;
@@ -31,6 +32,7 @@ pub use count::{Adding, ByClass, Concern, Count, Counts, Level, Slot, Subject, U
 pub use failure::{Failure, FailureClass};
 pub use fleet_time::{FleetTime, in_largest_unit};
 pub use injected_panic::injected_panic;
+pub(crate) use named::named;
 pub use phase::Phase;
 pub use phase_times::PhaseTimes;
 pub use quantity::Quantity;

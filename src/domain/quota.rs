@@ -1,3 +1,5 @@
+use crate::domain::named;
+
 /// What the services allow; `None` is no limit. Sources: Microsoft Learn, "Quotas and limits in the Azure IoT Hub Device
 /// Provisioning Service", "Certificate management in Azure IoT Hub (preview)", "IoT Hub quotas and throttling".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -16,48 +18,25 @@ pub struct QuotaLimits {
     pub burst_periods: Option<u32>,
 }
 
-/// A named set of quotas.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum QuotaProfile {
-    /// No quotas.
-    #[default]
-    Unlimited,
-    /// A DPS instance and an ADR namespace as they are made; the hub has no quota.
-    DpsDefault,
-    /// A DPS instance and an ADR namespace as they are made, with a hub of one S1 unit.
-    HubS1,
-    /// A DPS instance and an ADR namespace as they are made, with a hub of one S2 unit.
-    HubS2,
-    /// A DPS instance and an ADR namespace as they are made, with a hub of one S3 unit.
-    HubS3,
+named! {
+    /// A named set of quotas.
+    #[derive(Default)]
+    pub enum QuotaProfile {
+        /// No quotas.
+        #[default]
+        Unlimited = "unlimited",
+        /// A DPS instance and an ADR namespace as they are made; the hub has no quota.
+        DpsDefault = "dps-default",
+        /// A DPS instance and an ADR namespace as they are made, with a hub of one S1 unit.
+        HubS1 = "hub-s1",
+        /// A DPS instance and an ADR namespace as they are made, with a hub of one S2 unit.
+        HubS2 = "hub-s2",
+        /// A DPS instance and an ADR namespace as they are made, with a hub of one S3 unit.
+        HubS3 = "hub-s3",
+    }
 }
 
 impl QuotaProfile {
-    /// Every profile, with its name.
-    pub const ALL: [(&'static str, Self); 5] = [
-        ("unlimited", Self::Unlimited),
-        ("dps-default", Self::DpsDefault),
-        ("hub-s1", Self::HubS1),
-        ("hub-s2", Self::HubS2),
-        ("hub-s3", Self::HubS3),
-    ];
-
-    /// The profile of that name.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find_map(|(known, profile)| (known == name).then_some(profile))
-    }
-
-    /// Its name in files and on the command line.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Unlimited => "unlimited",
-            Self::DpsDefault => "dps-default",
-            Self::HubS1 => "hub-s1",
-            Self::HubS2 => "hub-s2",
-            Self::HubS3 => "hub-s3",
-        }
-    }
-
     /// Its values.
     pub const fn limits(self) -> QuotaLimits {
         let hub = match self {
@@ -133,13 +112,5 @@ mod tests {
         let limits = QuotaProfile::HubS1.limits().changed(&own);
         assert_eq!((limits.registrations_per_minute, limits.polls_per_10_seconds), (Some(200), None));
         assert_eq!((limits.certificates_per_minute, limits.hub_connections_per_second), (Some(500), Some(100)));
-    }
-
-    #[test]
-    fn profiles_are_found_by_their_names() {
-        for (name, profile) in QuotaProfile::ALL {
-            assert_eq!((QuotaProfile::named(name), profile.name()), (Some(profile), name));
-        }
-        assert_eq!(QuotaProfile::named("s1"), None);
     }
 }

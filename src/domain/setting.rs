@@ -1,3 +1,5 @@
+use crate::domain::named;
+
 /// A setting and where its value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setting {
@@ -9,30 +11,16 @@ pub struct Setting {
     pub origin: Origin,
 }
 
-/// Where a setting came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
-    /// Built in.
-    Default,
-    /// The scenario file.
-    Scenario,
-    /// The command line.
-    CommandLine,
-    /// A variable of the environment that is read because the command line asks for it.
-    Environment,
-}
-
-impl Origin {
-    /// Every origin.
-    pub const ALL: [Self; 4] = [Self::Default, Self::Scenario, Self::CommandLine, Self::Environment];
-
-    /// The word in reports.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Default => "default",
-            Self::Scenario => "scenario",
-            Self::CommandLine => "command line",
-            Self::Environment => "environment",
-        }
+named! {
+    /// Where a setting came from.
+    pub enum Origin {
+        /// Built in.
+        Default = "default",
+        /// The scenario file.
+        Scenario = "scenario",
+        /// The command line.
+        CommandLine = "command line",
+        /// A variable of the environment that is read because the command line asks for it.
+        Environment = "environment",
     }
 }

@@ -1,35 +1,23 @@
-use std::fmt;
+use crate::domain::named;
 
-/// What each device does in a stage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum StageKind {
-    /// Register with DPS, take the issued certificate, connect to the hub with it.
-    Provision,
-    /// Get a new certificate over the hub session, or from DPS when the old one has expired; connect with it.
-    Renew,
-    /// Connect to the hub with the certificate that the device has; a connection that it holds is given up first.
-    Reconnect,
-    /// Register with DPS again, although it has a certificate.
-    Reprovision,
-    /// Be connected with the hub until the stage is over, come back when the connection is lost, send telemetry.
-    Operate,
+named! {
+    /// What each device does in a stage.
+    #[derive(Hash)]
+    pub enum StageKind {
+        /// Register with DPS, take the issued certificate, connect to the hub with it.
+        Provision = "provision",
+        /// Get a new certificate over the hub session, or from DPS when the old one has expired; connect with it.
+        Renew = "renew",
+        /// Connect to the hub with the certificate that the device has; a connection that it holds is given up first.
+        Reconnect = "reconnect",
+        /// Register with DPS again, although it has a certificate.
+        Reprovision = "reprovision",
+        /// Be connected with the hub until the stage is over, come back when the connection is lost, send telemetry.
+        Operate = "operate",
+    }
 }
 
 impl StageKind {
-    /// Every kind.
-    pub const ALL: [Self; 5] = [Self::Provision, Self::Renew, Self::Reconnect, Self::Reprovision, Self::Operate];
-
-    /// The name in scenarios and reports.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Provision => "provision",
-            Self::Renew => "renew",
-            Self::Reconnect => "reconnect",
-            Self::Reprovision => "reprovision",
-            Self::Operate => "operate",
-        }
-    }
-
     /// Whether every attempt makes a key and a CSR.
     pub const fn makes_keys(self) -> bool {
         matches!(self, Self::Provision | Self::Renew | Self::Reprovision)
@@ -38,12 +26,6 @@ impl StageKind {
     /// Whether a device needs a credential from an earlier stage to take part.
     pub const fn needs_credential(self) -> bool {
         !matches!(self, Self::Provision)
-    }
-}
-
-impl fmt::Display for StageKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
     }
 }
 

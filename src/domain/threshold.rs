@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::domain::{Count, FailureClass, Phase, Quantity};
+use crate::domain::{Count, FailureClass, Phase, Quantity, named};
 
 /// A condition that a run must meet, such as `provision.total.p99 < 2s`.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,31 +54,17 @@ impl Metric {
     }
 }
 
-/// What follows from several counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ratio {
-    /// Failed and dropped devices as a share of those that came.
-    ErrorRate,
-    /// Devices that succeeded as a share of those that came.
-    SuccessRate,
-    /// Devices that succeeded per second of real time.
-    Throughput,
-    /// Attempts per device that succeeded.
-    AttemptsPerSuccess,
-}
-
-impl Ratio {
-    /// Every ratio.
-    pub const ALL: [Self; 4] = [Self::ErrorRate, Self::SuccessRate, Self::Throughput, Self::AttemptsPerSuccess];
-
-    /// The name in thresholds and files.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::ErrorRate => "error_rate",
-            Self::SuccessRate => "success_rate",
-            Self::Throughput => "throughput",
-            Self::AttemptsPerSuccess => "attempts_per_success",
-        }
+named! {
+    /// What follows from several counts.
+    pub enum Ratio {
+        /// Failed and dropped devices as a share of those that came.
+        ErrorRate = "error_rate",
+        /// Devices that succeeded as a share of those that came.
+        SuccessRate = "success_rate",
+        /// Devices that succeeded per second of real time.
+        Throughput = "throughput",
+        /// Attempts per device that succeeded.
+        AttemptsPerSuccess = "attempts_per_success",
     }
 }
 
@@ -97,39 +83,25 @@ pub enum Statistic {
     Quantile(f64),
 }
 
-/// How a threshold compares.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Comparison {
-    /// `<`
-    Less,
-    /// `<=`
-    AtMost,
-    /// `>`
-    More,
-    /// `>=`
-    AtLeast,
-    /// `==`
-    Equal,
-    /// `!=`
-    NotEqual,
+named! {
+    /// How a threshold compares. None begins with the sign of one before it, so that a text is read in this order.
+    pub enum Comparison {
+        /// At most the bound.
+        AtMost = "<=",
+        /// At least the bound.
+        AtLeast = ">=",
+        /// The bound.
+        Equal = "==",
+        /// Another value than the bound.
+        NotEqual = "!=",
+        /// Below the bound.
+        Less = "<",
+        /// Above the bound.
+        More = ">",
+    }
 }
 
 impl Comparison {
-    /// Every comparison; none begins with the sign of one before it.
-    pub const ALL: [Self; 6] = [Self::AtMost, Self::AtLeast, Self::Equal, Self::NotEqual, Self::Less, Self::More];
-
-    /// The sign in thresholds and files.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Less => "<",
-            Self::AtMost => "<=",
-            Self::More => ">",
-            Self::AtLeast => ">=",
-            Self::Equal => "==",
-            Self::NotEqual => "!=",
-        }
-    }
-
     /// Whether `observed` compares so with `bound`; never when their units differ.
     pub fn holds(self, observed: Quantity, bound: Quantity) -> bool {
         let Some(order) = observed.partial_cmp(&bound) else { return false };

@@ -42,7 +42,7 @@ settings! {
         /// clock when absent.
         pub virtual_time: Option<SystemTime> = unread;
         /// Named set of quotas.
-        pub quota: QuotaProfile = value(QuotaProfile::default(), choice(&QuotaProfile::ALL));
+        pub quota: QuotaProfile = value(QuotaProfile::default(), choice(&QuotaProfile::NAMED));
         /// Sockets, their limits and time-outs.
         pub listen: Listen = table;
         /// The provisioning service.
@@ -85,7 +85,7 @@ settings! {
         /// the one that its enrollment group names is enough.
         pub every_ca_verified: bool = value(false, boolean());
         /// How a CSR that the authority refuses is reported.
-        pub refused_csr: RefusedCsr = value(RefusedCsr::default(), choice(RefusedCsr::ALL));
+        pub refused_csr: RefusedCsr = value(RefusedCsr::default(), choice(&RefusedCsr::NAMED));
     }
 }
 
@@ -107,9 +107,9 @@ settings! {
         /// Whether the hub knows the issuing CA from the start (`az iot adr ns credential sync`).
         pub synced: bool = value(true, boolean());
         /// Shape of the answers to renewals.
-        pub renewal_body: RenewalBody = value(RenewalBody::default(), choice(RenewalBody::ALL));
+        pub renewal_body: RenewalBody = value(RenewalBody::default(), choice(&RenewalBody::NAMED));
         /// Error codes of renewals.
-        pub renewal_codes: RenewalCodes = value(RenewalCodes::default(), choice(RenewalCodes::ALL));
+        pub renewal_codes: RenewalCodes = value(RenewalCodes::default(), choice(&RenewalCodes::NAMED));
     }
 }
 
@@ -145,7 +145,7 @@ settings! {
         /// Validity of device certificates in seconds, for tests; wins over the days.
         pub leaf_validity_seconds: Option<u64> = optional(whole(1..=90 * 86_400));
         /// Keys that a CSR may have.
-        pub key_types: KeyTypes = value(KeyTypes::default(), choice(KeyTypes::ALL));
+        pub key_types: KeyTypes = value(KeyTypes::default(), choice(&KeyTypes::NAMED));
         /// Threads that check CSRs and sign certificates; 0 takes one per core.
         pub issuance_threads: usize = value(0, whole(0..=256));
         /// CSRs waiting for those threads; more registrations are answered 429.

@@ -75,48 +75,23 @@ impl RunRecord {
     }
 }
 
-/// How a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RunStatus {
-    /// All planned work was done, failed or dropped.
-    Complete,
-    /// Stopped by the user: results are partial.
-    Interrupted,
-    /// Stopped because the target went away: results are partial.
-    Aborted,
-    /// Stopped by a threshold with `abort_on_fail`: results are partial.
-    ThresholdFailed,
-    /// The run was killed: results go up to the last snapshot that it had written.
-    Lost,
-    /// fleetstorm itself broke: results go up to there.
-    Broken,
-    /// The run ended, but its record could not be written: results go up to the last snapshot that it had written.
-    Unwritten,
-}
-
-impl RunStatus {
-    /// Every way to end.
-    pub const ALL: [Self; 7] = [
-        Self::Complete,
-        Self::Interrupted,
-        Self::Aborted,
-        Self::ThresholdFailed,
-        Self::Lost,
-        Self::Broken,
-        Self::Unwritten,
-    ];
-
-    /// The name in `run.json`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Complete => "complete",
-            Self::Interrupted => "interrupted",
-            Self::Aborted => "aborted",
-            Self::ThresholdFailed => "threshold-failed",
-            Self::Lost => "lost",
-            Self::Broken => "broken",
-            Self::Unwritten => "unwritten",
-        }
+crate::domain::named! {
+    /// How a run ended.
+    pub enum RunStatus {
+        /// All planned work was done, failed or dropped.
+        Complete = "complete",
+        /// Stopped by the user: results are partial.
+        Interrupted = "interrupted",
+        /// Stopped because the target went away: results are partial.
+        Aborted = "aborted",
+        /// Stopped by a threshold with `abort_on_fail`: results are partial.
+        ThresholdFailed = "threshold-failed",
+        /// The run was killed: results go up to the last snapshot that it had written.
+        Lost = "lost",
+        /// fleetstorm itself broke: results go up to there.
+        Broken = "broken",
+        /// The run ended, but its record could not be written: results go up to the last snapshot that it had written.
+        Unwritten = "unwritten",
     }
 }
 

@@ -1,47 +1,24 @@
-use std::fmt;
+use crate::domain::named;
 
-/// Why a device had nothing to do in a stage, that is, why it had no certificate: what had become of it, when it was asked, in
-/// the stage that was to provision it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum SkipReason {
-    /// It had failed for good.
-    Failed,
-    /// It had been cut off: it took longer than the stage was waited for, or the run was stopped.
-    Cut,
-    /// It had been dropped: this machine could not start it in time.
-    Dropped,
-    /// It had not been started when the run was stopped.
-    NotStarted,
-    /// It was not through yet: waiting, at work, or not due.
-    GoingOn,
-    /// That stage had not begun.
-    NotBegun,
-    /// There is no such stage.
-    NoStage,
-}
-
-impl SkipReason {
-    /// Every reason.
-    pub const ALL: [Self; 7] =
-        [Self::Failed, Self::Cut, Self::Dropped, Self::NotStarted, Self::GoingOn, Self::NotBegun, Self::NoStage];
-
-    /// The name in `run.json` and `skips.csv`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Failed => "failed",
-            Self::Cut => "cut",
-            Self::Dropped => "dropped",
-            Self::NotStarted => "not_started",
-            Self::GoingOn => "going_on",
-            Self::NotBegun => "not_begun",
-            Self::NoStage => "no_stage",
-        }
-    }
-}
-
-impl fmt::Display for SkipReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+named! {
+    /// Why a device had nothing to do in a stage, that is, why it had no certificate: what had become of it, when it was asked, in
+    /// the stage that was to provision it.
+    #[derive(PartialOrd, Ord, Hash)]
+    pub enum SkipReason {
+        /// It had failed for good.
+        Failed = "failed",
+        /// It had been cut off: it took longer than the stage was waited for, or the run was stopped.
+        Cut = "cut",
+        /// It had been dropped: this machine could not start it in time.
+        Dropped = "dropped",
+        /// It had not been started when the run was stopped.
+        NotStarted = "not_started",
+        /// It was not through yet: waiting, at work, or not due.
+        GoingOn = "going_on",
+        /// That stage had not begun.
+        NotBegun = "not_begun",
+        /// There is no such stage.
+        NoStage = "no_stage",
     }
 }
 

@@ -69,23 +69,12 @@ macro_rules! settings {
         $(#[$usual_doc:meta])* $usual:ident = $usual_text:literal,
         $($(#[$doc:meta])* $choice:ident = $text:literal,)*
     }) => {
-        $(#[$meta])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-        pub enum $name {
-            $(#[$usual_doc])* #[default] $usual,
-            $($(#[$doc])* $choice,)*
-        }
-
-        impl $name {
-            /// All, by their names in files.
-            pub const ALL: &[(&str, Self)] = &[($usual_text, Self::$usual), $(($text, Self::$choice),)*];
-
-            /// The name in files.
-            pub const fn name(self) -> &'static str {
-                match self {
-                    Self::$usual => $usual_text,
-                    $(Self::$choice => $text,)*
-                }
+        $crate::domain::named! {
+            $(#[$meta])*
+            #[derive(Default)]
+            pub enum $name {
+                $(#[$usual_doc])* #[default] $usual = $usual_text,
+                $($(#[$doc])* $choice = $text,)*
             }
         }
 

@@ -129,11 +129,7 @@ pub(crate) fn fleet_time(range: RangeInclusive<FleetTime>) -> Expect<FleetTime> 
     duration(range.start().length()..=range.end().length()).then(|time| Ok(FleetTime::new(time)))
 }
 
-/// One of `all` by its name.
-pub(crate) fn named<T: Copy + 'static>(all: &[T], name: impl Fn(T) -> &'static str) -> Expect<T> {
-    choice(&all.iter().map(|one| (name(*one), *one)).collect::<Vec<_>>())
-}
-
+/// One of these values by its name.
 pub(crate) fn choice<T: Copy + 'static>(choices: &[(&'static str, T)]) -> Expect<T> {
     let choices = choices.to_vec();
     let names: Vec<&'static str> = choices.iter().map(|(name, _)| *name).collect();

@@ -85,7 +85,7 @@ settings! {
         /// It lasts so many seconds; 0 is no outage.
         pub for_seconds: f64 = value(0.0, seconds());
         /// What becomes of requests for certificates meanwhile.
-        pub effect: OutageEffect = value(OutageEffect::default(), choice(OutageEffect::ALL));
+        pub effect: OutageEffect = value(OutageEffect::default(), choice(&OutageEffect::NAMED));
     }
 }
 
@@ -108,7 +108,7 @@ settings! {
         /// It lasts so many seconds; 0 is no outage.
         pub for_seconds: f64 = value(0.0, seconds());
         /// What becomes of those who connect meanwhile.
-        pub effect: HubOutageEffect = value(HubOutageEffect::default(), choice(HubOutageEffect::ALL));
+        pub effect: HubOutageEffect = value(HubOutageEffect::default(), choice(&HubOutageEffect::NAMED));
     }
 }
 

@@ -156,7 +156,7 @@ fn read_log_normal(mut section: Section<'_>) -> Option<LatencySettings> {
 fn read_histogram(mut section: Section<'_>) -> Option<LatencySettings> {
     let file = section.required("file", &path("an HdrHistogram interval log, such as \"latency.hlog\""));
     let tag = section.optional("tag", &text("the tag of histograms in the log"));
-    let unit = section.usual("unit", HistogramUnit::default(), &choice(HistogramUnit::ALL));
+    let unit = section.usual("unit", HistogramUnit::default(), &choice(&HistogramUnit::NAMED));
     section.finish();
     Some(LatencySettings::Histogram { file: file?, tag: tag?, unit: unit? })
 }

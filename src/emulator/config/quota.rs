@@ -22,7 +22,7 @@ settings! {
         /// next one is allowed. Device SDKs for C take a wait of more than 300 s for one of 1 s.
         pub retry_after_seconds: u32 = value(30, whole(1..=300));
         /// What happens to new connections with the hub over the quota.
-        pub hub_connections_over: Excess = value(Excess::default(), choice(Excess::ALL));
+        pub hub_connections_over: Excess = value(Excess::default(), choice(&Excess::NAMED));
     }
 }
 
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn profiles_have_their_names_in_files() {
-        for (name, profile) in QuotaProfile::ALL {
+        for (name, profile) in QuotaProfile::NAMED {
             assert_eq!(Config::read("x", &format!("quota = \"{name}\"")).unwrap().quota, profile);
         }
         let problems = Config::read("x", "quota = \"s1\"").unwrap_err();

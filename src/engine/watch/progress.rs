@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::Phase;
+use crate::domain::{Phase, named};
 use crate::measure::{Counts, PhaseBuckets};
 
 /// What a live display shows, about five times a second.
@@ -81,28 +81,18 @@ pub struct Distributions {
     pub phases: PhaseBuckets,
 }
 
-/// Part of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum RunPart {
-    /// Making keys ahead of need. Not measured.
-    #[default]
-    Prepare,
-    /// All is prepared, and the moment at which the measured part is to begin has not come.
-    Wait,
-    /// Devices become due.
-    Measure,
-    /// All devices were due, the last attempts finish.
-    Drain,
-}
-
-impl RunPart {
-    /// The word for it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Prepare => "prepare",
-            Self::Wait => "wait",
-            Self::Measure => "measure",
-            Self::Drain => "drain",
-        }
+named! {
+    /// Part of a run.
+    #[derive(Default)]
+    pub enum RunPart {
+        /// Making keys ahead of need. Not measured.
+        #[default]
+        Prepare = "prepare",
+        /// All is prepared, and the moment at which the measured part is to begin has not come.
+        Wait = "wait",
+        /// Devices become due.
+        Measure = "measure",
+        /// All devices were due, the last attempts finish.
+        Drain = "drain",
     }
 }

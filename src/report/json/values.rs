@@ -74,7 +74,7 @@ impl TryFrom<String> for Moment {
 }
 
 /// A value of a fixed set of names.
-macro_rules! named {
+macro_rules! by_name {
     ($type:ident, $of:ident) => {
         #[derive(Serialize, Deserialize, Clone, Copy)]
         #[serde(try_from = "String", into = "&'static str")]
@@ -95,22 +95,22 @@ macro_rules! named {
             type Error = String;
 
             fn try_from(text: String) -> Result<Self, String> {
-                let found = $of::ALL.into_iter().find(|value| value.name() == text);
+                let found = $of::from_name(&text);
                 found.map(Self).ok_or_else(|| format!("{text:?} is not known to this version"))
             }
         }
     };
 }
 
-named!(Class, FailureClass);
-named!(PhaseName, Phase);
-named!(Status, RunStatus);
-named!(OriginName, Origin);
-named!(Reason, SkipReason);
-named!(Kind, StageKind);
-named!(ComparisonSign, Comparison);
-named!(CountName, Counted);
-named!(RatioName, Ratio);
+by_name!(Class, FailureClass);
+by_name!(PhaseName, Phase);
+by_name!(Status, RunStatus);
+by_name!(OriginName, Origin);
+by_name!(Reason, SkipReason);
+by_name!(Kind, StageKind);
+by_name!(ComparisonSign, Comparison);
+by_name!(CountName, Counted);
+by_name!(RatioName, Ratio);
 
 /// Failures per class, one key for each; a class that is not listed did not occur.
 #[derive(Deserialize, Clone, Copy, Default)]

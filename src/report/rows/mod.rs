@@ -7,7 +7,7 @@ mod parquet;
 use std::io::{self, Write};
 use std::time::SystemTime;
 
-use crate::domain::RegistrationId;
+use crate::domain::{RegistrationId, named};
 use crate::measure::Attempt;
 use crate::report::rows::csv::CsvRows;
 use crate::report::rows::parquet::ParquetRows;
@@ -39,25 +39,19 @@ impl RowNames {
     }
 }
 
-/// What rows are written as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum RowFormat {
-    /// Text, which everything reads.
-    #[default]
-    Csv,
-    /// Columns with types, compressed: less than half the size.
-    Parquet,
+named! {
+    /// What rows are written as.
+    #[derive(Default)]
+    pub enum RowFormat {
+        /// Text, which everything reads.
+        #[default]
+        Csv = "csv",
+        /// Columns with types, compressed: less than half the size.
+        Parquet = "parquet",
+    }
 }
 
 impl RowFormat {
-    /// The name on the command line.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Csv => "csv",
-            Self::Parquet => "parquet",
-        }
-    }
-
     /// Name of the file inside the results folder.
     pub const fn file_name(self) -> &'static str {
         match self {

@@ -1,7 +1,6 @@
-use std::fmt;
 use std::time::Duration;
 
-use crate::domain::FleetTime;
+use crate::domain::{FleetTime, named};
 
 /// What a device does when it is refused, or gets no answer.
 ///
@@ -80,61 +79,35 @@ impl Backoff {
     }
 }
 
-/// Behaviours that can be asked for by name. Sources: code of the official SDKs and of Microsoft's load test; each preset's
-/// numbers are explained in `docs/behaviours.md`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum BehaviourPreset {
-    /// What Microsoft Learn recommends for large fleets: exponential, full jitter, capped, honours retry-after, caches its
-    /// assignment.
-    #[default]
-    WellBehaved,
-    /// azure-iot-device for Python.
-    SdkPython,
-    /// azure-iot-device for Node.
-    SdkNode,
-    /// azure-iot-sdk-c.
-    SdkC,
-    /// Microsoft.Azure.Devices for C#.
-    SdkCsharp,
-    /// azure-sdk-for-c with its Paho sample.
-    AzureSdkForC,
-    /// Tries again every second whatever it is told.
-    IgnoresRetryAfter,
-    /// Microsoft's Locust load test.
-    MicrosoftLoadTest,
-    /// One attempt, no retry: what it sees is what the service answers first.
-    OneAttempt,
+named! {
+    /// Behaviours that can be asked for by name. Sources: code of the official SDKs and of Microsoft's load test; each preset's
+    /// numbers are explained in `docs/behaviours.md`.
+    #[derive(Default)]
+    pub enum BehaviourPreset {
+        /// What Microsoft Learn recommends for large fleets: exponential, full jitter, capped, honours retry-after, caches its
+        /// assignment.
+        #[default]
+        WellBehaved = "well-behaved",
+        /// azure-iot-device for Python.
+        SdkPython = "sdk-python",
+        /// azure-iot-device for Node.
+        SdkNode = "sdk-node",
+        /// azure-iot-sdk-c.
+        SdkC = "sdk-c",
+        /// Microsoft.Azure.Devices for C#.
+        SdkCsharp = "sdk-csharp",
+        /// azure-sdk-for-c with its Paho sample.
+        AzureSdkForC = "azure-sdk-for-c",
+        /// Tries again every second whatever it is told.
+        IgnoresRetryAfter = "ignores-retry-after",
+        /// Microsoft's Locust load test.
+        MicrosoftLoadTest = "microsoft-load-test",
+        /// One attempt, no retry: what it sees is what the service answers first.
+        OneAttempt = "one-attempt",
+    }
 }
 
 impl BehaviourPreset {
-    /// Every preset, in the order of documentation.
-    pub const ALL: [Self; 9] = [
-        Self::WellBehaved,
-        Self::SdkPython,
-        Self::SdkNode,
-        Self::SdkC,
-        Self::SdkCsharp,
-        Self::AzureSdkForC,
-        Self::IgnoresRetryAfter,
-        Self::MicrosoftLoadTest,
-        Self::OneAttempt,
-    ];
-
-    /// The name in scenarios and reports.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::WellBehaved => "well-behaved",
-            Self::SdkPython => "sdk-python",
-            Self::SdkNode => "sdk-node",
-            Self::SdkC => "sdk-c",
-            Self::SdkCsharp => "sdk-csharp",
-            Self::AzureSdkForC => "azure-sdk-for-c",
-            Self::IgnoresRetryAfter => "ignores-retry-after",
-            Self::MicrosoftLoadTest => "microsoft-load-test",
-            Self::OneAttempt => "one-attempt",
-        }
-    }
-
     /// What it means.
     pub fn behaviour(self) -> Behaviour {
         const fn seconds(n: u64) -> FleetTime {
@@ -238,12 +211,6 @@ impl BehaviourPreset {
 
     fn behaviour_as(self, preset: Self) -> Behaviour {
         Behaviour { preset, ..self.behaviour() }
-    }
-}
-
-impl fmt::Display for BehaviourPreset {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
     }
 }
 

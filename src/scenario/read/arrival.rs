@@ -4,51 +4,35 @@ use std::fs;
 use std::path::Path;
 
 use super::{LONGEST, rate};
-use crate::domain::{FleetTime, Origin};
+use crate::domain::{FleetTime, Origin, named};
 use crate::scenario::{Arrival, Policy, Rate, RatePoint, RenewalStrategy, RenewalTiming, Replay, StageKind};
 use crate::settings::expect::{self, choice, fleet_time, number};
 use crate::settings::{Place, Problem, Section, Text};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ArrivalProcess {
-    AtOnce,
-    Constant,
-    Ramp,
-    Poisson,
-    Spike,
-    Spread,
-    Replay,
-    FromExpiry,
+named! {
+    enum ArrivalProcess {
+        AtOnce = "at-once",
+        Constant = "constant",
+        Ramp = "ramp",
+        Poisson = "poisson",
+        Spike = "spike",
+        Spread = "spread",
+        Replay = "replay",
+        FromExpiry = "from-expiry",
+    }
 }
 
-const PROCESSES: &[(&str, ArrivalProcess)] = &[
-    ("at-once", ArrivalProcess::AtOnce),
-    ("constant", ArrivalProcess::Constant),
-    ("ramp", ArrivalProcess::Ramp),
-    ("poisson", ArrivalProcess::Poisson),
-    ("spike", ArrivalProcess::Spike),
-    ("spread", ArrivalProcess::Spread),
-    ("replay", ArrivalProcess::Replay),
-    ("from-expiry", ArrivalProcess::FromExpiry),
-];
-
-/// [`RenewalStrategy`] without its values.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Strategy {
-    WindowOpens,
-    Fraction,
-    Uniform,
-    Suggested,
-    Never,
+named! {
+    /// [`RenewalStrategy`] without its values.
+    enum Strategy {
+        WindowOpens = "window-opens",
+        Fraction = "fraction",
+        Uniform = "uniform",
+        Suggested = "suggested",
+        Never = "never",
+    }
 }
 
-const STRATEGIES: &[(&str, Strategy)] = &[
-    ("window-opens", Strategy::WindowOpens),
-    ("fraction", Strategy::Fraction),
-    ("uniform", Strategy::Uniform),
-    ("suggested", Strategy::Suggested),
-    ("never", Strategy::Never),
-];
 const POINTS: &str = "write points = [{ at = \"0s\", rate = \"10/s\" }, { at = \"1m\", rate = \"500/s\" }]";
 const MILLISECOND: FleetTime = FleetTime::from_millis(1);
 /// A year of arrivals of a million devices is smaller.
@@ -67,10 +51,10 @@ pub(super) struct ArrivalContext<'a> {
 }
 
 pub(super) fn read(mut section: Section<'_>, needs: &ArrivalContext<'_>) -> Option<Arrival> {
-    let arrival = match section.required("process", &choice(PROCESSES)) {
+    let arrival = match section.required("process", &choice(&ArrivalProcess::NAMED)) {
         Some(process) => read_process(process, &mut section, needs),
         None => {
-            for (_, process) in PROCESSES {
+            for (_, process) in &ArrivalProcess::NAMED {
                 section.may_have(|section| _ = read_process(*process, section, needs));
             }
             None
@@ -224,10 +208,10 @@ fn read_from_expiry(section: &mut Section<'_>, needs: &ArrivalContext<'_>) -> Op
         );
     }
     let clock_skew = section.or("clock_skew", "0s", &fleet_time(FleetTime::ZERO..=LONGEST));
-    let strategy = match section.required("strategy", &choice(STRATEGIES)) {
+    let strategy = match section.required("strategy", &choice(&Strategy::NAMED)) {
         Some(strategy) => read_strategy(strategy, section, needs.policy),
         None => {
-            for (_, strategy) in STRATEGIES {
+            for (_, strategy) in &Strategy::NAMED {
                 section.may_have(|section| _ = read_strategy(*strategy, section, needs.policy));
             }
             None

@@ -8,7 +8,7 @@ use super::LONGEST;
 use crate::domain::FleetTime;
 use crate::scenario::{Backoff, Behaviour, BehaviourPreset, Jitter};
 use crate::settings::Section;
-use crate::settings::expect::{Expect, boolean, duration, fleet_time, integer, named, nearest, number};
+use crate::settings::expect::{Expect, boolean, choice, duration, fleet_time, integer, nearest, number};
 use crate::settings::{Value, ValueKind};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -19,10 +19,8 @@ const LONGEST_KEEP_ALIVE: Duration = Duration::from_secs(u16::MAX as u64);
 /// A preset and what is different from it. A table without a preset changes the behaviour that it inherits.
 pub(super) fn read(mut section: Section<'_>, inherited: Option<&Behaviour>) -> Option<Behaviour> {
     let preset = match inherited {
-        Some(_) => section.optional("preset", &named(&BehaviourPreset::ALL, BehaviourPreset::name)),
-        None => section
-            .or("preset", BehaviourPreset::OneAttempt.name(), &named(&BehaviourPreset::ALL, BehaviourPreset::name))
-            .map(Some),
+        Some(_) => section.optional("preset", &choice(&BehaviourPreset::NAMED)),
+        None => section.or("preset", BehaviourPreset::OneAttempt.name(), &choice(&BehaviourPreset::NAMED)).map(Some),
     };
     let base = match (preset.flatten(), inherited) {
         (Some(preset), _) => preset.behaviour(),

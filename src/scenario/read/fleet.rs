@@ -5,31 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{behaviour, name_of, network};
-use crate::domain::{CryptoProvider, FleetTime, KeyAlgorithm, KeySource, TimeScale, TlsVersions, Transport};
+use crate::domain::{CryptoProvider, FleetTime, KeyAlgorithm, KeySource, TimeScale, TlsVersions, Transport, named};
 use crate::scenario::{Attestation, Behaviour, DeviceClass, Fleet, IdPattern, Mix, Network};
 use crate::settings::Section;
-use crate::settings::expect::{self, Expect, boolean, choice, count, fleet_time, named};
-
-const PROVIDERS: &[(&str, CryptoProvider)] =
-    &[(CryptoProvider::AwsLc.name(), CryptoProvider::AwsLc), (CryptoProvider::Ring.name(), CryptoProvider::Ring)];
-const KEYS: &[(&str, KeySource)] = &[
-    ("fresh", KeySource::Fresh),
-    ("pre-generated", KeySource::PreGenerated),
-    ("shared", KeySource::Shared),
-    ("seeded", KeySource::Seeded),
-];
-const TLS: &[(&str, TlsVersions)] = &[
-    (TlsVersions::Any.name(), TlsVersions::Any),
-    (TlsVersions::Tls12.name(), TlsVersions::Tls12),
-    (TlsVersions::Tls13.name(), TlsVersions::Tls13),
-];
-const TRANSPORTS: &[(&str, Transport)] = &[
-    (Transport::Mqtt.name(), Transport::Mqtt),
-    (Transport::MqttWebSocket.name(), Transport::MqttWebSocket),
-    (Transport::Https.name(), Transport::Https),
-];
-const ATTESTATIONS: &[(&str, AttestationKind)] =
-    &[("symmetric-key", AttestationKind::SymmetricKey), ("x509", AttestationKind::X509)];
+use crate::settings::expect::{self, Expect, boolean, choice, count, fleet_time};
 
 /// Most classes of a fleet; reports have a row for each.
 const MOST_CLASSES: usize = 32;
@@ -41,11 +20,12 @@ const SHORTEST_TOKEN_LIFE: Duration = Duration::from_secs(30);
 const USUAL_TOKEN_LIFE: Duration = Duration::from_secs(600);
 const HOUR: FleetTime = FleetTime::from_secs(3_600);
 
-/// [`Attestation`] without what belongs to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum AttestationKind {
-    SymmetricKey,
-    X509,
+named! {
+    /// [`Attestation`] without what belongs to it.
+    enum AttestationKind {
+        SymmetricKey = "symmetric-key",
+        X509 = "x509",
+    }
 }
 
 /// What classes inherit from the fleet and may say anew.
@@ -102,14 +82,15 @@ fn read_traits(section: &mut Section<'_>, from: Option<&Traits>) -> Option<Trait
         "key_algorithm",
         from.map(|f| f.key_algorithm),
         KeyAlgorithm::EcdsaP256.name(),
-        &named(&KeyAlgorithm::ALL, KeyAlgorithm::name),
+        &choice(&KeyAlgorithm::NAMED),
     );
-    let keys = take(section, "keys", from.map(|f| f.keys), "fresh", &choice(KEYS));
-    let tls = take(section, "tls", from.map(|f| f.tls), "any", &choice(TLS));
+    let keys = take(section, "keys", from.map(|f| f.keys), "fresh", &choice(&KeySource::NAMED));
+    let tls = take(section, "tls", from.map(|f| f.tls), "any", &choice(&TlsVersions::NAMED));
     let tls_resumption = take(section, "tls_resumption", from.map(|f| f.tls_resumption), "false", &boolean());
     let transport =
-        take(section, "transport", from.map(|f| f.transport), Transport::default().name(), &choice(TRANSPORTS));
-    let attestation = take(section, "attestation", from.map(|f| f.attestation), "symmetric-key", &choice(ATTESTATIONS));
+        take(section, "transport", from.map(|f| f.transport), Transport::default().name(), &choice(&Transport::NAMED));
+    let attestation =
+        take(section, "attestation", from.map(|f| f.attestation), "symmetric-key", &choice(&AttestationKind::NAMED));
     let folder = expect::text("the folder that `fleetstorm pki --dir` made").then(|text| Ok(PathBuf::from(text)));
     let inherited = from.map_or_else(|| PathBuf::from("pki"), |f| f.bootstrap_dir.clone());
     let bootstrap_dir = section.inherit("bootstrap_dir", inherited, &folder);
@@ -161,7 +142,8 @@ pub(super) fn read(mut section: Section<'_>, time_scale: Option<TimeScale>) -> O
     let devices = section.required("devices", &count(1..=Fleet::MAX_DEVICES));
     let pattern: Expect<IdPattern> = expect::text(IdPattern::VALID).then(|text| IdPattern::new(&text));
     let registration_id = section.or("registration_id", "device-{index:06}", &pattern);
-    let crypto_provider = section.or("crypto_provider", CryptoProvider::default().name(), &choice(PROVIDERS));
+    let crypto_provider =
+        section.or("crypto_provider", CryptoProvider::default().name(), &choice(&CryptoProvider::NAMED));
     let token_life = read_token_life(&mut section, time_scale.unwrap_or_default());
     let traits = read_traits(&mut section, None);
     let classes = read_classes(&mut section, traits, crypto_provider);

@@ -14,7 +14,7 @@ pub(super) const LIMITS: [&str; 5] = [
 ];
 
 pub(super) fn read(mut section: Section<'_>) -> Option<QuotaLimits> {
-    let profile = section.or("profile", QuotaProfile::default().name(), &choice(&QuotaProfile::ALL));
+    let profile = section.or("profile", QuotaProfile::default().name(), &choice(&QuotaProfile::NAMED));
     let [registrations, certificates, polls, renewals, connections] =
         LIMITS.map(|limit| section.optional(limit, &count(0..=u32::MAX)));
     let burst_periods = section.optional("burst_periods", &count(1..=100_000));

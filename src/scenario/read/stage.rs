@@ -4,11 +4,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{LONGEST, arrival, name_of};
-use crate::domain::FleetTime;
+use crate::domain::{FleetTime, named};
 use crate::scenario::stage::{Head, Origin};
 use crate::scenario::{Arrival, Fleet, Operate, Policy, Stage, StageKind, Start, Workload};
 use crate::settings::Section;
-use crate::settings::expect::{boolean, choice, count, duration, fleet_time, named, one_of, one_or_some_of, some_of};
+use crate::settings::expect::{boolean, choice, count, duration, fleet_time, one_of, one_or_some_of, some_of};
 
 /// What stages are read against. Parts that could not be read are `None`, and what depends on them is not judged.
 #[derive(Clone, Copy)]
@@ -19,13 +19,12 @@ pub(super) struct Surroundings<'a> {
     pub(super) policy: Option<&'a Policy>,
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Shape {
-    Open,
-    Closed,
+named! {
+    enum Shape {
+        Open = "open",
+        Closed = "closed",
+    }
 }
-
-const SHAPES: &[(&str, Shape)] = &[("open", Shape::Open), ("closed", Shape::Closed)];
 /// Nothing ever starts at the very moment when it is due.
 const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -47,7 +46,7 @@ fn read(mut section: Section<'_>, around: Surroundings<'_>, before: &mut Vec<Hea
         }
         _ => {}
     }
-    let kind = section.required("kind", &named(&StageKind::ALL, StageKind::name));
+    let kind = section.required("kind", &choice(&StageKind::NAMED));
     let start = read_start(&mut section, before);
     let origin = start.as_ref().and_then(|start| Origin::of(start, |stage| before.get(stage)?.origin.as_ref()));
     let classes = read_classes(&mut section, around.fleet);
@@ -149,7 +148,7 @@ fn read_workload(
     classes: Option<&[usize]>,
     around: Surroundings<'_>,
 ) -> Option<Workload> {
-    match section.or("workload", "open", &choice(SHAPES)) {
+    match section.or("workload", "open", &choice(&Shape::NAMED)) {
         Some(Shape::Open) => {
             section.refuse("concurrency", "has no meaning in an open workload", "use workload = \"closed\"");
             let max_lateness = read_max_lateness(section);

@@ -110,8 +110,8 @@ Ends with code 0 by a signal or by its parent, 2 when settings cannot be, 4 when
 
 /// One of the names of profiles.
 fn profile() -> impl TypedValueParser<Value = QuotaProfile> {
-    PossibleValuesParser::new(QuotaProfile::ALL.map(|(name, _)| name))
-        .map(|name| QuotaProfile::named(&name).unwrap_or_default())
+    PossibleValuesParser::new(QuotaProfile::ALL.map(QuotaProfile::name))
+        .map(|name| QuotaProfile::from_name(&name).unwrap_or_default())
 }
 
 /// Runs the command.

@@ -8,7 +8,7 @@ mod meter;
 mod pass;
 mod polls;
 
-use crate::domain::{FleetTime, QuotaLimits};
+use crate::domain::{FleetTime, QuotaLimits, named};
 use crate::engine::plan::Plan;
 use crate::scenario::Scenario;
 pub use polls::Polls;
@@ -67,15 +67,16 @@ pub struct QuotaCheck {
     pub later: Option<Later>,
 }
 
-/// What a check comes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum QuotaVerdict {
-    /// No more is asked for than is allowed, within any period.
-    Kept,
-    /// More is asked for within some period, or devices are refused.
-    Exceeded,
-    /// It depends on when the target is ready for the devices of a closed workload.
-    Unknown,
+named! {
+    /// What a check comes to.
+    pub enum QuotaVerdict {
+        /// No more is asked for than is allowed, within any period.
+        Kept = "kept",
+        /// More is asked for within some period, or devices are refused.
+        Exceeded = "exceeded",
+        /// It depends on when the target is ready for the devices of a closed workload.
+        Unknown = "unknown",
+    }
 }
 
 /// A count that is a stage's.
@@ -150,17 +151,6 @@ impl Quota {
             Self::Polls => limits.polls_per_10_seconds,
             Self::Renewals => limits.renewals_per_minute,
             Self::HubConnections => limits.hub_connections_per_second,
-        }
-    }
-}
-
-impl QuotaVerdict {
-    /// Its name in documents.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Kept => "kept",
-            Self::Exceeded => "exceeded",
-            Self::Unknown => "unknown",
         }
     }
 }
