@@ -1,7 +1,7 @@
 //! The records of the state, as JSON. A field that is added later needs a default.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -50,8 +50,8 @@ impl RegistrationRecord {
                 group: registration.enrollment.scope == Scope::Group,
                 id: registration.enrollment.id.to_string(),
             },
-            leaf: proof.map(|proof| CertificateRecord::of(&proof.leaf)),
-            signing: proof.and_then(|proof| proof.signing.as_deref()).map(CertificateRecord::of),
+            leaf: proof.map(|proof| CertificateRecord(proof.leaf.clone())),
+            signing: proof.and_then(|proof| proof.signing.as_deref()).cloned().map(CertificateRecord),
             sent_id: registration.sent_id().to_owned(),
             device_id: registration.device_id.to_string(),
             revision: registration.revision(),
@@ -60,68 +60,50 @@ impl RegistrationRecord {
 
     /// `enrollment` is the one that it names.
     pub(crate) fn restore(self, enrollment: Arc<Enrollment>) -> Registration {
-        let signing = self.signing.map(|signing| Arc::new(signing.restore()));
-        let x509 = self.leaf.map(|leaf| Arc::new(X509Proof { leaf: leaf.restore(), signing }));
+        let signing = self.signing.map(|signing| Arc::new(signing.0));
+        let x509 = self.leaf.map(|leaf| Arc::new(X509Proof { leaf: leaf.0, signing }));
         let ids = (self.registration_id.into(), self.device_id.into());
         Registration::restore(enrollment, x509, ids, self.revision).sent_as(&self.sent_id)
     }
 }
 
-/// What is shown of a certificate. Its dates are whatever its maker wrote: seconds since 1970, or before it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct CertificateRecord {
+/// How what is shown of a certificate is written.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "CertificateInfo")]
+struct CertificateFields {
     subject: String,
     issuer: String,
     sha1_thumbprint: String,
     sha256_thumbprint: String,
-    not_before: i64,
-    not_after: i64,
+    #[serde(with = "unix_seconds")]
+    not_before: SystemTime,
+    #[serde(with = "unix_seconds")]
+    not_after: SystemTime,
     serial_number: String,
     version: u32,
 }
 
-impl CertificateRecord {
-    fn of(info: &CertificateInfo) -> Self {
-        let seconds = |at: SystemTime| match at.duration_since(SystemTime::UNIX_EPOCH) {
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct CertificateRecord(#[serde(with = "CertificateFields")] CertificateInfo);
+
+/// Dates of certificates are whatever their makers wrote: seconds since 1970, or before it.
+mod unix_seconds {
+    use std::time::{Duration, SystemTime};
+
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(at: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_i64(match at.duration_since(SystemTime::UNIX_EPOCH) {
             Ok(after) => i64::try_from(after.as_secs()).unwrap_or(i64::MAX),
             Err(before) => i64::try_from(before.duration().as_secs()).map_or(i64::MIN, |seconds| -seconds),
-        };
-        let CertificateInfo {
-            subject,
-            issuer,
-            sha1_thumbprint,
-            sha256_thumbprint,
-            not_before,
-            not_after,
-            serial_number,
-            version,
-        } = info.clone();
-        let (not_before, not_after) = (seconds(not_before), seconds(not_after));
-        Self { subject, issuer, sha1_thumbprint, sha256_thumbprint, not_before, not_after, serial_number, version }
+        })
     }
 
-    fn restore(self) -> CertificateInfo {
-        let time = |seconds: i64| {
-            let epoch = SystemTime::UNIX_EPOCH;
-            let time = match u64::try_from(seconds) {
-                Ok(after) => epoch.checked_add(Duration::from_secs(after)),
-                Err(_) => epoch.checked_sub(Duration::from_secs(seconds.unsigned_abs())),
-            };
-            time.unwrap_or(epoch)
-        };
-        let Self { subject, issuer, sha1_thumbprint, sha256_thumbprint, not_before, not_after, serial_number, version } =
-            self;
-        let (not_before, not_after) = (time(not_before), time(not_after));
-        CertificateInfo {
-            subject,
-            issuer,
-            sha1_thumbprint,
-            sha256_thumbprint,
-            not_before,
-            not_after,
-            serial_number,
-            version,
-        }
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SystemTime, D::Error> {
+        let seconds = i64::deserialize(deserializer)?;
+        let (epoch, distance) = (SystemTime::UNIX_EPOCH, Duration::from_secs(seconds.unsigned_abs()));
+        let time = if seconds < 0 { epoch.checked_sub(distance) } else { epoch.checked_add(distance) };
+        Ok(time.unwrap_or(epoch))
     }
 }
 

@@ -23,7 +23,7 @@ use error::EmulatorError;
 use files::Files;
 
 /// Arguments of `fleetstorm emulator`.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 #[command(after_long_help = LONG_HELP)]
 pub struct EmulatorArgs {
     /// File of settings (TOML); every key has a default, unknown keys are refused
@@ -119,53 +119,18 @@ fn profile() -> impl TypedValueParser<Value = QuotaProfile> {
 /// # Errors
 /// Settings that cannot be, files that cannot be written, a port in use.
 pub fn run(args: EmulatorArgs, terminal: &Terminal) -> Result<Exit, CommandError> {
-    let EmulatorArgs {
-        config,
-        mqtt_port,
-        https_port,
-        management_port,
-        management_listen,
-        listen,
-        allow_remote,
-        dps_host,
-        hub_host,
-        id_scope,
-        group_key_file,
-        x509_ca,
-        profile,
-        state,
-        time_scale,
-        dir,
-        connection_file,
-        parent_pipe,
-    } = args;
-    let flags = settings::Flags {
-        mqtt_port,
-        https_port,
-        management_port,
-        management_listen,
-        listen,
-        allow_remote,
-        dps_host,
-        hub_host,
-        id_scope,
-        group_key_file,
-        x509_ca,
-        profile,
-        state,
-        time_scale,
-    };
-    let mut config = settings::resolve(config.as_deref(), flags)?;
+    let mut config = settings::resolve(&args)?;
     limit_connections(&mut config, terminal)?;
     let runtime = runtime().map_err(EmulatorError::Runtime)?;
     runtime.block_on(async {
         // Before anything takes time: from here on a signal ends it cleanly.
         let stop = stop()?;
-        let orders = parent_pipe.then(|| parent::listen(stop.clone())).transpose().map_err(EmulatorError::Runtime)?;
+        let orders =
+            args.parent_pipe.then(|| parent::listen(stop.clone())).transpose().map_err(EmulatorError::Runtime)?;
         let emulator = Emulator::bind(config.clone()).await.map_err(EmulatorError::from)?;
-        let files = Files::write(dir.or_else(|| config.state.clone()), &emulator)?;
+        let files = Files::write(args.dir.or_else(|| config.state.clone()), &emulator)?;
         let connection = describe::connection(&config, &emulator, &files);
-        if let Some(file) = connection_file {
+        if let Some(file) = args.connection_file {
             files::write_connection(&file, &connection)?;
         }
         announce(&connection, terminal)?;

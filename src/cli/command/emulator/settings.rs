@@ -1,9 +1,10 @@
 use std::path::{Path, PathBuf};
 
+use super::EmulatorArgs;
 use super::error::EmulatorError;
 use crate::cli::secrets::secret;
-use crate::domain::{Origin, QuotaProfile, without_byte_order_mark};
-use crate::emulator::{Address, Config, GroupEntry, Port};
+use crate::domain::{Origin, without_byte_order_mark};
+use crate::emulator::{Config, GroupEntry, Port};
 use crate::pki::sas::SymmetricKey;
 use crate::pki::store;
 use crate::rig::target::GROUP_KEY_ENV;
@@ -15,51 +16,18 @@ const HTTPS_PORT: u16 = 8443;
 /// Port of the control plane when neither flag nor file names one.
 const MANAGEMENT_PORT: u16 = 8444;
 
-/// Flags that change settings.
-pub(super) struct Flags {
-    pub(super) mqtt_port: Option<u16>,
-    pub(super) https_port: Option<Port>,
-    pub(super) management_port: Option<Port>,
-    pub(super) management_listen: Option<Address>,
-    pub(super) listen: Option<Address>,
-    pub(super) allow_remote: bool,
-    pub(super) dps_host: Option<String>,
-    pub(super) hub_host: Option<String>,
-    pub(super) id_scope: Option<String>,
-    pub(super) group_key_file: Option<PathBuf>,
-    pub(super) x509_ca: Option<PathBuf>,
-    pub(super) profile: Option<QuotaProfile>,
-    pub(super) state: Option<PathBuf>,
-    pub(super) time_scale: Option<f64>,
-}
-
 /// Id of the enrollment group of `--x509-ca`.
 const X509_GROUP: &str = "x509";
 
 /// Defaults, then the file, then flags and environment.
-pub(super) fn resolve(file: Option<&Path>, flags: Flags) -> Result<Config, EmulatorError> {
-    let Flags {
-        mqtt_port,
-        https_port,
-        management_port,
-        management_listen,
-        listen,
-        allow_remote,
-        dps_host,
-        hub_host,
-        id_scope,
-        group_key_file,
-        x509_ca,
-        profile,
-        state,
-        time_scale,
-    } = flags;
+pub(super) fn resolve(args: &EmulatorArgs) -> Result<Config, EmulatorError> {
+    let file = args.config.as_deref();
     let mut table = file.map_or_else(|| Ok(Table::default()), read)?;
     let judged = [
-        ("--dps-host", "dps_host", dps_host.map(ValueKind::Text)),
-        ("--hub-host", "hub_host", hub_host.map(ValueKind::Text)),
-        ("--id-scope", "id_scope", id_scope.map(ValueKind::Text)),
-        ("--time-scale", "time_scale", time_scale.map(ValueKind::Float)),
+        ("--dps-host", "dps_host", args.dps_host.clone().map(ValueKind::Text)),
+        ("--hub-host", "hub_host", args.hub_host.clone().map(ValueKind::Text)),
+        ("--id-scope", "id_scope", args.id_scope.clone().map(ValueKind::Text)),
+        ("--time-scale", "time_scale", args.time_scale.map(ValueKind::Float)),
     ];
     for (order, (name, key, given)) in judged.into_iter().enumerate() {
         if let Some(kind) = given {
@@ -68,23 +36,24 @@ pub(super) fn resolve(file: Option<&Path>, flags: Flags) -> Result<Config, Emula
     }
     let named = file.map_or_else(|| "the command line".to_owned(), |file| file.display().to_string());
     let mut config = Config::of(&named, &table).map_err(EmulatorError::Settings)?;
-    set(&mut config.listen.mqtt_port, mqtt_port);
+    set(&mut config.listen.mqtt_port, args.mqtt_port);
     // Whoever takes a free port for one listener has another emulator running, or may have.
     let usual = |port| if config.listen.mqtt_port == 0 { Port::At(0) } else { Port::At(port) };
-    config.listen.https_port = https_port.or(config.listen.https_port).or(Some(usual(HTTPS_PORT)));
-    config.listen.management_port = management_port.or(config.listen.management_port).or(Some(usual(MANAGEMENT_PORT)));
-    set(&mut config.listen.management_address, management_listen);
-    set(&mut config.listen.address, listen);
-    set(&mut config.quota, profile);
-    config.state = state.or(config.state);
+    config.listen.https_port = args.https_port.or(config.listen.https_port).or(Some(usual(HTTPS_PORT)));
+    config.listen.management_port =
+        args.management_port.or(config.listen.management_port).or(Some(usual(MANAGEMENT_PORT)));
+    set(&mut config.listen.management_address, args.management_listen);
+    set(&mut config.listen.address, args.listen);
+    set(&mut config.quota, args.profile);
+    config.state = args.state.clone().or(config.state);
     let addresses = [config.listen.address, config.listen.management_address];
-    if let Some(address) = addresses.into_iter().find(|address| !address.is_loopback() && !allow_remote) {
+    if let Some(address) = addresses.into_iter().find(|address| !address.is_loopback() && !args.allow_remote) {
         return Err(EmulatorError::Remote { address });
     }
-    if let Some(key) = group_key(group_key_file)? {
+    if let Some(key) = group_key(args.group_key_file.as_deref())? {
         config.group.primary_key = Some(key);
     }
-    config.groups.extend(x509_ca.map(|file| GroupEntry::by_signing_certificate(X509_GROUP, file)));
+    config.groups.extend(args.x509_ca.clone().map(|file| GroupEntry::by_signing_certificate(X509_GROUP, file)));
     read_enrollments(&mut config)?;
     Ok(config)
 }
@@ -134,9 +103,9 @@ fn read(file: &Path) -> Result<Table, EmulatorError> {
     Config::parse(&text).map_err(EmulatorError::Settings)
 }
 
-fn group_key(file: Option<PathBuf>) -> Result<Option<SymmetricKey>, EmulatorError> {
+fn group_key(file: Option<&Path>) -> Result<Option<SymmetricKey>, EmulatorError> {
     if let Some(file) = file {
-        let text = read_text("--group-key-file", &file)?;
+        let text = read_text("--group-key-file", file)?;
         return key(&file.display().to_string(), &text).map(Some);
     }
     let text = secret(GROUP_KEY_ENV)?.filter(|text| !text.is_empty());
@@ -159,24 +128,7 @@ fn read_text(flag: &'static str, file: &Path) -> Result<String, EmulatorError> {
 mod tests {
     use super::*;
     use crate::cli::{Exit, Explained as _};
-    use crate::emulator::Listen;
-
-    const NONE: Flags = Flags {
-        mqtt_port: None,
-        https_port: None,
-        management_port: None,
-        management_listen: None,
-        listen: None,
-        allow_remote: false,
-        dps_host: None,
-        hub_host: None,
-        id_scope: None,
-        group_key_file: None,
-        x509_ca: None,
-        profile: None,
-        state: None,
-        time_scale: None,
-    };
+    use crate::emulator::{Address, Listen};
 
     fn file(text: &str) -> tempfile::NamedTempFile {
         let file = tempfile::NamedTempFile::new().unwrap();
@@ -184,12 +136,20 @@ mod tests {
         file
     }
 
+    fn of(file: &tempfile::NamedTempFile) -> EmulatorArgs {
+        EmulatorArgs { config: Some(file.path().to_owned()), ..EmulatorArgs::default() }
+    }
+
     #[test]
     fn flags_win_over_the_file_and_the_file_over_defaults() {
         let file = file("id_scope = \"0ne0000000A\"\nhub_host = \"hub\"\n[dps]\nretry_after_seconds = 1\n");
-        let flags =
-            Flags { hub_host: Some("other".to_owned()), mqtt_port: Some(0), time_scale: Some(86_400.0), ..NONE };
-        let config = resolve(Some(file.path()), flags).unwrap();
+        let flags = EmulatorArgs {
+            hub_host: Some("other".to_owned()),
+            mqtt_port: Some(0),
+            time_scale: Some(86_400.0),
+            ..of(&file)
+        };
+        let config = resolve(&flags).unwrap();
         assert_eq!((config.id_scope.as_str(), config.hub_host.as_str()), ("0ne0000000A", "other"));
         assert_eq!((config.listen.mqtt_port, config.dps.retry_after_seconds), (0, 1));
         assert_eq!(config.time_scale.to_string(), "1d = 1s");
@@ -207,12 +167,12 @@ mod tests {
              [[groups]]\nid = \"b\"\nsigning_certificate_files = [\"{path}\"]\n\
              [[enrollments]]\nregistration_id = \"d\"\ncertificate_files = [\"{path}\", \"{path}\"]\n"
         ));
-        let config = resolve(Some(settings.path()), NONE).unwrap();
+        let config = resolve(&of(&settings)).unwrap();
         assert_eq!((config.ca_certificates[0].certificate.as_slice(), config.groups.len()), (root.der(), 2));
         assert_eq!(config.groups[1].signing_certificates, [root.der()]);
         assert_eq!(config.enrollments[0].certificates.len(), 2);
         let settings = file("[[ca_certificates]]\nname = \"root\"\nfile = \"/absent.pem\"\n");
-        let error = resolve(Some(settings.path()), NONE).unwrap_err();
+        let error = resolve(&of(&settings)).unwrap_err();
         assert_eq!((error.exit(), error.to_string().contains("/absent.pem")), (Exit::Usage, true), "{error}");
     }
 
@@ -220,44 +180,47 @@ mod tests {
     fn files_may_begin_with_a_byte_order_mark() {
         let key = file("\u{feff}c2VjcmV0c2VjcmV0c2VjcmV0\r\n");
         let settings = file("\u{feff}id_scope = \"0ne0000000A\"\r\n");
-        let flags = Flags { group_key_file: Some(key.path().to_owned()), ..NONE };
-        let config = resolve(Some(settings.path()), flags).unwrap();
+        let flags = EmulatorArgs { group_key_file: Some(key.path().to_owned()), ..of(&settings) };
+        let config = resolve(&flags).unwrap();
         let read = config.group.primary_key.unwrap();
         assert_eq!((config.id_scope.as_str(), &**read.to_base64()), ("0ne0000000A", "c2VjcmV0c2VjcmV0c2VjcmV0"));
     }
 
     #[test]
     fn other_listeners_take_their_usual_port_unless_the_first_takes_a_free_one() {
-        let config = resolve(None, NONE).unwrap();
+        let config = resolve(&EmulatorArgs::default()).unwrap();
         let Listen { mqtt_port, https_port, management_port, .. } = config.listen;
         let usual = (8883, Some(Port::At(8443)), Some(Port::At(8444)));
         assert_eq!((mqtt_port, https_port, management_port), usual);
-        let free = resolve(None, Flags { mqtt_port: Some(0), ..NONE }).unwrap();
+        let free = resolve(&EmulatorArgs { mqtt_port: Some(0), ..EmulatorArgs::default() }).unwrap();
         assert_eq!((free.listen.https_port, free.listen.management_port), (Some(Port::At(0)), Some(Port::At(0))));
         let file = file("[listen]\nhttps_port = \"off\"\n");
-        assert_eq!(resolve(Some(file.path()), NONE).unwrap().listen.https_port, Some(Port::Off));
-        let flag = Flags { https_port: Some(Port::At(443)), ..NONE };
-        assert_eq!(resolve(Some(file.path()), flag).unwrap().listen.https_port, Some(Port::At(443)));
+        assert_eq!(resolve(&of(&file)).unwrap().listen.https_port, Some(Port::Off));
+        let flag = EmulatorArgs { https_port: Some(Port::At(443)), ..of(&file) };
+        assert_eq!(resolve(&flag).unwrap().listen.https_port, Some(Port::At(443)));
     }
 
     #[test]
     fn mistakes_end_with_the_exit_code_of_usage_and_name_what_to_change() {
         let broken = file("[listen]\nmqtt_prot = 1\n");
-        let error = resolve(Some(broken.path()), NONE).unwrap_err();
+        let error = resolve(&of(&broken)).unwrap_err();
         assert_eq!(error.exit(), Exit::Usage);
         let EmulatorError::Settings(problems) = error else { panic!("{error}") };
         let told: Vec<_> = problems.iter().map(|one| (one.location().map(|(_, line, _)| line), one.remedy())).collect();
         assert_eq!(told, [(Some(2), Some("did you mean `mqtt_port`?"))]);
-        let flags = Flags { id_scope: Some(String::new()), time_scale: Some(0.5), ..NONE };
-        let Err(EmulatorError::Settings(problems)) = resolve(Some(broken.path()), flags) else { panic!("no problems") };
+        let flags = EmulatorArgs { id_scope: Some(String::new()), time_scale: Some(0.5), ..of(&broken) };
+        let Err(EmulatorError::Settings(problems)) = resolve(&flags) else { panic!("no problems") };
         let places: Vec<_> = problems.iter().filter_map(|one| one.location()).map(|(name, ..)| name).collect();
         assert_eq!(places[1..], ["--id-scope", "--time-scale"]);
         let everywhere = Some(Address::At([0, 0, 0, 0].into()));
-        for remote in [Flags { listen: everywhere, ..NONE }, Flags { management_listen: everywhere, ..NONE }] {
-            assert!(matches!(resolve(None, remote), Err(EmulatorError::Remote { .. })));
+        for remote in [
+            EmulatorArgs { listen: everywhere, ..EmulatorArgs::default() },
+            EmulatorArgs { management_listen: everywhere, ..EmulatorArgs::default() },
+        ] {
+            assert!(matches!(resolve(&remote), Err(EmulatorError::Remote { .. })));
         }
         let key = file("not base64!");
-        let bad_key = Flags { group_key_file: Some(key.path().to_owned()), ..NONE };
-        assert!(matches!(resolve(None, bad_key), Err(EmulatorError::GroupKey { .. })));
+        let bad_key = EmulatorArgs { group_key_file: Some(key.path().to_owned()), ..EmulatorArgs::default() };
+        assert!(matches!(resolve(&bad_key), Err(EmulatorError::GroupKey { .. })));
     }
 }
