@@ -1,11 +1,11 @@
 //! What tests of single pieces stand in: one worker and its devices, on the caller's runtime, whose clock may be paused.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::device::{MemoryConnector, MemoryPeer, Settings};
@@ -22,9 +22,7 @@ use crate::engine::run::conductor::Conductor;
 use crate::engine::run::crew::{Crew, Execution};
 use crate::engine::watch::progress::Progress;
 use crate::engine::worker::Worker;
-use crate::engine::worker::context::WorkerContext;
-use crate::engine::worker::fleet::WorkerFleet;
-use crate::engine::worker::gauge::Gauge;
+use crate::engine::worker::context::{RunContext, WorkerContext};
 use crate::engine::worker::task::StageJob;
 use crate::scenario::Scenario;
 
@@ -56,28 +54,22 @@ pub(super) fn worker(
     let (connector, peers) = MemoryConnector::new();
     let share = ALONE.shares().next().expect("there is one");
     let plan = Arc::new(Plan::new(scenario, 7));
-    let worker = WorkerContext {
+    let run = RunContext {
         scenario: Arc::new(scenario.clone()),
         seed: 7,
         connector: Arc::new(connector),
-        serials: Arc::new(Serials::new()),
+        serials: Serials::new(),
         works: Arc::new(KeyWorks::new(None, plan, 100)),
-        clock: RunClock::start(),
-        fleet: WorkerFleet::new(share, scenario.fleet.devices),
-        slots: Arc::new(Semaphore::new(slots)),
-        in_flight: Arc::new(Gauge::default()),
-        connected: Arc::new(Gauge::default()),
+        gauges: Arc::default(),
         rows: None,
-        lost_between_stages: Cell::new(0),
-        breaches: RefCell::default(),
-        early: Cell::default(),
     };
-    (Rc::new(worker), peers)
+    let worker = Worker { run: Arc::new(run), share, slots };
+    (Rc::new(WorkerContext::new(worker, RunClock::start())), peers)
 }
 
 /// What the devices of a worker share in a stage.
 pub(super) fn job(worker: &Rc<WorkerContext<MemoryConnector>>, stage: usize) -> Rc<StageJob<MemoryConnector>> {
-    let setup = StageSetup::new(stage, &worker.scenario, &classes(&worker.scenario));
+    let setup = StageSetup::new(stage, &worker.run.scenario, &classes(&worker.run.scenario));
     Rc::new(StageJob {
         worker: Rc::clone(worker),
         setup: Arc::new(setup),
@@ -111,7 +103,7 @@ pub(super) async fn conductor(
         classes: classes(&scenario),
         works: Arc::new(KeyWorks::new(pool, Arc::clone(&plan), ahead)),
         execution: Execution::Inline,
-        connected: Arc::new(Gauge::default()),
+        gauges: Arc::default(),
         progress,
         distributions: false,
         keeps: false,

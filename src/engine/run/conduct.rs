@@ -19,7 +19,8 @@ use crate::engine::run::outcome::{EngineOutcome, Measured, RunStart};
 use crate::engine::run::{RunInput, notes};
 use crate::engine::watch::usage;
 use crate::engine::worker::Worker;
-use crate::engine::worker::gauge::Gauge;
+use crate::engine::worker::context::RunContext;
+use crate::engine::worker::gauge::Gauges;
 use crate::measure::RunStatus;
 
 /// What ends a run before its stages do.
@@ -61,8 +62,7 @@ where
     let mut endings = Endings { stop, target_gone, halt: halt.clone(), status: None };
     let (start_at, begun, snapshots) = (input.start_at, input.begun.take(), input.snapshots.take());
     let limit = InFlightLimit::new(input.open_files, input.scenario.limits.max_in_flight)?;
-    let in_flight = Arc::new(Gauge::default());
-    let mut conductor = assemble(input, limit, &in_flight, halt, snapshots.is_some()).await?;
+    let mut conductor = assemble(input, limit, halt, snapshots.is_some()).await?;
     let prepared = endings.during(conductor.prepare()).await;
     let prepare = began.elapsed();
     if let Some(moment) = start_at
@@ -86,8 +86,7 @@ where
         cpu_at_start,
         cpu_at_begin,
         limit,
-        in_flight,
-        connected: Arc::clone(&conductor.connected),
+        gauges: Arc::clone(&conductor.gauges),
         execution: conductor.execution,
     });
     let keeper = snapshots.map(|snapshots| {
@@ -107,7 +106,6 @@ where
 async fn assemble<C>(
     input: RunInput<C>,
     limit: InFlightLimit,
-    in_flight: &Arc<Gauge>,
     halt: CancellationToken,
     keeps: bool,
 ) -> Result<Conductor, EngineError>
@@ -124,21 +122,20 @@ where
     };
     let (scenario, plan) = (Arc::new(scenario), Arc::new(plan));
     let works = Arc::new(KeyWorks::new(pool, Arc::clone(&plan), scenario.limits.keys_ahead));
-    let (connected, serials) = (Arc::new(Gauge::default()), Arc::new(Serials::new()));
+    let gauges = Arc::new(Gauges::default());
     let workers = execution.workers(&scenario.limits).min(limit.limit).min(plan.own_devices()).max(1);
     let split = Split { shard: plan.shard, workers };
-    let workers = split.shares().map(|share| Worker {
+    let run = Arc::new(RunContext {
         scenario: Arc::clone(&scenario),
         seed: plan.seed,
-        connector: Arc::clone(&connector),
-        serials: Arc::clone(&serials),
+        connector,
+        serials: Serials::new(),
         works: Arc::clone(&works),
-        share,
-        slots: share.of(limit.limit) as usize,
-        in_flight: Arc::clone(in_flight),
-        connected: Arc::clone(&connected),
-        rows: rows.clone(),
+        gauges: Arc::clone(&gauges),
+        rows,
     });
+    let worker = |share| Worker { run: Arc::clone(&run), share, slots: share.of(limit.limit) as usize };
+    let workers = split.shares().map(worker);
     let crew = Crew::start(execution, workers.collect(), split).await?;
     let board = Arc::new(Board::new(Arc::clone(&plan), keeps));
     notes::beforehand(&scenario).into_iter().for_each(|note| board.note(note));
@@ -149,7 +146,7 @@ where
         crew,
         works,
         execution,
-        connected,
+        gauges,
         progress,
         distributions,
         keeps,

@@ -27,7 +27,7 @@ use crate::engine::run::pacer::Pacer;
 use crate::engine::run::prepare::{PreparedStage, Ready};
 use crate::engine::watch::display::Display;
 use crate::engine::watch::progress::{Progress, RunPart};
-use crate::engine::worker::gauge::Gauge;
+use crate::engine::worker::gauge::Gauges;
 use crate::measure::Begin;
 use crate::scenario::{Scenario, Stage, Workload};
 
@@ -39,7 +39,7 @@ pub(crate) struct Conductor {
     pub(crate) crew: Crew,
     pub(crate) works: Arc<KeyWorks>,
     pub(crate) execution: Execution,
-    pub(crate) connected: Arc<Gauge>,
+    pub(crate) gauges: Arc<Gauges>,
     pub(crate) progress: Option<watch::Sender<Progress>>,
     /// Whether snapshots tell how times are distributed.
     pub(crate) distributions: bool,
@@ -215,7 +215,7 @@ impl Conductor {
         let Some(progress) = &self.progress else { return };
         let (stages, over) = self.board.progress(now);
         let part = if stages.iter().all(|stage| stage.all_due) { RunPart::Drain } else { RunPart::Measure };
-        let connected = self.connected.now();
+        let connected = self.gauges.connected.now();
         progress.send_replace(Progress { part, elapsed: now, stages, over, connected, ..Progress::default() });
     }
 

@@ -225,6 +225,7 @@ pub(crate) fn by_worker(devices: impl IntoIterator<Item = u32>, split: Split) ->
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
     use super::*;
@@ -250,18 +251,7 @@ mod tests {
     /// Workers of five devices, of which none has done anything.
     async fn crew(split: Split) -> Crew {
         let (context, _) = scene::worker(&scene::scenario(5, "arrival = 'at-once'"), 5);
-        let worker = |share| Worker {
-            scenario: context.scenario.clone(),
-            seed: 7,
-            connector: context.connector.clone(),
-            serials: context.serials.clone(),
-            works: context.works.clone(),
-            share,
-            slots: 5,
-            in_flight: context.in_flight.clone(),
-            connected: context.connected.clone(),
-            rows: None,
-        };
+        let worker = |share| Worker { run: Arc::clone(&context.run), share, slots: 5 };
         let workers: Vec<Worker<MemoryConnector>> = split.shares().map(worker).collect();
         Crew::start(Execution::Inline, workers, split).await.unwrap()
     }

@@ -10,7 +10,7 @@ use crate::engine::run::crew::{Execution, cores};
 use crate::engine::watch::health::Watch;
 use crate::engine::watch::thresholds::{self, Numbers};
 use crate::engine::watch::usage;
-use crate::engine::worker::gauge::Gauge;
+use crate::engine::worker::gauge::Gauges;
 use crate::measure::{Certificates, CpuUse, ErrorRow, Fleet, FleetClass, GeneratorHealth, RunStatus};
 use crate::measure::{StageRecord, ThresholdResult};
 use crate::scenario::{self, DeviceClass, Scenario};
@@ -52,8 +52,7 @@ pub(crate) struct RunStart {
     pub(crate) cpu_at_start: CpuUse,
     pub(crate) cpu_at_begin: CpuUse,
     pub(crate) limit: InFlightLimit,
-    pub(crate) in_flight: Arc<Gauge>,
-    pub(crate) connected: Arc<Gauge>,
+    pub(crate) gauges: Arc<Gauges>,
     pub(crate) execution: Execution,
 }
 
@@ -80,8 +79,8 @@ impl RunStart {
             limit: self.limit,
             elapsed,
             cores: cores(),
-            peak_in_flight: self.in_flight.peak(),
-            peak_connected: self.connected.peak(),
+            peak_in_flight: self.gauges.in_flight.peak(),
+            peak_connected: self.gauges.connected.peak(),
             busiest,
             // Real CPU time says nothing about virtual time.
             cpu: (self.execution == Execution::Threads).then(|| usage::since(&self.cpu_at_begin).total()),
@@ -147,10 +146,10 @@ mod tests {
     fn outcome(execution: Execution, broken: Option<ThresholdResult>) -> EngineOutcome {
         let scenario = scenario();
         let stages = vec![Merged::not_started(&Plan::new(&scenario, 1), 0, Duration::ZERO)];
-        let (in_flight, connected) = (Gauge::default(), Gauge::default());
-        (0..2).for_each(|_| in_flight.rise());
-        in_flight.fall();
-        connected.rise();
+        let gauges = Gauges::default();
+        (0..2).for_each(|_| gauges.in_flight.rise());
+        gauges.in_flight.fall();
+        gauges.connected.rise();
         let start = RunStart {
             scenario: Arc::new(scenario),
             started_at: SystemTime::UNIX_EPOCH,
@@ -158,8 +157,7 @@ mod tests {
             cpu_at_start: CpuUse::default(),
             cpu_at_begin: usage::own(),
             limit: InFlightLimit { limit: 5, from: LimitedBy::MaxInFlight },
-            in_flight: Arc::new(in_flight),
-            connected: Arc::new(connected),
+            gauges: Arc::new(gauges),
             execution,
         };
         start.outcome(Measured {

@@ -11,27 +11,31 @@ use crate::engine::record::early::Early;
 use crate::engine::record::rows::RowSink;
 use crate::engine::record::serials::Serials;
 use crate::engine::record::skips::Lack;
+use crate::engine::worker::Worker;
 use crate::engine::worker::fleet::WorkerFleet;
-use crate::engine::worker::gauge::Gauge;
+use crate::engine::worker::gauge::Gauges;
 use crate::measure::SkipReason;
 use crate::scenario::{Scenario, Stage, StageKind};
 
-/// What all devices of one worker share for the whole run.
-pub(crate) struct WorkerContext<C: Connector> {
+/// What all workers of a run share.
+pub(crate) struct RunContext<C> {
     pub(crate) scenario: Arc<Scenario>,
     pub(crate) seed: u64,
     pub(crate) connector: Arc<C>,
-    pub(crate) serials: Arc<Serials>,
+    pub(crate) serials: Serials,
     pub(crate) works: Arc<KeyWorks>,
+    pub(crate) gauges: Arc<Gauges>,
+    /// Where attempts go one by one, when somebody wants them.
+    pub(crate) rows: Option<RowSink>,
+}
+
+/// What all devices of one worker share for the whole run.
+pub(crate) struct WorkerContext<C: Connector> {
+    pub(crate) run: Arc<RunContext<C>>,
     pub(crate) clock: RunClock,
     pub(crate) fleet: WorkerFleet<C::Stream>,
     /// One for each connection that may be open at once.
     pub(crate) slots: Arc<Semaphore>,
-    /// Attempts in flight, and connections held, of all workers.
-    pub(crate) in_flight: Arc<Gauge>,
-    pub(crate) connected: Arc<Gauge>,
-    /// Where attempts go one by one, when somebody wants them.
-    pub(crate) rows: Option<RowSink>,
     /// Kept connections that were lost while no stage used them.
     pub(crate) lost_between_stages: Cell<u64>,
     /// Kept connections that the hub lost by doing what it must not.
@@ -41,12 +45,27 @@ pub(crate) struct WorkerContext<C: Connector> {
 }
 
 impl<C: Connector> WorkerContext<C> {
+    /// Of a worker whose devices own nothing yet.
+    pub(crate) fn new(worker: Worker<C>, clock: RunClock) -> Self {
+        let Worker { run, share, slots } = worker;
+        Self {
+            fleet: WorkerFleet::new(share, run.scenario.fleet.devices),
+            run,
+            clock,
+            slots: Arc::new(Semaphore::new(slots)),
+            lost_between_stages: Cell::new(0),
+            breaches: RefCell::default(),
+            early: Cell::default(),
+        }
+    }
+
     /// What a device without a certificate lacks it for.
     pub(crate) fn lack_of(&self, device: u32) -> Lack {
         let not_begun = || {
-            let class = self.scenario.fleet.mix.class_of(device);
+            let class = self.run.scenario.fleet.mix.class_of(device);
             let provisions = |stage: &Stage| stage.kind == StageKind::Provision && stage.classes.contains(&class);
-            let stage = self.scenario.stages.iter().position(provisions).and_then(|index| u16::try_from(index).ok());
+            let stage =
+                self.run.scenario.stages.iter().position(provisions).and_then(|index| u16::try_from(index).ok());
             Lack { reason: if stage.is_some() { SkipReason::NotBegun } else { SkipReason::NoStage }, stage }
         };
         self.fleet.with(device, |device| device.lack).unwrap_or_else(not_begun)

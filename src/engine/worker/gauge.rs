@@ -1,5 +1,14 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// What all workers of a run have open together.
+#[derive(Debug, Default)]
+pub(crate) struct Gauges {
+    /// Attempts in flight.
+    pub(crate) in_flight: Gauge,
+    /// Connections held.
+    pub(crate) connected: Gauge,
+}
+
 /// How many there are at once, over all workers, and how many there were at most.
 #[derive(Debug, Default)]
 pub(crate) struct Gauge {

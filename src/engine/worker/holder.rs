@@ -10,7 +10,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot};
 
 use crate::device::{Connector, HoldEnd, HubSession};
 use crate::engine::worker::context::WorkerContext;
-use crate::engine::worker::gauge::Gauge;
+use crate::engine::worker::gauge::Gauges;
 
 /// A connection with the hub, with the slot that it takes.
 pub(crate) struct Kept<S> {
@@ -25,18 +25,18 @@ pub(crate) struct ConnectionSlot {
 }
 
 /// Counts a connection for as long as it is kept.
-struct HeldCount(Arc<Gauge>);
+struct HeldCount(Arc<Gauges>);
 
 impl Drop for HeldCount {
     fn drop(&mut self) {
-        self.0.fall();
+        self.0.connected.fall();
     }
 }
 
 impl<S> Kept<S> {
-    pub(crate) fn new(session: HubSession<S>, permit: OwnedSemaphorePermit, connected: &Arc<Gauge>) -> Self {
-        connected.rise();
-        Self { session, slot: ConnectionSlot { _permit: permit, _counted: HeldCount(Arc::clone(connected)) } }
+    pub(crate) fn new(session: HubSession<S>, permit: OwnedSemaphorePermit, gauges: &Arc<Gauges>) -> Self {
+        gauges.connected.rise();
+        Self { session, slot: ConnectionSlot { _permit: permit, _counted: HeldCount(Arc::clone(gauges)) } }
     }
 
     /// The connection, and its slot apart.

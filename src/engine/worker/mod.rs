@@ -10,48 +10,36 @@ pub(super) mod stage_loop;
 pub(super) mod task;
 pub(super) mod work;
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 
 use crate::device::Connector;
 use crate::engine::clock::RunClock;
-use crate::engine::keys::KeyWorks;
 use crate::engine::plan::schedule::Certified;
 use crate::engine::plan::share::WorkerShare;
 use crate::engine::record::breaches::Breaches;
 use crate::engine::record::early::Early;
 use crate::engine::record::recorder::Recorder;
-use crate::engine::record::rows::{RowBatch, RowSink};
-use crate::engine::record::serials::Serials;
+use crate::engine::record::rows::RowBatch;
 use crate::engine::record::skips::Skips;
 use crate::engine::record::stage_share::StageShare;
-use crate::engine::worker::context::WorkerContext;
-use crate::engine::worker::fleet::WorkerFleet;
-use crate::engine::worker::gauge::Gauge;
+use crate::engine::worker::context::{RunContext, WorkerContext};
 use crate::engine::worker::stage_loop::{StageLoop, StageOrder};
 use crate::engine::worker::task::StageJob;
 use crate::measure::Certificates;
-use crate::scenario::Scenario;
 
 /// A worker on its way to its thread. It owns its devices for the whole run and carries out stages as it is told, beside
 /// each other when they overlap.
 pub(crate) struct Worker<C> {
-    pub(crate) scenario: Arc<Scenario>,
-    pub(crate) seed: u64,
-    pub(crate) connector: Arc<C>,
-    pub(crate) serials: Arc<Serials>,
-    pub(crate) works: Arc<KeyWorks>,
+    pub(crate) run: Arc<RunContext<C>>,
     pub(crate) share: WorkerShare,
     /// Most connections at once.
     pub(crate) slots: usize,
-    pub(crate) in_flight: Arc<Gauge>,
-    pub(crate) connected: Arc<Gauge>,
-    pub(crate) rows: Option<RowSink>,
 }
 
 /// What a worker is told.
@@ -80,26 +68,7 @@ pub(crate) struct WorkerEnd {
 impl<C: Connector + 'static> Worker<C> {
     /// Does what it is told until nobody tells it anything any more. Must be inside a [`tokio::task::LocalSet`].
     pub(crate) async fn run(self, clock: RunClock, mut commands: UnboundedReceiver<WorkerCommand>) -> WorkerEnd {
-        let Self { scenario, seed, connector, serials, works, share, slots, in_flight, connected, rows } = self;
-        let fleet = WorkerFleet::new(share, scenario.fleet.devices);
-        let slots = Arc::new(Semaphore::new(slots));
-        let (lost_between_stages, early) = (Cell::new(0), Cell::default());
-        let worker = Rc::new(WorkerContext {
-            scenario,
-            seed,
-            connector,
-            serials,
-            works,
-            clock,
-            fleet,
-            slots,
-            in_flight,
-            connected,
-            rows,
-            lost_between_stages,
-            breaches: RefCell::default(),
-            early,
-        });
+        let worker = Rc::new(WorkerContext::new(self, clock));
         while let Some(command) = commands.recv().await {
             match command {
                 WorkerCommand::Certificates { members, reply } => {
@@ -142,7 +111,7 @@ fn certificates<C: Connector>(worker: &WorkerContext<C>, members: Vec<u32>) -> (
 }
 
 fn stage<C: Connector>(worker: &Rc<WorkerContext<C>>, order: StageOrder) -> StageLoop<C> {
-    let recorder = RefCell::new(Recorder::with(worker.rows.clone().map(RowBatch::new)));
+    let recorder = RefCell::new(Recorder::with(worker.run.rows.clone().map(RowBatch::new)));
     let (setup, until) = (Arc::clone(&order.setup), order.until);
     StageLoop {
         job: Rc::new(StageJob { worker: Rc::clone(worker), setup, recorder, whereabouts: Rc::default(), until }),

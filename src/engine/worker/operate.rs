@@ -32,7 +32,7 @@ pub(crate) async fn run<C: Connector + 'static>(
 ) {
     let job = Rc::clone(&work.task.job);
     let device = work.task.device;
-    let behaviour = &job.worker.scenario.fleet.class_of(device).behaviour;
+    let behaviour = &job.worker.run.scenario.fleet.class_of(device).behaviour;
     work.borrow_connection().await;
     if work.kept.is_some() {
         work.task.begin(None);
@@ -148,8 +148,8 @@ impl Messages {
     fn of<C: Connector>(job: &StageJob<C>, device: u32) -> Self {
         let worker = &job.worker;
         let every = job.setup.stage.operate.and_then(|operate| operate.telemetry_every);
-        let every = every.map(|every| worker.scenario.time_scale.to_real(every).max(Duration::from_micros(1)));
-        let first = every.map(|every| job.now() + first_after(every, worker.seed, device, job.setup.index));
+        let every = every.map(|every| worker.run.scenario.time_scale.to_real(every).max(Duration::from_micros(1)));
+        let first = every.map(|every| job.now() + first_after(every, worker.run.seed, device, job.setup.index));
         Self { every: every.unwrap_or_default(), next: first }
     }
 

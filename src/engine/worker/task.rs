@@ -104,7 +104,7 @@ impl<C: Connector> DeviceTask<C> {
             TaskState::Trying { .. } | TaskState::Ended => {}
         }
         recorder.attempt_started(due, now);
-        self.job.worker.in_flight.rise();
+        self.job.worker.run.gauges.in_flight.rise();
         self.attempts = self.attempts.saturating_add(1);
         self.state = TaskState::Trying { due, started: now };
     }
@@ -136,7 +136,7 @@ impl<C: Connector> DeviceTask<C> {
             code: failure.map_or(0, |failure| failure.code),
             facts,
         };
-        self.job.worker.in_flight.fall();
+        self.job.worker.run.gauges.in_flight.fall();
         let mut recorder = self.job.recorder.borrow_mut();
         recorder.attempt_ended(&attempt, failure);
         self.state = TaskState::Between { since: ended };
@@ -249,7 +249,7 @@ mod tests {
         let totals = job.recorder.borrow().totals;
         assert_eq!((totals.started, totals.attempts, totals.succeeded), (2, 4, 2));
         assert_eq!((totals.failed_attempts.total(), totals.failed.total()), (2, 0));
-        assert_eq!((job.worker.in_flight.now(), job.worker.in_flight.peak()), (0, 1));
+        assert_eq!((job.worker.run.gauges.in_flight.now(), job.worker.run.gauges.in_flight.peak()), (0, 1));
     }
 
     #[tokio::test(start_paused = true)]

@@ -51,9 +51,9 @@ pub(crate) async fn run<C: Connector + 'static>(
 ) {
     let job = Rc::clone(&task.job);
     let device = task.device;
-    let scenario = Arc::clone(&job.worker.scenario);
+    let scenario = Arc::clone(&job.worker.run.scenario);
     let behaviour = &scenario.fleet.class_of(device).behaviour;
-    let mut retries = Retries::new(behaviour, scenario.time_scale, job.worker.seed, device, job.setup.index);
+    let mut retries = Retries::new(behaviour, scenario.time_scale, job.worker.run.seed, device, job.setup.index);
     let mut work = DeviceWork::new(task);
     match key {
         Some(Err(failure)) => {
@@ -247,9 +247,9 @@ impl<C: Connector + 'static> DeviceWork<C> {
         let worker = Rc::clone(&self.job.worker);
         let setup = Arc::clone(&self.job.setup);
         let settings = setup.settings_of(self.task.device);
-        let (connector, end) = (&*worker.connector, Rc::clone(&self.end));
+        let (connector, end) = (&*worker.run.connector, Rc::clone(&self.end));
         if way != Way::Hub && self.prepared.is_none() {
-            let key = worker.works.order(&setup, self.task.device).await.unwrap_or_else(|_| Err(keys::lost()))?;
+            let key = worker.run.works.order(&setup, self.task.device).await.unwrap_or_else(|_| Err(keys::lost()))?;
             self.prepared = Some(Box::new(key));
         }
         if way != Way::Renewal {
@@ -277,7 +277,7 @@ impl<C: Connector + 'static> DeviceWork<C> {
     /// Ends a connection with the hub before another one is made, so that the hub does not have to.
     async fn take_leave(&mut self) {
         if let (Some(session), slot) = Kept::split(self.kept.take()) {
-            Box::pin(session.leave(&*self.job.worker.connector)).await;
+            Box::pin(session.leave(&*self.job.worker.run.connector)).await;
             drop(slot);
         }
     }
@@ -291,7 +291,7 @@ impl<C: Connector + 'static> DeviceWork<C> {
             early.count(leaf.early_by);
             worker.early.set(early);
         }
-        if issued.is_some_and(|credential| !worker.serials.insert(&credential.leaf.serial)) {
+        if issued.is_some_and(|credential| !worker.run.serials.insert(&credential.leaf.serial)) {
             let again = "the issued certificate has the serial number of another one of this run";
             done.result = Err(Failure::new(FailureClass::Verification, again));
             done.obtained = None;
@@ -317,7 +317,7 @@ impl<C: Connector + 'static> DeviceWork<C> {
                 device.expired = false;
             }
         });
-        self.kept = done.session.map(|session| Kept::new(session, permit, &worker.connected));
+        self.kept = done.session.map(|session| Kept::new(session, permit, &worker.run.gauges));
     }
 
     /// Counts a certificate that has expired, once.
@@ -345,7 +345,7 @@ pub(crate) fn close<C: Connector + 'static>(job: &Rc<StageJob<C>>, kept: Kept<C:
     tokio::task::spawn_local(async move {
         let (session, slot) = Kept::split(Some(kept));
         if let Some(session) = session {
-            session.close(&*worker.connector).await;
+            session.close(&*worker.run.connector).await;
         }
         drop(slot);
     });

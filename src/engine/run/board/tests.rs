@@ -12,7 +12,6 @@ use crate::engine::record::publication::{COPY_EVERY, Interest, Publication};
 use crate::engine::run::crew::Execution;
 use crate::engine::run::keeper::Keeper;
 use crate::engine::run::outcome::{EngineOutcome, RunStart};
-use crate::engine::worker::gauge::Gauge;
 use crate::measure::RunStatus;
 use crate::measure::{CpuUse, Outcome};
 use crate::scenario::Scenario;
@@ -141,8 +140,7 @@ fn keeper(execution: Execution) -> (Keeper, Receiver<EngineOutcome>) {
         cpu_at_start: CpuUse::default(),
         cpu_at_begin: CpuUse::default(),
         limit: InFlightLimit { limit: 9, from: LimitedBy::MaxInFlight },
-        in_flight: Arc::new(Gauge::default()),
-        connected: Arc::new(Gauge::default()),
+        gauges: Arc::default(),
         execution,
     };
     let board = board();

@@ -40,7 +40,7 @@ fn order(job: &Jobs, feed: Feed) -> StageOrder {
         until: None,
         feed,
         keys: None,
-        members: (0..job.worker.scenario.fleet.devices).collect(),
+        members: (0..job.worker.run.scenario.fleet.devices).collect(),
         unlisted: Skips::default(),
         turns: None,
         max_lateness: None,
@@ -176,7 +176,7 @@ fn a_device_that_waits_is_counted_once_for_what_it_waits_for_first() {
 /// Keys of all devices, made by a thread of its own, for as many workers.
 fn works(job: &Jobs, lane: Lane, workers: u32, ahead: u32) -> (Arc<KeyWorks>, Vec<KeySupply>) {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-    let plan = Arc::new(Plan::new(&job.worker.scenario, 7));
+    let plan = Arc::new(Plan::new(&job.worker.run.scenario, 7));
     let works = Arc::new(KeyWorks::new(Some(pool), plan, ahead));
     let supplies = works.supply(&job.setup, lane, workers as usize);
     (works, supplies)
