@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use hdrhistogram::serialization::Deserializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 
-use crate::domain::{Adding, Count, FailureClass, Level, Subject};
+use crate::domain::{Adding, Count, FailureClass, Level, Phase, Subject};
 use crate::measure::{ErrorRow, RunRecord, RunStatus};
 use crate::report::console::{Look, WIDTH, summary};
 use crate::report::counted::Column;
@@ -365,6 +365,11 @@ fn the_page_of_all_counts_is_what_is_declared() {
     assert!(there == made, "docs/counts.md is not up to date: run this test once with FLEETSTORM_BLESS=1");
 }
 
+/// What docs/results.md says of a file.
+fn section<'a>(page: &'a str, file: &str) -> &'a str {
+    page.split(&format!("**`{file}`**")).nth(1).unwrap().split("\n**").next().unwrap()
+}
+
 #[test]
 fn every_column_is_documented() {
     let page = include_str!("../../docs/results.md");
@@ -378,7 +383,7 @@ fn every_column_is_documented() {
         "resources.csv",
         "certificates.csv",
     ] {
-        let section = page.split(&format!("**`{file}`**")).nth(1).unwrap().split("\n**").next().unwrap();
+        let section = section(page, file);
         let header = exported(file, &fixture::record()).lines().next().unwrap().to_owned();
         // Those of counts are on a page of their own.
         let is_count = |column: &str| {
@@ -389,8 +394,44 @@ fn every_column_is_documented() {
             assert!(section.contains(&format!("`{column}`")), "docs/results.md does not document {column} of {file}");
         }
     }
-    for phase in crate::domain::Phase::ALL {
+    for phase in Phase::ALL {
         assert!(page.contains(&format!("`{phase}`")), "docs/results.md does not document the phase {phase}");
+    }
+    for class in FailureClass::ALL {
+        assert!(page.contains(&format!("| `{class}` | ")), "docs/results.md does not document the class {class}");
+    }
+}
+
+/// What a table says of counts must not stand in two places, of which one is written by hand.
+#[test]
+fn what_counts_are_is_said_on_their_own_page_alone() {
+    let scenarios = include_str!("../../docs/scenarios.md");
+    let thresholds = scenarios.split("\n## Thresholds\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    let is_count = |name: &str| {
+        let name = ["_us", "_total"].iter().fold(name, |name, end| name.strip_suffix(end).unwrap_or(name));
+        let name = name.strip_prefix("devices_").unwrap_or(name);
+        Count::from_name(name).is_some()
+    };
+    let results = include_str!("../../docs/results.md");
+    let of_stages = ["summary.csv", "intervals.csv"].map(|file| section(results, file)).concat();
+    for (page, text) in
+        [("results", &*of_stages), ("metrics", include_str!("../../docs/metrics.md")), ("scenarios", thresholds)]
+    {
+        assert!(text.contains("(counts.md)"), "docs/{page}.md does not say where counts are");
+        // A class of failures has the name of a count, too.
+        let tables = text.split("\n\n").filter(|part| !part.starts_with("| class of failures "));
+        let rows = tables.flat_map(str::lines).filter(|line| line.starts_with("| `"));
+        // By outcome is not how anything is counted: such a metric is put together.
+        for row in rows.filter(|row| !row.contains("`outcome`")) {
+            let mut named = row.split(" | ").next().unwrap().split('`').skip(1).step_by(2);
+            assert!(!named.all(is_count), "docs/{page}.md says by hand what docs/counts.md has: {row}");
+        }
+    }
+    for phase in Phase::ALL {
+        assert!(thresholds.contains(&format!("`{phase}`")), "docs/scenarios.md does not tell the phase {phase}");
+    }
+    for class in FailureClass::ALL {
+        assert!(thresholds.contains(&format!("`{class}`")), "docs/scenarios.md does not tell the class {class}");
     }
 }
 
