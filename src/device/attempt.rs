@@ -24,35 +24,13 @@ pub struct Done<S> {
     pub session: Option<HubSession<S>>,
 }
 
-/// What is given to an attempt of any kind.
-pub(super) struct AttemptInput<'a, C: Connector> {
-    pub(super) settings: &'a Settings,
-    pub(super) connector: &'a C,
-    pub(super) end: &'a LocalEnd,
-    /// Those of its preparation.
-    pub(super) phases: PhaseTimes,
-    /// A session from before.
-    pub(super) session: Option<HubSession<C::Stream>>,
-    /// Whether a session stays open at the end.
-    pub(super) keep: bool,
-}
-
-/// Does `work` within the time of an attempt.
-pub(super) async fn attempt<C, W>(given: AttemptInput<'_, C>, work: W) -> Done<C::Stream>
+/// Does `work` within the time of an attempt. `keep`: a session stays open at the end.
+pub(super) async fn attempt<C, W>(mut attempt: AttemptContext<'_, C>, keep: bool, work: W) -> Done<C::Stream>
 where
     C: Connector,
     W: AsyncFnOnce(&mut AttemptContext<'_, C>) -> Result<Credential, Failure>,
 {
-    let AttemptInput { settings, connector, end, phases, session, keep } = given;
-    let mut attempt = AttemptContext {
-        settings,
-        connector,
-        end,
-        started: Instant::now(),
-        facts: AttemptFacts { phases, ..AttemptFacts::default() },
-        obtained: None,
-        session,
-    };
+    let (settings, connector, end) = (attempt.settings, attempt.connector, attempt.end);
     end.begins(&attempt.facts);
     let limit = settings.timeouts.attempt;
     let result = timeout(limit, work(&mut attempt)).await;
@@ -105,7 +83,19 @@ impl Leg {
         Self { service: "the hub", tcp: Phase::RenewTcp, tls: Phase::RenewTls, connack: Phase::RenewConnack };
 }
 
-impl<C: Connector> AttemptContext<'_, C> {
+impl<'a, C: Connector> AttemptContext<'a, C> {
+    /// Of an attempt that begins now, with the phases of its preparation and, if there is one, a session from before.
+    pub(super) fn new(
+        settings: &'a Settings,
+        connector: &'a C,
+        end: &'a LocalEnd,
+        phases: PhaseTimes,
+        session: Option<HubSession<C::Stream>>,
+    ) -> Self {
+        let facts = AttemptFacts { phases, ..AttemptFacts::default() };
+        Self { settings, connector, end, started: Instant::now(), facts, obtained: None, session }
+    }
+
     /// It is in this phase from now on.
     pub(super) fn enters(&self, phase: Phase) {
         self.end.tells(phase, &self.facts);

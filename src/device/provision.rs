@@ -1,6 +1,6 @@
 use tokio::time::Instant;
 
-use crate::device::attempt::{AttemptContext, AttemptInput, Done, attempt};
+use crate::device::attempt::{AttemptContext, Done, attempt};
 use crate::device::credential::UncheckedCredential;
 use crate::device::{Connector, Credential, LocalEnd, Prepared, Settings};
 use crate::domain::{Failure, Phase};
@@ -15,8 +15,8 @@ pub async fn provision<C: Connector>(
     prepared: &Prepared,
     keep: bool,
 ) -> Done<C::Stream> {
-    let given = AttemptInput { settings, connector, end, phases: prepared.begin_registration(), session: None, keep };
-    Box::pin(attempt(given, async |attempt| attempt.provision(prepared).await)).await
+    let context = AttemptContext::new(settings, connector, end, prepared.begin_registration(), None);
+    Box::pin(attempt(context, keep, async |attempt| attempt.provision(prepared).await)).await
 }
 
 impl<C: Connector> AttemptContext<'_, C> {

@@ -1,4 +1,4 @@
-use crate::device::attempt::{AttemptContext, AttemptInput, Done, Leg, attempt};
+use crate::device::attempt::{AttemptContext, Done, Leg, attempt};
 use crate::device::credential::UncheckedCredential;
 use crate::device::{Connector, Credential, HubSession, LocalEnd, Prepared, Settings};
 use crate::domain::{Failure, FailureClass, PhaseTimes};
@@ -18,8 +18,8 @@ pub async fn renew<C: Connector>(
     prepared: &Prepared,
     keep: bool,
 ) -> Done<C::Stream> {
-    let given = AttemptInput { settings, connector, end, phases: prepared.begin_renewal(), session, keep };
-    Box::pin(attempt(given, async |attempt| attempt.renew(credential, prepared).await)).await
+    let context = AttemptContext::new(settings, connector, end, prepared.begin_renewal(), session);
+    Box::pin(attempt(context, keep, async |attempt| attempt.renew(credential, prepared).await)).await
 }
 
 /// Connects to the hub with a credential and sends telemetry, as far as `settings` ask for. `keep`: the session stays
@@ -31,12 +31,12 @@ pub async fn reconnect<C: Connector>(
     credential: &Credential,
     keep: bool,
 ) -> Done<C::Stream> {
-    let given = AttemptInput { settings, connector, end, phases: PhaseTimes::new(), session: None, keep };
+    let context = AttemptContext::new(settings, connector, end, PhaseTimes::new(), None);
     let work = async |attempt: &mut AttemptContext<'_, C>| {
         attempt.session = attempt.visit_hub(credential).await?;
         Ok(credential.clone())
     };
-    Box::pin(attempt(given, work)).await
+    Box::pin(attempt(context, keep, work)).await
 }
 
 impl<C: Connector> AttemptContext<'_, C> {

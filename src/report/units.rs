@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use crate::domain::FleetTime;
+use crate::measure::Machine;
 
 /// A time with three significant digits: `850 µs`, `12.3 ms`, `7.90 s`, `2 min 5 s`, `3 h 20 min`.
 pub fn duration(time: Duration) -> String {
@@ -26,6 +27,12 @@ pub fn duration(time: Duration) -> String {
 /// A time in nanoseconds, as [`duration`].
 pub fn nanos(nanos: u64) -> String {
     duration(Duration::from_nanos(nanos))
+}
+
+/// A machine, as far as it bears on what it measured.
+pub fn machine(machine: &Machine) -> String {
+    let Machine { cpu, cores, memory, os, open_files } = machine;
+    format!("{cpu}, {cores} cores, {}, {os}, {} open files", bytes(*memory), count(*open_files))
 }
 
 /// A count with separators: `12,345`.

@@ -29,7 +29,8 @@ pub(crate) struct Newcomer<S> {
     pub(crate) ticket: Ticket,
 }
 
-/// The TLS handshake of a newcomer, counted; its peer may be waited for so long as `limit` in all.
+/// The TLS handshake of a newcomer, counted; its peer may be waited for so long as `limit` in all. The limit is for the peer:
+/// neither what the emulator computes nor the wait for a turn counts.
 pub(crate) async fn shake_hands<S>(
     tls: &TlsAcceptor,
     newcomer: Newcomer<S>,
@@ -40,38 +41,25 @@ pub(crate) async fn shake_hands<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let Some(stream) = attempt(tls, newcomer, limit, faults, tally).await else {
-        tally.count(Event::HandshakeFailed);
-        return None;
+    let Newcomer { stream, place, ticket } = newcomer;
+    let shaken = async {
+        let mut stream = Stepwise::new(PausableStream::new(faults, tally, Watched::new(stream, place.clone())), ticket);
+        within(limit, &place, stream.first_bytes()).await?.ok()?;
+        if let Some(delay) = faults.handshake_delay(Instant::now()) {
+            tally.count(Event::FaultHandshake);
+            sleep(delay).await;
+        }
+        let mut stream = within(limit, &place, tls.accept(stream)).await?.ok()?;
+        stream.get_mut().0.finish();
+        Some(stream)
     };
-    tally.count(Event::Handshake);
-    if stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed) {
+    let stream = shaken.await;
+    tally.count(if stream.is_some() { Event::Handshake } else { Event::HandshakeFailed });
+    let kind = stream.as_ref().and_then(|stream| stream.get_ref().1.handshake_kind());
+    if kind == Some(HandshakeKind::Resumed) {
         tally.count(Event::Resumed);
     }
-    Some(stream)
-}
-
-/// The time limit is for the peer: neither what the emulator computes nor the wait for a turn counts.
-async fn attempt<S>(
-    tls: &TlsAcceptor,
-    newcomer: Newcomer<S>,
-    limit: Duration,
-    faults: &Arc<FaultInjector>,
-    tally: &Arc<Tally>,
-) -> Option<DeviceStream<S>>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let Newcomer { stream, place, ticket } = newcomer;
-    let mut stream = Stepwise::new(PausableStream::new(faults, tally, Watched::new(stream, place.clone())), ticket);
-    within(limit, &place, stream.first_bytes()).await?.ok()?;
-    if let Some(delay) = faults.handshake_delay(Instant::now()) {
-        tally.count(Event::FaultHandshake);
-        sleep(delay).await;
-    }
-    let mut stream = within(limit, &place, tls.accept(stream)).await?.ok()?;
-    stream.get_mut().0.finish();
-    Some(stream)
+    stream
 }
 
 /// What the future comes to, unless the peer is waited for longer than `limit` in all.

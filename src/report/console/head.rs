@@ -141,15 +141,6 @@ pub(super) fn circumstances(text: &mut String, record: &RunRecord, look: Look) {
         words.push_str(&format!(", started {p50} after due at the median, {p99} at p99"));
     }
     line(text, &look.folded(" ", &words));
-    let machine = &record.machine;
-    let words = format!(
-        "{}, {} cores, {}, {}, {} open files",
-        machine.cpu,
-        machine.cores,
-        units::bytes(machine.memory),
-        machine.os,
-        units::count(machine.open_files)
-    );
-    line(text, &look.folded(" ", &words));
+    line(text, &look.folded(" ", &units::machine(&record.machine)));
     line(text, "");
 }

@@ -107,7 +107,6 @@ fn verdict(out: &mut String, record: &RunRecord) -> fmt::Result {
 
 fn asked(out: &mut String, record: &RunRecord) -> fmt::Result {
     out.push_str("<section id=\"asked\"><h2>What was asked</h2><dl>");
-    let machine = &record.machine;
     let mut pairs = vec![
         ("Scenario", record.scenario.clone()),
         ("Target", record.target.clone()),
@@ -124,17 +123,7 @@ fn asked(out: &mut String, record: &RunRecord) -> fmt::Result {
         "Time scale",
         if record.time_scale.is_real() { "real time".to_owned() } else { compressed(record.time_scale) },
     ));
-    pairs.push((
-        "Machine",
-        format!(
-            "{}, {} cores, {}, {}, {} open files",
-            machine.cpu,
-            machine.cores,
-            units::bytes(machine.memory),
-            machine.os,
-            units::count(machine.open_files)
-        ),
-    ));
+    pairs.push(("Machine", units::machine(&record.machine)));
     for (name, value) in pairs {
         write!(out, "<div><dt>{name}</dt><dd>{}</dd></div>", Text(&value))?;
     }
