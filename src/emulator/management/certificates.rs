@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::Plane;
 use super::answer::Json;
-use super::error::ManagementRefusal;
+use super::error::{ManagementRefusal, ManagementResult};
 use super::request::{self, IfMatch};
 use super::routes::Routes;
 use crate::domain::{BYTE_ORDER_MARK, RegistrationId};
@@ -68,17 +68,12 @@ async fn list(State(plane): State<Plane>) -> Json {
     Json(json!({"value": cas.iter().map(|ca| shown(ca, false)).collect::<Vec<_>>()}))
 }
 
-async fn show(State(plane): State<Plane>, Path(name): Path<String>) -> Result<Json, ManagementRefusal> {
+async fn show(State(plane): State<Plane>, Path(name): Path<String>) -> ManagementResult {
     let ca = plane.core().registry.enrollments.ca(&name).ok_or_else(|| unknown(&name))?;
     Ok(Json(shown(&ca, false)))
 }
 
-async fn put(
-    State(plane): State<Plane>,
-    Path(name): Path<String>,
-    if_match: IfMatch,
-    body: Bytes,
-) -> Result<Json, ManagementRefusal> {
+async fn put(State(plane): State<Plane>, Path(name): Path<String>, if_match: IfMatch, body: Bytes) -> ManagementResult {
     // The rule for names is that for registration ids, as far as it is documented.
     RegistrationId::new(&name)
         .map_err(|error| ManagementRefusal::bad_request(format!("The name {name:?} cannot be: {error}.")))?;
@@ -99,17 +94,13 @@ async fn delete(
     State(plane): State<Plane>,
     Path(name): Path<String>,
     if_match: IfMatch,
-) -> Result<StatusCode, ManagementRefusal> {
+) -> ManagementResult<StatusCode> {
     let deleted = plane.core().registry.enrollments.delete_ca(&name, if_match.required()?);
     deleted.map_err(|error| refusal(&name, error))?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn generate_code(
-    State(plane): State<Plane>,
-    Path(name): Path<String>,
-    if_match: IfMatch,
-) -> Result<Json, ManagementRefusal> {
+async fn generate_code(State(plane): State<Plane>, Path(name): Path<String>, if_match: IfMatch) -> ManagementResult {
     let core = plane.core();
     let ca = core.registry.enrollments.generate_code(&name, if_match.required()?, core.clock.now());
     Ok(Json(shown(&ca.map_err(|error| refusal(&name, error))?, true)))
@@ -120,14 +111,14 @@ async fn verify(
     Path(name): Path<String>,
     if_match: IfMatch,
     body: Bytes,
-) -> Result<Json, ManagementRefusal> {
+) -> ManagementResult {
     let Proof { certificate } = request::json(&body)?;
     let (core, proof) = (plane.core(), der(&certificate)?);
     let ca = core.registry.enrollments.verify_ca(&name, &proof, if_match.required()?, core.clock.now());
     Ok(Json(shown(&ca.map_err(|error| refusal(&name, error))?, false)))
 }
 
-fn der(text: &str) -> Result<Vec<u8>, ManagementRefusal> {
+fn der(text: &str) -> ManagementResult<Vec<u8>> {
     certificate_der(text)
         .ok_or_else(|| ManagementRefusal::bad_request("certificate must be PEM, or base64 of PEM or DER."))
 }

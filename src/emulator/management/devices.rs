@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::Plane;
 use super::answer::{Json, listing};
-use super::error::ManagementRefusal;
+use super::error::{ManagementRefusal, ManagementResult};
 use super::request::{self, Page, header};
 use super::routes::Routes;
 use crate::emulator::service::{CloudToDevice, DeviceInfo};
@@ -46,22 +46,22 @@ async fn list(State(plane): State<Plane>, page: Page) -> Response {
     listing("device", &page, found.iter().map(|device| (device.device_id.to_string(), shown(device))).collect())
 }
 
-async fn show(State(plane): State<Plane>, Path(id): Path<String>) -> Result<Json, ManagementRefusal> {
+async fn show(State(plane): State<Plane>, Path(id): Path<String>) -> ManagementResult {
     Ok(Json(shown(&plane.service.device(&id)?)))
 }
 
-async fn change(State(plane): State<Plane>, Path(id): Path<String>, body: Bytes) -> Result<Json, ManagementRefusal> {
+async fn change(State(plane): State<Plane>, Path(id): Path<String>, body: Bytes) -> ManagementResult {
     let Change { status } = request::json(&body)?;
     Ok(Json(shown(&plane.service.set_device_enabled(&id, status == Status::Enabled)?)))
 }
 
-async fn delete(State(plane): State<Plane>, Path(id): Path<String>) -> Result<StatusCode, ManagementRefusal> {
+async fn delete(State(plane): State<Plane>, Path(id): Path<String>) -> ManagementResult<StatusCode> {
     plane.service.delete_device(&id)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Revokes the certificates of a device.
-async fn revoke(State(plane): State<Plane>, Path(id): Path<String>) -> Result<Json, ManagementRefusal> {
+async fn revoke(State(plane): State<Plane>, Path(id): Path<String>) -> ManagementResult {
     plane.service.revoke_device_certificates(&id)?;
     show(State(plane), Path(id)).await
 }
@@ -72,18 +72,18 @@ async fn send(
     Path(id): Path<String>,
     headers: HeaderMap,
     body: Bytes,
-) -> Result<StatusCode, ManagementRefusal> {
+) -> ManagementResult<StatusCode> {
     plane.service.send_cloud_to_device(&id, &message(&headers, body)?)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Headers as the hub names them towards devices: `iothub-messageid`, `iothub-app-NAME` and so on.
-fn message(headers: &HeaderMap, payload: Bytes) -> Result<CloudToDevice, ManagementRefusal> {
+fn message(headers: &HeaderMap, payload: Bytes) -> ManagementResult<CloudToDevice> {
     const APPLICATION: &str = "iothub-app-";
     let text = |name: &str| header(headers, name).map(|value| value.map(str::to_owned));
     let application = headers.keys().filter_map(|name| Some((name.as_str().strip_prefix(APPLICATION)?, name)));
     let properties = application.map(|(property, name)| Ok((property.to_owned(), text(name.as_str())?)));
-    let mut properties = properties.collect::<Result<Vec<_>, ManagementRefusal>>()?;
+    let mut properties = properties.collect::<ManagementResult<Vec<_>>>()?;
     // The order of headers in the table is arbitrary.
     properties.sort_unstable();
     Ok(CloudToDevice {
@@ -99,7 +99,7 @@ fn message(headers: &HeaderMap, payload: Bytes) -> Result<CloudToDevice, Managem
     })
 }
 
-fn ack(word: String) -> Result<String, ManagementRefusal> {
+fn ack(word: String) -> ManagementResult<String> {
     if ["none", "positive", "negative", "full"].contains(&word.as_str()) {
         Ok(word)
     } else {
@@ -107,7 +107,7 @@ fn ack(word: String) -> Result<String, ManagementRefusal> {
     }
 }
 
-fn moment(text: &str) -> Result<SystemTime, ManagementRefusal> {
+fn moment(text: &str) -> ManagementResult<SystemTime> {
     let moment = text.parse::<Timestamp>().ok().and_then(|at| Duration::try_from(at.as_duration()).ok());
     moment
         .map(|since| SystemTime::UNIX_EPOCH + since)

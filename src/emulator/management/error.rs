@@ -5,10 +5,14 @@ use hyper::StatusCode;
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use uuid::Uuid;
 
+use super::answer::Json;
 use crate::emulator::clock::dps_time;
 use crate::emulator::registry::ChangeError;
 use crate::emulator::service::HubError;
 use crate::protocol::payload::ErrorDetails;
+
+/// What a request comes to, if the control plane does not refuse it.
+pub(super) type ManagementResult<T = Json> = Result<T, ManagementRefusal>;
 
 /// A request that the control plane refuses. It becomes an answer in two steps, as only the outermost layer knows the
 /// time: [`IntoResponse`] sets the status and keeps the rest for [`ManagementRefusal::response`].

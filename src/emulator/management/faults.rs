@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::Plane;
 use super::answer::Json;
-use super::error::ManagementRefusal;
+use super::error::{ManagementRefusal, ManagementResult};
 use super::request;
 use super::routes::Routes;
 use crate::emulator::config::{Faults, told};
@@ -18,13 +18,13 @@ pub(super) fn routes() -> Routes {
     Routes::new().route("/faults", get(show).put(put)).route("/faults/disconnectHub", post(disconnect))
 }
 
-async fn show(State(plane): State<Plane>) -> Result<Json, ManagementRefusal> {
+async fn show(State(plane): State<Plane>) -> ManagementResult {
     let faults = serde_json::to_value(plane.service.faults());
     faults.map(Json).map_err(|error| ManagementRefusal::new(500_001, format!("{error}.")))
 }
 
 /// Replaces the whole plan: what the body leaves out does not go wrong. All times count from now.
-async fn put(State(plane): State<Plane>, body: Bytes) -> Result<Json, ManagementRefusal> {
+async fn put(State(plane): State<Plane>, body: Bytes) -> ManagementResult {
     let refused = |problems: Problems| ManagementRefusal::bad_request(format!("{}.", told(&problems)));
     let faults = Faults::from_json(&request::json(&body)?).map_err(refused)?;
     plane.service.set_faults(faults).map_err(refused)?;

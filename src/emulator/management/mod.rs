@@ -38,7 +38,7 @@ use super::registry::Journal;
 use super::service::Service;
 use super::transport::http::{self, BodyError};
 use super::transport::room::Place;
-use error::ManagementRefusal;
+use error::{ManagementRefusal, ManagementResult};
 use plane::Plane;
 use routes::{Paths, Routes};
 use token::Token;
@@ -110,7 +110,7 @@ impl Management {
 }
 
 /// Lets in who has the token, and reads the whole request before anybody deals with it.
-async fn guard(State(plane): State<Plane>, request: Request, next: Next) -> Result<Response, ManagementRefusal> {
+async fn guard(State(plane): State<Plane>, request: Request, next: Next) -> ManagementResult<Response> {
     let core = plane.core();
     let (head, body) = request.into_parts();
     let authorization = head.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::Plane;
 use super::answer::Json;
-use super::error::ManagementRefusal;
+use super::error::{ManagementRefusal, ManagementResult};
 use super::request;
 use super::routes::Routes;
 use crate::domain::FleetTime;
@@ -63,7 +63,7 @@ struct LeafConfiguration {
 }
 
 impl Body {
-    fn validity(self) -> Result<FleetTime, ManagementRefusal> {
+    fn validity(self) -> ManagementResult<FleetTime> {
         let CertificateConfiguration { certificate_authority_configuration, leaf_certificate_configuration } =
             self.properties.certificate;
         let key_type = certificate_authority_configuration.and_then(|authority| authority.key_type);
@@ -92,13 +92,13 @@ async fn list(State(plane): State<Plane>) -> Json {
     Json(json!({"value": policies}))
 }
 
-async fn show(State(plane): State<Plane>, Path(name): Path<String>) -> Result<Json, ManagementRefusal> {
+async fn show(State(plane): State<Plane>, Path(name): Path<String>) -> ManagementResult {
     let policy = plane.core().adr.policy(&name).ok_or_else(|| ManagementRefusal::not_found("policy", &name))?;
     Ok(Json(shown(&plane, &name, &policy)))
 }
 
 /// Makes a policy with an issuing CA of its own, or changes the validity of the certificates that one gives from now on.
-async fn put(State(plane): State<Plane>, Path(name): Path<String>, body: Bytes) -> Result<Json, ManagementRefusal> {
+async fn put(State(plane): State<Plane>, Path(name): Path<String>, body: Bytes) -> ManagementResult {
     if !is_name(&name) {
         let rule = "3 to 63 letters, digits and dashes, no dash first";
         return Err(ManagementRefusal::bad_request(format!("The name {name:?} cannot be: {rule}.")));
@@ -115,12 +115,12 @@ async fn put(State(plane): State<Plane>, Path(name): Path<String>, body: Bytes) 
 
 /// Gives the policy a new issuing CA. Certificates of the old one are no longer good at the hub, and those of the new one
 /// are good after the next synchronization.
-async fn revoke(State(plane): State<Plane>, Path(name): Path<String>) -> Result<Json, ManagementRefusal> {
+async fn revoke(State(plane): State<Plane>, Path(name): Path<String>) -> ManagementResult {
     plane.service.revoke_policy(&name)?;
     show(State(plane), Path(name)).await
 }
 
-async fn synchronize(State(plane): State<Plane>) -> Result<StatusCode, ManagementRefusal> {
+async fn synchronize(State(plane): State<Plane>) -> ManagementResult<StatusCode> {
     plane.service.sync_credentials()?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,6 +1,6 @@
 use serde::Deserialize;
 
-use super::error::ManagementRefusal;
+use super::error::{ManagementRefusal, ManagementResult};
 
 /// `QuerySpecification` of the DPS API.
 #[derive(Deserialize)]
@@ -9,7 +9,7 @@ pub(super) struct Query {
 }
 
 /// Checks that everything of `table` is asked for, which is all that is emulated of the query language.
-pub(super) fn check(query: &Query, table: &str) -> Result<(), ManagementRefusal> {
+pub(super) fn check(query: &Query, table: &str) -> ManagementResult<()> {
     let words: Vec<_> = query.query.split_ascii_whitespace().map(str::to_ascii_lowercase).collect();
     let words: Vec<_> = words.iter().map(String::as_str).collect();
     if words == ["select", "*", "from", table] || words == ["*"] || words == ["select", "*"] {

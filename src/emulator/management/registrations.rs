@@ -7,7 +7,7 @@ use hyper::StatusCode;
 
 use super::Plane;
 use super::answer::{Json, listing};
-use super::error::ManagementRefusal;
+use super::error::{ManagementRefusal, ManagementResult};
 use super::request::{IfMatch, Page};
 use super::routes::Routes;
 use crate::emulator::dps::registration_state;
@@ -20,17 +20,13 @@ pub(super) fn routes() -> Routes {
         .route("/registrations/{id}/query", post(of_group))
 }
 
-async fn show(State(plane): State<Plane>, Path(id): Path<String>) -> Result<Json, ManagementRefusal> {
+async fn show(State(plane): State<Plane>, Path(id): Path<String>) -> ManagementResult {
     let core = plane.core();
     let registration = core.registry.registration(&id.to_ascii_lowercase()).ok_or_else(|| unknown(&id))?;
     Ok(Json(registration_state(core, &registration)))
 }
 
-async fn delete(
-    State(plane): State<Plane>,
-    Path(id): Path<String>,
-    if_match: IfMatch,
-) -> Result<StatusCode, ManagementRefusal> {
+async fn delete(State(plane): State<Plane>, Path(id): Path<String>, if_match: IfMatch) -> ManagementResult<StatusCode> {
     plane.core().registry.delete_registration(&id, if_match.or_any()).map_err(|error| match error {
         ChangeError::NotFound => unknown(&id),
         error => error.into(),
@@ -39,11 +35,7 @@ async fn delete(
 }
 
 /// The registrations of an enrollment group, page by page.
-async fn of_group(
-    State(plane): State<Plane>,
-    Path(group): Path<String>,
-    page: Page,
-) -> Result<Response, ManagementRefusal> {
+async fn of_group(State(plane): State<Plane>, Path(group): Path<String>, page: Page) -> ManagementResult<Response> {
     let core = plane.core();
     if core.registry.enrollments.get(EnrollmentKind::Group, &group).is_none() {
         return Err(ManagementRefusal::not_found("enrollmentGroup", &group));

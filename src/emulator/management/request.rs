@@ -6,11 +6,11 @@ use hyper::header::{HeaderValue, IF_MATCH};
 use hyper::http::request::Parts;
 use serde::de::DeserializeOwned;
 
-use super::error::ManagementRefusal;
+use super::error::{ManagementRefusal, ManagementResult};
 use crate::emulator::registry::Condition;
 
 /// A JSON body.
-pub(super) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ManagementRefusal> {
+pub(super) fn json<T: DeserializeOwned>(body: &[u8]) -> ManagementResult<T> {
     serde_json::from_slice(body)
         .map_err(|error| ManagementRefusal::new(400_012, format!("Deserialization error: {error}")))
 }
@@ -44,7 +44,7 @@ impl IfMatch {
     }
 
     /// For a change that needs the header.
-    pub(super) fn required(&self) -> Result<Condition<'_>, ManagementRefusal> {
+    pub(super) fn required(&self) -> ManagementResult<Condition<'_>> {
         match Condition::parse(self.0.as_deref()) {
             Condition::None => Err(ManagementRefusal::bad_request("The header If-Match is missing.")),
             condition => Ok(condition),
@@ -55,7 +55,7 @@ impl IfMatch {
 impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
     type Rejection = ManagementRefusal;
 
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ManagementRefusal> {
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> ManagementResult<Self> {
         // Several lines are one list.
         let lines = parts.headers.get_all(IF_MATCH).iter().map(|line| text(IF_MATCH.as_str(), line));
         let lines = lines.collect::<Result<Vec<_>, _>>()?;
@@ -84,7 +84,7 @@ impl Page {
 impl<S: Send + Sync> FromRequestParts<S> for Page {
     type Rejection = ManagementRefusal;
 
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ManagementRefusal> {
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> ManagementResult<Self> {
         let count = match header(&parts.headers, Self::MAX_ITEM_COUNT)? {
             None => Self::MOST,
             Some(text) => text.parse::<usize>().ok().filter(|count| *count > 0).ok_or_else(|| {
@@ -100,10 +100,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Page {
 }
 
 /// A header that is text, if it is there.
-pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, ManagementRefusal> {
+pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> ManagementResult<Option<&'a str>> {
     headers.get(name).map(|value| text(name, value)).transpose()
 }
 
-fn text<'a>(name: &str, value: &'a HeaderValue) -> Result<&'a str, ManagementRefusal> {
+fn text<'a>(name: &str, value: &'a HeaderValue) -> ManagementResult<&'a str> {
     value.to_str().map_err(|_| ManagementRefusal::bad_request(format!("The header {name} must be ASCII text.")))
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::Plane;
 use super::answer::Json;
-use super::error::ManagementRefusal;
+use super::error::{ManagementRefusal, ManagementResult};
 use super::request::{self, IfMatch};
 use super::routes::Routes;
 use crate::emulator::service::{MethodResult, TwinInfo};
@@ -50,7 +50,7 @@ impl Call {
     const TIMEOUT: u64 = 30;
 }
 
-async fn show(State(plane): State<Plane>, Path(id): Path<String>) -> Result<Json, ManagementRefusal> {
+async fn show(State(plane): State<Plane>, Path(id): Path<String>) -> ManagementResult {
     Ok(Json(shown(&plane.service.twin(&id)?)))
 }
 
@@ -60,7 +60,7 @@ async fn change(
     Path(id): Path<String>,
     if_match: IfMatch,
     body: Bytes,
-) -> Result<Json, ManagementRefusal> {
+) -> ManagementResult {
     let Patch { tags, properties } = request::json(&body)?;
     if !if_match.is(etag(plane.service.twin(&id)?.version)) {
         return Err(ManagementRefusal::precondition());
@@ -70,7 +70,7 @@ async fn change(
 }
 
 /// Calls a method of a device and waits for its answer.
-async fn invoke(State(plane): State<Plane>, Path(id): Path<String>, body: Bytes) -> Result<Json, ManagementRefusal> {
+async fn invoke(State(plane): State<Plane>, Path(id): Path<String>, body: Bytes) -> ManagementResult {
     let Call { method_name, payload, response_timeout_in_seconds, connect_timeout_in_seconds } = request::json(&body)?;
     if connect_timeout_in_seconds.is_some_and(|seconds| seconds > 0) {
         let message = "connectTimeoutInSeconds is not emulated: the device must be connected.";

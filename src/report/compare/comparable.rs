@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use crate::domain::TimeScale;
 use crate::measure::{RunRecord, RunStatus};
@@ -75,13 +76,11 @@ impl Mergeable {
     pub fn add(&mut self, run: &RunRecord) {
         let Self { first, allowed, reasons, notes, machines } = self;
         machines.insert(machine(run));
-        if run.scenario != first.scenario {
-            reasons.insert(format!("scenario: {} and {}", first.scenario, run.scenario));
+        if let Some(difference) = difference("scenario", &first.scenario, &run.scenario) {
+            reasons.insert(difference);
             return;
         }
-        if run.time_scale != first.time_scale {
-            reasons.insert(format!("time_scale: {} and {}", first.time_scale, run.time_scale));
-        }
+        reasons.extend(difference("time_scale", &first.time_scale, &run.time_scale));
         for (key, values) in differences(&first.settings, &settings(run)) {
             if allowed.iter().any(|allowed| begins(&key, allowed)) {
                 notes.insert(format!("{key} differs: {values}"));
@@ -89,14 +88,9 @@ impl Mergeable {
                 reasons.insert(format!("{key}: {values}"));
             }
         }
-        if run.target != first.target {
-            let what = format!("target: {} and {}", first.target, run.target);
-            let into = if allowed.iter().any(|allowed| allowed == "target") { notes } else { reasons };
-            into.insert(what);
-        }
-        if run.version != first.version {
-            self.notes.insert(format!("fleetstorm differs: {} and {}", first.version, run.version));
-        }
+        let of_target = if allowed.iter().any(|allowed| allowed == "target") { &mut *notes } else { reasons };
+        of_target.extend(difference("target", &first.target, &run.target));
+        notes.extend(difference("fleetstorm differs", &first.version, &run.version));
     }
 
     /// What the reader must know.
@@ -116,6 +110,20 @@ impl Mergeable {
 
 fn machine(run: &RunRecord) -> String {
     format!("{}, {} cores, {}", run.machine.cpu, run.machine.cores, run.machine.os)
+}
+
+fn part(run: &RunRecord) -> String {
+    run.part_of_fleet().unwrap_or_else(|| "the whole fleet".to_owned())
+}
+
+fn stages(run: &RunRecord) -> String {
+    let stages = run.stages.iter().map(|stage| format!("{} ({}, {})", stage.name, stage.kind, stage.workload));
+    stages.collect::<Vec<_>>().join(", ")
+}
+
+/// In what two runs differ, with what either has.
+fn difference<T: PartialEq + fmt::Display>(what: &str, a: &T, b: &T) -> Option<String> {
+    (a != b).then(|| format!("{what}: {a} and {b}"))
 }
 
 /// Whether a key is that one or below it.
@@ -142,23 +150,13 @@ pub(super) fn check(a: &[RunRecord], b: &[RunRecord], allowed: &[String]) -> Res
                 run.health.saturated.join("; ")
             ));
         }
-        if run.scenario != first.scenario {
-            reasons.insert(format!("scenario: {} and {}", first.scenario, run.scenario));
+        if let Some(difference) = difference("scenario", &first.scenario, &run.scenario) {
+            reasons.insert(difference);
             continue;
         }
-        if run.time_scale != first.time_scale {
-            reasons.insert(format!("time_scale: {} and {}", first.time_scale, run.time_scale));
-        }
-        let part = |run: &RunRecord| run.part_of_fleet().unwrap_or_else(|| "the whole fleet".to_owned());
-        if part(run) != part(first) {
-            reasons.insert(format!("part of the fleet: {} and {}", part(first), part(run)));
-        }
-        let stages = |run: &RunRecord| -> Vec<_> {
-            run.stages.iter().map(|stage| format!("{} ({}, {})", stage.name, stage.kind, stage.workload)).collect()
-        };
-        if stages(run) != stages(first) {
-            reasons.insert(format!("stages: {} and {}", stages(first).join(", "), stages(run).join(", ")));
-        }
+        reasons.extend(difference("time_scale", &first.time_scale, &run.time_scale));
+        reasons.extend(difference("part of the fleet", &part(first), &part(run)));
+        reasons.extend(difference("stages", &stages(first), &stages(run)));
         for (key, values) in differences(&asked, &settings(run)) {
             if OF_TARGET.into_iter().any(|of| begins(&key, of)) || allowed.iter().any(|allowed| begins(&key, allowed)) {
                 notes.insert(format!("{key} differs: {values}"));
@@ -166,15 +164,9 @@ pub(super) fn check(a: &[RunRecord], b: &[RunRecord], allowed: &[String]) -> Res
                 reasons.insert(format!("{key}: {values}"));
             }
         }
-        if run.target != first.target {
-            notes.insert(format!("the target differs: {} and {}", first.target, run.target));
-        }
-        if run.version != first.version {
-            notes.insert(format!("fleetstorm differs: {} and {}", first.version, run.version));
-        }
-        if machine(run) != machine(first) {
-            notes.insert(format!("the machine differs: {} and {}", machine(first), machine(run)));
-        }
+        notes.extend(difference("the target differs", &first.target, &run.target));
+        notes.extend(difference("fleetstorm differs", &first.version, &run.version));
+        notes.extend(difference("the machine differs", &machine(first), &machine(run)));
     }
     if reasons.is_empty() { Ok(notes.into_iter().collect()) } else { Err(NotComparable(reasons.into_iter().collect())) }
 }

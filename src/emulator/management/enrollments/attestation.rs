@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 
 use crate::emulator::dps::certificate_info;
 use crate::emulator::management::certificates::certificate_der;
-use crate::emulator::management::error::ManagementRefusal;
+use crate::emulator::management::error::{ManagementRefusal, ManagementResult};
 use crate::emulator::registry::{Certificate, CertificatePair, EnrollmentAttestation};
 use crate::pki::sas::SymmetricKey;
 
@@ -57,7 +57,7 @@ impl Mechanism {
     pub(super) fn attestation(
         self,
         current: Option<&EnrollmentAttestation>,
-    ) -> Result<EnrollmentAttestation, ManagementRefusal> {
+    ) -> ManagementResult<EnrollmentAttestation> {
         match (self.r#type, self.symmetric_key, self.x509) {
             (Type::SymmetricKey, keys, None) => keys_of(keys, current),
             (Type::X509, None, Some(x509)) => x509.attestation(current),
@@ -71,10 +71,7 @@ impl Mechanism {
     }
 }
 
-fn keys_of(
-    keys: Option<Keys>,
-    current: Option<&EnrollmentAttestation>,
-) -> Result<EnrollmentAttestation, ManagementRefusal> {
+fn keys_of(keys: Option<Keys>, current: Option<&EnrollmentAttestation>) -> ManagementResult<EnrollmentAttestation> {
     let (primary, secondary) = keys.map_or((None, None), |keys| (keys.primary_key, keys.secondary_key));
     let (old_primary, old_secondary) = match current {
         Some(EnrollmentAttestation::SymmetricKey { primary, secondary }) => (Some(primary), Some(secondary)),
@@ -92,7 +89,7 @@ fn keys_of(
 }
 
 impl X509 {
-    fn attestation(self, current: Option<&EnrollmentAttestation>) -> Result<EnrollmentAttestation, ManagementRefusal> {
+    fn attestation(self, current: Option<&EnrollmentAttestation>) -> ManagementResult<EnrollmentAttestation> {
         match (self.client_certificates, self.signing_certificates, self.ca_references) {
             (Some(pair), None, None) => match (certificates(&pair)?, current) {
                 (Some(pair), _) => Ok(EnrollmentAttestation::ClientCertificates(pair)),
@@ -124,7 +121,7 @@ fn no_primary(of: &str) -> ManagementRefusal {
 }
 
 /// The certificates of a pair; `None` when the first has none.
-fn certificates(pair: &Pair<CertificateText>) -> Result<Option<CertificatePair>, ManagementRefusal> {
+fn certificates(pair: &Pair<CertificateText>) -> ManagementResult<Option<CertificatePair>> {
     let der = |text: &Option<CertificateText>| {
         let text = text.as_ref().and_then(|text| text.certificate.as_deref()).filter(|text| !text.is_empty());
         let unusable = || ManagementRefusal::bad_request("A certificate must be PEM, or base64 of PEM or DER.");

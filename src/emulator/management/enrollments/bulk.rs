@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use super::{document, noun};
 use crate::emulator::management::Plane;
 use crate::emulator::management::answer::Json;
-use crate::emulator::management::error::ManagementRefusal;
+use crate::emulator::management::error::{ManagementRefusal, ManagementResult};
 use crate::emulator::management::request;
 use crate::emulator::registry::{ChangeError, Condition, EnrollmentKind};
 
@@ -33,7 +33,7 @@ enum Mode {
 }
 
 /// Does the same to several enrollments; those that fail do not keep the others back.
-pub(super) fn run(plane: &Plane, kind: EnrollmentKind, body: &[u8]) -> Result<Json, ManagementRefusal> {
+pub(super) fn run(plane: &Plane, kind: EnrollmentKind, body: &[u8]) -> ManagementResult {
     let Bulk { mode, enrollments, enrollment_groups } = request::json(body)?;
     let list = match kind {
         EnrollmentKind::Individual => enrollments,
@@ -62,7 +62,7 @@ fn change(
     id: &str,
     etag: Option<&str>,
     item: Map<String, Value>,
-) -> Result<(), ManagementRefusal> {
+) -> ManagementResult<()> {
     let core = plane.core();
     let enrollments = &core.registry.enrollments;
     let condition = match mode {

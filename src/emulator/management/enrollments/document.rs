@@ -7,7 +7,7 @@ use super::attestation::{self, Mechanism};
 use crate::domain::RegistrationId;
 use crate::emulator::clock::dps_time;
 use crate::emulator::core::Core;
-use crate::emulator::management::error::ManagementRefusal;
+use crate::emulator::management::error::{ManagementRefusal, ManagementResult};
 use crate::emulator::registry::{Enrollment, EnrollmentKind, Scope, Twin};
 
 /// Name of the field with the id.
@@ -49,7 +49,7 @@ pub(super) fn parse(
     id: &str,
     mut body: Map<String, Value>,
     current: Option<&Enrollment>,
-) -> Result<Enrollment, ManagementRefusal> {
+) -> ManagementResult<Enrollment> {
     RegistrationId::new(id)
         .map_err(|error| ManagementRefusal::bad_request(format!("The id {id:?} cannot be: {error}.")))?;
     // `null` is absent, as official SDKs write what they do not have.
@@ -101,7 +101,7 @@ pub(super) fn parse(
     })
 }
 
-fn text(body: &mut Map<String, Value>, name: &str) -> Result<Option<String>, ManagementRefusal> {
+fn text(body: &mut Map<String, Value>, name: &str) -> ManagementResult<Option<String>> {
     match body.shift_remove(name) {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
@@ -110,7 +110,7 @@ fn text(body: &mut Map<String, Value>, name: &str) -> Result<Option<String>, Man
 }
 
 /// Ids of devices at the hub. Source: Microsoft Learn, "Understand the identity registry in your IoT hub".
-fn device_id(body: &mut Map<String, Value>) -> Result<Option<String>, ManagementRefusal> {
+fn device_id(body: &mut Map<String, Value>) -> ManagementResult<Option<String>> {
     let Some(id) = text(body, "deviceId")?.filter(|id| !id.is_empty()) else { return Ok(None) };
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-.%_*?!(),:=@$'+#".contains(c);
     if id.len() > 128 || !id.chars().all(allowed) {

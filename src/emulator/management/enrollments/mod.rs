@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::Plane;
 use super::answer::{Json, listing};
-use super::error::ManagementRefusal;
+use super::error::{ManagementRefusal, ManagementResult};
 use super::query::{self, Query};
 use super::request::{IfMatch, Page, json};
 use super::routes::Routes;
@@ -65,20 +65,14 @@ const fn noun(kind: EnrollmentKind) -> &'static str {
     }
 }
 
-fn show(plane: &Plane, kind: EnrollmentKind, id: &str) -> Result<Json, ManagementRefusal> {
+fn show(plane: &Plane, kind: EnrollmentKind, id: &str) -> ManagementResult {
     let core = plane.core();
     let enrollment =
         core.registry.enrollments.get(kind, id).ok_or_else(|| ManagementRefusal::not_found(noun(kind), id))?;
     Ok(Json(document::show(core, kind, &enrollment)))
 }
 
-fn put(
-    plane: &Plane,
-    kind: EnrollmentKind,
-    id: &str,
-    if_match: &IfMatch,
-    body: &[u8],
-) -> Result<Json, ManagementRefusal> {
+fn put(plane: &Plane, kind: EnrollmentKind, id: &str, if_match: &IfMatch, body: &[u8]) -> ManagementResult {
     let Value::Object(body) = json(body)? else {
         return Err(ManagementRefusal::new(400_012, "Deserialization error: the body must be an object."));
     };
@@ -92,7 +86,7 @@ fn put(
     Ok(Json(document::show(core, kind, &stored)))
 }
 
-fn delete(plane: &Plane, kind: EnrollmentKind, id: &str, if_match: &IfMatch) -> Result<StatusCode, ManagementRefusal> {
+fn delete(plane: &Plane, kind: EnrollmentKind, id: &str, if_match: &IfMatch) -> ManagementResult<StatusCode> {
     plane.core().registry.enrollments.delete(kind, id, if_match.or_any()).map_err(|error| match error {
         ChangeError::NotFound => ManagementRefusal::not_found(noun(kind), id),
         error => error.into(),
