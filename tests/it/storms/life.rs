@@ -14,24 +14,12 @@ const SECOND: Duration = Duration::from_secs(1);
 fn a_fleet_provisions_renews_over_its_session_and_reconnects() {
     let outcome = outcome(&scenario(
         "fleet.devices = 20
-         [[stage]]
-         name = 'rollout'
-         kind = 'provision'
-         arrival = 'at-once'
-         keep_connected = true
-         [[stage]]
-         name = 'renewal'
-         kind = 'renew'
-         arrival = 'at-once'
-         keep_connected = true
-         [[stage]]
-         name = 'outage'
-         kind = 'reconnect'
-         arrival = 'at-once'
-         [[stage]]
-         name = 'again'
-         kind = 'reprovision'
-         arrival = 'at-once'",
+         stage = [
+             { name = 'rollout', kind = 'provision', arrival = 'at-once', keep_connected = true },
+             { name = 'renewal', kind = 'renew', arrival = 'at-once', keep_connected = true },
+             { name = 'outage', kind = 'reconnect', arrival = 'at-once' },
+             { name = 'again', kind = 'reprovision', arrival = 'at-once' },
+         ]",
     ));
     sound(&outcome);
     assert_eq!(outcome.status, RunStatus::Complete);
@@ -55,18 +43,11 @@ fn a_device_without_a_certificate_has_nothing_to_renew() {
          policy = { validity = 'PT1H', renewal_window = 'PT10M' }
          fleet.behaviour = { preset = 'one-attempt', repeats = 0 }
          emulator.faults.server_error = { probability = 0.5 }
-         [[stage]]
-         name = 'rollout'
-         kind = 'provision'
-         arrival = 'at-once'
-         [[stage]]
-         name = 'renewal'
-         kind = 'renew'
-         arrival = { process = 'from-expiry', strategy = 'never' }
-         [[stage]]
-         name = 'reconnect'
-         kind = 'reconnect'
-         arrival = 'at-once'",
+         stage = [
+             { name = 'rollout', kind = 'provision', arrival = 'at-once' },
+             { name = 'renewal', kind = 'renew', arrival = { process = 'from-expiry', strategy = 'never' } },
+             { name = 'reconnect', kind = 'reconnect', arrival = 'at-once' },
+         ]",
     ));
     sound(&outcome);
     let rollout = stage(&outcome, "rollout").totals;
@@ -232,14 +213,10 @@ fn devices_that_operate_send_telemetry_renew_meanwhile_and_come_back_after_an_ou
 fn a_run_that_is_stopped_accounts_for_the_stages_that_never_began() {
     let scenario = scenario(
         "fleet.devices = 8
-         [[stage]]
-         name = 'rollout'
-         kind = 'provision'
-         arrival = { process = 'constant', rate = '1/s' }
-         [[stage]]
-         name = 'renewal'
-         kind = 'renew'
-         arrival = 'at-once'",
+         stage = [
+             { name = 'rollout', kind = 'provision', arrival = { process = 'constant', rate = '1/s' } },
+             { name = 'renewal', kind = 'renew', arrival = 'at-once' },
+         ]",
     );
     let outcome = outcome_until(&scenario, 2 * SECOND);
     sound(&outcome);
@@ -256,14 +233,10 @@ fn a_count_of_what_was_not_reached_is_no_count_of_nothing() {
              'renewal.expired == 0', 'renewal.failed == 0', 'renewal.disconnects == 0', 'all.failed.tls == 0',
              'rollout.expired == 0', 'renewal.not_started == 0',
          ]
-         [[stage]]
-         name = 'rollout'
-         kind = 'provision'
-         arrival = { process = 'constant', rate = '1/s' }
-         [[stage]]
-         name = 'renewal'
-         kind = 'renew'
-         arrival = 'at-once'";
+         stage = [
+             { name = 'rollout', kind = 'provision', arrival = { process = 'constant', rate = '1/s' } },
+             { name = 'renewal', kind = 'renew', arrival = 'at-once' },
+         ]";
     let told = |outcome: &RunRecord| -> Vec<(Option<Quantity>, bool)> {
         outcome.thresholds.iter().map(|result| (result.observed, result.met)).collect()
     };
@@ -323,14 +296,10 @@ fn a_threshold_may_end_a_run() {
 fn an_authority_whose_clock_is_ahead_is_noted_and_one_that_is_far_ahead_issues_wrong_certificates() {
     let scenario = scenario(
         "fleet.devices = 5
-         [[stage]]
-         name = 'rollout'
-         kind = 'provision'
-         arrival = 'at-once'
-         [[stage]]
-         name = 'renewal'
-         kind = 'renew'
-         arrival = 'at-once'",
+         stage = [
+             { name = 'rollout', kind = 'provision', arrival = 'at-once' },
+             { name = 'renewal', kind = 'renew', arrival = 'at-once' },
+         ]",
     );
     // The authority lets certificates begin a minute before it signs them.
     let little = outcome_behind(&scenario, 64 * SECOND);

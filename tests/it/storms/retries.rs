@@ -88,15 +88,10 @@ fn a_revoked_policy_sends_devices_back_to_dps() {
     let outcome = outcome(&scenario(
         "fleet = { devices = 25, behaviour = 'well-behaved' }
          emulator.faults.policy_revoked = { at_seconds = [20] }
-         [[stage]]
-         name = 'rollout'
-         kind = 'provision'
-         arrival = 'at-once'
-         [[stage]]
-         name = 'life'
-         kind = 'operate'
-         arrival = 'at-once'
-         duration = '120s'",
+         stage = [
+             { name = 'rollout', kind = 'provision', arrival = 'at-once' },
+             { name = 'life', kind = 'operate', arrival = 'at-once', duration = '120s' },
+         ]",
     ));
     sound(&outcome);
     let life = stage(&outcome, "life");
@@ -151,16 +146,10 @@ fn returns(behaviour: &str) -> u64 {
     let outcome = outcome(&scenario(&format!(
         "fleet = {{ devices = {DEVICES}, behaviour = {behaviour} }}
          emulator.faults.hub_disconnect = {{ at_seconds = [{}] }}
-         [[stage]]
-         name = 'rollout'
-         kind = 'provision'
-         arrival = 'at-once'
-         hub_connect = false
-         [[stage]]
-         name = 'life'
-         kind = 'operate'
-         arrival = 'at-once'
-         duration = '2m'",
+         stage = [
+             {{ name = 'rollout', kind = 'provision', arrival = 'at-once', hub_connect = false }},
+             {{ name = 'life', kind = 'operate', arrival = 'at-once', duration = '2m' }},
+         ]",
         cuts.join(", ")
     )));
     sound(&outcome);
@@ -244,16 +233,10 @@ fn a_device_that_the_end_of_the_stage_keeps_from_coming_back_is_cut() {
     let outcome = outcome(&scenario(
         "fleet = { devices = 10, behaviour = 'well-behaved' }
          emulator.faults.hub_outage = { from_seconds = 30, for_seconds = 600 }
-         [[stage]]
-         name = 'rollout'
-         kind = 'provision'
-         arrival = 'at-once'
-         hub_connect = false
-         [[stage]]
-         name = 'life'
-         kind = 'operate'
-         arrival = 'at-once'
-         duration = '60s'",
+         stage = [
+             { name = 'rollout', kind = 'provision', arrival = 'at-once', hub_connect = false },
+             { name = 'life', kind = 'operate', arrival = 'at-once', duration = '60s' },
+         ]",
     ));
     sound(&outcome);
     let totals = stage(&outcome, "life").totals;
