@@ -4,23 +4,24 @@
 //! [`Config`] says how it behaves, [`Service`] is all of it without sockets, [`Emulator`] adds the listeners. Whoever decides
 //! something never waits; whoever waits decides nothing. Folders use those above them in this table, and no two use each other:
 //!
-//! | folder or file | holds | may use |
+//! | folder of `emulator` | what it holds | may use |
 //! |---|---|---|
-//! | `sharded`, `packet_id`, `clock`, `counters` | locks, numbers of packets, wall clock, what is counted | - |
 //! | `listening` | addresses, ports, listening sockets | - |
 //! | `config` | the settings | `listening` |
 //! | `service_model`, `fault` | how long things take and how many are allowed, what goes wrong | `config` |
-//! | `issuing` | authorities, the threads that sign, whom the hub trusts | `config` |
+//! | `issuing` | authorities, the threads that sign, whom the hub trusts | - |
 //! | `registry` | what is known: enrollments, registrations, operations, devices, twins, and their rules | `config`, `issuing` |
 //! | `state` | what is on the disk | `issuing`, `registry` |
-//! | `transport` | connections and bytes: places, TLS in turns, packets and requests in and out | `config`, `fault` |
+//! | `transport` | connections and bytes: places, TLS in turns, packets and requests in and out | `fault` |
 //! | `core` | what all connections share | all above |
-//! | `dps`, `hub` | the conversations: what a packet means | `core` and above, not each other |
-//! | `session` | one MQTT connection | `dps`, `hub` and above |
-//! | `https` | HTTPS, and MQTT over WebSocket | `session` and above |
-//! | `service` | all of it, and what back ends do with the hub | `https` and above |
-//! | `management` | the control plane | `service` and above |
-//! | `server` | the listeners | all |
+//! | `dps`, `hub` | the conversations: what a packet means | all above |
+//! | `session` | one MQTT connection | all above |
+//! | `https` | HTTPS, and MQTT over WebSocket | all above |
+//! | `service` | all of it, and what back ends do with the hub | all above |
+//! | `management` | the control plane | all above |
+//! | `server` | the listeners | all above |
+//!
+//! Files beside it (locks, numbers of packets, wall clock, what is counted) are for all of them, and use none.
 //!
 //! Architecture invariants: no lock is held across an await; nothing that a peer sends makes memory grow without bound
 //! or panics; nothing here knows the devices' code.

@@ -7,9 +7,7 @@
 //! the fleet (every n-th device, with credential and connection) for the whole run and works through stages as the
 //! conductor tells it, beside each other where they overlap. Workers share nothing that waits.
 //!
-//! Folders, each of which may use those above it: `plan` (what is to be done, and whether that may be asked of a service),
-//! `keys` (made ahead of need), `record` (what a worker writes down, and how records are merged), `watch` (thresholds,
-//! health, progress), `worker` (devices at work), `run` (who begins stages, and how a run ends).
+//! Folders form layers: `ARCHITECTURE.md` has the table of them, and a test enforces it.
 
 mod clock;
 mod error;

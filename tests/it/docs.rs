@@ -98,6 +98,26 @@ fn every_place_that_the_architecture_names_is_there() {
     assert!(absent.is_empty(), "{absent:?}");
 }
 
+/// A name without a folder, in the table of places, is of the folder that was named last before it in its row.
+#[test]
+fn every_file_that_the_architecture_names_alone_is_in_the_folder_named_before() {
+    let text = read("ARCHITECTURE.md");
+    let rows = text.lines().skip_while(|line| *line != "| for | look into |").map_while(|line| line.strip_prefix('|'));
+    let mut absent = Vec::new();
+    for row in rows {
+        let mut folder = PathBuf::new();
+        for code in row.split('`').skip(1).step_by(2).filter(|code| !code.contains([' ', '…'])) {
+            let path = Path::new(code);
+            if code.starts_with("src/") {
+                folder = if code.ends_with('/') { path.to_owned() } else { path.parent().unwrap().to_owned() };
+            } else if path.components().count() == 1 && (code.ends_with(".rs") || code.ends_with('/')) {
+                absent.extend(Some(folder.join(path)).filter(|path| !root().join(path).exists()));
+            }
+        }
+    }
+    assert!(absent.is_empty(), "{absent:?}");
+}
+
 /// mdBook is not part of the checks, so its own rule is looked at here: a page that the summary does not name is not built.
 #[test]
 fn the_book_has_every_page_once_and_includes_what_exists() {

@@ -1,6 +1,7 @@
 //! The layers of ARCHITECTURE.md hold: its table is read, so that document and code cannot drift apart.
 
 mod crate_map;
+mod folders;
 mod modules;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -82,44 +83,6 @@ fn no_circle_of_files_crosses_a_folder_of_the_engine() {
 #[test]
 fn no_circle_of_files_crosses_a_folder_of_the_emulator() {
     crosses_no_folder("emulator");
-}
-
-#[test]
-fn a_folder_uses_only_those_that_its_table_names_above_it() {
-    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("ARCHITECTURE.md")).unwrap();
-    let mut wrong = Vec::new();
-    for layer in ["engine", "emulator"] {
-        let head = format!("| folder of `{layer}` | what it holds | may use |");
-        let Some(rows) = text.split_once(&head).map(|(_, rows)| rows.lines().skip(2)) else { continue };
-        let mut above = BTreeSet::new();
-        let mut allowed = BTreeMap::new();
-        for row in rows.map_while(|row| row.strip_prefix('|')) {
-            let cells: Vec<_> = row.split('|').map(str::trim).collect();
-            let may_use: BTreeSet<_> = match cells[2] {
-                "all" => above.clone(),
-                list => list.split(", ").filter(|name| *name != "-").map(str::to_owned).collect(),
-            };
-            assert!(may_use.is_subset(&above), "{layer}: {} may use what is not above it", cells[0]);
-            above.insert(cells[0].to_owned());
-            allowed.insert(cells[0].to_owned(), may_use);
-        }
-        // What lies beside the folders is for all of them, and knows none.
-        for (file, uses) in uses_of_files(&CRATE, layer) {
-            let own = top(&file);
-            for used in uses.iter().filter(|used| top(used).is_some() && top(used) != own) {
-                if !own.as_ref().and_then(|own| allowed.get(own)).is_some_and(|may| may.contains(&top(used).unwrap())) {
-                    wrong.push(format!("{} may not use {}", file.display(), used.display()));
-                }
-            }
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-}
-
-/// The folder of a layer that a file is in, if it is in one.
-fn top(file: &Path) -> Option<String> {
-    let below = folder(file);
-    below.iter().nth(1).map(|name| name.to_str().unwrap().to_owned())
 }
 
 fn crosses_no_folder(layer: &str) {
