@@ -3,8 +3,10 @@
 
 use std::time::Duration;
 
+use bytes::BytesMut;
+
 use crate::domain::{Failure, FailureClass, FleetTime, TimeScale};
-use crate::protocol::mqtt::Packet;
+use crate::protocol::mqtt::{Packet, encode};
 
 /// What happened.
 #[derive(Debug)]
@@ -66,6 +68,15 @@ pub fn wait_after_refusal(wait: FleetTime, scale: TimeScale) -> Duration {
         Duration::ZERO => Duration::from_millis(1),
         wait => wait,
     }
+}
+
+/// Puts a packet out.
+pub(crate) fn write_packet(packet: &Packet, out: &mut BytesMut) -> Result<(), Failure> {
+    // Names of the peer's were looked at: only settings are left.
+    encode(packet, out).map_err(|error| {
+        let message = format!("cannot write {}: {error}", packet_name(packet));
+        Failure::new(FailureClass::Configuration, message)
+    })
 }
 
 /// The packet's name in the standard.

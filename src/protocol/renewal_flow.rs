@@ -20,8 +20,8 @@ use bytes::{Bytes, BytesMut};
 
 use crate::domain::{AttemptFacts, Failure, FailureClass, FleetTime, Phase, TimeScale};
 use crate::model::{Draws, Waits, once_more};
-use crate::protocol::flow::{AfterSend, Input, packet_name, wait_after_refusal};
-use crate::protocol::mqtt::{Packet, PubAck, Publish, QoS, SubAck, Subscribe, SubscribeReasonCode, encode};
+use crate::protocol::flow::{AfterSend, Input, packet_name, wait_after_refusal, write_packet};
+use crate::protocol::mqtt::{Packet, PubAck, Publish, QoS, SubAck, Subscribe, SubscribeReasonCode};
 use crate::protocol::packet_ids::PacketIds;
 use crate::protocol::payload::{CertificateRequest, CertificatesIssued, RenewalError, decode_chain};
 use crate::protocol::topic::{CREDENTIAL_RESPONSES, HubDelivery, HubRequest, TopicError};
@@ -355,13 +355,9 @@ impl RenewalFlow {
     }
 
     fn put(&mut self, packet: &Packet, now: Duration, out: &mut BytesMut) -> AfterSend<IssuedChain> {
-        match encode(packet, out) {
+        match write_packet(packet, out) {
             Ok(()) => self.wait(),
-            // Names of the peer's were looked at: only settings are left.
-            Err(error) => {
-                let message = format!("cannot write {}: {error}", packet_name(packet));
-                self.fail(Failure::new(FailureClass::Configuration, message), now)
-            }
+            Err(failure) => self.fail(failure, now),
         }
     }
 

@@ -5,9 +5,9 @@ use bytes::{Bytes, BytesMut};
 
 use super::{Answer, Assignment, RegistrationFlow, RegistrationPolicy, RegistrationStep, Request};
 use crate::domain::{AttemptFacts, Failure, FailureClass, Phase};
-use crate::protocol::flow::{AfterSend, Input, TimeLimits, packet_name};
+use crate::protocol::flow::{AfterSend, Input, TimeLimits, packet_name, write_packet};
 use crate::protocol::mqtt::{
-    ConnAck, Connect, Login, Packet, Protocol, PubAck, Publish, QoS, SubAck, Subscribe, SubscribeReasonCode, encode,
+    ConnAck, Connect, Login, Packet, Protocol, PubAck, Publish, QoS, SubAck, Subscribe, SubscribeReasonCode,
 };
 use crate::protocol::packet_ids::PacketIds;
 use crate::protocol::topic::{DPS_RESPONSES, DpsRequest, DpsResponse, TopicError};
@@ -244,13 +244,9 @@ impl MqttRegistration {
     }
 
     fn put(&mut self, packet: &Packet, now: Duration, out: &mut BytesMut) -> AfterSend<Assignment> {
-        match encode(packet, out) {
+        match write_packet(packet, out) {
             Ok(()) => self.wait(),
-            // Names of the peer's were looked at: only settings are left.
-            Err(error) => {
-                let message = format!("cannot write {}: {error}", packet_name(packet));
-                self.fail(Failure::new(FailureClass::Configuration, message), now)
-            }
+            Err(failure) => self.fail(failure, now),
         }
     }
 
