@@ -43,7 +43,7 @@ pub use sas_token::{ParseSasTokenError, SasToken, percent_decode, percent_encode
 pub use setting::{Origin, Setting};
 pub use shard::{NoShard, Shard};
 pub use stage_kind::StageKind;
-pub use threshold::{Comparison, Metric, Ratio, Statistic, Threshold};
+pub use threshold::{ComparisonOperator, Metric, Ratio, Statistic, Threshold};
 pub use time_scale::TimeScale;
 pub use tls_versions::TlsVersions;
 pub use transport::Transport;

@@ -14,7 +14,7 @@ pub struct Threshold {
     /// What is compared.
     pub metric: Metric,
     /// How.
-    pub comparison: Comparison,
+    pub comparison: ComparisonOperator,
     /// With what, in the unit of the metric.
     pub bound: Quantity,
     /// Whether the run ends as soon as it is not met, and how long after the start of the first of its stages that is looked
@@ -85,7 +85,7 @@ pub enum Statistic {
 
 named! {
     /// How a threshold compares. None begins with the sign of one before it, so that a text is read in this order.
-    pub enum Comparison {
+    pub enum ComparisonOperator {
         /// At most the bound.
         AtMost = "<=",
         /// At least the bound.
@@ -101,7 +101,7 @@ named! {
     }
 }
 
-impl Comparison {
+impl ComparisonOperator {
     /// Whether `observed` compares so with `bound`; never when their units differ.
     pub fn holds(self, observed: Quantity, bound: Quantity) -> bool {
         let Some(order) = observed.partial_cmp(&bound) else { return false };

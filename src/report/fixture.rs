@@ -6,7 +6,7 @@ use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 
 use crate::domain::{
-    AttemptFacts, ByClass, Comparison, Count, FailureClass, FleetTime, Metric, Phase, Quantity, Ratio,
+    AttemptFacts, ByClass, ComparisonOperator, Count, FailureClass, FleetTime, Metric, Phase, Quantity, Ratio,
 };
 use crate::domain::{StageKind, Statistic, Threshold, TimeScale};
 use crate::measure::{
@@ -178,7 +178,7 @@ pub(super) fn renewal_storm() -> RunRecord {
         bound,
         abort_after: None,
     };
-    use Comparison::{Equal, Less, More};
+    use ComparisonOperator::{Equal, Less, More};
     record.conditions = vec![
         condition("storm.total.p99 < 2s", 0, phase(Phase::Total), Less, Quantity::Time(Duration::from_secs(2))),
         condition("storm.error_rate < 0.1%", 0, Metric::Ratio(Ratio::ErrorRate), Less, Quantity::Share(0.001)),

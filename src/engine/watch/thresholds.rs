@@ -120,9 +120,9 @@ fn statistic_of(times: &Histogram, statistic: Statistic) -> Option<Quantity> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Comparison, Phase};
+    use crate::domain::{ComparisonOperator, Phase};
 
-    fn threshold(metric: Metric, comparison: Comparison, bound: Quantity) -> Threshold {
+    fn threshold(metric: Metric, comparison: ComparisonOperator, bound: Quantity) -> Threshold {
         Threshold { text: "t".to_owned(), stages: vec![0], metric, comparison, bound, abort_after: None }
     }
 
@@ -142,14 +142,14 @@ mod tests {
         let time = |millis| Quantity::Time(Duration::from_millis(millis));
         let p99 = Metric::Phase { phase: Phase::Total, succeeded: true, statistic: Statistic::Quantile(0.99) };
         for (metric, comparison, bound, met) in [
-            (p99, Comparison::Less, time(1_000), true),
-            (p99, Comparison::Less, time(900), false),
-            (Metric::Ratio(Ratio::ErrorRate), Comparison::AtMost, Quantity::Share(0.05), true),
-            (Metric::Ratio(Ratio::SuccessRate), Comparison::AtLeast, Quantity::Share(0.951), false),
-            (Metric::Ratio(Ratio::Throughput), Comparison::More, Quantity::PerSecond(9.4), true),
-            (Metric::Ratio(Ratio::AttemptsPerSuccess), Comparison::Less, Quantity::Number(2.0), false),
-            (Metric::Count(Count::Expired), Comparison::Equal, Quantity::Number(0.0), true),
-            (Metric::Count(Count::Skipped), Comparison::NotEqual, Quantity::Number(20.0), false),
+            (p99, ComparisonOperator::Less, time(1_000), true),
+            (p99, ComparisonOperator::Less, time(900), false),
+            (Metric::Ratio(Ratio::ErrorRate), ComparisonOperator::AtMost, Quantity::Share(0.05), true),
+            (Metric::Ratio(Ratio::SuccessRate), ComparisonOperator::AtLeast, Quantity::Share(0.951), false),
+            (Metric::Ratio(Ratio::Throughput), ComparisonOperator::More, Quantity::PerSecond(9.4), true),
+            (Metric::Ratio(Ratio::AttemptsPerSuccess), ComparisonOperator::Less, Quantity::Number(2.0), false),
+            (Metric::Count(Count::Expired), ComparisonOperator::Equal, Quantity::Number(0.0), true),
+            (Metric::Count(Count::Skipped), ComparisonOperator::NotEqual, Quantity::Number(20.0), false),
         ] {
             let result = judge(&threshold(metric, comparison, bound), &numbers(), None);
             assert_eq!(result.met, met, "{metric:?}: {:?}", result.observed);
@@ -178,8 +178,14 @@ mod tests {
         let holds = |comparison| {
             judge(&threshold(Metric::Ratio(Ratio::ErrorRate), comparison, Quantity::Share(0.05)), &numbers(), None).met
         };
-        assert!(!holds(Comparison::Less) && !holds(Comparison::More) && !holds(Comparison::NotEqual));
-        assert!(holds(Comparison::AtMost) && holds(Comparison::AtLeast) && holds(Comparison::Equal));
+        assert!(
+            !holds(ComparisonOperator::Less)
+                && !holds(ComparisonOperator::More)
+                && !holds(ComparisonOperator::NotEqual)
+        );
+        assert!(
+            holds(ComparisonOperator::AtMost) && holds(ComparisonOperator::AtLeast) && holds(ComparisonOperator::Equal)
+        );
     }
 
     /// Every metric whose value may be nothing, but for what the plan alone says.
@@ -201,11 +207,17 @@ mod tests {
 
     fn judged(metric: Metric, numbers: &Numbers) -> Vec<(Option<Quantity>, bool)> {
         let nothing = Quantity::Number(0.0);
-        [Comparison::Less, Comparison::NotEqual, Comparison::AtLeast, Comparison::Equal, Comparison::AtMost]
-            .into_iter()
-            .map(|comparison| judge(&threshold(metric, comparison, nothing), numbers, None))
-            .map(|result| (result.observed, result.met))
-            .collect()
+        [
+            ComparisonOperator::Less,
+            ComparisonOperator::NotEqual,
+            ComparisonOperator::AtLeast,
+            ComparisonOperator::Equal,
+            ComparisonOperator::AtMost,
+        ]
+        .into_iter()
+        .map(|comparison| judge(&threshold(metric, comparison, nothing), numbers, None))
+        .map(|result| (result.observed, result.met))
+        .collect()
     }
 
     #[test]
@@ -280,7 +292,7 @@ mod tests {
     fn a_stage_that_ran_to_its_end_counts_nothing_where_nothing_was() {
         let mut numbers = Numbers::default();
         numbers.add_stage(&Counts { planned: 10, skipped: 10, ..Counts::default() }, TEN_SECONDS, true);
-        let expired = threshold(Metric::Count(Count::Expired), Comparison::Equal, Quantity::Number(0.0));
+        let expired = threshold(Metric::Count(Count::Expired), ComparisonOperator::Equal, Quantity::Number(0.0));
         assert!(judge(&expired, &numbers, None).met);
         // One of several did not: of all together it is not known.
         numbers.add_stage(&Counts { planned: 10, not_started: 10, ..Counts::default() }, TEN_SECONDS, false);

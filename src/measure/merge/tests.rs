@@ -1,5 +1,7 @@
 use super::*;
-use crate::domain::{ByClass, Comparison, Count, FailureClass, FleetTime, Metric, Phase, Quantity, Shard, StageKind};
+use crate::domain::{
+    ByClass, ComparisonOperator, Count, FailureClass, FleetTime, Metric, Phase, Quantity, Shard, StageKind,
+};
 use crate::domain::{Threshold, TimeScale};
 use crate::measure::{
     Attempt, Certificates, CompactHistogram, CompactPhases, Counts, Fleet, Histogram, Machine, Origin, Outcome,
@@ -230,7 +232,7 @@ fn a_sum_had_to_meet_what_all_of_its_parts_had_to() {
             text: format!("all.failed < {bound}"),
             stages: vec![0],
             metric: Metric::Count(Count::Failed),
-            comparison: Comparison::Less,
+            comparison: ComparisonOperator::Less,
             bound: Quantity::Number(*bound),
             abort_after: None,
         };

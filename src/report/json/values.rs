@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::domain::{self, Comparison, Count as Counted, FailureClass, Origin, Phase, Ratio, StageKind};
+use crate::domain::{self, ComparisonOperator, Count as Counted, FailureClass, Origin, Phase, Ratio, StageKind};
 use crate::measure::{MOST_VALUES, RunStatus, SkipReason};
 use crate::report::csv::duration_micros;
 use crate::report::units;
@@ -108,7 +108,7 @@ by_name!(Status, RunStatus);
 by_name!(OriginName, Origin);
 by_name!(Reason, SkipReason);
 by_name!(Kind, StageKind);
-by_name!(ComparisonSign, Comparison);
+by_name!(ComparisonSign, ComparisonOperator);
 by_name!(CountName, Counted);
 by_name!(RatioName, Ratio);
 

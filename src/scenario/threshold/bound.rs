@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::domain::{Comparison, Metric, Quantity, Ratio, Statistic};
+use crate::domain::{ComparisonOperator, Metric, Quantity, Ratio, Statistic};
 use crate::scenario::rate;
 use crate::scenario::threshold::parse::Refusal;
 use crate::settings::expect::grouped;
@@ -95,9 +95,13 @@ pub(in crate::scenario) fn percent_of_one(percent: &str) -> Option<f64> {
 }
 
 /// Refuses what every run or no run would meet.
-pub(in crate::scenario) fn check(metric: Metric, comparison: Comparison, bound: Quantity) -> Result<(), Refusal> {
+pub(in crate::scenario) fn check(
+    metric: Metric,
+    comparison: ComparisonOperator,
+    bound: Quantity,
+) -> Result<(), Refusal> {
     let unit = Unit::of(metric);
-    let exact = matches!(comparison, Comparison::Equal | Comparison::NotEqual);
+    let exact = matches!(comparison, ComparisonOperator::Equal | ComparisonOperator::NotEqual);
     if exact && matches!(unit, Unit::Time | Unit::PerTime) {
         let reason = "what is measured is never exactly that";
         return Err(Refusal::new(reason, "compare with <, <=, > or >="));

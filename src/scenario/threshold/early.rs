@@ -1,7 +1,7 @@
 //! Whether a condition can be judged while its stages go on: what is missed then must be missed for good, or be a rate or a
 //! percentile, of which the run has seen a part.
 
-use crate::domain::{Comparison, Metric, Quantity, Statistic, Threshold};
+use crate::domain::{ComparisonOperator, Metric, Quantity, Statistic, Threshold};
 use crate::scenario::threshold::parse::Refusal;
 
 /// How what is compared goes on while the run does.
@@ -37,10 +37,10 @@ pub(in crate::scenario) fn check(threshold: &Threshold) -> Result<(), Refusal> {
         Course::Varies => return Ok(()),
         Course::Unknown => return Err(Refusal::new("it is not known before the end", AT_THE_END)),
         Course::Grows => {
-            matches!(comparison, Comparison::Less | Comparison::AtMost)
-                || (*comparison == Comparison::Equal && *bound == Quantity::Number(0.0))
+            matches!(comparison, ComparisonOperator::Less | ComparisonOperator::AtMost)
+                || (*comparison == ComparisonOperator::Equal && *bound == Quantity::Number(0.0))
         }
-        Course::Falls => matches!(comparison, Comparison::More | Comparison::AtLeast),
+        Course::Falls => matches!(comparison, ComparisonOperator::More | ComparisonOperator::AtLeast),
     };
     if for_good {
         return Ok(());

@@ -1,6 +1,8 @@
 //! The grammar of thresholds: `<stage | kind | all>.<metric>[.<part>] <comparison> <bound>`.
 
-use crate::domain::{Adding, Comparison, Count, FailureClass, Metric, Phase, Ratio, StageKind, Statistic, Threshold};
+use crate::domain::{
+    Adding, ComparisonOperator, Count, FailureClass, Metric, Phase, Ratio, StageKind, Statistic, Threshold,
+};
 use crate::scenario::stage::Head;
 use crate::scenario::threshold::bound::{self, Unit, percent_of_one};
 use crate::settings::expect::nearest;
@@ -41,10 +43,10 @@ pub(in crate::scenario) fn parse(text: &str, stages: &[Head]) -> Result<Threshol
     Ok(Threshold { text: text.trim().to_owned(), stages: chosen, metric, comparison, bound, abort_after: None })
 }
 
-fn split(text: &str) -> Result<(&str, Comparison, &str), Refusal> {
+fn split(text: &str) -> Result<(&str, ComparisonOperator, &str), Refusal> {
     let at = text.find(['<', '>', '=', '!']).ok_or_else(|| Refusal::new("it compares nothing", FORM))?;
     let (left, rest) = text.split_at(at);
-    let found = Comparison::ALL.into_iter().find_map(|known| Some((known, rest.strip_prefix(known.name())?)));
+    let found = ComparisonOperator::ALL.into_iter().find_map(|known| Some((known, rest.strip_prefix(known.name())?)));
     let (comparison, right) = found
         .ok_or_else(|| Refusal::new("it has no comparison that is known", "compare with <, <=, >, >=, == or !="))?;
     let (left, right) = (left.trim(), right.trim());

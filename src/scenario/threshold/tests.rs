@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use crate::domain::{Comparison, Count, FailureClass, Metric, Phase, Quantity, Ratio, Statistic, Threshold};
+use crate::domain::{ComparisonOperator, Count, FailureClass, Metric, Phase, Quantity, Ratio, Statistic, Threshold};
 use crate::scenario::Scenario;
 
 /// Two stages that provision, one that renews and has the name of another kind.
@@ -45,7 +45,7 @@ fn each_metric_has_its_unit() {
     };
     let phase = |phase, succeeded, statistic| Metric::Phase { phase, succeeded, statistic };
     let quantile = Statistic::Quantile;
-    use Comparison::{AtLeast, AtMost, Equal, Less, More, NotEqual};
+    use ComparisonOperator::{AtLeast, AtMost, Equal, Less, More, NotEqual};
     for (text, meaning) in [
         (
             "first.total.p99 < 2s",

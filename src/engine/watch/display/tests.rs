@@ -1,5 +1,5 @@
 use super::*;
-use crate::domain::{Comparison, FailureClass, Quantity, Ratio, Statistic, Threshold};
+use crate::domain::{ComparisonOperator, FailureClass, Quantity, Ratio, Statistic, Threshold};
 use crate::engine::plan::Plan;
 use crate::engine::record::publication::{InPhases, Publisher};
 use crate::engine::watch::thresholds;
@@ -189,7 +189,7 @@ fn a_threshold_sees_the_times_that_it_waits_for_while_the_stage_goes_on_and_once
             text,
             stages: vec![0],
             metric,
-            comparison: Comparison::Less,
+            comparison: ComparisonOperator::Less,
             bound: Quantity::Number(1.0),
             abort_after: None,
         };
