@@ -4,13 +4,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::{FailureClass, Metric, Phase};
+use crate::domain::{Metric, Phase};
 use crate::engine::record::merge::Merged;
 use crate::engine::record::publication::{Detail, Interest, Publication, View};
 use crate::engine::record::recorder::Recorder;
 use crate::engine::record::times::Times;
-use crate::engine::watch::health;
 use crate::engine::watch::progress::{Distributions, StageProgress};
+use crate::engine::watch::saturation::Evidence;
 use crate::engine::watch::thresholds::Numbers;
 use crate::measure::{CompactHistogram, Counts, StageRecord};
 
@@ -135,16 +135,15 @@ impl Display {
             lateness_p99: detail.lateness.quantile(0.99),
             phases: detail.phases.clone(),
         });
-        let recover = detail.as_ref().and_then(|detail| detail.recover);
-        let lateness = distributions.as_ref().and_then(|distributions| distributions.lateness_p99);
-        let too_late = |least| {
-            let is_late = |(lateness, median)| {
-                lateness > health::harmless(recover.map_or(median, |time| time.max(median)), least)
-            };
-            totals.dropped > 0 || lateness.zip(p50).is_some_and(is_late)
+        let evidence = Evidence {
+            totals,
+            harmless: self.harmless,
+            lateness: distributions.as_ref().and_then(|distributions| distributions.lateness_p99),
+            median: p50,
+            recover: detail.as_ref().and_then(|detail| detail.recover),
+            began_late: self.began_late,
         };
-        let failed_here = totals.failed[FailureClass::Generator] > 0;
-        let saturated = failed_here || self.began_late || self.harmless.is_some_and(too_late);
+        let saturated = evidence.reasons().next().is_some();
         StageProgress {
             stage: self.stage,
             began: self.start,

@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::domain::{FailureClass, Phase};
 use crate::engine::plan::share::{InFlightLimit, LimitedBy};
 use crate::engine::record::merge::Merged;
-use crate::measure::{Begin, CompactHistogram, GeneratorHealth, Histogram};
+use crate::engine::watch::saturation::{Evidence, Reason};
+use crate::measure::{Begin, CompactHistogram, GeneratorHealth, Histogram, StageRecord};
 use crate::scenario::{Scenario, Workload};
 
 /// Share of its time that a worker may compute before it is the bottleneck.
@@ -40,69 +41,69 @@ impl Watch<'_> {
         self.stages.iter().for_each(|stage| lateness.merge(&stage.lateness.decode()));
         health.lateness = CompactHistogram::new(&lateness);
         for (stage, asked) in self.stages.iter().zip(&self.scenario.stages) {
-            if let Workload::Open { max_lateness, .. } = asked.workload {
-                health.saturated.extend(self.dropped(stage, max_lateness));
-                health.saturated.extend(self.late(stage));
-            }
-            health.saturated.extend(self.began_late(stage));
-            health.saturated.extend(failed(stage));
+            let reasons = self.reasons(stage, &asked.workload);
+            health.saturated.extend(reasons.filter_map(|reason| self.told(reason, stage, &asked.workload)));
         }
         health.saturated.extend(self.computing());
         health
     }
 
-    fn dropped(&self, merged: &Merged, max_lateness: Duration) -> Option<String> {
-        let totals = &merged.stage.totals;
-        (totals.dropped > 0).then(|| {
-            format!(
-                "{}: {} of {} devices were due but could not start within max_lateness ({}): {}",
-                merged.stage.name,
+    fn reasons(&self, merged: &Merged, workload: &Workload) -> impl Iterator<Item = Reason> + use<> {
+        let least = self.scenario.limits.harmless_lateness;
+        let median = |phase| merged.stage.phases.succeeded(phase).and_then(|times| times.quantile(0.5));
+        let evidence = Evidence {
+            totals: &merged.stage.totals,
+            harmless: matches!(workload, Workload::Open { .. }).then_some(least),
+            lateness: merged.lateness.decode().quantile(0.99),
+            median: median(Phase::Total),
+            recover: median(Phase::Recover),
+            began_late: merged.stage.begin.is_some_and(|begin| begin.late > least),
+        };
+        evidence.reasons()
+    }
+
+    /// A reason in words, with what to do.
+    fn told(&self, reason: Reason, merged: &Merged, workload: &Workload) -> Option<String> {
+        let StageRecord { name, totals, .. } = &merged.stage;
+        match (reason, workload, merged.stage.begin) {
+            (Reason::Dropped, Workload::Open { max_lateness, .. }, _) => Some(format!(
+                "{name}: {} of {} devices were due but could not start within max_lateness ({}): {}",
                 totals.dropped,
                 totals.planned,
-                humantime::format_duration(max_lateness),
+                humantime::format_duration(*max_lateness),
                 self.cause(merged)
-            )
-        })
+            )),
+            (Reason::Late { lateness, allowed }, ..) => Some(format!(
+                "{name}: one in a hundred devices started {} after it was due, where {} would be harmless: {}",
+                milliseconds(lateness),
+                milliseconds(allowed),
+                self.cause(merged)
+            )),
+            (Reason::BeganLate, _, Some(begin)) => Some(self.began_late(name, begin)),
+            (Reason::Failed, ..) => Some(format!(
+                "{name}: {} devices failed within the generator itself, see errors.csv",
+                totals.failed[FailureClass::Generator]
+            )),
+            _ => None,
+        }
     }
 
     /// The begin of a stage is due like everything else. What its devices made of that shows in their own lateness only where
     /// they have due times.
-    fn began_late(&self, merged: &Merged) -> Option<String> {
-        let Begin { due, late } = merged.stage.begin?;
+    fn began_late(&self, name: &str, Begin { due, late }: Begin) -> String {
         let (allowed, scale) = (self.scenario.limits.harmless_lateness, self.scenario.time_scale);
         let fleet = Duration::from_secs(scale.to_fleet(late).as_secs());
         let fleet = match scale.is_real() {
             true => String::new(),
             false => format!(" ({} of fleet time)", humantime::format_duration(fleet)),
         };
-        (late > allowed).then(|| {
-            format!(
-                "{}: it was to begin after {} and began {}{fleet} later, where {} would be harmless: this machine was too slow \
-                 for what went on then; use more cores or lower the load",
-                merged.stage.name,
-                length(due),
-                length(late),
-                length(allowed),
-            )
-        })
-    }
-
-    /// Lateness counts as latency, so it spoils the numbers when it is a considerable part of them.
-    fn late(&self, merged: &Merged) -> Option<String> {
-        let lateness = merged.lateness.decode().quantile(0.99)?;
-        // Of a stage whose devices come back after a loss, how long that takes is what it is about.
-        let median = |phase| merged.stage.phases.succeeded(phase).and_then(|times| times.quantile(0.5));
-        let median = median(Phase::Total)?.max(median(Phase::Recover).unwrap_or_default());
-        let allowed = harmless(median, self.scenario.limits.harmless_lateness);
-        (lateness > allowed).then(|| {
-            format!(
-                "{}: one in a hundred devices started {} after it was due, where {} would be harmless: {}",
-                merged.stage.name,
-                milliseconds(lateness),
-                milliseconds(allowed),
-                self.cause(merged)
-            )
-        })
+        format!(
+            "{name}: it was to begin after {} and began {}{fleet} later, where {} would be harmless: this machine was too slow \
+             for what went on then; use more cores or lower the load",
+            length(due),
+            length(late),
+            length(allowed),
+        )
     }
 
     /// What those that were due waited for most.
@@ -136,17 +137,6 @@ impl Watch<'_> {
             format!("the generator computed {:.0} % of the time; use more cores or lower the load", share * 100.0)
         })
     }
-}
-
-/// The lateness of one in a hundred that does not spoil a median of that time; `least` matters to nobody.
-pub(crate) fn harmless(median: Duration, least: Duration) -> Duration {
-    (median / 10).max(least)
-}
-
-fn failed(merged: &Merged) -> Option<String> {
-    let failed = merged.stage.totals.failed[FailureClass::Generator];
-    (failed > 0)
-        .then(|| format!("{}: {failed} devices failed within the generator itself, see errors.csv", merged.stage.name))
 }
 
 /// In milliseconds, or seconds.
@@ -193,17 +183,6 @@ mod tests {
     }
 
     #[test]
-    fn only_what_this_machine_fails_in_saturates() {
-        let text = "schema = 1\nname = 'x'\nfleet.devices = 5\n[[stage]]\nname = 's'\nkind = 'provision'\narrival = 'at-once'\n";
-        let plan = Plan::new(&Scenario::parse("x.toml", text, &[]).unwrap(), 1);
-        for class in FailureClass::ALL {
-            let mut merged = Merged::not_started(&plan, 0, Duration::ZERO);
-            merged.stage.totals.failed[class] = 5;
-            assert_eq!(failed(&merged).is_some(), class == FailureClass::Generator, "{class}");
-        }
-    }
-
-    #[test]
     fn a_stage_that_begins_too_late_saturates_whatever_its_workload() {
         let scenario = scenario("workload = 'closed'\nconcurrency = 1\n");
         let saturated = |late| {
@@ -220,9 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn lateness_is_harmless_up_to_a_tenth_of_the_median_or_the_limit() {
-        let (ms, least) = (Duration::from_millis, Duration::from_millis(50));
-        assert_eq!([harmless(ms(400), least), harmless(ms(501), least)], [least, Duration::from_micros(50_100)]);
+    fn lateness_is_harmless_up_to_a_tenth_of_the_median() {
         let scenario = scenario(AT_ONCE);
         // One in a hundred so late, of devices that took a second; the histogram is exact to three digits.
         let saturated = |late: u64| {

@@ -4,5 +4,6 @@ pub(super) mod display;
 pub(super) mod health;
 pub(super) mod judge;
 pub(super) mod progress;
+pub(super) mod saturation;
 pub(super) mod thresholds;
 pub(super) mod usage;
