@@ -276,6 +276,10 @@ fn add_stage(sum: &mut StageRecord, other: &StageRecord) {
     }
     sum.skips.sort_by_key(|skip| std::cmp::Reverse(skip.devices));
     sum.phases.merge(&other.phases);
+    match (&mut sum.machine, &other.machine) {
+        (Some(sum), Some(other)) => sum.add(other),
+        (sum, other) => *sum = sum.or(*other),
+    }
     for interval in &other.intervals {
         match sum.intervals.binary_search_by_key(&interval.start, |known| known.start) {
             Ok(place) => add_interval(&mut sum.intervals[place], interval),

@@ -9,6 +9,7 @@ mod compact_phases;
 mod encoding;
 mod histograms;
 mod identity;
+mod machine_use;
 mod merge;
 mod precision;
 mod record;
@@ -25,10 +26,11 @@ pub use compact_phases::CompactPhases;
 pub use encoding::{EncodingError, MOST_VALUES};
 pub use histograms::{Histogram, PhaseHistograms, Recorded};
 pub use identity::{Fleet, FleetClass, Identity};
+pub use machine_use::{MachineUse, used_between};
 pub use merge::{MergeError, Merging, merge};
 pub use record::{
-    Begin, Counts, CpuUse, ErrorRow, GeneratorHealth, Interval, Machine, Origin, RunRecord, RunStatus, Setting,
-    StageRecord, ThresholdResult,
+    Begin, Counts, CpuLimit, CpuUse, ErrorRow, GeneratorHealth, Interval, Machine, Origin, RunRecord, RunStatus,
+    Setting, StageRecord, ThresholdResult,
 };
-pub use resources::{ProcessSample, ResourceLog, ResourceSample, joined};
+pub use resources::{ProcessSample, QuotaUse, ResourceLog, ResourceSample, joined};
 pub use skips::{Skip, SkipReason};

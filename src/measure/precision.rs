@@ -1,7 +1,9 @@
 use std::time::{Duration, SystemTime};
 
 use crate::domain::{Quantity, Threshold};
-use crate::measure::{Begin, CpuUse, ErrorRow, Interval, ResourceSample, RunRecord, StageRecord, ThresholdResult};
+use crate::measure::{
+    Begin, CpuUse, ErrorRow, Interval, MachineUse, QuotaUse, ResourceSample, RunRecord, StageRecord, ThresholdResult,
+};
 
 impl RunRecord {
     /// As precise as files are: durations in microseconds, the start in milliseconds, shares and ratios to nine digits. A
@@ -24,10 +26,11 @@ impl RunRecord {
             *abort_after = abort_after.map(rounded);
         }
         self.health.lateness.round();
-        for StageRecord { begin, start, elapsed, phases, intervals, .. } in &mut self.stages {
+        for StageRecord { begin, start, elapsed, phases, intervals, machine, .. } in &mut self.stages {
             *begin = begin.map(|Begin { due, late }| Begin { due: rounded(due), late: rounded(late) });
             (*start, *elapsed) = (rounded(*start), rounded(*elapsed));
             phases.round();
+            *machine = machine.map(MachineUse::at_rest);
             for Interval { start, length, total, .. } in intervals {
                 (*start, *length) = (rounded(*start), rounded(*length));
                 total.round();
@@ -36,10 +39,15 @@ impl RunRecord {
         for ErrorRow { first, last, .. } in &mut self.errors {
             (*first, *last) = (rounded(*first), rounded(*last));
         }
-        for ResourceSample { at, length, generator, emulator } in &mut self.resources {
+        for ResourceSample { at, length, generator, emulator, pressure, quota } in &mut self.resources {
             (*at, *length) = (rounded(*at), rounded(*length));
             for process in [generator, emulator] {
                 process.cpu = process.cpu.map(rounded);
+                process.waited = process.waited.map(rounded);
+            }
+            *pressure = pressure.map(rounded);
+            if let Some(QuotaUse { stopped, .. }) = quota {
+                *stopped = rounded(*stopped);
             }
         }
         self

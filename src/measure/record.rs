@@ -3,7 +3,9 @@ use std::time::{Duration, SystemTime};
 pub use crate::domain::{Counts, Origin, Setting};
 
 use crate::domain::{FailureClass, Quantity, Shard, StageKind, Threshold, TimeScale};
-use crate::measure::{Certificates, CompactHistogram, CompactPhases, Fleet, Histogram, ResourceSample, Skip};
+use crate::measure::{
+    Certificates, CompactHistogram, CompactPhases, Fleet, Histogram, MachineUse, ResourceSample, Skip,
+};
 
 /// Everything that a run found out. Reports are pure functions of it.
 #[derive(Debug, Clone)]
@@ -121,6 +123,34 @@ pub struct Machine {
     pub os: String,
     /// Open file limit in force (after raising it).
     pub open_files: u64,
+    /// How much CPU a cgroup allows, where one limits it, as in containers; the tightest of all that are seen.
+    pub cpu_limit: Option<CpuLimit>,
+}
+
+impl Machine {
+    /// Cores that all processes of a run together can keep busy: those there are, or what a cgroup allows of them.
+    pub fn cores_to_use(&self) -> f64 {
+        let cores = self.cores as f64;
+        // `cores` is what is allowed already, in whole cores.
+        self.cpu_limit.map(CpuLimit::cores).filter(|limit| *limit < cores + 1.0).unwrap_or(cores)
+    }
+}
+
+/// CPU time that a cgroup may use in each period.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CpuLimit {
+    /// CPU time.
+    pub quota: Duration,
+    /// The period; never zero.
+    pub period: Duration,
+}
+
+impl CpuLimit {
+    /// As a number of cores.
+    pub fn cores(self) -> f64 {
+        // In whole microseconds, which is what it is set in: a tenth is a tenth.
+        self.quota.as_micros() as f64 / (self.period.as_micros() as f64).max(1.0)
+    }
 }
 
 /// Resources that one process used, from getrusage(2).
@@ -185,6 +215,8 @@ pub struct StageRecord {
     pub phases: CompactPhases,
     /// One entry per second, from the start of the measured part.
     pub intervals: Vec<Interval>,
+    /// How full this machine was meanwhile. Absent when that is not known, or nobody looked.
+    pub machine: Option<MachineUse>,
 }
 
 impl StageRecord {

@@ -14,6 +14,11 @@ pub struct ResourceSample {
     pub generator: ProcessSample,
     /// Of the embedded emulator. Empty when there was none, or when it had ended.
     pub emulator: ProcessSample,
+    /// Time in which some thread waited for a core, of the generator's cgroup where that is told, else of the whole machine.
+    /// Absent when neither is.
+    pub pressure: Option<Duration>,
+    /// What the CPU quota of a cgroup did to the generator. Absent when that is not known; zero when no quota is set.
+    pub quota: Option<QuotaUse>,
 }
 
 /// What one process used in one interval. What is not known is absent.
@@ -23,6 +28,28 @@ pub struct ProcessSample {
     pub cpu: Option<Duration>,
     /// Resident memory at the end of the interval in bytes; the largest where intervals or runs were put together.
     pub memory: Option<u64>,
+    /// How long its threads could have run and waited for a core, all of them together.
+    pub waited: Option<Duration>,
+}
+
+/// How far a cgroup used up the CPU time that it is allowed in each period: once it has, all that is in it stands still until the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct QuotaUse {
+    /// Periods in which anything of it ran.
+    pub periods: u64,
+    /// Of these, periods in which the quota was used up.
+    pub used_up: u64,
+    /// How long it stood still for that; counted for every core on which it would have run.
+    pub stopped: Duration,
+}
+
+impl QuotaUse {
+    /// Adds another time or another machine.
+    pub fn add(&mut self, other: &Self) {
+        self.periods = self.periods.saturating_add(other.periods);
+        self.used_up = self.used_up.saturating_add(other.used_up);
+        self.stopped = self.stopped.saturating_add(other.stopped);
+    }
 }
 
 /// The samples of a run in bounded memory: a day of seconds as they come. When there are too many, neighbours are put
@@ -70,16 +97,27 @@ impl ResourceSample {
         self.add(next);
     }
 
-    /// CPU is added. Of memory the larger stays: samples of the same process follow each other, and runs beside each other
+    /// CPU and waits are added. Of memory the larger stays: samples of the same process follow each other, and runs beside each other
     /// are of machines or processes that each need the memory of the largest, as in `peak_memory` of the merged run.
     fn add(&mut self, other: &Self) {
         for (sum, other) in [(&mut self.generator, other.generator), (&mut self.emulator, other.emulator)] {
-            sum.cpu = match (sum.cpu, other.cpu) {
-                (Some(sum), Some(other)) => Some(sum.saturating_add(other)),
-                (sum, other) => sum.or(other),
-            };
+            sum.cpu = added(sum.cpu, other.cpu);
+            sum.waited = added(sum.waited, other.waited);
             sum.memory = sum.memory.max(other.memory);
         }
+        self.pressure = added(self.pressure, other.pressure);
+        match (&mut self.quota, &other.quota) {
+            (Some(sum), Some(other)) => sum.add(other),
+            (sum, other) => *sum = sum.or(*other),
+        }
+    }
+}
+
+/// What is not known adds nothing.
+pub(super) fn added(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.saturating_add(other)),
+        (one, other) => one.or(other),
     }
 }
 
@@ -133,12 +171,14 @@ mod tests {
     use super::*;
 
     fn second(at: u64, cpu: u64, memory: u64) -> ResourceSample {
-        let process = ProcessSample { cpu: Some(Duration::from_micros(cpu)), memory: Some(memory) };
+        let cpu = Some(Duration::from_micros(cpu));
         ResourceSample {
             at: Duration::from_secs(at),
             length: Duration::from_secs(1),
-            generator: process,
+            generator: ProcessSample { cpu, memory: Some(memory), waited: cpu },
             emulator: ProcessSample::default(),
+            pressure: cpu,
+            quota: None,
         }
     }
 

@@ -11,8 +11,8 @@ use crate::domain::{
 use crate::domain::{StageKind, Statistic, Threshold, TimeScale};
 use crate::measure::{
     Attempt, Begin, Certificates, CompactPhases, Counts, CpuUse, ErrorRow, Fleet, FleetClass, GeneratorHealth,
-    Histogram, Interval, Machine, Origin, Outcome, PhaseHistograms, PhaseTimes, ProcessSample, ResourceSample,
-    RunRecord, RunStatus, Setting, Skip, SkipReason, StageRecord, ThresholdResult,
+    Histogram, Interval, Machine, Origin, Outcome, PhaseHistograms, PhaseTimes, ProcessSample, QuotaUse,
+    ResourceSample, RunRecord, RunStatus, Setting, Skip, SkipReason, StageRecord, ThresholdResult,
 };
 
 const DEVICES: u32 = 1_234;
@@ -87,6 +87,7 @@ pub(super) fn record() -> RunRecord {
             memory: 8_240_000_000,
             os: "Linux 6.1.0".to_owned(),
             open_files: 20_000,
+            cpu_limit: None,
         },
         generator: CpuUse {
             user: Duration::from_millis(1_100),
@@ -128,6 +129,7 @@ pub(super) fn record() -> RunRecord {
             skips: Vec::new(),
             phases: (&phases).into(),
             intervals: intervals.to_vec(),
+            machine: None,
         }],
         certificates: None,
         fleet: Fleet {
@@ -146,12 +148,16 @@ pub(super) fn record() -> RunRecord {
                 length: Duration::from_millis(1_000),
                 generator: used(730, 61_440_000),
                 emulator: used(980, 78_020_608),
+                pressure: Some(Duration::from_millis(410)),
+                quota: Some(QuotaUse { periods: 10, used_up: 2, stopped: Duration::from_micros(31_250) }),
             },
             ResourceSample {
                 at: Duration::from_millis(1_000),
                 length: Duration::from_millis(950),
                 generator: used(520, 63_987_712),
                 emulator: used(810, 81_498_112),
+                pressure: None,
+                quota: None,
             },
         ],
         shard: None,
@@ -339,7 +345,8 @@ fn attempt(device: u32) -> Attempt {
 }
 
 fn used(cpu_millis: u64, memory: u64) -> ProcessSample {
-    ProcessSample { cpu: Some(Duration::from_millis(cpu_millis)), memory: Some(memory) }
+    let cpu = Duration::from_millis(cpu_millis);
+    ProcessSample { cpu: Some(cpu), memory: Some(memory), waited: Some(cpu / 4) }
 }
 
 fn setting(key: &str, value: &str, origin: Origin) -> Setting {

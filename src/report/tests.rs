@@ -7,7 +7,7 @@ use hdrhistogram::serialization::Deserializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 
 use crate::domain::{Adding, Count, FailureClass, Level, Phase, Subject};
-use crate::measure::{ErrorRow, RunRecord, RunStatus};
+use crate::measure::{CpuLimit, ErrorRow, MachineUse, QuotaUse, RunRecord, RunStatus};
 use crate::report::console::{Look, WIDTH, summary};
 use crate::report::counted::Column;
 use crate::report::{EXPORTERS, Exporter, FolderError, ResultsFolder, Verdict, fixture, json, verdicts};
@@ -117,6 +117,58 @@ fn console_of_a_bad_run() {
     let text = summary(&record, Look::new(false));
     insta::assert_snapshot!("console_of_a_bad_run", text);
     assert!(text.lines().all(|line| line.chars().count() <= usize::from(WIDTH)), "wider than {WIDTH} columns");
+}
+
+/// A stage of which this machine was full for 78 %, with a core and a half to use.
+fn on_a_full_machine() -> RunRecord {
+    let mut record = fixture::record();
+    let ms = Duration::from_millis;
+    record.machine.cpu_limit = Some(CpuLimit { quota: ms(150), period: ms(100) });
+    record.stages[0].machine = Some(MachineUse {
+        looked_at: ms(1_950),
+        full: ms(1_521),
+        core_time: ms(2_282),
+        cpu: ms(2_200),
+        waited: Some(ms(6_820)),
+        quota: Some(QuotaUse::default()),
+    });
+    record
+}
+
+#[test]
+fn a_full_machine_is_told_before_any_number_and_fails_nothing() {
+    let record = on_a_full_machine();
+    let [Verdict::MachineFull { .. }, Verdict::Complete] = &verdicts(&record)[..] else {
+        panic!("{:?}", verdicts(&record))
+    };
+    let text = summary(&record, Look::new(false));
+    let head: Vec<_> = text.lines().skip_while(|line| !line.starts_with("MACHINE FULL")).take(7).collect();
+    insta::assert_snapshot!("console_of_a_full_machine", head.join("\n"));
+    assert!(text.contains("2 cores (CPU limited to 1.5 cores by its cgroup)"), "{text}");
+    for (file, told) in [
+        ("run.json", "storm: full for 78 % of it"),
+        ("run.json", "\"full_us\": 1521000"),
+        ("summary.csv", ",machine_full+complete,"),
+        ("report.html", "<strong>Machine full</strong>: this machine was full"),
+        ("report.html", "in time, but on a full machine"),
+    ] {
+        assert!(exported(file, &record).contains(told), "{file}: {told}");
+    }
+    // Without an emulator beside it nothing is said of one, and a saturated generator goes first.
+    let mut alone = record.clone();
+    alone.emulator = None;
+    assert!(!verdicts(&alone)[0].sentence().contains("emulator"));
+    alone.health.saturated = vec!["the quota".to_owned()];
+    assert_eq!(
+        verdicts(&alone).iter().map(Verdict::name).collect::<Vec<_>>(),
+        ["saturated", "machine_full", "complete"]
+    );
+    // Not for so long that it matters, or not told at all.
+    let mut spare = record;
+    for seen in [None, Some(MachineUse { full: Duration::from_millis(190), ..spare.stages[0].machine.unwrap() })] {
+        spare.stages[0].machine = seen;
+        assert_eq!(verdicts(&spare), [Verdict::Complete], "{seen:?}");
+    }
 }
 
 #[test]

@@ -31,8 +31,8 @@ pub fn nanos(nanos: u64) -> String {
 
 /// A machine, as far as it bears on what it measured.
 pub fn machine(machine: &Machine) -> String {
-    let Machine { cpu, cores, memory, os, open_files } = machine;
-    format!("{cpu}, {cores} cores, {}, {os}, {} open files", bytes(*memory), count(*open_files))
+    let Machine { cpu, cores: _, memory, os, open_files, cpu_limit: _ } = machine;
+    format!("{cpu}, {}, {}, {os}, {} open files", cores_of(machine), bytes(*memory), count(*open_files))
 }
 
 /// A count with separators: `12,345`.
@@ -46,6 +46,21 @@ pub fn count(count: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// A number of cores, with two digits where it is no whole one: `2`, `1.93`, `0.1`.
+pub fn cores(cores: f64) -> String {
+    let text = format!("{cores:.2}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// The cores of a machine, and what a cgroup allows of them: `2 cores`, `1 core (CPU limited to 0.1 cores by its cgroup)`.
+pub fn cores_of(machine: &Machine) -> String {
+    let all = if machine.cores == 1 { "1 core".to_owned() } else { format!("{} cores", machine.cores) };
+    match machine.cpu_limit {
+        Some(limit) => format!("{all} (CPU limited to {} cores by its cgroup)", cores(limit.cores())),
+        None => all,
+    }
 }
 
 /// A length of the fleet's time, which is often days: `1 day`, `30 days`, `7 days 2 h`, `3 h 20 min`, `45 s`.

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use crate::domain::FailureClass;
-use crate::measure::{RunRecord, RunStatus};
+use crate::measure::{MachineUse, RunRecord, RunStatus, StageRecord};
 use crate::report::units;
 
 /// What a reader must know before any number. Derived from the record, never stored in it.
@@ -11,6 +11,13 @@ pub enum Verdict {
     WrongCertificates(u64),
     /// The generator was the bottleneck, for these reasons: the numbers do not describe the target.
     Saturated(Vec<String>),
+    /// This machine was full: what was measured of some stages is its own, and not the target's.
+    MachineFull {
+        /// Whether the embedded emulator shared it.
+        shared: bool,
+        /// For how much of each stage, and by what it shows.
+        stages: Vec<String>,
+    },
     /// So many thresholds were not met.
     ThresholdsFailed {
         /// Thresholds that were not met.
@@ -68,6 +75,7 @@ impl Verdict {
         match self {
             Self::WrongCertificates(_) => "wrong_certificates",
             Self::Saturated(_) => "saturated",
+            Self::MachineFull { .. } => "machine_full",
             Self::ThresholdsFailed { .. } => "thresholds_failed",
             Self::Stopped { .. } => "stopped",
             Self::Interrupted => "interrupted",
@@ -91,6 +99,7 @@ impl Verdict {
             Self::Saturated(reasons) => {
                 format!("the generator was the bottleneck, do not judge the target by this run: {}", reasons.join("; "))
             }
+            Self::MachineFull { shared, stages } => format!("{}: {}", machine_full(*shared), stages.join("; ")),
             Self::ThresholdsFailed { failed, all } => {
                 let are = if *all == 1 { "threshold is" } else { "thresholds are" };
                 format!("{} of {} {are} not met", units::count(*failed), units::count(*all))
@@ -141,6 +150,10 @@ pub fn verdicts(record: &RunRecord) -> Vec<Verdict> {
     if !record.health.saturated.is_empty() {
         verdicts.push(Verdict::Saturated(record.health.saturated.clone()));
     }
+    let full: Vec<_> = record.stages.iter().filter_map(fullness).collect();
+    if !full.is_empty() {
+        verdicts.push(Verdict::MachineFull { shared: record.emulator.is_some(), stages: full });
+    }
     let unmet = record.thresholds.iter().filter(|threshold| !threshold.met).count() as u64;
     if unmet > 0 {
         verdicts.push(Verdict::ThresholdsFailed { failed: unmet, all: record.thresholds.len() as u64 });
@@ -158,6 +171,34 @@ pub fn verdicts(record: &RunRecord) -> Vec<Verdict> {
         RunStatus::Unwritten => Verdict::Unwritten { until: record.elapsed },
     });
     verdicts
+}
+
+/// What a full machine means for the reader.
+pub(super) fn machine_full(shared: bool) -> String {
+    let also = if shared { ", and the embedded emulator runs on it too: its answers came late as well" } else { "" };
+    format!(
+        "this machine was full: times of phases (but for the waits poll_wait and backoff), rates, attempts per success and retries \
+         are its own in these stages, not the service's{also}"
+    )
+}
+
+/// How full the machine was during a stage, when that must be known.
+fn fullness(stage: &StageRecord) -> Option<String> {
+    let MachineUse { full, core_time, cpu, waited, .. } = stage.machine.as_ref()?;
+    let share = stage.machine.as_ref()?.bound()?;
+    let of_full = |time: &Duration| time.as_secs_f64() / full.as_secs_f64().max(f64::MIN_POSITIVE);
+    let waited = waited.as_ref().filter(|_| !cpu.is_zero()).map(|waited| {
+        let times = waited.as_secs_f64() / cpu.as_secs_f64();
+        format!(", and for each second that threads ran they waited {times:.1} s for a core")
+    });
+    Some(format!(
+        "{}: full for {:.0} % of it; then {} of {} cores were in use by this run{}",
+        stage.name,
+        share * 100.0,
+        units::cores(of_full(cpu)),
+        units::cores(of_full(core_time)),
+        waited.unwrap_or_default()
+    ))
 }
 
 fn stopped(record: &RunRecord) -> Verdict {

@@ -5,6 +5,7 @@
 //! on, rows of attempts, samples of both processes, metrics. What comes of it is a [`RunRecord`](crate::measure::RunRecord).
 
 pub mod defect;
+mod fullness;
 mod halt;
 pub mod live;
 pub mod machine;

@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, watch};
 use crate::domain::Setting;
 use crate::engine::{Plan, Progress, RowSink};
 use crate::report::ResultsFolder;
+use crate::rig::machine::Scarcity;
 use crate::rig::machine::process::ChildProcess;
 use crate::rig::metrics::otlp::{OtlpSettings, Pusher};
 use crate::rig::metrics::{Bound, MetricsEndpoint, MetricsError, RunFacts};
@@ -39,8 +40,9 @@ pub struct Observers {
     pub onlooker: Option<Onlooker>,
     /// Whether progress tells how the times of every phase are distributed; it does so anyway with metrics.
     pub distributions: bool,
-    /// Whether is looked every second at what the processes use. Means nothing in virtual time.
-    pub resources: bool,
+    /// Whether is looked every second at what the processes use, and by whom it is told how scarce cores are. Means nothing in
+    /// virtual time.
+    pub resources: Option<Scarcity>,
     /// Takes `partial.json`, what was measured so far, about twice a second: what is left when the run is killed or breaks.
     pub folder: Option<Arc<ResultsFolder>>,
     /// Where every attempt goes.

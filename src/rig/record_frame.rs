@@ -3,7 +3,8 @@ use tokio::sync::watch;
 use crate::domain::{Setting, Shard};
 use crate::engine::EngineOutcome;
 use crate::measure::{CpuUse, ResourceLog, RunRecord, RunStatus};
-use crate::rig::machine::{OpenFiles, machine};
+use crate::rig::fullness;
+use crate::rig::machine::{OpenFiles, Scarcity, machine};
 use crate::rig::rows::RowsLost;
 use crate::scenario::Scenario;
 
@@ -21,6 +22,7 @@ pub(super) struct RecordFrame {
     pub(super) settings: Vec<Setting>,
     pub(super) notes: Vec<String>,
     pub(super) resources: watch::Receiver<ResourceLog>,
+    pub(super) scarcity: Scarcity,
     /// When attempts were written to a file.
     pub(super) rows: Option<RowsLost>,
 }
@@ -33,7 +35,7 @@ impl RecordFrame {
         let EngineOutcome { thresholds, stages, certificates, fleet, errors, notes: more, .. } = outcome;
         notes.extend(more);
         let attempts = stages.iter().map(|stage| stage.totals.attempts).sum();
-        RunRecord {
+        let mut record = RunRecord {
             scenario: scenario.name,
             question: scenario.question,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -48,7 +50,7 @@ impl RecordFrame {
             conditions: scenario.thresholds,
             thresholds,
             settings: scenario.settings.into_iter().chain(settings).collect(),
-            machine: machine(open_files),
+            machine: machine(open_files, &self.scarcity),
             generator,
             emulator,
             health,
@@ -60,8 +62,9 @@ impl RecordFrame {
             resources: self.resources.borrow().samples().to_vec(),
             shard: (!shard.is_whole()).then_some(shard),
             rows_lost: self.rows.map(|rows| rows.of(attempts)),
-        }
-        .at_rest()
+        };
+        fullness::look(&mut record);
+        record.at_rest()
     }
 
     /// A run of which nothing but that record is left.

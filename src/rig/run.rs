@@ -74,7 +74,8 @@ impl Run {
         let classes = target.access.device_settings(&scenario, plan.seed, &wall_clock).map_err(OpenError::from)?;
         let mut rows = observers.rows.take();
         let (begin, sampled) = (oneshot::channel(), watch::channel(ResourceLog::default()));
-        let sampler = observers.resources.then(|| Sampler::start(target.process(), begin.1, sampled.0));
+        let scarcity = observers.resources.clone();
+        let sampler = scarcity.clone().map(|told| Sampler::start((target.process(), told), begin.1, sampled.0));
         let begun = begun(clock, target, rows.as_mut().and_then(Rows::begin), begin.0).map_err(RunError::Pipe)?;
         let [of_target, of_emulator] = target.settings.clone();
         let of_run = start_at.map(|at| setting("start_at", units::rfc3339(at)));
@@ -90,6 +91,7 @@ impl Run {
             settings: settings.collect(),
             notes: notes.clone(),
             resources: sampled.1,
+            scarcity: scarcity.unwrap_or_default(),
             rows: rows.as_ref().and_then(Rows::lost).map(RowsLost::Counted),
         };
         let (kept, gone) = (Newest::default(), CancellationToken::new());

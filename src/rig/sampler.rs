@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::injected_panic;
 use crate::measure::{ProcessSample, ResourceLog, ResourceSample};
 use crate::rig::machine::process::{ChildProcess, Process};
+use crate::rig::machine::{Scarcity, Told, Waits};
 
 /// How often is looked.
 const EVERY: Duration = Duration::from_secs(1);
@@ -23,12 +24,12 @@ impl Sampler {
     /// Begins with the measured part, which `begun` tells. `log` has everything seen so far at any time. Must be inside a
     /// runtime.
     pub(super) fn start(
-        emulator: ChildProcess,
+        whom: (ChildProcess, Scarcity),
         begun: oneshot::Receiver<Instant>,
         log: watch::Sender<ResourceLog>,
     ) -> Self {
         let stop = CancellationToken::new();
-        let task = tokio::spawn(sample(emulator, begun, log, stop.clone()));
+        let task = tokio::spawn(sample(whom, begun, log, stop.clone()));
         Self { task, stop }
     }
 
@@ -44,14 +45,14 @@ impl Sampler {
 }
 
 async fn sample(
-    emulator: ChildProcess,
+    whom: (ChildProcess, Scarcity),
     begun: oneshot::Receiver<Instant>,
     log: watch::Sender<ResourceLog>,
     stop: CancellationToken,
 ) {
     // The other half is dropped by a run that ends before it begins.
     let Ok(start) = begun.await else { return };
-    let mut last = Reading::now(&emulator);
+    let mut last = Reading::now(&whom);
     let mut seconds = interval_at(start + EVERY, EVERY);
     seconds.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
@@ -61,7 +62,7 @@ async fn sample(
             _ = seconds.tick() => false,
         };
         injected_panic("sampler");
-        let next = Reading::now(&emulator);
+        let next = Reading::now(&whom);
         log.send_modify(|log| log.push(last.until(&next, start)));
         if over {
             return;
@@ -73,13 +74,19 @@ async fn sample(
 /// What both used up to a moment.
 struct Reading {
     at: Instant,
-    generator: Process,
-    emulator: Process,
+    generator: (Process, Option<Waits>),
+    emulator: (Process, Option<Waits>),
+    scarcity: Told,
 }
 
 impl Reading {
-    fn now(emulator: &ChildProcess) -> Self {
-        Self { at: Instant::now(), generator: Process::own(), emulator: emulator.now() }
+    fn now((emulator, scarcity): &(ChildProcess, Scarcity)) -> Self {
+        Self {
+            at: Instant::now(),
+            generator: (Process::own(), scarcity.waits(None)),
+            emulator: (emulator.now(), emulator.id().and_then(|process| scarcity.waits(Some(process)))),
+            scarcity: scarcity.told(),
+        }
     }
 
     /// What was used from this reading to the next one. In whole microseconds, so that neither times nor sums are rounded.
@@ -89,15 +96,21 @@ impl Reading {
         ResourceSample {
             at,
             length: end.saturating_sub(at),
-            generator: used(self.generator, next.generator),
-            emulator: used(self.emulator, next.emulator),
+            generator: used(&self.generator, &next.generator),
+            emulator: used(&self.emulator, &next.emulator),
+            pressure: self.scarcity.pressure_until(&next.scarcity),
+            quota: self.scarcity.quota_until(&next.scarcity),
         }
     }
 }
 
-fn used(before: Process, after: Process) -> ProcessSample {
-    let cpu = before.cpu_total().zip(after.cpu_total());
-    ProcessSample { cpu: cpu.map(|(before, after)| after.saturating_sub(before)), memory: after.resident_memory }
+fn used(before: &(Process, Option<Waits>), after: &(Process, Option<Waits>)) -> ProcessSample {
+    let cpu = before.0.cpu_total().zip(after.0.cpu_total());
+    ProcessSample {
+        cpu: cpu.map(|(before, after)| after.saturating_sub(before)),
+        memory: after.0.resident_memory,
+        waited: before.1.as_ref().zip(after.1.as_ref()).map(|(before, after)| before.until(after)),
+    }
 }
 
 #[cfg(test)]
@@ -108,7 +121,7 @@ mod tests {
     async fn there_is_a_sample_a_second_and_one_of_the_rest() {
         let (log, seen) = watch::channel(ResourceLog::default());
         let (begin, begun) = oneshot::channel();
-        let sampler = Sampler::start(ChildProcess::default(), begun, log);
+        let sampler = Sampler::start(Default::default(), begun, log);
         // What comes before the measured part is not looked at.
         tokio::time::sleep(Duration::from_secs(7)).await;
         begin.send(Instant::now()).unwrap();
@@ -128,7 +141,7 @@ mod tests {
     async fn a_run_that_never_begins_has_no_samples() {
         let (log, seen) = watch::channel(ResourceLog::default());
         let (begin, begun) = oneshot::channel();
-        let sampler = Sampler::start(ChildProcess::default(), begun, log);
+        let sampler = Sampler::start(Default::default(), begun, log);
         drop(begin);
         sampler.finish().await;
         assert!(seen.borrow().samples().is_empty());
@@ -137,8 +150,10 @@ mod tests {
     #[test]
     fn a_process_that_ended_in_between_has_used_nobody_knows_what() {
         let ran = Process { cpu: Some([Duration::from_secs(1); 2]), resident_memory: Some(5) };
-        assert_eq!(used(ran, Process::default()), ProcessSample::default());
+        let waits = Some(Waits::default());
+        assert_eq!(used(&(ran, waits.clone()), &(Process::default(), None)), ProcessSample::default());
         let later = Process { cpu: Some([Duration::from_secs(2); 2]), resident_memory: Some(7) };
-        assert_eq!(used(ran, later), ProcessSample { cpu: Some(Duration::from_secs(2)), memory: Some(7) });
+        let sample = ProcessSample { cpu: Some(Duration::from_secs(2)), memory: Some(7), waited: Some(Duration::ZERO) };
+        assert_eq!(used(&(ran, waits.clone()), &(later, waits)), sample);
     }
 }

@@ -5,8 +5,9 @@ use std::time::{Duration, SystemTime};
 use fleetstorm::domain::Shard;
 use fleetstorm::engine::Plan;
 use fleetstorm::measure::{Counts, RunRecord, RunStatus};
-use fleetstorm::report::ResultsFolder;
-use fleetstorm::rig::{Observers, OpenError, Run, RunError, Target, TargetOptions};
+use fleetstorm::report::{ResultsFolder, Verdict, verdicts};
+use fleetstorm::rig::machine::Scarcity;
+use fleetstorm::rig::{Observers, OpenError, Run, RunError, Seen, Target, TargetOptions};
 use fleetstorm::scenario::Scenario;
 use tokio::time::{Instant, sleep_until};
 
@@ -93,8 +94,11 @@ async fn a_second_run_against_a_child_process_meets_a_fresh_clock_and_whole_quot
         for number in 1..=2 {
             let folder = tempfile::tempdir().unwrap();
             let folder_of_results = ResultsFolder::open(folder.path().to_owned()).unwrap();
-            let observers =
-                &mut Observers { folder: Some(folder_of_results.into()), resources: true, ..Observers::default() };
+            let observers = &mut Observers {
+                folder: Some(folder_of_results.into()),
+                resources: Some(Scarcity::default()),
+                ..Observers::default()
+            };
             let before = SystemTime::now();
             let record = run(&scenario).start(&mut target, observers).await.unwrap();
             assert!(record.started_at >= before, "{number}");
@@ -103,5 +107,84 @@ async fn a_second_run_against_a_child_process_meets_a_fresh_clock_and_whole_quot
             assert!(record.emulator.is_some() && !record.resources.is_empty(), "{number}");
         }
         target.close().await;
+    }
+}
+
+/// Files of a machine that was made up, as the system would tell them.
+struct MadeUp(tempfile::TempDir);
+
+impl MadeUp {
+    /// In a cgroup of a tenth of a core, with one thread of the generator.
+    fn new() -> Self {
+        let made_up = Self(tempfile::tempdir().unwrap());
+        made_up.tell("proc/self/cgroup", "0::/pod\n");
+        made_up.tell("proc/self/mountinfo", "30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n");
+        made_up.tell("sys/fs/cgroup/pod/cpu.max", "10000 100000\n");
+        made_up
+    }
+
+    fn tell(&self, path: &str, content: &str) {
+        let path = self.0.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        // Whole or not at all, as /proc is read while this is written.
+        let new = path.with_extension("new");
+        std::fs::write(&new, content).unwrap();
+        std::fs::rename(new, path).unwrap();
+    }
+
+    /// After so many tenths of a second in which the quota was used up `stopped` times and everybody waited ten times that.
+    fn after(&self, tenths: u64, stopped: u64) {
+        let stat =
+            format!("usage_usec 1\nnr_periods {tenths}\nnr_throttled {stopped}\nthrottled_usec {}\n", stopped * 90_000);
+        self.tell("sys/fs/cgroup/pod/cpu.stat", &stat);
+        self.tell("sys/fs/cgroup/pod/cpu.pressure", &format!("some avg10=0.00 total={}\n", tenths * 100_000));
+        self.tell("proc/self/task/1/schedstat", &format!("1000 {} 1\n", tenths * 1_000_000_000));
+    }
+}
+
+/// A run of a second or so against an emulator of its own, on a made-up machine whose quota is used up in every `one_in`th period; 0 is
+/// never.
+async fn on_made_up_machine(one_in: u64, told: bool) -> RunRecord {
+    let scenario = scenario(
+        "fleet.devices = 30\n[[stage]]\nname = 'line'\nkind = 'provision'\nhub_connect = false\n\
+         arrival = { process = 'spread', over = '1500ms' }\n",
+    );
+    let machine = MadeUp::new();
+    machine.after(0, 0);
+    let scarcity = if told { Scarcity::below(machine.0.path()) } else { Scarcity::below("/nowhere") };
+    let emulator_binary = Some(env!("CARGO_BIN_EXE_fleetstorm").into());
+    let options = TargetOptions { emulator_binary, ..TargetOptions::default() };
+    let mut target = Target::open(&scenario, (SEED, Shard::WHOLE), &options).await.unwrap();
+    let mut tenths = 0;
+    let onlooker = move |_: Seen<'_>| {
+        tenths += 10;
+        machine.after(tenths, tenths.checked_div(one_in).unwrap_or_default());
+    };
+    let mut observers =
+        Observers { resources: Some(scarcity), onlooker: Some(Box::new(onlooker)), ..Observers::default() };
+    let record = run(&scenario).start(&mut target, &mut observers).await.unwrap();
+    target.close().await;
+    record
+}
+
+#[tokio::test]
+async fn a_machine_without_cores_to_spare_is_told_of_and_a_quota_that_was_used_up_saturates() {
+    let names = |record: &RunRecord| verdicts(record).iter().map(Verdict::name).collect::<Vec<_>>();
+    let stopped = on_made_up_machine(5, true).await;
+    assert_eq!(names(&stopped), ["saturated", "machine_full", "complete"], "{:?}", stopped.stages[0].machine);
+    let reason = &stopped.health.saturated[0];
+    assert!(reason.starts_with("line: the CPU quota of the cgroup (0.1 cores) was used up in "), "{reason}");
+    assert_eq!(stopped.machine.cpu_limit.map(|limit| limit.cores()), Some(0.1));
+    let full = verdicts(&stopped)[1].sentence();
+    assert!(full.contains("line: full for ") && full.contains("the embedded emulator runs on it too"), "{full}");
+
+    let waiting = on_made_up_machine(0, true).await;
+    assert_eq!(names(&waiting), ["machine_full", "complete"], "{:?}", waiting.stages[0].machine);
+
+    // A machine that tells nothing is not called fine.
+    let unknown = on_made_up_machine(0, false).await;
+    let note = unknown.notes.iter().find(|note| note.starts_with("not known of this machine: ")).unwrap();
+    for what in ["neither schedstat nor pressure", "whether a CPU quota was used up"] {
+        assert!(note.contains(what), "{note}");
     }
 }

@@ -149,7 +149,7 @@ fn ending_of(record: &RunRecord) -> RunEnding {
         // Thresholds of a saturated generator judge the wrong side.
         Verdict::Saturated(_) => RunEnding::Saturated,
         Verdict::ThresholdsFailed { .. } | Verdict::Stopped { .. } => RunEnding::ThresholdsFailed,
-        Verdict::RowsLost { .. } | Verdict::Complete => RunEnding::Done,
+        Verdict::MachineFull { .. } | Verdict::RowsLost { .. } | Verdict::Complete => RunEnding::Done,
     });
     endings.max().unwrap_or(RunEnding::Done)
 }

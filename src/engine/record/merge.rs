@@ -25,6 +25,7 @@ pub(crate) fn stage(plan: &Plan, index: usize, shares: Vec<StageShare>, from: Du
             skips: Vec::new(),
             phases: CompactPhases::default(),
             intervals: Vec::new(),
+            machine: None,
         },
         lateness: CompactHistogram::default(),
         waited_for_slot: 0,

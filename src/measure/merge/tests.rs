@@ -4,8 +4,9 @@ use crate::domain::{
 };
 use crate::domain::{Threshold, TimeScale};
 use crate::measure::{
-    Attempt, Certificates, CompactHistogram, CompactPhases, Counts, Fleet, Histogram, Machine, Origin, Outcome,
-    PhaseHistograms, PhaseTimes, ProcessSample, ResourceSample, Setting, Skip, SkipReason, ThresholdResult,
+    Attempt, Certificates, CompactHistogram, CompactPhases, Counts, Fleet, Histogram, Machine, MachineUse, Origin,
+    Outcome, PhaseHistograms, PhaseTimes, ProcessSample, QuotaUse, ResourceSample, Setting, Skip, SkipReason,
+    ThresholdResult,
 };
 
 fn secs(seconds: u64) -> Duration {
@@ -90,6 +91,7 @@ fn part(index: u32, n: u64) -> RunRecord {
             skips: vec![skip(SkipReason::Failed, n - 1), skip(SkipReason::Cut, 1)],
             phases: phases(secs(n)),
             intervals: vec![interval(0), interval(n)],
+            machine: Some(MachineUse { looked_at: secs(n), full: secs(1), ..MachineUse::default() }),
         }],
         certificates: None,
         fleet: Fleet { devices: Some(100), ..Fleet::default() },
@@ -105,8 +107,10 @@ fn part(index: u32, n: u64) -> RunRecord {
         resources: vec![ResourceSample {
             at: Duration::ZERO,
             length: secs(1),
-            generator: ProcessSample { cpu: Some(secs(n)), memory: Some(n) },
+            generator: ProcessSample { cpu: Some(secs(n)), memory: Some(n), waited: Some(secs(n)) },
             emulator: ProcessSample::default(),
+            pressure: None,
+            quota: Some(QuotaUse { periods: n, used_up: 1, stopped: secs(n) }),
         }],
         shard: Shard::new(index, 4),
         rows_lost: Some(n),
@@ -126,7 +130,11 @@ fn counts_are_added_and_bounds_are_the_widest() {
     let health = &sum.health;
     assert_eq!((health.peak_in_flight, health.peak_connected, health.in_flight_limit), (7, 14, 21));
     assert_eq!(health.lateness, histogram(&[Duration::from_millis(2), Duration::from_millis(5)]));
-    assert_eq!(sum.resources[0].generator, ProcessSample { cpu: Some(secs(7)), memory: Some(5) });
+    let used = ProcessSample { cpu: Some(secs(7)), memory: Some(5), waited: Some(secs(7)) };
+    let quota = QuotaUse { periods: 7, used_up: 2, stopped: secs(7) };
+    assert_eq!((sum.resources[0].generator, sum.resources[0].quota), (used, Some(quota)));
+    let machine = MachineUse { looked_at: secs(7), full: secs(2), ..MachineUse::default() };
+    assert_eq!(sum.stages[0].machine, Some(machine));
     let stage = &sum.stages[0];
     assert_eq!(stage.totals.succeeded, 7);
     assert_eq!(stage.totals.retry_after_max, Some(FleetTime::from_secs(5)));

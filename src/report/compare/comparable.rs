@@ -3,6 +3,7 @@ use std::fmt;
 
 use crate::domain::TimeScale;
 use crate::measure::{RunRecord, RunStatus};
+use crate::report::{Verdict, units, verdicts};
 
 /// Runs that say nothing about each other.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, miette::Diagnostic)]
@@ -109,7 +110,16 @@ impl Mergeable {
 }
 
 fn machine(run: &RunRecord) -> String {
-    format!("{}, {} cores, {}", run.machine.cpu, run.machine.cores, run.machine.os)
+    format!("{}, {}, {}", run.machine.cpu, units::cores_of(&run.machine), run.machine.os)
+}
+
+/// That what is compared is the machine and not the target, where that is so.
+fn machine_full(run: &RunRecord) -> Option<String> {
+    let full = |verdict| match verdict {
+        full @ Verdict::MachineFull { .. } => Some(full.sentence()),
+        _ => None,
+    };
+    verdicts(run).into_iter().find_map(full)
 }
 
 fn part(run: &RunRecord) -> String {
@@ -150,6 +160,7 @@ pub(super) fn check(a: &[RunRecord], b: &[RunRecord], allowed: &[String]) -> Res
                 run.health.saturated.join("; ")
             ));
         }
+        notes.extend(machine_full(run).map(|full| format!("in a run of seed {} {full}", run.seed)));
         if let Some(difference) = difference("scenario", &first.scenario, &run.scenario) {
             reasons.insert(difference);
             continue;

@@ -5,6 +5,7 @@ use owo_colors::Style;
 use crate::domain::TimeScale;
 use crate::measure::RunRecord;
 use crate::report::console::{Look, line};
+use crate::report::verdict::machine_full;
 use crate::report::{Tone, Verdict, observed, tasks, units, verdicts};
 
 /// What was run.
@@ -61,6 +62,7 @@ fn lines_of_verdict(text: &mut String, record: &RunRecord, look: Look, unmet: &[
             | Verdict::Unwritten { .. } => {
                 format!("{}; {}", verdict.sentence(), outcome(record))
             }
+            Verdict::MachineFull { shared, .. } => machine_full(*shared),
             Verdict::Saturated(_) => "the generator was the bottleneck, do not judge the target by this run".to_owned(),
             Verdict::WrongCertificates(_)
             | Verdict::Unaccounted { .. }
@@ -71,7 +73,7 @@ fn lines_of_verdict(text: &mut String, record: &RunRecord, look: Look, unmet: &[
         let folded = look.folded(&format!("{label}  "), &words);
         line(text, &folded.replacen(label, &look.paint(label, tone.style().bold()), 1));
         let reasons = match &verdict {
-            Verdict::Saturated(reasons) => reasons.as_slice(),
+            Verdict::Saturated(reasons) | Verdict::MachineFull { stages: reasons, .. } => reasons.as_slice(),
             Verdict::ThresholdsFailed { .. } => unmet,
             _ => &[],
         };
@@ -90,6 +92,7 @@ const fn label(verdict: &Verdict) -> (&'static str, Tone) {
         }
         Verdict::ThresholdsFailed { .. } => ("THRESHOLDS FAILED", Tone::Bad),
         Verdict::Saturated(_) => ("SATURATED", Tone::Warning),
+        Verdict::MachineFull { .. } => ("MACHINE FULL", Tone::Warning),
         Verdict::WrongCertificates(_) => ("WRONG CERTIFICATES", Tone::Bad),
         Verdict::Unaccounted { .. } => ("UNACCOUNTED", Tone::Bad),
         Verdict::RowsLost { .. } => ("ROWS LOST", Tone::Warning),

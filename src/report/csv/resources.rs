@@ -1,4 +1,5 @@
 use std::io::{self, Write};
+use std::time::Duration;
 
 use crate::measure::{ProcessSample, ResourceSample, RunRecord};
 use crate::report::Exporter;
@@ -7,7 +8,7 @@ use crate::report::csv::{moment, seconds, table, us};
 /// `resources.csv`: one row per second, of both sides.
 pub(in crate::report) struct ResourcesCsv;
 
-const COLUMNS: [&str; 7] = [
+const COLUMNS: [&str; 13] = [
     "started_at",
     "start_s",
     "length_us",
@@ -15,6 +16,12 @@ const COLUMNS: [&str; 7] = [
     "generator_memory_bytes",
     "emulator_cpu_us",
     "emulator_memory_bytes",
+    "generator_wait_us",
+    "emulator_wait_us",
+    "cpu_pressure_us",
+    "quota_periods",
+    "quota_used_up",
+    "quota_stopped_us",
 ];
 
 impl Exporter for ResourcesCsv {
@@ -28,12 +35,12 @@ impl Exporter for ResourcesCsv {
 }
 
 fn row(record: &RunRecord, sample: &ResourceSample) -> [String; COLUMNS.len()] {
-    let ResourceSample { at, length, generator, emulator } = *sample;
-    let process = |ProcessSample { cpu, memory }: ProcessSample| {
-        [cpu.map(us).unwrap_or_default(), memory.map(|bytes| bytes.to_string()).unwrap_or_default()]
-    };
-    let [generator_cpu, generator_memory] = process(generator);
-    let [emulator_cpu, emulator_memory] = process(emulator);
+    let ResourceSample { at, length, generator, emulator, pressure, quota } = *sample;
+    let time = |time: Option<Duration>| time.map(us).unwrap_or_default();
+    let number = |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
+    let process = |ProcessSample { cpu, memory, waited }| [time(cpu), number(memory), time(waited)];
+    let [generator_cpu, generator_memory, generator_wait] = process(generator);
+    let [emulator_cpu, emulator_memory, emulator_wait] = process(emulator);
     [
         moment(record.started_at, at),
         seconds(at),
@@ -42,5 +49,11 @@ fn row(record: &RunRecord, sample: &ResourceSample) -> [String; COLUMNS.len()] {
         generator_memory,
         emulator_cpu,
         emulator_memory,
+        generator_wait,
+        emulator_wait,
+        time(pressure),
+        number(quota.map(|quota| quota.periods)),
+        number(quota.map(|quota| quota.used_up)),
+        time(quota.map(|quota| quota.stopped)),
     ]
 }

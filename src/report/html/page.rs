@@ -64,6 +64,7 @@ fn verdict(out: &mut String, record: &RunRecord) -> fmt::Result {
             }
             Verdict::ThresholdsFailed { .. } => ("bad", "✗", "Thresholds failed"),
             Verdict::Saturated(_) => ("warn", "!", "Generator saturated"),
+            Verdict::MachineFull { .. } => ("warn", "!", "Machine full"),
             Verdict::WrongCertificates(_) => ("bad", "✗", "Wrong certificates"),
             Verdict::Unaccounted { .. } => ("bad", "✗", "Unaccounted"),
             Verdict::RowsLost { .. } => ("warn", "!", "Rows lost"),
@@ -79,6 +80,7 @@ fn verdict(out: &mut String, record: &RunRecord) -> fmt::Result {
     tables::outcomes(out, record)?;
     tables::skipped(out, record)?;
     let health = &record.health;
+    let full = record.stages.iter().any(|stage| stage.machine.is_some_and(|seen| seen.bound().is_some()));
     let lateness = health.lateness.decode();
     let lateness = match (lateness.quantile(0.50), lateness.quantile(0.99)) {
         (Some(p50), Some(p99)) => {
@@ -93,7 +95,11 @@ fn verdict(out: &mut String, record: &RunRecord) -> fmt::Result {
     write!(
         out,
         "<p>Generator: {}; at most {} of {} attempts in flight, {} connections held{lateness}.</p>",
-        if health.saturated.is_empty() { "not the bottleneck" } else { "the bottleneck, see above" },
+        match (health.saturated.is_empty(), full) {
+            (false, _) => "the bottleneck, see above",
+            (true, true) => "in time, but on a full machine, see above",
+            (true, false) => "not the bottleneck",
+        },
         units::count(health.peak_in_flight),
         units::count(health.in_flight_limit),
         units::count(health.peak_connected)

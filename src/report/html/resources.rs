@@ -133,7 +133,8 @@ mod tests {
         record
     }
 
-    const HALF: ProcessSample = ProcessSample { cpu: Some(Duration::from_millis(500)), memory: Some(1_000_000) };
+    const HALF: ProcessSample =
+        ProcessSample { cpu: Some(Duration::from_millis(500)), memory: Some(1_000_000), waited: None };
 
     #[test]
     fn nobody_looked_nothing_is_drawn() {

@@ -7,6 +7,7 @@ use crate::measure::{self, Begin, CompactPhases, Histogram, Recorded, StageRecor
 use crate::report::csv::occurred;
 use crate::report::json::counts::Totals;
 use crate::report::json::encoding::{aside, encoded, histogram};
+use crate::report::json::generator::MachineUse;
 use crate::report::json::interval::{Interval, Percentiles};
 use crate::report::json::values::{Count, Kind, Micros, PhaseName, Reason, in_one_line};
 
@@ -29,6 +30,9 @@ pub(super) struct Stage {
     skips: Vec<Skip>,
     pub(super) phases: Vec<PhaseTimes>,
     pub(super) intervals: Vec<Interval>,
+    /// How full the machine was meanwhile. Absent when that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    machine: Option<MachineUse>,
 }
 
 /// Devices that were skipped for one reason.
@@ -79,7 +83,8 @@ enum Outcome {
 
 impl Stage {
     pub(super) fn of(stage: &StageRecord, percentiles: Percentiles) -> io::Result<Self> {
-        let StageRecord { name, kind, workload, totals, begin, start, elapsed, skips, phases: _, intervals } = stage;
+        let StageRecord { name, kind, workload, totals, begin, start, elapsed, skips, phases: _, intervals, machine } =
+            stage;
         Ok(Self {
             name: name.clone(),
             kind: Kind(*kind),
@@ -94,6 +99,7 @@ impl Stage {
                 .filter_map(|(phase, succeeded, histogram)| PhaseTimes::of(phase, succeeded, &histogram).transpose())
                 .collect::<io::Result<_>>()?,
             intervals: intervals.iter().map(|interval| Interval::of(interval, percentiles)).collect(),
+            machine: machine.as_ref().map(MachineUse::of),
         })
     }
 
@@ -122,6 +128,7 @@ impl Stage {
             skips,
             phases,
             intervals,
+            machine: self.machine.map(MachineUse::into_machine_use),
         })
     }
 }

@@ -1,17 +1,22 @@
-//! What this machine is and gives: its description for the record, its clock, the limit on open files, what processes use.
+//! What this machine is and gives: its description for the record, its clock, the limit on open files, what processes use, how scarce
+//! cores are.
 
+mod cgroup;
 pub mod clock;
 mod open_files;
 pub mod process;
+mod scarcity;
 
 use std::fs;
 
 use crate::measure::Machine;
 
 pub use open_files::{OpenFiles, OpenFilesError};
+pub use scarcity::Scarcity;
+pub(super) use scarcity::{Told, Waits};
 
-/// Reads the machine's description; what the system does not tell becomes `unknown` or 0.
-pub fn machine(open_files: OpenFiles) -> Machine {
+/// Reads the machine's description; what the system does not tell becomes `unknown` or 0, or is absent.
+pub fn machine(open_files: OpenFiles, scarcity: &Scarcity) -> Machine {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let kernel = format!("{} {}", read("/proc/sys/kernel/ostype").trim(), read("/proc/sys/kernel/osrelease").trim());
     Machine {
@@ -22,6 +27,7 @@ pub fn machine(open_files: OpenFiles) -> Machine {
             .map_or(0, |kib| kib * 1024),
         os: if kernel.trim().is_empty() { std::env::consts::OS.to_owned() } else { kernel },
         open_files: open_files.limit,
+        cpu_limit: scarcity.limit(),
     }
 }
 
@@ -44,7 +50,7 @@ mod tests {
 
     #[test]
     fn this_machine_has_cores_and_memory() {
-        let machine = machine(OpenFiles { limit: 7, wanted: 7 });
+        let machine = machine(OpenFiles { limit: 7, wanted: 7 }, &Scarcity::default());
         assert!(machine.cores > 0 && machine.memory > 0);
         assert_eq!(machine.open_files, 7);
     }

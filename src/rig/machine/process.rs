@@ -88,6 +88,11 @@ impl ChildProcess {
         });
     }
 
+    /// Its number, once it was started.
+    pub fn id(&self) -> Option<u32> {
+        Some(self.0.get()?.process?.pid)
+    }
+
     /// What it uses now; after its end, the CPU that it used. Neither user nor system time ever becomes less.
     pub fn now(&self) -> Process {
         let Some(Started { process: Some(process), seen, peak, .. }) = self.0.get() else { return Process::default() };

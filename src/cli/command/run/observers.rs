@@ -7,6 +7,7 @@ use crate::report::ResultsFolder;
 use crate::report::console::wrapped;
 use crate::report::rows::RowFormat;
 use crate::rig::live::About;
+use crate::rig::machine::Scarcity;
 use crate::rig::metrics::Bound;
 use crate::rig::metrics::otlp::OtlpSettings;
 use crate::rig::rows::RowsFile;
@@ -48,7 +49,7 @@ impl Wanted {
         Ok(Observers {
             onlooker: None,
             distributions: Live::tells_phases(terminal),
-            resources: true,
+            resources: Some(Scarcity::default()),
             folder: Some(Arc::clone(folder)),
             rows: rows.map(Rows::File),
             metrics,

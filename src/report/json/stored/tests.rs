@@ -6,7 +6,9 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use crate::domain::{FailureClass, Origin, Phase, Quantity, Setting, Shard, StageKind, Threshold};
-use crate::measure::{CompactHistogram, Histogram, MergeError, RunRecord, RunStatus, merge};
+use crate::measure::{
+    CompactHistogram, CpuLimit, Histogram, MachineUse, MergeError, QuotaUse, RunRecord, RunStatus, merge,
+};
 use crate::report::console::{Look, summary};
 use crate::report::{EXPORTERS, FolderError, ReadError, ResultsFolder, fixture, read, verdicts};
 use crate::scenario::thresholds_of_settings;
@@ -40,8 +42,11 @@ fn untidy(nanos: u64, numbers: [f64; 3], times: &[u64]) -> RunRecord {
     (record.prepare, record.elapsed) = (odd / 3, odd);
     (record.generator.user, record.generator.system) = (odd / 7, odd / 11);
     record.health.peak_connected = 17;
+    record.machine.cpu_limit = Some(CpuLimit { quota: Duration::from_micros(nanos), period: Duration::from_secs(1) });
     for sample in &mut record.resources {
         (sample.at, sample.length, sample.generator.cpu) = (odd / 2, odd / 13, Some(odd / 17));
+        (sample.generator.waited, sample.pressure) = (Some(odd / 19), Some(odd / 23));
+        sample.quota = Some(QuotaUse { periods: nanos, used_up: nanos / 2, stopped: odd / 29 });
     }
     let mut lateness = record.health.lateness.decode();
     times.iter().for_each(|nanos| lateness.record(*nanos));
@@ -56,6 +61,14 @@ fn untidy(nanos: u64, numbers: [f64; 3], times: &[u64]) -> RunRecord {
     for (stage, name) in record.stages.iter_mut().zip(["first, of two", "second\tof two"]) {
         stage.name = name.to_owned();
         stage.elapsed = odd / 2;
+        stage.machine = Some(MachineUse {
+            looked_at: odd / 2,
+            full: odd / 3,
+            core_time: odd / 5,
+            cpu: odd / 7,
+            waited: Some(odd / 11),
+            quota: Some(QuotaUse { periods: nanos, used_up: 1, stopped: odd / 13 }),
+        });
         for interval in &mut stage.intervals {
             interval.length = odd / 5;
             interval.total = CompactHistogram::new(&total);
@@ -80,6 +93,8 @@ proptest! {
         prop_assert_eq!(&read.conditions, &record.conditions);
         prop_assert_eq!(&read.thresholds, &record.thresholds);
         prop_assert_eq!(&read.resources, &record.resources);
+        let machines = |record: &RunRecord| record.stages.iter().map(|stage| stage.machine).collect::<Vec<_>>();
+        prop_assert_eq!((machines(&read), &read.machine), (machines(&record), &record.machine));
         let intervals = |record: &RunRecord| -> Vec<_> {
             record.stages.iter().flat_map(|s| s.intervals.iter().map(|i| (i.start, i.length, i.total.clone()))).collect()
         };
