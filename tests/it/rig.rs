@@ -1,5 +1,6 @@
 //! A target is opened once and serves one run after the other, each as if it were the first.
 
+use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use fleetstorm::domain::Shard;
@@ -7,7 +8,7 @@ use fleetstorm::engine::Plan;
 use fleetstorm::measure::{Counts, RunRecord, RunStatus};
 use fleetstorm::report::{ResultsFolder, Verdict, verdicts};
 use fleetstorm::rig::machine::Scarcity;
-use fleetstorm::rig::{Observers, OpenError, Run, RunError, Seen, Target, TargetOptions};
+use fleetstorm::rig::{Observation, Observers, OpenError, Run, RunError, Target, TargetOptions};
 use fleetstorm::scenario::Scenario;
 use tokio::time::{Instant, sleep_until};
 
@@ -149,16 +150,16 @@ async fn on_made_up_machine(one_in: u64, told: bool) -> RunRecord {
         "fleet.devices = 30\n[[stage]]\nname = 'line'\nkind = 'provision'\nhub_connect = false\n\
          arrival = { process = 'spread', over = '1500ms' }\n",
     );
-    let machine = MadeUp::new();
+    let machine = Rc::new(MadeUp::new());
     machine.after(0, 0);
     let scarcity = if told { Scarcity::below(machine.0.path()) } else { Scarcity::below("/nowhere") };
     let emulator_binary = Some(env!("CARGO_BIN_EXE_fleetstorm").into());
     let options = TargetOptions { emulator_binary, ..TargetOptions::default() };
     let mut target = Target::open(&scenario, (SEED, Shard::WHOLE), &options).await.unwrap();
-    let mut tenths = 0;
-    let onlooker = move |_: Seen<'_>| {
+    let (mut tenths, told) = (0, Rc::clone(&machine));
+    let onlooker = move |_: Observation<'_>| {
         tenths += 10;
-        machine.after(tenths, tenths.checked_div(one_in).unwrap_or_default());
+        told.after(tenths, tenths.checked_div(one_in).unwrap_or_default());
     };
     let mut observers =
         Observers { resources: Some(scarcity), onlooker: Some(Box::new(onlooker)), ..Observers::default() };
