@@ -39,6 +39,7 @@ for scenario; do
         . as $run
         | "| `\($name)` | \(.question) | \([.settings[] | select(.key == "fleet.devices") | .value][0]) | \([.stages[] as $stage | $run | told($stage)] | join("; "))"
           + (if any(.verdicts[]; .verdict == "saturated") then "; saturated" else "" end)
+          + (if any(.verdicts[]; .verdict == "machine_full") then "; machine full" else "" end)
           + " | \([.thresholds[] | select(.met | not) | "not met: `\(.threshold)`"] | if length == 0 then "met" else join(", ") end) |"
     ' "$RESULTS/found-$name/run.json"
 done

@@ -9,7 +9,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::cli::{code, fleetstorm};
-use crate::run::{RUN, folder, json, rows, sum};
+use crate::run::{RUN, folder, json, rows, sum, verdicts};
 
 /// A run of more than a second in which that place panics.
 struct Broken {
@@ -60,7 +60,7 @@ fn a_run_that_breaks_leaves_what_was_measured_and_says_so() {
     for place in ["worker", "conductor", "pacer"] {
         let broken = Broken::at(place, &[]);
         let run = broken.record(Exit::Unexpected);
-        assert_eq!((&run["status"], &run["verdicts"][0]["verdict"]), (&"broken".into(), &"broken".into()), "{place}");
+        assert_eq!((&run["status"], verdicts(&run)[0]), (&"broken".into(), "broken"), "{place}");
         assert!(run["totals"]["started"].as_u64() > Some(5), "{place}: {}", run["totals"]);
         let stdout = broken.stdout();
         assert!(stdout.contains("PARTIAL fleetstorm itself broke"), "{place}: {stdout}");

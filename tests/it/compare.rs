@@ -47,7 +47,9 @@ fn repeated_runs_against_a_slower_service_are_a_regression() {
         let args = ["run", "small.toml", "--emulator-config", config, "--quiet", "--repeat", "3", "--out", out];
         fleetstorm(folder.path()).args(args).args(more).assert()
     };
-    run("before", "emulator.toml", &[]).code(code(Exit::Done)).stdout(contains("\nrun 3, seed 9\nCOMPLETE  60 of 60"));
+    run("before", "emulator.toml", &[])
+        .code(code(Exit::Done))
+        .stdout(contains("\nrun 3, seed 9\n").and(contains("\nCOMPLETE  60 of 60")));
     assert!(folder.path().join("before/3/run.json").exists());
     let after = run("after", "slow.toml", &["--baseline", "before"]);
     let after = after.code(code(Exit::Regression)).stdout(contains("WORSE").and(contains("slower")));

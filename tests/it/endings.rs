@@ -17,7 +17,13 @@ fn lines(text: &[u8]) -> Vec<String> {
 
 /// The last `count` lines, without what differs from run to run.
 fn ending(text: &[u8], count: usize) -> Vec<String> {
-    let lines = lines(text);
+    // How busy the machine was that ran the test is told before, in a few lines.
+    let mut of_machine = false;
+    let mut lines = lines(text);
+    lines.retain(|line| {
+        of_machine = line.starts_with("MACHINE FULL") || (of_machine && line.starts_with(' '));
+        !of_machine
+    });
     let of_run = |line: &String| line.split([';', '(']).next().unwrap().split(" in ").next().unwrap().to_owned();
     lines[lines.len() - count..]
         .iter()

@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 
 use crate::cli::{code, fleetstorm};
-use crate::run::{json, rows, sum};
+use crate::run::{json, rows, sum, verdicts};
 
 use cases::{At, Case, Door, cases};
 use server::{DPS, Hostile};
@@ -79,9 +79,7 @@ fn run(transport: Transport) {
 
     let out = folder.path().join("out");
     let record = json(&out.join("run.json"));
-    let words: Vec<&str> =
-        record["verdicts"].as_array().unwrap().iter().filter_map(|v| v["verdict"].as_str()).collect();
-    assert_eq!(words, ["wrong_certificates", "complete"], "{record:#}");
+    assert_eq!(verdicts(&record), ["wrong_certificates", "complete"], "{record:#}");
     is_whole(&record, &rows(&out.join("summary.csv")), cases.len() as u64);
     if transport != Transport::Https {
         let notes = record["notes"].to_string();
