@@ -18,7 +18,7 @@ pub(super) fn look(record: &mut RunRecord) {
         let used_up = words(&stage.name, &of, quota);
         if quota.spoils() {
             health.saturated.push(format!(
-                "{used_up}, and all that runs in it stood still until the next ({} in all): raise the limit or lower the load",
+                "{used_up}, and all that runs in it stood still until the next ({} in all, core by core): raise the limit or lower the load",
                 units::duration(quota.stopped)
             ));
         } else if quota.used_up > 0 {
