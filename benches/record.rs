@@ -37,7 +37,7 @@ fn record(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(1));
     group.bench_function("a failed attempt", |b| {
         b.iter(|| {
-            recorder.attempt_started(failed.due, failed.started);
+            recorder.attempt_started(failed.device, failed.due, failed.started);
             recorder.attempt_ended(black_box(&failed), Some(&failure));
         });
     });

@@ -26,11 +26,14 @@ for scenario; do
         def us: if . >= 60000000 then "\(. / 6000000 | round | . / 10) min" elif . >= 1000000 then "\(. / 100000 | round | . / 10) s"
                 elif . >= 1000 then "\(. / 1000 | round) ms" else "\(.) µs" end;
         def phase($stage; $phase): $stage.phases[] | select(.phase == $phase and .outcome == "succeeded");
+        # Of all who began; what is not known is above the longest that was seen.
+        def device($stage; $phase): $stage.device_times[] | select(.phase == $phase);
+        def known($time): if .[$time] then .[$time] | us else "> \(.seen_us | us)" end;
         def told($stage): [
             (if (.stages | length) > 1 then "\($stage.name): " else "" end)
                 + "\($stage.totals.succeeded) of \($stage.totals.planned) in \($stage.elapsed_us | us)",
-            (phase($stage; if $stage.kind == "operate" then "recover" else "total" end)
-                | select($phases == []) | "\(.phase) p50 \(.p50_us | us), p99 \(.p99_us | us)"),
+            (device($stage; if $stage.kind == "operate" then "recover" else "total" end)
+                | select($phases == []) | "\(.phase) p50 \(known("p50_us")), p99 \(known("p99_us"))"),
             ($phases[] as $phase | phase($stage; $phase) | "\(.phase) p50 \(.p50_us | us)"),
             (if $stage.totals.attempts > 1.01 * $stage.totals.succeeded
                 then "\($stage.totals.attempts / $stage.totals.succeeded * 100 | round | . / 100) attempts per success" else empty end),

@@ -28,8 +28,8 @@ pub(crate) fn attempt(index: u64, outcome: Outcome) -> Attempt {
 /// Records everything about a device that needed this one attempt.
 pub(crate) fn record(recorder: &mut Recorder, attempt: &Attempt) {
     recorder.due(attempt.due);
-    recorder.started(attempt.started);
-    recorder.attempt_started(attempt.due, attempt.started);
+    recorder.started(attempt.device, attempt.due, attempt.started);
+    recorder.attempt_started(attempt.device, attempt.due, attempt.started);
     recorder.attempt_ended(attempt, None);
-    recorder.device_ended(attempt.ended, attempt.outcome, attempt.ended);
+    recorder.device_ended(attempt.device, attempt.ended, attempt.outcome, attempt.ended);
 }

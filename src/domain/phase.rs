@@ -65,6 +65,12 @@ impl Phase {
     /// Number of phases.
     pub const COUNT: usize = Self::ALL.len();
 
+    /// Whether the time belongs to a device, whatever attempts it takes: then everybody who began counts, and who was not seen to
+    /// get through is censored. The others are parts of an attempt, and end with it.
+    pub const fn is_of_device(self) -> bool {
+        matches!(self, Self::Backoff | Self::Recover | Self::Total)
+    }
+
     /// Position in [`Self::ALL`].
     pub const fn index(self) -> usize {
         self as usize

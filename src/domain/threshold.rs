@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::domain::{Count, FailureClass, Phase, Quantity, named};
+use crate::domain::{Count, FailureClass, Known, Phase, Quantity, Whose, named};
 
 /// A condition that a run must meet, such as `provision.total.p99 < 2s`.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,8 +29,8 @@ pub enum Metric {
     Phase {
         /// The phase.
         phase: Phase,
-        /// Of the attempts that succeeded, or of those that failed.
-        succeeded: bool,
+        /// Whose times.
+        whose: Whose,
         /// Which one.
         statistic: Statistic,
     },
@@ -112,6 +112,17 @@ impl ComparisonOperator {
             Self::AtLeast => order.is_ge(),
             Self::Equal => order.is_eq(),
             Self::NotEqual => order.is_ne(),
+        }
+    }
+
+    /// As [`Self::holds`], as far as it is known: `None` when what was observed may lie on either side of the bound.
+    pub fn is_known_to_hold(self, observed: Known<Quantity>, bound: Quantity) -> Option<bool> {
+        match observed {
+            Known::Is(observed) => Some(self.holds(observed, bound)),
+            // Above it, and so above all that it reaches.
+            Known::Above(least) => {
+                (least >= bound).then_some(matches!(self, Self::More | Self::AtLeast | Self::NotEqual))
+            }
         }
     }
 }

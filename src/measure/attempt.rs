@@ -2,7 +2,7 @@ use std::time::Duration;
 
 #[cfg(test)]
 use crate::domain::PhaseTimes;
-use crate::domain::{AttemptFacts, FailureClass};
+use crate::domain::{AttemptFacts, FailureClass, Fate};
 
 /// How an attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +11,24 @@ pub enum Outcome {
     Success,
     /// It failed.
     Failed(FailureClass),
+}
+
+impl Outcome {
+    /// How the times of an attempt with this outcome ended: what was cut off is a failure of the attempt's.
+    pub const fn fate(self) -> Fate {
+        match self {
+            Self::Success => Fate::Succeeded,
+            Self::Failed(_) => Fate::Failed,
+        }
+    }
+
+    /// How the times of a device with this outcome ended: whoever was cut off was not seen to end.
+    pub const fn fate_of_device(self) -> Fate {
+        match self {
+            Self::Failed(FailureClass::Cut) => Fate::Censored,
+            _ => self.fate(),
+        }
+    }
 }
 
 /// One try of one device, as numbers only.

@@ -1,4 +1,4 @@
-use crate::domain::Phase;
+use crate::domain::{Fate, Phase};
 use crate::measure::{Histogram, PhaseHistograms};
 
 /// How often a time was at most so long: a [`Histogram`] in few steps, for those who cannot take a whole one.
@@ -66,37 +66,33 @@ impl Buckets {
     }
 }
 
-/// The [`Buckets`] of every phase that occurred, of successes and failures apart.
+/// The [`Buckets`] of every phase that occurred, by how it ended.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PhaseBuckets {
-    succeeded: [Option<Buckets>; Phase::COUNT],
-    failed: [Option<Buckets>; Phase::COUNT],
+    by_fate: [[Option<Buckets>; Phase::COUNT]; Fate::COUNT],
 }
 
 impl PhaseBuckets {
     /// Of all that `phases` holds.
     pub fn of(phases: &PhaseHistograms) -> Self {
-        Self {
-            succeeded: Phase::ALL.map(|phase| phases.succeeded(phase).map(Buckets::of)),
-            failed: Phase::ALL.map(|phase| phases.failed(phase).map(Buckets::of)),
-        }
+        let of = |fate| Phase::ALL.map(|phase| phases.get(phase, fate).map(Buckets::of));
+        Self { by_fate: Fate::ALL.map(of) }
     }
 
     /// Adds all of `other`.
     pub fn add(&mut self, other: &Self) {
-        let mine = self.succeeded.iter_mut().chain(&mut self.failed);
-        for (mine, theirs) in mine.zip(other.succeeded.iter().chain(&other.failed)) {
+        for (mine, theirs) in self.by_fate.as_flattened_mut().iter_mut().zip(other.by_fate.as_flattened()) {
             if let Some(theirs) = theirs {
                 mine.get_or_insert_default().add(theirs);
             }
         }
     }
 
-    /// Phases that occurred, whether in successes (`true`) or failures, and how long they took.
-    pub fn iter(&self) -> impl Iterator<Item = (Phase, bool, &Buckets)> {
-        [(true, &self.succeeded), (false, &self.failed)].into_iter().flat_map(|(succeeded, set)| {
+    /// Phases that occurred, how they ended, and how long they took.
+    pub fn iter(&self) -> impl Iterator<Item = (Phase, Fate, &Buckets)> {
+        Fate::ALL.into_iter().zip(&self.by_fate).flat_map(|(fate, set)| {
             let phases = Phase::ALL.into_iter().zip(set);
-            phases.filter_map(move |(phase, buckets)| Some((phase, succeeded, buckets.as_ref()?)))
+            phases.filter_map(move |(phase, buckets)| Some((phase, fate, buckets.as_ref()?)))
         })
     }
 }
@@ -120,13 +116,12 @@ mod tests {
         histogram.record(5_000_000);
         let buckets = Buckets::of(&histogram);
         let mut some = PhaseBuckets::default();
-        some.succeeded[Phase::Total.index()] = Some(buckets);
+        some.by_fate[Fate::Succeeded as usize][Phase::Total.index()] = Some(buckets);
         let mut others = some.clone();
-        others.failed[Phase::Tls.index()] = Some(buckets);
+        others.by_fate[Fate::Failed as usize][Phase::Tls.index()] = Some(buckets);
         some.add(&others);
-        let counts: Vec<_> =
-            some.iter().map(|(phase, succeeded, buckets)| (phase, succeeded, buckets.count())).collect();
-        assert_eq!(counts, [(Phase::Total, true, 2), (Phase::Tls, false, 1)]);
+        let counts: Vec<_> = some.iter().map(|(phase, fate, buckets)| (phase, fate, buckets.count())).collect();
+        assert_eq!(counts, [(Phase::Total, Fate::Succeeded, 2), (Phase::Tls, Fate::Failed, 1)]);
     }
 
     #[test]

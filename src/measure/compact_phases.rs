@@ -1,52 +1,50 @@
-use crate::domain::Phase;
+use crate::domain::{Fate, Phase};
 use crate::measure::{CompactHistogram, Histogram, PhaseHistograms};
 
 /// [`PhaseHistograms`] at rest: what a stage that is over keeps, some kilobytes instead of megabytes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CompactPhases {
-    succeeded: [CompactHistogram; Phase::COUNT],
-    failed: [CompactHistogram; Phase::COUNT],
+    by_fate: [[CompactHistogram; Phase::COUNT]; Fate::COUNT],
 }
 
 impl CompactPhases {
+    /// The histogram of a phase with this fate, when there is one.
+    pub fn get(&self, phase: Phase, fate: Fate) -> Option<Histogram> {
+        decoded(&self.by_fate[fate as usize][phase.index()])
+    }
+
     /// The histogram of a phase of the successes, when one had it.
     pub fn succeeded(&self, phase: Phase) -> Option<Histogram> {
-        decoded(&self.succeeded[phase.index()])
+        self.get(phase, Fate::Succeeded)
     }
 
-    /// The histogram of a phase of the failures, when one had it.
-    pub fn failed(&self, phase: Phase) -> Option<Histogram> {
-        decoded(&self.failed[phase.index()])
-    }
-
-    /// Puts the histogram of a phase, of the successes or the failures, in the place of what was there.
-    pub fn set(&mut self, phase: Phase, succeeded: bool, histogram: &Histogram) {
-        let set = if succeeded { &mut self.succeeded } else { &mut self.failed };
-        set[phase.index()] = CompactHistogram::new(histogram);
+    /// Puts the histogram of a phase that ended so in the place of what was there.
+    pub fn set(&mut self, phase: Phase, fate: Fate, histogram: &Histogram) {
+        self.by_fate[fate as usize][phase.index()] = CompactHistogram::new(histogram);
     }
 
     /// All of them, to compute with.
     pub fn decode(&self) -> PhaseHistograms {
-        let decode = |phases: &[CompactHistogram; Phase::COUNT]| phases.each_ref().map(|histogram| histogram.decode());
-        PhaseHistograms { succeeded: decode(&self.succeeded), failed: decode(&self.failed) }
+        let decode = |phases: &[CompactHistogram; Phase::COUNT]| phases.each_ref().map(CompactHistogram::decode);
+        PhaseHistograms { by_fate: self.by_fate.each_ref().map(decode) }
     }
 
     /// Adds all of `other`.
     pub fn merge(&mut self, other: &Self) {
-        let theirs = other.succeeded.iter().chain(&other.failed);
-        self.succeeded.iter_mut().chain(&mut self.failed).zip(theirs).for_each(|(mine, theirs)| mine.merge(theirs));
+        let theirs = other.by_fate.as_flattened();
+        self.by_fate.as_flattened_mut().iter_mut().zip(theirs).for_each(|(mine, theirs)| mine.merge(theirs));
     }
 
     /// See [`crate::measure::RunRecord::at_rest`].
     pub(super) fn round(&mut self) {
-        self.succeeded.iter_mut().chain(&mut self.failed).for_each(CompactHistogram::round);
+        self.by_fate.as_flattened_mut().iter_mut().for_each(CompactHistogram::round);
     }
 }
 
 impl From<&PhaseHistograms> for CompactPhases {
     fn from(phases: &PhaseHistograms) -> Self {
         let compact = |phases: &[Histogram; Phase::COUNT]| phases.each_ref().map(CompactHistogram::new);
-        Self { succeeded: compact(&phases.succeeded), failed: compact(&phases.failed) }
+        Self { by_fate: phases.by_fate.each_ref().map(compact) }
     }
 }
 
@@ -91,11 +89,10 @@ mod tests {
             prop_assert_eq!(&sum, &CompactPhases::from(&all));
             let decoded = sum.decode();
             for phase in Phase::ALL {
-                let [succeeded, failed] = [sum.succeeded(phase), sum.failed(phase)];
-                prop_assert_eq!(succeeded.as_ref(), all.succeeded(phase));
-                prop_assert_eq!(failed.as_ref(), all.failed(phase));
-                prop_assert_eq!(decoded.succeeded(phase), all.succeeded(phase));
-                prop_assert_eq!(decoded.failed(phase), all.failed(phase));
+                for fate in Fate::ALL {
+                    prop_assert_eq!(sum.get(phase, fate), all.get(phase, fate).cloned());
+                    prop_assert_eq!(decoded.get(phase, fate), all.get(phase, fate));
+                }
             }
         }
     }
@@ -106,14 +103,14 @@ mod tests {
         phases.round();
         let ends = |histogram: Option<Histogram>| histogram.map(|h| (h.aside().min.unwrap(), h.aside().max.unwrap()));
         assert_eq!(ends(phases.succeeded(Phase::Tls)), Some((5_000_000, 7_001_000)));
-        assert_eq!(ends(phases.failed(Phase::Tls)), Some((9_001_000, 9_001_000)));
-        assert_eq!(ends(phases.failed(Phase::Total)), Some((27_002_000, 27_002_000)));
+        assert_eq!(ends(phases.get(Phase::Tls, Fate::Failed)), Some((9_001_000, 9_001_000)));
+        assert_eq!(ends(phases.get(Phase::Total, Fate::Failed)), Some((27_002_000, 27_002_000)));
     }
 
     #[test]
     fn a_stage_at_rest_is_a_thousandth_of_one_that_records() {
         let phases = CompactPhases::from(&recorded(&[(5_000_000, true), (7_000_000, false)]));
-        let bytes: usize = phases.succeeded.iter().chain(&phases.failed).map(|histogram| histogram.as_v2().len()).sum();
+        let bytes: usize = phases.by_fate.as_flattened().iter().map(|histogram| histogram.as_v2().len()).sum();
         assert!(bytes + size_of::<CompactPhases>() < 8_000, "{bytes}");
     }
 }

@@ -1,9 +1,9 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use crate::domain::Phase;
+use crate::domain::{Fate, Phase};
 use crate::measure::encoding::MOST_VALUES;
-use crate::measure::{Aside, Attempt, Outcome};
+use crate::measure::{Aside, Attempt};
 
 /// A bounded HDR histogram of nanoseconds that counts what it could not hold instead of panicking. Its counts hold values to
 /// three digits; the smallest and the largest are kept as they were. It takes its 200 KB with the first value, and is what
@@ -160,12 +160,10 @@ impl Default for Histogram {
     }
 }
 
-/// One histogram per phase, for successes and for failures apart, as long as something is recorded. Memory is taken when a
-/// phase first occurs.
+/// One histogram per phase and fate, as long as something is recorded. Memory is taken when a phase first occurs.
 #[derive(Debug, Clone, Default)]
 pub struct PhaseHistograms {
-    pub(super) succeeded: [Histogram; Phase::COUNT],
-    pub(super) failed: [Histogram; Phase::COUNT],
+    pub(super) by_fate: [[Histogram; Phase::COUNT]; Fate::COUNT],
 }
 
 impl PhaseHistograms {
@@ -174,39 +172,48 @@ impl PhaseHistograms {
         Self::default()
     }
 
-    /// Records every phase that the attempt had.
+    /// Records every phase of a device that had this attempt alone.
     pub fn record(&mut self, attempt: &Attempt) {
-        let set = match attempt.outcome {
-            Outcome::Success => &mut self.succeeded,
-            Outcome::Failed(_) => &mut self.failed,
-        };
-        for (phase, nanos) in attempt.facts.phases.present() {
-            set[phase.index()].record(nanos);
+        self.record_attempt(attempt);
+        let fate = attempt.outcome.fate_of_device();
+        for (phase, nanos) in attempt.facts.phases.present().filter(|(phase, _)| phase.is_of_device()) {
+            self.record_one(phase, fate, nanos);
         }
     }
 
-    /// Records one time of a phase that came apart from an attempt as a whole, as a success.
-    pub fn record_one(&mut self, phase: Phase, nanos: u64) {
-        self.succeeded[phase.index()].record(nanos);
+    /// Records every phase that the attempt had, but for times that belong to its device.
+    pub fn record_attempt(&mut self, attempt: &Attempt) {
+        let fate = attempt.outcome.fate();
+        for (phase, nanos) in attempt.facts.phases.present().filter(|(phase, _)| !phase.is_of_device()) {
+            self.record_one(phase, fate, nanos);
+        }
+    }
+
+    /// Records one time of a phase, in nanoseconds.
+    pub fn record_one(&mut self, phase: Phase, fate: Fate, nanos: u64) {
+        self.by_fate[fate as usize][phase.index()].record(nanos);
     }
 
     /// Adds all of `other`.
     pub fn merge(&mut self, other: &Self) {
-        for (mine, theirs) in
-            self.succeeded.iter_mut().chain(&mut self.failed).zip(other.succeeded.iter().chain(&other.failed))
-        {
+        for (mine, theirs) in self.by_fate.as_flattened_mut().iter_mut().zip(other.by_fate.as_flattened()) {
             mine.merge(theirs);
         }
     }
 
-    /// The histogram of a phase of the successes, when one had it.
-    pub fn succeeded(&self, phase: Phase) -> Option<&Histogram> {
-        Some(&self.succeeded[phase.index()]).filter(|histogram| histogram.count() > 0)
+    /// The histogram of a phase with this fate, when there is one.
+    pub fn get(&self, phase: Phase, fate: Fate) -> Option<&Histogram> {
+        Some(&self.by_fate[fate as usize][phase.index()]).filter(|histogram| histogram.count() > 0)
     }
 
-    /// The histogram of a phase of the failures, when one had it.
-    pub fn failed(&self, phase: Phase) -> Option<&Histogram> {
-        Some(&self.failed[phase.index()]).filter(|histogram| histogram.count() > 0)
+    /// Times of a phase, with whatever fate.
+    pub fn count(&self, phase: Phase) -> u64 {
+        self.by_fate.iter().map(|set| set[phase.index()].count()).sum()
+    }
+
+    /// The histogram of a phase of the successes, when one had it.
+    pub fn succeeded(&self, phase: Phase) -> Option<&Histogram> {
+        self.get(phase, Fate::Succeeded)
     }
 }
 

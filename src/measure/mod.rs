@@ -9,6 +9,7 @@ mod compact_phases;
 mod encoding;
 mod histograms;
 mod identity;
+mod incidence;
 mod machine_use;
 mod merge;
 mod precision;
@@ -26,6 +27,7 @@ pub use compact_phases::CompactPhases;
 pub use encoding::{EncodingError, MOST_VALUES};
 pub use histograms::{Histogram, PhaseHistograms, Recorded};
 pub use identity::{Fleet, FleetClass, Identity};
+pub use incidence::Incidence;
 pub use machine_use::{MachineUse, used_between};
 pub use merge::{MergeError, Merging, merge};
 pub use record::{

@@ -19,7 +19,7 @@ impl RunRecord {
             (*user, *system) = (rounded(*user), rounded(*system));
         }
         for ThresholdResult { text: _, observed, met: _, stopped_at } in &mut self.thresholds {
-            *observed = observed.map(Quantity::at_rest);
+            *observed = observed.map(|observed| observed.map(Quantity::at_rest));
             *stopped_at = stopped_at.map(rounded);
         }
         for Threshold { abort_after, .. } in &mut self.conditions {

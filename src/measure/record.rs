@@ -2,9 +2,9 @@ use std::time::{Duration, SystemTime};
 
 pub use crate::domain::{Counts, Origin, Setting};
 
-use crate::domain::{FailureClass, Quantity, Shard, StageKind, Threshold, TimeScale};
+use crate::domain::{FailureClass, Known, Phase, Quantity, Shard, StageKind, Threshold, TimeScale};
 use crate::measure::{
-    Certificates, CompactHistogram, CompactPhases, Fleet, Histogram, MachineUse, ResourceSample, Skip,
+    Certificates, CompactHistogram, CompactPhases, Fleet, Histogram, Incidence, MachineUse, ResourceSample, Skip,
 };
 
 /// Everything that a run found out. Reports are pure functions of it.
@@ -103,8 +103,8 @@ pub struct ThresholdResult {
     /// The threshold as written.
     pub text: String,
     /// What was observed at the end, or when the run was stopped because of it; `None` when there was nothing to look at.
-    pub observed: Option<Quantity>,
-    /// Whether that meets it. Never when nothing was observed.
+    pub observed: Option<Known<Quantity>>,
+    /// Whether that meets it. Never when nothing was observed, or not enough to tell.
     pub met: bool,
     /// When it stopped the run, from the start of the measured part.
     pub stopped_at: Option<Duration>,
@@ -223,6 +223,21 @@ impl StageRecord {
     /// First due time and end of the last attempt, from the start of the measured part.
     pub fn span(&self) -> (Duration, Duration) {
         (self.start, self.start.saturating_add(self.elapsed))
+    }
+
+    /// A time that belongs to devices, over all of them who began. `None`: the phase is a part of attempts, or nobody began.
+    pub fn of_all(&self, phase: Phase) -> Option<Incidence> {
+        phase.is_of_device().then(|| Incidence::of(&self.phases, phase, self.began(phase)))?
+    }
+
+    /// How many began what takes such a time, as far as counts tell it: times of those who are in none were not kept.
+    pub fn began(&self, phase: Phase) -> u64 {
+        match phase {
+            Phase::Total => self.totals.started,
+            // Elsewhere a lost connection is not always wanted back.
+            Phase::Recover if self.kind == StageKind::Operate => self.totals.disconnects,
+            _ => 0,
+        }
     }
 }
 

@@ -6,9 +6,10 @@ use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 
 use crate::domain::{
-    AttemptFacts, ByClass, ComparisonOperator, Count, FailureClass, FleetTime, Metric, Phase, Quantity, Ratio,
+    AttemptFacts, ByClass, ComparisonOperator, Count, FailureClass, Fate, FleetTime, Known, Metric, Phase, Quantity,
+    Ratio,
 };
-use crate::domain::{StageKind, Statistic, Threshold, TimeScale};
+use crate::domain::{StageKind, Statistic, Threshold, TimeScale, Whose};
 use crate::measure::{
     Attempt, Begin, Certificates, CompactPhases, Counts, CpuUse, ErrorRow, Fleet, FleetClass, GeneratorHealth,
     Histogram, Interval, Machine, Origin, Outcome, PhaseHistograms, PhaseTimes, ProcessSample, QuotaUse,
@@ -175,7 +176,7 @@ pub(super) fn renewal_storm() -> RunRecord {
     record.resources[1].emulator = ProcessSample::default();
     let threshold =
         |text: &str, observed, met| ThresholdResult { text: text.to_owned(), observed, met, stopped_at: None };
-    let phase = |phase| Metric::Phase { phase, succeeded: true, statistic: Statistic::Quantile(0.99) };
+    let phase = |phase| Metric::Phase { phase, whose: Whose::All, statistic: Statistic::Quantile(0.99) };
     let condition = |text: &str, stage, metric, comparison, bound| Threshold {
         text: text.to_owned(),
         stages: vec![stage],
@@ -196,12 +197,12 @@ pub(super) fn renewal_storm() -> RunRecord {
         condition("hold.recover.p99 < 1s", 1, phase(Phase::Recover), Less, Quantity::Time(Duration::from_secs(1))),
     ];
     record.thresholds = vec![
-        threshold("storm.total.p99 < 2s", Some(Quantity::Time(Duration::from_millis(1_850))), true),
-        threshold("storm.error_rate < 0.1%", Some(Quantity::Share(0.002_43)), false),
-        threshold("storm.throughput > 500/s", Some(Quantity::PerSecond(630.8)), true),
+        threshold("storm.total.p99 < 2s", Some(Known::Is(Quantity::Time(Duration::from_millis(1_850)))), true),
+        threshold("storm.error_rate < 0.1%", Some(Known::Is(Quantity::Share(0.002_43))), false),
+        threshold("storm.throughput > 500/s", Some(Known::Is(Quantity::PerSecond(630.8))), true),
         ThresholdResult {
             stopped_at: Some(Duration::from_millis(1_900)),
-            ..threshold("storm.expired == 0", Some(Quantity::Number(12.0)), false)
+            ..threshold("storm.expired == 0", Some(Known::Is(Quantity::Number(12.0))), false)
         },
         threshold("hold.recover.p99 < 1s", None, false),
     ];
@@ -300,8 +301,8 @@ pub(super) fn timed(random: &mut ChaCha8Rng, seconds: u64, factor: f64) -> RunRe
     stage.totals.succeeded = 100 * seconds;
     (stage.totals.planned, stage.totals.started, stage.totals.attempts) = (100 * seconds, 100 * seconds, 100 * seconds);
     (stage.totals.failed, stage.totals.dropped) = (Default::default(), 0);
-    stage.phases.set(Phase::Total, true, &total);
-    stage.phases.set(Phase::Tls, true, &tls);
+    stage.phases.set(Phase::Total, Fate::Succeeded, &total);
+    stage.phases.set(Phase::Tls, Fate::Succeeded, &tls);
     record
 }
 

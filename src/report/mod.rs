@@ -14,6 +14,7 @@ pub mod rows;
 mod skips;
 mod sparkline;
 mod tasks;
+mod times;
 mod tone;
 pub mod units;
 mod verdict;

@@ -1,9 +1,9 @@
 use std::time::Duration;
 
-use crate::domain::Quantity;
+use crate::domain::{Known, Quantity};
 use crate::report::units;
 
-/// What a threshold saw, or is bounded by, as files write it.
+/// What a threshold is bounded by, or saw, as files write it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Value {
     /// The number, in `unit`.
@@ -39,9 +39,36 @@ impl Value {
     }
 }
 
+/// What a threshold saw, as files write it: the number, what it is above of when it is not known, and their unit.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Observed {
+    pub(super) number: Option<f64>,
+    pub(super) above: Option<f64>,
+    pub(super) unit: Option<&'static str>,
+}
+
+impl Observed {
+    pub(super) fn of(observed: Option<Known<Quantity>>) -> Self {
+        let value = observed.map(|observed| observed.map(Value::of));
+        let number = |value: Value| value.number;
+        Self {
+            number: value.and_then(Known::exact).map(number),
+            above: value.and_then(Known::above).map(number),
+            unit: value.map(|value| value.least().unit),
+        }
+    }
+}
+
 /// What a threshold saw, for a person.
-pub(super) fn words(observed: Option<Quantity>) -> String {
-    let Some(observed) = observed else { return "nothing".to_owned() };
+pub(super) fn words(observed: Option<Known<Quantity>>) -> String {
+    match observed {
+        None => "nothing".to_owned(),
+        Some(Known::Is(observed)) => quantity(observed),
+        Some(Known::Above(least)) => format!("> {}", quantity(least)),
+    }
+}
+
+fn quantity(observed: Quantity) -> String {
     match observed {
         Quantity::Time(time) => units::duration(time),
         Quantity::Share(share) => units::percent(share),

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::domain::FleetTime;
+use crate::domain::{FleetTime, Known};
 use crate::measure::Machine;
 
 /// A time with three significant digits: `850 µs`, `12.3 ms`, `7.90 s`, `2 min 5 s`, `3 h 20 min`.
@@ -21,6 +21,15 @@ pub fn duration(time: Duration) -> String {
             let minutes = (s / 60.0).round() as u64;
             format!("{} h {} min", minutes / 60, minutes % 60)
         }
+    }
+}
+
+/// A time, or what it is above of when it is not known: `> 62.0 s`.
+pub fn known(time: Known<Duration>) -> String {
+    match time {
+        Known::Is(time) => duration(time),
+        Known::Above(Duration::ZERO) => "unknown".to_owned(),
+        Known::Above(time) => format!("> {}", duration(time)),
     }
 }
 

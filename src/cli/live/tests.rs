@@ -4,7 +4,7 @@ use super::*;
 use std::sync::Arc;
 
 use crate::cli::live::words::Extent;
-use crate::domain::{Counts, FailureClass, FleetTime, Phase, TimeScale};
+use crate::domain::{Counts, FailureClass, Fate, FleetTime, Known, Phase, TimeScale};
 use crate::engine::{Distributions, StageProgress};
 use crate::measure::{PhaseBuckets, PhaseHistograms};
 use crate::report::Tone;
@@ -24,7 +24,7 @@ fn distributions() -> Arc<Distributions> {
         (Phase::HubTls, 420),
         (Phase::Total, 1_800),
     ] {
-        phases.record_one(phase, millis * 1_000_000);
+        phases.record_one(phase, Fate::Succeeded, millis * 1_000_000);
     }
     Arc::new(Distributions { phases: PhaseBuckets::of(&phases), ..Distributions::default() })
 }
@@ -39,8 +39,8 @@ fn storm(second: u64) -> Progress {
         in_flight: attempts - 600 * second,
         in_phases: vec![(Phase::Tls, 12), (Phase::Register, 1), (Phase::PollWait, 95), (Phase::HubTls, 30)],
         rate: 600.4,
-        p50: Some(Duration::from_millis(1_200)),
-        p99: Some(Duration::from_millis(3_400)),
+        p50: Some(Known::Is(Duration::from_millis(1_200))),
+        p99: Some(Known::Is(Duration::from_millis(3_400))),
         lateness_p99: Some(Duration::from_micros(1_300)),
         distributions: Some(distributions()),
         ..StageProgress::default()

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::domain::{Concern, Count, FailureClass, Phase};
+use crate::domain::{Concern, Count, FailureClass, Fate, Phase};
 use crate::engine::{Progress, RunPart, StageProgress};
 use crate::report::units;
 use crate::rig::live::About;
@@ -141,11 +141,11 @@ pub(super) fn time(about: &About, progress: &Progress) -> String {
     format!("{real} = {} of the fleet", units::fleet_time(about.time_scale.to_fleet(progress.elapsed)))
 }
 
-/// Median and 99th percentile of the successes so far.
+/// Median and 99th percentile of all devices that began.
 pub(super) fn percentiles(stage: &StageProgress) -> impl Iterator<Item = String> {
     [("p50", stage.p50), ("p99", stage.p99)]
         .into_iter()
-        .filter_map(|(name, time)| Some(format!("{name} {}", units::duration(time?))))
+        .filter_map(|(name, time)| Some(format!("{name} {}", units::known(time?))))
 }
 
 /// A rate without fractions, which would only flicker.
@@ -171,7 +171,7 @@ pub(super) fn phases(stage: &StageProgress) -> Option<String> {
         .as_ref()?
         .phases
         .iter()
-        .filter(|(phase, succeeded, _)| *succeeded && of_total(phase))
+        .filter(|(phase, end, _)| *end == Fate::Succeeded && of_total(phase))
         .map(|(phase, _, buckets)| (phase, buckets.sum, buckets.count()))
         .filter(|(_, _, count)| *count > 0)
         .collect();

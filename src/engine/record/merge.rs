@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::domain::Phase;
 use crate::engine::plan::Plan;
 use crate::engine::record::recorder::{Errors, Second, Seconds};
 use crate::engine::record::skips::Skips;
@@ -53,6 +54,7 @@ pub(crate) fn stage(plan: &Plan, index: usize, shares: Vec<StageShare>, from: Du
     debug_assert!(merged.stage.totals.add_up(), "every device has exactly one outcome: {:?}", merged.stage.totals);
     debug_assert_eq!(merged.stage.totals.attempts, attempts_ended, "every attempt ended");
     debug_assert_eq!(merged.stage.totals.skipped, skips.devices(), "every skip has a reason");
+    debug_assert_eq!(phases.count(Phase::Total), merged.stage.totals.started, "every device that began has its time");
     merged.stage.skips = skips.into_rows(&plan.stages);
     merged.stage.elapsed = until - from;
     merged.stage.phases = CompactPhases::from(&phases);
@@ -149,16 +151,18 @@ mod tests {
     /// A device that is due and started at `at`, and ends `took` later after one attempt.
     fn device(recorder: &mut Recorder, at: Duration, took: Duration, outcome: Outcome, told: (u16, u16, Option<u64>)) {
         let (throttled, polls, retry_after_max) = told;
+        let device = recorder.totals.started as u32;
         let mut phases = PhaseTimes::new();
         phases.set(Phase::Total, took);
         recorder.due(at);
-        recorder.started(at);
-        recorder.attempt_started(at.saturating_sub(ms(5)), at);
+        recorder.started(device, at, at);
+        recorder.attempt_started(device, at.saturating_sub(ms(5)), at);
         let failure = match outcome {
             Outcome::Failed(class) => Some(Failure::new(class, "it failed")),
             Outcome::Success => None,
         };
         let attempt = Attempt {
+            device,
             due: at,
             started: at,
             ended: at + took,
@@ -172,7 +176,7 @@ mod tests {
             ..Attempt::that(outcome, phases)
         };
         recorder.attempt_ended(&attempt, failure.as_ref());
-        recorder.device_ended(at + took, outcome, took);
+        recorder.device_ended(device, at + took, outcome, at + took);
     }
 
     fn share(mut recorder: Recorder, waited_for_slot: u64, waited_for_key: u64) -> StageShare {
@@ -204,8 +208,9 @@ mod tests {
             recorder.dropped(ms(1_900));
             recorder.expired(ms(100));
             recorder.gave_up(ms(1_200));
-            recorder.disconnected(ms(1_300));
-            recorder.recovered(ms(250));
+            recorder.at_work.begins(99, ms(0));
+            recorder.lost(99, ms(1_300));
+            recorder.recovered(99, ms(1_550));
         }
         first.telemetry(ms(2_600), ms(40));
         second.telemetry(ms(2_100), ms(40));
@@ -292,8 +297,8 @@ mod tests {
         device(&mut recorder, ms(100), ms(300), Outcome::Success, (0, 0, None));
         for at in [200, 300] {
             recorder.due(ms(at));
-            recorder.started(ms(at));
-            recorder.attempt_started(ms(at), ms(at));
+            recorder.started(at as u32, ms(at), ms(at));
+            recorder.attempt_started(at as u32, ms(at), ms(at));
         }
         recorder.dropped(ms(400));
         let cut = recorder.cut_off(ms(1_500), 9);
@@ -310,7 +315,7 @@ mod tests {
         // Between two attempts nobody is in flight, but the device is not through.
         let mut waiting = Recorder::new();
         device(&mut waiting, ms(100), ms(300), Outcome::Success, (0, 0, None));
-        waiting.started(ms(500));
+        waiting.started(7, ms(500), ms(500));
         let cut = waiting.cut_off(ms(1_500), 2);
         assert_eq!(
             (cut.totals.failed[cut_class], cut.totals.failed_attempts[cut_class], cut.last_end),

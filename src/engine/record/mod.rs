@@ -1,5 +1,6 @@
 //! What a worker writes down of a stage, and how that of all workers becomes one record.
 
+pub(super) mod at_work;
 pub(super) mod breaches;
 pub(super) mod early;
 pub(super) mod merge;

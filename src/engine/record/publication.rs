@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::domain::Phase;
 use crate::engine::record::recorder::Recorder;
 use crate::engine::record::times::Times;
-use crate::measure::{Counts, Histogram, PhaseBuckets, PhaseHistograms};
+use crate::measure::{Counts, Histogram, Incidence, PhaseBuckets, PhaseHistograms};
 
 /// How often there is a view, and whatever is shown of a run.
 pub(crate) const VIEW_EVERY: Duration = Duration::from_millis(200);
@@ -35,7 +35,8 @@ impl Interest {
     /// `thresholds`: the times that they wait for; `distributions`: whether those of every phase are wanted once a second;
     /// `copies`: whether somebody keeps what was recorded.
     pub(crate) fn new(thresholds: impl IntoIterator<Item = Times>, distributions: bool, copies: bool) -> Self {
-        let mut times = vec![Times::TOTAL, Times::Lateness];
+        let mut times = Times::TOTAL.to_vec();
+        times.push(Times::Lateness);
         for wanted in thresholds {
             if !times.contains(&wanted) {
                 times.push(wanted);
@@ -83,8 +84,10 @@ impl View {
         self.times.iter().find(|(times, _)| *times == wanted).map(|(_, histogram)| histogram)
     }
 
-    pub(crate) fn quantile(&self, wanted: Times, quantile: f64) -> Option<Duration> {
-        self.times(wanted).and_then(|times| times.quantile(quantile))
+    /// How long devices take, of all of them who began.
+    pub(crate) fn total(&self) -> Option<Incidence> {
+        let [succeeded, failed, censored] = Times::TOTAL.map(|times| self.times(times));
+        Incidence::new([succeeded?, failed?, censored?], self.totals.started)
     }
 
     /// Adds another worker's.
@@ -185,7 +188,7 @@ impl Publisher {
         drop(before);
     }
 
-    pub(crate) fn view(&mut self, recorder: &Recorder, in_phases: InPhases, all_due: bool) {
+    pub(crate) fn view(&mut self, recorder: &Recorder, now: Duration, in_phases: InPhases, all_due: bool) {
         let wanted = &self.publication.wanted;
         if wanted.distributions && self.told.is_multiple_of(DETAIL_EVERY) {
             self.detail = Some(Arc::new(Detail::new(&recorder.phases, &recorder.lateness)));
@@ -203,9 +206,7 @@ impl Publisher {
                 view.times = wanted.times.iter().map(|times| (*times, Histogram::new())).collect();
             }
             for (times, histogram) in &mut view.times {
-                if let Some(recorded) = times.recorded(&recorder.phases, &recorder.lateness) {
-                    histogram.clone_from(recorded);
-                }
+                times.copy_to(histogram, recorder, now);
             }
             view.detail.clone_from(&self.detail);
         }
@@ -228,12 +229,12 @@ mod tests {
     #[test]
     fn recording_alone_publishes_copies() {
         let (mut recorder, publication) = published(Interest::new([], false, true));
-        recorder.attempt_started(Duration::ZERO, Duration::ZERO);
+        recorder.attempt_started(0, Duration::ZERO, Duration::ZERO);
         let first = publication.copy().expect("the first one comes at once");
         assert_eq!((first.totals.attempts, first.totals.not_started), (0, 3));
-        recorder.attempt_started(Duration::ZERO, COPY_EVERY / 2);
+        recorder.attempt_started(0, Duration::ZERO, COPY_EVERY / 2);
         assert!(Arc::ptr_eq(&first, &publication.copy().unwrap()), "it is not yet time for another");
-        recorder.attempt_started(Duration::ZERO, COPY_EVERY);
+        recorder.attempt_started(0, Duration::ZERO, COPY_EVERY);
         let second = publication.copy().unwrap();
         // As they were before it; what goes on is cut off.
         assert_eq!((second.totals.attempts, second.totals.failed_attempts.total(), second.attempts_ended), (2, 2, 2));
@@ -242,7 +243,7 @@ mod tests {
     #[test]
     fn nobody_gets_a_copy_who_wants_none() {
         let (mut recorder, publication) = published(Interest::new([], false, false));
-        recorder.attempt_started(Duration::ZERO, COPY_EVERY * 9);
+        recorder.attempt_started(0, Duration::ZERO, COPY_EVERY * 9);
         recorder.keep_now(COPY_EVERY * 9);
         assert!(publication.copy().is_none());
     }
@@ -252,8 +253,8 @@ mod tests {
         let (mut recorder, publication) = published(Interest::new([Times::Lateness], false, false));
         let mut seen = vec![publication.view()];
         for _ in 0..4 {
-            recorder.attempt_started(Duration::ZERO, Duration::from_secs(1));
-            recorder.show([0; Phase::COUNT], false);
+            recorder.attempt_started(0, Duration::ZERO, Duration::from_secs(1));
+            recorder.show(Duration::from_secs(1), [0; Phase::COUNT], false);
             seen.push(publication.view());
         }
         let attempts: Vec<_> = seen.iter().map(|view| view.totals.attempts).collect();
@@ -263,7 +264,7 @@ mod tests {
         // Once nobody looks any more, the two take turns.
         let places = [(); 4].map(|()| {
             seen.clear();
-            recorder.show([0; Phase::COUNT], false);
+            recorder.show(Duration::from_secs(1), [0; Phase::COUNT], false);
             Arc::as_ptr(&publication.view())
         });
         assert_eq!((places[0], places[1]), (places[2], places[3]));

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
-use crate::domain::{Failure, FailureClass, Phase, cause};
+use crate::domain::{Failure, FailureClass, Fate, Phase, cause};
+use crate::engine::record::at_work::AtWork;
 use crate::engine::record::publication::{InPhases, Publication, Publisher};
 use crate::engine::record::rows::RowBatch;
 use crate::engine::record::skips::{Lack, Skips};
@@ -22,6 +23,8 @@ pub struct Recorder {
     pub(crate) connected: u64,
     /// When the last attempt ended.
     pub(crate) last_end: Duration,
+    /// Devices that began and are not through.
+    pub(crate) at_work: AtWork,
     /// Every attempt on its way to somebody who writes it down.
     pub(crate) rows: Option<RowBatch>,
     publisher: Option<Box<Publisher>>,
@@ -59,10 +62,10 @@ impl Recorder {
         }
     }
 
-    /// Publishes a view: `in_phases` of the attempts, and whether all devices were due.
-    pub(crate) fn show(&mut self, in_phases: InPhases, all_due: bool) {
+    /// Publishes a view of that moment: `in_phases` of the attempts, and whether all devices were due.
+    pub(crate) fn show(&mut self, now: Duration, in_phases: InPhases, all_due: bool) {
         if let Some(mut publisher) = self.publisher.take() {
-            publisher.view(self, in_phases, all_due);
+            publisher.view(self, now, in_phases, all_due);
             self.publisher = Some(publisher);
         }
     }
@@ -100,14 +103,16 @@ impl Recorder {
         self.skips.add(devices);
     }
 
-    /// A device started: its first attempt is about to.
-    pub fn started(&mut self, at: Duration) {
+    /// A device started, that was due then: its first attempt is about to. Exactly one [`Self::device_ended`] follows.
+    pub fn started(&mut self, device: u32, due: Duration, at: Duration) {
         self.count(at, |counts| counts.started += 1);
+        self.at_work.begins(device, due);
     }
 
-    /// An attempt started, that was due at that time. Exactly one [`Self::attempt_ended`] follows.
-    pub fn attempt_started(&mut self, due: Duration, at: Duration) {
+    /// An attempt of a device started, that was due at that time. Exactly one [`Self::attempt_ended`] follows.
+    pub fn attempt_started(&mut self, device: u32, due: Duration, at: Duration) {
         self.keep(at);
+        self.at_work.tries(device, at);
         self.count(at, |counts| counts.attempts += 1);
         self.lateness.record(nanos(at.saturating_sub(due)));
     }
@@ -116,7 +121,8 @@ impl Recorder {
     pub fn attempt_ended(&mut self, attempt: &Attempt, failure: Option<&Failure>) {
         self.keep(attempt.ended);
         self.last_end = self.last_end.max(attempt.ended);
-        self.phases.record(attempt);
+        self.phases.record_attempt(attempt);
+        self.at_work.waits(attempt.device, attempt.ended);
         self.attempts_ended += 1;
         self.seconds.at(attempt.ended).attempts_ended += 1;
         let facts = &attempt.facts;
@@ -136,15 +142,32 @@ impl Recorder {
         }
     }
 
-    /// A device is through, after one attempt or several. `total` is the time since it was due; only that of a success is
-    /// looked at.
-    pub fn device_ended(&mut self, at: Duration, outcome: Outcome, total: Duration) {
+    /// How long a device has waited between its attempts so far.
+    pub(crate) fn waited(&self, device: u32) -> Duration {
+        self.at_work.waited(device)
+    }
+
+    /// A device that stays connected is so for the first time, and goes on.
+    pub(crate) fn ready(&mut self, device: u32, at: Duration) {
+        for (phase, time) in self.at_work.ready(device, at) {
+            self.phases.record_one(phase, Fate::Succeeded, nanos(time));
+        }
+    }
+
+    /// A device is through, or ended without, after one attempt or several. `seen_until`: until when it is known to be
+    /// at it, if it was cut: that may be later than now.
+    pub fn device_ended(&mut self, device: u32, at: Duration, outcome: Outcome, seen_until: Duration) {
         self.last_end = self.last_end.max(at);
         self.count(at, |counts| match outcome {
             Outcome::Success => counts.succeeded += 1,
             Outcome::Failed(class) => counts.failed[class] += 1,
         });
-        if outcome == Outcome::Success {
+        let fate = outcome.fate_of_device();
+        let (times, total) = self.at_work.ends(device, if fate == Fate::Censored { seen_until } else { at });
+        for (phase, time) in times {
+            self.phases.record_one(phase, fate, nanos(time));
+        }
+        if let Some(total) = total.filter(|_| outcome == Outcome::Success) {
             self.seconds.record_total(at, nanos(total));
         }
     }
@@ -165,14 +188,24 @@ impl Recorder {
         self.count(at, |counts| counts.disconnects += 1);
     }
 
-    /// A connection that was lost is there again.
-    pub fn recovered(&mut self, after: Duration) {
-        self.phases.record_one(Phase::Recover, nanos(after));
+    /// A device lost the connection that it wants to hold: [`Self::recovered`] follows, or its end.
+    pub fn lost(&mut self, device: u32, at: Duration) {
+        self.disconnected(at);
+        self.at_work.lost(device, at);
+    }
+
+    /// The connection that a device lost is there again.
+    pub fn recovered(&mut self, device: u32, at: Duration) {
+        if let Some(took) = self.at_work.recovered(device, at) {
+            self.phases.record_one(Phase::Recover, Fate::Succeeded, nanos(took));
+        }
     }
 
     /// What was recorded, without the rows on their way to somebody else.
     pub(crate) fn copy(&self) -> Self {
-        let Self { totals, phases, lateness, seconds, errors, skips, attempts_ended, connected, last_end, .. } = self;
+        let Self {
+            totals, phases, lateness, seconds, errors, skips, attempts_ended, connected, last_end, at_work, ..
+        } = self;
         Self {
             totals: *totals,
             phases: phases.clone(),
@@ -183,6 +216,7 @@ impl Recorder {
             attempts_ended: *attempts_ended,
             connected: *connected,
             last_end: *last_end,
+            at_work: at_work.clone(),
             rows: None,
             publisher: None,
         }
@@ -195,6 +229,9 @@ impl Recorder {
         let totals = &self.totals;
         let devices = totals.started.saturating_sub(totals.succeeded + totals.failed.total());
         let attempts = totals.attempts.saturating_sub(cut.attempts_ended);
+        for (phase, time) in std::mem::take(&mut cut.at_work).seen(at) {
+            cut.phases.record_one(phase, Fate::Censored, nanos(time));
+        }
         cut.count(at, |counts| {
             counts.failed[FailureClass::Cut] += devices;
             counts.failed_attempts[FailureClass::Cut] += attempts;
@@ -219,11 +256,11 @@ impl Recorder {
         self.keep(at);
         self.last_end = self.last_end.max(at);
         self.count(at, |counts| counts.telemetry += 1);
-        self.phases.record_one(Phase::TelemetryAck, nanos(took));
+        self.phases.record_one(Phase::TelemetryAck, Fate::Succeeded, nanos(took));
     }
 }
 
-fn nanos(time: Duration) -> u64 {
+pub(crate) fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
@@ -372,7 +409,9 @@ mod tests {
     fn only_seconds_with_a_success_have_latencies() {
         let mut recorder = Recorder::new();
         for (at, outcome) in [(3, Outcome::Success), (5, Outcome::Failed(FailureClass::Tls)), (9, Outcome::Success)] {
-            recorder.device_ended(Duration::from_secs(at), outcome, Duration::from_millis(at));
+            let (device, at) = (at as u32, Duration::from_secs(at));
+            recorder.started(device, at.saturating_sub(Duration::from_millis(1)), at);
+            recorder.device_ended(device, at, outcome, at);
         }
         let (counts, latencies) = recorder.seconds.into_parts();
         assert_eq!(counts.iter().map(|(second, _)| *second).collect::<Vec<_>>(), [3, 5, 9]);

@@ -132,8 +132,9 @@ impl Board {
                 numbers.lacks_stage();
             }
             let result = thresholds::judge(threshold, &numbers, Some(now));
-            // As long as there is nothing to look at, nothing is wrong yet.
-            (!result.met && result.observed.is_some()).then_some(result)
+            // As long as there is nothing to look at, or what there is tells nothing yet, nothing is wrong yet.
+            let holds = threshold.comparison.is_known_to_hold(result.observed?, threshold.bound);
+            (holds == Some(false)).then_some(result)
         })
     }
 

@@ -38,7 +38,7 @@ impl Conductor {
         };
         let mut watched = self.scenario.thresholds.iter().filter(|t| t.abort_after.is_some()).peekable();
         let is_wanted = self.progress.is_some() || self.keeps || watched.peek().is_some();
-        let times = watched.filter_map(|threshold| Times::of(threshold.metric));
+        let times = watched.flat_map(|threshold| Times::of(threshold.metric));
         let wanted = Arc::new(Interest::new(times, self.distributions, self.keeps));
         let mut all =
             StageOrders { orders: Vec::new(), feeds: Vec::new(), publications: Vec::new(), sizes: Vec::new() };

@@ -122,8 +122,8 @@ fn numbers(threshold: &Threshold, merged: &[Merged]) -> Numbers {
     let mut numbers = Numbers::default();
     for merged in threshold.stages.iter().filter_map(|stage| merged.get(*stage)) {
         numbers.add_stage(&merged.stage.totals, merged.stage.span(), merged.whole);
-        if let Some(times) = Times::of(threshold.metric) {
-            numbers.add_times(&times.at_rest(&merged.stage.phases, &merged.lateness));
+        for times in Times::of(threshold.metric) {
+            numbers.add_times(times, &times.at_rest(&merged.stage.phases, &merged.lateness));
         }
     }
     numbers
@@ -132,7 +132,7 @@ fn numbers(threshold: &Threshold, merged: &[Merged]) -> Numbers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Quantity;
+    use crate::domain::{Known, Quantity};
     use crate::engine::plan::Plan;
     use crate::engine::plan::share::LimitedBy;
 
@@ -185,14 +185,14 @@ mod tests {
     fn a_threshold_that_ended_the_run_stays_as_it_was_then_and_the_others_are_judged_at_the_end() {
         let broken = ThresholdResult {
             text: "s.failed == 0".to_owned(),
-            observed: Some(Quantity::Number(1.0)),
+            observed: Some(Known::Is(Quantity::Number(1.0))),
             met: false,
             stopped_at: Some(Duration::from_secs(4)),
         };
         let outcome = outcome(Execution::Inline, Some(broken.clone()));
         let judged = ThresholdResult {
             text: "s.not_started == 3".to_owned(),
-            observed: Some(Quantity::Number(3.0)),
+            observed: Some(Known::Is(Quantity::Number(3.0))),
             met: true,
             stopped_at: None,
         };

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::{Metric, Phase};
+use crate::domain::{Known, Metric, Phase};
 use crate::engine::record::merge::Merged;
 use crate::engine::record::publication::{Detail, Interest, Publication, View};
 use crate::engine::record::recorder::Recorder;
@@ -91,8 +91,8 @@ impl Display {
         let workers = std::mem::take(&mut self.workers);
         let wanted = workers.first().map(Publication::wanted);
         let times = |times: &Times| (*times, times.at_rest(phases, &merged.lateness));
-        let times: Vec<_> =
-            wanted.map_or(&[Times::TOTAL, Times::Lateness][..], Interest::times).iter().map(times).collect();
+        let anyhow = Interest::new([], false, false);
+        let times: Vec<_> = wanted.unwrap_or(&anyhow).times().iter().map(times).collect();
         if wanted.is_some() {
             self.watched = times.iter().map(|(wanted, times)| (*wanted, CompactHistogram::new(times))).collect();
         }
@@ -129,7 +129,9 @@ impl Display {
 
     fn told(&self, all: &View, rate: f64) -> StageProgress {
         let View { totals, attempts_ended, connected, in_phases, all_due, detail, .. } = all;
-        let p50 = all.quantile(Times::TOTAL, 0.5);
+        // Before anybody is through there is nothing to tell of how long it takes.
+        let total = all.total().filter(|total| total.share() > 0.0);
+        let p50 = total.as_ref().map(|total| total.quantile(0.5));
         let distributions = detail.as_ref().map(|detail| Distributions {
             lateness_p50: detail.lateness.quantile(0.5),
             lateness_p99: detail.lateness.quantile(0.99),
@@ -139,7 +141,7 @@ impl Display {
             totals,
             harmless: self.harmless,
             lateness: distributions.as_ref().and_then(|distributions| distributions.lateness_p99),
-            median: p50,
+            median: p50.map(Known::least),
             recover: detail.as_ref().and_then(|detail| detail.recover),
             began_late: self.began_late,
         };
@@ -155,11 +157,11 @@ impl Display {
             connected: *connected,
             rate,
             p50,
-            p99: all.quantile(Times::TOTAL, 0.99),
+            p99: total.map(|total| total.quantile(0.99)),
             totals: Counts { planned: self.planned, ..*totals },
             saturated,
             distributions: distributions.map(Arc::new),
-            lateness_p99: all.quantile(Times::Lateness, 0.99),
+            lateness_p99: all.times(Times::Lateness).and_then(|lateness| lateness.quantile(0.99)),
         }
     }
 
@@ -170,12 +172,14 @@ impl Display {
         for worker in &self.workers {
             let view = worker.view();
             totals.add(&view.totals);
-            if let Some(times) = wanted.and_then(|wanted| view.times(wanted)) {
-                numbers.add_times(times);
+            for times in &wanted {
+                if let Some(of_worker) = view.times(*times) {
+                    numbers.add_times(*times, of_worker);
+                }
             }
         }
-        if let Some((_, times)) = self.watched.iter().find(|(watched, _)| Some(*watched) == wanted) {
-            numbers.add_times(&times.decode());
+        for (times, watched) in self.watched.iter().filter(|(times, _)| wanted.contains(times)) {
+            numbers.add_times(*times, &watched.decode());
         }
         let totals = self.over.as_ref().map_or(totals, |over| over.totals);
         let (span, whole) = self.ended.unwrap_or(((self.start, now), false));

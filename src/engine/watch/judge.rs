@@ -1,5 +1,6 @@
 //! Thresholds held against a record that is already there: what shards came to together.
 
+use crate::domain::Metric;
 use crate::domain::Threshold;
 use crate::engine::record::times::Times;
 use crate::engine::watch::thresholds::{self, Numbers};
@@ -25,15 +26,20 @@ fn numbers(record: &RunRecord, threshold: &Threshold) -> Result<Numbers, String>
     for stage in concerned() {
         // A record does not say of which stage it lacks the end.
         numbers.add_stage(&stage.totals, stage.span(), record.status == RunStatus::Complete);
-        if let Some(times @ Times::Phase { .. }) = times {
-            numbers.add_times(&times.at_rest(&stage.phases, &record.health.lateness));
+        for times in &times {
+            if matches!(times, Times::Phase(..)) {
+                numbers.add_times(*times, &times.at_rest(&stage.phases, &record.health.lateness));
+            }
+        }
+        if let Metric::Phase { phase, .. } = threshold.metric {
+            numbers.add_began(stage.began(phase));
         }
     }
-    if times == Some(Times::Lateness) {
+    if times.contains(&Times::Lateness) {
         if concerned().count() < record.stages.len() {
             return Err("a record knows how late attempts of all stages were, not those of one".to_owned());
         }
-        numbers.add_times(&record.health.lateness.decode());
+        numbers.add_times(Times::Lateness, &record.health.lateness.decode());
     }
     Ok(numbers)
 }
@@ -43,7 +49,7 @@ mod tests {
     use std::time::{Duration, SystemTime};
 
     use super::*;
-    use crate::domain::{Quantity, TimeScale};
+    use crate::domain::{Known, Quantity, TimeScale};
     use crate::engine::plan::Plan;
     use crate::engine::record::merge::Merged;
     use crate::measure::{CompactHistogram, CpuUse, Fleet, GeneratorHealth, Histogram, Machine};
@@ -97,7 +103,7 @@ mod tests {
     fn observed(record: &RunRecord) -> Vec<Option<Quantity>> {
         let (results, not_judged) = judge_again(record);
         assert_eq!(not_judged, Vec::<String>::new());
-        results.iter().map(|result| result.observed).collect()
+        results.iter().map(|result| result.observed.and_then(Known::exact)).collect()
     }
 
     #[test]

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::{Phase, named};
+use crate::domain::{Known, Phase, named};
 use crate::measure::{Counts, PhaseBuckets};
 
 /// What a live display shows, about five times a second.
@@ -47,10 +47,10 @@ pub struct StageProgress {
     pub connected: u64,
     /// Attempts that succeeded per second, over about the last second.
     pub rate: f64,
-    /// Median of `total` of the successes so far.
-    pub p50: Option<Duration>,
-    /// 99th percentile of `total` of the successes so far.
-    pub p99: Option<Duration>,
+    /// Median of `total` of all devices that began, those at work censored.
+    pub p50: Option<Known<Duration>>,
+    /// 99th percentile of the same.
+    pub p99: Option<Known<Duration>>,
     /// 99th percentile of how long after their due time attempts started: the generator's own part.
     pub lateness_p99: Option<Duration>,
     /// Every count. While the stage goes on, `not_started` is not known, and `skipped` in part.

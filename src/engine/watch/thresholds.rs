@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
-use crate::domain::{Count, FailureClass, Metric, Quantity, Ratio, Statistic, Threshold};
-use crate::measure::{Counts, Histogram, ThresholdResult};
+use crate::domain::{Count, FailureClass, Fate, Known, Metric, Quantity, Ratio, Statistic, Threshold, Whose};
+use crate::engine::record::times::Times;
+use crate::measure::{Counts, Histogram, Incidence, ThresholdResult};
 
 /// The numbers that one threshold is about, of all of its stages together.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Numbers {
     totals: Counts,
-    /// The times that it asks for, when it asks for times.
-    times: Histogram,
+    /// The times that it asks for, when it asks for times, by how they ended.
+    times: [Histogram; Fate::COUNT],
+    /// How many began, where more did than have times.
+    began: u64,
     /// From when until when each of its stages went on.
     spans: Vec<(Duration, Duration)>,
     /// Whether a stage has not ended by itself: it was stopped, never began, or goes on. What was not counted may be what
@@ -27,13 +30,27 @@ impl Numbers {
     }
 
     /// Adds times that it asks for.
-    pub(crate) fn add_times(&mut self, times: &Histogram) {
-        self.times.merge(times);
+    pub(crate) fn add_times(&mut self, which: Times, times: &Histogram) {
+        self.times[which.fate() as usize].merge(times);
+    }
+
+    /// Adds devices that began what it asks for.
+    pub(crate) const fn add_began(&mut self, began: u64) {
+        self.began += began;
     }
 
     /// A stage is not there yet.
     pub(crate) const fn lacks_stage(&mut self) {
         self.partial = true;
+    }
+
+    /// The times that a metric is about which is about one end.
+    fn recorded(&self, metric: Metric) -> &Histogram {
+        let fate = match metric {
+            Metric::Phase { whose: Whose::Of(fate), .. } => fate,
+            _ => Fate::Succeeded,
+        };
+        &self.times[fate as usize]
     }
 
     /// How long stages went on, in which others went on too counted once.
@@ -64,21 +81,27 @@ impl Numbers {
 /// Looks at a threshold's numbers. What nothing was observed for is not met.
 pub(crate) fn judge(threshold: &Threshold, numbers: &Numbers, stopped_at: Option<Duration>) -> ThresholdResult {
     let observed = observe(threshold.metric, numbers);
-    let met = observed.is_some_and(|observed| threshold.comparison.holds(observed, threshold.bound));
+    let met =
+        observed.and_then(|observed| threshold.comparison.is_known_to_hold(observed, threshold.bound)) == Some(true);
     ThresholdResult { text: threshold.text.clone(), observed, met, stopped_at }
 }
 
-fn observe(metric: Metric, numbers: &Numbers) -> Option<Quantity> {
+fn observe(metric: Metric, numbers: &Numbers) -> Option<Known<Quantity>> {
     let Numbers { totals, times, partial, .. } = numbers;
     // Those that are through: the same as those that came, once the stage is over.
     let came = totals.succeeded + totals.failed.total() + totals.dropped;
     let only_cut = *partial && numbers.devices_seen() + totals.dropped == 0;
     let share = |part: u64| if came == 0 || only_cut { None } else { Some(Quantity::Share(ratio(part, came))) };
-    match metric {
+    let observed = match metric {
         Metric::Phase { statistic: Statistic::Count, .. } | Metric::Lateness(Statistic::Count) => {
-            number(times.count(), !partial)
+            number(numbers.recorded(metric).count(), !partial)
         }
-        Metric::Phase { statistic, .. } | Metric::Lateness(statistic) => statistic_of(times, statistic),
+        Metric::Phase { whose: Whose::All, statistic, .. } => {
+            return statistic_of_all(&Incidence::new(times.each_ref(), numbers.began)?, statistic);
+        }
+        Metric::Phase { statistic, .. } | Metric::Lateness(statistic) => {
+            statistic_of(numbers.recorded(metric), statistic)
+        }
         Metric::Count(count) => number(totals.number(count)?, numbers.is_whole(count)),
         Metric::OfClass(count, class) => number(totals.of_class(count, class)?, numbers.is_whole(count)),
         Metric::Ratio(Ratio::ErrorRate) => share(totals.failed.total() + totals.dropped),
@@ -93,7 +116,20 @@ fn observe(metric: Metric, numbers: &Numbers) -> Option<Quantity> {
             0 => None,
             succeeded => Some(Quantity::Number(ratio(totals.attempts, succeeded))),
         },
-    }
+    };
+    observed.map(Known::Is)
+}
+
+/// Of a time that belongs to devices, over all of them who began.
+fn statistic_of_all(times: &Incidence, statistic: Statistic) -> Option<Known<Quantity>> {
+    let time = match statistic {
+        Statistic::Count => return Some(Known::Is(Quantity::Number(times.ended(Fate::Succeeded) as f64))),
+        Statistic::Min => times.min(),
+        Statistic::Mean => times.mean(),
+        Statistic::Max => times.max(),
+        Statistic::Quantile(quantile) => times.quantile(quantile),
+    };
+    Some(time.map(Quantity::Time))
 }
 
 fn ratio(part: u64, of: u64) -> f64 {
@@ -126,6 +162,11 @@ mod tests {
         Threshold { text: "t".to_owned(), stages: vec![0], metric, comparison, bound, abort_after: None }
     }
 
+    /// What is known to a number.
+    fn observe(metric: Metric, numbers: &Numbers) -> Option<Quantity> {
+        super::observe(metric, numbers).and_then(Known::exact)
+    }
+
     const TEN_SECONDS: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(15));
 
     fn numbers() -> Numbers {
@@ -133,14 +174,14 @@ mod tests {
         let mut totals = Counts { planned: 120, started: 100, succeeded: 95, ..Counts::default() };
         (totals.dropped, totals.skipped, totals.attempts) = (5, 20, 190);
         numbers.add_stage(&totals, TEN_SECONDS, true);
-        (1..=100).for_each(|n| numbers.times.record(n * 10_000_000));
+        (1..=100).for_each(|n| numbers.times[0].record(n * 10_000_000));
         numbers
     }
 
     #[test]
     fn times_shares_rates_and_counts_are_compared() {
         let time = |millis| Quantity::Time(Duration::from_millis(millis));
-        let p99 = Metric::Phase { phase: Phase::Total, succeeded: true, statistic: Statistic::Quantile(0.99) };
+        let p99 = Metric::Phase { phase: Phase::Total, whose: Whose::All, statistic: Statistic::Quantile(0.99) };
         for (metric, comparison, bound, met) in [
             (p99, ComparisonOperator::Less, time(1_000), true),
             (p99, ComparisonOperator::Less, time(900), false),
@@ -190,7 +231,7 @@ mod tests {
 
     /// Every metric whose value may be nothing, but for what the plan alone says.
     fn metrics() -> Vec<Metric> {
-        let phase = |statistic| Metric::Phase { phase: Phase::Total, succeeded: true, statistic };
+        let phase = |statistic| Metric::Phase { phase: Phase::Total, whose: Whose::All, statistic };
         let statistics = [Statistic::Count, Statistic::Min, Statistic::Mean, Statistic::Max, Statistic::Quantile(0.99)];
         let of_class = Metric::OfClass(Count::Failed, FailureClass::Tls);
         // A time is no number, and never observed.
@@ -216,7 +257,7 @@ mod tests {
         ]
         .into_iter()
         .map(|comparison| judge(&threshold(metric, comparison, nothing), numbers, None))
-        .map(|result| (result.observed, result.met))
+        .map(|result| (result.observed.and_then(Known::exact), result.met))
         .collect()
     }
 

@@ -42,7 +42,6 @@ pub(crate) async fn run<C: Connector + 'static>(
     } else if !work.attempts(behaviour, &mut retries, permit, None).await {
         return;
     }
-    let ready = job.now().saturating_sub(work.task.due());
     let mailbox = Mailbox::new();
     job.worker.fleet.with(device, |device| device.holder = Some(Rc::clone(&mailbox)));
     let mut messages = Messages::of(&job, device);
@@ -59,7 +58,7 @@ pub(crate) async fn run<C: Connector + 'static>(
             }
             Ended::Lost(failure) => {
                 let lost = job.now();
-                job.recorder.borrow_mut().disconnected(lost);
+                job.recorder.borrow_mut().lost(device, lost);
                 job.worker.breaches.borrow_mut().count(&failure);
                 let again = lost + retries.lost(lost.saturating_sub(since));
                 if job.until.is_some_and(|until| again >= until) {
@@ -72,7 +71,7 @@ pub(crate) async fn run<C: Connector + 'static>(
                 if !work.attempts(behaviour, &mut retries, permit, Some(again)).await {
                     break Outcome::Failed(failure.class);
                 }
-                job.recorder.borrow_mut().recovered(job.now().saturating_sub(lost));
+                job.recorder.borrow_mut().recovered(device, job.now());
             }
         }
     };
@@ -82,7 +81,7 @@ pub(crate) async fn run<C: Connector + 'static>(
         }
     });
     // Without effect when the attempts ended it already.
-    work.task.end_device(outcome, ready);
+    work.task.end_device(outcome, true);
     work.give_back();
 }
 

@@ -360,7 +360,7 @@ impl<C: Connector + 'static> StageLoop<C> {
         if let Some(rows) = &mut recorder.rows {
             rows.hand_over();
         }
-        recorder.show(self.job.whereabouts.counts(), all_due);
+        recorder.show(self.job.now(), self.job.whereabouts.counts(), all_due);
     }
 }
 

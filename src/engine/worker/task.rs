@@ -71,8 +71,6 @@ pub(crate) struct DeviceTask<C: Connector> {
     due: Duration,
     state: TaskState,
     attempts: u16,
-    /// Time between attempts so far.
-    backoff: Duration,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,8 +79,8 @@ enum TaskState {
     Waiting,
     /// An attempt that was due then goes on since then.
     Trying { due: Duration, started: Duration },
-    /// Between attempts since then, or holding a connection.
-    Between { since: Duration },
+    /// Between attempts, or holding a connection.
+    Between,
     /// Through.
     Ended,
 }
@@ -90,7 +88,7 @@ enum TaskState {
 impl<C: Connector> DeviceTask<C> {
     pub(crate) const fn new(job: Rc<StageJob<C>>, due: Due) -> Self {
         let Due { device, at } = due;
-        Self { job, device, due: at, state: TaskState::Waiting, attempts: 0, backoff: Duration::ZERO }
+        Self { job, device, due: at, state: TaskState::Waiting, attempts: 0 }
     }
 
     /// An attempt begins, that was due then; `None`: when the device was.
@@ -98,12 +96,10 @@ impl<C: Connector> DeviceTask<C> {
         let now = self.job.now();
         let due = due.unwrap_or(self.due);
         let mut recorder = self.job.recorder.borrow_mut();
-        match self.state {
-            TaskState::Waiting => recorder.started(now),
-            TaskState::Between { since } => self.backoff += now.saturating_sub(since),
-            TaskState::Trying { .. } | TaskState::Ended => {}
+        if self.state == TaskState::Waiting {
+            recorder.started(self.device, self.due, now);
         }
-        recorder.attempt_started(due, now);
+        recorder.attempt_started(self.device, due, now);
         self.job.worker.run.gauges.in_flight.rise();
         self.attempts = self.attempts.saturating_add(1);
         self.state = TaskState::Trying { due, started: now };
@@ -118,11 +114,13 @@ impl<C: Connector> DeviceTask<C> {
         let phases = &mut facts.phases;
         phases.set(Phase::Queued, started.saturating_sub(due));
         phases.set(Phase::TotalRaw, ended.saturating_sub(started));
-        let total = ended.saturating_sub(self.due);
+        let mut recorder = self.job.recorder.borrow_mut();
+        // Of a device that was ready before, the total is known.
         if ending != TaskEnding::Attempt {
-            phases.set(Phase::Total, total);
-            if !self.backoff.is_zero() {
-                phases.set(Phase::Backoff, self.backoff);
+            phases.set(Phase::Total, ended.saturating_sub(self.due));
+            let waited = recorder.waited(self.device);
+            if !waited.is_zero() {
+                phases.set(Phase::Backoff, waited);
             }
         }
         let attempt = Attempt {
@@ -137,11 +135,11 @@ impl<C: Connector> DeviceTask<C> {
             facts,
         };
         self.job.worker.run.gauges.in_flight.fall();
-        let mut recorder = self.job.recorder.borrow_mut();
         recorder.attempt_ended(&attempt, failure);
-        self.state = TaskState::Between { since: ended };
+        self.state = TaskState::Between;
         let outcome = match ending {
-            TaskEnding::Attempt | TaskEnding::Ready => return,
+            TaskEnding::Attempt => return,
+            TaskEnding::Ready => return recorder.ready(self.device, ended),
             TaskEnding::Device => outcome,
             TaskEnding::GaveUp => {
                 recorder.gave_up(ended);
@@ -149,29 +147,29 @@ impl<C: Connector> DeviceTask<C> {
             }
             TaskEnding::Cut => Outcome::Failed(FailureClass::Cut),
         };
-        self.state = TaskState::Ended;
-        recorder.device_ended(ended, outcome, total);
-        self.job.lacks_after(self.device, outcome);
+        drop(recorder);
+        self.device_ends(outcome, ending == TaskEnding::Cut);
     }
 
-    /// The device is through without another attempt: what it did last was this, some time ago.
-    pub(crate) fn end_device(&mut self, outcome: Outcome, total: Duration) {
-        if matches!(self.state, TaskState::Between { .. }) {
-            self.state = TaskState::Ended;
-            self.job.recorder.borrow_mut().device_ended(self.job.now(), outcome, total);
-            self.job.lacks_after(self.device, outcome);
+    /// The device is through, or ends, without another attempt. `with_stage`: it would have gone on for as long as the stage.
+    pub(crate) fn end_device(&mut self, outcome: Outcome, with_stage: bool) {
+        if self.state == TaskState::Between {
+            self.device_ends(outcome, with_stage);
         }
+    }
+
+    fn device_ends(&mut self, outcome: Outcome, with_stage: bool) {
+        let now = self.job.now();
+        let seen_until = self.job.until.filter(|_| with_stage).map_or(now, |until| until.max(now));
+        self.state = TaskState::Ended;
+        self.job.recorder.borrow_mut().device_ended(self.device, now, outcome, seen_until);
+        self.job.lacks_after(self.device, outcome);
     }
 
     /// What an attempt had found out that is being dropped.
     fn found_so_far(&self) -> AttemptFacts {
         let end = self.job.worker.fleet.with(self.device, |device| device.end.clone());
         end.map(|end| end.interrupted()).unwrap_or_default()
-    }
-
-    /// When the device was due.
-    pub(crate) const fn due(&self) -> Duration {
-        self.due
     }
 }
 
@@ -188,7 +186,7 @@ impl<C: Connector> Drop for DeviceTask<C> {
         match self.state {
             TaskState::Waiting => self.job.recorder.borrow_mut().totals.not_started += 1,
             TaskState::Trying { .. } => self.end(&self.found_so_far(), Some(&failure), TaskEnding::Device),
-            TaskState::Between { .. } => self.end_device(Outcome::Failed(failure.class), Duration::ZERO),
+            TaskState::Between => self.end_device(Outcome::Failed(failure.class), false),
             TaskState::Ended => {}
         }
     }

@@ -1,10 +1,9 @@
 use serde::Serialize;
 
-use crate::domain::Quantity;
 use crate::report::SCHEMA;
 use crate::report::compare::{Comparison, FailureRow, Judgement, PhaseRow, ThresholdRow};
 use crate::report::csv::micros;
-use crate::report::observed::Value;
+use crate::report::observed::Observed;
 use crate::report::units::rounded;
 
 /// A comparison for machines; keys as in `run.json`.
@@ -65,6 +64,9 @@ struct Threshold {
     runs_b: u64,
     observed_a: Option<f64>,
     observed_b: Option<f64>,
+    /// What it is above of when it is not known.
+    observed_above_a: Option<f64>,
+    observed_above_b: Option<f64>,
     unit: Option<&'static str>,
 }
 
@@ -135,16 +137,20 @@ fn failure(row: &FailureRow) -> Failures {
 
 fn threshold(row: &ThresholdRow) -> Threshold {
     let ThresholdRow { text, observed, met, runs } = row;
-    let value = |observed: Option<Quantity>| observed.map(Value::of);
-    let unit = observed.iter().find_map(|observed| value(*observed)).map(|value| value.unit);
+    let sides = observed.map(Observed::of);
+    let unit = sides.iter().find_map(|side| side.unit);
+    let [observed_a, observed_b] = sides.map(|side| side.number);
+    let [observed_above_a, observed_above_b] = sides.map(|side| side.above);
     Threshold {
         threshold: text.clone(),
         runs_met_a: met[0],
         runs_a: runs[0],
         runs_met_b: met[1],
         runs_b: runs[1],
-        observed_a: value(observed[0]).map(|value| value.number),
-        observed_b: value(observed[1]).map(|value| value.number),
+        observed_a,
+        observed_b,
+        observed_above_a,
+        observed_above_b,
         unit,
     }
 }

@@ -10,7 +10,7 @@ mod tests;
 mod words;
 
 use crate::domain::Phase;
-use crate::domain::Quantity;
+use crate::domain::{Known, Quantity};
 use crate::measure::RunRecord;
 
 pub use comparable::{Mergeable, NotComparable, NotMergeable};
@@ -101,7 +101,7 @@ pub struct ThresholdRow {
     /// The threshold as written.
     pub text: String,
     /// What was observed, in the last run of either side.
-    pub observed: [Option<Quantity>; 2],
+    pub observed: [Option<Known<Quantity>>; 2],
     /// Runs of either side that met it.
     pub met: [u64; 2],
     /// Runs of either side.

@@ -2,9 +2,10 @@ use comfy_table::{
     Attribute, Cell, CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle, Width,
 };
 
-use crate::domain::Phase;
-use crate::measure::{Recorded, RunRecord, StageRecord, ThresholdResult};
+use crate::domain::{Fate, Phase, Whose};
+use crate::measure::{RunRecord, StageRecord, ThresholdResult};
 use crate::report::console::{Look, line};
+use crate::report::times::{Statistics, times};
 use crate::report::{Tone, observed, tasks, units};
 
 /// What the run had to meet, those that it did not first.
@@ -49,7 +50,12 @@ pub(super) fn resources(text: &mut String, record: &RunRecord, look: Look) {
 /// Columns that the table of phases takes with what each of them is.
 const EXPLAINED: u16 = 95;
 
-/// The phases of the attempts that succeeded.
+/// Whether all who began are through, so that they are all that there is to tell.
+fn all_through(stage: &StageRecord, phase: Phase) -> bool {
+    stage.of_all(phase).is_some_and(|all| all.ended(Fate::Succeeded) == all.began())
+}
+
+/// The phases of the attempts that succeeded; times of devices over all of them who began.
 pub(super) fn phases(text: &mut String, stage: &StageRecord, several: bool, look: Look) {
     let explained = look.columns >= EXPLAINED;
     let header: Vec<&str> = ["phase", "what it is", "count", "p50", "p90", "p99", "max"]
@@ -57,14 +63,21 @@ pub(super) fn phases(text: &mut String, stage: &StageRecord, several: bool, look
         .filter(|name| explained || *name != "what it is")
         .collect();
     let mut table = table(look, &header);
-    for phase in Phase::ALL {
-        let Some(summary) = stage.phases.succeeded(phase).and_then(|h| h.summary()) else { continue };
-        let Recorded { count, p50, p90, p99, max, .. } = summary;
-        let mut cells = vec![Cell::new(phase.name())];
-        cells.extend(explained.then(|| Cell::new(meaning(phase))));
+    let shown = times(stage).filter(|(phase, whose, _)| match whose {
+        Whose::All => true,
+        // Beside those of all, when they are others.
+        Whose::Of(fate) => *fate == Fate::Succeeded && !(phase.is_of_device() && all_through(stage, *phase)),
+    });
+    for (phase, whose, statistics) in shown {
+        let Statistics { count, p50, p90, p99, max, .. } = statistics;
+        let survivors = phase.is_of_device() && whose != Whose::All;
+        let (name, explanation) =
+            if survivors { ("  through", "of these, those through") } else { (phase.name(), meaning(phase)) };
+        let mut cells = vec![Cell::new(name)];
+        cells.extend(explained.then(|| Cell::new(explanation)));
         cells.push(right(&units::count(count)));
-        cells.extend([p50, p90, p99, max].map(|nanos| right(&units::nanos(nanos))));
-        if phase == Phase::Total {
+        cells.extend([p50, p90, p99, max].map(|time| right(&units::known(time))));
+        if phase == Phase::Total && !survivors {
             cells = cells.into_iter().map(|cell| cell.add_attribute(Attribute::Bold)).collect();
         }
         table.add_row(cells);

@@ -19,13 +19,14 @@ use std::time::{Duration, SystemTime};
 pub(super) use certificates::CertificatesCsv;
 pub(super) use errors::ErrorsCsv;
 pub(super) use intervals::IntervalsCsv;
-pub(super) use phases::{PhasesCsv, occurred, outcome};
+pub(super) use phases::PhasesCsv;
 pub(super) use resources::ResourcesCsv;
 pub(super) use skips::SkipsCsv;
 pub(super) use summary::SummaryCsv;
 pub(super) use text::text;
 pub(super) use thresholds::ThresholdsCsv;
 
+use crate::domain::Known;
 use crate::measure::Histogram;
 use crate::report::units;
 
@@ -65,6 +66,11 @@ fn us(time: Duration) -> String {
 /// A quantile in microseconds; empty when nothing was recorded, as a zero would lie.
 fn quantile_us(histogram: &Histogram, quantile: f64) -> String {
     histogram.quantile(quantile).map(us).unwrap_or_default()
+}
+
+/// A time in microseconds; empty when it is not known.
+fn known_us(time: Known<Duration>) -> String {
+    time.exact().map(us).unwrap_or_default()
 }
 
 /// An offset from the start of the measured part as a moment.

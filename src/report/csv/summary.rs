@@ -1,9 +1,10 @@
 use std::io::{self, Write};
+use std::time::Duration;
 
-use crate::domain::{Count, Level, Phase};
-use crate::measure::{RunRecord, StageRecord};
+use crate::domain::{Count, Known, Level, Phase};
+use crate::measure::{Incidence, RunRecord, StageRecord};
 use crate::report::csv::layout::{Layout, Part};
-use crate::report::csv::{moment, per_success, quantile_us, seconds, table, text, us};
+use crate::report::csv::{known_us, moment, per_success, quantile_us, seconds, table, text, us};
 use crate::report::{Exporter, Verdict, units, verdicts};
 
 /// `summary.csv`: one row per stage.
@@ -37,10 +38,10 @@ const LAYOUT: Layout<fn(&Row<'_>) -> String> = Layout {
                 format!("{:.3}", units::per_second(row.stage.totals.succeeded, row.stage.elapsed))
             }),
             ("attempts_per_success", |row| per_success(row.stage.totals.attempts, row.stage.totals.succeeded)),
-            ("total_p50_us", |row| row.quantile(Phase::Total, 0.50)),
-            ("total_p90_us", |row| row.quantile(Phase::Total, 0.90)),
-            ("total_p99_us", |row| row.quantile(Phase::Total, 0.99)),
-            ("total_max_us", |row| row.quantile(Phase::Total, 1.0)),
+            ("total_p50_us", |row| row.total(|total| total.quantile(0.50))),
+            ("total_p90_us", |row| row.total(|total| total.quantile(0.90))),
+            ("total_p99_us", |row| row.total(|total| total.quantile(0.99))),
+            ("total_max_us", |row| row.total(|total| total.max())),
             ("total_raw_p50_us", |row| row.quantile(Phase::TotalRaw, 0.50)),
             ("total_raw_p90_us", |row| row.quantile(Phase::TotalRaw, 0.90)),
             ("total_raw_p99_us", |row| row.quantile(Phase::TotalRaw, 0.99)),
@@ -49,7 +50,13 @@ const LAYOUT: Layout<fn(&Row<'_>) -> String> = Layout {
         Part::Counts(&[Count::RetryAfterMax]),
         Part::Classes(Count::FailedAttempts),
         Part::Counts(&[Count::GaveUp]),
-        Part::Own(&[("begin_late_us", |row| row.stage.begin.map(|begin| us(begin.late)).unwrap_or_default())]),
+        Part::Own(&[
+            ("begin_late_us", |row| row.stage.begin.map(|begin| us(begin.late)).unwrap_or_default()),
+            ("total_unknown_above_us", |row| {
+                let above = row.stage.of_all(Phase::Total).and_then(|total| total.max().above());
+                above.map(us).unwrap_or_default()
+            }),
+        ]),
     ],
 };
 
@@ -66,6 +73,12 @@ impl Exporter for SummaryCsv {
 }
 
 impl Row<'_> {
+    /// Of all devices that began; empty when it is not known.
+    fn total(&self, statistic: fn(&Incidence) -> Known<Duration>) -> String {
+        self.stage.of_all(Phase::Total).map(|total| known_us(statistic(&total))).unwrap_or_default()
+    }
+
+    /// Of those that succeeded.
     fn quantile(&self, phase: Phase, quantile: f64) -> String {
         self.stage.phases.succeeded(phase).map(|times| quantile_us(&times, quantile)).unwrap_or_default()
     }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::measure::RunRecord;
 use crate::report::html::plots::{self, Plot};
 use crate::report::html::series::{self, Columns};
-use crate::report::html::{escape, resources};
+use crate::report::html::{escape, resources, through};
 
 /// What the page's script draws.
 #[derive(Debug, Serialize)]
@@ -19,6 +19,8 @@ pub(super) struct Data {
 struct Stage {
     time: Columns,
     percentile: Columns,
+    through: Columns,
+    recovered: Columns,
 }
 
 /// Of the run as a whole.
@@ -37,7 +39,12 @@ impl Data {
             let percentile = series::percentiles(stage);
             data.plots.extend(plots::over_time(position, &time));
             data.plots.extend(plots::curve(position, &percentile));
-            data.stages.push(Stage { time, percentile });
+            let [through, recovered] = through::OF.map(|(phase, kind)| {
+                let columns = through::columns(stage, phase);
+                data.plots.extend(through::plot(position, stage, phase, &kind, &columns));
+                columns
+            });
+            data.stages.push(Stage { time, percentile, through, recovered });
         }
         data.plots.extend(resources::plots(record, &data.run.time));
         data.plots.extend(plots::expiry(record, &data.run.expiry));

@@ -13,6 +13,7 @@ mod series;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod through;
 
 use std::io::{self, Write};
 

@@ -15,7 +15,7 @@ pub(super) struct Plot {
     pub(super) id: String,
     /// Position of the stage; none when it is about the run as a whole.
     pub(super) stage: Option<usize>,
-    /// What the horizontal axis is: `time`, `percentile` or `expiry`.
+    /// What the horizontal axis is: `time`, `percentile`, `expiry`, or the time since somebody began (`through`, `recovered`).
     pub(super) axis: &'static str,
     pub(super) unit: AxisUnit,
     pub(super) shape: Shape,
@@ -45,6 +45,8 @@ pub(super) enum AxisUnit {
     Bytes,
     /// Of the fleet's time, which may pass faster.
     FleetSeconds,
+    /// Of one.
+    Share,
 }
 
 /// How values become a drawing.
@@ -359,6 +361,10 @@ impl PlotKind {
                 "phases.csv, rows total and total_raw (percentiles); run.json, stages[].phases[].histogram (whole curve)"
                     .to_owned()
             }
+            "through" => "run.json, stages[].phases[].histogram of total (whole curve); phases.csv, row total, outcome all"
+                .to_owned(),
+            "recovered" => "run.json, stages[].phases[].histogram of recover (whole curve); phases.csv, row recover, outcome all"
+                .to_owned(),
             "latency" => {
                 "intervals.csv: start_s, p50_us, p90_us, p99_us; the whole distribution in latency.hlog".to_owned()
             }
@@ -380,6 +386,7 @@ impl AxisUnit {
             Self::Milliseconds => units::nanos((value * 1e6) as u64),
             Self::Cores => format!("{} cores", units::rounded(value)),
             Self::Bytes => units::bytes(value as u64),
+            Self::Share => units::percent(value),
             Self::FleetSeconds => units::fleet_time(FleetTime::try_from_secs_f64(value).unwrap_or_default()),
         }
     }

@@ -1,12 +1,12 @@
 use std::fmt::{self, Write};
 
 use crate::domain::Count;
-use crate::measure::{Recorded, RunRecord, StageRecord};
+use crate::measure::{RunRecord, StageRecord};
 use crate::report::console::meaning;
-use crate::report::csv::{occurred, outcome};
 use crate::report::html::bars;
 use crate::report::html::escape::Text;
 use crate::report::html::frame::{foot, head};
+use crate::report::times::times;
 use crate::report::{observed, skips, tasks, units};
 
 /// Rows of failures in the page; the rest is in `errors.csv`.
@@ -113,24 +113,24 @@ pub(super) fn resources(out: &mut String, record: &RunRecord) -> fmt::Result {
 }
 
 pub(super) fn phases(out: &mut String, stage: &StageRecord) -> fmt::Result {
-    if occurred(stage).next().is_none() {
+    let mut rows = times(stage).peekable();
+    if rows.peek().is_none() {
         return Ok(());
     }
     let caption = format!("Phases of stage {}", stage.name);
     let columns =
         ["phase", "what it is", "outcome", "#count", "#min", "#mean", "#p50", "#p90", "#p95", "#p99", "#p99.9", "#max"];
     head(out, &caption, &columns);
-    for (phase, succeeded, histogram) in occurred(stage) {
-        let Some(Recorded { count, min, mean, p50, p90, p95, p99, p999, max }) = histogram.summary() else { continue };
+    for (phase, whose, statistics) in rows {
         write!(
             out,
             "<tr><th scope=\"row\">{phase}</th><td>{}</td><td>{}</td><td class=\"n\">{}</td>",
             Text(meaning(phase)),
-            outcome(succeeded),
-            units::count(count)
+            whose.name(),
+            units::count(statistics.count)
         )?;
-        for nanos in [min, mean.round() as u64, p50, p90, p95, p99, p999, max] {
-            write!(out, "<td class=\"n\">{}</td>", units::nanos(nanos))?;
+        for time in statistics.all() {
+            write!(out, "<td class=\"n\">{}</td>", Text(&units::known(time)))?;
         }
         out.push_str("</tr>");
     }

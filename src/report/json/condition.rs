@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{self, Threshold};
-use crate::report::json::values::{Class, ComparisonSign, CountName, Micros, PhaseName, RatioName};
+use crate::report::json::values::{Class, ComparisonSign, CountName, Micros, PhaseName, RatioName, WhoseName};
 use crate::report::observed::Value;
 use crate::scenario::check_threshold;
 
@@ -27,8 +27,8 @@ pub(super) struct Condition {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 enum Metric {
-    /// Times of a phase, of the attempts that succeeded or of those that failed.
-    Phase { phase: PhaseName, succeeded: bool, statistic: Statistic },
+    /// Times of a phase: of attempts with that fate, or of all devices that began.
+    Phase { phase: PhaseName, whose: WhoseName, statistic: Statistic },
     /// How late attempts started.
     Lateness(Statistic),
     /// A count, of all classes of failures together.
@@ -83,8 +83,9 @@ impl Condition {
 impl Metric {
     fn of(metric: domain::Metric) -> Self {
         match metric {
-            domain::Metric::Phase { phase, succeeded, statistic } => {
-                Self::Phase { phase: PhaseName(phase), succeeded, statistic: Statistic::of(statistic) }
+            domain::Metric::Phase { phase, whose, statistic } => {
+                let (phase, whose) = (PhaseName(phase), WhoseName(whose));
+                Self::Phase { phase, whose, statistic: Statistic::of(statistic) }
             }
             domain::Metric::Lateness(statistic) => Self::Lateness(Statistic::of(statistic)),
             domain::Metric::Count(count) => Self::Count(CountName(count)),
@@ -95,8 +96,9 @@ impl Metric {
 
     fn into_metric(self) -> domain::Metric {
         match self {
-            Self::Phase { phase, succeeded, statistic } => {
-                domain::Metric::Phase { phase: phase.0, succeeded, statistic: statistic.into_statistic() }
+            Self::Phase { phase, whose, statistic } => {
+                let (phase, whose) = (phase.0, whose.0);
+                domain::Metric::Phase { phase, whose, statistic: statistic.into_statistic() }
             }
             Self::Lateness(statistic) => domain::Metric::Lateness(statistic.into_statistic()),
             Self::Count(count) => domain::Metric::Count(count.0),

@@ -1,15 +1,15 @@
 use std::io;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::Phase;
+use crate::domain::{Fate, Known, Phase};
 use crate::measure::{self, Begin, CompactPhases, Histogram, Recorded, StageRecord};
-use crate::report::csv::occurred;
 use crate::report::json::counts::Totals;
 use crate::report::json::encoding::{aside, encoded, histogram};
 use crate::report::json::generator::MachineUse;
 use crate::report::json::interval::{Interval, Percentiles};
-use crate::report::json::values::{Count, Kind, Micros, PhaseName, Reason, in_one_line};
+use crate::report::json::values::{Count, Kind, Micros, Outcome, PhaseName, Reason, in_one_line};
 
 /// One stage.
 #[derive(Serialize, Deserialize)]
@@ -29,6 +29,9 @@ pub(super) struct Stage {
     #[serde(default)]
     skips: Vec<Skip>,
     pub(super) phases: Vec<PhaseTimes>,
+    /// Times that belong to devices, over all of them who began; made of the distributions in `phases`.
+    #[serde(skip_deserializing)]
+    device_times: Vec<DeviceTimes>,
     pub(super) intervals: Vec<Interval>,
     /// How full the machine was meanwhile. Absent when that is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -72,13 +75,58 @@ pub(super) struct PhaseTimes {
     histogram: String,
 }
 
-/// Of which attempts.
-#[derive(Serialize, Deserialize, Clone, Copy, PartialEq)]
+/// A time that belongs to devices, over all of them who began: the cumulative incidence of getting through. A percentile
+/// that is absent is not known: it is above `seen_us`.
+#[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
-enum Outcome {
-    Succeeded,
-    Failed,
+struct DeviceTimes {
+    phase: PhaseName,
+    began: u64,
+    /// Those that got through.
+    succeeded: u64,
+    /// Those that never will.
+    failed: u64,
+    /// Those that were not seen to end: they were cut off, or still at it when the stage ended.
+    censored: u64,
+    /// The share that is through in the end.
+    through: f64,
+    p50_us: Option<Micros>,
+    p90_us: Option<Micros>,
+    p95_us: Option<Micros>,
+    p99_us: Option<Micros>,
+    p999_us: Option<Micros>,
+    max_us: Option<Micros>,
+    /// The longest time that was seen of anybody.
+    seen_us: Micros,
+}
+
+impl DeviceTimes {
+    fn of(stage: &StageRecord, phase: Phase) -> Option<Self> {
+        let times = stage.of_all(phase)?;
+        let us = |time: Known<Duration>| time.exact().map(Micros);
+        Some(Self {
+            phase: PhaseName(phase),
+            began: times.began(),
+            succeeded: times.ended(Fate::Succeeded),
+            failed: times.ended(Fate::Failed),
+            censored: times.ended(Fate::Censored),
+            through: times.share(),
+            p50_us: us(times.quantile(0.50)),
+            p90_us: us(times.quantile(0.90)),
+            p95_us: us(times.quantile(0.95)),
+            p99_us: us(times.quantile(0.99)),
+            p999_us: us(times.quantile(0.999)),
+            max_us: us(times.max()),
+            seen_us: Micros(times.seen()),
+        })
+    }
+}
+
+/// The distributions of a stage that occurred, in the order of an attempt.
+fn occurred(stage: &StageRecord) -> impl Iterator<Item = (Phase, Fate, Histogram)> + use<'_> {
+    let ends = |phase| Fate::ALL.map(|fate| (phase, fate));
+    let occurred = |(phase, fate)| Some((phase, fate, stage.phases.get(phase, fate)?));
+    Phase::ALL.into_iter().flat_map(ends).filter_map(occurred)
 }
 
 impl Stage {
@@ -96,8 +144,9 @@ impl Stage {
             totals: Totals::of(totals),
             skips: skips.iter().map(Skip::of).collect(),
             phases: occurred(stage)
-                .filter_map(|(phase, succeeded, histogram)| PhaseTimes::of(phase, succeeded, &histogram).transpose())
+                .filter_map(|(phase, fate, histogram)| PhaseTimes::of(phase, fate, &histogram).transpose())
                 .collect::<io::Result<_>>()?,
+            device_times: Phase::ALL.into_iter().filter_map(|phase| DeviceTimes::of(stage, phase)).collect(),
             intervals: intervals.iter().map(|interval| Interval::of(interval, percentiles)).collect(),
             machine: machine.as_ref().map(MachineUse::of),
         })
@@ -146,13 +195,13 @@ impl Skip {
 }
 
 impl PhaseTimes {
-    fn of(phase: Phase, succeeded: bool, histogram: &Histogram) -> io::Result<Option<Self>> {
+    fn of(phase: Phase, fate: Fate, histogram: &Histogram) -> io::Result<Option<Self>> {
         let Some(Recorded { count, min, mean, p50, p90, p95, p99, p999, max }) = histogram.summary() else {
             return Ok(None);
         };
         Ok(Some(Self {
             phase: PhaseName(phase),
-            outcome: if succeeded { Outcome::Succeeded } else { Outcome::Failed },
+            outcome: Outcome(fate),
             count,
             min_us: Micros::of_nanos(min),
             mean_us: Micros::of_nanos(mean.round() as u64),
@@ -174,7 +223,7 @@ impl PhaseTimes {
         if histogram.count() != count {
             return Err(wrong(format!("count is {count}, but the histogram holds {}", histogram.count())));
         }
-        phases.set(phase, outcome == Outcome::Succeeded, &histogram);
+        phases.set(phase, outcome.0, &histogram);
         Ok(())
     }
 }

@@ -5,7 +5,9 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::domain::{self, ComparisonOperator, Count as Counted, FailureClass, Origin, Phase, Ratio, StageKind};
+use crate::domain::{
+    self, ComparisonOperator, Count as Counted, FailureClass, Fate, Origin, Phase, Ratio, StageKind, Whose,
+};
 use crate::measure::{MOST_VALUES, RunStatus, SkipReason};
 use crate::report::csv::duration_micros;
 use crate::report::units;
@@ -111,6 +113,8 @@ by_name!(Kind, StageKind);
 by_name!(ComparisonSign, ComparisonOperator);
 by_name!(CountName, Counted);
 by_name!(RatioName, Ratio);
+by_name!(Outcome, Fate);
+by_name!(WhoseName, Whose);
 
 /// Failures per class, one key for each; a class that is not listed did not occur.
 #[derive(Deserialize, Clone, Copy, Default)]

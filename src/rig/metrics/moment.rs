@@ -150,20 +150,25 @@ impl RunMoment {
         ]
     }
 
-    fn times(&self) -> [Family<'_>; 3] {
+    fn times(&self) -> [Family<'_>; 4] {
         let phases = self.facts.stages.iter().enumerate().flat_map(|(index, (name, _))| {
             let distributions = self.progress_of(index).and_then(|stage| stage.distributions.as_deref());
             let phases = distributions.into_iter().flat_map(|distributions| distributions.phases.iter());
-            phases.map(move |(phase, succeeded, buckets)| {
-                let outcome = if succeeded { "succeeded" } else { "failed" };
-                (vec![("stage", name.as_str()), ("phase", phase.name()), ("outcome", outcome)], buckets)
+            phases.map(move |(phase, end, buckets)| {
+                (vec![("stage", name.as_str()), ("phase", phase.name()), ("outcome", end.name())], buckets)
             })
         });
         [
             Family::new(
                 "total",
-                "From due to done, of all successes so far, with three significant digits.",
-                gauges(self.percentiles([|stage| stage.p50, |stage| stage.p99])),
+                "From due to done, of all devices that began, with three significant digits; absent while it is not known.",
+                gauges(self.percentiles([|stage| stage.p50?.exact(), |stage| stage.p99?.exact()])),
+            )
+            .seconds(),
+            Family::new(
+                "total_above",
+                "What the time from due to done is above of, while it is not known.",
+                gauges(self.percentiles([|stage| stage.p50?.above(), |stage| stage.p99?.above()])),
             )
             .seconds(),
             Family::new(
@@ -276,6 +281,7 @@ fn stage(name: &str) -> Labels<'_> {
 #[cfg(test)]
 pub(super) mod sample {
     use super::*;
+    use crate::domain::Known;
     use crate::domain::Phase;
     use crate::engine::Distributions;
     use crate::measure::{Attempt, Outcome, PhaseBuckets, PhaseHistograms, PhaseTimes};
@@ -306,7 +312,8 @@ pub(super) mod sample {
         };
         let stage = StageProgress {
             in_flight: 1,
-            p50: Some(Duration::from_millis(20)),
+            p50: Some(Known::Is(Duration::from_millis(20))),
+            p99: Some(Known::Above(Duration::from_millis(900))),
             totals,
             distributions: Some(Arc::new(distributions)),
             ..StageProgress::default()

@@ -1,7 +1,7 @@
 //! The grammar of thresholds: `<stage | kind | all>.<metric>[.<part>] <comparison> <bound>`.
 
 use crate::domain::{
-    Adding, ComparisonOperator, Count, FailureClass, Metric, Phase, Ratio, StageKind, Statistic, Threshold,
+    Adding, ComparisonOperator, Count, FailureClass, Fate, Metric, Phase, Ratio, StageKind, Statistic, Threshold, Whose,
 };
 use crate::scenario::stage::Head;
 use crate::scenario::threshold::bound::{self, Unit, percent_of_one};
@@ -104,11 +104,13 @@ fn read_metric(text: &str) -> Result<Metric, Refusal> {
         };
     }
     if let Some(phase) = Phase::from_name(name) {
-        let (succeeded, part) = match part.map(|part| part.split_once('.').unwrap_or((part, ""))) {
-            Some(("failed", statistic)) => (false, Some(statistic).filter(|s| !s.is_empty())),
-            _ => (true, part),
-        };
-        return read_statistic(name, part).map(|statistic| Metric::Phase { phase, succeeded, statistic });
+        let (of, statistic) = part.map_or((None, None), |part| match part.split_once('.') {
+            Some((of, statistic)) => (fate(of), Some(statistic)),
+            None => (fate(part), None),
+        });
+        let whose = of.map_or_else(|| whose_unless_told(phase), Whose::Of);
+        let statistic = if of.is_some() { statistic } else { part };
+        return read_statistic(name, statistic).map(|statistic| Metric::Phase { phase, whose, statistic });
     }
     let names: Vec<&str> = Ratio::ALL
         .map(Ratio::name)
@@ -118,6 +120,16 @@ fn read_metric(text: &str) -> Result<Metric, Refusal> {
         .chain(Phase::ALL.map(Phase::name))
         .collect();
     Err(Refusal::new(format!("there is no metric \"{name}\""), meant(name, &names, "metrics")))
+}
+
+/// Those whose times can be asked for apart.
+fn fate(text: &str) -> Option<Fate> {
+    [Fate::Succeeded, Fate::Failed].into_iter().find(|fate| fate.name() == text)
+}
+
+/// Whose times a phase has, unless those of one fate are named.
+pub(super) const fn whose_unless_told(phase: Phase) -> Whose {
+    if phase.is_of_device() { Whose::All } else { Whose::Of(Fate::Succeeded) }
 }
 
 fn read_class(class: &str) -> Result<FailureClass, Refusal> {

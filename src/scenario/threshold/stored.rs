@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::{Adding, Metric, Setting, StageKind, Statistic, Threshold};
+use crate::domain::{Adding, Fate, Metric, Setting, StageKind, Statistic, Threshold, Whose};
 use crate::scenario::stage::Head;
 use crate::scenario::threshold::{LATEST_ABORT, bound, parse};
 use crate::settings::time;
@@ -45,6 +45,12 @@ pub fn check_threshold(threshold: &Threshold, stages: usize) -> Result<(), Strin
         && !(quantile > 0.0 && quantile < 1.0)
     {
         return Err(format!("{quantile} is no quantile"));
+    }
+    if let Metric::Phase { phase, whose, .. } = metric
+        && *whose != parse::whose_unless_told(*phase)
+        && !matches!(whose, Whose::Of(Fate::Succeeded | Fate::Failed))
+    {
+        return Err(format!("{phase} has no times of {}", whose.name()));
     }
     let is_counted = match metric {
         Metric::Count(count) => count.adding() != Adding::Longest,

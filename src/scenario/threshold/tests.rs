@@ -2,7 +2,9 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use crate::domain::{ComparisonOperator, Count, FailureClass, Metric, Phase, Quantity, Ratio, Statistic, Threshold};
+use crate::domain::{
+    ComparisonOperator, Count, FailureClass, Fate, Metric, Phase, Quantity, Ratio, Statistic, Threshold, Whose,
+};
 use crate::scenario::Scenario;
 
 /// Two stages that provision, one that renews and has the name of another kind.
@@ -43,7 +45,8 @@ fn each_metric_has_its_unit() {
         assert_eq!(abort_after, None);
         (stages, metric, comparison, bound)
     };
-    let phase = |phase, succeeded, statistic| Metric::Phase { phase, succeeded, statistic };
+    let phase = |phase, whose, statistic| Metric::Phase { phase, whose, statistic };
+    let (succeeded, failed) = (Whose::Of(Fate::Succeeded), Whose::Of(Fate::Failed));
     let quantile = Statistic::Quantile;
     use ComparisonOperator::{AtLeast, AtMost, Equal, Less, More, NotEqual};
     for (text, meaning) in [
@@ -51,16 +54,20 @@ fn each_metric_has_its_unit() {
             "first.total.p99 < 2s",
             (
                 vec![0],
-                phase(Phase::Total, true, quantile(0.99)),
+                phase(Phase::Total, Whose::All, quantile(0.99)),
                 Less,
                 Quantity::Time(Duration::from_nanos(2000000000)),
             ),
         ),
         (
+            "first.total.succeeded.p99 < 2s",
+            (vec![0], phase(Phase::Total, succeeded, quantile(0.99)), Less, Quantity::Time(Duration::from_secs(2))),
+        ),
+        (
             "all.total.failed.p50<=1s",
             (
                 vec![0, 1, 2],
-                phase(Phase::Total, false, quantile(0.5)),
+                phase(Phase::Total, failed, quantile(0.5)),
                 AtMost,
                 Quantity::Time(Duration::from_nanos(1000000000)),
             ),
@@ -69,7 +76,7 @@ fn each_metric_has_its_unit() {
             "provision.hub_tls.p99.9 < 250ms",
             (
                 vec![0, 1],
-                phase(Phase::HubTls, true, quantile(0.999)),
+                phase(Phase::HubTls, succeeded, quantile(0.999)),
                 Less,
                 Quantity::Time(Duration::from_nanos(250000000)),
             ),
@@ -78,14 +85,14 @@ fn each_metric_has_its_unit() {
             "reconnect.renew_issue.max < 1min",
             (
                 vec![2],
-                phase(Phase::RenewIssue, true, Statistic::Max),
+                phase(Phase::RenewIssue, succeeded, Statistic::Max),
                 Less,
                 Quantity::Time(Duration::from_nanos(60000000000)),
             ),
         ),
         (
             "renew.total.count >= 10",
-            (vec![2], phase(Phase::Total, true, Statistic::Count), AtLeast, Quantity::Number(10.0)),
+            (vec![2], phase(Phase::Total, Whose::All, Statistic::Count), AtLeast, Quantity::Number(10.0)),
         ),
         (
             "second.lateness.mean < 3ms",

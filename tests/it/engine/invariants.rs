@@ -1,6 +1,6 @@
 //! What holds for every run.
 
-use fleetstorm::domain::Phase;
+use fleetstorm::domain::{FailureClass, Fate, Phase};
 use fleetstorm::engine::EngineOutcome;
 use fleetstorm::measure::CompactHistogram;
 use proptest::prelude::*;
@@ -14,7 +14,7 @@ fn fingerprint(outcome: &EngineOutcome) -> String {
     for stage in &outcome.stages {
         text += &format!("{} {:?} {:?} {:?}\n", stage.name, stage.totals, stage.elapsed, stage.intervals);
         for phase in Phase::ALL {
-            for histogram in [stage.phases.succeeded(phase), stage.phases.failed(phase)] {
+            for histogram in Fate::ALL.map(|fate| stage.phases.get(phase, fate)) {
                 text += &format!("{phase} {:?}\n", histogram.as_ref().map(CompactHistogram::new));
             }
         }
@@ -109,7 +109,10 @@ proptest! {
         prop_assert_eq!(stage.intervals.last().map_or(0, |i| i.in_flight), 0);
         let count = |h: Option<fleetstorm::measure::Histogram>| h.map_or(0, |h| h.count());
         prop_assert_eq!(count(stage.phases.succeeded(Phase::Total)), totals.succeeded);
-        prop_assert_eq!(count(stage.phases.failed(Phase::TotalRaw)), totals.failed.total());
+        let cut = totals.failed[FailureClass::Cut];
+        prop_assert_eq!(count(stage.phases.get(Phase::Total, Fate::Failed)), totals.failed.total() - cut);
+        prop_assert_eq!(count(stage.phases.get(Phase::Total, Fate::Censored)), cut);
+        prop_assert_eq!(count(stage.phases.get(Phase::TotalRaw, Fate::Failed)), totals.failed.total());
         prop_assert_eq!(outcome.health.lateness.decode().count(), totals.started);
         prop_assert_eq!(outcome.errors.iter().map(|e| e.count).sum::<u64>(), totals.failed.total());
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fleetstorm::domain::{FailureClass, Phase, Quantity};
+use fleetstorm::domain::{FailureClass, Fate, Known, Phase, Quantity};
 use fleetstorm::measure::{RunRecord, RunStatus, StageRecord};
 
 use super::lab::{outcome, outcome_behind, outcome_until, scenario};
@@ -166,7 +166,7 @@ fn an_outage_of_the_authority_through_the_window_lets_certificates_expire() {
     sound(&long);
     assert!(long.stages[1].totals.expired > short.stages[1].totals.expired, "{:?}", long.stages[1].totals);
     assert!(long.stages[1].totals.expired > 0 && !long.thresholds[0].met);
-    assert_eq!(long.thresholds[0].observed, Some(Quantity::Number(long.stages[1].totals.expired as f64)));
+    assert_eq!(long.thresholds[0].observed, Some(Known::Is(Quantity::Number(long.stages[1].totals.expired as f64))));
 }
 
 #[test]
@@ -238,7 +238,7 @@ fn a_count_of_what_was_not_reached_is_no_count_of_nothing() {
              { name = 'renewal', kind = 'renew', arrival = 'at-once' },
          ]";
     let told = |outcome: &RunRecord| -> Vec<(Option<Quantity>, bool)> {
-        outcome.thresholds.iter().map(|result| (result.observed, result.met)).collect()
+        outcome.thresholds.iter().map(|result| (result.observed.and_then(Known::exact), result.met)).collect()
     };
     let (nothing, none) = ((None, false), (Some(Quantity::Number(0.0)), true));
     // Some of the rollout came, and no renewal: what the others would have met is not known.
@@ -269,6 +269,49 @@ fn a_stage_that_is_over_has_the_throughput_that_it_had() {
     sound(&outcome);
     assert_eq!(outcome.status, RunStatus::Complete, "{:?}", outcome.thresholds);
     assert!(outcome.thresholds[0].met, "{:?}", outcome.thresholds);
+}
+
+/// Ten devices of a stage of a minute that begins at once; the hub goes away after half a minute and stays away for so long.
+fn life_with_an_outage(seconds: u64, threshold: &str) -> RunRecord {
+    outcome(&scenario(&format!(
+        "fleet = {{ devices = 10, behaviour = 'well-behaved' }}
+         emulator.faults.hub_outage = {{ from_seconds = 30, for_seconds = {seconds} }}
+         thresholds = ['{threshold}']
+         [[stage]]
+         name = 'rollout'
+         kind = 'provision'
+         arrival = 'at-once'
+         telemetry = false
+         [[stage]]
+         name = 'life'
+         kind = 'operate'
+         arrival = 'at-once'
+         duration = '60s'"
+    )))
+}
+
+#[test]
+fn a_connection_that_is_not_back_by_the_end_is_no_survivor() {
+    let observed = |outcome: &RunRecord| (outcome.thresholds[0].observed, outcome.thresholds[0].met);
+    let all_back = life_with_an_outage(5, "life.recover.p99 < 60s");
+    sound(&all_back);
+    let (Some(Known::Is(_)), true) = observed(&all_back) else { panic!("{:?}", all_back.thresholds) };
+    // Nobody comes back: all that is known is how long each was seen to be away.
+    for (threshold, met) in [("life.recover.p99 < 60s", false), ("life.recover.p50 > 20s", true)] {
+        let outcome = life_with_an_outage(90, threshold);
+        sound(&outcome);
+        let life = stage(&outcome, "life");
+        let away = life.of_all(Phase::Recover).expect("connections were lost");
+        assert_eq!((away.began(), away.ended(Fate::Censored), away.share()), (10, 10, 0.0), "{:?}", life.totals);
+        // Until the end of the stage at least, whenever the device would have tried again.
+        let seen = away.seen();
+        assert!(seen >= 28 * SECOND, "{seen:?}");
+        assert_eq!(observed(&outcome), (Some(Known::Above(Quantity::Time(seen))), met), "{threshold}");
+        // They were connected before, and got that in time.
+        let total = life.of_all(Phase::Total).expect("devices began");
+        assert_eq!(total.ended(Fate::Succeeded), 10);
+        assert!(total.max().exact().is_some_and(|longest| longest < 5 * SECOND), "{:?}", total.max());
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What devices do when they are refused, and how a storm of retries shows.
 
-use fleetstorm::domain::{FailureClass, Phase};
+use fleetstorm::domain::{FailureClass, Fate, Phase};
 use fleetstorm::measure::RunRecord;
 
 use super::lab::{outcome, scenario};
@@ -80,7 +80,7 @@ fn what_an_attempt_met_is_counted_although_it_was_cut_off() {
     assert_eq!((totals.succeeded, totals.failed_attempts[FailureClass::Cut]), (2, 6), "{totals:?}");
     // Each of them was refused once, and waits for what it was told when the stage ends.
     assert_eq!((totals.throttled, totals.retry_after_max.is_some()), (6, true), "{totals:?}");
-    assert_eq!(storm.phases.failed(Phase::Register).map(|h| h.count()), Some(6));
+    assert_eq!(storm.phases.get(Phase::Register, Fate::Failed).map(|h| h.count()), Some(6));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use tokio::task::{LocalSet, yield_now};
 use tokio::time::sleep;
 
 use super::*;
-use crate::domain::{Failure, FailureClass, Quantity};
+use crate::domain::{Failure, FailureClass, Known, Quantity};
 use crate::engine::clock::RunClock;
 use crate::engine::plan::share::{InFlightLimit, LimitedBy};
 use crate::engine::record::publication::{COPY_EVERY, Interest, Publication};
@@ -49,16 +49,16 @@ fn one_of_four(publication: &Publication) -> Recorder {
     let at = BEGIN.due;
     let mut recorder = Recorder::new();
     recorder.publish_in(publication.clone(), 4);
-    (0..2).for_each(|_| {
-        recorder.started(at);
-        recorder.attempt_started(at, at);
+    (0..2).for_each(|device| {
+        recorder.started(device, at, at);
+        recorder.attempt_started(device, at, at);
     });
     let attempt = crate::measure::Attempt {
         ended: at,
         ..crate::measure::Attempt::that(Outcome::Failed(failure.class), crate::measure::PhaseTimes::new())
     };
     recorder.attempt_ended(&attempt, Some(&failure));
-    recorder.device_ended(at, Outcome::Failed(failure.class), Duration::ZERO);
+    recorder.device_ended(0, at, Outcome::Failed(failure.class), at);
     recorder.keep_now(at + MS(100));
     recorder
 }
@@ -117,7 +117,7 @@ fn a_stage_that_is_over_is_what_it_came_to_and_those_beside_it_go_on() {
 
 fn threshold(observed: f64) -> ThresholdResult {
     let text = "first.failed == 0".to_owned();
-    ThresholdResult { text, observed: Some(Quantity::Number(observed)), met: false, stopped_at: Some(MS(1)) }
+    ThresholdResult { text, observed: Some(Known::Is(Quantity::Number(observed))), met: false, stopped_at: Some(MS(1)) }
 }
 
 #[test]

@@ -1,5 +1,5 @@
 use super::*;
-use crate::domain::{ComparisonOperator, FailureClass, Quantity, Ratio, Statistic, Threshold};
+use crate::domain::{ComparisonOperator, FailureClass, Fate, Known, Quantity, Ratio, Statistic, Threshold, Whose};
 use crate::engine::plan::Plan;
 use crate::engine::record::publication::{InPhases, Publisher};
 use crate::engine::watch::thresholds;
@@ -23,7 +23,7 @@ fn recorder(totals: &[u64]) -> Recorder {
 }
 
 fn publish(worker: &mut Publisher, recorder: &Recorder) {
-    worker.view(recorder, NOWHERE, false);
+    worker.view(recorder, MS(0), NOWHERE, false);
 }
 
 /// A worker's end of what it publishes, with those times for thresholds, and that of those who look.
@@ -60,8 +60,8 @@ fn a_stage_that_goes_on_is_told_as_the_sum_of_its_workers() {
     (0..3).for_each(|_| other.lateness.record(1_000_000));
     let (mut in_one, mut in_other) = (NOWHERE, NOWHERE);
     (in_one[Phase::Register.index()], in_other[Phase::Register.index()], in_other[Phase::HubTls.index()]) = (3, 1, 1);
-    first.view(&one, in_one, true);
-    second.view(&other, in_other, false);
+    first.view(&one, MS(0), in_one, true);
+    second.view(&other, MS(0), in_other, false);
     let told = display.snapshot(MS(2_200));
     assert_eq!((told.stage, told.began, told.ended, told.lasts), (3, MS(2_000), None, Some(MS(60_000))));
     let totals = told.totals;
@@ -75,13 +75,13 @@ fn a_stage_that_goes_on_is_told_as_the_sum_of_its_workers() {
     assert_eq!(told.in_phases, [(Phase::Register, 4), (Phase::HubTls, 1)]);
     assert_eq!(told.totals.skipped, 5);
     assert!(!told.all_due, "more are to come on one of them");
-    assert_eq!([told.p50, told.p99].map(|time| time.unwrap().as_millis()), [100, 300]);
+    assert_eq!([told.p50, told.p99].map(|time| time.unwrap().exact().unwrap().as_millis()), [100, 300]);
     assert_eq!(told.lateness_p99.unwrap().as_millis(), 1);
     let distributions = told.distributions.as_ref().expect("they are wanted");
     assert_eq!(distributions.lateness_p50.unwrap().as_millis(), 1);
     let counts: Vec<_> = distributions.phases.iter().map(|(phase, good, times)| (phase, good, times.count())).collect();
-    assert_eq!(counts, [(Phase::Total, true, 5)]);
-    second.view(&other, in_other, true);
+    assert_eq!(counts, [(Phase::Total, Fate::Succeeded, 5)]);
+    second.view(&other, MS(0), in_other, true);
     assert!(display.snapshot(MS(2_400)).all_due);
 }
 
@@ -136,7 +136,9 @@ fn the_generator_is_the_bottleneck_when_devices_are_dropped_late_or_fail_within_
     let mut slow = recorder(&[1_000]);
     slow.lateness.record(70_000_000);
     assert!(!saturated(&slow, some, false));
-    late.recovered(MS(1_000));
+    late.at_work.begins(7, MS(0));
+    late.lost(7, MS(0));
+    late.recovered(7, MS(1_000));
     assert!(!saturated(&late, some, false));
 }
 
@@ -172,7 +174,7 @@ fn a_stage_that_is_over_is_told_as_what_it_came_to() {
         let through = told.totals.through();
         assert_eq!((through, told.totals.succeeded, told.in_flight, told.connected, told.rate), (5, 3, 0, 0, 0.0));
         assert!(told.all_due && told.in_phases.is_empty());
-        assert_eq!(told.p50.unwrap().as_millis(), 200);
+        assert_eq!(told.p50.unwrap().exact().unwrap().as_millis(), 200);
         assert_eq!(told.distributions.unwrap().lateness_p99.unwrap().as_millis(), 1);
     }
     let mut unwatched = Display::new(vec![self::worker([], false).1], 2, 5, MS(2_000), None);
@@ -182,7 +184,7 @@ fn a_stage_that_is_over_is_told_as_what_it_came_to() {
 
 #[test]
 fn a_threshold_sees_the_times_that_it_waits_for_while_the_stage_goes_on_and_once_it_is_over() {
-    let total = |statistic| Metric::Phase { phase: Phase::Total, succeeded: true, statistic };
+    let total = |statistic| Metric::Phase { phase: Phase::Total, whose: Whose::All, statistic };
     let observed = |display: &Display, metric, now| {
         let text = "t".to_owned();
         let threshold = Threshold {
@@ -204,7 +206,7 @@ fn a_threshold_sees_the_times_that_it_waits_for_while_the_stage_goes_on_and_once
         recorder
     };
     let (one, other) = (late(one, 5), late(other, 2));
-    let watched = || [total(Statistic::Max), Metric::Lateness(Statistic::Max)].into_iter().filter_map(Times::of);
+    let watched = || [total(Statistic::Max), Metric::Lateness(Statistic::Max)].into_iter().flat_map(Times::of);
     let ((mut first, of_first), (mut second, of_second)) = (worker(watched(), false), worker(watched(), false));
     let mut display = Display::new(vec![of_first, of_second], 0, 5, MS(2_000), None);
     publish(&mut first, &one);
@@ -214,8 +216,8 @@ fn a_threshold_sees_the_times_that_it_waits_for_while_the_stage_goes_on_and_once
         [total(count), Metric::Lateness(count), Metric::Ratio(Ratio::SuccessRate), Metric::Ratio(Ratio::Throughput)]
             .map(|metric| observed(display, metric, now))
     };
-    let number = |number| Some(Quantity::Number(number));
-    let share = Some(Quantity::Share(1.0));
+    let number = |number| Some(Known::Is(Quantity::Number(number)));
+    let share = Some(Known::Is(Quantity::Share(1.0)));
     let partly = all(&display, MS(8_000));
     // Nobody has started as far as the totals here say, so that there is no throughput of a part.
     assert_eq!(partly, [number(3.0), number(7.0), share, None]);
@@ -223,5 +225,5 @@ fn a_threshold_sees_the_times_that_it_waits_for_while_the_stage_goes_on_and_once
     sum.totals.started = 4;
     display.end(&merged(&sum), MS(6_500));
     // Four in the four seconds that it took.
-    assert_eq!(all(&display, MS(60_000)), [number(4.0), number(9.0), share, Some(Quantity::PerSecond(1.0))]);
+    assert_eq!(all(&display, MS(60_000)), [number(4.0), number(9.0), share, Some(Known::Is(Quantity::PerSecond(1.0)))]);
 }

@@ -242,7 +242,7 @@ fn what_a_worker_recorded_is_put_aside_when_it_breaks_and_only_then() {
     let job = scene::job(&worker, 0);
     let published = Publication::new(Arc::new(Interest::new([], false, true)));
     job.recorder.borrow_mut().publish_in(published.clone(), 3);
-    job.recorder.borrow_mut().started(S(0));
+    job.recorder.borrow_mut().started(0, S(0), S(0));
     drop(KeptWhenBroken(Rc::clone(&job)));
     assert!(published.copy().is_none());
     let breaks = |recording: bool| {

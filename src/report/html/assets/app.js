@@ -22,9 +22,10 @@
     cores: (v) => digits(v) + (v === 1 ? " core" : " cores"),
     bytes,
     fleet_seconds: span,
+    share: (v) => digits(v * 100) + " %",
   };
   const short = (v) => v >= 1e6 ? digits(v / 1e6) + " M" : v >= 1e4 ? digits(v / 1e3) + " k" : digits(v);
-  const TICKS = { per_second: (v) => short(v) + "/s", count: short, milliseconds: time, cores: digits, bytes, fleet_seconds: span };
+  const TICKS = { per_second: (v) => short(v) + "/s", count: short, milliseconds: time, cores: digits, bytes, fleet_seconds: span, share: FORMATS.share };
   const SPANS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 2 * 86400, 5 * 86400, 10 * 86400];
 
   // 10 on the axis 1/(1-q) is 90 %, 100 is 99 %.
@@ -59,6 +60,9 @@
     time: { column: "start_s", label: "at", tell: (v) => digits(v) + " s" },
     percentile: { column: "inverse", label: "percentile", tell: (v) => percentile(v) },
     expiry: { column: "expires_from_s", label: "expire from", tell: moment },
+    // Since each of them began.
+    through: { column: "since_s", label: "after", tell: (v) => time(v * 1000) },
+    recovered: { column: "since_s", label: "after", tell: (v) => time(v * 1000) },
   };
 
   // Areas on top of each other, of the series that are shown: their upper edges, and which lies on which.
@@ -117,7 +121,7 @@
       padding: [null, 28, null, null],
       scales: {
         x: { time: plot.axis === "expiry", ...(plot.axis === "percentile" ? { distr: 3, log: 10 } : {}) },
-        y: plot.log ? { distr: 3, log: 10 } : { range: (u, min, max) => [0, max > 0 ? max * 1.08 : 1] },
+        y: plot.log ? { distr: 3, log: 10 } : plot.unit === "share" ? { range: [0, 1] } : { range: (u, min, max) => [0, max > 0 ? max * 1.08 : 1] },
       },
       cursor: {
         sync: plot.axis === "time" ? { key: "stage-" + plot.stage } : undefined,
@@ -143,6 +147,8 @@
         axis({
           time: { values: (u, splits) => splits.map(tell), space: 60 },
           percentile: { values: (u, splits) => splits.map((v) => (v === null ? null : tell(v))), filter: (u, s) => onLog(s), space: 50 },
+          through: { values: (u, splits) => splits.map(tell), space: 70 },
+          recovered: { values: (u, splits) => splits.map(tell), space: 70 },
           expiry: { values: (u, splits, i, space, step) => moments(splits, step), incrs: STEPS, space: 76, size: 44 },
         }[plot.axis]),
         axis({

@@ -2,7 +2,7 @@ use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 
 use super::*;
-use crate::domain::{FailureClass, Phase};
+use crate::domain::{FailureClass, Fate, Phase};
 use crate::report::compare::{DifferenceLimits, Judgement, compare};
 use crate::report::fixture;
 use crate::report::html::tests::{ATTACK, assert_whole, own_of, structure};
@@ -100,9 +100,9 @@ fn verdicts_are_those_of_the_comparison() {
 fn phases_that_differ_have_curves_and_others_have_none_but_total() {
     let mut runs = sides(1, 20, 2.0);
     let same = runs[0][0].stages[0].phases.succeeded(Phase::Tls).unwrap();
-    runs[1][0].stages[0].phases.set(Phase::Tls, true, &same);
+    runs[1][0].stages[0].phases.set(Phase::Tls, Fate::Succeeded, &same);
     for run in runs.iter_mut().flatten() {
-        run.stages[0].phases.set(Phase::Register, true, &same);
+        run.stages[0].phases.set(Phase::Register, Fate::Succeeded, &same);
     }
     let (comparison, both) = compared(&runs);
     let ids = |data: &Data| data.plots_of(0).map(|plot| plot.id.clone()).collect::<Vec<_>>();
@@ -161,7 +161,7 @@ fn long_runs_of_many_stages_stay_small() {
                     .collect();
                 for phase in Phase::ALL.into_iter().take(9) {
                     let total = stage.phases.succeeded(Phase::Total).unwrap();
-                    stage.phases.set(phase, true, &total);
+                    stage.phases.set(phase, Fate::Succeeded, &total);
                 }
                 stage
             })

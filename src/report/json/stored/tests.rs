@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use proptest::prelude::*;
 use serde_json::json;
 
-use crate::domain::{FailureClass, Origin, Phase, Quantity, Setting, Shard, StageKind, Threshold};
+use crate::domain::{FailureClass, Fate, Known, Origin, Phase, Quantity, Setting, Shard, StageKind, Threshold};
 use crate::measure::{
     CompactHistogram, CpuLimit, Histogram, MachineUse, MergeError, QuotaUse, RunRecord, RunStatus, merge,
 };
@@ -51,8 +51,11 @@ fn untidy(nanos: u64, numbers: [f64; 3], times: &[u64]) -> RunRecord {
     let mut lateness = record.health.lateness.decode();
     times.iter().for_each(|nanos| lateness.record(*nanos));
     record.health.lateness = CompactHistogram::new(&lateness);
-    let observed =
-        [Some(Quantity::Share(numbers[0])), Some(Quantity::PerSecond(numbers[1])), Some(Quantity::Number(numbers[2]))];
+    let observed = [
+        Some(Known::Is(Quantity::Share(numbers[0]))),
+        Some(Known::Is(Quantity::PerSecond(numbers[1]))),
+        Some(Known::Is(Quantity::Number(numbers[2]))),
+    ];
     for (threshold, observed) in record.thresholds.iter_mut().zip(observed) {
         threshold.observed = observed;
     }
@@ -268,7 +271,7 @@ fn what_no_run_has_to_meet_is_refused() {
     stored(&fixture::renewal_storm(), folder.path());
     let path = folder.path().join("run.json");
     let run: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-    let phase = |statistic| json!({ "phase": { "phase": "total", "succeeded": true, "statistic": statistic } });
+    let phase = |statistic| json!({ "phase": { "phase": "total", "whose": "all", "statistic": statistic } });
     for (key, value, reason) in [
         ("stages", json!([]), "condition \"storm.total.p99 < 2s\": the stages [] are not some of 2, in order"),
         ("stages", json!([2]), "the stages [2] are not some of 2"),
@@ -281,6 +284,16 @@ fn what_no_run_has_to_meet_is_refused() {
         ("metric", phase(json!({ "quantile": 1.0 })), "1 is no quantile"),
         ("metric", phase(json!({ "quantile": -1e300 })), "is no quantile"),
         ("metric", phase(json!("count")), "no run could meet it"),
+        (
+            "metric",
+            json!({ "phase": { "phase": "tls", "whose": "all", "statistic": "max" } }),
+            "tls has no times of all",
+        ),
+        (
+            "metric",
+            json!({ "phase": { "phase": "total", "whose": "censored", "statistic": "max" } }),
+            "total has no times of censored",
+        ),
         ("comparison", json!("=<"), "\"=<\" is not known"),
         ("comparison", json!("=="), "what is measured is never exactly that"),
         ("bound", json!(-1e300), "no run could meet it"),
@@ -386,7 +399,7 @@ fn part(seed: u64, times: &[u64]) -> RunRecord {
     let mut total = Histogram::new();
     times.iter().for_each(|nanos| total.record(*nanos));
     record.stages[0].intervals[0].total = CompactHistogram::new(&total);
-    record.stages[0].phases.set(Phase::Total, true, &total);
+    record.stages[0].phases.set(Phase::Total, Fate::Succeeded, &total);
     record
 }
 
@@ -459,7 +472,14 @@ fn the_largest_and_the_smallest_are_those_of_the_rows_in_every_file_and_in_sums(
         assert_eq!((column(file, "min_us", of), column(file, "max_us", of)), (101_070, 1_148_239), "{file}");
         assert!(column(file, "p99_us", of) <= 1_148_239, "{file}");
     }
-    assert_eq!(column("summary.csv", "total_max_us", &[]), 1_148_239);
+    // The longest of all that began is not known: some failed, one of them after this time.
+    let all = [("phase", "total"), ("outcome", "all")];
+    assert_eq!(column("phases.csv", "min_us", &all), 101_070);
+    for (file, column_of, of) in
+        [("phases.csv", "unknown_above_us", all.as_slice()), ("summary.csv", "total_unknown_above_us", &[])]
+    {
+        assert_eq!(column(file, column_of, of), 1_521_000, "{file}");
+    }
     let run: serde_json::Value = serde_json::from_str(&text("run.json")).unwrap();
     let stage = &run["stages"][0];
     let phase = stage["phases"].as_array().unwrap().iter().find(|phase| phase["phase"] == "total").unwrap();

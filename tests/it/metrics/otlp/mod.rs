@@ -118,6 +118,10 @@ fn holds_what_the_record_says(told: &ExportMetricsServiceRequest, folder: &Path)
     let mut found = 0;
     for row in rows.deserialize::<BTreeMap<String, String>>() {
         let row = row.unwrap();
+        // What is known of all is no distribution.
+        if row["outcome"] == "all" {
+            continue;
+        }
         let key = (row["stage"].clone(), row["phase"].clone(), row["outcome"].clone());
         let wanted: u64 = row["count"].parse().unwrap();
         assert_eq!(points[&key].count, wanted, "{key:?}");
