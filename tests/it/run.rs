@@ -115,6 +115,9 @@ fn check_sums(out: &Path, devices: u64) -> Value {
         phases.iter().filter(|row| row["phase"] == "total" && row["outcome"] == outcome).cloned().collect::<Vec<_>>()
     };
     assert_eq!(sum(&totals_of("succeeded"), "count"), count("succeeded"), "phases.csv");
+    // The time between the end of an attempt and that of its device is no wait.
+    let waited = phases.iter().any(|row| row["phase"] == "backoff");
+    assert!(!waited || count("failed_attempts") > 0, "phases.csv");
     // Those that were cut have not been seen to fail, and all together are those that began.
     let [failed, censored, all] = ["failed", "censored", "all"].map(|outcome| sum(&totals_of(outcome), "count"));
     assert_eq!((failed + censored, all), (count("failed"), count("started")), "phases.csv");

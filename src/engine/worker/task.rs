@@ -148,21 +148,20 @@ impl<C: Connector> DeviceTask<C> {
             TaskEnding::Cut => Outcome::Failed(FailureClass::Cut),
         };
         drop(recorder);
-        self.device_ends(outcome, ending == TaskEnding::Cut);
+        self.device_ends(ended, outcome, ending == TaskEnding::Cut);
     }
 
     /// The device is through, or ends, without another attempt. `with_stage`: it would have gone on for as long as the stage.
     pub(crate) fn end_device(&mut self, outcome: Outcome, with_stage: bool) {
         if self.state == TaskState::Between {
-            self.device_ends(outcome, with_stage);
+            self.device_ends(self.job.now(), outcome, with_stage);
         }
     }
 
-    fn device_ends(&mut self, outcome: Outcome, with_stage: bool) {
-        let now = self.job.now();
-        let seen_until = self.job.until.filter(|_| with_stage).map_or(now, |until| until.max(now));
+    fn device_ends(&mut self, at: Duration, outcome: Outcome, with_stage: bool) {
+        let seen_until = self.job.until.filter(|_| with_stage).map_or(at, |until| until.max(at));
         self.state = TaskState::Ended;
-        self.job.recorder.borrow_mut().device_ended(self.device, now, outcome, seen_until);
+        self.job.recorder.borrow_mut().device_ended(self.device, at, outcome, seen_until);
         self.job.lacks_after(self.device, outcome);
     }
 
