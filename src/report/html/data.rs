@@ -37,13 +37,14 @@ impl Data {
         for (position, stage) in record.stages.iter().enumerate() {
             let time = series::over_time(stage, record.stages.len());
             let percentile = series::percentiles(stage);
-            data.plots.extend(plots::over_time(position, &time));
-            data.plots.extend(plots::curve(position, &percentile));
+            // What the stage came to goes first.
             let [through, recovered] = through::OF.map(|(phase, kind)| {
                 let columns = through::columns(stage, phase);
                 data.plots.extend(through::plot(position, stage, phase, &kind, &columns));
                 columns
             });
+            data.plots.extend(plots::over_time(position, &time));
+            data.plots.extend(plots::curve(position, &percentile));
             data.stages.push(Stage { time, percentile, through, recovered });
         }
         data.plots.extend(resources::plots(record, &data.run.time));

@@ -204,6 +204,6 @@ pub(super) fn curves(histograms: &[(&'static str, Option<&Histogram>)]) -> Colum
 
 const STEPS_PER_DECADE: f64 = 24.0;
 
-fn millis(time: Duration) -> f64 {
+pub(super) fn millis(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::domain::{Fate, Phase};
 use crate::measure::{Incidence, StageRecord};
 use crate::report::html::plots::{AxisUnit, Lines, Plot, PlotKind, Shape};
-use crate::report::html::series::{Columns, Number};
+use crate::report::html::series::{Columns, Number, millis};
 use crate::report::units;
 
 /// Points of a curve: more than a screen shows would only slow the page down.
@@ -45,7 +45,7 @@ pub(super) fn columns(stage: &StageRecord, phase: Phase) -> Columns {
     let Some(times) = stage.of_all(phase) else { return columns };
     let steps: Vec<_> = times.steps().collect();
     let mut push = |time: Duration, share: f64| {
-        columns.entry("since_s".into()).or_default().push(Number(Some(units::rounded(time.as_secs_f64()))));
+        columns.entry("since_ms".into()).or_default().push(Number(Some(units::rounded(millis(time)))));
         columns.entry("share".into()).or_default().push(Number(Some(units::rounded(share))));
     };
     push(Duration::ZERO, 0.0);

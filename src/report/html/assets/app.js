@@ -61,8 +61,8 @@
     percentile: { column: "inverse", label: "percentile", tell: (v) => percentile(v) },
     expiry: { column: "expires_from_s", label: "expire from", tell: moment },
     // Since each of them began.
-    through: { column: "since_s", label: "after", tell: (v) => time(v * 1000) },
-    recovered: { column: "since_s", label: "after", tell: (v) => time(v * 1000) },
+    through: { column: "since_ms", label: "after", tell: time },
+    recovered: { column: "since_ms", label: "after", tell: time },
   };
 
   // Areas on top of each other, of the series that are shown: their upper edges, and which lies on which.
