@@ -198,7 +198,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HubSession<S> {
     pub(super) async fn renew(
         &mut self,
         flow: &mut RenewalFlow,
-        mut tell: impl FnMut(&RenewalFlow),
+        mut tell: impl FnMut(&mut RenewalFlow),
     ) -> Result<IssuedChain, Failure> {
         let Self { session, packet_ids, subscribed, .. } = self;
         let step = |input: Option<Input>, now, out: &mut BytesMut| {

@@ -7,7 +7,7 @@ use rand_chacha::rand_core::Rng as _;
 use rustls::ClientConfig;
 
 use crate::device::{Credential, Link, Prepared, Settings, Source, Whereabouts};
-use crate::domain::{AttemptFacts, Phase, rng};
+use crate::domain::{AttemptFacts, Lateness, Phase, rng};
 use crate::pki::tls::ClientTls;
 
 /// The device's own end of its connections: one per device, kept for the whole run, used by one attempt at a time.
@@ -88,6 +88,16 @@ impl LocalEnd {
         }
         attempt.phase = phase;
         attempt.facts = Some(*facts);
+        self.attempt.set(Some(attempt));
+    }
+
+    /// The attempt did something at a time of its own; each is told as it happens.
+    pub(super) fn did(&self, late: Option<Lateness>) {
+        let Some(late) = late else { return };
+        let Some(attempt) = self.attempt.take() else { return };
+        if let Some(counts) = &attempt.counts {
+            counts.did(late);
+        }
         self.attempt.set(Some(attempt));
     }
 

@@ -60,7 +60,10 @@ impl<C: Connector> AttemptContext<'_, C> {
             RenewalFlow::new(request, self.settings.renewal, deadline, self.settings.time_scale, prepared.draws_seed());
         let session = self.session.insert(session);
         let (end, before) = (self.end, self.facts);
-        let tell = |flow: &RenewalFlow| end.tells(flow.phase(), &before.and(flow.facts()));
+        let tell = |flow: &mut RenewalFlow| {
+            end.tells(flow.phase(), &before.and(flow.facts()));
+            end.did(flow.take_late());
+        };
         let chain = session.renew(&mut flow, tell).await;
         self.facts = before.and(flow.facts());
         let issued = UncheckedCredential { hub: old.hub.clone(), device_id: old.device_id.clone(), chain: chain? };

@@ -1,21 +1,34 @@
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
-use crate::domain::Phase;
+use crate::domain::{Lateness, Phase};
 
-/// How many devices are in which phase now. For devices of one thread; a phase that a device is in counts from its beginning,
-/// where the times of phases come when it is over.
+/// How many devices are in which phase now, and how late they were with what was due within their attempts. For devices of one
+/// thread; a phase that a device is in counts from its beginning, where the times of phases come when it is over.
 #[derive(Debug, Default)]
-pub struct Whereabouts([Cell<u64>; Phase::COUNT]);
+pub struct Whereabouts {
+    counts: [Cell<u64>; Phase::COUNT],
+    late: RefCell<Vec<Lateness>>,
+}
 
 impl Whereabouts {
     /// Devices in each phase, in the order of [`Phase::ALL`].
     pub fn counts(&self) -> [u64; Phase::COUNT] {
-        std::array::from_fn(|place| self.0[place].get())
+        std::array::from_fn(|place| self.counts[place].get())
+    }
+
+    /// Takes what was due since the last time, for whoever records it: at the latest when an attempt ends, so that no more waits than
+    /// attempts in flight do between two of them.
+    pub fn drain_late(&self, mut record: impl FnMut(Lateness)) {
+        self.late.borrow_mut().drain(..).for_each(&mut record);
+    }
+
+    pub(super) fn did(&self, late: Lateness) {
+        self.late.borrow_mut().push(late);
     }
 
     pub(super) fn moves(&self, from: Option<Phase>, to: Option<Phase>) {
         let change = |phase: Option<Phase>, by: fn(u64) -> u64| {
-            if let Some(count) = phase.map(|phase| &self.0[phase.index()]) {
+            if let Some(count) = phase.map(|phase| &self.counts[phase.index()]) {
                 count.set(by(count.get()));
             }
         };

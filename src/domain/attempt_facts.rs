@@ -1,4 +1,4 @@
-use crate::domain::{FleetTime, PhaseTimes};
+use crate::domain::{FleetTime, Lateness, Phase, PhaseTimes};
 
 /// What an attempt has found out so far, or one conversation of it: from the wire to the record, it stays this one value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -21,12 +21,21 @@ impl AttemptFacts {
     #[must_use]
     pub fn and(mut self, later: &Self) -> Self {
         let Self { phases, polls, throttled, retry_after_max, retry_after } = later;
+        let late = self.phases.get(Phase::Late);
         self.phases.take_over(phases);
+        if let Some(late) = late {
+            self.phases.raise(Phase::Late, late);
+        }
         self.polls = self.polls.saturating_add(*polls);
         self.throttled = self.throttled.saturating_add(*throttled);
         self.retry_after_max = self.retry_after_max.max(*retry_after_max);
         self.retry_after = *retry_after;
         self
+    }
+
+    /// Something was done at a time of its own.
+    pub fn did(&mut self, lateness: Lateness) {
+        self.phases.raise(Phase::Late, lateness.by);
     }
 
     /// A refusal: `status` as in HTTP, and the seconds that it names, in time of the service.
@@ -42,7 +51,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::domain::Phase;
+    use crate::domain::DueStep;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -60,6 +69,12 @@ mod tests {
         let both = first.and(&second);
         assert_eq!((both.polls, both.throttled), (u16::MAX, 3));
         assert_eq!((both.retry_after_max, both.retry_after), (Some(FleetTime::from_secs(9)), None));
+        let late = |seconds: u32| Lateness { step: DueStep::Poll, by: seconds * SECOND };
+        let mut late_first = first;
+        [2, 3, 1].into_iter().for_each(|seconds| late_first.did(late(seconds)));
+        second.did(late(2));
+        let longest = |facts: AttemptFacts| facts.phases.get(Phase::Late);
+        assert_eq!([late_first.and(&second), first.and(&second)].map(longest), [Some(3 * SECOND), Some(2 * SECOND)]);
         let phases: Vec<_> = both.phases.present().map(|(phase, _)| phase).collect();
         assert_eq!(phases, [Phase::Tcp, Phase::Register]);
     }

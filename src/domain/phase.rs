@@ -7,6 +7,9 @@ named! {
     pub enum Phase {
         /// From the due time to the start: the generator's own lateness, waiting for a key included.
         Queued = "queued",
+        /// From the due time of what a device does within its work to when it did it: polls, repeated requests. Part of
+        /// the phase in which it waited. Of an attempt, the longest.
+        Late = "late",
         /// Making the key pair. Done ahead of need on the CPU pool, not part of `total`.
         Keygen = "keygen",
         /// Building and signing the CSR. Done ahead of need on the CPU pool, not part of `total`.
@@ -69,6 +72,12 @@ impl Phase {
     /// get through is censored. The others are parts of an attempt, and end with it.
     pub const fn is_of_device(self) -> bool {
         matches!(self, Self::Backoff | Self::Recover | Self::Total)
+    }
+
+    /// Whether every single one of an attempt is recorded, as it happens and whatever comes of the attempt, which knows only the
+    /// longest.
+    pub const fn is_of_steps(self) -> bool {
+        matches!(self, Self::Late)
     }
 
     /// Position in [`Self::ALL`].

@@ -26,6 +26,12 @@ impl PhaseTimes {
         self.set(phase, before.saturating_add(time));
     }
 
+    /// Sets the time of a phase of which the longest is kept, when it is longer.
+    pub fn raise(&mut self, phase: Phase, time: Duration) {
+        let before = self.get(phase).unwrap_or_default();
+        self.set(phase, before.max(time));
+    }
+
     /// Sets the phases that `later` has to what they are there.
     pub fn take_over(&mut self, later: &Self) {
         for (own, later) in self.0.iter_mut().zip(later.0).filter(|(_, later)| *later != Self::ABSENT) {

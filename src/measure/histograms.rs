@@ -181,10 +181,12 @@ impl PhaseHistograms {
         }
     }
 
-    /// Records every phase that the attempt had, but for times that belong to its device.
+    /// Records every phase that the attempt had, but for times that belong to its device, and those of which every single one is recorded
+    /// apart.
     pub fn record_attempt(&mut self, attempt: &Attempt) {
         let fate = attempt.outcome.fate();
-        for (phase, nanos) in attempt.facts.phases.present().filter(|(phase, _)| !phase.is_of_device()) {
+        let apart = |phase: Phase| phase.is_of_device() || phase.is_of_steps();
+        for (phase, nanos) in attempt.facts.phases.present().filter(|(phase, _)| !apart(*phase)) {
             self.record_one(phase, fate, nanos);
         }
     }

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::domain::{AttemptFacts, Failure, FailureClass, FleetTime, Phase, TimeScale};
+use crate::domain::{AttemptFacts, DueStep, Failure, FailureClass, FleetTime, Lateness, Phase, TimeScale};
 use crate::model::{Draws, Waits, once_more};
 use crate::protocol::flow::{AfterSend, Input, packet_name, wait_after_refusal, write_packet};
 use crate::protocol::mqtt::{Packet, PubAck, Publish, QoS, SubAck, Subscribe, SubscribeReasonCode};
@@ -89,6 +89,8 @@ pub struct RenewalFlow {
     repeats: u16,
     replacements: u16,
     facts: AttemptFacts,
+    /// Of the request that the end of a pause made due.
+    late: Option<Lateness>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,6 +135,7 @@ impl RenewalFlow {
             repeats: 0,
             replacements: 0,
             facts: AttemptFacts::default(),
+            late: None,
         }
     }
 
@@ -160,7 +163,12 @@ impl RenewalFlow {
             (Input::Packet(packet), _) => {
                 self.breach(format!("the hub sent {} out of turn", packet_name(&packet)), now)
             }
-            (Input::Wake, State::Paused { until }) if now >= until => self.ask(now, out),
+            (Input::Wake, State::Paused { until }) if now >= until => {
+                let late = Lateness { step: DueStep::Repeat, by: now.saturating_sub(until) };
+                self.facts.did(late);
+                self.late = Some(late);
+                self.ask(now, out)
+            }
             (Input::Wake, State::Paused { .. } | State::Ended) => self.wait(),
             (Input::Wake, state) => self.late(state, now),
         }
@@ -169,6 +177,11 @@ impl RenewalFlow {
     /// What it has found out so far. Phases are those of [`Self::phase`]; what a phase took that goes on is not in it yet.
     pub const fn facts(&self) -> &AttemptFacts {
         &self.facts
+    }
+
+    /// How late the request was that the end of a pause made due: once for each, after [`Self::handle`].
+    pub const fn take_late(&mut self) -> Option<Lateness> {
+        self.late.take()
     }
 
     /// Whether the session is subscribed to the answers by now.

@@ -81,6 +81,7 @@ impl<C: Connector> AttemptContext<'_, C> {
             // A wait beyond the clock's range is cut by the attempt's time limit.
             let until = start.checked_add(core.wake_at()).unwrap_or(start + self.settings.timeouts.attempt);
             self.end.tells(core.phase(), &self.facts.and(core.facts()));
+            self.end.did(core.take_late());
             step = match step {
                 RegistrationStep::Send => match self.request(core, connection, claim, until).await {
                     Some(Ok(Reply { status, retry_after, body })) => {

@@ -33,6 +33,7 @@ impl<C: Connector> AttemptContext<'_, C> {
                     Some(input) => flow.handle(input, now, out),
                 };
                 end.tells(flow.phase(), &before.and(flow.facts()));
+                end.did(flow.take_late());
                 next
             })
             .await;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::domain::Phase;
+use crate::domain::{DueStep, Phase};
 use crate::engine::plan::Plan;
 use crate::engine::record::recorder::{Errors, Second, Seconds};
 use crate::engine::record::skips::Skips;
@@ -29,11 +29,13 @@ pub(crate) fn stage(plan: &Plan, index: usize, shares: Vec<StageShare>, from: Du
             machine: None,
         },
         lateness: CompactHistogram::default(),
+        late_steps: Default::default(),
         waited_for_slot: 0,
         waited_for_key: 0,
         whole: false,
     };
     let (mut phases, mut lateness) = (PhaseHistograms::new(), Histogram::new());
+    let mut late_steps: [Histogram; DueStep::COUNT] = Default::default();
     let mut until = from;
     let mut attempts_ended = 0;
     let mut seconds = Vec::new();
@@ -43,6 +45,7 @@ pub(crate) fn stage(plan: &Plan, index: usize, shares: Vec<StageShare>, from: Du
         merged.stage.totals.add(&recorder.totals);
         phases.merge(&recorder.phases);
         lateness.merge(&recorder.lateness);
+        late_steps.iter_mut().zip(&recorder.late_steps).for_each(|(all, of_worker)| all.merge(of_worker));
         merged.waited_for_slot += share.waited_for_slot;
         merged.waited_for_key += share.waited_for_key;
         attempts_ended += recorder.attempts_ended;
@@ -59,6 +62,7 @@ pub(crate) fn stage(plan: &Plan, index: usize, shares: Vec<StageShare>, from: Du
     merged.stage.elapsed = until - from;
     merged.stage.phases = CompactPhases::from(&phases);
     merged.lateness = CompactHistogram::new(&lateness);
+    merged.late_steps = late_steps.each_ref().map(CompactHistogram::new);
     merged.stage.intervals = intervals(seconds, from, until);
     merged
 }
@@ -67,7 +71,9 @@ pub(crate) fn stage(plan: &Plan, index: usize, shares: Vec<StageShare>, from: Du
 #[derive(Debug, Clone)]
 pub(crate) struct Merged {
     pub(crate) stage: StageRecord,
+    /// How late attempts started, and everything else that was due.
     pub(crate) lateness: CompactHistogram,
+    pub(crate) late_steps: [CompactHistogram; DueStep::COUNT],
     pub(crate) waited_for_slot: u64,
     pub(crate) waited_for_key: u64,
     /// Whether it ran to its end: neither stopped before, nor still going on.

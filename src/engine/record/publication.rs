@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::domain::Phase;
+use crate::domain::{DueStep, Phase};
 use crate::engine::record::recorder::Recorder;
 use crate::engine::record::times::Times;
 use crate::measure::{Counts, Histogram, Incidence, PhaseBuckets, PhaseHistograms};
@@ -67,14 +67,20 @@ pub(crate) struct View {
 pub(crate) struct Detail {
     pub(crate) phases: PhaseBuckets,
     pub(crate) lateness: Histogram,
+    pub(crate) late_steps: [Histogram; DueStep::COUNT],
     /// Median time until a lost connection was there again.
     pub(crate) recover: Option<Duration>,
 }
 
 impl Detail {
-    pub(crate) fn new(phases: &PhaseHistograms, lateness: &Histogram) -> Self {
+    pub(crate) fn new(phases: &PhaseHistograms, lateness: &Histogram, late_steps: [Histogram; DueStep::COUNT]) -> Self {
         let recover = phases.succeeded(Phase::Recover).and_then(|times| times.quantile(0.5));
-        Self { phases: PhaseBuckets::of(phases), lateness: lateness.clone(), recover }
+        Self { phases: PhaseBuckets::of(phases), lateness: lateness.clone(), late_steps, recover }
+    }
+
+    /// How late one in a hundred was of everything that was due but starts.
+    pub(crate) fn late_p99(&self) -> [Option<Duration>; DueStep::COUNT] {
+        self.late_steps.each_ref().map(|late| late.quantile(0.99))
     }
 }
 
@@ -107,6 +113,7 @@ impl View {
             let all = Arc::make_mut(self.detail.get_or_insert_default());
             all.phases.add(&detail.phases);
             all.lateness.merge(&detail.lateness);
+            all.late_steps.iter_mut().zip(&detail.late_steps).for_each(|(all, of_worker)| all.merge(of_worker));
             all.recover = all.recover.max(detail.recover);
         }
     }
@@ -191,7 +198,8 @@ impl Publisher {
     pub(crate) fn view(&mut self, recorder: &Recorder, now: Duration, in_phases: InPhases, all_due: bool) {
         let wanted = &self.publication.wanted;
         if wanted.distributions && self.told.is_multiple_of(DETAIL_EVERY) {
-            self.detail = Some(Arc::new(Detail::new(&recorder.phases, &recorder.lateness)));
+            self.detail =
+                Some(Arc::new(Detail::new(&recorder.phases, &recorder.lateness, recorder.late_steps.clone())));
         }
         self.told = self.told.wrapping_add(1);
         // Who still looks at it keeps it.

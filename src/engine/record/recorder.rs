@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::domain::{Failure, FailureClass, Fate, Phase, cause};
+use crate::domain::{DueStep, Failure, FailureClass, Fate, Lateness, Phase, cause};
 use crate::engine::record::at_work::AtWork;
 use crate::engine::record::publication::{InPhases, Publication, Publisher};
 use crate::engine::record::rows::RowBatch;
@@ -13,7 +13,10 @@ use crate::measure::{Attempt, CompactHistogram, Counts, ErrorRow, Histogram, Out
 pub struct Recorder {
     pub(crate) totals: Counts,
     pub(crate) phases: PhaseHistograms,
+    /// How late attempts started.
     pub(crate) lateness: Histogram,
+    /// How late everything else was that was due.
+    pub(crate) late_steps: [Histogram; DueStep::COUNT],
     pub(crate) seconds: Seconds,
     pub(crate) errors: Errors,
     pub(crate) skips: Skips,
@@ -117,6 +120,12 @@ impl Recorder {
         self.lateness.record(nanos(at.saturating_sub(due)));
     }
 
+    /// A device did something at a time of its own. That it was done is what came of it, whatever comes of its attempt.
+    pub fn did(&mut self, Lateness { step, by }: Lateness) {
+        self.late_steps[step.index()].record(nanos(by));
+        self.phases.record_one(Phase::Late, Fate::Succeeded, nanos(by));
+    }
+
     /// An attempt ended. Calls come in the order of `attempt.ended`.
     pub fn attempt_ended(&mut self, attempt: &Attempt, failure: Option<&Failure>) {
         self.keep(attempt.ended);
@@ -204,12 +213,24 @@ impl Recorder {
     /// What was recorded, without the rows on their way to somebody else.
     pub(crate) fn copy(&self) -> Self {
         let Self {
-            totals, phases, lateness, seconds, errors, skips, attempts_ended, connected, last_end, at_work, ..
+            totals,
+            phases,
+            lateness,
+            late_steps,
+            seconds,
+            errors,
+            skips,
+            attempts_ended,
+            connected,
+            last_end,
+            at_work,
+            ..
         } = self;
         Self {
             totals: *totals,
             phases: phases.clone(),
             lateness: lateness.clone(),
+            late_steps: late_steps.clone(),
             seconds: seconds.clone(),
             errors: errors.clone(),
             skips: skips.clone(),

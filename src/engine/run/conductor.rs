@@ -125,7 +125,7 @@ impl Conductor {
     fn not_started(&self, index: usize, clock: RunClock) -> (Merged, Errors) {
         let now = clock.now();
         let devices = u64::from(self.plan.stages[index].devices);
-        let display = Display::new(Vec::new(), index, devices, now, None);
+        let display = Display::new(Vec::new(), index, devices, now);
         self.board.began(OnBoard { display, begin: None, from: now, over: None });
         (Merged::not_started(&self.plan, index, now), Errors::default())
     }
@@ -178,7 +178,8 @@ impl Conductor {
         let open = matches!(stage.workload, Workload::Open { .. });
         let harmless = self.scenario.limits.harmless_lateness;
         let planned = u64::from(self.plan.stages[index].devices);
-        Display::new(workers, index, planned, begin.due, open.then_some(harmless))
+        Display::new(workers, index, planned, begin.due)
+            .harmless(harmless, open)
             .until(self.plan.schedule.until(index, begin.due))
             .late(begin.late > harmless)
     }
@@ -250,7 +251,7 @@ mod tests {
             let mut merged = Merged::not_started(&conductor.plan, index, S(1));
             merged.stage.totals = Counts { planned: 3, started: 3, attempts: 3, ..Counts::default() };
             (merged.stage.totals.failed[FailureClass::Cut], merged.whole) = (3, true);
-            let mut display = Display::new(Vec::new(), index, 3, S(1 + index as u64), None);
+            let mut display = Display::new(Vec::new(), index, 3, S(1 + index as u64));
             display.end(&merged, S(2));
             let from = Duration::ZERO;
             conductor.board.began(OnBoard { display, begin: None, from, over: None });

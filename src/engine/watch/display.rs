@@ -42,8 +42,9 @@ pub(crate) struct Display {
     watched: Vec<(Times, CompactHistogram)>,
     /// From when until when it went on, and whether to its end, once it is over.
     ended: Option<((Duration, Duration), bool)>,
-    /// Lateness that matters to nobody; `None` when devices do not come when they are due, so that nobody can be late.
-    harmless: Option<Duration>,
+    /// Lateness that matters to nobody, and whether devices come when they are due.
+    harmless: Duration,
+    open: bool,
     /// The stage itself began so late that it is not harmless.
     began_late: bool,
     /// Successful attempts at the last times, for the rate.
@@ -51,13 +52,7 @@ pub(crate) struct Display {
 }
 
 impl Display {
-    pub(crate) const fn new(
-        workers: Vec<Publication>,
-        stage: usize,
-        planned: u64,
-        start: Duration,
-        harmless: Option<Duration>,
-    ) -> Self {
+    pub(crate) const fn new(workers: Vec<Publication>, stage: usize, planned: u64, start: Duration) -> Self {
         Self {
             workers,
             stage,
@@ -67,10 +62,16 @@ impl Display {
             over: None,
             watched: Vec::new(),
             ended: None,
-            harmless,
+            harmless: Duration::MAX,
+            open: false,
             began_late: false,
             recent: VecDeque::new(),
         }
+    }
+
+    /// The lateness that matters to nobody, and whether devices come when they are due.
+    pub(crate) fn harmless(self, harmless: Duration, open: bool) -> Self {
+        Self { harmless, open, ..self }
     }
 
     /// Whether the stage itself began so late that it is not harmless.
@@ -97,7 +98,10 @@ impl Display {
             self.watched = times.iter().map(|(wanted, times)| (*wanted, CompactHistogram::new(times))).collect();
         }
         let detail = wanted.is_some_and(|wanted| wanted.distributions);
-        let detail = detail.then(|| Arc::new(Detail::new(&phases.decode(), &merged.lateness.decode())));
+        let detail = detail.then(|| {
+            let late_steps = merged.late_steps.each_ref().map(CompactHistogram::decode);
+            Arc::new(Detail::new(&phases.decode(), &merged.lateness.decode(), late_steps))
+        });
         let attempts_ended = totals.attempts;
         let all = View { totals: *totals, attempts_ended, all_due: true, times, detail, ..View::default() };
         self.over = Some(StageProgress { ended: Some(now), ..self.told(&all, 0.0) });
@@ -139,7 +143,9 @@ impl Display {
         });
         let evidence = Evidence {
             totals,
-            harmless: self.harmless,
+            least: self.harmless,
+            open: self.open,
+            late_steps: detail.as_ref().map(|detail| detail.late_p99()).unwrap_or_default(),
             lateness: distributions.as_ref().and_then(|distributions| distributions.lateness_p99),
             median: p50.map(Known::least),
             recover: detail.as_ref().and_then(|detail| detail.recover),

@@ -12,6 +12,11 @@ use crate::scenario::{Scenario, Workload};
 /// Share of its time that a worker may compute before it is the bottleneck.
 const BUSY: f64 = 0.9;
 
+const TOO_SLOW: &str = "this machine is too slow for the load; spread the arrivals or use more cores";
+
+/// Who is late with its retries makes others, and meets another state of the service than who is in time.
+const DEPENDENT: &str = "; the numbers of attempts and of 429s depend on this machine too";
+
 /// What is known at the end of a run.
 pub(crate) struct Watch<'a> {
     pub(crate) scenario: &'a Scenario,
@@ -53,8 +58,10 @@ impl Watch<'_> {
         let median = |phase| merged.stage.phases.succeeded(phase).and_then(|times| times.quantile(0.5));
         let evidence = Evidence {
             totals: &merged.stage.totals,
-            harmless: matches!(workload, Workload::Open { .. }).then_some(least),
+            least,
+            open: matches!(workload, Workload::Open { .. }),
             lateness: merged.lateness.decode().quantile(0.99),
+            late_steps: merged.late_steps.each_ref().map(|late| late.decode().quantile(0.99)),
             median: median(Phase::Total),
             recover: median(Phase::Recover),
             began_late: merged.stage.begin.is_some_and(|begin| begin.late > least),
@@ -74,10 +81,17 @@ impl Watch<'_> {
                 self.cause(merged)
             )),
             (Reason::Late { lateness, allowed }, ..) => Some(format!(
-                "{name}: one in a hundred devices started {} after it was due, where {} would be harmless: {}",
+                "{name}: one in a hundred devices started {} after it was due, where {} would be harmless: {}{}",
                 milliseconds(lateness),
                 milliseconds(allowed),
-                self.cause(merged)
+                self.cause(merged),
+                if totals.attempts > totals.started { DEPENDENT } else { "" }
+            )),
+            (Reason::LateSteps { step, lateness, allowed }, ..) => Some(format!(
+                "{name}: one in a hundred {step} was {} late, where {} would be harmless: {TOO_SLOW}{}",
+                length(lateness),
+                length(allowed),
+                DEPENDENT
             )),
             (Reason::BeganLate, _, Some(begin)) => Some(self.began_late(name, begin)),
             (Reason::Failed, ..) => Some(format!(
@@ -125,7 +139,7 @@ impl Watch<'_> {
                  an ECDSA key_algorithm"
             );
         }
-        "this machine is too slow for the load; spread the arrivals or use more cores".to_owned()
+        TOO_SLOW.to_owned()
     }
 
     fn computing(&self) -> Option<String> {

@@ -360,6 +360,7 @@ impl<C: Connector + 'static> StageLoop<C> {
         if let Some(rows) = &mut recorder.rows {
             rows.hand_over();
         }
+        self.job.whereabouts.drain_late(|late| recorder.did(late));
         recorder.show(self.job.now(), self.job.whereabouts.counts(), all_due);
     }
 }

@@ -115,6 +115,7 @@ impl<C: Connector> DeviceTask<C> {
         phases.set(Phase::Queued, started.saturating_sub(due));
         phases.set(Phase::TotalRaw, ended.saturating_sub(started));
         let mut recorder = self.job.recorder.borrow_mut();
+        self.job.whereabouts.drain_late(|late| recorder.did(late));
         // Of a device that was ready before, the total is known.
         if ending != TaskEnding::Attempt {
             phases.set(Phase::Total, ended.saturating_sub(self.due));

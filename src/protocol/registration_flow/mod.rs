@@ -22,7 +22,7 @@ mod policy;
 
 use std::time::Duration;
 
-use crate::domain::{AttemptFacts, Failure, FailureClass, FleetTime, Phase};
+use crate::domain::{AttemptFacts, DueStep, Failure, FailureClass, FleetTime, Lateness, Phase};
 use crate::model::{Draws, once_more};
 use crate::protocol::flow::{TimeLimits, wait_after_refusal};
 use crate::protocol::payload::{ErrorDetails, OperationStatus, RegistrationStatus};
@@ -80,6 +80,8 @@ pub struct RegistrationFlow {
     since: Duration,
     repeats: u16,
     facts: AttemptFacts,
+    /// Of the request that the end of a pause made due.
+    late: Option<Lateness>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,6 +105,7 @@ impl RegistrationFlow {
             since: Duration::ZERO,
             repeats: 0,
             facts: AttemptFacts::default(),
+            late: None,
         }
     }
 
@@ -130,6 +133,10 @@ impl RegistrationFlow {
         match self.state {
             State::Paused { until } if now >= until => {
                 self.settle(now);
+                let step = if self.asks_status { DueStep::Poll } else { DueStep::Repeat };
+                let late = Lateness { step, by: now.saturating_sub(until) };
+                self.facts.did(late);
+                self.late = Some(late);
                 self.send(self.asks_status, now)
             }
             State::Paused { .. } => RegistrationStep::Pause,
@@ -182,6 +189,11 @@ impl RegistrationFlow {
     /// What it has found out so far. Phases are those of [`Self::phase`]; what a phase took that goes on is not in it yet.
     pub const fn facts(&self) -> &AttemptFacts {
         &self.facts
+    }
+
+    /// How late the request was that the end of a pause made due: once for each, after [`Self::wake`].
+    pub const fn take_late(&mut self) -> Option<Lateness> {
+        self.late.take()
     }
 
     fn progress(&mut self, answer: Answer<'_>, now: Duration) -> RegistrationStep {

@@ -4,7 +4,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 
 use super::{Answer, Assignment, RegistrationFlow, RegistrationPolicy, RegistrationStep, Request};
-use crate::domain::{AttemptFacts, Failure, FailureClass, Phase};
+use crate::domain::{AttemptFacts, Failure, FailureClass, Lateness, Phase};
 use crate::protocol::flow::{AfterSend, Input, TimeLimits, packet_name, write_packet};
 use crate::protocol::mqtt::{
     ConnAck, Connect, Login, Packet, Protocol, PubAck, Publish, QoS, SubAck, Subscribe, SubscribeReasonCode,
@@ -102,6 +102,11 @@ impl MqttRegistration {
     /// What it has found out so far; see [`RegistrationFlow::facts`].
     pub const fn facts(&self) -> &AttemptFacts {
         self.core.facts()
+    }
+
+    /// See [`RegistrationFlow::take_late`].
+    pub const fn take_late(&mut self) -> Option<Lateness> {
+        self.core.take_late()
     }
 
     fn packet(&mut self, packet: Packet, now: Duration, out: &mut BytesMut) -> AfterSend<Assignment> {

@@ -188,7 +188,14 @@ fn the_whole_conversation_of_a_symmetric_key_device() {
     let had = talk.flow.facts().phases.present().map(|(phase, nanos)| (phase, nanos / 1_000_000_000));
     assert_eq!(
         had.collect::<Vec<_>>(),
-        [(Phase::Connack, 1), (Phase::Suback, 2), (Phase::Register, 4), (Phase::PollWait, 6), (Phase::Assign, 2)]
+        [
+            (Phase::Late, 0),
+            (Phase::Connack, 1),
+            (Phase::Suback, 2),
+            (Phase::Register, 4),
+            (Phase::PollWait, 6),
+            (Phase::Assign, 2)
+        ]
     );
 }
 

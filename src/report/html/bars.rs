@@ -5,8 +5,10 @@ use crate::measure::StageRecord;
 use crate::report::html::escape::Text;
 use crate::report::units;
 
-/// Not part of a device's way: made ahead of need, the sums themselves, and the time of a held connection.
-const APART: [Phase; 6] = [Phase::Keygen, Phase::Csr, Phase::Sas, Phase::Recover, Phase::Total, Phase::TotalRaw];
+/// Not part of a device's way: made ahead of need, what is part of another phase, the sums themselves, and the time of a held
+/// connection.
+const APART: [Phase; 7] =
+    [Phase::Late, Phase::Keygen, Phase::Csr, Phase::Sas, Phase::Recover, Phase::Total, Phase::TotalRaw];
 
 /// Tones that the style sheet has. Neighbours differ; beyond these they repeat, and the number in the key tells them apart.
 const TONES: usize = 8;

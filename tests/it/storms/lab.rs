@@ -71,6 +71,24 @@ pub(super) fn outcome(scenario: &Scenario) -> RunRecord {
     held(|| run_of(scenario, Shard::WHOLE), Observers::default()).0
 }
 
+/// Runs it on a machine that does nothing at all for `halt` after every `works`.
+pub(super) fn outcome_of_a_halting_machine(scenario: &Scenario, works: Duration, halt: Duration) -> RunRecord {
+    in_virtual_time(async {
+        let run = run_of(scenario, Shard::WHOLE);
+        let mut target = Target::in_process(&run.scenario, SEED, Some(start())).expect("an emulator");
+        let machine = async {
+            loop {
+                tokio::time::sleep(works).await;
+                tokio::time::advance(halt).await;
+            }
+        };
+        tokio::select! {
+            (record, _) = held_against(&mut target, run, Observers::default()) => record,
+            () = machine => unreachable!("it goes on as long as the run"),
+        }
+    })
+}
+
 /// A shard of it, with every attempt.
 pub(super) fn sharded(scenario: &Scenario, shard: Shard) -> (RunRecord, Vec<Attempt>) {
     let (record, attempts, _) = both_sides(scenario, shard);

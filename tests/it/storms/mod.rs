@@ -3,13 +3,16 @@
 mod double_entry;
 mod formats;
 pub(crate) mod lab;
+mod lateness;
 mod library;
 mod life;
 mod progress;
 mod retries;
 mod shards;
 
-use fleetstorm::domain::{Count, Counts, Level};
+use std::time::Duration;
+
+use fleetstorm::domain::{Count, Counts, Level, Phase};
 use fleetstorm::measure::{RunRecord, StageRecord};
 use proptest::test_runner::Config as ProptestConfig;
 
@@ -35,5 +38,10 @@ fn sound(outcome: &RunRecord) {
         for count in Count::at(Level::Second) {
             assert_eq!(seconds.get(count), stage.totals.get(count), "{}: {}", stage.name, count.name());
         }
+        // Every poll had a time of its own, and in virtual time everything is done when it is due, as well as timers tell.
+        let late = stage.phases.succeeded(Phase::Late);
+        let (count, longest) = late.map_or((0, None), |late| (late.count(), late.quantile(1.0)));
+        assert!(count >= stage.totals.polls, "{}: {count} of {}", stage.name, stage.totals.polls);
+        assert!(longest.unwrap_or_default() <= Duration::from_millis(1), "{}: {longest:?}", stage.name);
     }
 }

@@ -38,7 +38,7 @@ const BEGIN: Begin = Begin { due: Duration::from_secs(2), late: Duration::from_m
 /// A stage of two workers that begins.
 fn begins(board: &Board, stage: usize) -> [Publication; 2] {
     let workers = [(); 2].map(|()| Publication::new(Arc::new(Interest::new([], false, true))));
-    let display = Display::new(workers.to_vec(), stage, 7, BEGIN.due, None);
+    let display = Display::new(workers.to_vec(), stage, 7, BEGIN.due);
     board.began(OnBoard { display, begin: Some(BEGIN), from: BEGIN.due, over: None });
     workers
 }

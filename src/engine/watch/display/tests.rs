@@ -46,7 +46,7 @@ fn merged(recorder: &Recorder) -> Merged {
 #[test]
 fn a_stage_that_goes_on_is_told_as_the_sum_of_its_workers() {
     let ((mut first, of_first), (mut second, of_second)) = (worker([], true), worker([], true));
-    let mut display = Display::new(vec![of_first, of_second], 3, 40, MS(2_000), None).until(Some(MS(62_000)));
+    let mut display = Display::new(vec![of_first, of_second], 3, 40, MS(2_000)).until(Some(MS(62_000)));
     let nothing = display.snapshot(MS(2_000));
     assert_eq!((nothing.totals.planned, nothing.totals.through(), nothing.p50, nothing.rate), (40, 0, None, 0.0));
     let mut one = recorder(&[100, 100, 100, 100]);
@@ -88,7 +88,7 @@ fn a_stage_that_goes_on_is_told_as_the_sum_of_its_workers() {
 #[test]
 fn the_rate_is_that_of_attempts_that_succeeded_over_about_the_last_second() {
     let (mut worker, seen) = worker([], false);
-    let mut display = Display::new(vec![seen], 0, 500, MS(0), None);
+    let mut display = Display::new(vec![seen], 0, 500, MS(0));
     let mut rates = Vec::new();
     // Ten in the first half second, of which four fail, none in the next, and 30 in the third.
     for (at, ended, failed) in [(0, 0, 0), (500, 10, 4), (1_000, 10, 4), (1_500, 40, 4), (1_500, 40, 4), (3_000, 40, 4)]
@@ -104,10 +104,14 @@ fn the_rate_is_that_of_attempts_that_succeeded_over_about_the_last_second() {
 
 #[test]
 fn the_generator_is_the_bottleneck_when_devices_are_dropped_late_or_fail_within_it() {
-    let saturated = |recorder: &Recorder, harmless, began_late| {
+    let saturated = |recorder: &Recorder, harmless: Option<Duration>, began_late| {
         let (mut worker, seen) = worker([], true);
         publish(&mut worker, recorder);
-        Display::new(vec![seen], 0, 5, MS(0), harmless).late(began_late).snapshot(MS(100)).saturated
+        Display::new(vec![seen], 0, 5, MS(0))
+            .harmless(harmless.unwrap_or(MS(50)), harmless.is_some())
+            .late(began_late)
+            .snapshot(MS(100))
+            .saturated
     };
     let fine = || recorder(&[100]);
     let (some, none) = (Some(MS(50)), None);
@@ -145,7 +149,7 @@ fn the_generator_is_the_bottleneck_when_devices_are_dropped_late_or_fail_within_
 #[test]
 fn distributions_are_told_anew_with_every_fifth_time() {
     let (mut worker, seen) = worker([], true);
-    let mut display = Display::new(vec![seen], 0, 5, MS(0), None);
+    let mut display = Display::new(vec![seen], 0, 5, MS(0));
     let mut counts = Vec::new();
     for published in 1..=7 {
         publish(&mut worker, &recorder(&vec![100; published]));
@@ -158,7 +162,7 @@ fn distributions_are_told_anew_with_every_fifth_time() {
 #[test]
 fn a_stage_that_is_over_is_told_as_what_it_came_to() {
     let (mut worker, seen) = worker([], true);
-    let mut display = Display::new(vec![seen], 2, 5, MS(2_000), None);
+    let mut display = Display::new(vec![seen], 2, 5, MS(2_000));
     let mut part = recorder(&[100]);
     part.connected = 1;
     publish(&mut worker, &part);
@@ -177,7 +181,7 @@ fn a_stage_that_is_over_is_told_as_what_it_came_to() {
         assert_eq!(told.p50.unwrap().exact().unwrap().as_millis(), 200);
         assert_eq!(told.distributions.unwrap().lateness_p99.unwrap().as_millis(), 1);
     }
-    let mut unwatched = Display::new(vec![self::worker([], false).1], 2, 5, MS(2_000), None);
+    let mut unwatched = Display::new(vec![self::worker([], false).1], 2, 5, MS(2_000));
     unwatched.end(&merged(&all), MS(6_500));
     assert_eq!(unwatched.snapshot(MS(7_000)).distributions, None);
 }
@@ -208,7 +212,7 @@ fn a_threshold_sees_the_times_that_it_waits_for_while_the_stage_goes_on_and_once
     let (one, other) = (late(one, 5), late(other, 2));
     let watched = || [total(Statistic::Max), Metric::Lateness(Statistic::Max)].into_iter().flat_map(Times::of);
     let ((mut first, of_first), (mut second, of_second)) = (worker(watched(), false), worker(watched(), false));
-    let mut display = Display::new(vec![of_first, of_second], 0, 5, MS(2_000), None);
+    let mut display = Display::new(vec![of_first, of_second], 0, 5, MS(2_000));
     publish(&mut first, &one);
     publish(&mut second, &other);
     let count = Statistic::Count;

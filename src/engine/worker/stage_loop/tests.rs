@@ -71,7 +71,7 @@ async fn the_drain_begins_when_the_last_device_has_started() {
             let job = Rc::clone(&job);
             async move { run(&job, order).await }
         });
-        let mut display = Display::new(vec![live], 0, 2, S(0), None);
+        let mut display = Display::new(vec![live], 0, 2, S(0));
         sleep(S(5)).await;
         let told = display.snapshot(job.now());
         assert_eq!((told.totals.attempts, told.in_flight, told.all_due), (1, 1, false));
@@ -99,7 +99,7 @@ async fn a_stage_of_operate_is_not_through_when_all_its_devices_have_come() {
         let order = StageOrder { publication: Some(live.clone()), ..order(&job, paced(&job, &[0, 0, 0])) };
         let totals = run(&job, order).await.recorder.totals;
         assert_eq!((totals.planned, totals.skipped, totals.started), (3, 3, 0), "they have no certificate");
-        let told = Display::new(vec![live], 1, 3, S(0), None).snapshot(job.now());
+        let told = Display::new(vec![live], 1, 3, S(0)).snapshot(job.now());
         assert_eq!((told.totals.through(), told.all_due), (3, false));
     };
     LocalSet::new().run_until(local).await;
