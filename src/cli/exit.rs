@@ -20,13 +20,15 @@ pub enum Exit {
     Regression = 6,
     /// The generator was the bottleneck: the numbers do not describe the target.
     Saturated = 7,
+    /// Whether anything is worse than the baseline could not be told, and `--require-verdict` asks for that.
+    Undecided = 8,
     /// Stopped by Ctrl-C or SIGTERM: partial results were written and marked.
     Interrupted = 130,
 }
 
 impl Exit {
     /// Every code, in the order of documentation.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Done,
         Self::Unexpected,
         Self::Usage,
@@ -35,6 +37,7 @@ impl Exit {
         Self::ThresholdsFailed,
         Self::Regression,
         Self::Saturated,
+        Self::Undecided,
         Self::Interrupted,
     ];
 
@@ -54,6 +57,7 @@ impl Exit {
             Self::ThresholdsFailed => "a threshold failed, or a device got a wrong certificate",
             Self::Regression => "regression against the baseline",
             Self::Saturated => "generator saturated, numbers not valid",
+            Self::Undecided => "no verdict about a regression, with --require-verdict",
             Self::Interrupted => "interrupted, partial results written and marked",
         }
     }

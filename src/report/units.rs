@@ -114,6 +114,11 @@ pub fn percent(share: f64) -> String {
     format!("{} %", three_digits(share * 100.0))
 }
 
+/// A number with three significant digits: `0.52`, `5.80`, `24.3`, `1,300`.
+pub fn number(number: f64) -> String {
+    if number < 999.5 { three_digits(number) } else { count(number.round() as u64) }
+}
+
 /// `part` per `whole`; `None` when there is no whole.
 pub fn ratio(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)

@@ -119,3 +119,17 @@ fn documents_of_several_runs_are_read_line_by_line() {
     assert_eq!(after[1]["totals"]["succeeded"], 5);
     assert_eq!((&after[2]["regression"], &after[2]["runs_b"]), (&false.into(), &2.into()));
 }
+
+#[test]
+fn what_cannot_be_told_is_no_pass_for_those_who_require_a_verdict() {
+    let folder = folder("arrival = \"at-once\"", 5);
+    for out in ["a", "b"] {
+        fleetstorm(folder.path()).args(&RUN[..5]).arg(out).assert().code(code(Exit::Done));
+    }
+    let compared = |more: &[&str]| fleetstorm(folder.path()).args(["compare", "a", "b"]).args(more).assert();
+    compared(&[]).code(code(Exit::Done)).stdout(contains("NOT ENOUGH DATA"));
+    compared(&["--require-verdict"]).code(code(Exit::Undecided)).stdout(contains("NOT ENOUGH DATA"));
+    let args = ["run", "small.toml", "--emulator-config", "emulator.toml", "--quiet", "--baseline", "a"];
+    let run = fleetstorm(folder.path()).args(args).arg("--require-verdict").assert();
+    run.code(code(Exit::Undecided));
+}

@@ -41,6 +41,9 @@ pub struct JudgingArgs {
     /// Setting that may differ, such as fleet.key_algorithm, or the beginning of several
     #[arg(long, value_name = "KEY", help_heading = "Comparison")]
     pub allow: Vec<String>,
+    /// End with code 8 when it cannot be told whether B is worse: not enough data, or large differences from few runs
+    #[arg(long, help_heading = "Comparison")]
+    pub require_verdict: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -55,8 +58,10 @@ Examples:
   fleetstorm compare before after --html comparison.html
       both sides in one picture: percentile curves, latency and outcome over time, phases
 
-Ends with code 6 when a phase got slower or more devices fail. Two percentiles of a phase at least must agree, and chance \
-alone must not explain it: blocks of intervals, or whole runs from three on either side, are held against each other.";
+Ends with code 6 when a phase got slower, more devices fail, or they ask more of the service. Two percentiles of a phase at \
+least must agree, and chance alone must not explain it: blocks of intervals, or whole runs from three on either side, are held \
+against each other. A large difference from one run each is told, and is no regression: with --require-verdict it ends with \
+code 8, as too little data does.";
 
 fn percent(text: &str) -> Result<f64, String> {
     match text.trim_end_matches('%').trim().parse::<f64>() {
@@ -91,20 +96,21 @@ pub(super) enum Documents {
 pub(super) struct Judged<'a> {
     sides: [Side<'a>; 2],
     comparison: Comparison,
+    require_verdict: bool,
 }
 
 /// Compares two sides.
 pub(super) fn judge<'a>(sides: [Side<'a>; 2], judging: &JudgingArgs) -> Result<Judged<'a>, NotComparable> {
-    let JudgingArgs { min_effect, confidence, allow } = judging;
+    let JudgingArgs { min_effect, confidence, allow, require_verdict } = judging;
     let limits = DifferenceLimits { effect: min_effect / 100.0, confidence: confidence / 100.0 };
     let comparison = compare(sides[0].runs, sides[1].runs, allow, limits)?;
-    Ok(Judged { sides, comparison })
+    Ok(Judged { sides, comparison, require_verdict: *require_verdict })
 }
 
 impl Judged<'_> {
     /// To stdout, for a person or a machine.
     pub(super) fn print(&self, terminal: &Terminal, documents: Documents) -> Result<(), StdoutError> {
-        let Self { sides, comparison } = self;
+        let Self { sides, comparison, .. } = self;
         match (terminal.json, documents) {
             (true, Documents::Whole) => terminal.print_json(&ComparisonJson::from(comparison)),
             (true, Documents::Lines) => terminal.print_json_line(&ComparisonJson::from(comparison)),
@@ -139,6 +145,7 @@ impl Judged<'_> {
         match (self.comparison.is_regression(), failed) {
             (true, _) => RunEnding::Regression,
             (false, true) => RunEnding::Unexpected,
+            (false, false) if self.require_verdict && self.comparison.is_undecided() => RunEnding::Undecided,
             (false, false) => RunEnding::Done,
         }
     }

@@ -13,6 +13,7 @@ use crate::rig::defect::caught;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum RunEnding {
     Done,
+    Undecided,
     Regression,
     ThresholdsFailed,
     Saturated,
@@ -25,6 +26,7 @@ impl RunEnding {
     pub(super) const fn exit(self) -> Exit {
         match self {
             Self::Done => Exit::Done,
+            Self::Undecided => Exit::Undecided,
             Self::Regression => Exit::Regression,
             Self::ThresholdsFailed | Self::WrongCertificates => Exit::ThresholdsFailed,
             Self::Saturated => Exit::Saturated,

@@ -110,7 +110,12 @@ impl Mergeable {
 }
 
 fn machine(run: &RunRecord) -> String {
-    format!("{}, {}, {}", run.machine.cpu, units::cores_of(&run.machine), run.machine.os)
+    format!("{}, {}", processor(run), run.machine.os)
+}
+
+/// What decides how fast a machine is.
+fn processor(run: &RunRecord) -> String {
+    format!("{}, {}", run.machine.cpu, units::cores_of(&run.machine))
 }
 
 /// That what is compared is the machine and not the target, where that is so.
@@ -141,8 +146,17 @@ fn begins(key: &str, beginning: &str) -> bool {
     key.strip_prefix(beginning).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
+/// What is to be said of runs that are comparable.
+pub(super) struct Remarks {
+    /// What stands before every conclusion.
+    pub(super) warnings: Vec<String>,
+    /// What the reader must know.
+    pub(super) notes: Vec<String>,
+}
+
 /// Every reason why runs cannot be compared, or what the reader must know.
-pub(super) fn check(a: &[RunRecord], b: &[RunRecord], allowed: &[String]) -> Result<Vec<String>, NotComparable> {
+pub(super) fn check(a: &[RunRecord], b: &[RunRecord], allowed: &[String]) -> Result<Remarks, NotComparable> {
+    let mut warnings = BTreeSet::new();
     let mut reasons = BTreeSet::new();
     let mut notes = BTreeSet::new();
     let Some(first) = a.first().filter(|_| !b.is_empty()) else {
@@ -177,9 +191,15 @@ pub(super) fn check(a: &[RunRecord], b: &[RunRecord], allowed: &[String]) -> Res
         }
         notes.extend(difference("the target differs", &first.target, &run.target));
         notes.extend(difference("fleetstorm differs", &first.version, &run.version));
-        notes.extend(difference("the machine differs", &machine(first), &machine(run)));
+        warnings.extend(difference("different machines", &processor(first), &processor(run)));
+        notes.extend(difference("the system differs", &first.machine.os, &run.machine.os));
     }
-    if reasons.is_empty() { Ok(notes.into_iter().collect()) } else { Err(NotComparable(reasons.into_iter().collect())) }
+    let all = |words: BTreeSet<String>| words.into_iter().collect();
+    if reasons.is_empty() {
+        Ok(Remarks { warnings: all(warnings), notes: all(notes) })
+    } else {
+        Err(NotComparable(all(reasons)))
+    }
 }
 
 fn settings(run: &RunRecord) -> BTreeMap<String, String> {

@@ -2,21 +2,27 @@
 
 mod comparable;
 mod document;
-mod phases;
+mod judging;
+mod rows;
+mod side;
 mod statistics;
 mod table;
 #[cfg(test)]
 mod tests;
+mod times;
+mod what;
 mod words;
 
-use crate::domain::Phase;
 use crate::domain::{Known, Quantity};
 use crate::measure::RunRecord;
 
+use comparable::Remarks;
 pub use comparable::{Mergeable, NotComparable, NotMergeable};
 pub use document::ComparisonJson;
+use statistics::Proportion;
 pub use table::table;
-pub(in crate::report) use words::{Headline, change, tally};
+pub use what::What;
+pub(in crate::report) use words::{Headline, change, tally, word};
 
 /// When a difference counts.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -27,6 +33,8 @@ pub struct DifferenceLimits {
     pub confidence: f64,
 }
 
+/// From so many runs on either side, each counts as one block.
+const REPEATS: usize = 3;
 /// With fewer runs on a side there are so few degrees of freedom that little is beyond chance.
 const FEW_RUNS: usize = 5;
 
@@ -42,56 +50,62 @@ pub enum Judgement {
     /// Too few values, intervals or runs to tell. Also where chance is unlikely to have made it, but not unlikely enough among
     /// so many rows: more runs would tell.
     TooFew,
+    /// A large difference, but from so few runs that it is not known whether two of the same would not differ as much.
+    Undecided {
+        /// Whether the second side would be slower, or fail more.
+        worse: bool,
+        /// How many runs of either side tell it, at least.
+        runs: usize,
+    },
 }
 
 /// The percentiles that are compared.
 pub const PERCENTILES: [f64; 3] = [0.5, 0.9, 0.99];
 
-/// One phase of one stage; times of the successes.
+/// One thing that is compared of one stage.
 #[derive(Debug, Clone, PartialEq)]
-pub struct PhaseRow {
-    /// Name of the stage.
+pub struct Row {
+    /// Name of the stage, on the first side.
     pub stage: String,
-    /// The phase.
-    pub phase: Phase,
-    /// Values of either side.
+    /// What it is.
+    pub what: What,
+    /// Of how many, on either side.
     pub counts: [u64; 2],
-    /// Nanoseconds at [`PERCENTILES`] of either side.
-    pub nanos: [[u64; 3]; 2],
-    /// How probable a difference like this is by chance, by percentile; absent where there is too little to tell.
-    pub chance: [Option<f64>; 3],
-    /// The verdict on all percentiles together.
+    /// Of times, one entry for each of [`PERCENTILES`]; one of everything else.
+    pub values: Vec<Values>,
+    /// The verdict on all values together.
     pub judgement: Judgement,
 }
 
-impl PhaseRow {
-    /// The difference at a percentile as a share of the first side.
-    pub fn change(&self, percentile: usize) -> Option<f64> {
-        let [a, b] = self.nanos.map(|nanos| nanos.get(percentile).copied().unwrap_or_default() as f64);
+/// Values that are held against each other.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Values {
+    /// Of either side, in the unit of [`What`].
+    pub sides: [Known<f64>; 2],
+    /// How probable a difference like this is by chance; absent where there is too little to tell.
+    pub chance: Option<f64>,
+    /// What is known of both within runs.
+    within: Option<[Proportion; 2]>,
+}
+
+impl Values {
+    /// The difference as a share of the first side; `None` where either is not known, or there is nothing to relate it to.
+    pub fn change(&self) -> Option<f64> {
+        let [Known::Is(a), Known::Is(b)] = self.sides else { return None };
         (a > 0.0).then(|| (b - a) / a)
     }
 }
 
-/// Devices of one stage that failed or were dropped.
-#[derive(Debug, Clone, PartialEq)]
-pub struct FailureRow {
-    /// Name of the stage.
-    pub stage: String,
-    /// Devices that failed or were dropped, of either side.
-    pub failed: [u64; 2],
-    /// Devices with an outcome, of either side.
-    pub counts: [u64; 2],
-    /// How probable a difference like this is by chance.
-    pub chance: Option<f64>,
-    /// The verdict.
-    pub judgement: Judgement,
-}
+impl Row {
+    /// Whether chance is known of enough values.
+    fn is_told(&self) -> bool {
+        let told = self.values.iter().filter(|values| values.chance.is_some()).count();
+        told >= if self.what.phase().is_some() { 2 } else { 1 }
+    }
 
-impl FailureRow {
-    /// Shares of one of either side.
-    pub fn shares(&self) -> [f64; 2] {
-        [0, 1]
-            .map(|side| if self.counts[side] == 0 { 0.0 } else { self.failed[side] as f64 / self.counts[side] as f64 })
+    /// Whether there is nothing on either side.
+    pub fn is_nothing(&self) -> bool {
+        self.values.iter().all(|values| values.sides == [Known::Is(0.0); 2])
     }
 }
 
@@ -117,12 +131,12 @@ pub struct Comparison {
     pub runs: [usize; 2],
     /// When a difference counted.
     pub limits: DifferenceLimits,
-    /// Phases by stage.
-    pub phases: Vec<PhaseRow>,
-    /// Failures by stage.
-    pub failures: Vec<FailureRow>,
+    /// What was compared, by stage: first its times.
+    pub rows: Vec<Row>,
     /// Thresholds that both sides have.
     pub thresholds: Vec<ThresholdRow>,
+    /// What stands before every conclusion: that it may be one about machines.
+    pub warnings: Vec<String>,
     /// What the reader must know.
     pub notes: Vec<String>,
 }
@@ -130,24 +144,38 @@ pub struct Comparison {
 impl Comparison {
     /// Whether anything got worse.
     pub fn is_regression(&self) -> bool {
-        self.phases.iter().any(|row| row.judgement == Judgement::Worse)
-            || self.failures.iter().any(|row| row.judgement == Judgement::Worse)
+        self.count(Judgement::Worse) > 0
+    }
+
+    /// Whether it is not known if anything got worse.
+    pub fn is_undecided(&self) -> bool {
+        matches!(Headline::of(self), Headline::Undecided | Headline::TooFew)
     }
 
     /// Whether whole runs were held against each other, instead of parts of single ones.
     pub fn between_runs(&self) -> bool {
-        self.runs.iter().all(|runs| *runs >= phases::REPEATS)
-    }
-
-    /// Rows that are judged.
-    pub fn rows(&self) -> usize {
-        self.phases.len() + self.failures.len()
+        self.runs.iter().all(|runs| *runs >= REPEATS)
     }
 
     /// Rows that are judged so.
     pub fn count(&self, judgement: Judgement) -> usize {
-        let phases = self.phases.iter().filter(|row| row.judgement == judgement).count();
-        phases + self.failures.iter().filter(|row| row.judgement == judgement).count()
+        self.rows.iter().filter(|row| row.judgement == judgement).count()
+    }
+
+    /// Rows whose differences are large, but not decided.
+    pub fn undecided(&self) -> usize {
+        self.rows.iter().filter(|row| matches!(row.judgement, Judgement::Undecided { .. })).count()
+    }
+
+    /// Runs of either side that decide them, at least. 0: there are none.
+    pub fn runs_to_tell(&self) -> usize {
+        let runs = |row: &Row| if let Judgement::Undecided { runs, .. } = row.judgement { runs } else { 0 };
+        self.rows.iter().map(runs).max().unwrap_or_default()
+    }
+
+    /// Rows stage by stage, in order.
+    pub fn by_stage(&self) -> impl Iterator<Item = &[Row]> {
+        self.rows.chunk_by(|a, b| a.stage == b.stage)
     }
 }
 
@@ -161,12 +189,12 @@ pub fn compare(
     allowed: &[String],
     limits: DifferenceLimits,
 ) -> Result<Comparison, NotComparable> {
-    let mut notes = comparable::check(a, b, allowed)?;
-    let (phases, failures) = phases::judged(a, b, limits);
-    if a.len().min(b.len()) < phases::REPEATS {
+    let Remarks { warnings, mut notes } = comparable::check(a, b, allowed)?;
+    let rows = rows::judged(a, b, limits);
+    if a.len().min(b.len()) < REPEATS {
         notes.push(format!(
             "noise within runs is known, that between runs is not: `run --repeat {}` or more on both sides tells it",
-            phases::REPEATS
+            REPEATS
         ));
     } else if a.len().min(b.len()) < FEW_RUNS {
         notes.push(format!(
@@ -179,9 +207,9 @@ pub fn compare(
         scenario: a.first().map(|run| run.scenario.clone()).unwrap_or_default(),
         runs: [a.len(), b.len()],
         limits,
-        phases,
-        failures,
+        rows,
         thresholds: thresholds(a, b),
+        warnings,
         notes,
     })
 }

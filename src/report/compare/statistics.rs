@@ -1,6 +1,8 @@
 //! Can chance alone have made this difference? Shares of values above a bound are compared over blocks of a run, so that
 //! values that depend on each other (a queue, a pause of the machine) are not counted as if they did not.
 
+use crate::report::compare::REPEATS;
+
 /// A part of a run: a few intervals, or one run of several.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Block {
@@ -10,7 +12,22 @@ pub(super) struct Block {
     pub(super) above: f64,
 }
 
-/// A share of values, and how far it is to be trusted.
+impl Block {
+    /// Nothing seen.
+    pub(super) const NONE: Self = Self { count: 0.0, above: 0.0 };
+
+    /// Both together.
+    pub(super) fn plus(self, other: Self) -> Self {
+        Self { count: self.count + other.count, above: self.above + other.above }
+    }
+
+    /// Whether anything was seen.
+    pub(super) fn happened(self) -> bool {
+        self.count != 0.0 || self.above != 0.0
+    }
+}
+
+/// A share of values, or how many events there are for each of some, and how far it is to be trusted.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Proportion {
     share: f64,
@@ -47,26 +64,33 @@ impl Proportion {
     }
 
     /// Of values of which no blocks are known: as uncertain as `like`, whose blocks are, is in proportion.
-    pub(super) fn like(above: f64, count: f64, spread: f64, freedom: f64) -> Option<Self> {
-        let share = above / count;
-        (count > 0.0).then(|| Self { share, count, variance: independent(above, count) * spread, freedom })
+    pub(super) fn like(all: Block, like: Self) -> Option<Self> {
+        let independent = Self::independent(all);
+        let variance = independent.variance * like.spread();
+        (all.count > 0.0).then_some(Self { variance, freedom: like.freedom, ..independent })
+    }
+
+    /// Of values that have nothing to do with each other.
+    pub(super) fn independent(Block { count, above }: Block) -> Self {
+        Self { share: above / count, count, variance: independent(above, count), freedom: CERTAIN }
     }
 
     /// How many times greater the variance is than that of independent values.
-    pub(super) fn spread(&self) -> f64 {
+    fn spread(&self) -> f64 {
         (self.variance / independent(self.share * self.count, self.count)).max(1.0)
-    }
-
-    /// Degrees of freedom.
-    pub(super) const fn freedom(&self) -> f64 {
-        self.freedom
     }
 }
 
-/// Variance of a share of independent values; never zero, as nobody saw all values that there could be.
+/// Degrees of freedom of a variance that is not estimated.
+const CERTAIN: f64 = 1_000.0;
+/// More runs than that are not asked for.
+const MOST_RUNS: usize = 30;
+
+/// Variance of a share of independent values; never zero, as nobody saw all values that there could be. Of events that are more
+/// than the values they are counted for: of their number.
 fn independent(above: f64, count: f64) -> f64 {
-    let share = (above + 1.0) / (count + 2.0);
-    share * (1.0 - share) / count
+    let share = ((above + 1.0) / (count + 2.0)).max(0.0);
+    if share < 1.0 { share * (1.0 - share) / count } else { share / count }
 }
 
 /// How probable a difference like this is when both sides are the same (Welch's test, two-sided).
@@ -74,6 +98,25 @@ pub(super) fn chance(a: &Proportion, b: &Proportion) -> f64 {
     let variance = a.variance + b.variance;
     let freedom = variance * variance / (a.variance * a.variance / a.freedom + b.variance * b.variance / b.freedom);
     student(((a.share - b.share) / variance.sqrt()).abs(), freedom)
+}
+
+/// How probable a difference like this is when both sides are the same and values have nothing to do with each other: more
+/// than that is not known of a single run.
+pub(super) fn chance_of_independent(a: &Proportion, b: &Proportion) -> f64 {
+    let of = |side: &Proportion| Proportion {
+        variance: independent(side.share * side.count, side.count),
+        freedom: CERTAIN,
+        ..*side
+    };
+    chance(&of(a), &of(b))
+}
+
+/// How many runs of either side tell this difference at least: as many as would if runs differed by no more than the noise
+/// that is known within them. `bar`: how probable it may be by chance.
+pub(super) fn runs_to_tell(a: &Proportion, b: &Proportion, bar: f64) -> usize {
+    let of = |side: &Proportion, runs: f64| Proportion { variance: side.variance / runs, freedom: runs - 1.0, ..*side };
+    let tell = |runs: &usize| chance(&of(a, *runs as f64), &of(b, *runs as f64)) < bar;
+    (REPEATS..MOST_RUNS).find(tell).unwrap_or(MOST_RUNS)
 }
 
 /// Probability that Student's t is beyond ±`t`. Degrees of freedom are rounded down, to be on the safe side.
@@ -117,6 +160,13 @@ mod tests {
             assert!((student(t, freedom) - chance).abs() < 3e-4, "{t} {freedom}: {}", student(t, freedom));
         }
         assert!(student(40.0, 14.0) < 1e-12);
+    }
+
+    #[test]
+    fn the_runs_that_tell_are_more_the_smaller_the_difference() {
+        let of = |share: f64| Proportion::independent(Block { count: 2_000.0, above: share * 2_000.0 });
+        let runs = |share| runs_to_tell(&of(0.1), &of(share), 0.000_5);
+        assert_eq!([runs(0.9), runs(0.2), runs(0.105)], [3, 4, 30]);
     }
 
     #[test]

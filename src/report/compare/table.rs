@@ -1,7 +1,7 @@
 use comfy_table::Cell;
 
-use crate::report::compare::words::{Headline, change, limits, tally};
-use crate::report::compare::{Comparison, FailureRow, Judgement, PERCENTILES, PhaseRow, ThresholdRow};
+use crate::report::compare::words::{Headline, change, limits, tally, word};
+use crate::report::compare::{Comparison, Judgement, Row, ThresholdRow, Values};
 use crate::report::console::{Look, columns, line, print, right, wrapped};
 use crate::report::{Tone, observed, units};
 
@@ -20,17 +20,14 @@ pub fn table(comparison: &Comparison, names: [&str; 2], look: Look) -> String {
     line(&mut text, "");
     line(&mut text, &verdict(comparison, look));
     line(&mut text, "");
-    let several = comparison.phases.iter().any(|row| row.stage != comparison.phases[0].stage);
-    let mut rest = comparison.phases.as_slice();
-    while let Some(first) = rest.first() {
-        let (stage, others) = rest.split_at(rest.iter().take_while(|row| row.stage == first.stage).count());
+    let several = comparison.by_stage().count() > 1;
+    for rows in comparison.by_stage() {
         if several {
-            line(&mut text, &format!(" {}", first.stage));
+            line(&mut text, &format!(" {}", rows[0].stage));
         }
-        phases(&mut text, stage, look);
-        rest = others;
+        times(&mut text, rows, look);
+        measures(&mut text, rows, look);
     }
-    failures(&mut text, &comparison.failures, look);
     thresholds(&mut text, &comparison.thresholds, look);
     for note in &comparison.notes {
         line(&mut text, &wrapped("note: ", note));
@@ -46,54 +43,59 @@ pub fn table(comparison: &Comparison, names: [&str; 2], look: Look) -> String {
 fn verdict(comparison: &Comparison, look: Look) -> String {
     let (head, tone) = match Headline::of(comparison) {
         Headline::TooFew => ("NOT ENOUGH DATA", Tone::Warning),
-        Headline::Same => ("NO DIFFERENCE THAT CAN BE TOLD", Tone::Good),
+        Headline::Undecided if comparison.runs == [1, 1] => ("LARGE DIFFERENCES, BUT FROM ONE RUN EACH", Tone::Warning),
+        Headline::Undecided => ("LARGE DIFFERENCES, BUT FROM FEW RUNS", Tone::Warning),
+        Headline::Same => ("NO DETECTABLE DIFFERENCE", Tone::Good),
         Headline::Better => ("BETTER", Tone::Good),
         Headline::Worse => ("WORSE", Tone::Bad),
         Headline::Mixed => ("WORSE in part, better in part", Tone::Bad),
     };
     let words = wrapped("", &format!("{head}: {}; {}", tally(comparison), limits(comparison)));
-    words.replacen(head, &look.paint(head, tone.style().bold()), 1)
+    let mut words = words.replacen(head, &look.paint(head, tone.style().bold()), 1);
+    for warning in &comparison.warnings {
+        let label = "WARNING";
+        let text = wrapped("", &format!("{label}: {warning}"));
+        words.push('\n');
+        words.push_str(&text.replacen(label, &look.paint(label, Tone::Warning.style().bold()), 1));
+    }
+    words
 }
 
-fn phases(text: &mut String, rows: &[PhaseRow], look: Look) {
+fn times(text: &mut String, rows: &[Row], look: Look) {
     let mut table = columns(look, &["phase", "side", "count", "p50", "p90", "p99", "verdict"]);
-    for row in rows {
-        let mut first = vec![Cell::new(row.phase.name()), Cell::new("A"), right(&units::count(row.counts[0]))];
-        first.extend(row.nanos[0].map(|nanos| right(&units::nanos(nanos))));
+    let rows = || rows.iter().filter(|row| row.what.phase().is_some());
+    if rows().next().is_none() {
+        return;
+    }
+    for row in rows() {
+        let value = |values: &Values, side: usize| row.what.told(values.sides[side], row.counts[side]);
+        let mut first = vec![Cell::new(row.what.title()), Cell::new("A"), right(&units::count(row.counts[0]))];
+        first.extend(row.values.iter().map(|values| right(&value(values, 0))));
         table.add_row(first);
         let mut second = vec![Cell::new(""), Cell::new("B"), right(&units::count(row.counts[1]))];
-        second.extend((0..PERCENTILES.len()).map(|place| {
-            let change = row.change(place).map(|share| format!(" {:>6}", change(share))).unwrap_or_default();
-            right(&format!("{}{change}", units::nanos(row.nanos[1][place])))
+        second.extend(row.values.iter().map(|values| {
+            let change = values.change().map(|share| format!(" {:>6}", change(share))).unwrap_or_default();
+            right(&format!("{}{change}", value(values, 1)))
         }));
-        second.push(judged(row.judgement, ["slower", "faster"]));
+        second.push(judged(row));
         table.add_row(second);
     }
     print(text, &table);
     line(text, "");
 }
 
-fn failures(text: &mut String, rows: &[FailureRow], look: Look) {
-    if rows.iter().all(|row| row.failed == [0, 0]) {
+fn measures(text: &mut String, rows: &[Row], look: Look) {
+    let mut table = columns(look, &["devices", "A", "B", "change", "verdict"]);
+    let rows = || rows.iter().filter(|row| row.what.phase().is_none() && !row.is_nothing());
+    if rows().next().is_none() {
         return;
     }
-    let mut table = columns(look, &["stage", "failed A", "failed B", "verdict"]);
-    for row in rows {
-        let [a, b] = row.shares();
-        let side = |side: usize, share: f64| {
-            right(&format!(
-                "{} of {} ({})",
-                units::count(row.failed[side]),
-                units::count(row.counts[side]),
-                units::percent(share)
-            ))
-        };
-        table.add_row(vec![
-            Cell::new(&row.stage),
-            side(0, a),
-            side(1, b),
-            judged(row.judgement, ["more failures", "fewer failures"]),
-        ]);
+    for row in rows() {
+        for values in &row.values {
+            let side = |side: usize| right(&row.what.told(values.sides[side], row.counts[side]));
+            let change = right(&values.change().map(change).unwrap_or_default());
+            table.add_row(vec![Cell::new(row.what.title()), side(0), side(1), change, judged(row)]);
+        }
     }
     print(text, &table);
     line(text, "");
@@ -122,11 +124,12 @@ fn thresholds(text: &mut String, rows: &[ThresholdRow], look: Look) {
     line(text, "");
 }
 
-fn judged(judgement: Judgement, [worse, better]: [&str; 2]) -> Cell {
-    match judgement {
-        Judgement::Worse => Tone::Bad.cell(Cell::new(worse)),
-        Judgement::Better => Tone::Good.cell(Cell::new(better)),
-        Judgement::Same => Cell::new("no difference"),
-        Judgement::TooFew => Cell::new("not enough data"),
+fn judged(row: &Row) -> Cell {
+    let cell = Cell::new(word(row));
+    match row.judgement {
+        Judgement::Worse => Tone::Bad.cell(cell),
+        Judgement::Better => Tone::Good.cell(cell),
+        Judgement::Undecided { .. } => Tone::Warning.cell(cell),
+        Judgement::Same | Judgement::TooFew => cell,
     }
 }

@@ -1,4 +1,6 @@
-use crate::report::compare::{Comparison, Judgement};
+use std::borrow::Cow;
+
+use crate::report::compare::{Comparison, Judgement, Row};
 use crate::report::units;
 
 /// The comparison in one notion, from the judgements of its rows alone.
@@ -10,7 +12,9 @@ pub(in crate::report) enum Headline {
     Mixed,
     /// Rows got better, none worse.
     Better,
-    /// Nothing that can be told.
+    /// Rows differ much, maybe for the worse, but that is from too few runs to be told.
+    Undecided,
+    /// No detectable difference.
     Same,
     /// No row had enough data.
     TooFew,
@@ -18,26 +22,75 @@ pub(in crate::report) enum Headline {
 
 impl Headline {
     pub(in crate::report) fn of(comparison: &Comparison) -> Self {
+        let undecided = comparison.undecided();
+        let maybe_worse =
+            comparison.rows.iter().any(|row| matches!(row.judgement, Judgement::Undecided { worse: true, .. }));
         match (comparison.count(Judgement::Worse), comparison.count(Judgement::Better)) {
-            (0, 0) if comparison.count(Judgement::TooFew) == comparison.rows() => Self::TooFew,
+            (0, 0) if undecided > 0 => Self::Undecided,
+            (0, 0) if comparison.count(Judgement::TooFew) == comparison.rows.len() => Self::TooFew,
             (0, 0) => Self::Same,
+            // What got better does not hide what may have got worse.
+            (0, _) if maybe_worse => Self::Undecided,
             (0, _) => Self::Better,
             (_, 0) => Self::Worse,
             _ => Self::Mixed,
         }
     }
+
+    /// The name in JSON, which never changes.
+    pub(in crate::report) const fn name(self) -> &'static str {
+        match self {
+            Self::Worse => "worse",
+            Self::Mixed => "worse_and_better",
+            Self::Better => "better",
+            Self::Undecided => "large_but_undecided",
+            Self::Same => "no_difference",
+            Self::TooFew => "not_enough_data",
+        }
+    }
 }
 
-/// `of 9 rows B is worse in 2, better in 0, 1 have too little data`.
+/// Of how few runs large differences are.
+pub(in crate::report) const fn from_few(comparison: &Comparison) -> &'static str {
+    match comparison.runs {
+        [1, 1] => "from one run each",
+        _ => "from few runs",
+    }
+}
+
+/// `of 9 rows B is worse in 2, better in 0, 1 has too little data`.
 pub(in crate::report) fn tally(comparison: &Comparison) -> String {
     let few = comparison.count(Judgement::TooFew);
+    let undecided = match comparison.undecided() {
+        0 => String::new(),
+        rows => {
+            let (differ, few) = (if rows == 1 { "differs" } else { "differ" }, from_few(comparison));
+            let runs = comparison.runs_to_tell();
+            format!("{rows} {differ} much but {few} (`run --repeat {runs}` or more on both sides tells), ")
+        }
+    };
     format!(
-        "of {} rows B is worse in {}, better in {}, {few} {} too little data",
-        comparison.rows(),
+        "of {} rows B is worse in {}, better in {}, {undecided}{few} {} too little data",
+        comparison.rows.len(),
         comparison.count(Judgement::Worse),
         comparison.count(Judgement::Better),
         if few == 1 { "has" } else { "have" },
     )
+}
+
+/// A judgement of a row: `slower`, `no difference`, `slower? (5 runs tell)`.
+pub(in crate::report) fn word(row: &Row) -> Cow<'static, str> {
+    let [worse, better] = row.what.words();
+    Cow::Borrowed(match row.judgement {
+        Judgement::Worse => worse,
+        Judgement::Better => better,
+        Judgement::Same => "no difference",
+        Judgement::TooFew => "not enough data",
+        Judgement::Undecided { worse: is_worse, runs } => {
+            let direction = if is_worse { worse } else { better };
+            return Cow::Owned(format!("{direction}? ({runs} runs)"));
+        }
+    })
 }
 
 /// When a difference counted.

@@ -4,12 +4,11 @@ use std::io;
 
 use serde::Serialize;
 
-use crate::domain::Phase;
+use crate::domain::{Known, Phase};
 use crate::measure::{Histogram, RunRecord};
-use crate::report::compare::{Comparison, Judgement, PhaseRow};
+use crate::report::compare::{Comparison, Judgement, Row, word};
 use crate::report::html::comparison::Side;
 use crate::report::html::comparison::over_time::{self, FAILED, P50, P99, SUCCEEDED, Shown};
-use crate::report::html::comparison::tables::{TIMES, word};
 use crate::report::html::escape;
 use crate::report::html::plots::{AxisUnit, Plot, Series, Shape};
 use crate::report::html::series::{self, Columns};
@@ -41,15 +40,19 @@ impl Data {
             let per_point = over_time::per_point(stages, first.len());
             let [a, b] = sides.map(|side| over_time::columns(side.runs, position, per_point));
             let mut tables = Tables::from([("a", a), ("b", b)]);
-            let rows: Vec<_> = comparison.phases.iter().filter(|row| row.stage == stage.name).collect();
-            let total = rows.iter().find(|row| row.phase == Phase::Total).copied();
-            let mut differ: Vec<_> = rows.into_iter().filter(|row| differs(row) && row.phase != Phase::Total).collect();
-            differ.sort_by(|a, b| change(b).total_cmp(&change(a)));
+            let rows: Vec<_> = (comparison.rows.iter())
+                .filter(|row| row.stage == stage.name)
+                .filter_map(|row| Some((row, row.what.phase()?)))
+                .collect();
+            let total = rows.iter().find(|(_, phase)| *phase == Phase::Total).copied();
+            let mut differ: Vec<_> =
+                rows.into_iter().filter(|(row, phase)| differs(row) && *phase != Phase::Total).collect();
+            differ.sort_by(|(a, _), (b, _)| change(b).total_cmp(&change(a)));
             differ.truncate(curves_of_a_stage);
-            for row in total.into_iter().chain(differ) {
-                tables.insert(row.phase.name(), curves(sides, position, row.phase));
-                data.plots.push(curve(position, row, &tables));
-                if row.phase == Phase::Total {
+            for (row, phase) in total.into_iter().chain(differ) {
+                tables.insert(phase.name(), curves(sides, position, phase));
+                data.plots.push(curve(position, row, phase, &tables));
+                if phase == Phase::Total {
                     data.plots.extend(OVER_TIME.iter().filter_map(|kind| kind.plot(position, &tables)));
                 }
             }
@@ -73,15 +76,18 @@ impl Data {
     }
 }
 
-/// Whether the row was judged worse or better.
-pub(super) const fn differs(row: &PhaseRow) -> bool {
-    matches!(row.judgement, Judgement::Worse | Judgement::Better)
+/// Whether the row is said to differ.
+pub(super) const fn differs(row: &Row) -> bool {
+    !matches!(row.judgement, Judgement::Same | Judgement::TooFew)
 }
 
-/// How far the sides are apart at the percentile at which they are most, as a factor of at least one.
-pub(super) fn change(row: &PhaseRow) -> f64 {
-    let factor = |(a, b): (u64, u64)| a.max(b).max(1) as f64 / a.min(b).max(1) as f64;
-    row.nanos[0].into_iter().zip(row.nanos[1]).map(factor).fold(1.0, f64::max)
+/// How far the sides are apart where they are most, as a factor of at least one.
+pub(super) fn change(row: &Row) -> f64 {
+    let factor = |sides: [Known<f64>; 2]| {
+        let [a, b] = sides.map(Known::least);
+        if a == b { 1.0 } else { a.max(b) / a.min(b) }
+    };
+    row.values.iter().map(|values| factor(values.sides)).fold(1.0, f64::max)
 }
 
 /// The percentile curves of both sides, all runs of a side together.
@@ -98,15 +104,15 @@ fn sum(runs: &[RunRecord], stage: usize, phase: Phase) -> Histogram {
     sum
 }
 
-fn curve(stage: usize, row: &PhaseRow, tables: &Tables) -> Plot {
-    let phase = row.phase.name();
+fn curve(stage: usize, row: &Row, of: Phase, tables: &Tables) -> Plot {
+    let phase = of.name();
     let series = [("a", "A"), ("b", "B")].map(|(column, name)| Series {
         column: column.into(),
         name,
         table: Some(phase),
         band: None,
     });
-    let what = match row.phase {
+    let what = match of {
         Phase::Total => "Latency from due until done, waits and further attempts included, of the devices that succeeded, on the \
                          HDR scale: each step to the right is ten times rarer. A curve ends where only the slowest device of its side is left. "
             .to_owned(),
@@ -121,7 +127,7 @@ fn curve(stage: usize, row: &PhaseRow, tables: &Tables) -> Plot {
         log: false,
         series: Vec::from(series),
         title: Cow::Owned(format!("Percentile curve of {phase}")),
-        words: Cow::Owned(format!("{what}The comparison says of it: {}.", word(row.judgement, TIMES))),
+        words: Cow::Owned(format!("{what}The comparison says of it: {}.", word(row))),
         source: format!(
             "phases.csv of either side, row {phase} (percentiles); run.json, stages[].phases[].histogram (whole curve)"
         ),

@@ -1,11 +1,11 @@
 use std::cmp::Reverse;
 use std::fmt::{self, Write};
 
-use crate::domain::Phase;
-use crate::report::compare::{Judgement, PERCENTILES, PhaseRow};
+use crate::domain::{Known, Phase};
+use crate::report::compare::{PERCENTILES, Row, word};
 use crate::report::html::comparison::data::{change, differs};
-use crate::report::html::comparison::tables::{TIMES, word};
-use crate::report::units;
+use crate::report::html::comparison::tables::tone;
+use crate::report::html::escape::Text;
 
 /// Phases in the figure of one stage; the table has all.
 const SHOWN: usize = 8;
@@ -17,19 +17,20 @@ const MARGIN: f64 = 7.0;
 
 /// Phases of one stage with p50, p90 and p99 of both sides on one scale, drawn without a script. Those that differ come
 /// first.
-pub(super) fn figure(out: &mut String, stage: usize, rows: &[&PhaseRow]) -> fmt::Result {
+pub(super) fn figure(out: &mut String, stage: usize, rows: &[Row]) -> fmt::Result {
     let shown = chosen(rows);
-    let values = || shown.iter().flat_map(|row| row.nanos.as_flattened()).map(|nanos| (*nanos).max(1_000));
-    let (Some(least), Some(most)) = (values().min(), values().max()) else { return Ok(()) };
-    let scale = Scale::new(least as f64, most as f64);
+    let values = || shown.iter().flat_map(|(row, _)| &row.values).flat_map(|values| values.sides.map(place));
+    let (Some(least), Some(most)) = (values().reduce(f64::min), values().reduce(f64::max)) else { return Ok(()) };
+    let scale = Scale::new(least, most);
+    let all = rows.iter().filter(|row| row.what.phase().is_some()).count();
     write!(
         out,
         "<figure class=\"wide\" id=\"dots-{stage}\"><figcaption><h4>Phases</h4><p>p50, p90 and p99 of each phase of either side, \
-         on one logarithmic scale: the phases that differ first, the furthest apart at the top, then those that take longest{}. Point at a phase to read its \
-         values; percentiles of each phase by itself do not add up to those of the whole.</p></figcaption><ol class=\"key\">\
+         on one logarithmic scale: the phases that differ first, the furthest apart at the top, then those that take longest{}. A line that goes on to the edge \
+         has no p99: too few got through. Point at a phase to read its values; percentiles of each phase by itself do not add up to those of the whole.</p></figcaption><ol class=\"key\">\
          <li><span class=\"side a\">A</span> solid</li><li><span class=\"side b\">B</span> dashed</li><li>● p50</li><li>○ p90</li>\
          <li>| p99</li></ol>",
-        match rows.len().saturating_sub(shown.len()) {
+        match all.saturating_sub(shown.len()) {
             0 => String::new(),
             more => format!("; {more} more are in the table above"),
         }
@@ -51,60 +52,76 @@ pub(super) fn figure(out: &mut String, stage: usize, rows: &[&PhaseRow]) -> fmt:
             height - 7
         )?;
     }
-    for (place, row) in shown.iter().enumerate() {
-        phase(out, place * ROW, row, &scale)?;
+    for (number, (row, of)) in shown.iter().enumerate() {
+        phase(out, number * ROW, row, *of, &scale)?;
     }
     out.push_str(
-        "</svg><p class=\"source\">Data: phases.csv of either side, rows with outcome succeeded: p50_us, p90_us, p99_us (of \
-         several runs: of their sum); comparison.json, phases</p></figure>",
+        "</svg><p class=\"source\">Data: phases.csv of either side, rows with outcome succeeded, of backoff, recover and total \
+         those with outcome all: p50_us, p90_us, p99_us (of several runs: of their sum); comparison.json, phases</p></figure>",
     );
     Ok(())
 }
 
 /// Those that differ, furthest apart first; then the whole, and of the others those that take longest.
-fn chosen<'a>(rows: &[&'a PhaseRow]) -> Vec<&'a PhaseRow> {
-    let (mut shown, mut rest): (Vec<_>, Vec<_>) = rows.iter().copied().partition(|row| differs(row));
-    shown.sort_by(|a, b| change(b).total_cmp(&change(a)));
-    rest.sort_by_key(|row| (row.phase != Phase::Total, Reverse(row.nanos[0][0].max(row.nanos[1][0]))));
+fn chosen(rows: &[Row]) -> Vec<(&Row, Phase)> {
+    let times = rows.iter().filter_map(|row| Some((row, row.what.phase()?)));
+    let (mut shown, mut rest): (Vec<_>, Vec<_>) = times.partition(|(row, _)| differs(row));
+    shown.sort_by(|(a, _), (b, _)| change(b).total_cmp(&change(a)));
+    let longest = |row: &Row| row.values.iter().take(1).flat_map(|p50| p50.sides.map(place)).fold(0.0, f64::max) as u64;
+    rest.sort_by_key(|(row, phase)| (*phase != Phase::Total, Reverse(longest(row))));
     shown.extend(rest);
     shown.truncate(SHOWN);
     shown
 }
 
-fn phase(out: &mut String, top: usize, row: &PhaseRow, scale: &Scale) -> fmt::Result {
-    let class = match row.judgement {
-        Judgement::Worse => "bad",
-        Judgement::Better => "good",
-        Judgement::Same | Judgement::TooFew => "soft",
-    };
+/// Where a time is on the scale; one that is not known, where it begins to be possible.
+fn place(time: Known<f64>) -> f64 {
+    time.least().max(1_000.0)
+}
+
+fn phase(out: &mut String, top: usize, row: &Row, of: Phase, scale: &Scale) -> fmt::Result {
     let told = |side: usize| {
-        let names = ["p50", "p90", "p99"].into_iter().zip(row.nanos[side]);
-        names.map(|(name, nanos)| format!("{name} {}", units::nanos(nanos))).collect::<Vec<_>>().join(", ")
+        let names = ["p50", "p90", "p99"].into_iter().zip(&row.values);
+        let told =
+            names.map(|(name, values)| format!("{name} {}", row.what.told(values.sides[side], row.counts[side])));
+        told.collect::<Vec<_>>().join(", ")
     };
     write!(
         out,
-        "<g><title>{}: A {}; B {}</title><rect class=\"hit\" x=\"0\" y=\"{top}\" width=\"100%\" height=\"{ROW}\"/><text x=\"4\" \
-         y=\"{}\"><tspan class=\"name\">{}</tspan> <tspan class=\"{class}\">{}</tspan></text>",
-        row.phase,
-        told(0),
-        told(1),
+        "<g><title>{of}: A {}; B {}</title><rect class=\"hit\" x=\"0\" y=\"{top}\" width=\"100%\" height=\"{ROW}\"/><text x=\"4\" \
+         y=\"{}\"><tspan class=\"name\">{of}</tspan> <tspan class=\"{}\">{}</tspan></text>",
+        Text(&told(0)),
+        Text(&told(1)),
         top + 16,
-        row.phase,
-        word(row.judgement, TIMES)
+        tone(row.judgement).0,
+        word(row)
     )?;
     for (side, class) in ["a", "b"].into_iter().enumerate() {
-        let y = top + 29 + side * 15;
-        let [p50, p90, p99] = row.nanos[side].map(|nanos| scale.x(nanos.max(1_000) as f64));
-        write!(
-            out,
-            "<g class=\"{class}\"><line x1=\"{p50:.2}%\" x2=\"{p99:.2}%\" y1=\"{y}\" y2=\"{y}\"/><line class=\"end\" \
-             x1=\"{p99:.2}%\" x2=\"{p99:.2}%\" y1=\"{}\" y2=\"{}\"/><circle class=\"hollow\" cx=\"{p90:.2}%\" cy=\"{y}\" \
-             r=\"4\"/><circle cx=\"{p50:.2}%\" cy=\"{y}\" r=\"4.5\"/></g>",
-            y - 6,
-            y + 6
-        )?;
+        write!(out, "<g class=\"{class}\">")?;
+        line(out, top + 29 + side * 15, row.values.iter().map(|values| values.sides[side]), scale)?;
+        out.push_str("</g>");
     }
     out.push_str("</g>");
+    Ok(())
+}
+
+/// The percentiles of one side.
+fn line(out: &mut String, y: usize, times: impl Iterator<Item = Known<f64>>, scale: &Scale) -> fmt::Result {
+    let times: Vec<(Known<f64>, f64)> = times.map(|time| (time, scale.x(place(time)))).collect();
+    let [(p50, from), (p90, middle), (p99, end)] = times[..] else { return Ok(()) };
+    let known = |time: Known<f64>| time.exact().is_some();
+    let to = if known(p99) { end } else { 100.0 };
+    write!(out, "<line x1=\"{from:.2}%\" x2=\"{to:.2}%\" y1=\"{y}\" y2=\"{y}\"/>")?;
+    if known(p99) {
+        let (top, bottom) = (y - 6, y + 6);
+        write!(out, "<line class=\"end\" x1=\"{end:.2}%\" x2=\"{end:.2}%\" y1=\"{top}\" y2=\"{bottom}\"/>")?;
+    }
+    if known(p90) {
+        write!(out, "<circle class=\"hollow\" cx=\"{middle:.2}%\" cy=\"{y}\" r=\"4\"/>")?;
+    }
+    if known(p50) {
+        write!(out, "<circle cx=\"{from:.2}%\" cy=\"{y}\" r=\"4.5\"/>")?;
+    }
     Ok(())
 }
 

@@ -1,9 +1,9 @@
 use std::fmt::{self, Write};
 use std::io;
 
-use crate::report::compare::{Comparison, FailureRow, Headline, Judgement, PhaseRow, tally};
+use crate::report::compare::{Comparison, Headline, Judgement, PERCENTILES, Row, change, tally, word};
 use crate::report::html::comparison::data::{self, Data};
-use crate::report::html::comparison::tables::{self, FAILURES, TIMES, chip, word};
+use crate::report::html::comparison::tables::{self, chip};
 use crate::report::html::comparison::{Side, dots, sides};
 use crate::report::html::escape::Text;
 use crate::report::html::frame::{self, Frame, figure, how_to_read};
@@ -51,27 +51,15 @@ fn body(out: &mut String, comparison: &Comparison, both: [Side<'_>; 2], data: &D
     out.push_str("<section id=\"sides\"><h2>Who was compared</h2>");
     sides::sides(out, both)?;
     out.push_str("</section>\n<section id=\"rows\"><h2>Phase by phase</h2>");
-    for (stage, rows) in by_stage(comparison) {
-        tables::phases(out, stage, &rows)?;
+    for rows in comparison.by_stage() {
+        tables::times(out, rows)?;
+        tables::measures(out, rows)?;
     }
-    tables::failures(out, &comparison.failures)?;
     tables::thresholds(out, comparison)?;
     out.push_str("</section>\n");
     plots(out, comparison, both, data)?;
     out.push_str("</main>");
     Ok(())
-}
-
-/// Phase rows of each stage in which both sides have some, in order.
-fn by_stage(comparison: &Comparison) -> Vec<(&str, Vec<&PhaseRow>)> {
-    let mut stages: Vec<(&str, Vec<&PhaseRow>)> = Vec::new();
-    for row in &comparison.phases {
-        match stages.last_mut() {
-            Some((stage, rows)) if *stage == row.stage => rows.push(row),
-            _ => stages.push((&row.stage, vec![row])),
-        }
-    }
-    stages
 }
 
 /// In words; what got worse and better; when a difference counted; what the reader must know.
@@ -80,30 +68,48 @@ fn verdict(out: &mut String, comparison: &Comparison) -> fmt::Result {
         Headline::Worse => ("bad", "✗", "Regression"),
         Headline::Mixed => ("bad", "✗", "Regression in part, better in part"),
         Headline::Better => ("good", "✓", "No regression, better"),
-        Headline::Same => ("same", "=", "No difference that can be told"),
+        Headline::Same => ("same", "=", "No detectable difference"),
+        Headline::Undecided if comparison.runs == [1, 1] => ("warn", "!", "Large differences, but from one run each"),
+        Headline::Undecided => ("warn", "!", "Large differences, but from few runs"),
         Headline::TooFew => ("warn", "!", "Not enough data"),
     };
     write!(
         out,
         "<section id=\"verdict\"><h2>Verdict</h2><ul class=\"verdicts\"><li class=\"{class}\"><span class=\"sign\" \
-         aria-hidden=\"true\">{sign}</span> <strong>{label}</strong>: {}</li></ul>",
+         aria-hidden=\"true\">{sign}</span> <strong>{label}</strong>: {}</li>",
         Text(&tally(comparison))
     )?;
-    for (judgement, words) in [(Judgement::Worse, "What got worse in B"), (Judgement::Better, "What got better in B")] {
-        changes(out, comparison, judgement, words)?;
+    for warning in &comparison.warnings {
+        write!(
+            out,
+            "<li class=\"warn\"><span class=\"sign\" aria-hidden=\"true\">!</span> <strong>Warning</strong>: {}</li>",
+            Text(warning)
+        )?;
     }
+    out.push_str("</ul>");
+    changes(out, comparison, "What got worse in B", |judgement| judgement == Judgement::Worse)?;
+    changes(out, comparison, "What differs much, but is not decided", |judgement| {
+        matches!(judgement, Judgement::Undecided { .. })
+    })?;
+    changes(out, comparison, "What got better in B", |judgement| judgement == Judgement::Better)?;
     let (effect, confidence) = (percent(comparison.limits.effect), percent(comparison.limits.confidence));
     write!(
         out,
         "<p>A phase is called slower or faster when two at least of its p50, p90 and p99 differ by {effect} or more in the same \
          direction, and chance alone does not explain it: with {confidence} confidence over all {} rows together nothing is \
-         called different that is not. One percentile by itself never decides. {}</p>",
-        units::count(comparison.rows() as u64),
+         called different that is not. One percentile by itself never decides. {}{}</p>",
+        units::count(comparison.rows.len() as u64),
         if comparison.between_runs() {
             "Whole runs were held against each other, so that the noise between runs is part of it."
         } else {
             "Blocks of intervals of either side were held against each other: the noise within runs is part of it, that between \
              runs is not."
+        },
+        if comparison.undecided() > 0 {
+            " A question mark stands behind what differs by half or more, and would be told if runs of the same thing were known \
+             not to differ so much."
+        } else {
+            ""
         }
     )?;
     for note in &comparison.notes {
@@ -118,42 +124,40 @@ fn percent(share: f64) -> String {
     format!("{} %", units::rounded(share * 100.0))
 }
 
-fn changes(out: &mut String, comparison: &Comparison, judgement: Judgement, words: &str) -> fmt::Result {
-    let mut phases: Vec<_> = comparison.phases.iter().filter(|row| row.judgement == judgement).collect();
-    phases.sort_by(|a, b| data::change(b).total_cmp(&data::change(a)));
-    let failures: Vec<_> = comparison.failures.iter().filter(|row| row.judgement == judgement).collect();
-    if phases.is_empty() && failures.is_empty() {
+fn changes(
+    out: &mut String,
+    comparison: &Comparison,
+    words: &str,
+    is_meant: impl Fn(Judgement) -> bool,
+) -> fmt::Result {
+    let mut rows: Vec<&Row> = comparison.rows.iter().filter(|row| is_meant(row.judgement)).collect();
+    if rows.is_empty() {
         return Ok(());
     }
-    let several = comparison.phases.iter().any(|row| row.stage != comparison.phases[0].stage);
-    let of = |stage: &str| if several { format!("{stage}: ") } else { String::new() };
+    // What became of devices goes before how long it took.
+    rows.sort_by(|a, b| {
+        let times = |row: &Row| row.what.phase().is_some();
+        times(a).cmp(&times(b)).then(data::change(b).total_cmp(&data::change(a)))
+    });
+    let several = comparison.by_stage().count() > 1;
     write!(out, "<h3>{words}</h3><ul class=\"changes\">")?;
-    for FailureRow { stage, failed, counts, .. } in &failures {
-        write!(
-            out,
-            "<li>{}<strong>{}</strong>: {} of {} in A, {} of {} in B</li>",
-            Text(&of(stage)),
-            word(judgement, FAILURES),
-            units::count(failed[0]),
-            units::count(counts[0]),
-            units::count(failed[1]),
-            units::count(counts[1])
-        )?;
-    }
-    for row in phases.iter().take(NAMED) {
-        write!(out, "<li>{}<strong>{}</strong> {}: ", Text(&of(&row.stage)), row.phase, word(judgement, TIMES))?;
-        for (place, name) in ["p50", "p90", "p99"].into_iter().enumerate() {
-            let [a, b] = row.nanos.map(|nanos| nanos[place]);
+    for row in rows.iter().take(NAMED) {
+        let stage = if several { format!("{}: ", row.stage) } else { String::new() };
+        write!(out, "<li>{}<strong>{}</strong> {}: ", Text(&stage), row.what.title(), word(row))?;
+        for (place, values) in row.values.iter().enumerate() {
+            let [a, b] = [0, 1].map(|side| row.what.told(values.sides[side], row.counts[side]));
             let comma = if place == 0 { "" } else { ", " };
-            write!(out, "{comma}{name} {} → {}", units::nanos(a), units::nanos(b))?;
-            if let Some(change) = tables::change(row, place) {
-                write!(out, " ({change})")?;
+            let name =
+                if row.what.phase().is_some() { format!("p{:.0} ", PERCENTILES[place] * 100.0) } else { String::new() };
+            write!(out, "{comma}{name}{} → {}", Text(&a), Text(&b))?;
+            if let Some(share) = values.change() {
+                write!(out, " ({})", change(share))?;
             }
         }
         out.push_str("</li>");
     }
-    if phases.len() > NAMED {
-        write!(out, "<li>{} more phases, see the tables below</li>", phases.len() - NAMED)?;
+    if rows.len() > NAMED {
+        write!(out, "<li>{} more, see the tables below</li>", rows.len() - NAMED)?;
     }
     out.push_str("</ul>");
     Ok(())
@@ -176,11 +180,10 @@ fn plots(out: &mut String, comparison: &Comparison, both: [Side<'_>; 2], data: &
         );
     }
     out.push_str("</p>");
-    let rows = by_stage(comparison);
     let stages = both[0].runs.first().map_or(&[][..], |run| &run.stages);
     for (position, stage) in stages.iter().enumerate() {
         frame::stage(out, position, stage, data.per_point.get(position).copied().unwrap_or(1))?;
-        if let Some((_, rows)) = rows.iter().find(|(name, _)| *name == stage.name) {
+        if let Some(rows) = comparison.by_stage().find(|rows| rows[0].stage == stage.name) {
             dots::figure(out, position, rows)?;
         }
         for plot in data.plots_of(position) {

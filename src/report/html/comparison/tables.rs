@@ -1,37 +1,31 @@
 use std::fmt::{self, Write};
 
-use crate::report::compare::{self, Comparison, FailureRow, Judgement, PERCENTILES, PhaseRow, ThresholdRow};
+use crate::report::compare::{Comparison, Judgement, Row, ThresholdRow, Values, change, word};
 use crate::report::console::meaning;
 use crate::report::html::escape::Text;
 use crate::report::html::frame::{foot, head};
 use crate::report::{observed, units};
 
-/// What worse and better are called of times, and of failures.
-pub(super) const TIMES: [&str; 2] = ["slower", "faster"];
-pub(super) const FAILURES: [&str; 2] = ["more failures", "fewer failures"];
-
-pub(super) const fn word(judgement: Judgement, [worse, better]: [&'static str; 2]) -> &'static str {
+/// The class of what is said of a row, and the sign before it.
+pub(super) const fn tone(judgement: Judgement) -> (&'static str, &'static str) {
     match judgement {
-        Judgement::Worse => worse,
-        Judgement::Better => better,
-        Judgement::Same => "no difference",
-        Judgement::TooFew => "not enough data",
+        Judgement::Worse => ("bad", "✗ "),
+        Judgement::Better => ("good", "✓ "),
+        Judgement::Undecided { .. } => ("warn", "! "),
+        Judgement::Same | Judgement::TooFew => ("soft", ""),
     }
 }
 
 /// A cell with the judgement, over so many rows.
-fn judged(out: &mut String, judgement: Judgement, words: [&'static str; 2], rows: usize) -> fmt::Result {
-    let (class, sign) = match judgement {
-        Judgement::Worse => ("bad", "✗ "),
-        Judgement::Better => ("good", "✓ "),
-        Judgement::Same | Judgement::TooFew => ("soft", ""),
-    };
-    write!(out, "<td class=\"{class}\" rowspan=\"{rows}\">{sign}{}</td>", word(judgement, words))
+fn judged(out: &mut String, row: &Row, rows: usize) -> fmt::Result {
+    let (class, sign) = tone(row.judgement);
+    write!(out, "<td class=\"{class}\" rowspan=\"{rows}\">{sign}{}</td>", word(row))
 }
 
-/// `+12 %`; `None` when there is nothing to relate it to.
-pub(super) fn change(row: &PhaseRow, percentile: usize) -> Option<String> {
-    row.change(percentile).map(compare::change)
+/// A cell with the difference, and how probable it is by chance.
+fn changed(out: &mut String, values: &Values) -> fmt::Result {
+    let change = values.change().map_or_else(|| "–".to_owned(), change);
+    write!(out, "<td class=\"n\">{change}<small>{}</small></td>", chance(values.chance))
 }
 
 fn chance(chance: Option<f64>) -> String {
@@ -42,44 +36,38 @@ fn chance(chance: Option<f64>) -> String {
     }
 }
 
-/// Phases of one stage: both sides, how they differ, and how probable that is by chance.
-pub(super) fn phases(out: &mut String, stage: &str, rows: &[&PhaseRow]) -> fmt::Result {
-    if rows.is_empty() {
-        return Ok(());
-    }
+/// Times of one stage: both sides, how they differ, and how probable that is by chance.
+pub(super) fn times(out: &mut String, rows: &[Row]) -> fmt::Result {
+    let rows = || rows.iter().filter_map(|row| Some((row, row.what.phase()?)));
+    let Some((Row { stage, .. }, _)) = rows().next() else { return Ok(()) };
     head(out, &format!("Phases of stage {stage}"), &["phase", "verdict", "side", "#count", "#p50", "#p90", "#p99"]);
-    for row in rows {
+    for (row, phase) in rows() {
+        let whose = if phase.is_of_device() { "; of all who began" } else { "" };
         write!(
             out,
-            "<tr class=\"joined\"><th scope=\"row\" rowspan=\"3\">{}<small>{}</small></th>",
-            row.phase,
-            Text(meaning(row.phase))
+            "<tr class=\"joined\"><th scope=\"row\" rowspan=\"3\">{phase}<small>{}{whose}</small></th>",
+            Text(meaning(phase))
         )?;
-        judged(out, row.judgement, TIMES, 3)?;
+        judged(out, row, 3)?;
         for (side, name) in ["A", "B"].into_iter().enumerate() {
             if side > 0 {
                 out.push_str("<tr class=\"joined\">");
             }
             write!(out, "<td>{}</td><td class=\"n\">{}</td>", chip(name), units::count(row.counts[side]))?;
-            for nanos in row.nanos[side] {
-                write!(out, "<td class=\"n\">{}</td>", units::nanos(nanos))?;
+            for values in &row.values {
+                let told = row.what.told(values.sides[side], row.counts[side]);
+                write!(out, "<td class=\"n\">{}</td>", Text(&told))?;
             }
             out.push_str("</tr>");
         }
         out.push_str("<tr><td class=\"soft\">change</td><td></td>");
-        for percentile in 0..PERCENTILES.len() {
-            write!(
-                out,
-                "<td class=\"n\">{}<small>{}</small></td>",
-                change(row, percentile).unwrap_or_else(|| "–".to_owned()),
-                chance(row.chance[percentile])
-            )?;
-        }
+        row.values.iter().try_for_each(|values| changed(out, values))?;
         out.push_str("</tr>");
     }
     foot(out);
     out.push_str(
-        "<p class=\"source\">Data: phases.csv of either side, rows with outcome succeeded; comparison.json, phases</p>",
+        "<p class=\"source\">Data: phases.csv of either side, rows with outcome succeeded, of backoff, recover and total \
+         those with outcome all; comparison.json, phases</p>",
     );
     Ok(())
 }
@@ -92,35 +80,26 @@ pub(super) const fn chip(name: &str) -> &'static str {
     }
 }
 
-/// Devices that failed or were dropped, stage by stage.
-pub(super) fn failures(out: &mut String, rows: &[FailureRow]) -> fmt::Result {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    head(
-        out,
-        "Devices that failed for good or were dropped",
-        &["stage", "verdict", "#A", "#B", "#share of A", "#share of B", "#by chance"],
-    );
-    for row in rows {
-        let [a, b] = row.shares();
-        write!(out, "<tr><th scope=\"row\">{}</th>", Text(&row.stage))?;
-        judged(out, row.judgement, FAILURES, 1)?;
-        for side in 0..2 {
-            let (failed, of) = (units::count(row.failed[side]), units::count(row.counts[side]));
-            write!(out, "<td class=\"n\">{failed} of {of}</td>")?;
+/// What became of the devices of one stage, and what they asked of the service.
+pub(super) fn measures(out: &mut String, rows: &[Row]) -> fmt::Result {
+    let rows = || rows.iter().filter(|row| row.what.phase().is_none());
+    let Some(Row { stage, .. }) = rows().next() else { return Ok(()) };
+    head(out, &format!("Devices of stage {stage}"), &["devices", "verdict", "#A", "#B", "#change"]);
+    for row in rows() {
+        for values in &row.values {
+            write!(out, "<tr><th scope=\"row\">{}</th>", row.what.title())?;
+            judged(out, row, 1)?;
+            for side in 0..2 {
+                let told = row.what.told(values.sides[side], row.counts[side]);
+                write!(out, "<td class=\"n\">{}</td>", Text(&told))?;
+            }
+            changed(out, values)?;
+            out.push_str("</tr>");
         }
-        write!(
-            out,
-            "<td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>",
-            units::percent(a),
-            units::percent(b),
-            chance(row.chance)
-        )?;
     }
     foot(out);
     out.push_str(
-        "<p class=\"source\">Data: summary.csv and intervals.csv of either side; comparison.json, failures</p>",
+        "<p class=\"source\">Data: summary.csv and intervals.csv of either side; comparison.json, measures</p>",
     );
     Ok(())
 }
