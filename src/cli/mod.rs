@@ -5,6 +5,7 @@ pub mod args;
 pub mod command;
 mod error;
 mod exit;
+pub mod expected;
 mod explained;
 mod harmless;
 pub mod live;

@@ -27,9 +27,12 @@ speed = "high"
 "#;
 
 /// The binary in an empty folder, without what the surroundings may have set.
+/// What a command is told so that it remembers nothing of the machine that runs the test, and has nothing remembered.
+pub(crate) const NO_STATE: (&str, &str) = ("XDG_STATE_HOME", "/dev/null/none");
+
 pub(crate) fn fleetstorm(folder: &Path) -> Command {
     let mut command = assert_cmd::cargo::cargo_bin_cmd!("fleetstorm");
-    command.current_dir(folder).env_remove("FLEETSTORM_GROUP_KEY").env_remove("NO_COLOR");
+    command.current_dir(folder).env_remove("FLEETSTORM_GROUP_KEY").env_remove("NO_COLOR").env(NO_STATE.0, NO_STATE.1);
     command.timeout(std::time::Duration::from_secs(120));
     command
 }

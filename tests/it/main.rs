@@ -11,6 +11,7 @@ mod docs;
 mod emulator;
 mod endings;
 mod engine;
+mod expected;
 mod hostile_service;
 mod hubs;
 mod key_page;

@@ -14,7 +14,7 @@ use predicates::str::contains;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::cli::{code, fleetstorm};
+use crate::cli::{NO_STATE, code, fleetstorm};
 
 /// Environment variable by which a test finds its own processes.
 const MARK: &str = "FLEETSTORM_TEST_MARK";
@@ -581,6 +581,7 @@ impl Running {
             .args(more)
             .current_dir(folder.path())
             .env(MARK, &mark)
+            .env(NO_STATE.0, NO_STATE.1)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -9,7 +9,7 @@ use predicates::str::contains;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::cli::{code, fleetstorm};
+use crate::cli::{NO_STATE, code, fleetstorm};
 use crate::run::{Emulator, RUN, folder, json, rows, sum, verdicts};
 
 /// Runs a part of the fleet into a folder of that name.
@@ -158,6 +158,7 @@ fn rows_that_find_no_room_are_told_and_cost_nothing_else() {
     // Blocks of 1,024 bytes. Whoever ignores the signal gets an error, as of a full disk.
     shell.args(["-c", "trap '' XFSZ; ulimit -f 250; exec \"$0\" \"$@\""]).arg(binary).args(RUN);
     shell.args(["--devices", "--quiet", "--set", "fleet.keys=shared"]).current_dir(folder.path());
+    shell.env(NO_STATE.0, NO_STATE.1);
     let run = shell.timeout(std::time::Duration::from_secs(120)).assert();
     let output = run.get_output();
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

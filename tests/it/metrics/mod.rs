@@ -57,7 +57,13 @@ impl Running {
     /// With variables in its environment.
     fn start_in(folder: &Path, more: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut command = Command::new(assert_cmd::cargo::cargo_bin!("fleetstorm"));
-        command.current_dir(folder).args(RUN).args(more).envs(environment.iter().copied()).stdout(Stdio::null());
+        command
+            .current_dir(folder)
+            .args(RUN)
+            .args(more)
+            .envs([crate::cli::NO_STATE])
+            .envs(environment.iter().copied())
+            .stdout(Stdio::null());
         Self(command.spawn().unwrap())
     }
 

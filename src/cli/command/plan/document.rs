@@ -5,10 +5,12 @@ use serde::Serialize;
 use crate::cli::command::plan::facts::{RunFacts, StageFacts};
 use crate::cli::command::plan::key_time;
 use crate::cli::command::plan::keys::KeyWork;
+use crate::cli::expected::{ExpectedStage, Source};
 use crate::domain;
 use crate::domain::FleetTime;
 use crate::engine::quota_check::{QuotaCheck, QuotaVerdict, StageCount};
 use crate::engine::{Needs, PlannedStage};
+use crate::report::units::rounded;
 use crate::scenario::Scenario;
 
 /// The plan as JSON. Durations are integer microseconds (`_us`), real time unless the key says `fleet`.
@@ -27,6 +29,10 @@ pub(super) struct Document<'a> {
     shard: Shard,
     /// Absent when a closed workload decides.
     least_duration_us: Option<u64>,
+    /// When this machine is expected to be through with all that comes; absent when that is not known.
+    expected_duration_us: Option<u64>,
+    /// Cores that count for that: those there are, or what a cgroup allows of them.
+    expected_cores: f64,
     stages: Vec<Stage<'a>>,
     /// What all stages together ask of quotas: whether they are kept.
     quotas: Vec<Together<'a>>,
@@ -64,6 +70,25 @@ struct Stage<'a> {
     arrivals: &'a [u32],
     /// What it asks for as if it were alone; times count from its begin.
     quotas: Vec<Quota>,
+    machine: Machine,
+}
+
+/// What this machine is expected to do in a stage. What is not known is `null`.
+#[derive(Serialize)]
+struct Machine {
+    /// `earlier-runs` on this machine, `documented` of another one, or `unknown`.
+    known_by: &'static str,
+    /// Stages of earlier runs.
+    runs: Option<usize>,
+    devices_per_s: Option<f64>,
+    least_devices_per_s: Option<f64>,
+    most_devices_per_s: Option<f64>,
+    generator_cpu_per_device_us: Option<u64>,
+    emulator_cpu_per_device_us: Option<u64>,
+    /// The longest that it is behind what is asked of it, with what goes on beside the stage.
+    behind_us: Option<u64>,
+    keeps_up: Option<bool>,
+    warning: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -181,6 +206,7 @@ impl<'a> Document<'a> {
             key_time,
             open_files,
             ports,
+            expected,
             quotas,
             quotas_declared: _,
         } = facts;
@@ -196,7 +222,13 @@ impl<'a> Document<'a> {
             own_devices: plan.own_devices(),
             shard: Shard { index: plan.shard.index(), count: plan.shard.count() },
             least_duration_us: facts.least_duration().map(us),
-            stages: stages.iter().map(|stage| Stage::of(stage, plan.time_scale)).collect(),
+            expected_duration_us: expected.ends.map(us),
+            expected_cores: expected.cores,
+            stages: stages
+                .iter()
+                .zip(&expected.stages)
+                .map(|(stage, expected)| Stage::of(stage, expected, plan.time_scale))
+                .collect(),
             quotas: quotas.iter().map(|check| Together::of(check, scenario)).collect(),
             keys,
             key_work: key_work.iter().map(Keys::of).collect(),
@@ -218,7 +250,7 @@ impl<'a> Document<'a> {
 }
 
 impl<'a> Stage<'a> {
-    fn of(facts: &'a StageFacts<'a>, scale: domain::TimeScale) -> Self {
+    fn of(facts: &'a StageFacts<'a>, expected: &ExpectedStage, scale: domain::TimeScale) -> Self {
         let StageFacts { stage: _, planned, classes, quotas } = facts;
         let PlannedStage { name, kind, workload, devices, start, last_due, arrivals, step, peak_per_second } = planned;
         let fleet = |real: &Duration| fleet_us(scale.to_fleet(*real));
@@ -236,6 +268,31 @@ impl<'a> Stage<'a> {
             step_us: us(*step),
             arrivals,
             quotas: quotas.iter().map(Quota::of).collect(),
+            machine: Machine::of(expected),
+        }
+    }
+}
+
+impl Machine {
+    fn of(expected: &ExpectedStage) -> Self {
+        let rate = expected.rate.as_ref();
+        let cost = rate.map(|rate| rate.cost);
+        let (known_by, runs) = match cost.map(|cost| cost.source) {
+            Some(Source::Runs { runs, .. }) => ("earlier-runs", Some(runs)),
+            Some(Source::Documented) => ("documented", None),
+            None => ("unknown", None),
+        };
+        Self {
+            known_by,
+            runs,
+            devices_per_s: rate.map(|rate| rounded(rate.per_second)),
+            least_devices_per_s: rate.map(|rate| rounded(rate.bounds[0])),
+            most_devices_per_s: rate.map(|rate| rounded(rate.bounds[1])),
+            generator_cpu_per_device_us: cost.map(|cost| us(cost.generator)),
+            emulator_cpu_per_device_us: cost.and_then(|cost| cost.emulator).map(us),
+            behind_us: expected.behind.map(us),
+            keeps_up: expected.keeps_up(),
+            warning: expected.warning(),
         }
     }
 }

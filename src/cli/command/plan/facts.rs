@@ -5,9 +5,10 @@ use crate::cli::CommandError;
 use crate::cli::command::plan::key_time::KeyTime;
 use crate::cli::command::plan::keys::{self, KeyWork};
 use crate::cli::command::plan::ports::Ports;
+use crate::cli::expected::{Expected, Remembered};
 use crate::engine::quota_check::{QuotaCheck, QuotaChecks};
 use crate::engine::{Plan, PlannedStage};
-use crate::rig::machine::OpenFiles;
+use crate::rig::machine::{OpenFiles, Scarcity, machine};
 use crate::rig::quotas;
 use crate::scenario::{DeviceClass, Scenario, Stage};
 
@@ -20,6 +21,8 @@ pub(super) struct RunFacts<'a> {
     /// Whether there is time to make them.
     pub(super) key_time: KeyTime,
     pub(super) open_files: OpenFiles,
+    /// What this machine is expected to do.
+    pub(super) expected: Expected,
     pub(super) ports: Ports,
     /// What all stages together ask of quotas.
     pub(super) quotas: Vec<QuotaCheck>,
@@ -57,6 +60,7 @@ impl<'a> RunFacts<'a> {
             key_time: KeyTime::of(scenario, plan, available_parallelism().map_or(1, usize::from)),
             stages,
             open_files,
+            expected: Expected::of(scenario, plan, &machine(open_files, &Scarcity::default()), &Remembered::of_user()),
             ports: Ports::of(scenario, plan.needs),
             quotas: together,
             quotas_declared: scenario.quotas != crate::domain::QuotaLimits::NONE,
@@ -68,6 +72,12 @@ impl<'a> RunFacts<'a> {
     pub(super) fn least_duration(&self) -> Option<Duration> {
         let end = |stage: &StageFacts<'_>| Some(stage.planned.start? + stage.planned.last_due?);
         self.stages.iter().map(end).try_fold(Duration::ZERO, |latest, end| Some(latest.max(end?)))
+    }
+
+    /// Until when this machine is busy with what comes, when it is not expected to keep up with it.
+    pub(super) fn busy_until(&self) -> Option<Duration> {
+        let falls_behind = self.expected.stages.iter().any(|stage| stage.keeps_up() == Some(false));
+        self.expected.ends.filter(|_| falls_behind)
     }
 
     /// CPU time of all keys and CSRs.

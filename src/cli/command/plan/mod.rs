@@ -37,7 +37,8 @@ Examples:
   fleetstorm plan scenarios/provisioning-storm.toml --set fleet.devices=40000 --shard 1/4
       what the first of four machines will do and need; quotas are checked for all four together
 
-Quotas are checked for all stages together that may run beside each other, and for first attempts alone: devices that are refused \
+What this machine is expected to do is held against what is asked for: by earlier runs on it, else as documented \
+for another one. Quotas are checked for all stages together that may run beside each other, and for first attempts alone: devices that are refused \
 come again and make it worse. Ends with code 0 even when \
 they do not hold, and with 3 when the scenario is invalid.";
 

@@ -33,9 +33,16 @@ pub(super) fn of(facts: &RunFacts<'_>) -> String {
             rows.row("class", &class_words(class));
         }
     }
-    for stage in stages {
+    for (stage, expected) in stages.iter().zip(&facts.expected.stages) {
         rows.gap();
         stage_rows(&mut rows, stage, facts);
+        // What a device takes that operates depends on how long and what for.
+        if stage.stage.operate.is_none() {
+            rows.row("machine", &facts.expected.words(expected));
+        }
+        if let Some(warning) = expected.warning() {
+            rows.row(if expected.at_once { "at once" } else { "too fast" }, &warning);
+        }
     }
     rows.gap();
     quota_rows(&mut rows, facts);
@@ -240,6 +247,11 @@ fn takes(facts: &RunFacts<'_>) -> String {
         String::new()
     };
     match facts.least_duration() {
+        Some(least) if let Some(busy) = facts.busy_until() => format!(
+            "{} until the last is due, about {} until this machine is expected to be through with them, and the time of the last answers{keys}",
+            units::duration(least),
+            units::duration(busy)
+        ),
         None => "as long as the target needs: a closed workload starts a device when another is done".to_owned(),
         Some(Duration::ZERO) => format!("as long as the target needs to answer{keys}"),
         Some(least) => format!("{} and the time of the last answers{keys}", units::duration(least)),

@@ -13,6 +13,7 @@ use crate::cli::args::ScenarioArgs;
 use crate::cli::command::compare::{Documents, JudgingArgs, judge, read_runs};
 use crate::cli::command::finish::{RunEnding, finish, in_short, overview};
 use crate::cli::command::plan::Idle;
+use crate::cli::expected::{Expected, Remembered, remember};
 use crate::cli::metrics::{MetricsAddress, OtlpArgs};
 use crate::cli::settings::{Resolved, resolve};
 use crate::cli::start_at::StartAt;
@@ -24,7 +25,7 @@ use crate::report::console::wrapped;
 use crate::report::rows::RowFormat;
 use crate::report::{HTML_REPORT, ReadError, ResultsFolder, Side};
 use crate::rig::live::About;
-use crate::rig::machine::OpenFiles;
+use crate::rig::machine::{OpenFiles, Scarcity, machine};
 use crate::rig::{Observers, Run, TargetOptions, os_text};
 use hold::{close, hold};
 use observers::{Wanted, display};
@@ -329,13 +330,20 @@ fn once(
     if let Some(shortage) = open_files.shortage() {
         terminal.note(wrapped("note: ", &shortage));
     }
+    let on_this_machine = machine(open_files, &Scarcity::default());
+    let expected = Expected::of(&run.scenario, &run.plan, &on_this_machine, &Remembered::of_user());
+    for warning in expected.warnings() {
+        terminal.note(wrapped(if warning.starts_with("WARNING") { "" } else { "note: " }, &warning));
+    }
     run.open_files = Some(open_files);
+    let scenario = run.scenario.clone();
     observers.onlooker = Some(display(About::of(&run.scenario, open_files.limit), terminal));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RuntimeError)?;
     let Some(record) = runtime.block_on(hold(run, options, &mut observers))? else {
         terminal.note("stopped before anything was measured");
         return Ok((RunEnding::Interrupted, None));
     };
+    remember(&record, &scenario);
     let ending = finish(&record, folder, terminal, Documents::Lines);
     let in_short = in_short(&record, terminal);
     if let Some(endpoint) = observers.endpoint {
