@@ -46,8 +46,8 @@ impl Cost {
 
     /// What is documented for devices that do that. It was measured with an optimized build.
     pub(super) fn documented(work: &Work, embedded: bool, optimized: bool) -> Option<Self> {
-        let known = optimized && work.documented;
-        known.then(|| if embedded { DOCUMENTED } else { Self { emulator: None, ..DOCUMENTED } })
+        let emulator = DOCUMENTED.emulator.filter(|_| embedded);
+        (optimized && work.documented).then_some(Self { emulator, ..DOCUMENTED })
     }
 }
 
