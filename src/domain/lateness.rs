@@ -9,6 +9,8 @@ named! {
         Poll = "polls",
         /// A refused request once more, after a retry-after or the wait in its place.
         Repeat = "repeated requests",
+        /// A telemetry message of a device that is connected.
+        Message = "telemetry messages",
     }
 }
 

@@ -7,8 +7,8 @@ named! {
     pub enum Phase {
         /// From the due time to the start: the generator's own lateness, waiting for a key included.
         Queued = "queued",
-        /// From the due time of what a device does within its work to when it did it: polls, repeated requests. Part of
-        /// the phase in which it waited. Of an attempt, the longest.
+        /// From the due time of what a device does within its work to when it did it: polls, repeated requests,
+        /// messages. Of the first two it is part of the phase in which the device waited. Of an attempt, the longest.
         Late = "late",
         /// Making the key pair. Done ahead of need on the CPU pool, not part of `total`.
         Keygen = "keygen",

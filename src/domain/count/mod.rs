@@ -167,6 +167,9 @@ declare! {
         "The longest retry-after that a refusal named, in fleet time.";
     Polls polls: Sum, Traffic, seconds, None, "polls", "Status polls sent.";
     Telemetry telemetry: Sum, Traffic, seconds, None, "telemetry", "Telemetry messages that the hub acknowledged.";
+    MessagesMissed messages_missed: Sum, Traffic, seconds, Warning, "messages missed",
+        "Telemetry messages that were due and could not be sent: the device had no connection, the hub had not acknowledged \
+         the one before, or this machine was late.";
     Disconnects disconnects: Sum, Traffic, seconds, Bad, "connections lost",
         "Held connections with the hub that were lost.";
 }

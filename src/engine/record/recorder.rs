@@ -272,6 +272,13 @@ impl Recorder {
         cut
     }
 
+    /// So many telemetry messages were due and could not be sent.
+    pub(crate) fn missed(&mut self, at: Duration, messages: u64) {
+        if messages > 0 {
+            self.count(at, |counts| counts.messages_missed += messages);
+        }
+    }
+
     /// A telemetry message was acknowledged.
     pub fn telemetry(&mut self, at: Duration, took: Duration) {
         self.keep(at);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::domain::{FailureClass, Phase};
+use crate::domain::{DueStep, FailureClass, Phase};
 use crate::engine::plan::share::{InFlightLimit, LimitedBy};
 use crate::engine::record::merge::Merged;
 use crate::engine::watch::saturation::{Evidence, Reason};
@@ -91,7 +91,7 @@ impl Watch<'_> {
                 "{name}: one in a hundred {step} was {} late, where {} would be harmless: {TOO_SLOW}{}",
                 length(lateness),
                 length(allowed),
-                DEPENDENT
+                if step == DueStep::Message { "" } else { DEPENDENT }
             )),
             (Reason::BeganLate, _, Some(begin)) => Some(self.began_late(name, begin)),
             (Reason::Failed, ..) => Some(format!(

@@ -94,7 +94,7 @@ mod tests {
             least: Duration::ZERO,
             open: false,
             lateness: Some(second),
-            late_steps: [Some(second), Some(allowed)],
+            late_steps: [Some(second), Some(allowed), None],
             median: Some(second),
             recover: Some(2 * second),
             began_late: true,

@@ -9,7 +9,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout_at;
 
 use crate::device::{Connector, HoldEnd};
-use crate::domain::{AttemptFacts, Failure, FailureClass, rng};
+use crate::domain::{AttemptFacts, DueStep, Failure, FailureClass, Lateness, rng};
 use crate::engine::worker::holder::{Kept, Mailbox};
 use crate::engine::worker::retry::Retries;
 use crate::engine::worker::task::{StageJob, TaskEnding};
@@ -44,12 +44,12 @@ pub(crate) async fn run<C: Connector + 'static>(
     }
     let mailbox = Mailbox::new();
     job.worker.fleet.with(device, |device| device.holder = Some(Rc::clone(&mailbox)));
-    let mut messages = Messages::of(&job, device);
+    let mut telemetry = Telemetry::new(&job, device);
     let outcome = loop {
         let since = job.now();
         let Some(kept) = work.kept.take() else { break Outcome::Failed(FailureClass::Network) };
         job.recorder.borrow_mut().connected += 1;
-        let ended = connected(&job, device, &mailbox, kept, &mut messages).await;
+        let ended = connected(&job, device, &mailbox, kept, &mut telemetry.messages).await;
         job.recorder.borrow_mut().connected -= 1;
         match ended {
             Ended::Over(kept) => {
@@ -96,6 +96,7 @@ async fn connected<C: Connector + 'static>(
 where
     C::Stream: AsyncRead + AsyncWrite + Unpin,
 {
+    messages.able(job.now());
     let until = job.until.unwrap_or(Duration::MAX);
     let over = job.worker.clock.instant(until);
     loop {
@@ -105,7 +106,10 @@ where
             biased;
             request = mailbox.asked() => {
                 match timeout_at(over, request.lend(kept)).await {
-                    Ok(Ok(Some(back))) => kept = back,
+                    Ok(Ok(Some(back))) => {
+                        kept = back;
+                        messages.able(job.now());
+                    }
                     Ok(_) => return Ended::Lost(Failure::new(FailureClass::Network, "the connection ended in another stage")),
                     Err(_) => return Ended::Over(None),
                 }
@@ -117,10 +121,15 @@ where
                     if now >= until {
                         return Ended::Over(Some(kept));
                     }
+                    if let Some(by) = messages.late(now) {
+                        job.recorder.borrow_mut().did(Lateness { step: DueStep::Message, by });
+                    }
                     if let Err(failure) = send(job, device, &mut kept).await {
                         return Ended::Lost(failure);
                     }
-                    messages.sent(job.now());
+                    let now = job.now();
+                    let missed = messages.sent(now);
+                    job.recorder.borrow_mut().missed(now, missed);
                 }
             },
         }
@@ -141,6 +150,29 @@ struct Messages {
     every: Duration,
     /// On the clock of the run; `None`: never.
     next: Option<Duration>,
+    /// Since when nothing but this machine keeps the device from sending: the connection is there, and the last message acknowledged.
+    able: Duration,
+}
+
+/// The messages of a device. Those that it owes when it ends are missed, whatever ends it.
+struct Telemetry<C: Connector> {
+    job: Rc<StageJob<C>>,
+    messages: Messages,
+}
+
+impl<C: Connector> Telemetry<C> {
+    fn new(job: &Rc<StageJob<C>>, device: u32) -> Self {
+        Self { job: Rc::clone(job), messages: Messages::of(job, device) }
+    }
+}
+
+impl<C: Connector> Drop for Telemetry<C> {
+    fn drop(&mut self) {
+        let end = self.job.now().min(self.job.until.unwrap_or(Duration::MAX));
+        if let Ok(mut recorder) = self.job.recorder.try_borrow_mut() {
+            recorder.missed(end, self.messages.owed(end));
+        }
+    }
 }
 
 impl Messages {
@@ -149,15 +181,35 @@ impl Messages {
         let every = job.setup.stage.operate.and_then(|operate| operate.telemetry_every);
         let every = every.map(|every| worker.run.scenario.time_scale.to_real(every).max(Duration::from_micros(1)));
         let first = every.map(|every| job.now() + first_after(every, worker.run.seed, device, job.setup.index));
-        Self { every: every.unwrap_or_default(), next: first }
+        Self { every: every.unwrap_or_default(), next: first, able: job.now() }
     }
 
-    /// One was sent. Those that could not be sent meanwhile are left out.
-    fn sent(&mut self, now: Duration) {
-        if let Some(next) = &mut self.next {
-            let missed = now.saturating_sub(*next).as_nanos() / self.every.as_nanos().max(1);
-            *next += self.every.saturating_mul(u32::try_from(missed).unwrap_or(u32::MAX).saturating_add(1));
-        }
+    /// From now on the device can send.
+    fn able(&mut self, now: Duration) {
+        self.able = now;
+    }
+
+    /// How late the next one is that is sent now, by this machine's fault alone.
+    fn late(&self, now: Duration) -> Option<Duration> {
+        Some(now.saturating_sub(self.next?.max(self.able)))
+    }
+
+    /// One was sent and acknowledged. Those that were due meanwhile are left out: so many.
+    fn sent(&mut self, now: Duration) -> u64 {
+        self.able = now;
+        let Some(next) = &mut self.next else { return 0 };
+        let missed = now.saturating_sub(*next).as_nanos() / self.every.as_nanos().max(1);
+        let missed = u32::try_from(missed).unwrap_or(u32::MAX);
+        *next += self.every.saturating_mul(missed.saturating_add(1));
+        missed.into()
+    }
+
+    /// How many were due before `end` and are not sent.
+    fn owed(&self, end: Duration) -> u64 {
+        let Some(since) = self.next.and_then(|next| end.checked_sub(next)).filter(|since| !since.is_zero()) else {
+            return 0;
+        };
+        u64::try_from(since.as_nanos().div_ceil(self.every.as_nanos().max(1))).unwrap_or(u64::MAX)
     }
 }
 
@@ -187,15 +239,24 @@ mod tests {
     }
 
     #[test]
-    fn messages_that_could_not_be_sent_in_time_are_left_out() {
+    fn messages_that_could_not_be_sent_in_time_are_left_out_and_counted() {
         let s = Duration::from_secs;
-        let mut messages = Messages { every: s(10), next: Some(s(5)) };
-        for (sent, next) in [(5, 15), (16, 25), (35, 45), (71, 75)] {
-            messages.sent(s(sent));
+        let mut messages = Messages { every: s(10), next: Some(s(5)), able: s(0) };
+        for (sent, missed, next) in [(5, 0, 15), (16, 0, 25), (35, 1, 45), (71, 2, 75)] {
+            assert_eq!(messages.sent(s(sent)), missed, "sent at {sent} s");
             assert_eq!(messages.next, Some(s(next)), "sent at {sent} s");
         }
-        let mut never = Messages { every: Duration::ZERO, next: None };
-        never.sent(s(9));
-        assert_eq!(never.next, None);
+        assert_eq!([74, 75, 76, 85, 86].map(|end| messages.owed(s(end))), [0, 0, 1, 1, 2]);
+        let mut never = Messages { every: Duration::ZERO, next: None, able: s(0) };
+        assert_eq!((never.sent(s(9)), never.next, never.owed(s(9)), never.late(s(9))), (0, None, 0, None));
+    }
+
+    #[test]
+    fn a_message_is_late_only_from_when_nothing_but_this_machine_held_it_back() {
+        let s = Duration::from_secs;
+        let mut messages = Messages { every: s(10), next: Some(s(5)), able: s(0) };
+        assert_eq!(messages.late(s(7)), Some(s(2)));
+        messages.able(s(6));
+        assert_eq!(messages.late(s(7)), Some(s(1)), "the connection was there again a second ago");
     }
 }

@@ -165,7 +165,7 @@ pub(super) fn warn(text: &str, bad: bool, tone: Tone) -> Cell {
 pub(in crate::report) const fn meaning(phase: Phase) -> &'static str {
     match phase {
         Phase::Queued => "due until started",
-        Phase::Late => "polls, repeats: due until done",
+        Phase::Late => "work on the way: due until done",
         Phase::Keygen => "key pair (ahead of need)",
         Phase::Csr => "CSR (ahead of need)",
         Phase::Sas => "SAS token",

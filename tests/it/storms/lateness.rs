@@ -63,3 +63,49 @@ fn refused_requests_that_are_repeated_late_are_seen() {
     assert!(late(&in_time).0 > refused.polls && refused.throttled > 0, "{refused:?}");
     assert!(late(&in_time).1 <= MS(1) && late(&halting).1 > MS(100), "{:?}", [late(&in_time), late(&halting)]);
 }
+
+/// 10 devices that stay connected for half a minute and send a message every second.
+fn operating(more: &str) -> Scenario {
+    scenario(&format!(
+        "fleet = {{ devices = 10, behaviour = 'well-behaved' }}
+         {more}
+         [[stage]]
+         name = 'rollout'
+         kind = 'provision'
+         arrival = 'at-once'
+         telemetry = false
+         [[stage]]
+         name = 'storm'
+         kind = 'operate'
+         arrival = 'at-once'
+         duration = '30s'
+         telemetry_every = '1s'"
+    ))
+}
+
+#[test]
+fn messages_that_come_late_saturate_and_have_nothing_to_do_with_retries() {
+    let [in_time, halting] = in_time_and_halting(&operating(""), 2_500, 1_500);
+    assert!(in_time.health.saturated.is_empty(), "{:?}", in_time.health.saturated);
+    let totals = stage(&in_time, "storm").totals;
+    assert_eq!((late(&in_time).0, totals.messages_missed), (totals.telemetry, 0), "{totals:?}");
+    let words = "storm: one in a hundred telemetry messages was ";
+    let reason = halting.health.saturated.iter().find(|reason| reason.starts_with(words));
+    let reason = reason.unwrap_or_else(|| panic!("{:?}", halting.health.saturated));
+    assert!(!reason.contains("429"), "{reason}");
+}
+
+#[test]
+fn messages_that_a_lost_connection_held_back_are_missed_and_not_late() {
+    let calm = stage(&outcome(&operating("")), "storm").totals;
+    let outage = outcome(&operating("emulator.faults.hub_outage = { from_seconds = 15, for_seconds = 5 }"));
+    let totals = stage(&outage, "storm").totals;
+    assert!(totals.messages_missed >= 30, "three of each device at least: {totals:?}");
+    assert_eq!(
+        totals.telemetry + totals.messages_missed,
+        calm.telemetry,
+        "every message that was due is one or the other"
+    );
+    assert!(late(&outage).1 <= MS(1), "{:?}", late(&outage));
+    assert!(outage.health.saturated.is_empty(), "{:?}", outage.health.saturated);
+}
