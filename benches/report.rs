@@ -8,7 +8,7 @@ use std::time::Duration;
 use fleetstorm::domain::{AttemptFacts, FailureClass, Phase};
 use fleetstorm::measure::{Attempt, CompactHistogram, Histogram, Interval, Outcome, PhaseHistograms, PhaseTimes};
 use fleetstorm::measure::{Counts, Merging, RunRecord};
-use fleetstorm::report::compare::{DifferenceLimits, compare};
+use fleetstorm::report::compare::{DifferenceLimits, MayDiffer, compare};
 use fleetstorm::report::{ResultsFolder, read};
 use tokio::time::Instant;
 
@@ -84,8 +84,8 @@ fn many_runs(runs: u64) {
     let (begin, start) = (Instant::now(), peak());
     let (a, b) = folders.split_at(folders.len() / 2);
     let [a, b] = [a, b].map(|side| side.iter().map(run).collect::<Vec<_>>());
-    let comparison =
-        compare(&a, &b, &[], DifferenceLimits { effect: 0.05, confidence: 0.99 }).expect("runs of one scenario");
+    let comparison = compare(&a, &b, MayDiffer::default(), DifferenceLimits { effect: 0.05, confidence: 0.99 })
+        .expect("runs of one scenario");
     assert!(!comparison.is_regression(), "both sides are the same");
     println!(
         "compared {runs} runs in {:.2} s: {start} MB at first, {} MB at most",

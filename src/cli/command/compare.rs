@@ -7,7 +7,9 @@ use crate::cli::command::finish::RunEnding;
 use crate::cli::terminal::StdoutError;
 use crate::cli::{CommandError, Exit, Explained, Terminal};
 use crate::measure::RunRecord;
-use crate::report::compare::{Comparison, ComparisonJson, DifferenceLimits, NotComparable, compare, table};
+use crate::report::compare::{
+    Comparison, ComparisonJson, DifferenceLimits, MayDiffer, NotComparable, compare, match_stages, table,
+};
 use crate::report::console::Look;
 use crate::report::{ReadError, Side, comparison_page, holds_results, read, write_whole};
 
@@ -41,6 +43,9 @@ pub struct JudgingArgs {
     /// Setting that may differ, such as fleet.key_algorithm, or the beginning of several
     #[arg(long, value_name = "KEY", help_heading = "Comparison")]
     pub allow: Vec<String>,
+    /// Hold two scenarios against each other on purpose: settings that differ are what is compared
+    #[arg(long, help_heading = "Comparison")]
+    pub across: bool,
     /// End with code 8 when it cannot be told whether B is worse: not enough data, or large differences from few runs
     #[arg(long, help_heading = "Comparison")]
     pub require_verdict: bool,
@@ -55,6 +60,8 @@ Examples:
       five runs on either side tell how much runs of the same thing differ, too
   fleetstorm compare before after --allow fleet.key_algorithm --json
       a setting that was changed on purpose; for machines
+  fleetstorm compare well-behaved ignores-retry-after --across
+      two scenarios on purpose: what differs in their settings is what is compared
   fleetstorm compare before after --html comparison.html
       both sides in one picture: percentile curves, latency and outcome over time, phases
 
@@ -76,10 +83,11 @@ fn percent(text: &str) -> Result<f64, String> {
 /// Results cannot be read, or are not comparable.
 pub fn run(args: CompareArgs, terminal: &Terminal) -> Result<Exit, CommandError> {
     let CompareArgs { baseline, candidate, html, judging } = args;
-    let runs = [read_runs(&baseline)?, read_runs(&candidate)?];
+    let mut runs = [read_runs(&baseline)?, read_runs(&candidate)?];
+    let notes = judging.match_stages(&mut runs)?;
     let names = [&baseline, &candidate].map(|path| path.display().to_string());
     let sides = [0, 1].map(|side| Side { name: &names[side], runs: &runs[side] });
-    let judged = judge(sides, &judging)?;
+    let judged = judge(sides, &judging, notes)?;
     judged.print(terminal, Documents::Whole)?;
     let written = html.map_or(Ok(()), |file| judged.write_page(&file, terminal));
     Ok(judged.ending(written, terminal).exit())
@@ -99,11 +107,25 @@ pub(super) struct Judged<'a> {
     require_verdict: bool,
 }
 
-/// Compares two sides.
-pub(super) fn judge<'a>(sides: [Side<'a>; 2], judging: &JudgingArgs) -> Result<Judged<'a>, NotComparable> {
-    let JudgingArgs { min_effect, confidence, allow, require_verdict } = judging;
+impl JudgingArgs {
+    /// Leaves the stages that are compared, and says how they were found.
+    pub(super) fn match_stages(&self, runs: &mut [Vec<RunRecord>; 2]) -> Result<Vec<String>, NotComparable> {
+        let [a, b] = runs;
+        if self.across { match_stages([a, b]) } else { Ok(Vec::new()) }
+    }
+}
+
+/// Compares two sides. `notes`: what the reader must know beside what comparing finds out.
+pub(super) fn judge<'a>(
+    sides: [Side<'a>; 2],
+    judging: &JudgingArgs,
+    notes: Vec<String>,
+) -> Result<Judged<'a>, NotComparable> {
+    let JudgingArgs { min_effect, confidence, allow, across, require_verdict } = judging;
     let limits = DifferenceLimits { effect: min_effect / 100.0, confidence: confidence / 100.0 };
-    let comparison = compare(sides[0].runs, sides[1].runs, allow, limits)?;
+    let allowed = MayDiffer { settings: allow, scenario: *across };
+    let mut comparison = compare(sides[0].runs, sides[1].runs, allowed, limits)?;
+    comparison.notes.splice(0..0, notes);
     Ok(Judged { sides, comparison, require_verdict: *require_verdict })
 }
 

@@ -3,12 +3,16 @@ use std::fmt;
 
 use crate::domain::TimeScale;
 use crate::measure::{RunRecord, RunStatus};
+use crate::report::compare::MayDiffer;
 use crate::report::{Verdict, units, verdicts};
 
 /// Runs that say nothing about each other.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, miette::Diagnostic)]
 #[error("these runs are not comparable:\n- {}", .0.join("\n- "))]
-#[diagnostic(help("run the same scenario with the same settings; --allow KEY lets a setting differ"))]
+#[diagnostic(help(
+    "run the same scenario with the same settings; --allow KEY lets a setting differ, --across holds two \
+                  scenarios against each other on purpose"
+))]
 pub struct NotComparable(
     /// Every reason.
     pub Vec<String>,
@@ -136,6 +140,10 @@ fn stages(run: &RunRecord) -> String {
     stages.collect::<Vec<_>>().join(", ")
 }
 
+fn kinds(run: &RunRecord) -> String {
+    run.stages.iter().map(|stage| stage.kind.to_string()).collect::<Vec<_>>().join(", ")
+}
+
 /// In what two runs differ, with what either has.
 fn difference<T: PartialEq + fmt::Display>(what: &str, a: &T, b: &T) -> Option<String> {
     (a != b).then(|| format!("{what}: {a} and {b}"))
@@ -155,15 +163,18 @@ pub(super) struct Remarks {
 }
 
 /// Every reason why runs cannot be compared, or what the reader must know.
-pub(super) fn check(a: &[RunRecord], b: &[RunRecord], allowed: &[String]) -> Result<Remarks, NotComparable> {
+pub(super) fn check(a: &[RunRecord], b: &[RunRecord], allowed: MayDiffer<'_>) -> Result<Remarks, NotComparable> {
     let mut warnings = BTreeSet::new();
     let mut reasons = BTreeSet::new();
     let mut notes = BTreeSet::new();
     let Some(first) = a.first().filter(|_| !b.is_empty()) else {
         return Err(NotComparable(vec!["one side has no runs".to_owned()]));
     };
-    let asked = settings(first);
-    for run in a.iter().chain(b) {
+    // Runs of one side are always like each other.
+    let like = if allowed.scenario { b.first().unwrap_or(first) } else { first };
+    let pairs = a.iter().map(|run| (first, run)).chain(b.iter().map(|run| (like, run)));
+    for (first, run) in pairs.chain(allowed.scenario.then_some((first, like))) {
+        let across = allowed.scenario && std::ptr::eq(run, like) && !std::ptr::eq(first, like);
         if run.status != RunStatus::Complete {
             reasons.insert(format!("a run of seed {} is partial ({})", run.seed, run.status.name()));
         }
@@ -176,16 +187,28 @@ pub(super) fn check(a: &[RunRecord], b: &[RunRecord], allowed: &[String]) -> Res
         }
         notes.extend(machine_full(run).map(|full| format!("in a run of seed {} {full}", run.seed)));
         if let Some(difference) = difference("scenario", &first.scenario, &run.scenario) {
-            reasons.insert(difference);
-            continue;
+            if !across {
+                reasons.insert(difference);
+                continue;
+            }
+            notes.insert(format!("compared: {difference}"));
         }
         reasons.extend(difference("time_scale", &first.time_scale, &run.time_scale));
         reasons.extend(difference("part of the fleet", &part(first), &part(run)));
-        reasons.extend(difference("stages", &stages(first), &stages(run)));
-        for (key, values) in differences(&asked, &settings(run)) {
-            if OF_TARGET.into_iter().any(|of| begins(&key, of)) || allowed.iter().any(|allowed| begins(&key, allowed)) {
+        if across {
+            reasons.extend(difference("kinds of the stages", &kinds(first), &kinds(run)));
+        } else {
+            reasons.extend(difference("stages", &stages(first), &stages(run)));
+        }
+        for (key, values) in differences(&settings(first), &settings(run)) {
+            let harmless = HARMLESS.into_iter().any(|harmless| begins(&key, harmless));
+            if across && !harmless {
+                notes.insert(format!("compared: {key}: {values}"));
+            } else if OF_TARGET.into_iter().any(|of| begins(&key, of))
+                || allowed.settings.iter().any(|allowed| begins(&key, allowed))
+            {
                 notes.insert(format!("{key} differs: {values}"));
-            } else if !HARMLESS.into_iter().any(|harmless| begins(&key, harmless)) {
+            } else if !harmless {
                 reasons.insert(format!("{key}: {values}"));
             }
         }

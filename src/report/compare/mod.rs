@@ -1,5 +1,6 @@
 //! Two sides of one or several runs each, phase by phase: what differs, and whether chance alone may have made it.
 
+mod across;
 mod comparable;
 mod document;
 mod judging;
@@ -16,6 +17,7 @@ mod words;
 use crate::domain::{Known, Quantity};
 use crate::measure::RunRecord;
 
+pub use across::match_stages;
 use comparable::Remarks;
 pub use comparable::{Mergeable, NotComparable, NotMergeable};
 pub use document::ComparisonJson;
@@ -179,14 +181,23 @@ impl Comparison {
     }
 }
 
-/// Compares the runs `b` with the runs `a`. `allowed`: settings that may differ (keys, or their beginnings).
+/// What may differ between two sides.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct MayDiffer<'a> {
+    /// Settings: keys, or their beginnings.
+    pub settings: &'a [String],
+    /// Scenario and settings, on purpose: that is what is compared. The stages are matched before ([`match_stages`]).
+    pub scenario: bool,
+}
+
+/// Compares the runs `b` with the runs `a`.
 ///
 /// # Errors
 /// They are not comparable: every reason.
 pub fn compare(
     a: &[RunRecord],
     b: &[RunRecord],
-    allowed: &[String],
+    allowed: MayDiffer<'_>,
     limits: DifferenceLimits,
 ) -> Result<Comparison, NotComparable> {
     let Remarks { warnings, mut notes } = comparable::check(a, b, allowed)?;
@@ -203,8 +214,10 @@ pub fn compare(
             a.len().min(b.len())
         ));
     }
+    let mut scenarios: Vec<&str> = [a, b].iter().filter_map(|runs| Some(runs.first()?.scenario.as_str())).collect();
+    scenarios.dedup();
     Ok(Comparison {
-        scenario: a.first().map(|run| run.scenario.clone()).unwrap_or_default(),
+        scenario: scenarios.join(" against "),
         runs: [a.len(), b.len()],
         limits,
         rows,

@@ -13,7 +13,7 @@ const LIMITS: DifferenceLimits = DifferenceLimits { effect: 0.05, confidence: 0.
 
 /// Of the times.
 fn judgements(a: &[RunRecord], b: &[RunRecord]) -> Vec<Judgement> {
-    let rows = compare(a, b, &[], LIMITS).unwrap().rows;
+    let rows = compare(a, b, MayDiffer::default(), LIMITS).unwrap().rows;
     rows.iter().filter(|row| row.what.phase().is_some()).map(|row| row.judgement).collect()
 }
 
@@ -29,7 +29,7 @@ fn the_same_is_hardly_ever_called_different() {
         let (a, b) = (run(&mut random, seconds, 1.0), run(&mut random, seconds, 1.0));
         // However small: only chance decides here.
         let limits = DifferenceLimits { effect: 0.0, confidence: 0.95 };
-        let rows = compare(&[a], &[b], &[], limits).unwrap().rows;
+        let rows = compare(&[a], &[b], MayDiffer::default(), limits).unwrap().rows;
         rows.iter().any(|row| matches!(row.judgement, Judgement::Worse | Judgement::Better))
     });
     let wrong = wrong.count();
@@ -64,7 +64,7 @@ fn failures_are_compared_too() {
         (interval.counts.succeeded, interval.counts.dropped) = (60, 40);
     }
     (b.stages[0].totals.succeeded, b.stages[0].totals.dropped) = (1_200, 800);
-    let comparison = compare(&[a], &[b], &[], LIMITS).unwrap();
+    let comparison = compare(&[a], &[b], MayDiffer::default(), LIMITS).unwrap();
     for what in [What::FailedOrDropped, What::Dropped] {
         assert_eq!(judgement(&comparison, what), Some(Judgement::Worse), "{what:?}");
     }
@@ -92,7 +92,7 @@ fn who_failed_counts_as_slower_than_everybody() {
     let a = run(&mut random, 40, 1.0);
     // The survivors are as fast as before.
     let b = failing(run(&mut random, 40, 1.0), 0.15);
-    let comparison = compare(from_ref(&a), from_ref(&b), &[], LIMITS).unwrap();
+    let comparison = compare(from_ref(&a), from_ref(&b), MayDiffer::default(), LIMITS).unwrap();
     assert_eq!(judgement(&comparison, What::Time(Phase::Total)), Some(Judgement::Worse));
     assert_eq!(judgement(&comparison, What::Time(Phase::Tls)), Some(Judgement::Same), "a part of attempts");
     for what in [What::Through, What::FailedAs(FailureClass::Timeout)] {
@@ -105,7 +105,7 @@ fn who_failed_counts_as_slower_than_everybody() {
     assert!(p99["b_above_us"].is_u64() && p99["a_us"].is_u64() && p99["change"].is_null(), "{p99}");
     assert!(p99.get("b_us").is_none() && p99.get("a_above_us").is_none(), "{p99}");
     // Two unknowns tell nothing.
-    let both = compare(&[failing(a, 0.15)], &[b], &[], LIMITS).unwrap();
+    let both = compare(&[failing(a, 0.15)], &[b], MayDiffer::default(), LIMITS).unwrap();
     assert_eq!(both.rows[1].values[2].chance, None);
     assert_ne!(judgement(&both, What::Time(Phase::Total)), Some(Judgement::Worse));
 }
@@ -121,7 +121,7 @@ fn a_large_difference_of_single_runs_is_neither_a_regression_nor_none() {
         run
     };
     let (a, b) = (with(11_600, 9_600), with(48_600, 46_600));
-    let comparison = compare(from_ref(&a), from_ref(&b), &[], LIMITS).unwrap();
+    let comparison = compare(from_ref(&a), from_ref(&b), MayDiffer::default(), LIMITS).unwrap();
     let found = judgement(&comparison, What::AttemptsPerSuccess);
     let Some(Judgement::Undecided { worse: true, runs }) = found else { panic!("{found:?}") };
     assert!(!comparison.is_regression() && comparison.is_undecided());
@@ -132,12 +132,12 @@ fn a_large_difference_of_single_runs_is_neither_a_regression_nor_none() {
     assert!(text.contains(&format!("run --repeat {}`", comparison.runs_to_tell())), "{text}");
     // So many runs that do not differ among each other decide it.
     let times = |run: &RunRecord| vec![run.clone(); runs];
-    let decided = compare(&times(&a), &times(&b), &[], LIMITS).unwrap();
+    let decided = compare(&times(&a), &times(&b), MayDiffer::default(), LIMITS).unwrap();
     assert_eq!(judgement(&decided, What::AttemptsPerSuccess), Some(Judgement::Worse));
     // Nobody succeeded: more attempts for each success than there were.
     let mut none = b;
     none.stages[0].totals.succeeded = 0;
-    let comparison = compare(&[a], &[none], &[], LIMITS).unwrap();
+    let comparison = compare(&[a], &[none], MayDiffer::default(), LIMITS).unwrap();
     assert!(table(&comparison, ["a", "b"], Look::new(false)).contains("> 48,600"));
 }
 
@@ -162,7 +162,7 @@ fn runs_that_differ_as_much_among_each_other_are_hardly_ever_called_different() 
         let runs = [3, 5, 8][round % 3];
         let mut side = || (0..runs).map(|_| unlike()).collect::<Vec<_>>();
         let (a, b) = (side(), side());
-        compare(&a, &b, &[], limits)
+        compare(&a, &b, MayDiffer::default(), limits)
             .unwrap()
             .rows
             .iter()
@@ -179,21 +179,60 @@ fn runs_that_are_not_comparable_are_refused_with_every_reason() {
     b.settings[0].value = "99".to_owned();
     b.health.saturated.push("late".to_owned());
     b.machine.cores = 8;
-    let NotComparable(reasons) = compare(from_ref(&a), from_ref(&b), &[], LIMITS).unwrap_err();
+    let NotComparable(reasons) = compare(from_ref(&a), from_ref(&b), MayDiffer::default(), LIMITS).unwrap_err();
     for word in ["fleet.devices: 1234 and 99", "time_scale", "stages", "partial (threshold-failed)", "bottleneck"] {
         assert!(reasons.iter().any(|reason| reason.contains(word)), "{word}: {reasons:#?}");
     }
     let mut c = a.clone();
     (c.settings[0].value, c.seed, c.machine.cores) = ("99".to_owned(), 7, 8);
-    assert!(compare(from_ref(&a), from_ref(&c), &[], LIMITS).is_err());
-    let allowed = compare(from_ref(&a), &[c], &["fleet".to_owned()], LIMITS).unwrap();
+    assert!(compare(from_ref(&a), from_ref(&c), MayDiffer::default(), LIMITS).is_err());
+    let allowed =
+        compare(from_ref(&a), &[c], MayDiffer { settings: &["fleet".to_owned()], scenario: false }, LIMITS).unwrap();
     let text = table(&allowed, ["a", "b"], Look::new(false));
     assert_eq!(text.matches("WARNING: different machines").count(), 2, "below either verdict: {text}");
     assert_eq!(allowed.warnings, ["different machines: Example CPU 3.0 GHz, 2 cores and Example CPU 3.0 GHz, 8 cores"]);
     b = a.clone();
     b.status = RunStatus::Lost;
-    assert!(compare(from_ref(&a), &[b], &[], LIMITS).is_err());
-    assert!(compare(&[a], &[], &[], LIMITS).is_err());
+    assert!(compare(from_ref(&a), &[b], MayDiffer::default(), LIMITS).is_err());
+    assert!(compare(&[a], &[], MayDiffer::default(), LIMITS).is_err());
+}
+
+#[test]
+fn scenarios_are_held_against_each_other_when_that_is_asked_for() {
+    let a = fixture::record();
+    let mut b = a.clone();
+    b.scenario = "another".to_owned();
+    b.settings[1].value = "rsa-2048".to_owned();
+    b.stages[0].workload = "closed".to_owned();
+    b.stages.insert(0, b.stages[0].clone());
+    b.stages[0].name = "before".to_owned();
+    let across = MayDiffer { settings: &[], scenario: true };
+    let mut sides = [vec![a.clone(), a.clone()], vec![b.clone(), b.clone()]];
+    let [first, second] = &mut sides;
+    let notes = match_stages([first, second]).unwrap();
+    assert_eq!(notes, ["stages are matched by name", "only B has the stages before, which are not compared"]);
+    let comparison = compare(&sides[0], &sides[1], across, LIMITS).unwrap();
+    assert_eq!(comparison.scenario, "provisioning-storm against another");
+    let keys = [
+        "compared: fleet.key_algorithm: ecdsa-p256 and rsa-2048",
+        "compared: scenario: provisioning-storm and another",
+    ];
+    assert_eq!(comparison.notes[..2], keys);
+    // Runs of one side are the same in any case, and so is what stages are.
+    sides[1][1].settings[1].value = "p384".to_owned();
+    assert!(compare(&sides[0], &sides[1], across, LIMITS).is_err());
+    sides[1].truncate(1);
+    sides[1][0].stages[0].kind = crate::domain::StageKind::Renew;
+    assert!(compare(&sides[0], &sides[1], across, LIMITS).is_err());
+    let refused = compare(from_ref(&a), from_ref(&b), MayDiffer::default(), LIMITS).unwrap_err();
+    assert!(miette::Diagnostic::help(&refused).unwrap().to_string().contains("--across"));
+    // Without names in common it is the position, where either side has as many.
+    let mut c = a.clone();
+    c.stages[0].name = "other".to_owned();
+    let notes = match_stages([&mut [a.clone()], &mut [c.clone()]]).unwrap();
+    assert_eq!(notes, ["stages are matched by position: storm and other"]);
+    b.stages[1].name = "third".to_owned();
+    assert!(match_stages([&mut [a], &mut [b]]).is_err());
 }
 
 #[test]
@@ -204,7 +243,7 @@ fn the_table_fits() {
         record.thresholds = fixture::renewal_storm().thresholds;
     }
     b.stages[0].totals.dropped = 7;
-    let comparison = compare(&[a], &[b], &[], LIMITS).unwrap();
+    let comparison = compare(&[a], &[b], MayDiffer::default(), LIMITS).unwrap();
     let text = table(&comparison, ["results/a", "results/b"], Look::new(false));
     assert!(text.lines().all(|line| line.chars().count() <= usize::from(WIDTH)), "{text}");
     insta::assert_snapshot!("compare", text);

@@ -273,9 +273,10 @@ fn compare_with(
     terminal: &Terminal,
 ) -> Result<RunEnding, CommandError> {
     let names = [path.display().to_string(), results.display().to_string()];
-    let after = read_runs(results)?;
-    let sides = [Side { name: &names[0], runs: &before }, Side { name: &names[1], runs: &after }];
-    let judged = match judge(sides, judging) {
+    let mut runs = [before, read_runs(results)?];
+    let matched = judging.match_stages(&mut runs);
+    let sides = [0, 1].map(|side| Side { name: &names[side], runs: &runs[side] });
+    let judged = match matched.and_then(|notes| judge(sides, judging, notes)) {
         Ok(judged) => judged,
         Err(refusal) if worst == RunEnding::Done => return Err(refusal.into()),
         Err(refusal) => {

@@ -3,7 +3,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::*;
 use crate::domain::{FailureClass, Fate, Phase};
-use crate::report::compare::{DifferenceLimits, Judgement, compare};
+use crate::report::compare::{DifferenceLimits, Judgement, MayDiffer, compare};
 use crate::report::fixture;
 use crate::report::html::tests::{ATTACK, assert_whole, own_of, structure};
 
@@ -31,7 +31,7 @@ fn sides(runs: usize, seconds: u64, factor: f64) -> [Vec<RunRecord>; 2] {
 
 fn compared([a, b]: &[Vec<RunRecord>; 2]) -> (Comparison, [Side<'_>; 2]) {
     let sides = [Side { name: "results/a", runs: a }, Side { name: "results/b", runs: b }];
-    (compare(a, b, &[], LIMITS).unwrap(), sides)
+    (compare(a, b, MayDiffer::default(), LIMITS).unwrap(), sides)
 }
 
 fn page_of(runs: &[Vec<RunRecord>; 2]) -> String {
