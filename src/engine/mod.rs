@@ -32,3 +32,4 @@ pub use run::outcome::EngineOutcome;
 pub use run::{Begun, RunInput, run};
 pub use watch::judge::judge_again;
 pub use watch::progress::{Distributions, Progress, RunPart, StageProgress};
+pub(crate) use watch::usage::high_water;

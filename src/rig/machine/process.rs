@@ -10,6 +10,7 @@ use nix::sys::time::{TimeVal, TimeValLike as _};
 use nix::time::clock_getcpuclockid;
 use nix::unistd::{Pid, SysconfVar, sysconf};
 
+use crate::engine::high_water;
 use crate::measure::CpuUse;
 
 /// What a process uses at a moment. What the system does not tell is absent.
@@ -190,18 +191,10 @@ impl Other {
 
     /// The most that was resident since it began, in bytes; `None` once it has ended.
     fn peak_memory(&self) -> Option<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).ok()?;
-        let most = high_water(&status)?;
+        let most = high_water(&self.pid.to_string())?;
         // Asked afterwards: while it is there, nobody else has its number.
         stat(&self.pid.to_string()).filter(|stat| stat.began == self.began).map(|_| most)
     }
-}
-
-/// `VmHWM` of proc_pid_status(5) in bytes.
-fn high_water(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
-    kib.checked_mul(1024)
 }
 
 /// What proc_pid_stat(5) tells, in its own units.
@@ -297,12 +290,6 @@ mod tests {
         ] {
             assert_eq!(onwards(ms(before), ms(now)), ms(then), "{before:?} {now:?}");
         }
-    }
-
-    #[test]
-    fn the_most_memory_is_read() {
-        assert_eq!(high_water("Name:\tx\nVmHWM:\t    1234 kB\nVmRSS:\t 5 kB\n"), Some(1_263_616));
-        assert_eq!((high_water("Name:\tx\n"), high_water("VmHWM:\t18446744073709551615 kB")), (None, None));
     }
 
     #[test]

@@ -139,7 +139,9 @@ async fn registers_over_https() {
         assert_eq!((provisioned.facts.polls, provisioned.facts.throttled), (3, 1));
         assert_eq!(provisioned.facts.phases.get(Phase::PollWait), Some(Duration::from_secs(13)));
         let had: Vec<_> = provisioned.facts.phases.present().map(|(phase, _)| phase).collect();
+        // How late the polls were is told of every one.
         let expected = [
+            Phase::Late,
             Phase::Keygen,
             Phase::Csr,
             Phase::Sas,
